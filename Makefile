@@ -1,0 +1,44 @@
+# The verbs of this checkout. `make help` lists them.
+# Everything runs from .venv, which bootstrap.py makes; nothing is installed outside of this folder.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := sw hw sim tests bootstrap.py
+
+.DEFAULT_GOAL := help
+.PHONY: help sim test zoo lint format types env env-dev clean
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+sim: env ## the main job: compress the digits network, decode it in the simulated RTL, measure accuracy
+	@$(BIN)/python -m dnnzip_sim.mainjob
+
+test: env-dev ## the whole test suite
+	@$(BIN)/python -m pytest -q -n 2
+
+zoo: env ## the table over the trained networks in the folder DNNZIP_ZOO
+	@$(BIN)/python -m dnnzip_sim.zoo
+
+lint: env-dev ## style and format of the sources
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+
+format: env-dev ## rewrite the sources in the common format
+	@$(BIN)/ruff check --fix --select I $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+types: env-dev ## static type check of the three packages
+	@$(BIN)/mypy
+
+env: ## the virtual environment with what a simulation needs
+	@command -v $(PYTHON) >/dev/null || { echo 'dnnzip: $(PYTHON) is missing; on Debian or Ubuntu: apt-get install python3 python3-venv' >&2; exit 2; }
+	@$(PYTHON) bootstrap.py sim
+
+env-dev: ## the virtual environment with what working on dnnzip needs
+	@command -v $(PYTHON) >/dev/null || { echo 'dnnzip: $(PYTHON) is missing; on Debian or Ubuntu: apt-get install python3 python3-venv' >&2; exit 2; }
+	@$(PYTHON) bootstrap.py dev
+
+clean: ## remove the virtual environment and everything that was built
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
