@@ -1,0 +1,121 @@
+"""The rules of a weight stream between its header and its CRC-32.
+
+``ans``: the payload is an optional block of column offsets, then the words of the virtual lanes. A lane reads its
+bits from the refill words that it takes, least significant bit first. Words are taken in this order:
+
+1. every virtual lane, in order, takes its first word;
+2. the start round: every lane reads its tANS state;
+3. for each pass: where ``class_per_channel`` is set, a class round in which every active lane reads its channel's
+   class; then one weight round for each weight of a channel.
+
+A lane's step in a round: it reads its bits; a weight that is an escape takes its value, one whole word; then, unless
+this was the lane's last weight of the stream, a lane with fewer unread bits than the table set's refill threshold
+takes its next word. Lanes without a channel in the last pass have no step. A weight's low bits come first, then its
+state bits. Both words are taken *after* the weight, so that hardware knows them at one moment and never has to look
+at a weight before it can hand the next lane its word.
+
+``raw``: items of 4, 8 or 16 bits, packed from the least significant bit up, in storage order.
+"""
+
+from dataclasses import dataclass
+
+from dnnzip.format.fields import WORD_BITS, WORD_BYTES, Field, HeaderLayout
+from dnnzip.format.header import (
+    CLASSES,
+    MAX_COLUMNS,
+    MAX_LOG2_LANES,
+    MAX_LOG2_STATES,
+    WEIGHT_HEADER,
+    Codec,
+    WeightHeader,
+)
+from dnnzip.format.tables import TableSet
+from dnnzip.format.verdict import Verdict
+from dnnzip.format.words import VerdictError
+
+CLASS_BITS = (CLASSES - 1).bit_length()
+COLUMN_OFFSET_BITS = 2
+NARROW_BITS = 8
+"""Bits of a code where the header's ``wide`` is 0; 16 otherwise."""
+
+COLUMNS_WORD = HeaderLayout(
+    "column block's first word",
+    (
+        Field("columns", (MAX_COLUMNS - 1).bit_length(), "column offsets that follow, 2 bits each", bias=1),
+        Field("shift", 4, "log2 of the input channels that share a column"),
+    ),
+)
+
+
+def column_of(position: int, taps: int, shift: int) -> int:
+    """Return the column of the weight at ``position`` in its channel: its input channel >> shift."""
+    return position // taps >> shift
+
+
+def scale_class(channel_class: int, column_offset: int) -> int:
+    """Return the scale class of a weight: its channel's class plus its column's offset, at most the last class."""
+    return min(channel_class + column_offset, CLASSES - 1)
+
+
+def is_final_channel(channel: int, channels: int, lanes: int) -> bool:
+    """Return whether ``channel`` is the last one of its virtual lane."""
+    return channel + lanes >= channels
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a decoder was built for; hardware may do less than the format allows.
+
+    Parameters
+    ----------
+    log2_lanes
+        log2 of the most virtual lanes.
+    log2_states
+        log2 of the most tANS states.
+    code_bits
+        Width of a weight port: 8 or 16.
+    """
+
+    log2_lanes: int = MAX_LOG2_LANES
+    log2_states: int = MAX_LOG2_STATES
+    code_bits: int = WORD_BITS
+
+
+def check_supported(taken: bytes, limits: Limits) -> None:
+    """Check what the words taken so far (the first, or the first two) of a weight stream ask of a decoder.
+
+    The first word names the codec and the lanes, the second the states and the code width.
+
+    Raises
+    ------
+    VerdictError
+        ``unsupported``.
+    """
+    fields = WEIGHT_HEADER.unpack(taken)
+    codec, states = fields["codec"], fields["log2_states"] if len(taken) > WORD_BYTES else 0
+    if (
+        codec not in (Codec.RAW, Codec.ANS)
+        or fields["log2_lanes"] > limits.log2_lanes
+        or states > limits.log2_states
+        or (fields["wide"] and limits.code_bits == NARROW_BITS)
+    ):
+        raise VerdictError(Verdict.UNSUPPORTED)
+
+
+def check_weight_header(header: WeightHeader, table_set: TableSet | None) -> None:
+    """Check the fields of a header whose own check matched.
+
+    Raises
+    ------
+    VerdictError
+        ``bad header`` where fields contradict each other, ``wrong tables`` where ``table_set`` is not the one that
+        the stream was coded with.
+    """
+    if not header.consistent():
+        raise VerdictError(Verdict.BAD_HEADER)
+    if header.codec == Codec.ANS and (
+        table_set is None
+        or table_set.table_set != header.table_set
+        or table_set.log2_states != header.log2_states
+    ):
+        raise VerdictError(Verdict.WRONG_TABLES)

@@ -1,0 +1,113 @@
+"""A stream as the decoder meets it: word by word, with the checks that every stream shares."""
+
+import zlib
+
+from dnnzip.format.fields import WORD_BYTES, HeaderLayout
+from dnnzip.format.header import CRC_WORDS, TABLES_MAGIC, VERSION, WEIGHTS_MAGIC, crc8
+from dnnzip.format.verdict import Verdict
+
+
+class VerdictError(Exception):
+    """A stream broke a rule of the format; ``verdict`` says which one it broke first."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.sentence)
+        self.verdict = verdict
+
+
+class StreamWords:
+    """The words of one stream, taken in order.
+
+    Parameters
+    ----------
+    data
+        The stream; an odd last byte counts as a word with a zero above it.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.position = 0
+        self.payload_left = 0
+
+    @property
+    def count(self) -> int:
+        """Words of the stream."""
+        return (len(self.data) + 1) // WORD_BYTES
+
+    def word(self) -> int:
+        """Take the next word.
+
+        Raises
+        ------
+        VerdictError
+            ``truncated`` where there is none.
+        """
+        if self.position >= self.count:
+            raise VerdictError(Verdict.TRUNCATED)
+        start = self.position * WORD_BYTES
+        self.position += 1
+        return int.from_bytes(self.data[start : start + WORD_BYTES], "little")
+
+    def payload_word(self) -> int:
+        """Take the next word of the payload.
+
+        Raises
+        ------
+        VerdictError
+            ``truncated`` where the stream or its declared payload has no more.
+        """
+        if not self.payload_left:
+            raise VerdictError(Verdict.TRUNCATED)
+        self.payload_left -= 1
+        return self.word()
+
+    def kind(self) -> int:
+        """Take the first word, check magic number and version, and return the word.
+
+        Raises
+        ------
+        VerdictError
+            ``truncated``, ``bad magic`` or ``version``.
+        """
+        first = self.word()
+        if first & 0xFF not in (WEIGHTS_MAGIC, TABLES_MAGIC):
+            raise VerdictError(Verdict.BAD_MAGIC)
+        if first >> 8 & 7 != VERSION:
+            raise VerdictError(Verdict.VERSION)
+        return first
+
+    def rest_of_header(self, layout: HeaderLayout) -> bytes:
+        """Take the words up to the end of the header and check it; return the header's bytes.
+
+        Raises
+        ------
+        VerdictError
+            ``truncated`` or ``bad header``.
+        """
+        while self.position < layout.words:
+            self.word()
+        header = self.data[: layout.bytes]
+        if len(header) < layout.bytes:
+            raise VerdictError(Verdict.TRUNCATED)
+        if crc8(header) or layout.unpack(header)["reserved"]:
+            raise VerdictError(Verdict.BAD_HEADER)
+        return header
+
+    def finish(self) -> None:
+        """Take the CRC-32 and check that the stream ends with it.
+
+        Raises
+        ------
+        VerdictError
+            ``trailing``, ``truncated`` or ``bad crc``.
+        """
+        if self.payload_left:
+            raise VerdictError(Verdict.TRAILING)
+        covered = self.position * WORD_BYTES
+        stored = 0
+        for index in range(CRC_WORDS):
+            stored |= self.word() << 16 * index
+        if self.position < self.count:
+            raise VerdictError(Verdict.TRAILING)
+        if stored != zlib.crc32(self.data[:covered]):
+            raise VerdictError(Verdict.BAD_CRC)

@@ -1,0 +1,70 @@
+"""What every link can do, and how one is opened by its name on the command line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnzip.errors import InputError, MissingToolError
+from dnnzip.format import Verdict
+
+ENTRY_POINTS = "dnnzip.links"
+
+
+@dataclass(frozen=True)
+class StreamResult:
+    """What a link made of one weight stream.
+
+    Parameters
+    ----------
+    verdict
+        How the stream ended.
+    codes
+        int16 [channels, length]; None where the verdict is not ok.
+    cycles
+        Clock cycles from the first word taken to the end beat given; 0 where the link has no clock.
+    """
+
+    verdict: Verdict
+    codes: NDArray[np.int16] | None
+    cycles: int
+
+
+class Link(Protocol):
+    """Decodes weight streams with one table set."""
+
+    def decode(self, tables: bytes, streams: Sequence[bytes]) -> list[StreamResult]:
+        """Load the table set, decode every weight stream in turn, and return a result for each.
+
+        ``tables`` may be empty where no stream needs a table set.
+        """
+        ...
+
+
+def open_link(name: str) -> Link:
+    """Return the link of that name: ``golden``, or one that an installed extra provides (``sim``).
+
+    What follows a colon in the name, for example the port in ``serial:/dev/ttyUSB0``, goes to the link.
+
+    Raises
+    ------
+    InputError
+        If there is no such link.
+    MissingToolError
+        If it needs an extra that is not installed.
+    """
+    kind, _, argument = name.partition(":")
+    found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if kind not in found:
+        raise InputError("--link", f"no link is named {kind!r}", f"one of {', '.join(sorted(found))}")
+    try:
+        factory = found[kind].load()
+    except ImportError as error:
+        raise MissingToolError(
+            f"--link {kind}: {error.name} is not installed; pip install 'dnnzip[sim]'"
+        ) from error
+    link: Link = factory(argument) if argument else factory()
+    return link
