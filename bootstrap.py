@@ -68,9 +68,9 @@ def install(extra):
     python = VENV / "bin" / "python"
     if not python.exists() or subprocess.call([str(python), "-m", "pip", "--version"], stdout=subprocess.DEVNULL):
         subprocess.check_call([sys.executable, "-m", "venv", "--clear", str(VENV)])
+    what = "{}[{}]".format(ROOT, extra)
     subprocess.check_call(
-        [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--editable"]
-        + ["{}[{}]".format(ROOT, extra)]
+        [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--editable", what]
     )
 
 
