@@ -1,0 +1,88 @@
+"""The tolerated error as the user writes it: ``2%``, ``0.003`` or ``1lsb``."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+
+from dnnzip.errors import InputError
+
+#: What a bound may look like, for messages.
+RIGHT = "give a share of the range such as 2%, an absolute error such as 0.003, or for integer weights 1lsb"
+
+
+class Unit(StrEnum):
+    """What the number of a bound counts."""
+
+    SHARE = "share"  # of the range, largest minus smallest weight
+    ABSOLUTE = "absolute"  # in the weight's own unit
+    LSB = "lsb"  # steps of an integer weight
+
+
+class Scope(StrEnum):
+    """Over which weights the range of a percentage is taken."""
+
+    TENSOR = "tensor"
+    CHANNEL = "channel"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A tolerated error.
+
+    Parameters
+    ----------
+    value
+        SHARE: fraction of the range, above 0 and at most 1; ABSOLUTE: above 0; LSB: a whole number from 0 up.
+    unit
+        What the value counts.
+    text
+        The bound as the user wrote it.
+    option
+        The option that it came from, for messages.
+    """
+
+    value: Fraction
+    unit: Unit
+    text: str
+    option: str = "--max-error"
+
+    @classmethod
+    def parse(cls, text: str, option: str = "--max-error") -> "Bound":
+        """Read a bound.
+
+        The value stays an exact fraction, so that a percentage of an integer range has an exact floor.
+
+        Raises
+        ------
+        InputError
+            The text is no bound, or the bound is zero (but for ``0lsb``), negative, not finite, or over 100 %.
+        """
+        where = f"{option} {text!r}"
+        number, unit = text.strip(), Unit.ABSOLUTE
+        for suffix, suffix_unit in (("%", Unit.SHARE), ("lsb", Unit.LSB)):
+            if number.lower().endswith(suffix):
+                number, unit = number[: -len(suffix)].strip(), suffix_unit
+        try:
+            # `float` first: it takes no fractions such as 1/3, and says which texts are no finite number.
+            if not math.isfinite(float(number)) or "_" in number:
+                raise InputError(where, "is not a finite number", RIGHT)
+            value = Fraction(number)
+        except (ValueError, OverflowError):
+            raise InputError(where, "is not an error bound", RIGHT) from None
+        if unit is Unit.LSB:
+            if value < 0 or value.denominator != 1:
+                raise InputError(where, "is not a whole number of steps", "give 0lsb, 1lsb, 2lsb and so on")
+            return cls(value, unit, text.strip(), option)
+        if value <= 0 or float(value) == 0.0:
+            raise InputError(where, "is not above zero", RIGHT)
+        if unit is Unit.SHARE:
+            value /= 100
+            if value > 1:
+                raise InputError(where, "is over 100 %", "give at most 100%")
+        return cls(value, unit, text.strip(), option)
+
+    @property
+    def where(self) -> str:
+        """Option and text, for messages."""
+        return f"{self.option} {self.text!r}"

@@ -1,0 +1,267 @@
+"""Model files in and out: a file is read safely, and an output appears whole or not at all.
+
+A model comes from anywhere, so that nothing in it may make this process read outside the model's folder: the places of
+external data are checked before any of them is opened.
+"""
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx.external_data_helper import load_external_data_for_tensor
+
+from dnnzip.errors import InputError
+
+#: Protocol buffers hold less than 2 GB in one message; a model beyond that keeps its arrays in a file beside it.
+LARGEST_MESSAGE = (1 << 31) - 1
+
+#: An array below this many bytes stays in the model when the others move to the file beside it.
+SMALLEST_EXTERNAL = 1024
+
+
+def load_model(path: str | Path) -> onnx.ModelProto:
+    """Read an ONNX file, external data included, into memory.
+
+    Parameters
+    ----------
+    path
+        The model file.
+
+    Returns
+    -------
+    The model, with every external array inside it.
+
+    Raises
+    ------
+    InputError
+        The path is missing, a directory, unreadable, empty, truncated or no ONNX model; or its external data is missing,
+        short, or outside the model's folder.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read ({_reason(error)})", "name an ONNX file") from None
+    if not content:
+        raise InputError(str(path), "is empty", "name an ONNX file")
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(content)
+    except DecodeError:
+        raise InputError(str(path), "is not an ONNX model, or is truncated", "name a whole ONNX file") from None
+    if not model.HasField("graph") or not model.ir_version or not model.graph.node or not model.opset_import:
+        raise InputError(str(path), "is not an ONNX model, or is truncated", "name a whole ONNX file")
+    _load_external_data(model, path)
+    return model
+
+
+def save_model(model: onnx.ModelProto, path: str | Path) -> None:
+    """Write a model whole or not at all; one beyond 2 GB gets its arrays in ``<path>.data`` beside it.
+
+    Parameters
+    ----------
+    model
+        The model; left as it is.
+    path
+        Where to; what is no regular file (a pipe, a device) is written through.
+
+    Raises
+    ------
+    InputError
+        The path cannot be written, or a model beyond 2 GB should go into a pipe.
+    """
+    path = Path(path)
+    if _message_bytes(model) <= LARGEST_MESSAGE:
+        write_output(path, model.SerializeToString(deterministic=True))
+        return
+    if _is_written_through(path):
+        raise InputError(str(path), "takes no model of more than 2 GB, which needs a second file", "name a file")
+    data_path = path.with_name(path.name + ".data")
+    slim = onnx.ModelProto()
+    slim.CopyFrom(model)
+    # Both are complete before either gets its name; the model, which names the other, comes last.
+    with open_output(data_path) as data_file:
+        _move_arrays_out(slim, data_path.name, data_file)
+    write_output(path, slim.SerializeToString(deterministic=True))
+
+
+def write_output(path: str | Path, content: bytes) -> None:
+    """Write a file whole or not at all; see `open_output`."""
+    with open_output(path) as file:
+        file.write_bytes(content)
+
+
+@contextmanager
+def open_output(path: str | Path) -> Iterator[Path]:
+    """Give a path to write to, and move what is there to its place once the block ends without an exception.
+
+    What is no regular file (a pipe, a device, anything under ``/dev``) is never replaced: its own path is given.
+
+    Parameters
+    ----------
+    path
+        The output as the user named it.
+
+    Yields
+    ------
+    The path to write to, in the same folder.
+
+    Raises
+    ------
+    InputError
+        The output cannot be written.
+    """
+    path = Path(path)
+    try:
+        if _is_written_through(path):
+            yield path
+            return
+        # A link stays a link: the file that it names is replaced.
+        target = path.resolve()
+        if target.is_dir():
+            raise InputError(str(path), "is a directory", "name a file to write")
+        if target.exists() and not os.access(target, os.W_OK):
+            raise InputError(str(path), "cannot be written (Permission denied)", "name a file that can be written")
+        beside = target.with_name(f".{target.name[:64]}.{os.getpid()}.tmp")
+        try:
+            yield beside
+            if target.exists():
+                shutil.copymode(target, beside)
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            str(path), f"cannot be written ({_reason(error)})", "name a file in an existing folder that can be written"
+        ) from None
+
+
+def all_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every array of a model: initializers, sparse ones, node attributes; graphs inside nodes and functions too."""
+    yield from _graph_tensors(model.graph)
+    for training in model.training_info:
+        yield from _graph_tensors(training.initialization)
+        yield from _graph_tensors(training.algorithm)
+    for function in model.functions:
+        yield from _node_tensors(function.node)
+        yield from _attribute_tensors(function.attribute_proto)
+
+
+def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield sparse.values
+        yield sparse.indices
+    yield from _node_tensors(graph.node)
+
+
+def _node_tensors(nodes: "onnx.RepeatedNodes") -> Iterator[onnx.TensorProto]:  # type: ignore[name-defined]
+    for node in nodes:
+        yield from _attribute_tensors(node.attribute)
+
+
+def _attribute_tensors(attributes: "onnx.RepeatedAttributes") -> Iterator[onnx.TensorProto]:  # type: ignore[name-defined]
+    for attribute in attributes:
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        sparse = [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []
+        for tensor in (*sparse, *attribute.sparse_tensors):
+            yield tensor.values
+            yield tensor.indices
+        graphs = [attribute.g] if attribute.HasField("g") else []
+        for graph in (*graphs, *attribute.graphs):
+            yield from _graph_tensors(graph)
+
+
+def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
+    folder = path.resolve().parent
+    for tensor in all_tensors(model):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        _check_external_place(tensor, path, folder)
+        try:
+            load_external_data_for_tensor(tensor, str(folder))
+        except (OSError, ValueError, onnx.checker.ValidationError) as error:
+            raise InputError(
+                str(path), f"external data of {tensor.name!r} cannot be read ({_reason(error)})"
+            ) from None
+        tensor.data_location = onnx.TensorProto.DEFAULT
+        del tensor.external_data[:]
+
+
+def _check_external_place(tensor: onnx.TensorProto, path: Path, folder: Path) -> None:
+    """Refuse a place outside the folder, or a length beyond the file, before anything is opened or allocated."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    inside = Path(location)
+    file = folder / inside
+    if (
+        not location
+        or inside.is_absolute()
+        or "\\" in location
+        or ".." in inside.parts
+        or not file.resolve().is_relative_to(folder)
+    ):
+        raise InputError(
+            str(path),
+            f"external data of {tensor.name!r} is at {location!r}",
+            "it must be a file inside the model's folder",
+        )
+    if not file.is_file():
+        raise InputError(str(path), f"external data of {tensor.name!r} is missing: {location!r} is no file beside it")
+    size = file.stat().st_size
+    try:
+        offset = int(entries.get("offset", "0"))
+        length = int(entries.get("length", str(size - offset)))
+    except ValueError:
+        offset = length = -1
+    if offset < 0 or length < 0 or offset + length > size:
+        raise InputError(
+            str(path),
+            f"external data of {tensor.name!r} lies outside {location!r}",
+            f"offset and length must stay within its {size} bytes",
+        )
+
+
+def _move_arrays_out(model: onnx.ModelProto, name: str, data_path: Path) -> None:
+    with data_path.open("wb") as file:
+        for tensor in model.graph.initializer:
+            if len(tensor.raw_data) < SMALLEST_EXTERNAL:
+                continue
+            offset = file.tell()
+            file.write(tensor.raw_data)
+            for key, value in (("location", name), ("offset", offset), ("length", len(tensor.raw_data))):
+                tensor.external_data.add(key=key, value=str(value))
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            tensor.ClearField("raw_data")
+
+
+def _message_bytes(model: onnx.ModelProto) -> int:
+    """Size of the message; the library's own count fails above 2 GB, so that large arrays are summed instead."""
+    arrays = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+    if arrays > LARGEST_MESSAGE:
+        return arrays
+    return int(model.ByteSize())
+
+
+def _is_written_through(path: Path) -> bool:
+    # `/dev/stdout` may lead to a regular file, which the shell holds open: replacing it would lose what comes after.
+    if path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",)):
+        return True
+    try:
+        return not stat.S_ISREG(path.stat().st_mode) and not path.is_dir()
+    except FileNotFoundError:
+        return False
+
+
+def _reason(error: BaseException) -> str:
+    """One line of an exception's message."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,146 @@
+"""Who reads and who writes each name of a model's graph, and the Constant nodes lifted to initializers."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import onnx
+
+
+def attribute(node: onnx.NodeProto, name: str, default: int) -> int:
+    """An integer attribute of a node, or its default."""
+    return next((int(entry.i) for entry in node.attribute if entry.name == name), default)
+
+
+def operand(node: onnx.NodeProto, index: int) -> str:
+    """Name of a node's input, empty where the node leaves it out."""
+    return str(node.input[index]) if index < len(node.input) else ""
+
+
+def is_standard(node: onnx.NodeProto) -> bool:
+    """Whether the operator is one of the ONNX standard, not of a custom domain."""
+    return node.domain in ("", "ai.onnx")
+
+
+@dataclass(frozen=True, eq=False)
+class Use:
+    """One input of one node of the top graph."""
+
+    node: onnx.NodeProto
+    index: int
+
+
+class GraphIndex:
+    """Names of a model's top graph, looked up in constant time.
+
+    Parameters
+    ----------
+    model
+        The model; the index describes it as it is now and does not follow later changes.
+
+    Members
+    -------
+    initializers
+        Name to tensor, top graph only.
+    uses
+        Name to the inputs of the top graph's nodes that read it.
+    producers
+        Name to the node of the top graph that writes it.
+    outputs
+        Names of the network's outputs.
+    inner_reads
+        Names that a node inside a subgraph (the body of If, Loop or Scan) reads.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.initializers: dict[str, onnx.TensorProto] = {t.name: t for t in model.graph.initializer}
+        self.uses: dict[str, list[Use]] = defaultdict(list)
+        self.producers: dict[str, onnx.NodeProto] = {}
+        self.outputs: set[str] = {value.name for value in model.graph.output}
+        self.inner_reads: set[str] = set()
+        for node in model.graph.node:
+            for index, name in enumerate(node.input):
+                if name:
+                    self.uses[name].append(Use(node, index))
+            for name in node.output:
+                self.producers[name] = node
+        for graph in subgraphs(model.graph.node):
+            self.inner_reads.update(name for node in graph.node for name in node.input)
+            # A body may pass an outer value on as its own output.
+            self.inner_reads.update(value.name for value in graph.output)
+
+    def readers(self, name: str) -> list[Use]:
+        """Inputs of the top graph's nodes that read a name; empty for a name that nobody reads."""
+        return self.uses.get(name, [])
+
+    def is_only_read_by(self, name: str, node: onnx.NodeProto) -> bool:
+        """Whether one input of one node is the only place where a name is used."""
+        uses = self.readers(name)
+        return (
+            len(uses) == 1 and uses[0].node is node and name not in self.outputs and name not in self.inner_reads
+        )
+
+
+def subgraphs(nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.GraphProto]:
+    """Every graph inside the given nodes, at any depth."""
+    for node in nodes:
+        for entry in node.attribute:
+            inner = [entry.g] if entry.HasField("g") else []
+            for graph in (*inner, *entry.graphs):
+                yield graph
+                yield from subgraphs(graph.node)
+
+
+def all_names(model: onnx.ModelProto) -> set[str]:
+    """Every value name of a model, so that a new one can be chosen that collides with none."""
+    names: set[str] = set()
+    for graph in (model.graph, *subgraphs(model.graph.node)):
+        names.update(tensor.name for tensor in graph.initializer)
+        names.update(sparse.values.name for sparse in graph.sparse_initializer)
+        names.update(value.name for value in (*graph.input, *graph.output, *graph.value_info))
+        for node in graph.node:
+            names.update(node.input)
+            names.update(node.output)
+    return names
+
+
+def fresh_name(wanted: str, taken: set[str]) -> str:
+    """The wanted name, or the first of its numbered variants that is free; it is added to the taken ones."""
+    name, number = wanted, 1
+    while name in taken:
+        number += 1
+        name = f"{wanted}.{number}"
+    taken.add(name)
+    return name
+
+
+def lift_constants(model: onnx.ModelProto) -> None:
+    """Turn the top graph's Constant nodes that hold a dense tensor into initializers of the same name, in place.
+
+    The two mean the same; exporters choose either. A constant that is itself an output of the network stays a node,
+    because not every runtime accepts an initializer there.
+    """
+    outputs = {value.name for value in model.graph.output}
+    lifted = [
+        node
+        for node in model.graph.node
+        if node.op_type == "Constant"
+        and is_standard(node)
+        and len(node.attribute) == 1
+        and node.attribute[0].name == "value"
+        and node.attribute[0].HasField("t")
+        and node.output[0] not in outputs
+    ]
+    for node in lifted:
+        tensor = model.graph.initializer.add()
+        tensor.CopyFrom(node.attribute[0].t)
+        tensor.name = node.output[0]
+    if lifted:
+        gone = {id(node) for node in lifted}
+        kept = [node for node in model.graph.node if id(node) not in gone]
+        fresh = onnx.GraphProto()
+        fresh.node.extend(kept)
+        del model.graph.node[:]
+        model.graph.node.extend(fresh.node)
+        # Before version 4 every initializer had to be an input as well.
+        model.ir_version = max(model.ir_version, 4)

@@ -1,0 +1,344 @@
+"""The error bound of a tensor, and its integer codes under that bound.
+
+Float weights: the code of w is round(w / step) with the largest float32 step that keeps the bound exactly
+(`dnnzip.model.step`). Integer weights w with zero point z: q = round((w - z) / (2 e + 1)), whose error is at most e; the
+divisor is odd, so there are no ties. At e = 0 the code is (w - z) mod 256 as int8, without any loss.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnzip.errors import InputError
+from dnnzip.model.bound import Bound, Scope, Unit
+from dnnzip.model.layout import Layout
+from dnnzip.model.step import decoded_values, largest_step
+from dnnzip.model.weights import Weight
+
+
+@dataclass(frozen=True, eq=False)
+class GridResult:
+    """A tensor of weights as the codec takes it.
+
+    Parameters
+    ----------
+    weight
+        The tensor that it is made of.
+    codes
+        int16 [channels, length], C-contiguous; None where the tensor is stored losslessly as `items`.
+    items
+        uint16 [2 n] (float32, each as low half, high half) or uint16 [n] (float16), in storage order; None where there
+        are codes.
+    step
+        float32, scalar or [channels]: value of one code. Integer weights: the divisor 2 e + 1, scalar. None with `items`.
+    bound
+        Largest error tolerated, float64, scalar or [channels]; in the weight's unit, or in steps of an integer weight.
+    error
+        Largest error made, float64, in the shape and unit of `bound`.
+    unit
+        ABSOLUTE for float weights, LSB for integer ones.
+    spec
+        The bound as the user gave it.
+    scope
+        Over which weights its range was taken.
+    """
+
+    weight: Weight
+    codes: NDArray[np.int16] | None
+    items: NDArray[np.uint16] | None
+    step: NDArray[np.float32] | None
+    bound: NDArray[np.float64]
+    error: NDArray[np.float64]
+    unit: Unit
+    spec: Bound
+    scope: Scope
+
+    @property
+    def max_error(self) -> float:
+        """Largest error of all weights."""
+        return float(self.error.max())
+
+    @property
+    def max_bound(self) -> float:
+        """Largest bound of all channels."""
+        return float(self.bound.max())
+
+    @property
+    def divisor(self) -> int:
+        """2 e + 1 for integer weights, 1 otherwise."""
+        return int(self.step) if self.unit is Unit.LSB and self.step is not None else 1
+
+
+def quantise(weight: Weight, bound: Bound, scope: Scope = Scope.TENSOR) -> GridResult:
+    """Put a tensor of weights on the coarsest grid that keeps a bound exactly.
+
+    A range of zero is kept without loss: the step is the weight's magnitude and every code is its sign. Where no step keeps
+    the bound with codes of at most 32767 in every channel, the tensor is stored losslessly as `items`.
+
+    Parameters
+    ----------
+    weight
+        The weights.
+    bound
+        The tolerated error.
+    scope
+        Over which weights the range of a percentage is taken. Integer weights have one scale and so one bound for the
+        tensor: by channel, it is the smallest of the channels that are not all zero.
+
+    Raises
+    ------
+    InputError
+        NaN or infinite weights, ``lsb`` on float weights, an absolute bound on integer ones.
+    """
+    check_unit(weight, bound)
+    rows = weight.layout.to_channels(weight.array)
+    if weight.is_integer:
+        return _quantise_integers(weight, rows, bound, scope)
+    _check_finite(weight, rows)
+    return _quantise_floats(weight, rows, bound, scope)
+
+
+def check_unit(weight: Weight, bound: Bound) -> None:
+    """Refuse a bound that does not suit the type of a weight.
+
+    Raises
+    ------
+    InputError
+        ``lsb`` on float weights, or an absolute bound on integer ones.
+    """
+    layer = f"layer {weight.name!r} has {weight.dtype} weights"
+    if bound.unit is Unit.LSB and not weight.is_integer:
+        raise InputError(bound.where, layer, "lsb is for integer weights; give a percentage or an absolute error")
+    if bound.unit is Unit.ABSOLUTE and weight.is_integer:
+        raise InputError(bound.where, layer, "give lsb or a percentage, or leave such layers out with --exclude")
+
+
+def check_bound(weights: Sequence[Weight], bound: Bound, scope: Scope = Scope.TENSOR) -> None:
+    """Check a bound against all selected weights before any work starts.
+
+    Parameters
+    ----------
+    weights
+        The selected tensors, at least one.
+    bound
+        The tolerated error.
+    scope
+        Over which weights a range is taken.
+
+    Raises
+    ------
+    InputError
+        The unit does not suit a tensor, weights are not finite, or an error given as a number is over the range of
+        every tensor.
+    """
+    for weight in weights:
+        check_unit(weight, bound)
+    if bound.unit is Unit.SHARE or not weights or bound.value == 0:
+        return
+    largest = max(float(ranges_of(weight, scope).max()) for weight in weights)
+    if float(bound.value) > largest:
+        unit = " lsb" if bound.unit is Unit.LSB else ""
+        raise InputError(
+            bound.where, "is over the range of every selected tensor", f"the largest range is {largest:.6g}{unit}"
+        )
+
+
+def ranges_of(weight: Weight, scope: Scope) -> NDArray[np.float64]:
+    """Largest minus smallest weight in float64: a scalar, or [channels].
+
+    Raises
+    ------
+    InputError
+        NaN or infinite weights.
+    """
+    rows = weight.layout.to_channels(weight.array)
+    _check_finite(weight, rows)
+    return _ranges(rows, scope)
+
+
+def bounds_of(weight: Weight, bound: Bound, scope: Scope) -> NDArray[np.float64]:
+    """The largest error tolerated, in float64: a scalar, or [channels] for float weights by channel.
+
+    A share p of a range R is ``float64(p) * R``, one rounding; on integer weights the exact floor of p * R, in lsb.
+    """
+    if bound.unit is not Unit.SHARE:
+        return np.array(float(bound.value))
+    if not weight.is_integer:
+        return float(bound.value) * ranges_of(weight, scope)
+    rows = weight.layout.to_channels(weight.array)
+    return np.array(float(_integer_error(weight, rows, bound, scope)))
+
+
+def largest_errors(weight: Weight, restored: NDArray[np.generic], divisor: int, scope: Scope) -> NDArray[np.float64]:
+    """Largest difference between a weight and what became of it, in float64: a scalar, or [channels].
+
+    Parameters
+    ----------
+    weight
+        The original.
+    restored
+        Its shape; the decoded weights in their own type (w'), or for integer weights with a divisor above 1 the q.
+    divisor
+        2 e + 1 for integer weights; 1 otherwise.
+    scope
+        TENSOR gives a scalar, CHANNEL one value for each channel; integer weights always give a scalar.
+
+    Returns
+    -------
+    max |w - w'|, or max |(w - z) - (2 e + 1) q|; NaN where a value is not finite.
+    """
+    if weight.is_integer and divisor > 1:
+        difference = _shifted(weight).astype(np.int64) - divisor * restored.astype(np.int64)
+    else:
+        with np.errstate(invalid="ignore", over="ignore"):
+            difference = weight.array.astype(np.float64) - restored.astype(np.float64)
+    magnitudes = np.abs(weight.layout.to_channels(difference)).astype(np.float64)
+    by_channel = scope is Scope.CHANNEL and not weight.is_integer
+    return np.asarray(magnitudes.max(axis=1) if by_channel else magnitudes.max())
+
+
+def restored_rows(codes: NDArray[np.int16], step: NDArray[np.float32], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+    """Float weights that codes stand for, [channels, length]; see `dnnzip.model.step.decoded_values`."""
+    return decoded_values(codes, step, dtype)
+
+
+def items_of(array: NDArray[np.generic]) -> NDArray[np.uint16]:
+    """A float array as little-endian 16-bit items, 1-D, in storage order."""
+    little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
+    return little.reshape(-1).view("<u2").astype(np.uint16, copy=False)
+
+
+def array_of_items(items: NDArray[np.uint16], layout: Layout, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+    """Inverse of `items_of`."""
+    little = np.ascontiguousarray(items, dtype="<u2").view(dtype.newbyteorder("<"))
+    return little.astype(dtype, copy=False).reshape(layout.shape)
+
+
+def wrapped_codes(array: NDArray[np.generic], point: NDArray[np.generic], layout: Layout) -> NDArray[np.int16]:
+    """Lossless codes (w - z) mod 256 as int8 values, int16 [channels, length]."""
+    shifted = array.astype(np.uint8) - _along_axis(point, layout).astype(np.uint8)
+    return layout.to_channels(shifted.view(np.int8).astype(np.int16)).astype(np.int16, copy=False)
+
+
+def unwrapped_array(
+    codes: NDArray[np.int16], point: NDArray[np.generic], layout: Layout, dtype: np.dtype[np.generic]
+) -> NDArray[np.generic]:
+    """Inverse of `wrapped_codes`: (code + z) mod 256 in the weight's type and shape."""
+    shifted = layout.from_channels(codes).astype(np.uint8) + _along_axis(point, layout).astype(np.uint8)
+    return shifted.view(dtype)
+
+
+def _along_axis(point: NDArray[np.generic], layout: Layout) -> NDArray[np.generic]:
+    """A zero point, scalar or one for each entry of the channel axis, in a shape that broadcasts against the array."""
+    if point.size == 1:
+        return point.reshape((1,) * len(layout.shape))
+    return point.reshape(tuple(-1 if axis == layout.axis else 1 for axis in range(len(layout.shape))))
+
+
+def _shifted(weight: Weight) -> NDArray[np.int16]:
+    """w - z as int16, in the shape of the array."""
+    point = np.zeros((), weight.dtype) if weight.zero_point is None else weight.zero_point
+    difference = weight.array.astype(np.int16) - _along_axis(point, weight.layout).astype(np.int16)
+    return np.asarray(difference)
+
+
+def _check_finite(weight: Weight, rows: NDArray[np.generic]) -> None:
+    # Minimum and maximum propagate NaN, and need no array of their own.
+    if not weight.is_integer and not (np.isfinite(rows.min()) and np.isfinite(rows.max())):
+        raise InputError(
+            f"layer {weight.name!r}", "has NaN or infinite weights", "mend it, or leave it out with --exclude"
+        )
+
+
+def _ranges(rows: NDArray[np.generic], scope: Scope) -> NDArray[np.float64]:
+    axis = 1 if scope is Scope.CHANNEL else None
+    return np.asarray(rows.max(axis=axis).astype(np.float64) - rows.min(axis=axis).astype(np.float64))
+
+
+def _quantise_floats(weight: Weight, rows: NDArray[np.generic], bound: Bound, scope: Scope) -> GridResult:
+    is_half = weight.dtype == np.float16
+    wide = rows.astype(np.float32, copy=False)
+    ranges = _ranges(rows, scope)
+    bounds = np.asarray(np.where(ranges > 0, _float_bounds(ranges, bound), 0.0))
+    parts = wide if scope is Scope.CHANNEL else wide.reshape(1, -1)
+    codes = np.empty(parts.shape, np.int16)
+    steps = np.empty(len(parts), np.float32)
+    errors = np.zeros(len(parts))
+    for i, (part, part_bound) in enumerate(zip(parts, bounds.reshape(-1), strict=True)):
+        found = _part(part, float(part_bound), is_half, codes[i])
+        if found is None:
+            zero = np.zeros(bounds.shape)
+            return GridResult(weight, None, items_of(weight.array), None, bounds, zero, Unit.ABSOLUTE, bound, scope)
+        steps[i], errors[i] = found
+    return GridResult(
+        weight,
+        codes.reshape(rows.shape),
+        None,
+        steps.reshape(bounds.shape),
+        bounds,
+        errors.reshape(bounds.shape),
+        Unit.ABSOLUTE,
+        bound,
+        scope,
+    )
+
+
+def _float_bounds(ranges: NDArray[np.float64], bound: Bound) -> NDArray[np.float64]:
+    return np.asarray(float(bound.value) * ranges if bound.unit is Unit.SHARE else np.full(ranges.shape, float(bound.value)))
+
+
+def _part(
+    weights: NDArray[np.float32], bound: float, is_half: bool, codes: NDArray[np.int16]
+) -> tuple[np.float32, float] | None:
+    """Step and largest error of weights that share a bound, their codes written; None where no step keeps it."""
+    if bound > 0.0:
+        return largest_step(weights, bound, is_half, codes)
+    first = weights[0]
+    if np.any(weights != first):
+        # The range is above zero, yet the share of it is too small for a float64.
+        return None
+    # A step of zero would do for a zero, but is no scale that anything could divide by.
+    codes[:] = np.int16(np.sign(first))
+    return (np.float32(abs(first)) if first else np.float32(1.0)), 0.0
+
+
+def _quantise_integers(weight: Weight, rows: NDArray[np.generic], bound: Bound, scope: Scope) -> GridResult:
+    error = _integer_error(weight, rows, bound, scope)
+    divisor = 2 * error + 1
+    if error == 0:
+        point = np.zeros((), weight.dtype) if weight.zero_point is None else weight.zero_point
+        codes, largest = wrapped_codes(weight.array, point, weight.layout), 0
+    else:
+        shifted = weight.layout.to_channels(_shifted(weight)).astype(np.int32)
+        # Half the divisor is no whole number, so that rounding by adding `error` before a floor has no ties.
+        nearest = np.floor_divide(shifted + error, divisor)
+        largest = int(np.abs(shifted - divisor * nearest).max())
+        codes = nearest.astype(np.int16)
+    return GridResult(
+        weight,
+        np.ascontiguousarray(codes),
+        None,
+        np.array(divisor, np.float32),
+        np.array(float(error)),
+        np.array(float(largest)),
+        Unit.LSB,
+        bound,
+        scope,
+    )
+
+
+def _integer_error(weight: Weight, rows: NDArray[np.generic], bound: Bound, scope: Scope) -> int:
+    """Tolerated error in lsb, exact."""
+    if rows.min() == rows.max():
+        return 0
+    if bound.unit is Unit.LSB:
+        # A larger error than 255 changes nothing any more: every code is zero.
+        return min(int(bound.value), 255)
+    ranges = _ranges(rows, scope).reshape(-1)
+    if scope is Scope.CHANNEL:
+        used = np.any(weight.layout.to_channels(_shifted(weight)) != 0, axis=1)
+        ranges = ranges[used] if used.any() else ranges[:1]
+    return math.floor(bound.value * int(ranges.min()))

@@ -1,0 +1,214 @@
+"""Why an initializer is not compressed: each rule is a predicate whose docstring is the message to the user.
+
+The manual's list is generated from the same docstrings (`sentence`). Every rule takes a `Candidate` and says whether it
+is satisfied; the first rule that is not is the reason.
+"""
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import TensorProto, numpy_helper
+
+from dnnzip.model.graph import GraphIndex
+from dnnzip.model.layout import Layout
+
+#: Element types that are compressed, and their NumPy counterparts.
+ELEMENT_TYPES: dict[int, np.dtype[np.generic]] = {
+    TensorProto.FLOAT: np.dtype(np.float32),
+    TensorProto.FLOAT16: np.dtype(np.float16),
+    TensorProto.INT8: np.dtype(np.int8),
+    TensorProto.UINT8: np.dtype(np.uint8),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """One operator that reads a tensor as its weight.
+
+    Parameters
+    ----------
+    node
+        The operator: a convolution or matrix product.
+    quantiser
+        The node that holds the weight's scale and zero point: a DequantizeLinear between the tensor and `node`, or
+        `node` itself where it is an integer operator; None for float weights.
+    scale_index, zero_point_index
+        Which inputs of `quantiser` they are; None where it has no such input.
+    layout
+        The tensor's output channels and kernel as this operator sees them.
+    """
+
+    node: onnx.NodeProto
+    quantiser: onnx.NodeProto | None
+    scale_index: int | None
+    zero_point_index: int | None
+    layout: Layout
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A tensor that might be a weight, with everything that the rules look at.
+
+    Parameters
+    ----------
+    tensor
+        The initializer.
+    index
+        Names of the top graph.
+    readers
+        Operators that read the tensor as their weight.
+    is_inside
+        Whether the tensor belongs to a subgraph.
+    is_inner_weight
+        Whether an operator inside a subgraph reads it as its weight.
+    other_uses
+        Inputs that read the tensor in any other role.
+    """
+
+    tensor: onnx.TensorProto
+    index: GraphIndex
+    readers: tuple[Reader, ...]
+    is_inside: bool
+    is_inner_weight: bool
+    other_uses: int
+
+    @property
+    def is_weight(self) -> bool:
+        """Whether any operator reads it as its weight."""
+        return bool(self.readers) or self.is_inner_weight
+
+
+Rule = Callable[[Candidate], bool]
+
+
+def is_read_as_weight(candidate: Candidate) -> bool:
+    """It must be the weight of Conv, ConvTranspose, Gemm or MatMul (right side), direct or through DequantizeLinear, or of QLinearConv, QLinearMatMul, ConvInteger or MatMulInteger."""  # noqa: E501 - one sentence, printed as it is
+    return candidate.is_weight
+
+
+def is_outside_subgraphs(candidate: Candidate) -> bool:
+    """It must not be stored or read inside the body of an If, Loop or Scan."""
+    return not candidate.is_inside and candidate.tensor.name not in candidate.index.inner_reads
+
+
+def is_no_output(candidate: Candidate) -> bool:
+    """It must not be an output of the network."""
+    return candidate.tensor.name not in candidate.index.outputs
+
+
+def is_only_read_as_weight(candidate: Candidate) -> bool:
+    """Every operator that shares it must read it as a weight."""
+    return candidate.other_uses == 0
+
+
+def has_known_type(candidate: Candidate) -> bool:
+    """Its type must be float32, float16, int8 or uint8."""
+    return candidate.tensor.data_type in ELEMENT_TYPES
+
+
+def is_array(candidate: Candidate) -> bool:
+    """It must have at least two dimensions."""
+    return len(candidate.tensor.dims) >= 2
+
+
+def has_weights(candidate: Candidate) -> bool:
+    """It must hold at least one weight."""
+    return math.prod(candidate.tensor.dims) > 0
+
+
+def has_one_layout(candidate: Candidate) -> bool:
+    """All operators that share it must agree on its output channels and its kernel."""
+    return all(reader.layout == candidate.readers[0].layout for reader in candidate.readers)
+
+
+def has_constant_quantisation(candidate: Candidate) -> bool:
+    """Its scale and zero point must be constants of the network."""
+    constants = candidate.index.initializers
+    return all(
+        name in constants
+        for reader in candidate.readers
+        for name in (scale_name(reader), zero_point_name(reader))
+        if name
+    )
+
+
+def has_plain_zero_point(candidate: Candidate) -> bool:
+    """Its zero point must be one value or one for each output channel, not one for each block or another axis."""
+    return all(_is_plain(candidate, reader) for reader in candidate.readers if zero_point_name(reader))
+
+
+def has_one_zero_point(candidate: Candidate) -> bool:
+    """All operators that share it must use the same zero point."""
+    points = [np.atleast_1d(zero_point(candidate.index, reader, candidate.tensor.data_type)) for reader in candidate.readers]
+    return all(np.array_equal(*np.broadcast_arrays(points[0], point)) for point in points)
+
+
+#: In this order; the first that is not satisfied is the reason given.
+RULES: tuple[Rule, ...] = (
+    is_read_as_weight,
+    is_outside_subgraphs,
+    is_no_output,
+    is_only_read_as_weight,
+    has_known_type,
+    is_array,
+    has_weights,
+    has_one_layout,
+    has_constant_quantisation,
+    has_plain_zero_point,
+    has_one_zero_point,
+)
+
+
+def sentence(rule: Callable[..., object]) -> str:
+    """The rule's message: the first paragraph of its docstring on one line."""
+    paragraph = inspect.cleandoc(rule.__doc__ or "").split("\n\n")[0]
+    return " ".join(paragraph.split())
+
+
+def broken_rule(candidate: Candidate) -> Rule | None:
+    """The first rule that a candidate breaks, or None where it is a weight that can be compressed."""
+    return next((rule for rule in RULES if not rule(candidate)), None)
+
+
+def scale_name(reader: Reader) -> str:
+    """Name of the weight's scale, empty where the operator has none."""
+    return _input_name(reader, reader.scale_index)
+
+
+def zero_point_name(reader: Reader) -> str:
+    """Name of the weight's zero point, empty where it is left out and so zero."""
+    return _input_name(reader, reader.zero_point_index)
+
+
+def zero_point(index: GraphIndex, reader: Reader, data_type: int) -> np.ndarray:
+    """The weight's zero point in the weight's type: a scalar, or one value for each entry of the channel axis."""
+    name = zero_point_name(reader)
+    if not name:
+        return np.zeros((), ELEMENT_TYPES[data_type])
+    values = numpy_helper.to_array(index.initializers[name])
+    return values.reshape(()) if values.size == 1 else values
+
+
+def _input_name(reader: Reader, position: int | None) -> str:
+    if reader.quantiser is None or position is None or position >= len(reader.quantiser.input):
+        return ""
+    return str(reader.quantiser.input[position])
+
+
+def _is_plain(candidate: Candidate, reader: Reader) -> bool:
+    point = candidate.index.initializers[zero_point_name(reader)]
+    if point.data_type != candidate.tensor.data_type:
+        return False
+    if math.prod(point.dims) == 1:
+        return True
+    layout = reader.layout
+    if len(point.dims) != 1 or point.dims[0] != layout.shape[layout.axis] or reader.quantiser is None:
+        return False
+    if reader.quantiser.op_type != "DequantizeLinear":
+        return True
+    axis = next((int(a.i) for a in reader.quantiser.attribute if a.name == "axis"), 1)
+    return axis % len(layout.shape) == layout.axis
