@@ -1,0 +1,23 @@
+"""The codec: a slow reference that is the norm, and the fast encoder and decoder that equal it byte for byte."""
+
+from dnnzip.codec.network import (
+    CodecOptions,
+    CodeTensor,
+    EncodedNetwork,
+    RawTensor,
+    decode_tensor,
+    encode_network,
+    split_streams,
+    stream_count,
+)
+
+__all__ = [
+    "CodeTensor",
+    "CodecOptions",
+    "EncodedNetwork",
+    "RawTensor",
+    "decode_tensor",
+    "encode_network",
+    "split_streams",
+    "stream_count",
+]
