@@ -1,0 +1,223 @@
+"""Verilator builds, kept by content: the same sources, options and tools are compiled once.
+
+A build's key is a hash over every source text, the options, the versions of Verilator, g++ and cocotb and the place of
+cocotb's libraries, which the program is linked to. Nothing else decides whether a build is used again: no time stamps.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dnnzip_sim import toolchain
+
+LOG_TAIL_LINES = 40
+
+# Raise it when this module changes what it makes of the same inputs.
+RECIPE = 1
+
+# C++ of the model is compiled for speed; what runs once stays as Verilator has it.
+MAKE_OPTIONS = ("OPT_FAST=-O2", "OPT_GLOBAL=-O2")
+
+VERILATOR_OPTIONS = (
+    "-O3",
+    "--x-assign", "fast",
+    "--x-initial", "fast",
+    # cocotb makes every signal public, which stops Verilator from optimising; only the top's are, by the .vlt file.
+    "--no-public-flat-rw",
+)  # fmt: skip
+
+
+class BuildFailedError(RuntimeError):
+    """Verilator or the C++ compiler refused the sources; the message ends with the tail of its log."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """A simulation that is ready to run.
+
+    Parameters
+    ----------
+    top
+        Name of the top module; the program in ``folder`` is named so too.
+    folder
+        Where it is kept. Read only: another process may be using it.
+    key
+        Hash of everything that it was made from.
+    was_cached
+        Whether it was there already.
+    """
+
+    top: str
+    folder: Path
+    key: str
+    was_cached: bool
+
+
+def cache_folder() -> Path:
+    """Return the folder that keeps the builds.
+
+    ``$DNNZIP_CACHE`` where it is set; ``build/verilator`` of the checkout when dnnzip runs from one;
+    ``$XDG_CACHE_HOME/dnnzip/verilator`` (``~/.cache`` by default) when it is installed.
+    """
+    chosen = os.environ.get("DNNZIP_CACHE")
+    if chosen:
+        return Path(chosen).absolute()
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / "pyproject.toml").is_file() and (checkout / "sim" / "dnnzip_sim").is_dir():
+        return checkout / "build" / "verilator"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "dnnzip" / "verilator"
+
+
+def build(
+    top: str,
+    sources: Mapping[str, str],
+    *,
+    parameters: Mapping[str, int | str] | None = None,
+    options: Sequence[str] = (),
+    cache: Path | None = None,
+) -> Build:
+    """Return the Verilator build of ``sources``, made now unless the cache has it.
+
+    Parameters
+    ----------
+    top
+        Name of the top module. Its own signals, and so its ports, are the only ones that cocotb sees.
+    sources
+        File names (plain ones, no folders) and their texts: ``.v`` and ``.sv`` are compiled, ``.cpp`` and ``.cc`` are
+        compiled along (for DPI), anything else lies beside them to be included.
+    parameters
+        Values for parameters of the top module; a string as a Verilog literal.
+    options
+        Further options for Verilator, after ours.
+    cache
+        Folder of the builds; ``cache_folder()`` when not given.
+
+    Raises
+    ------
+    MissingToolError
+        When a tool is missing.
+    BuildFailedError
+        When the sources do not compile.
+    """
+    _check_names(top, sources)
+    environment = toolchain.environment()
+    make_flags = [environment.get("MAKEFLAGS", ""), *MAKE_OPTIONS]
+    environment["MAKEFLAGS"] = " ".join(flag for flag in make_flags if flag)
+    every_option = [*VERILATOR_OPTIONS, *options]
+    key = _key(top, sources, parameters or {}, every_option, environment["MAKEFLAGS"])
+    folder = (cache or cache_folder()).absolute() / key
+    if folder.is_dir():
+        return Build(top, folder, key, was_cached=True)
+    with _locked(folder.with_suffix(".lock")):
+        if folder.is_dir():  # another process was faster
+            return Build(top, folder, key, was_cached=True)
+        unfinished = folder.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        _compile(top, sources, parameters or {}, every_option, environment, unfinished)
+        _drop_objects(top, sources, unfinished)
+        unfinished.rename(folder)
+    return Build(top, folder, key, was_cached=False)
+
+
+def log_tail(log: Path) -> str:
+    """Return the last lines of the file ``log``, or a remark that there is none."""
+    if not log.is_file():
+        return f"(no log at {log})"
+    return "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+
+
+def _check_names(top: str, sources: Mapping[str, str]) -> None:
+    """Raise ValueError on an empty set of sources or a source name that is no plain file name."""
+    if not any(name.endswith((".v", ".sv")) for name in sources):
+        raise ValueError(f"sources must have a .v or .sv file, not {sorted(sources)}")
+    for name in sources:
+        if Path(name).name != name or name == top:
+            raise ValueError(f"a source's name must be a plain file name other than the top's, not {name!r}")
+
+
+def _key(
+    top: str,
+    sources: Mapping[str, str],
+    parameters: Mapping[str, int | str],
+    options: Sequence[str],
+    make_flags: str,
+) -> str:
+    """Return the hash of everything that the build is made from."""
+    import cocotb_tools.config  # only here: the tools were checked before, so it is there
+
+    facts = {
+        "recipe": RECIPE,
+        "top": top,
+        "sources": dict(sources),
+        "parameters": dict(parameters),
+        "options": list(options),
+        "make flags": make_flags,
+        "verilator": toolchain.verilator().version,
+        "g++": toolchain.system_tool("g++").version,
+        "cocotb": importlib.metadata.version("cocotb"),
+        "libraries": str(cocotb_tools.config.libs_dir),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@contextlib.contextmanager
+def _locked(lock: Path) -> Iterator[None]:
+    """Hold an exclusive lock on the file ``lock``; it ends with the process that holds it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _compile(
+    top: str,
+    sources: Mapping[str, str],
+    parameters: Mapping[str, int | str],
+    options: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+) -> None:
+    """Write the sources into ``folder`` and build them there."""
+    folder.mkdir(parents=True)
+    for name, text in sources.items():
+        (folder / name).write_text(text)
+    control = folder / f"{top}.vlt"
+    control.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n')
+    compiled = [folder / name for name in sources if name.endswith((".v", ".sv"))]
+    foreign = [folder / name for name in sources if name.endswith((".cpp", ".cc"))]
+    log = folder / "build.log"
+    job = {
+        "sources": [str(path) for path in [control, *compiled]],
+        "hdl_toplevel": top,
+        "build_dir": str(folder),
+        "includes": [str(folder)],
+        "parameters": dict(parameters),
+        # The runner knows no C++ sources; Verilator takes them anywhere on its command line.
+        "build_args": [*options, *(str(path) for path in foreign)],
+        "log_file": str(log),
+        "waves": False,
+    }
+    command = [sys.executable, "-m", "dnnzip_sim.cocotb_job", "build"]
+    result = subprocess.run(
+        command, input=json.dumps(job), env=environment, capture_output=True, text=True, check=False
+    )
+    if result.returncode != 0:
+        detail = log_tail(log) if log.is_file() else result.stderr
+        raise BuildFailedError(f"Verilator build of {top} failed, log in {log}:\n{detail}")
+
+
+def _drop_objects(top: str, sources: Mapping[str, str], folder: Path) -> None:
+    """Remove what only the compilation needed; the program, the sources and the log stay."""
+    kept = {top, f"{top}.vlt", "build.log", *sources}
+    for path in folder.iterdir():
+        if path.name not in kept and path.is_file():
+            path.unlink()

@@ -1,0 +1,191 @@
+"""Run a cocotb test module on a build, and believe nothing but its result file.
+
+A filter that matches no test leaves an empty result and a clean exit status; so does a test module whose tests are all
+skipped. Whoever starts a run therefore says how many tests it has, and any other number is a failure.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cocotb_tools.check_results import get_results
+
+from dnnzip_sim import toolchain
+from dnnzip_sim.build import Build, log_tail
+
+
+class SimulationFailedError(RuntimeError):
+    """A test failed, another number of tests ran than was said, or the simulator ended without a result.
+
+    The message names the seed and ends with the tail of the log.
+    """
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that passed.
+
+    Parameters
+    ----------
+    tests
+        How many tests were executed.
+    seed
+        The seed of cocotb's random numbers.
+    seconds
+        Wall-clock time, the simulator's start included.
+    log
+        What the simulator and the tests printed.
+    results
+        The result file, JUnit XML.
+    """
+
+    tests: int
+    seed: int
+    seconds: float
+    log: Path
+    results: Path
+
+
+def run(
+    build: Build,
+    test_module: str,
+    *,
+    expected_tests: int,
+    folder: Path,
+    test_filter: str | None = None,
+    plusargs: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    python_path: Sequence[Path] = (),
+    seed: int | None = None,
+    timeout_seconds: float | None = None,
+) -> Run:
+    """Run the cocotb tests of ``test_module`` on ``build``; return only when all of them passed.
+
+    Parameters
+    ----------
+    build
+        What to simulate.
+    test_module
+        Import name of the module that holds the tests. It is imported inside the simulator.
+    expected_tests
+        How many tests must be executed, at least one; skipped ones do not count.
+    folder
+        Where the tests run and where the log and the result file go; made when it is not there.
+    test_filter
+        Regular expression; only the tests whose full name it finds are run.
+    plusargs
+        Arguments that the simulated design reads, each with its ``+``.
+    env
+        Further environment variables for the test module. They win over this process' own.
+    python_path
+        Folders to import from, before those of this process.
+    seed
+        Seed of the random numbers; ``$COCOTB_RANDOM_SEED`` or a new one when not given.
+    timeout_seconds
+        Wall-clock limit; none when not given.
+
+    Raises
+    ------
+    ValueError
+        When ``expected_tests`` is not positive.
+    MissingToolError
+        When a tool is missing.
+    SimulationFailedError
+        Otherwise, unless every test passed and there were exactly ``expected_tests``.
+    """
+    if expected_tests < 1:
+        raise ValueError(f"expected_tests must be at least 1, not {expected_tests}")
+    if seed is None:
+        seed = int(os.environ.get("COCOTB_RANDOM_SEED") or random.getrandbits(31))  # no secret depends on it
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    log, results = folder / "simulation.log", folder / "results.xml"
+    for stale in (log, results):
+        stale.unlink(missing_ok=True)
+    job = {
+        "test_module": test_module,
+        "hdl_toplevel": build.top,
+        "hdl_toplevel_lang": "verilog",
+        "build_dir": str(build.folder),
+        "test_dir": str(folder),
+        "results_xml": str(results),
+        "log_file": str(log),
+        "plusargs": list(plusargs),
+        "seed": seed,
+        "test_filter": test_filter,
+    }
+    context = f"cocotb run of {test_module} on {build.top} (seed {seed}, log in {log})"
+    start = time.monotonic()
+    status = _simulate(job, _environment(env or {}, python_path), timeout_seconds, context)
+    tests = _checked(results, log, expected_tests, context)
+    if status != 0:
+        raise SimulationFailedError(f"{context}: the simulator ended with status {status}:\n{log_tail(log)}")
+    return Run(tests, seed, time.monotonic() - start, log, results)
+
+
+def _environment(env: Mapping[str, str], python_path: Sequence[Path]) -> dict[str, str]:
+    """Return the environment of the run: the tools', without what would redirect cocotb, with ``env``."""
+    result = {
+        name: value
+        for name, value in toolchain.environment().items()
+        # PYTEST_CURRENT_TEST changes the runner's behaviour, COCOTB_* another run's would change this one's.
+        if name != "PYTEST_CURRENT_TEST" and not name.startswith("COCOTB_")
+    }
+    # This process' sys.path, so that a module found here is found inside the simulator too.
+    result["PYTHONPATH"] = os.pathsep.join([str(Path(path).absolute()) for path in python_path] + sys.path)
+    result.update(env)
+    return result
+
+
+def _simulate(
+    job: Mapping[str, object], environment: Mapping[str, str], timeout_seconds: float | None, context: str
+) -> int:
+    """Run the simulator to its end and return its exit status, which is 0 even where tests failed."""
+    command = [sys.executable, "-m", "dnnzip_sim.cocotb_job", "test"]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=dict(environment),
+        text=True,
+        start_new_session=True,  # so that the time limit ends the simulator as well, the runner's child
+    ) as process:
+        try:
+            _, errors = process.communicate(json.dumps(job), timeout=timeout_seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.communicate()
+            raise SimulationFailedError(
+                f"{context} took longer than {timeout_seconds} s:\n{log_tail(Path(str(job['log_file'])))}"
+            ) from None
+        except BaseException:
+            os.killpg(process.pid, 9)
+            raise
+    if not Path(str(job["log_file"])).is_file():
+        raise SimulationFailedError(f"{context} did not start:\n{errors}")
+    return process.returncode
+
+
+def _checked(results: Path, log: Path, expected_tests: int, context: str) -> int:
+    """Return the number of executed tests, after checking that it is the expected one and that none failed."""
+    try:
+        present, failed = get_results(results)
+        skipped = len(ET.parse(results).getroot().findall(".//skipped"))
+    except (RuntimeError, ET.ParseError) as error:
+        raise SimulationFailedError(f"{context} ended without a result:\n{log_tail(log)}") from error
+    executed = present - skipped
+    if failed:
+        raise SimulationFailedError(f"{context}: {failed} of {executed} tests failed:\n{log_tail(log)}")
+    if executed != expected_tests:
+        raise SimulationFailedError(
+            f"{context}: {executed} tests were executed, {expected_tests} expected:\n{log_tail(log)}"
+        )
+    return executed
