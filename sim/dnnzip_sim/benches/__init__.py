@@ -1,0 +1,1 @@
+"""Modules of cocotb tests. They are imported inside the simulator; ``dnnzip_sim.run`` starts them."""

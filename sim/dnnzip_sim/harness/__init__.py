@@ -1,0 +1,141 @@
+"""The harness that streams a whole network through the decompressor at the speed of the compiled model.
+
+The Verilog top ``dnnzip_harness`` holds the clock, the decompressor and, in C++ behind DPI, the memories: words of all
+streams in, weights and verdicts out. It offers a word in every cycle and takes every beat. cocotb starts it and waits;
+a decompressor that makes no progress for ``PATIENCE_CYCLES`` ends the run with an error that names the stream.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnzip.format import WORD_BYTES, Verdict
+from dnnzip_sim.build import Build, build
+from dnnzip_sim.run import SimulationFailedError, run
+
+TOP = "dnnzip_harness"
+BENCH = "dnnzip_sim.benches.network"
+PATIENCE_CYCLES = 100_000
+"""More than the building of the largest table set takes, in which no word is taken and no beat given."""
+
+OPTIONS = ("--timing", "--timescale", "1ns/1ns", "-CFLAGS", "-std=c++20", "--converge-limit", "5000")
+_SOURCES = (f"{TOP}.sv", "memory.cpp")
+_TOTALS = struct.Struct("<Qd")
+_OUTCOME = struct.Struct("<4Q")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one stream went through the decompressor.
+
+    Parameters
+    ----------
+    verdict
+        The cause of its end beat.
+    weights
+        int16: the weights of its beats, idle lanes left out.
+    begin, end
+        The cycle in which its first word was taken, and the one in which its end beat was given.
+    """
+
+    verdict: Verdict
+    weights: NDArray[np.int16]
+    begin: int
+    end: int
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles from the first word to the end beat, both counted."""
+        return self.end - self.begin + 1
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What a run of the harness gave.
+
+    Parameters
+    ----------
+    outcomes
+        One per stream, in order.
+    cycles
+        Clock cycles of the whole run.
+    seconds
+        Time that the simulator took for them, without its start and its end.
+    """
+
+    outcomes: list[Outcome]
+    cycles: int
+    seconds: float
+
+
+def build_harness(verilog: str, *, lanes: int, weight_bits: int, cache: Path | None = None) -> Build:
+    """Return the Verilator build of the harness around the module ``dnnzip_decompressor`` in ``verilog``.
+
+    Parameters
+    ----------
+    verilog
+        Text with that module and all that it needs.
+    lanes, weight_bits
+        What it was generated with.
+    cache
+        Folder of the builds; the usual one when not given.
+    """
+    sources = {name: (files(__name__) / name).read_text() for name in _SOURCES}
+    sources["dnnzip_decompressor.v"] = verilog
+    parameters = {"LANES": lanes, "WEIGHT_BITS": weight_bits}
+    return build(TOP, sources, parameters=parameters, options=OPTIONS, cache=cache)
+
+
+def stream_through(
+    harness: Build, streams: Sequence[bytes], folder: Path, *, patience: int = PATIENCE_CYCLES
+) -> Passage:
+    """Send the streams through the decompressor, back to back, and return what came out.
+
+    Parameters
+    ----------
+    harness
+        What ``build_harness`` returned.
+    streams
+        Table set streams and weight streams, none of them empty; an odd last byte is filled up with zeros.
+    folder
+        An empty folder for the files of the run; its owner removes it.
+    patience
+        Cycles without progress after which the decompressor hangs.
+
+    Raises
+    ------
+    SimulationFailedError
+        If the decompressor hangs, breaks the order of its beats, or gives another number of results than streams.
+    """
+    job, result, weights, failure = (folder / name for name in ("job", "result", "weights", "failure"))
+    _write_job(job, streams)
+    plusargs = [f"+job={job}", f"+result={result}", f"+weights={weights}", f"+failure={failure}"]
+    run(harness, BENCH, expected_tests=1, folder=folder, plusargs=[*plusargs, f"+patience={patience}"])
+    passage = _read_passage(result, weights)
+    if len(passage.outcomes) != len(streams):
+        raise SimulationFailedError(f"{len(streams)} streams went in, {len(passage.outcomes)} results came out")
+    return passage
+
+
+def _write_job(path: Path, streams: Sequence[bytes]) -> None:
+    with path.open("wb") as file:
+        lengths = [(len(stream) + WORD_BYTES - 1) // WORD_BYTES for stream in streams]
+        file.write(struct.pack(f"<{1 + len(lengths)}Q", len(lengths), *lengths))
+        for stream, length in zip(streams, lengths, strict=True):
+            file.write(stream.ljust(length * WORD_BYTES, b"\0"))
+
+
+def _read_passage(result: Path, weights: Path) -> Passage:
+    totals, outcomes = result.read_bytes(), []
+    cycles, seconds = _TOTALS.unpack_from(totals)
+    codes = np.fromfile(weights, "<i2").astype(np.int16, copy=False)
+    first = 0
+    for begin, end, count, verdict in _OUTCOME.iter_unpack(totals[_TOTALS.size :]):
+        outcomes.append(Outcome(Verdict(verdict), codes[first : first + count], begin, end))
+        first += count
+    return Passage(outcomes, cycles, seconds)

@@ -1,0 +1,192 @@
+// The memories of dnnzip_harness.sv: words of streams in, weights and verdicts out.
+//
+// Job file, little-endian: uint64 number of streams, uint64 words of each, then their words (uint16) back to back.
+// Result file: uint64 clock cycles, double seconds, then per stream uint64 {begin, end, weights, verdict}: the cycle in
+// which its first word was taken and the one in which its end beat was given. Weights file: int16, the weights of all
+// beats in order, idle lanes left out. Failure file: one line, there only where the run failed.
+
+#include <chrono>
+#include <cstdarg>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "svdpi.h"
+
+namespace {
+
+// After the last end beat, so many cycles must pass without another beat.
+constexpr uint64_t kQuietCycles = 64;
+constexpr size_t kFlushWeights = 1 << 16;
+
+struct Outcome {
+    uint64_t begin, end, weights, verdict;
+};
+
+struct Memory {
+    std::vector<uint64_t> lengths;
+    std::vector<uint16_t> words;
+    std::vector<Outcome> outcomes;
+    std::vector<uint64_t> begins;  // of the streams whose first word was taken
+    std::vector<int16_t> weights;  // not yet written
+    std::string result_path, failure_path;
+    FILE* weights_file = nullptr;
+    int lanes = 0, weight_bits = 0, cause_bits = 0;
+    uint64_t patience = 0;
+    uint64_t cycle = 0, last_progress = 0;
+    uint64_t next_word = 0;     // index of the word on offer, over all streams
+    uint64_t stream = 0;        // which stream that word belongs to
+    uint64_t left = 0;          // words of that stream that were not taken yet
+    uint64_t stream_weights = 0;
+    bool finished = false;
+    std::chrono::steady_clock::time_point begun;
+};
+
+Memory memory;
+
+[[noreturn]] void stop(const std::string& what) {
+    std::fprintf(stderr, "dnnzip_harness: %s\n", what.c_str());
+    std::exit(1);
+}
+
+FILE* opened(const std::string& path, const char* mode) {
+    FILE* file = std::fopen(path.c_str(), mode);
+    if (!file) stop("cannot open " + path);
+    return file;
+}
+
+template <typename T>
+void read(FILE* file, T* into, size_t count, const std::string& path) {
+    if (std::fread(into, sizeof(T), count, file) != count) stop(path + " is too short");
+}
+
+template <typename T>
+void write(FILE* file, const T* from, size_t count, const std::string& path) {
+    if (std::fwrite(from, sizeof(T), count, file) != count) stop("cannot write " + path);
+}
+
+void flush_weights() {
+    write(memory.weights_file, memory.weights.data(), memory.weights.size(), "the weights file");
+    memory.weights.clear();
+}
+
+void finish() {
+    memory.finished = true;
+    flush_weights();
+    if (std::fclose(memory.weights_file)) stop("cannot write the weights file");
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - memory.begun).count();
+    FILE* file = opened(memory.result_path, "wb");
+    write(file, &memory.cycle, 1, memory.result_path);
+    write(file, &seconds, 1, memory.result_path);
+    write(file, memory.outcomes.data(), memory.outcomes.size(), memory.result_path);
+    if (std::fclose(file)) stop("cannot write " + memory.result_path);
+}
+
+bool fail(const std::string& what) {
+    finish();
+    FILE* file = opened(memory.failure_path, "wb");
+    std::fprintf(file, "%s\n", what.c_str());
+    if (std::fclose(file)) stop("cannot write " + memory.failure_path);
+    return true;
+}
+
+std::string name(uint64_t stream) {
+    return "stream " + std::to_string(stream) + " of " + std::to_string(memory.lengths.size());
+}
+
+// `width` <= 16 bits of `vector` from bit `offset` on.
+uint32_t bits(const svBitVecVal* vector, int offset, int width) {
+    uint64_t pair = vector[offset / 32] >> offset % 32;
+    if (offset % 32 + width > 32) pair |= uint64_t(vector[offset / 32 + 1]) << (32 - offset % 32);
+    return pair & ((1u << width) - 1);
+}
+
+// Take what a beat carries; return whether it breaks a rule that every beat keeps.
+bool take_beat(const svBitVecVal* beat) {
+    const int mask_at = memory.lanes * memory.weight_bits;
+    const uint32_t mask = bits(beat, mask_at, memory.lanes);
+    const uint64_t stream = memory.outcomes.size();
+    if (stream >= memory.begins.size()) return fail("a beat came before the first word of " + name(stream));
+    for (int lane = 0; lane < memory.lanes; ++lane) {
+        if (!(mask >> lane & 1)) continue;
+        const int shift = 32 - memory.weight_bits;
+        const uint32_t code = bits(beat, lane * memory.weight_bits, memory.weight_bits);
+        memory.weights.push_back(int16_t(int32_t(code << shift) >> shift));
+        ++memory.stream_weights;
+    }
+    if (memory.weights.size() >= kFlushWeights) flush_weights();
+    if (!bits(beat, mask_at + memory.lanes, 1)) return false;
+    if (mask) return fail("the end beat of " + name(stream) + " carries weights");
+    if (memory.stream == stream && memory.left)
+        return fail("the end beat of " + name(stream) + " came before its last word was taken");
+    const uint64_t verdict = bits(beat, mask_at + memory.lanes + 1, memory.cause_bits);
+    memory.outcomes.push_back({memory.begins[stream], memory.cycle, memory.stream_weights, verdict});
+    memory.stream_weights = 0;
+    return false;
+}
+
+void take_word() {
+    if (memory.left == memory.lengths[memory.stream]) memory.begins.push_back(memory.cycle);
+    ++memory.next_word;
+    if (--memory.left == 0 && ++memory.stream < memory.lengths.size()) memory.left = memory.lengths[memory.stream];
+}
+
+}  // namespace
+
+extern "C" void memory_open(const char* job, const char* result, const char* weights, const char* failure, int patience,
+                            int lanes, int weight_bits, int cause_bits) {
+    memory = Memory();
+    memory.result_path = result;
+    memory.failure_path = failure;
+    memory.patience = patience;
+    memory.lanes = lanes;
+    memory.weight_bits = weight_bits;
+    memory.cause_bits = cause_bits;
+    FILE* file = opened(job, "rb");
+    uint64_t streams, total = 0;
+    read(file, &streams, 1, job);
+    memory.lengths.resize(streams);
+    read(file, memory.lengths.data(), streams, job);
+    for (uint64_t length : memory.lengths) {
+        if (!length) stop(std::string(job) + " has a stream without words");
+        total += length;
+    }
+    memory.words.resize(total);
+    read(file, memory.words.data(), total, job);
+    std::fclose(file);
+    if (streams) memory.left = memory.lengths[0];
+    memory.weights_file = opened(weights, "wb");
+    memory.weights.reserve(kFlushWeights + lanes);
+    memory.begun = std::chrono::steady_clock::now();
+}
+
+extern "C" void memory_cycle(svBit taken, svBit given, const svBitVecVal* beat, svBit* valid, unsigned short* word,
+                             svBit* last, svBit* done, svBit* failed) {
+    *valid = 0;
+    *word = 0;
+    *last = 0;
+    *done = memory.finished;
+    *failed = 0;
+    if (memory.finished) return;
+    if (taken) take_word();
+    if (given) *failed = take_beat(beat);
+    if (taken || given) memory.last_progress = memory.cycle;
+    const uint64_t quiet = memory.cycle - memory.last_progress;
+    if (!*failed && memory.outcomes.size() == memory.lengths.size()) {
+        if (quiet >= kQuietCycles) finish();
+    } else if (!*failed && quiet >= memory.patience) {
+        *failed = fail(name(memory.outcomes.size()) + " hangs: no word taken and no beat given in " +
+                       std::to_string(memory.patience) + " cycles");
+    }
+    ++memory.cycle;
+    *done = memory.finished;
+    if (memory.stream < memory.lengths.size()) {
+        *valid = 1;
+        *word = memory.words[memory.next_word];
+        *last = memory.left == 1;
+    }
+}
