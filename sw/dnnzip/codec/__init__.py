@@ -7,6 +7,7 @@ from dnnzip.codec.network import (
     RawTensor,
     decode_tensor,
     encode_network,
+    join_parts,
     split_streams,
     stream_count,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "RawTensor",
     "decode_tensor",
     "encode_network",
+    "join_parts",
     "split_streams",
     "stream_count",
 ]

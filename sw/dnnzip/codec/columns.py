@@ -40,7 +40,7 @@ def choose_columns(
     # One step below the classes without columns, so that a column can go down as well as up.
     base = np.maximum(per_channel - 1, 0)
     for _ in range(REFINEMENTS):
-        offsets = _best_offsets(codes, kernel, shift, columns, base, lengths, fine)
+        offsets = _best_offsets(codes, kernel, shift, columns, base, lengths)
         trial = count(codes, kernel, fine, False, tuple(int(offset) for offset in offsets), shift)
         classes, bits = assign_classes(trial, lengths, context=True)
         bits += WORD_BITS + COLUMN_OFFSET_BITS * columns
@@ -57,7 +57,6 @@ def _best_offsets(
     columns: int,
     base: NDArray[np.int64],
     lengths: Floats,
-    fine: int,
 ) -> NDArray[np.int64]:
     """Return the cheapest offset of each column, int64 [columns], under the channels' classes ``base``.
 
@@ -78,4 +77,4 @@ def _best_offsets(
             rows = slice(start, start + _CHUNK)
             bits = symmetric[klass[rows, None], sizes[rows]].sum(axis=0)
             costs[offset] += np.add.reduceat(bits, edges)
-    return costs.argmin(axis=0)
+    return np.asarray(costs.argmin(axis=0))

@@ -186,9 +186,7 @@ def _decode_ans(
     return codes, taken
 
 
-def encode_ans(
-    codes: NDArray[np.int16], kernel: tuple[int, int], table_set: TableSet, choices: AnsChoices
-) -> bytes:
+def encode_ans(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: TableSet, choices: AnsChoices) -> bytes:
     """Return the ``ans`` weight stream of a tensor.
 
     Parameters

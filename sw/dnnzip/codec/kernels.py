@@ -1,3 +1,5 @@
+# The types in these loops are Numba's, which mypy does not know.
+# mypy: disable-error-code="arg-type,assignment,index,no-any-return,operator"
 """The compiled inner loops of the fast codec.
 
 Each loop does what ``dnnzip.codec.reference`` does, on arrays: it equals it byte for byte and verdict for verdict.
@@ -13,6 +15,7 @@ from dnnzip.format import (
     CLASSES,
     COLUMN_OFFSET_BITS,
     COLUMNS_WORD,
+    CONTEXTS,
     ESCAPE,
     WORD_BITS,
     Verdict,
@@ -30,10 +33,19 @@ _COLUMNS_BITS = COLUMNS_WORD["columns"].width
 _OFFSETS_PER_WORD = WORD_BITS // COLUMN_OFFSET_BITS
 _OFFSET_MASK = (1 << COLUMN_OFFSET_BITS) - 1
 _LIMIT = -ESCAPE
+_CONTEXTS = CONTEXTS
 
 BITS_SHIFT = 16
 TOKEN_SHIFT = 24
 """An entry of a decoding table, packed: base, bits << BITS_SHIFT, token << TOKEN_SHIFT (signed, at the top)."""
+
+
+FINE = 256
+"""Codes up to this size have a bin each."""
+COARSE_STEP = 16
+COARSE_LIMIT = 4096
+COARSE = (COARSE_LIMIT - FINE) // COARSE_STEP
+"""Bins of ``COARSE_STEP`` codes on each side, up to ``COARSE_LIMIT``."""
 
 
 @numba.njit(cache=True, nogil=True)
@@ -284,8 +296,9 @@ def encode_states(
 ) -> int:
     """Run the tANS states backwards; write each weight's bits to ``fields`` and their number to ``widths``.
 
-    Writes each lane's first state to ``starts``; returns the sum of ``widths``. ``bit_thresholds`` and ``state_offsets`` are [tables, 64]: with X = state +
-    states, a step gives (X + bit_threshold) >> 16 bits and goes to ``next_states[table, (X >> bits) + state_offset]``.
+    Writes each lane's first state to ``starts``; returns the sum of ``widths``. ``bit_thresholds`` and
+    ``state_offsets`` are [tables, 64]: with X = state + states, a step gives (X + bit_threshold) >> 16 bits and goes to
+    ``next_states[table, (X >> bits) + state_offset]``.
     """
     channels, length = codes.shape
     total = 0
@@ -390,3 +403,64 @@ def interleave(
                     ahead_position[lane] = place
                     unread[lane] += WORD_BITS
     return written
+
+
+@numba.njit(cache=True, nogil=True)
+def bin_of(code: int, fine: int) -> int:
+    """Return the bin of a code, counted from 0 at the lowest; ``fine`` is the network's number of fine values."""
+    size = code if code >= 0 else -code - 1
+    if size < fine:
+        place = size
+    elif size < COARSE_LIMIT:
+        place = fine + (size - FINE) // COARSE_STEP
+    else:
+        place = fine + COARSE
+    half = fine if fine < FINE else FINE + COARSE + 1
+    return half + place if code >= 0 else half - 1 - place
+
+
+@numba.njit(cache=True, nogil=True)
+def count_codes(
+    codes: NDArray[np.int16],
+    histogram: NDArray[np.uint32],
+    height: int,
+    width: int,
+    fine: int,
+    offsets: NDArray[np.int64],
+    column_shift: int,
+    one_unit: bool,
+) -> None:
+    """Count the codes of a tensor into ``histogram`` [units, column offsets, contexts and one without, bins]."""
+    channels, length = codes.shape
+    taps = height * width
+    signs = np.zeros(length, np.int64)
+    for channel in range(channels):
+        unit = 0 if one_unit else channel
+        tap = 0
+        x = 0
+        channel_in = 0
+        for position in range(length):
+            code = np.int64(codes[channel, position])
+            signs[position] = (code > 0) - (code < 0)
+            if taps == 1:
+                a = signs[position - 1] if position >= 1 else 0
+                b = signs[position - 2] if position >= 2 else 0
+            else:
+                a = signs[position - 1] if x > 0 else 0
+                b = signs[position - width] if tap >= width else 0
+            offset = 0
+            if offsets.size:
+                column = channel_in >> column_shift
+                if column < offsets.size:
+                    offset = offsets[column]
+            negate = a < 0 or (a == 0 and b < 0)
+            histogram[unit, offset, abs(a + b), bin_of(-code if negate else code, fine)] += 1
+            histogram[unit, offset, _CONTEXTS, bin_of(code, fine)] += 1
+            tap += 1
+            x += 1
+            if x == width:
+                x = 0
+            if tap == taps:
+                tap = 0
+                x = 0
+                channel_in += 1

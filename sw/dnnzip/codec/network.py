@@ -1,7 +1,9 @@
 """A whole network: one table set for all of its tensors, one or more streams for each."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from dnnzip.format import (
     RAW_WIDTHS,
     WEIGHT_HEADER,
     WORD_BITS,
+    Codec,
     TableSet,
     Verdict,
     VerdictError,
@@ -27,7 +30,15 @@ SHORT_CHANNEL = 16
 """Channels of fewer weights share one class: counting each by itself would cost more than it could save."""
 
 WEIGHTS_PER_LANE = 512
-"""A virtual lane is opened for so many weights; each costs about 23 bits: its first state and its last word's rest."""
+"""A virtual lane is opened for so many weights."""
+
+LANE_BITS = 23
+"""What a virtual lane costs, on average: its first state and the rest of its last word."""
+
+WEIGHTS_PER_STREAM = 1 << 24
+"""A longer tensor is split, so that its payload's words can be counted in a header."""
+
+COLUMN_ROUNDS = 2
 
 
 @dataclass(frozen=True)
@@ -85,12 +96,18 @@ class CodecOptions:
         Virtual lanes of each stream; a tensor of fewer channels has fewer. By default as many as its size carries.
     groups
         Streams of whole channels into which a tensor is split, for as many groups of lanes.
+    table_set
+        Code with this set instead of training one.
+    jobs
+        Threads.
     """
 
     codec: str = "auto"
     log2_states: int = 9
     virtual_lanes: int | None = None
     groups: int = 1
+    table_set: TableSet | None = None
+    jobs: int = 1
 
 
 @dataclass(frozen=True)
@@ -108,8 +125,8 @@ class EncodedNetwork:
     """
 
     tables: bytes
-    streams: list[bytes] = field(default_factory=list)
-    codecs: list[str] = field(default_factory=list)
+    streams: list[bytes]
+    codecs: list[str]
 
 
 @dataclass(frozen=True)
@@ -127,7 +144,7 @@ def encode_network(
     options: CodecOptions | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> EncodedNetwork:
-    """Train a table set for the tensors and encode them.
+    """Train a table set for the tensors, where none is given, and encode them.
 
     Parameters
     ----------
@@ -137,53 +154,60 @@ def encode_network(
         How to code them.
     progress
         Called with a tensor's name when its stream is done.
+
+    Raises
+    ------
+    ValueError
+        If a given table set cannot express a code.
     """
     options = options or CodecOptions()
-    coded = [tensor for tensor in tensors if isinstance(tensor, CodeTensor) and tensor.codes.size]
-    table_set: TableSet | None = None
-    plans: dict[int, _Plan] = {}
+    coded = [tensor for tensor in tensors if isinstance(tensor, CodeTensor)]
+    table_set, plans = None, dict[int, _Plan]()
     if coded and options.codec != "raw":
-        table_set, made = _train(coded, options.log2_states)
+        table_set, made = _choose(coded, options)
         plans = {id(tensor): plan for tensor, plan in zip(coded, made, strict=True)}
-    result = EncodedNetwork(b"")
-    used = False
-    for tensor in tensors:
-        plan = plans.get(id(tensor))
-        if isinstance(tensor, CodeTensor) and plan is not None and table_set is not None:
-            lanes = _log2_lanes(tensor.codes.shape[0], tensor.codes.size, options)
-            if options.codec == "ans" or _ans_is_smaller(tensor.codes, plan, lanes):
-                used = True
-                result.streams.append(_encode_ans(tensor, plan, table_set, lanes, options.groups))
-                result.codecs.append("ans")
-                if progress:
-                    progress(tensor.name)
-                continue
-        result.streams.append(_encode_raw(tensor))
-        result.codecs.append("raw")
+
+    def encode(tensor: CodeTensor | RawTensor) -> tuple[str, bytes]:
+        if isinstance(tensor, RawTensor):
+            codec, stream = "raw", _encode_items(tensor.items)
+        elif table_set is not None and (options.codec == "ans" or _ans_is_smaller(tensor, plans[id(tensor)], options)):
+            codec, stream = "ans", _encode_ans(tensor, plans[id(tensor)], table_set, options)
+        else:
+            codec, stream = "raw", _encode_raw(tensor)
         if progress:
             progress(tensor.name)
-    if used and table_set is not None:
-        return EncodedNetwork(table_set.to_bytes(), result.streams, result.codecs)
-    return result
+        return codec, stream
+
+    # The compiled loops release the interpreter lock.
+    with ThreadPoolExecutor(options.jobs) as pool:
+        encoded = list(pool.map(encode, tensors))
+    codecs = [codec for codec, _ in encoded]
+    tables = table_set.to_bytes() if table_set is not None and "ans" in codecs else b""
+    return EncodedNetwork(tables, [stream for _, stream in encoded], codecs)
 
 
-def _train(tensors: Sequence[CodeTensor], log2_states: int) -> tuple[TableSet, list[_Plan]]:
-    largest = max(max(abs(int(tensor.codes.min())), abs(int(tensor.codes.max()))) for tensor in tensors)
-    fine = fine_values(largest)
-    plain = [
-        count(tensor.codes, tensor.taps, fine, tensor.codes.shape[1] < SHORT_CHANNEL) for tensor in tensors
-    ]
-    statistics = plain
-    table_set = train(statistics, log2_states, fine)
-    lengths = class_lengths(table_set, fine)
-    for _ in range(2):
-        statistics = [
-            choose_columns(tensor.codes, tensor.taps, item, lengths, fine)
-            for tensor, item in zip(tensors, plain, strict=True)
-        ]
-        table_set = train(statistics, log2_states, fine)
+def _choose(tensors: Sequence[CodeTensor], options: CodecOptions) -> tuple[TableSet, list[_Plan]]:
+    """Return the table set and what each tensor makes of it; columns and tables are chosen in turn."""
+    fine = fine_values(max(max(abs(int(tensor.codes.min())), abs(int(tensor.codes.max()))) for tensor in tensors))
+    with ThreadPoolExecutor(options.jobs) as pool:
+        plain = list(
+            pool.map(
+                lambda tensor: count(tensor.codes, tensor.taps, fine, tensor.codes.shape[1] < SHORT_CHANNEL), tensors
+            )
+        )
+        statistics = plain
+        table_set = options.table_set or train(plain, options.log2_states, fine)
+        for _ in range(COLUMN_ROUNDS):
+            lengths = class_lengths(table_set, fine)
+            statistics = list(
+                pool.map(
+                    lambda pair, lengths=lengths: choose_columns(pair[0].codes, pair[0].taps, pair[1], lengths, fine),
+                    zip(tensors, plain, strict=True),
+                )
+            )
+            table_set = options.table_set or train(statistics, options.log2_states, fine)
         lengths = class_lengths(table_set, fine)
-    return table_set, [_plan(item, lengths) for item in statistics]
+        return table_set, list(pool.map(lambda item: _plan(item, lengths), statistics))
 
 
 def _plan(statistics: Statistics, lengths: Floats) -> _Plan:
@@ -197,17 +221,14 @@ def _plan(statistics: Statistics, lengths: Floats) -> _Plan:
 
 
 def _log2_lanes(channels: int, weights: int, options: CodecOptions) -> int:
-    channels = -(-channels // options.groups)
-    if options.virtual_lanes is not None:
-        wanted = options.virtual_lanes
-    else:
-        wanted = max(weights // options.groups // WEIGHTS_PER_LANE, 1)
+    """Return log2 of the virtual lanes of a stream of so many channels and weights."""
+    wanted = options.virtual_lanes or max(weights // WEIGHTS_PER_LANE, 1)
     return min(MAX_LOG2_LANES, min(wanted, channels).bit_length() - 1)
 
 
-def _ans_is_smaller(codes: NDArray[np.int16], plan: _Plan, log2_lanes: int) -> bool:
-    lanes_bits = (1 << log2_lanes) * (9 + WORD_BITS)
-    return plan.bits + lanes_bits < codes.size * _raw_width(codes)
+def _ans_is_smaller(tensor: CodeTensor, plan: _Plan, options: CodecOptions) -> bool:
+    lanes = 1 << _log2_lanes(tensor.codes.shape[0], tensor.codes.size, options)
+    return plan.bits + lanes * LANE_BITS < tensor.codes.size * _raw_width(tensor.codes)
 
 
 def _raw_width(codes: NDArray[np.int16]) -> int:
@@ -215,31 +236,43 @@ def _raw_width(codes: NDArray[np.int16]) -> int:
     return next(width for width in RAW_WIDTHS if -(1 << width - 1) <= low and high < 1 << width - 1)
 
 
-def _split(channels: int, groups: int) -> list[slice]:
+def _parts(codes: NDArray[np.int16], groups: int) -> list[slice]:
+    """Return the channels of each stream: as many streams as groups, more where one would be too long."""
+    groups = max(groups, -(-codes.size // WEIGHTS_PER_STREAM))
+    channels = codes.shape[0]
     edges = np.linspace(0, channels, min(groups, channels) + 1).astype(int)
-    return [slice(int(start), int(end)) for start, end in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(int(start), int(end)) for start, end in pairwise(edges)]
 
 
-def _encode_ans(tensor: CodeTensor, plan: _Plan, table_set: TableSet, log2_lanes: int, groups: int) -> bytes:
+def _encode_ans(tensor: CodeTensor, plan: _Plan, table_set: TableSet, options: CodecOptions) -> bytes:
     streams = []
-    for part in _split(tensor.codes.shape[0], groups):
-        classes = plan.classes if plan.classes.size == 1 else plan.classes[part]
+    for part in _parts(tensor.codes, options.groups):
+        codes = tensor.codes[part]
         choices = AnsChoices(
-            min(log2_lanes, (part.stop - part.start).bit_length() - 1),
-            [int(klass) for klass in classes],
+            _log2_lanes(codes.shape[0], codes.size, options),
+            [int(klass) for klass in (plan.classes if plan.classes.size == 1 else plan.classes[part])],
             plan.statistics.column_shift,
             plan.statistics.column_offsets,
             plan.context,
         )
-        streams.append(fast.encode_ans(tensor.codes[part], tensor.taps, table_set, choices))
+        streams.append(fast.encode_ans(codes, tensor.taps, table_set, choices))
     return b"".join(streams)
 
 
-def _encode_raw(tensor: CodeTensor | RawTensor) -> bytes:
-    if isinstance(tensor, CodeTensor):
-        return fast.encode_raw(tensor.codes, tensor.codes.shape[0], _raw_width(tensor.codes))
-    width = 8 * tensor.items.itemsize
-    return fast.encode_raw(tensor.items.view(f"i{tensor.items.itemsize}"), 1, width)
+def _encode_raw(tensor: CodeTensor) -> bytes:
+    width = _raw_width(tensor.codes)
+    parts = _parts(tensor.codes, 1)
+    return b"".join(fast.encode_raw(tensor.codes[part], part.stop - part.start, width) for part in parts)
+
+
+def _encode_items(items: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
+    """Return items as streams of one channel, each as long as a channel may be."""
+    signed = items.reshape(-1).view(f"i{items.itemsize}")
+    longest = WEIGHT_HEADER["length"].limit
+    return b"".join(
+        fast.encode_raw(signed[start : start + longest], 1, 8 * items.itemsize)
+        for start in range(0, signed.size, longest)
+    )
 
 
 def split_streams(data: bytes) -> list[bytes]:
@@ -273,13 +306,24 @@ def decode_tensor(stream: bytes, tables: bytes) -> NDArray[np.int16]:
         With the verdict of the table set or of the first stream that is not ok.
     """
     table_set = TableSet.from_bytes(tables) if tables else None
+    streams = split_streams(stream)
     parts = []
-    for part in split_streams(stream):
+    for part in streams:
         decoded = fast.decode(part, table_set)
         if decoded.codes is None:
             raise VerdictError(decoded.verdict)
         parts.append(decoded.codes)
-    return np.concatenate(parts)
+    return join_parts(parts, streams)
+
+
+def join_parts(parts: Sequence[NDArray[np.int16]], streams: Sequence[bytes]) -> NDArray[np.int16]:
+    """Return a tensor's codes, int16 [channels, length], from those of its streams.
+
+    Streams hold whole channels; but ``raw`` ones of one channel are the pieces of one that is too long for a stream.
+    """
+    headers = [WeightHeader.unpack(stream) for stream in streams]
+    pieces = all(header.codec == Codec.RAW and header.channels == 1 for header in headers)
+    return np.concatenate(parts, axis=1 if pieces else 0)
 
 
 def stream_count(stream: bytes) -> int:
@@ -291,5 +335,3 @@ def stream_count(stream: bytes) -> int:
         ``truncated`` where a stream is not whole.
     """
     return sum(WeightHeader.unpack(part).weights for part in split_streams(stream))
-
-

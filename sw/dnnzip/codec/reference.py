@@ -210,16 +210,15 @@ def _weight_table(
     use_context: int,
     table_set: TableSet,
 ) -> tuple[int, bool]:
-    """Return (table, negate) of the weight at ``position``; ``done`` holds the signs of the channel's weights before
-    it, zero for escapes.
+    """Return (table, negate) of the weight at ``position``.
+
+    ``done`` holds the signs of the channel's weights before it, zero for escapes.
     """
     height, width = kernel
     number, negate = 0, False
     if use_context:
         left, above = neighbours(position, width, height)
-        number, negate = context(
-            done[left] if left is not None else 0, done[above] if above is not None else 0
-        )
+        number, negate = context(done[left] if left is not None else 0, done[above] if above is not None else 0)
     column = column_of(position, height * width, column_shift)
     offset = column_offsets[column] if column < len(column_offsets) else 0
     return table_set.class_map[scale_class(channel_class, offset)][number], negate

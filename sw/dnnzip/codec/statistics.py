@@ -6,78 +6,15 @@ A bin never straddles a token of a table that can express it, so code lengths by
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnzip.codec import kernels
+from dnnzip.codec.kernels import COARSE, COARSE_LIMIT, COARSE_STEP, FINE
 from dnnzip.format import CONTEXTS, ESCAPE, WORD_BITS
 
-FINE = 256
-COARSE_STEP = 16
-COARSE_LIMIT = 4096
-_COARSE = (COARSE_LIMIT - FINE) // COARSE_STEP
 PLANES = CONTEXTS + 1
 """Histogram planes of a channel: one per context, and one for the case that the context is not used."""
-
-
-@numba.njit(cache=True, nogil=True)
-def bin_of(code: int, fine: int) -> int:
-    """Return the bin of a code, counted from 0 at the lowest; ``fine`` is the network's number of fine values."""
-    size = code if code >= 0 else -code - 1
-    if size < fine:
-        place = size
-    elif size < COARSE_LIMIT:
-        place = fine + (size - FINE) // COARSE_STEP
-    else:
-        place = fine + _COARSE
-    half = fine if fine < FINE else FINE + _COARSE + 1
-    return half + place if code >= 0 else half - 1 - place
-
-
-@numba.njit(cache=True, nogil=True)
-def _count(
-    codes: NDArray[np.int16],
-    histogram: NDArray[np.uint32],
-    height: int,
-    width: int,
-    fine: int,
-    offsets: NDArray[np.int64],
-    column_shift: int,
-    one_unit: bool,
-) -> None:
-    channels, length = codes.shape
-    taps = height * width
-    signs = np.zeros(length, np.int64)
-    for channel in range(channels):
-        unit = 0 if one_unit else channel
-        tap = 0
-        x = 0
-        channel_in = 0
-        for position in range(length):
-            code = np.int64(codes[channel, position])
-            signs[position] = (code > 0) - (code < 0)
-            if taps == 1:
-                a = signs[position - 1] if position >= 1 else 0
-                b = signs[position - 2] if position >= 2 else 0
-            else:
-                a = signs[position - 1] if x > 0 else 0
-                b = signs[position - width] if tap >= width else 0
-            offset = 0
-            if offsets.size:
-                column = channel_in >> column_shift
-                if column < offsets.size:
-                    offset = offsets[column]
-            negate = a < 0 or (a == 0 and b < 0)
-            histogram[unit, offset, abs(a + b), bin_of(-code if negate else code, fine)] += 1
-            histogram[unit, offset, CONTEXTS, bin_of(code, fine)] += 1
-            tap += 1
-            x += 1
-            if x == width:
-                x = 0
-            if tap == taps:
-                tap = 0
-                x = 0
-                channel_in += 1
 
 
 @dataclass(frozen=True)
@@ -108,7 +45,7 @@ def fine_values(largest: int) -> int:
 
 def bins(fine: int) -> int:
     """Return the number of bins."""
-    return 2 * (fine if fine < FINE else FINE + _COARSE + 1)
+    return 2 * (fine if fine < FINE else FINE + COARSE + 1)
 
 
 def bin_values(fine: int) -> NDArray[np.int64]:
@@ -131,7 +68,7 @@ def code_lengths(counts: NDArray[np.float64], shift: int, states: int, fine: int
     fits = np.abs(tokens) < -ESCAPE
     escape = lengths[0] + WORD_BITS
     result = np.where(fits, lengths[np.where(fits, tokens - ESCAPE, 0)], escape)
-    return np.where(np.isinf(result), escape, result)
+    return np.asarray(np.where(np.isinf(result), escape, result))
 
 
 def count(
@@ -147,5 +84,7 @@ def count(
     groups = 4 if column_offsets else 1
     histogram = np.zeros((units, groups, PLANES, bins(fine)), np.uint32)
     height, width = kernel
-    _count(codes, histogram, height, width, fine, np.array(column_offsets, np.int64), column_shift, one_unit)
+    kernels.count_codes(
+        codes, histogram, height, width, fine, np.array(column_offsets, np.int64), column_shift, one_unit
+    )
     return Statistics(histogram, column_shift, column_offsets, one_unit)

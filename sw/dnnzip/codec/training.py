@@ -162,8 +162,7 @@ def _cluster(
     best: list[_Table] = []
     for _ in range(4):
         best = [
-            _make_table(flat[assignment == table].sum(axis=0), log2_states, fine)
-            for table in np.unique(assignment)
+            _make_table(flat[assignment == table].sum(axis=0), log2_states, fine) for table in np.unique(assignment)
         ]
         costs = _group_costs(flat, best)
         assignment = costs.argmin(axis=1)
@@ -196,7 +195,7 @@ def _token_histogram(histogram: Floats, shift: int, fine: int) -> Floats:
     """Return how often each token occurs at a shift: float64 [64] by token - ``ESCAPE``."""
     tokens = bin_values(fine) >> shift
     tokens = np.where(np.abs(tokens) < -ESCAPE, tokens, ESCAPE)
-    return np.bincount(tokens - ESCAPE, weights=histogram, minlength=_TOKENS)
+    return np.asarray(np.bincount(tokens - ESCAPE, weights=histogram, minlength=_TOKENS), np.float64)
 
 
 def _normalise(tokens: Floats, states: int) -> NDArray[np.int64]:

@@ -26,8 +26,9 @@ class BitWriter:
         self.bits += width
 
     def write_exp_golomb(self, value: int, order: int) -> None:
-        """Append the exponential Golomb code of ``value`` >= 0: with n = floor(log2(value / 2**order + 1)), n zeros,
-        a one, and the n + order low bits of value + 2**order.
+        """Append the exponential Golomb code of ``value`` >= 0.
+
+        With n = floor(log2(value / 2**order + 1)): n zeros, a one, and the n + order low bits of value + 2**order.
         """
         number = value + (1 << order)
         width = number.bit_length() - 1
@@ -37,9 +38,7 @@ class BitWriter:
 
     def to_words(self) -> list[int]:
         """Return the bits as 16-bit words, the last filled up with zeros."""
-        return [
-            self._number >> start & (1 << WORD_BITS) - 1 for start in range(0, self.bits, WORD_BITS)
-        ]
+        return [self._number >> start & (1 << WORD_BITS) - 1 for start in range(0, self.bits, WORD_BITS)]
 
     def to_bytes(self) -> bytes:
         """Return the words of ``to_words``, little-endian."""

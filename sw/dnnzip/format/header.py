@@ -122,8 +122,9 @@ class WeightHeader:
         return WEIGHT_HEADER.words + self.payload_words + CRC_WORDS
 
     def consistent(self) -> bool:
-        """Whether the fields agree with each other: V at most the channels; ``raw`` has one lane, a known item
-        width, and is ``wide`` for items of 16 bits.
+        """Return whether the fields agree with each other.
+
+        V is at most the channels; ``raw`` has one lane, a known item width, and is ``wide`` for items of 16 bits.
         """
         if self.codec == Codec.RAW:
             return (

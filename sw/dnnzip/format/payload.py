@@ -114,8 +114,6 @@ def check_weight_header(header: WeightHeader, table_set: TableSet | None) -> Non
     if not header.consistent():
         raise VerdictError(Verdict.BAD_HEADER)
     if header.codec == Codec.ANS and (
-        table_set is None
-        or table_set.table_set != header.table_set
-        or table_set.log2_states != header.log2_states
+        table_set is None or table_set.table_set != header.table_set or table_set.log2_states != header.log2_states
     ):
         raise VerdictError(Verdict.WRONG_TABLES)

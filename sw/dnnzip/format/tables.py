@@ -226,7 +226,7 @@ def _read_counts(reader: BitReader, log2_states: int) -> tuple[int, ...]:
     """
     left = 1 << log2_states
     prediction = first_prediction(log2_states)
-    counts = []
+    counts: list[int] = []
     while left and len(counts) < len(TOKEN_ORDER):
         mapped = reader.read_exp_golomb(golomb_order(prediction), log2_states + 1)
         if mapped is None:

@@ -63,8 +63,6 @@ def open_link(name: str) -> Link:
     try:
         factory = found[kind].load()
     except ImportError as error:
-        raise MissingToolError(
-            f"--link {kind}: {error.name} is not installed; pip install 'dnnzip[sim]'"
-        ) from error
+        raise MissingToolError(f"--link {kind}: {error.name} is not installed; pip install 'dnnzip[sim]'") from error
     link: Link = factory(argument) if argument else factory()
     return link
