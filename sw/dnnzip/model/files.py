@@ -7,12 +7,12 @@ external data are checked before any of them is opened.
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # no stubs among our tools
 from onnx.external_data_helper import load_external_data_for_tensor
 
 from dnnzip.errors import InputError
@@ -39,8 +39,8 @@ def load_model(path: str | Path) -> onnx.ModelProto:
     Raises
     ------
     InputError
-        The path is missing, a directory, unreadable, empty, truncated or no ONNX model; or its external data is missing,
-        short, or outside the model's folder.
+        The path is missing, a directory, unreadable, empty, truncated or no ONNX model; or its external data is
+        missing, short, or outside the model's folder.
     """
     path = Path(path)
     try:
@@ -142,7 +142,7 @@ def open_output(path: str | Path) -> Iterator[Path]:
 
 
 def all_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Every array of a model: initializers, sparse ones, node attributes; graphs inside nodes and functions too."""
+    """Visit every array of a model: initializers, sparse ones, attributes; inner graphs and functions too."""
     yield from _graph_tensors(model.graph)
     for training in model.training_info:
         yield from _graph_tensors(training.initialization)
@@ -160,12 +160,12 @@ def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     yield from _node_tensors(graph.node)
 
 
-def _node_tensors(nodes: "onnx.RepeatedNodes") -> Iterator[onnx.TensorProto]:  # type: ignore[name-defined]
+def _node_tensors(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
     for node in nodes:
         yield from _attribute_tensors(node.attribute)
 
 
-def _attribute_tensors(attributes: "onnx.RepeatedAttributes") -> Iterator[onnx.TensorProto]:  # type: ignore[name-defined]
+def _attribute_tensors(attributes: Iterable[onnx.AttributeProto]) -> Iterator[onnx.TensorProto]:
     for attribute in attributes:
         if attribute.HasField("t"):
             yield attribute.t
@@ -188,9 +188,7 @@ def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
         try:
             load_external_data_for_tensor(tensor, str(folder))
         except (OSError, ValueError, onnx.checker.ValidationError) as error:
-            raise InputError(
-                str(path), f"external data of {tensor.name!r} cannot be read ({_reason(error)})"
-            ) from None
+            raise InputError(str(path), f"external data of {tensor.name!r} cannot be read ({_reason(error)})") from None
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
 
@@ -243,7 +241,7 @@ def _move_arrays_out(model: onnx.ModelProto, name: str, data_path: Path) -> None
 
 
 def _message_bytes(model: onnx.ModelProto) -> int:
-    """Size of the message; the library's own count fails above 2 GB, so that large arrays are summed instead."""
+    """Return the size of the message; above 2 GB, where the library's own count fails, that of its arrays."""
     arrays = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
     if arrays > LARGEST_MESSAGE:
         return arrays
@@ -261,7 +259,7 @@ def _is_written_through(path: Path) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """One line of an exception's message."""
+    """Make one line of an exception's message."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return (str(error).strip() or type(error).__name__).splitlines()[0]

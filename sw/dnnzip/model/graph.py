@@ -8,12 +8,12 @@ import onnx
 
 
 def attribute(node: onnx.NodeProto, name: str, default: int) -> int:
-    """An integer attribute of a node, or its default."""
+    """Return an integer attribute of a node, or its default."""
     return next((int(entry.i) for entry in node.attribute if entry.name == name), default)
 
 
 def operand(node: onnx.NodeProto, index: int) -> str:
-    """Name of a node's input, empty where the node leaves it out."""
+    """Return the name of a node's input, empty where the node leaves it out."""
     return str(node.input[index]) if index < len(node.input) else ""
 
 
@@ -70,19 +70,17 @@ class GraphIndex:
             self.inner_reads.update(value.name for value in graph.output)
 
     def readers(self, name: str) -> list[Use]:
-        """Inputs of the top graph's nodes that read a name; empty for a name that nobody reads."""
+        """Return the inputs of the top graph's nodes that read a name; empty for a name that nobody reads."""
         return self.uses.get(name, [])
 
     def is_only_read_by(self, name: str, node: onnx.NodeProto) -> bool:
         """Whether one input of one node is the only place where a name is used."""
         uses = self.readers(name)
-        return (
-            len(uses) == 1 and uses[0].node is node and name not in self.outputs and name not in self.inner_reads
-        )
+        return len(uses) == 1 and uses[0].node is node and name not in self.outputs and name not in self.inner_reads
 
 
 def subgraphs(nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.GraphProto]:
-    """Every graph inside the given nodes, at any depth."""
+    """Visit every graph inside the given nodes, at any depth."""
     for node in nodes:
         for entry in node.attribute:
             inner = [entry.g] if entry.HasField("g") else []
@@ -92,7 +90,7 @@ def subgraphs(nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.GraphProto]:
 
 
 def all_names(model: onnx.ModelProto) -> set[str]:
-    """Every value name of a model, so that a new one can be chosen that collides with none."""
+    """Collect every value name of a model, so that a new one can be chosen that collides with none."""
     names: set[str] = set()
     for graph in (model.graph, *subgraphs(model.graph.node)):
         names.update(tensor.name for tensor in graph.initializer)
@@ -105,7 +103,7 @@ def all_names(model: onnx.ModelProto) -> set[str]:
 
 
 def fresh_name(wanted: str, taken: set[str]) -> str:
-    """The wanted name, or the first of its numbered variants that is free; it is added to the taken ones."""
+    """Return the wanted name, or the first of its numbered variants that is free, and add it to the taken ones."""
     name, number = wanted, 1
     while name in taken:
         number += 1

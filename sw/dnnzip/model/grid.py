@@ -1,8 +1,8 @@
 """The error bound of a tensor, and its integer codes under that bound.
 
 Float weights: the code of w is round(w / step) with the largest float32 step that keeps the bound exactly
-(`dnnzip.model.step`). Integer weights w with zero point z: q = round((w - z) / (2 e + 1)), whose error is at most e; the
-divisor is odd, so there are no ties. At e = 0 the code is (w - z) mod 256 as int8, without any loss.
+(`dnnzip.model.step`). Integer weights w with zero point z: q = round((w - z) / (2 e + 1)), whose error is at most e;
+the divisor is odd, so there are no ties. At e = 0 the code is (w - z) mod 256 as int8, without any loss.
 """
 
 import math
@@ -33,7 +33,8 @@ class GridResult:
         uint16 [2 n] (float32, each as low half, high half) or uint16 [n] (float16), in storage order; None where there
         are codes.
     step
-        float32, scalar or [channels]: value of one code. Integer weights: the divisor 2 e + 1, scalar. None with `items`.
+        float32, scalar or [channels]: value of one code. Integer weights: the divisor 2 e + 1, scalar. None with
+        `items`.
     bound
         Largest error tolerated, float64, scalar or [channels]; in the weight's unit, or in steps of an integer weight.
     error
@@ -75,8 +76,8 @@ class GridResult:
 def quantise(weight: Weight, bound: Bound, scope: Scope = Scope.TENSOR) -> GridResult:
     """Put a tensor of weights on the coarsest grid that keeps a bound exactly.
 
-    A range of zero is kept without loss: the step is the weight's magnitude and every code is its sign. Where no step keeps
-    the bound with codes of at most 32767 in every channel, the tensor is stored losslessly as `items`.
+    A range of zero is kept without loss: the step is the weight's magnitude and every code is its sign. Where no step
+    keeps the bound with codes of at most 32767 in every channel, the tensor is stored losslessly as `items`.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ def check_bound(weights: Sequence[Weight], bound: Bound, scope: Scope = Scope.TE
 
 
 def ranges_of(weight: Weight, scope: Scope) -> NDArray[np.float64]:
-    """Largest minus smallest weight in float64: a scalar, or [channels].
+    """Return largest minus smallest weight in float64: a scalar, or [channels].
 
     Raises
     ------
@@ -160,7 +161,7 @@ def ranges_of(weight: Weight, scope: Scope) -> NDArray[np.float64]:
 
 
 def bounds_of(weight: Weight, bound: Bound, scope: Scope) -> NDArray[np.float64]:
-    """The largest error tolerated, in float64: a scalar, or [channels] for float weights by channel.
+    """Return the largest error tolerated, in float64: a scalar, or [channels] for float weights by channel.
 
     A share p of a range R is ``float64(p) * R``, one rounding; on integer weights the exact floor of p * R, in lsb.
     """
@@ -173,7 +174,7 @@ def bounds_of(weight: Weight, bound: Bound, scope: Scope) -> NDArray[np.float64]
 
 
 def largest_errors(weight: Weight, restored: NDArray[np.generic], divisor: int, scope: Scope) -> NDArray[np.float64]:
-    """Largest difference between a weight and what became of it, in float64: a scalar, or [channels].
+    """Return the largest difference between a weight and what became of it, in float64: a scalar, or [channels].
 
     Parameters
     ----------
@@ -191,7 +192,7 @@ def largest_errors(weight: Weight, restored: NDArray[np.generic], divisor: int, 
     max |w - w'|, or max |(w - z) - (2 e + 1) q|; NaN where a value is not finite.
     """
     if weight.is_integer and divisor > 1:
-        difference = _shifted(weight).astype(np.int64) - divisor * restored.astype(np.int64)
+        difference = _shifted(weight).astype(np.float64) - divisor * restored.astype(np.float64)
     else:
         with np.errstate(invalid="ignore", over="ignore"):
             difference = weight.array.astype(np.float64) - restored.astype(np.float64)
@@ -200,25 +201,27 @@ def largest_errors(weight: Weight, restored: NDArray[np.generic], divisor: int, 
     return np.asarray(magnitudes.max(axis=1) if by_channel else magnitudes.max())
 
 
-def restored_rows(codes: NDArray[np.int16], step: NDArray[np.float32], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
-    """Float weights that codes stand for, [channels, length]; see `dnnzip.model.step.decoded_values`."""
+def restored_rows(
+    codes: NDArray[np.int16], step: NDArray[np.float32], dtype: np.dtype[np.generic]
+) -> NDArray[np.generic]:
+    """Return the float weights that codes stand for, [channels, length]; see `dnnzip.model.step.decoded_values`."""
     return decoded_values(codes, step, dtype)
 
 
 def items_of(array: NDArray[np.generic]) -> NDArray[np.uint16]:
-    """A float array as little-endian 16-bit items, 1-D, in storage order."""
+    """Return a float array as little-endian 16-bit items, 1-D, in storage order."""
     little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
     return little.reshape(-1).view("<u2").astype(np.uint16, copy=False)
 
 
 def array_of_items(items: NDArray[np.uint16], layout: Layout, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
-    """Inverse of `items_of`."""
+    """Undo `items_of`."""
     little = np.ascontiguousarray(items, dtype="<u2").view(dtype.newbyteorder("<"))
     return little.astype(dtype, copy=False).reshape(layout.shape)
 
 
 def wrapped_codes(array: NDArray[np.generic], point: NDArray[np.generic], layout: Layout) -> NDArray[np.int16]:
-    """Lossless codes (w - z) mod 256 as int8 values, int16 [channels, length]."""
+    """Return the lossless codes (w - z) mod 256 as int8 values, int16 [channels, length]."""
     shifted = array.astype(np.uint8) - _along_axis(point, layout).astype(np.uint8)
     return layout.to_channels(shifted.view(np.int8).astype(np.int16)).astype(np.int16, copy=False)
 
@@ -226,20 +229,20 @@ def wrapped_codes(array: NDArray[np.generic], point: NDArray[np.generic], layout
 def unwrapped_array(
     codes: NDArray[np.int16], point: NDArray[np.generic], layout: Layout, dtype: np.dtype[np.generic]
 ) -> NDArray[np.generic]:
-    """Inverse of `wrapped_codes`: (code + z) mod 256 in the weight's type and shape."""
+    """Undo `wrapped_codes`: (code + z) mod 256 in the weight's type and shape."""
     shifted = layout.from_channels(codes).astype(np.uint8) + _along_axis(point, layout).astype(np.uint8)
     return shifted.view(dtype)
 
 
 def _along_axis(point: NDArray[np.generic], layout: Layout) -> NDArray[np.generic]:
-    """A zero point, scalar or one for each entry of the channel axis, in a shape that broadcasts against the array."""
+    """Shape a zero point, scalar or one for each entry of the channel axis, to broadcast against the array."""
     if point.size == 1:
         return point.reshape((1,) * len(layout.shape))
     return point.reshape(tuple(-1 if axis == layout.axis else 1 for axis in range(len(layout.shape))))
 
 
 def _shifted(weight: Weight) -> NDArray[np.int16]:
-    """w - z as int16, in the shape of the array."""
+    """Return w - z as int16, in the shape of the array."""
     point = np.zeros((), weight.dtype) if weight.zero_point is None else weight.zero_point
     difference = weight.array.astype(np.int16) - _along_axis(point, weight.layout).astype(np.int16)
     return np.asarray(difference)
@@ -287,13 +290,15 @@ def _quantise_floats(weight: Weight, rows: NDArray[np.generic], bound: Bound, sc
 
 
 def _float_bounds(ranges: NDArray[np.float64], bound: Bound) -> NDArray[np.float64]:
-    return np.asarray(float(bound.value) * ranges if bound.unit is Unit.SHARE else np.full(ranges.shape, float(bound.value)))
+    return np.asarray(
+        float(bound.value) * ranges if bound.unit is Unit.SHARE else np.full(ranges.shape, float(bound.value))
+    )
 
 
 def _part(
     weights: NDArray[np.float32], bound: float, is_half: bool, codes: NDArray[np.int16]
 ) -> tuple[np.float32, float] | None:
-    """Step and largest error of weights that share a bound, their codes written; None where no step keeps it."""
+    """Find step and largest error of weights that share a bound, their codes written; None where no step keeps it."""
     if bound > 0.0:
         return largest_step(weights, bound, is_half, codes)
     first = weights[0]
@@ -331,7 +336,7 @@ def _quantise_integers(weight: Weight, rows: NDArray[np.generic], bound: Bound, 
 
 
 def _integer_error(weight: Weight, rows: NDArray[np.generic], bound: Bound, scope: Scope) -> int:
-    """Tolerated error in lsb, exact."""
+    """Return the tolerated error in lsb, exact."""
     if rows.min() == rows.max():
         return 0
     if bound.unit is Unit.LSB:

@@ -46,13 +46,17 @@ class Layout:
         return np.ascontiguousarray(moved).reshape(self.channels, self.length)
 
     def from_channels(self, rows: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Inverse of `to_channels`: [channels, length] to an array of `shape`, C-contiguous."""
+        """Undo `to_channels`: [channels, length] to an array of `shape`, C-contiguous."""
         split_shape = (self.group, self.shape[0] // self.group, *self.shape[1:])
-        moved_shape = (self.group, self.shape[self.axis], *(d for i, d in enumerate(split_shape) if i not in (0, self.axis + 1)))
+        moved_shape = (
+            self.group,
+            self.shape[self.axis],
+            *(d for i, d in enumerate(split_shape) if i not in (0, self.axis + 1)),
+        )
         split = np.moveaxis(rows.reshape(moved_shape), 1, self.axis + 1)
         return np.ascontiguousarray(split).reshape(self.shape)
 
 
 def kernel_of(spatial: Sequence[int]) -> tuple[int, int]:
-    """(height, width) of a kernel of any rank: its last dimension is the width, the product of the others the height."""
+    """Return (height, width) of a kernel of any rank: the product of all dimensions but the last, and the last."""
     return (math.prod(spatial[:-1]), spatial[-1]) if spatial else (1, 1)

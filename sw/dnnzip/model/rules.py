@@ -1,3 +1,4 @@
+# ruff: noqa: D401 - a docstring here is the sentence that the user reads
 """Why an initializer is not compressed: each rule is a predicate whose docstring is the message to the user.
 
 The manual's list is generated from the same docstrings (`sentence`). Every rule takes a `Candidate` and says whether it
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from dnnzip.model.graph import GraphIndex
@@ -117,7 +119,7 @@ def is_array(candidate: Candidate) -> bool:
 
 def has_weights(candidate: Candidate) -> bool:
     """It must hold at least one weight."""
-    return math.prod(candidate.tensor.dims) > 0
+    return 0 not in candidate.tensor.dims
 
 
 def has_one_layout(candidate: Candidate) -> bool:
@@ -143,8 +145,9 @@ def has_plain_zero_point(candidate: Candidate) -> bool:
 
 def has_one_zero_point(candidate: Candidate) -> bool:
     """All operators that share it must use the same zero point."""
-    points = [np.atleast_1d(zero_point(candidate.index, reader, candidate.tensor.data_type)) for reader in candidate.readers]
-    return all(np.array_equal(*np.broadcast_arrays(points[0], point)) for point in points)
+    points = [zero_point(candidate.index, reader, candidate.tensor.data_type) for reader in candidate.readers]
+    shape = np.broadcast_shapes(*(point.shape for point in points))
+    return all(np.array_equal(np.broadcast_to(point, shape), np.broadcast_to(points[0], shape)) for point in points)
 
 
 #: In this order; the first that is not satisfied is the reason given.
@@ -184,7 +187,7 @@ def zero_point_name(reader: Reader) -> str:
     return _input_name(reader, reader.zero_point_index)
 
 
-def zero_point(index: GraphIndex, reader: Reader, data_type: int) -> np.ndarray:
+def zero_point(index: GraphIndex, reader: Reader, data_type: int) -> NDArray[np.generic]:
     """The weight's zero point in the weight's type: a scalar, or one value for each entry of the channel axis."""
     name = zero_point_name(reader)
     if not name:

@@ -1,10 +1,10 @@
 """The largest step of a uniform grid that keeps an error bound exactly, found by search over float32.
 
 Terms: `a` is the magnitude of a weight, `s` a step, `q` a code. The decoded value is ``d(q, s)``, the float32 product
-``float32(q) * s`` rounded to nearest even, and for float16 weights that product rounded once more, to float16, to nearest
-even; the error ``|a - d(q, s)|`` is the float64 difference of two such values. A weight is *kept* at a step if the code
-nearest to ``a / s`` keeps the bound or, where that one's product rounds the wrong way, its neighbour on the weight's side
-does. Signs do not matter: rounding and product are odd functions.
+``float32(q) * s`` rounded to nearest even, and for float16 weights that product rounded once more, to float16, to
+nearest even; the error ``|a - d(q, s)|`` is the float64 difference of two such values. A weight is *kept* at a step if
+the code nearest to ``a / s`` keeps the bound or, where that one's product rounds the wrong way, its neighbour on the
+weight's side does. Signs do not matter: rounding and product are odd functions.
 
 Without rounding, ``s = 2 * bound`` keeps every weight. With it, a weight close to the middle between two codes may miss
 by a few units in the last place, so the largest step lies a little below. The search rejects a step only because of a
@@ -31,7 +31,7 @@ SUSPECT_SHARE = 0.02
 
 @njit(cache=True)
 def _half(value):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """float32 rounded to float16, nearest even, as float64 (exact); overflow gives infinity."""
+    """Round float32 to float16, nearest even, as float64 (exact); overflow gives infinity."""
     magnitude = abs(np.float64(value))
     if not magnitude < 65520.0:
         return np.copysign(np.inf, np.float64(value))
@@ -49,7 +49,7 @@ def _decoded(code, step, is_half):  # type: ignore[no-untyped-def]  # pragma: no
 
 @njit(cache=True)
 def _kept_code(weight, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """The code of a weight (float64) as in the module's text, and whether it keeps the bound."""
+    """Choose the code of a weight (float64) as in the module's text, and whether it keeps the bound."""
     code = np.rint(weight / np.float64(step))
     error = weight - _decoded(code, step, is_half)
     if abs(error) <= bound:
@@ -62,7 +62,7 @@ def _kept_code(weight, step, bound, is_half):  # type: ignore[no-untyped-def]  #
 
 @njit(cache=True)
 def _first_lost(weights, start, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Position of a weight that is not kept, looking from `start` once around; -1 where all are kept."""
+    """Find a weight that is not kept, looking from `start` once around; -1 where all are kept."""
     n = weights.size
     for i in range(n):
         j = start + i
@@ -90,7 +90,7 @@ def _fill_codes(weights, step, bound, is_half, codes):  # type: ignore[no-untype
 
 @njit(cache=True)
 def _suspects(weights, high, low, bound):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Positions of float32 weights that some step from `low` to `high` might not keep; a superset, made with slack."""
+    """Find float32 weights that some step from `low` to `high` might not keep; a superset, made with slack."""
     found = np.empty(weights.size, np.int64)
     count = 0
     inverse = 1.0 / np.float64(high)
@@ -113,7 +113,7 @@ def _suspects(weights, high, low, bound):  # type: ignore[no-untyped-def]  # pra
 
 @njit(cache=True)
 def _step_of(bits):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """The positive float32 with these bits."""
+    """Return the positive float32 with these bits."""
     if bits < 0x00800000:
         return np.float32(math.ldexp(np.float64(bits), -149))
     return np.float32(math.ldexp(np.float64((bits & 0x007FFFFF) | 0x00800000), (bits >> 23) - 150))
@@ -121,7 +121,7 @@ def _step_of(bits):  # type: ignore[no-untyped-def]  # pragma: no cover - compil
 
 @njit(cache=True)
 def _next_step(weight, step_bits, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Bits of the next step below at which this lost weight might be kept.
+    """Return the bits of the next step below at which this lost weight might be kept.
 
     Both its codes miss: the upper one decodes above the weight and falls with the step. Until that one is close enough,
     the lower one, which falls too, is only worse.
@@ -143,7 +143,7 @@ def _next_step(weight, step_bits, bound, is_half):  # type: ignore[no-untyped-de
 
 @njit(cache=True)
 def _descend(weights, step_bits, lowest_bits, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Bits of the largest step, from `step_bits` down to `lowest_bits`, that keeps all these weights; else below."""
+    """Find the largest step, from `step_bits` down to `lowest_bits`, that keeps all these weights; else below."""
     position = 0
     while step_bits >= lowest_bits:
         position = _first_lost(weights, position, _step_of(step_bits), bound, is_half)
@@ -203,8 +203,10 @@ def largest_step(
     return None
 
 
-def decoded_values(codes: NDArray[np.int16], step: NDArray[np.float32], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
-    """The weights that codes stand for: ``float32(code) * step`` in float32, then rounded to `dtype`.
+def decoded_values(
+    codes: NDArray[np.int16], step: NDArray[np.float32], dtype: np.dtype[np.generic]
+) -> NDArray[np.generic]:
+    """Return the weights that codes stand for: ``float32(code) * step`` in float32, then rounded to `dtype`.
 
     Parameters
     ----------
@@ -228,7 +230,7 @@ def decoded_values(codes: NDArray[np.int16], step: NDArray[np.float32], dtype: n
 
 
 def _largest_bits(value: float) -> int:
-    """Bits of the largest finite float32 that is not above a value from 0 up."""
+    """Return the bits of the largest finite float32 that is not above a value from 0 up."""
     with np.errstate(over="ignore"):
         rounded = np.float32(value)
     if float(rounded) > value:
@@ -237,6 +239,6 @@ def _largest_bits(value: float) -> int:
 
 
 def _block_end(bits: int, lowest: int, largest: float) -> int:
-    """Lowest step of a block in which the suspects stay few."""
+    """Choose the lowest step of a block in which the suspects stay few."""
     cells = max(largest / float(_step_of(bits)), 1.0)
     return max(lowest, bits - max(8, int(SUSPECT_SHARE * 2**23 / cells)))

@@ -102,7 +102,7 @@ class Weight:
         return math.prod(self.layout.shape)
 
     def left_out(self, reason: str) -> "LeftOut":
-        """The record of this weight where something later than the rules here leaves it out."""
+        """Make the record of this weight where something later than the rules leaves it out."""
         return LeftOut(self.name, reason, self.shape, self.weights, self.weights * self.dtype.itemsize, True)
 
 
@@ -213,7 +213,7 @@ def is_selected(weight: Weight, chosen: Sequence[Weight]) -> bool:
 
 
 def stored_array(tensor: onnx.TensorProto) -> NDArray[np.generic]:
-    """The values of an initializer, after its byte count has been checked against its shape.
+    """Return the values of an initializer, after its byte count has been checked against its shape.
 
     Raises
     ------
@@ -250,11 +250,13 @@ def _candidates(model: onnx.ModelProto) -> Iterator[Candidate]:
 
 
 def _readers(tensor: onnx.TensorProto, index: GraphIndex) -> tuple[list[Reader], int]:
-    """Operators that read a tensor as weight, and the number of its uses that are not that."""
+    """Find the operators that read a tensor as weight, and the number of its uses that are not that."""
     readers: list[Reader] = []
     others = 0
     for use in index.readers(tensor.name):
-        found = [_direct_reader(tensor, use)] if use.node.op_type != "DequantizeLinear" else _through(tensor, use, index)
+        found = (
+            [_direct_reader(tensor, use)] if use.node.op_type != "DequantizeLinear" else _through(tensor, use, index)
+        )
         readers += [reader for reader in found if reader is not None]
         others += any(reader is None for reader in found)
     return readers, others
@@ -272,7 +274,7 @@ def _direct_reader(tensor: onnx.TensorProto, use: Use) -> Reader | None:
 
 
 def _through(tensor: onnx.TensorProto, use: Use, index: GraphIndex) -> list[Reader | None]:
-    """Readers behind a DequantizeLinear; None stands for each use of it that is no weight."""
+    """Find readers behind a DequantizeLinear; None stands for each use of it that is no weight."""
     node = use.node
     result = node.output[0]
     if use.index != 0 or not is_standard(node) or result in index.outputs or result in index.inner_reads:
@@ -289,7 +291,7 @@ def _through(tensor: onnx.TensorProto, use: Use, index: GraphIndex) -> list[Read
 
 
 def _layout(node: onnx.NodeProto, shape: tuple[int, ...]) -> Layout:
-    """Output channels and kernel of a weight; a rank that the operator does not take gives a harmless layout."""
+    """Return output channels and kernel of a weight; a rank that the operator does not take gives a harmless layout."""
     if len(shape) < 2 or math.prod(shape) == 0:
         return Layout(shape, 0)
     match node.op_type:
@@ -311,7 +313,9 @@ def _weight(candidate: Candidate) -> Weight:
     is_integer = tensor.data_type in (TensorProto.INT8, TensorProto.UINT8)
     named = next((r for r in candidate.readers if zero_point_name(r)), reader)
     point = zero_point(candidate.index, named, tensor.data_type) if is_integer else None
-    return Weight(tensor.name, tensor, reader.layout, candidate.readers, point, zero_point_name(named) if is_integer else "")
+    return Weight(
+        tensor.name, tensor, reader.layout, candidate.readers, point, zero_point_name(named) if is_integer else ""
+    )
 
 
 def _left_out(candidate: Candidate, reason: str) -> LeftOut:

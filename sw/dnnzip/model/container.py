@@ -1,0 +1,542 @@
+"""The compressed model: an ONNX file in which `Decompress` nodes of the domain ``dnnzip`` stand for the weights.
+
+A node's inputs are ``stream`` (uint8 [n]), ``tables`` (uint8 [m], one initializer that all nodes share), ``step``
+(float32, scalar or [channels]; left out where the stream holds the original bytes) and ``zero_point`` (the network's
+own; left out where it is zero or the weights are float). Its output has the name, type and shape of the weight:
+
+- float weights: ``float32(code) * step``, rounded to the element type;
+- int8 and uint8 weights with step 1: ``(code + zero_point) mod 256``, the original;
+- int8 weights with a step 2 e + 1 above 1: the code itself; the network's scales hold the step already.
+
+A file comes from anywhere: each count is checked before memory is taken for it.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from dnnzip.codec import decode_tensor, stream_count
+from dnnzip.errors import InputError
+from dnnzip.format import Verdict, VerdictError
+from dnnzip.model.bound import Scope, Unit
+from dnnzip.model.files import load_model, save_model
+from dnnzip.model.graph import all_names, fresh_name, operand
+from dnnzip.model.grid import GridResult, array_of_items, restored_rows, unwrapped_array
+from dnnzip.model.layout import Layout
+from dnnzip.model.rescale import fold_divisor
+from dnnzip.model.rules import ELEMENT_TYPES
+from dnnzip.model.weights import find_weights, stored_array
+
+#: Domain and version of the operator; a change of its meaning raises the version.
+DOMAIN = "dnnzip"
+OPERATOR = "Decompress"
+VERSION = 1
+
+#: Most weights that one bit of a stream may stand for; a file that declares more is refused before memory is taken.
+WEIGHTS_PER_BIT = 4096
+
+UPDATE = "update dnnzip to read it"
+
+
+@dataclass(frozen=True, eq=False)
+class CompressedLayer:
+    """One `Decompress` node.
+
+    Parameters
+    ----------
+    name
+        The weight's name.
+    layout
+        Shape, output channels and groups; its kernel is in the stream.
+    element_type
+        Type of the decoded weight, a number of ``onnx.TensorProto``.
+    stream
+        One or several weight streams, one after the other.
+    step
+        float32, scalar or [channels]; None where the stream holds the original bytes.
+    zero_point
+        Of integer weights with step 1, in their type; None where it is zero.
+    bound, max_error
+        Largest error tolerated in any channel, and largest error made; in `unit`.
+    unit
+        ABSOLUTE or LSB.
+    spec, scope
+        The bound as the user gave it, and over which weights a percentage is taken.
+    codec
+        Codec of the stream.
+    position
+        Where the weight stood among the network's initializers.
+    """
+
+    name: str
+    layout: Layout
+    element_type: int
+    stream: bytes
+    step: NDArray[np.float32] | None
+    zero_point: NDArray[np.generic] | None
+    bound: float
+    max_error: float
+    unit: Unit
+    spec: str
+    scope: Scope
+    codec: str
+    position: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the weight."""
+        return self.layout.shape
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Type of the decoded weight."""
+        return ELEMENT_TYPES[self.element_type]
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        return math.prod(self.layout.shape)
+
+    @property
+    def divisor(self) -> int:
+        """2 e + 1 for integer weights, 1 otherwise."""
+        return int(self.step) if self.unit is Unit.LSB and self.step is not None else 1
+
+    @property
+    def items(self) -> int:
+        """What the stream's declared counts must add up to: weights, or the 16-bit items of the original bytes."""
+        return self.weights if self.step is not None else self.weights * self.dtype.itemsize // 2
+
+
+@dataclass(frozen=True, eq=False)
+class CompressedModel:
+    """A compressed model file, checked and not yet decoded.
+
+    Parameters
+    ----------
+    model
+        The file's content.
+    layers
+        Its compressed weights, in the order of the network's initializers.
+    tables
+        The table set that all streams share.
+    where
+        The file, for messages.
+    """
+
+    model: onnx.ModelProto
+    layers: tuple[CompressedLayer, ...]
+    tables: bytes
+    where: str
+
+
+def is_compressed(model: onnx.ModelProto) -> bool:
+    """Whether a model holds compressed weights."""
+    return any(entry.domain == DOMAIN for entry in model.opset_import) or any(
+        node.domain == DOMAIN for node in model.graph.node
+    )
+
+
+def compressed_model(
+    model: onnx.ModelProto,
+    results: Sequence[GridResult],
+    streams: Sequence[bytes],
+    codecs: Sequence[str],
+    tables: bytes,
+) -> onnx.ModelProto:
+    """Make the compressed model.
+
+    Parameters
+    ----------
+    model
+        The network in which the weights were found; left as it is.
+    results
+        The compressed weights. Integer ones with a divisor above 1 have passed `rescale.fold_obstacle`.
+    streams, codecs
+        For each of them, the encoded stream and the name of its codec.
+    tables
+        The table set.
+
+    Returns
+    -------
+    A new model that shares nothing with `model`.
+    """
+    names = {result.weight.name for result in results}
+    positions = {tensor.name: i for i, tensor in enumerate(model.graph.initializer)}
+    fresh = _without_arrays(model, names)
+    readers = {weight.name: weight for weight in find_weights(fresh)[0]}
+    for result in results:
+        if result.divisor > 1:
+            fold_divisor(fresh, readers[result.weight.name], result.divisor)
+    taken = all_names(fresh)
+    tables_name = fresh_name("dnnzip.tables", taken)
+    fresh.graph.initializer.append(_byte_tensor(tables_name, tables))
+    nodes = []
+    for result, stream, codec in zip(results, streams, codecs, strict=True):
+        position = positions[result.weight.name]
+        nodes.append(_add_layer(fresh, result, stream, codec, tables_name, position, taken))
+    _remove(fresh.graph.initializer, names)
+    _remove(fresh.graph.input, names)
+    # Every node reads initializers only, so in front of all others they are sorted.
+    others = onnx.GraphProto()
+    others.node.extend(fresh.graph.node)
+    del fresh.graph.node[:]
+    fresh.graph.node.extend(nodes)
+    fresh.graph.node.extend(others.node)
+    fresh.opset_import.append(helper.make_opsetid(DOMAIN, VERSION))
+    # Before version 4 every initializer had to be an input as well, and the streams are none.
+    fresh.ir_version = max(fresh.ir_version, 4)
+    return fresh
+
+
+def write_compressed(
+    model: onnx.ModelProto,
+    results: Sequence[GridResult],
+    streams: Sequence[bytes],
+    codecs: Sequence[str],
+    tables: bytes,
+    path: str | Path,
+) -> None:
+    """Write the compressed model (`compressed_model`) whole or not at all.
+
+    Raises
+    ------
+    InputError
+        The path cannot be written.
+    """
+    save_model(compressed_model(model, results, streams, codecs, tables), path)
+
+
+def read_compressed(path: str | Path) -> CompressedModel:
+    """Read a compressed model file; see `open_compressed`."""
+    return open_compressed(load_model(path), str(path))
+
+
+def open_compressed(model: onnx.ModelProto, where: str) -> CompressedModel:
+    """Check a compressed model and list its layers, without decoding them.
+
+    Parameters
+    ----------
+    model
+        The file's content.
+    where
+        The file, for messages.
+
+    Raises
+    ------
+    InputError
+        It is not compressed, of a newer version, or damaged: then the message names the layer.
+    """
+    version = max((entry.version for entry in model.opset_import if entry.domain == DOMAIN), default=0)
+    if not is_compressed(model):
+        raise InputError(where, "is not a compressed model", "make one with 'dnnzip compress'")
+    if version > VERSION:
+        raise InputError(where, f"is of version {version} of the {DOMAIN} operators, and {VERSION} is known", UPDATE)
+    initializers = {tensor.name: tensor for tensor in model.graph.initializer}
+    layers = []
+    tables_names = set()
+    for node in model.graph.node:
+        if node.domain != DOMAIN:
+            continue
+        layer_where = f"{where}: layer {node.output[0] if node.output else node.name!r}"
+        if version < 1 or node.op_type != OPERATOR or len(node.output) != 1 or len(node.input) not in (2, 3, 4):
+            raise InputError(layer_where, "is damaged: it is no Decompress node", "compress the model again")
+        layers.append(layer_of_node(node, layer_where, lambda name: initializers.get(name)))
+        tables_names.add(operand(node, 1))
+    if len(layers) != len({layer.name for layer in layers}):
+        raise InputError(where, "is damaged: two layers have one name", "compress the model again")
+    if len(tables_names) > 1:
+        raise InputError(where, "is damaged: its layers use different table sets", "compress the model again")
+    tables = b"".join(_bytes_of(initializers.get(name), f"{where}: table set {name!r}") for name in tables_names)
+    layers.sort(key=lambda layer: layer.position)
+    return CompressedModel(model, tuple(layers), tables, where)
+
+
+def decode_layer(compressed: CompressedModel, layer: CompressedLayer) -> NDArray[np.generic]:
+    """Decode a layer's stream with the software codec.
+
+    Returns
+    -------
+    int16 [channels, length] codes, or int16 [1, items] where the stream holds the original bytes.
+
+    Raises
+    ------
+    InputError
+        The stream is damaged, or of a newer version.
+    """
+    where = f"{compressed.where}: layer {layer.name!r}"
+    try:
+        return decode_tensor(layer.stream, compressed.tables)
+    except VerdictError as error:
+        raise _stream_error(where, error) from None
+
+
+def restore(layer: CompressedLayer, decoded: NDArray[np.generic], where: str = "") -> NDArray[np.generic]:
+    """Return the weights that decoded codes or items stand for, in their own type and shape.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    decoded
+        What its stream decodes to: int16 [channels, length] codes, or int16 [1, items] original bytes.
+    where
+        The file, for messages.
+
+    Raises
+    ------
+    InputError
+        The number or kind of values does not suit the layer.
+    """
+    layout = layer.layout
+    is_codes = layer.step is not None
+    # Items arrive as one channel of int16: the codec does not interpret them.
+    wanted = (layout.channels, layout.length) if is_codes else (1, layer.items)
+    if decoded.shape != wanted or decoded.dtype != np.int16:
+        raise InputError(
+            ": ".join(part for part in (where, f"layer {layer.name!r}") if part),
+            f"is damaged: its stream holds {decoded.dtype} {decoded.shape} and not the {wanted} that the layer needs",
+            "compress the model again",
+        )
+    codes = np.ascontiguousarray(decoded, np.int16)
+    if layer.step is None:
+        return array_of_items(codes.reshape(-1).view(np.uint16), layout, layer.dtype)
+    if layer.unit is Unit.ABSOLUTE:
+        return layout.from_channels(restored_rows(codes, layer.step, layer.dtype))
+    if layer.divisor > 1:
+        return layout.from_channels(codes.astype(np.int8))
+    point = np.zeros((), layer.dtype) if layer.zero_point is None else layer.zero_point
+    return unwrapped_array(codes, point, layout, layer.dtype)
+
+
+def to_plain(compressed: CompressedModel, decoded: Mapping[str, NDArray[np.generic]]) -> onnx.ModelProto:
+    """Put initializers in the place of `Decompress` nodes, under the same names: the plain network.
+
+    Parameters
+    ----------
+    compressed
+        The compressed model; left as it is.
+    decoded
+        Layer name to what its stream decodes to (`decode_layer`, or the same from another decoder).
+
+    Raises
+    ------
+    InputError
+        A layer's values do not suit it.
+    """
+    own = [node for node in compressed.model.graph.node if node.domain == DOMAIN]
+    kept = [node for node in compressed.model.graph.node if node.domain != DOMAIN]
+    still_read = {name for node in kept for name in node.input}
+    gone = {name for node in own for name in node.input[:3] if name and name not in still_read}
+    plain = _without_arrays(compressed.model, gone)
+    del plain.graph.node[:]
+    plain.graph.node.extend(kept)
+    # A zero point is the network's own, and stays.
+    _remove(plain.graph.initializer, gone)
+    _remove(plain.graph.value_info, {layer.name for layer in compressed.layers})
+    tensors = list(plain.graph.initializer)
+    for layer in compressed.layers:
+        values = restore(layer, decoded[layer.name], compressed.where)
+        tensors.insert(layer.position, numpy_helper.from_array(values, layer.name))
+    ordered = onnx.GraphProto()
+    ordered.initializer.extend(tensors)
+    del plain.graph.initializer[:]
+    plain.graph.initializer.extend(ordered.initializer)
+    for i in reversed(range(len(plain.opset_import))):
+        if plain.opset_import[i].domain == DOMAIN:
+            del plain.opset_import[i]
+    return plain
+
+
+def decompressed(compressed: CompressedModel) -> onnx.ModelProto:
+    """Return the plain network, decoded with the software codec; see `to_plain`."""
+    return to_plain(compressed, {layer.name: decode_layer(compressed, layer) for layer in compressed.layers})
+
+
+def _without_arrays(model: onnx.ModelProto, names: set[str]) -> onnx.ModelProto:
+    """Copy a model so that the named initializers hold no values: they are never in memory twice."""
+    fresh = onnx.ModelProto()
+    for field, value in model.ListFields():
+        if field.name == "graph":
+            continue
+        target = getattr(fresh, field.name)
+        if hasattr(target, "extend"):
+            target.extend(value)
+        elif hasattr(target, "CopyFrom"):
+            target.CopyFrom(value)
+        else:
+            setattr(fresh, field.name, value)
+    for field, value in model.graph.ListFields():
+        target = getattr(fresh.graph, field.name)
+        if field.name == "initializer":
+            for tensor in value:
+                if tensor.name in names:
+                    fresh.graph.initializer.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+                else:
+                    fresh.graph.initializer.append(tensor)
+        elif hasattr(target, "extend"):
+            target.extend(value)
+        elif hasattr(target, "CopyFrom"):
+            target.CopyFrom(value)
+        else:
+            setattr(fresh.graph, field.name, value)
+    return fresh
+
+
+def _add_layer(
+    model: onnx.ModelProto,
+    result: GridResult,
+    stream: bytes,
+    codec: str,
+    tables_name: str,
+    position: int,
+    taken: set[str],
+) -> onnx.NodeProto:
+    """Add a layer's stream, step and value_info to the model, and give its node."""
+    weight = result.weight
+    inputs = [fresh_name(f"{weight.name}.stream", taken), tables_name]
+    model.graph.initializer.append(_byte_tensor(inputs[0], stream))
+    if result.step is not None:
+        inputs.append(fresh_name(f"{weight.name}.step", taken))
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(result.step, np.float32), inputs[2]))
+        if result.divisor == 1 and weight.zero_point is not None and np.any(weight.zero_point):
+            inputs.append(weight.zero_point_name)
+    element_type = TensorProto.INT8 if result.divisor > 1 else weight.tensor.data_type
+    _remove(model.graph.value_info, {weight.name})
+    model.graph.value_info.append(helper.make_tensor_value_info(weight.name, element_type, weight.shape))
+    return helper.make_node(
+        OPERATOR,
+        inputs,
+        [weight.name],
+        name=fresh_name(f"{weight.name}.decompress", taken),
+        domain=DOMAIN,
+        shape=list(weight.shape),
+        element_type=element_type,
+        axis=weight.layout.axis,
+        group=weight.layout.group,
+        # Attributes have no float64 of their own, and a bound must not be rounded.
+        bound=_double("bound", result.max_bound),
+        max_error=_double("max_error", result.max_error),
+        unit=str(result.unit),
+        spec=result.spec.text,
+        scope=str(result.scope),
+        codec=codec,
+        position=position,
+    )
+
+
+def _double(name: str, value: float) -> onnx.TensorProto:
+    return numpy_helper.from_array(np.array(value, np.float64), name)
+
+
+def _byte_tensor(name: str, content: bytes) -> onnx.TensorProto:
+    return onnx.TensorProto(name=name, data_type=TensorProto.UINT8, dims=[len(content)], raw_data=content)
+
+
+def _bytes_of(tensor: onnx.TensorProto | None, where: str) -> bytes:
+    if tensor is None or tensor.data_type != TensorProto.UINT8 or len(tensor.dims) != 1:
+        raise InputError(where, "is damaged: it is no constant list of bytes", "compress the model again")
+    return stored_array(tensor).tobytes()
+
+
+def layer_of_node(
+    node: onnx.NodeProto, where: str, lookup: Callable[[str], onnx.TensorProto | None]
+) -> CompressedLayer:
+    """Read a node into its record, fields and counts checked."""
+    try:
+        values = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
+        layout = Layout(tuple(int(d) for d in values["shape"]), int(values["axis"]), int(values["group"]))
+        step_tensor, point_tensor = (lookup(operand(node, i)) if operand(node, i) else None for i in (2, 3))
+        layer = CompressedLayer(
+            name=str(node.output[0]),
+            layout=layout,
+            element_type=int(values["element_type"]),
+            stream=_bytes_of(lookup(operand(node, 0)), where),
+            step=None if step_tensor is None else stored_array(step_tensor).astype(np.float32, casting="equiv"),
+            zero_point=None if point_tensor is None else stored_array(point_tensor),
+            bound=float(numpy_helper.to_array(values["bound"])),
+            max_error=float(numpy_helper.to_array(values["max_error"])),
+            unit=Unit(values["unit"].decode()),
+            spec=values["spec"].decode(),
+            scope=Scope(values["scope"].decode()),
+            codec=values["codec"].decode(),
+            position=max(int(values["position"]), 0),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            where, f"is damaged: an attribute or input is missing or wrong ({reason})", "compress the model again"
+        ) from None
+    fault = _fault(layer, bool(operand(node, 2)), bool(operand(node, 3)))
+    if fault:
+        raise InputError(where, f"is damaged: {fault}", "compress the model again")
+    _check_count(layer, where)
+    return layer
+
+
+def _fault(layer: CompressedLayer, has_step: bool, has_zero_point: bool) -> str | None:
+    """Say what is wrong with a layer's fields, or None."""
+    layout, step, point = layer.layout, layer.step, layer.zero_point
+    if layer.element_type not in ELEMENT_TYPES:
+        return f"its element type {layer.element_type} is not float32, float16, int8 or uint8"
+    if len(layout.shape) < 2 or any(d < 1 for d in layout.shape):
+        return f"its shape {layout.shape} has no weights or under two dimensions"
+    if not 0 <= layout.axis < len(layout.shape) or layout.group < 1 or layout.shape[0] % layout.group:
+        return f"axis {layout.axis} and group {layout.group} do not suit the shape {layout.shape}"
+    if layout.group > 1 and layout.axis == 0:
+        return "a group needs a channel axis other than 0"
+    if has_step != (step is not None) or has_zero_point != (point is not None):
+        return "its step or zero point is no constant of the model"
+    is_integer = layer.dtype.kind in "iu"
+    if is_integer != (layer.unit is Unit.LSB) or (is_integer and step is None):
+        return f"its unit {layer.unit} does not suit its type"
+    if step is not None and step.shape not in ((), (layout.channels,)):
+        return f"its step has the shape {step.shape}"
+    if step is not None and not (np.all(np.isfinite(step)) and np.all(step > 0)):
+        return "its step is not finite and above zero"
+    if is_integer and step is not None and not (step.shape == () and 1 <= float(step) <= 511 and float(step) % 2 == 1):
+        return "its step is not an odd number up to 511"
+    if point is not None and (
+        point.dtype != layer.dtype or (point.size != 1 and point.shape != (layout.shape[layout.axis],))
+    ):
+        return "its zero point does not suit it"
+    return None
+
+
+def _check_count(layer: CompressedLayer, where: str) -> None:
+    try:
+        declared = stream_count(layer.stream)
+    except VerdictError as error:
+        raise _stream_error(where, error) from None
+    if declared != layer.items:
+        raise InputError(
+            where,
+            f"is damaged: its stream declares {declared} values and its shape {layer.shape} needs {layer.items}",
+            "compress the model again",
+        )
+    if declared > WEIGHTS_PER_BIT * 8 * len(layer.stream):
+        raise InputError(
+            where,
+            f"is damaged: {declared} values in {len(layer.stream)} bytes are more than {WEIGHTS_PER_BIT} in a bit",
+            "compress the model again",
+        )
+
+
+def _stream_error(where: str, error: VerdictError) -> InputError:
+    """Make one line of a stream's verdict."""
+    if error.verdict is Verdict.VERSION:
+        return InputError(where, "has a stream of a newer format version", UPDATE)
+    return InputError(where, f"has a damaged stream ({error})", "compress the model again")
+
+
+def _remove(field: "Sequence[onnx.TensorProto | onnx.ValueInfoProto]", names: set[str]) -> None:
+    """Remove the entries of these names from a repeated field."""
+    for position in reversed(range(len(field))):
+        if field[position].name in names:
+            del field[position]  # type: ignore[attr-defined]  # a repeated field deletes, which Sequence does not know
