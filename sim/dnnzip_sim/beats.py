@@ -1,0 +1,81 @@
+"""A beat of the decompressor as a number, and what it says."""
+
+from dataclasses import dataclass
+
+from dnnzip.format import Verdict
+
+CAUSE_BITS = (max(Verdict)).bit_length()
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What a beat carries.
+
+    Parameters
+    ----------
+    weights
+        Codes of the lanes that gave one, in the order of the lanes.
+    cause
+        The stream's verdict where this is its end beat, else None.
+    """
+
+    weights: tuple[int, ...]
+    cause: Verdict | None
+
+
+@dataclass(frozen=True)
+class BeatLayout:
+    """The payload of the decompressor's output, least significant first: weights, mask, last, cause.
+
+    Parameters
+    ----------
+    lanes
+        Weights that a beat carries at most.
+    weight_bits
+        Width of each.
+    """
+
+    lanes: int
+    weight_bits: int
+
+    @property
+    def mask_offset(self) -> int:
+        """Position of the mask, a bit per lane."""
+        return self.lanes * self.weight_bits
+
+    @property
+    def last_offset(self) -> int:
+        """Position of the bit that marks the end beat."""
+        return self.mask_offset + self.lanes
+
+    @property
+    def cause_offset(self) -> int:
+        """Position of the cause."""
+        return self.last_offset + 1
+
+    @property
+    def bits(self) -> int:
+        """Width of the payload."""
+        return self.cause_offset + CAUSE_BITS
+
+    def unpack(self, payload: int) -> Beat:
+        """Return what the payload says.
+
+        Raises
+        ------
+        ValueError
+            If it is an end beat with weights or with a cause that is no verdict.
+        """
+        weights = tuple(self._weight(payload, lane) for lane in range(self.lanes) if self._active(payload, lane))
+        if not payload >> self.last_offset & 1:
+            return Beat(weights, None)
+        if weights:
+            raise ValueError(f"an end beat must carry no weights, not {len(weights)}")
+        return Beat((), Verdict(payload >> self.cause_offset & (1 << CAUSE_BITS) - 1))
+
+    def _active(self, payload: int, lane: int) -> bool:
+        return bool(payload >> self.mask_offset + lane & 1)
+
+    def _weight(self, payload: int, lane: int) -> int:
+        half = 1 << self.weight_bits - 1
+        return (payload >> lane * self.weight_bits & 2 * half - 1 ^ half) - half

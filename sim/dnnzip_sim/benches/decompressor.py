@@ -1,0 +1,160 @@
+"""The decompressor, every cycle driven: the case list against the reference, with pauses on both sides.
+
+Cases and pauses come from cocotb's seed. For the tests of this bench itself, ``DNNZIP_FLIP=n`` in the environment flips
+a bit of the expected item n of each case.
+"""
+
+import os
+import random
+from collections.abc import Sequence
+
+import cocotb
+from cocotb.handle import HierarchyObject
+from cocotb.triggers import ClockCycles, FallingEdge
+
+from dnnzip.format import WORD_BITS, WORD_BYTES, Verdict
+from dnnzip_sim.beats import BeatLayout
+from dnnzip_sim.cases import Outcome, damaged_cases, outcomes, random_case, sound_cases
+from dnnzip_sim.streams import (
+    PAUSE_PATTERNS,
+    Scoreboard,
+    ScoreboardError,
+    StreamSink,
+    StreamSource,
+    nothing_left_over,
+    start,
+)
+
+RANDOM_CASES = 4
+RESETS = 12
+PATIENCE_CYCLES = 20_000
+
+LAYOUT = BeatLayout(lanes=4, weight_bits=16)
+SEED = cocotb.RANDOM_SEED  # of the cases; while a test runs it is another one, for each test its own
+CASES = {case.name: case for case in (*sound_cases(SEED), *damaged_cases(SEED))}
+CASES.update({f"random_{number}": random_case(SEED + number) for number in range(RANDOM_CASES)})
+
+# An item of the scoreboard is a weight, or the end of a stream: this plus its verdict.
+END = 1 << WORD_BITS
+
+
+def show(item: int) -> str:
+    """Return a scoreboard's item in words."""
+    return f"end, {Verdict(item - END).label}" if item >= END else f"weight {item}"
+
+
+def payloads(stream: bytes) -> list[int]:
+    """Return the stream as payloads of the input: words, the final one with ``last`` above it."""
+    words = [int.from_bytes(stream[at : at + WORD_BYTES], "little") for at in range(0, len(stream), WORD_BYTES)]
+    words[-1] |= 1 << WORD_BITS
+    return words
+
+
+class Decompressor:
+    """The design between a source and a sink, with what it has to make of the streams that it is sent.
+
+    Parameters
+    ----------
+    dut
+        The decompressor.
+    pattern
+        Name of the pause pattern.
+    rng
+        Where the pauses come from.
+    """
+
+    def __init__(self, dut: HierarchyObject, pattern: str, rng: random.Random) -> None:
+        pauses = PAUSE_PATTERNS[pattern]
+        self._dut = dut
+        self._outcomes: list[Outcome] = []
+        self._ended = 0
+        self._weights: list[int] = []
+        self._scoreboard = Scoreboard("decompressor", show)
+        self._source = StreamSource(dut, "i", pauses.source(rng))
+        self._sink = StreamSink(dut, "o", self._take, pauses.sink(rng))
+        self._watch = cocotb.start_soon(self._watch_progress())
+
+    def send(self, streams: Sequence[bytes], expected: Sequence[Outcome]) -> None:
+        """Queue the streams, back to back."""
+        self._outcomes.extend(expected)
+        items = [item for outcome in expected for item in (*outcome.weights, END + outcome.verdict)]
+        if "DNNZIP_FLIP" in os.environ:
+            items[int(os.environ["DNNZIP_FLIP"]) % len(items)] ^= 1
+        self._scoreboard.expect(items)
+        for stream in streams:
+            self._source.send(payloads(stream))
+
+    async def finished(self) -> None:
+        """Wait for everything that is expected, and check that nothing is left over."""
+        await nothing_left_over(self._dut, [self._scoreboard], [self._source])
+        if self._weights:
+            raise ScoreboardError(f"{len(self._weights)} weights are left over after the last end beat")
+
+    def stop(self) -> None:
+        """Let go of the design."""
+        for part in (self._source, self._sink):
+            part.stop()
+        self._watch.cancel()
+
+    def _take(self, payload: int) -> None:
+        """Collect a stream's weights; compare them at its end, where the verdict is ok."""
+        beat = LAYOUT.unpack(payload)
+        self._weights.extend(beat.weights)
+        if self._ended >= len(self._outcomes):
+            raise ScoreboardError(f"a beat after the end of all {self._ended} streams: {beat}")
+        declared = self._outcomes[self._ended].declared
+        if len(self._weights) > declared:
+            raise ScoreboardError(f"stream {self._ended}: {len(self._weights)} weights, {declared} are declared")
+        if beat.cause is None:
+            return
+        if beat.cause == Verdict.OK:
+            for weight in self._weights:
+                self._scoreboard.receive(weight)
+        self._scoreboard.receive(END + beat.cause)
+        self._weights = []
+        self._ended += 1
+
+    async def _watch_progress(self) -> None:
+        before = (-1, -1)
+        while True:
+            await ClockCycles(self._dut.clk, PATIENCE_CYCLES)
+            now = (self._source.sent, self._sink.beats)
+            if now == before and self._ended < len(self._outcomes):
+                raise AssertionError(f"stream {self._ended} hangs: no progress in {PATIENCE_CYCLES} cycles")
+            before = now
+
+
+@cocotb.test()
+@cocotb.parametrize(name=list(CASES), pattern=list(PAUSE_PATTERNS))
+async def decodes_as_the_reference(dut: HierarchyObject, name: str, pattern: str) -> None:
+    """Streams back to back: the reference's verdict for each, its weights where that is ok, and nothing else."""
+    dut._log.info(f"case {name}, {pattern}, seed {SEED}")
+    rng = random.Random(cocotb.RANDOM_SEED)
+    case = CASES[name]
+    decompressor = Decompressor(dut, pattern, rng)
+    await start(dut)
+    decompressor.send(case.streams, outcomes(case))
+    await decompressor.finished()
+
+
+@cocotb.test()
+@cocotb.parametrize(pattern=list(PAUSE_PATTERNS))
+async def recovers_from_reset(dut: HierarchyObject, pattern: str) -> None:
+    """A reset at any moment, and the streams that come after it are decoded."""
+    rng = random.Random(cocotb.RANDOM_SEED)
+    case = CASES["wrong_tables"]
+    await start(dut)
+    for _ in range(RESETS):
+        interrupted = Decompressor(dut, pattern, rng)
+        interrupted.send(case.streams, outcomes(case))
+        await ClockCycles(dut.clk, rng.randrange(1, 1500))
+        await FallingEdge(dut.clk)
+        interrupted.stop()
+        dut.i__valid.value = 0
+        dut.rst.value = 1
+        await ClockCycles(dut.clk, rng.randrange(1, 4))
+        await FallingEdge(dut.clk)
+        dut.rst.value = 0
+    decompressor = Decompressor(dut, pattern, rng)
+    decompressor.send(case.streams, outcomes(case))
+    await decompressor.finished()
