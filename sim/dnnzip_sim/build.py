@@ -2,6 +2,9 @@
 
 A build's key is a hash over every source text, the options, the versions of Verilator, g++ and cocotb and the place of
 cocotb's libraries, which the program is linked to. Nothing else decides whether a build is used again: no time stamps.
+
+Verilator's and cocotb's own C++ takes longer to compile than a small design. It is the same in every build with the
+same options and tools, so its objects are kept too, under a key of their own.
 """
 
 import contextlib
@@ -13,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +30,12 @@ RECIPE = 1
 
 # C++ of the model is compiled for speed; what runs once stays as Verilator has it.
 MAKE_OPTIONS = ("OPT_FAST=-O2", "OPT_GLOBAL=-O2")
+
+# Objects of Verilator's and cocotb's own sources; those of a design are named Vtop, foreign ones as their sources.
+RUNTIME_OBJECTS = ("verilated", "verilator")
+
+# The least that Verilator makes a program of.
+NOTHING = "module nothing (input clk, output out); assign out = clk; endmodule\n"
 
 VERILATOR_OPTIONS = (
     "-O3",
@@ -113,8 +123,11 @@ def build(
     make_flags = [environment.get("MAKEFLAGS", ""), *MAKE_OPTIONS]
     environment["MAKEFLAGS"] = " ".join(flag for flag in make_flags if flag)
     every_option = [*VERILATOR_OPTIONS, *options]
-    key = _key(top, sources, parameters or {}, every_option, environment["MAKEFLAGS"])
-    folder = (cache or cache_folder()).absolute() / key
+    shared = {"recipe": RECIPE, "options": every_option, "make flags": environment["MAKEFLAGS"], **_tools()}
+    own = {"top": top, "sources": dict(sources), "parameters": dict(parameters or {})}
+    key = _digest({**shared, **own})
+    store = (cache or cache_folder()).absolute()
+    folder, runtime = store / key, store / f"runtime-{_digest(shared)}"
     if folder.is_dir():
         return Build(top, folder, key, was_cached=True)
     with _locked(folder.with_suffix(".lock")):
@@ -122,10 +135,31 @@ def build(
             return Build(top, folder, key, was_cached=True)
         unfinished = folder.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
+        _take_runtime(runtime, unfinished)
         _compile(top, sources, parameters or {}, every_option, environment, unfinished)
+        _keep_runtime(runtime, unfinished)
         _drop_objects(top, sources, unfinished)
         unfinished.rename(folder)
     return Build(top, folder, key, was_cached=False)
+
+
+def prepare(*, options: Sequence[str] = (), cache: Path | None = None) -> None:
+    """Compile what every build with these options shares, so that the next one has only its own code to compile.
+
+    Worth it while something else is waited for, like the first start of Yosys.
+
+    Parameters
+    ----------
+    options, cache
+        As for ``build``.
+
+    Raises
+    ------
+    MissingToolError
+        When a tool is missing.
+    """
+    build("nothing", {"nothing.v": NOTHING}, options=options, cache=cache)
 
 
 def log_tail(log: Path) -> str:
@@ -144,29 +178,43 @@ def _check_names(top: str, sources: Mapping[str, str]) -> None:
             raise ValueError(f"a source's name must be a plain file name other than the top's, not {name!r}")
 
 
-def _key(
-    top: str,
-    sources: Mapping[str, str],
-    parameters: Mapping[str, int | str],
-    options: Sequence[str],
-    make_flags: str,
-) -> str:
-    """Return the hash of everything that the build is made from."""
+def _tools() -> dict[str, str]:
+    """Return the versions and places of the tools that decide what a build becomes."""
     import cocotb_tools.config  # only here: the tools were checked before, so it is there
 
-    facts = {
-        "recipe": RECIPE,
-        "top": top,
-        "sources": dict(sources),
-        "parameters": dict(parameters),
-        "options": list(options),
-        "make flags": make_flags,
+    return {
         "verilator": toolchain.verilator().version,
         "g++": toolchain.system_tool("g++").version,
         "cocotb": importlib.metadata.version("cocotb"),
         "libraries": str(cocotb_tools.config.libs_dir),
     }
+
+
+def _digest(facts: Mapping[str, object]) -> str:
+    """Return the hash of the facts, which names a folder."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _take_runtime(runtime: Path, folder: Path) -> None:
+    """Copy the shared objects, if there are any yet, into ``folder``."""
+    if runtime.is_dir():
+        for path in runtime.iterdir():
+            shutil.copyfile(path, folder / path.name)
+
+
+def _keep_runtime(runtime: Path, folder: Path) -> None:
+    """Keep the shared objects that were compiled in ``folder``, unless they are kept already."""
+    if runtime.is_dir():
+        return
+    beside = Path(tempfile.mkdtemp(prefix="runtime-", suffix=".unfinished", dir=runtime.parent))
+    beside.chmod(0o755)  # as the builds have it, not for one user alone
+    for path in folder.glob("*.o"):
+        if path.name.startswith(RUNTIME_OBJECTS):
+            shutil.copyfile(path, beside / path.name)
+    try:
+        beside.rename(runtime)
+    except OSError:  # another process was faster
+        shutil.rmtree(beside)
 
 
 @contextlib.contextmanager
@@ -186,8 +234,7 @@ def _compile(
     environment: Mapping[str, str],
     folder: Path,
 ) -> None:
-    """Write the sources into ``folder`` and build them there."""
-    folder.mkdir(parents=True)
+    """Write the sources into ``folder``, which is there, and build them."""
     for name, text in sources.items():
         (folder / name).write_text(text)
     control = folder / f"{top}.vlt"

@@ -1,10 +1,11 @@
 """The Verilator build cache."""
 
 import concurrent.futures
+import shutil
 
 import pytest
 
-from dnnzip_sim.build import BuildFailedError, build, cache_folder
+from dnnzip_sim.build import BuildFailedError, build, cache_folder, prepare
 
 COUNTER = """
 module counter (input clk, input rst, output reg [7:0] count);
@@ -17,20 +18,46 @@ def contents(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def test_second_build_is_the_first_one(tmp_path):
-    first = build("counter", {"counter.v": COUNTER}, cache=tmp_path)
+@pytest.fixture
+def cache(tmp_path):
+    """Return a cache without any build, but with the shared objects, which take long to compile."""
+    prepare()
+    folder = tmp_path / "cache"
+    for runtime in cache_folder().glob("runtime-*"):
+        if runtime.suffix != ".unfinished":
+            shutil.copytree(runtime, folder / runtime.name)
+    return folder
+
+
+def test_second_build_is_the_first_one(cache):
+    first = build("counter", {"counter.v": COUNTER}, cache=cache)
     assert not first.was_cached
-    before = contents(tmp_path)
-    second = build("counter", {"counter.v": COUNTER}, cache=tmp_path)
+    before = contents(cache)
+    second = build("counter", {"counter.v": COUNTER}, cache=cache)
     assert second.was_cached
     assert second.folder == first.folder
-    assert contents(tmp_path) == before
+    assert contents(cache) == before
     assert (first.folder / "counter").is_file()
 
 
-def test_concurrent_builders_compile_once(tmp_path):
+def test_shared_code_is_compiled_once(tmp_path):
+    prepare(cache=tmp_path)
+    log = (build("counter", {"counter.v": COUNTER}, cache=tmp_path).folder / "build.log").read_text()
+    assert "-c -o Vtop" in log
+    assert "-o verilated.o" not in log
+    assert "-o verilator.o" not in log
+
+
+@pytest.mark.usefixtures("nothing_compiled")
+def test_other_options_share_nothing(tmp_path):
+    for options in ([], ["--assert"], []):
+        prepare(options=options, cache=tmp_path)
+    assert len(list(tmp_path.glob("runtime-*"))) == 2
+
+
+def test_concurrent_builders_compile_once(cache):
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        builds = list(pool.map(lambda _: build("counter", {"counter.v": COUNTER}, cache=tmp_path), range(2)))
+        builds = list(pool.map(lambda _: build("counter", {"counter.v": COUNTER}, cache=cache), range(2)))
     assert sorted(made.was_cached for made in builds) == [False, True]
     assert len({made.folder for made in builds}) == 1
 
@@ -39,8 +66,8 @@ def test_concurrent_builders_compile_once(tmp_path):
 def nothing_compiled(monkeypatch):
     """Leave out the compilation: the key is what is looked at."""
 
-    def pretend(top, sources, parameters, options, environment, folder):  # noqa: ARG001 - the signature of _compile
-        folder.mkdir(parents=True)
+    def pretend(*arguments):
+        pass
 
     monkeypatch.setattr("dnnzip_sim.build._compile", pretend)
 
@@ -63,7 +90,7 @@ def test_any_difference_makes_another_build(tmp_path):
 def test_sources_that_do_not_compile(tmp_path):
     with pytest.raises(BuildFailedError, match=r"Verilator build of broken failed(.|\n)*syntax error"):
         build("broken", {"broken.v": "module broken (input clk; endmodule"}, cache=tmp_path)
-    assert [path.suffix for path in tmp_path.iterdir() if path.is_dir()] == [".unfinished"]
+    assert [path.suffix for path in tmp_path.iterdir() if path.is_dir()] == [".unfinished"]  # and no finished one
 
 
 @pytest.mark.parametrize("sources", [{}, {"notes.txt": ""}])
