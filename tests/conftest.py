@@ -1,0 +1,23 @@
+"""What every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ZOO = Path(os.environ.get("DNNZIP_ZOO") or Path(__file__).parents[2] / "shared" / "zoo")
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs the trained networks where they are not there."""
+    if (ZOO / "baseline.json").is_file():
+        return
+    for item in items:
+        if item.get_closest_marker("zoo"):
+            item.add_marker(pytest.mark.skip(reason=f"no trained networks in {ZOO}; point $DNNZIP_ZOO at them"))
+
+
+@pytest.fixture(scope="session")
+def zoo():
+    """Return the folder of the trained networks; for tests marked ``zoo``."""
+    return ZOO
