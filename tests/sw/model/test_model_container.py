@@ -1,0 +1,400 @@
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from dnnzip.errors import InputError
+from dnnzip.model.bound import Scope
+from dnnzip.model.container import (
+    decode_layer,
+    decompressed,
+    is_compressed,
+    open_compressed,
+    read_compressed,
+    restore,
+    to_plain,
+    write_compressed,
+)
+from dnnzip.model.files import save_model
+from dnnzip.model.grid import largest_errors, quantise
+from dnnzip.model.ops import Decompress
+
+FLOAT_CASES = [
+    (operator, dtype)
+    for operator in (
+        "Conv1D",
+        "Conv2D",
+        "Conv3D",
+        "Depthwise",
+        "ConvTranspose",
+        "Gemm",
+        "GemmTransposed",
+        "MatMul",
+        "MatMulBatched",
+    )
+    for dtype in ("float32", "float16")
+]
+
+
+def initializer(model, name):
+    return numpy_helper.to_array(next(t for t in model.graph.initializer if t.name == name))
+
+
+def run(model, x):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {"x": x})[0]
+
+
+def check_file(compressed):
+    onnx.checker.check_model(compressed, full_check=True)
+    onnx.shape_inference.infer_shapes(compressed, check_type=True, strict_mode=True, data_prop=True)
+
+
+def check_reference_runtime(compressed, plain, x):
+    """The compressed model as it is and the plain one give the same, bit for bit."""
+    if any(node.op_type == "ConvTranspose" for node in plain.graph.node):
+        # onnx.reference has no groups there (it fails on the plain model, too): run the Decompress node alone.
+        only = onnx.ModelProto()
+        only.CopyFrom(compressed)
+        del only.graph.node[1:]
+        only.graph.output[0].CopyFrom(only.graph.value_info[-1])
+        (weight,) = ReferenceEvaluator(only, new_ops=[Decompress]).run(None, {"x": x})
+        np.testing.assert_array_equal(weight, initializer(plain, "w"))
+        return
+    (own,) = ReferenceEvaluator(compressed, new_ops=[Decompress]).run(None, {"x": x})
+    (expected,) = ReferenceEvaluator(plain).run(None, {"x": x})
+    np.testing.assert_array_equal(own, expected)
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+@pytest.mark.parametrize(("operator", "dtype"), FLOAT_CASES)
+def test_float_weights_come_back_within_the_bound(networks, operator, dtype, scope):
+    network = networks.float_network(operator, dtype)
+    compressed, (result,) = networks.compress(network.model, "2%", scope)
+    check_file(compressed)
+    plain = decompressed(open_compressed(compressed, "m"))
+    onnx.checker.check_model(plain, full_check=True)
+    restored = initializer(plain, "w")
+    assert restored.dtype == dtype
+    assert restored.shape == initializer(network.model, "w").shape
+    errors = largest_errors(result.weight, restored, 1, scope)
+    assert np.all(errors <= result.bound)
+    np.testing.assert_array_equal(errors, result.error)
+    assert errors.max() > 0
+    check_reference_runtime(compressed, plain, network.x)
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize(
+    "operator", ["Conv1D", "Conv2D", "Depthwise", "ConvTranspose", "Gemm", "GemmTransposed", "MatMul"]
+)
+def test_dequantised_weights_are_lossless_at_0lsb(networks, operator, dtype, per_channel):
+    network = networks.qdq_network(operator, dtype, per_channel)
+    compressed, _ = networks.compress(network.model, "0lsb")
+    check_file(compressed)
+    plain = decompressed(open_compressed(compressed, "m"))
+    assert [t.name for t in plain.graph.initializer] == [t.name for t in network.model.graph.initializer]
+    for tensor in network.model.graph.initializer:
+        original = numpy_helper.to_array(tensor)
+        assert initializer(plain, tensor.name).dtype == original.dtype
+        np.testing.assert_array_equal(initializer(plain, tensor.name), original)
+    check_reference_runtime(compressed, plain, network.x)
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize(
+    "operator", ["Conv1D", "Conv2D", "Depthwise", "ConvTranspose", "Gemm", "GemmTransposed", "MatMul"]
+)
+def test_dequantised_weights_keep_e_lsb_and_their_scale_takes_the_divisor(networks, operator, dtype, per_channel):
+    network = networks.qdq_network(operator, dtype, per_channel)
+    compressed, (result,) = networks.compress(network.model, "2lsb")
+    check_file(compressed)
+    plain = decompressed(open_compressed(compressed, "m"))
+    onnx.checker.check_model(plain, full_check=True)
+    q = initializer(plain, "w")
+    assert q.dtype == np.int8
+    error = largest_errors(result.weight, q, 5, Scope.TENSOR)
+    assert 0 < error <= 2
+    assert error == result.max_error
+    scales = [t for t in plain.graph.initializer if t.name.startswith("w_scale")]
+    assert [t.name for t in scales] == ["w_scale.times5"]
+    np.testing.assert_array_equal(
+        numpy_helper.to_array(scales[0]), initializer(network.model, "w_scale") * np.float32(5)
+    )
+    # Real values move by at most two steps of the original scale each.
+    before, after = run(network.model, network.x), run(plain, network.x)
+    terms = q.size // result.weight.layout.channels
+    assert np.abs(after - before).max() <= 1.001 * terms * np.abs(network.x).max() * 2 * 0.02
+    check_reference_runtime(compressed, plain, network.x)
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize(
+    ("operator", "bias"), [("QLinearConv", False), ("QLinearConv", True), ("QLinearMatMul", False)]
+)
+@pytest.mark.parametrize("bound", ["0lsb", "1lsb"])
+def test_quantised_operators(networks, operator, dtype, per_channel, bias, bound):
+    network = networks.qlinear_network(operator, dtype, per_channel, bias=bias)
+    compressed, (result,) = networks.compress(network.model, bound)
+    check_file(compressed)
+    plain = decompressed(open_compressed(compressed, "m"))
+    assert largest_errors(result.weight, initializer(plain, "w"), result.divisor, Scope.TENSOR) == result.max_error
+    assert result.max_error == int(bound[0])
+    before, after = run(network.model, network.x).astype(int), run(plain, network.x).astype(int)
+    if bound == "0lsb":
+        np.testing.assert_array_equal(after, before)
+    else:
+        # 36 weights at most, off by one step of 0.02 times 0.05 x 135 in 0.5 of the output, and one of rounding.
+        assert np.abs(after - before).max() <= 36 * 0.02 * 0.05 * 135 / 0.5 + 1
+        assert np.abs(after - before).max() > 0
+    check_reference_runtime(compressed, plain, network.x)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("operator", ["ConvInteger", "MatMulInteger"])
+@pytest.mark.parametrize("scaled", ["constant", "dynamic"])
+@pytest.mark.parametrize("bound", ["0lsb", "1lsb"])
+def test_integer_operators_are_scaled_behind(networks, operator, dtype, scaled, bound):
+    network = networks.integer_network(operator, dtype, scaled)
+    compressed, (result,) = networks.compress(network.model, bound)
+    check_file(compressed)
+    plain = decompressed(open_compressed(compressed, "m"))
+    assert largest_errors(result.weight, initializer(plain, "w"), result.divisor, Scope.TENSOR) == int(bound[0])
+    evaluate = ReferenceEvaluator if operator == "ConvInteger" else None
+    before, after = (
+        evaluate(m).run(None, {"x": network.x})[0] if evaluate else run(m, network.x) for m in (network.model, plain)
+    )
+    allowed = 0 if bound == "0lsb" else 36 * 135 * 0.01 * 1.5 * 1.001
+    assert np.abs(after - before).max() <= allowed
+    check_reference_runtime(compressed, plain, network.x)
+
+
+def test_a_dequantised_bias_is_folded_with_its_weight(networks):
+    network = networks.qdq_network("Conv2D", "int8", True, bias=True)
+    compressed, _ = networks.compress(network.model, "1lsb")
+    plain = decompressed(open_compressed(compressed, "m"))
+    bias, scale = initializer(plain, "b.over3"), initializer(plain, "b_scale.times3")
+    np.testing.assert_array_equal(bias, np.rint(initializer(network.model, "b") / 3))
+    np.testing.assert_array_equal(scale, initializer(network.model, "b_scale") * np.float32(3))
+    assert "b" not in {t.name for t in plain.graph.initializer}
+
+
+def test_a_scale_that_others_share_is_copied(networks):
+    network = networks.qdq_network("MatMul")
+    node = network.model.graph.node.add()
+    node.CopyFrom(helper.make_node("Mul", ["w_scale", "w_scale"], ["square"]))
+    network.model.graph.output.append(helper.make_tensor_value_info("square", TensorProto.FLOAT, []))
+    compressed, _ = networks.compress(network.model, "1lsb")
+    plain = decompressed(open_compressed(compressed, "m"))
+    assert initializer(plain, "w_scale") == initializer(network.model, "w_scale")
+    assert initializer(plain, "w_scale.times3") == initializer(network.model, "w_scale") * np.float32(3)
+
+
+def test_one_weight_behind_two_dequantisers_is_folded_into_both(networks):
+    network = networks.qdq_network("MatMul")
+    graph = network.model.graph
+    graph.initializer.append(numpy_helper.from_array(np.float32(0.5), "other_scale"))
+    graph.node.insert(0, helper.make_node("DequantizeLinear", ["w", "other_scale", "w_zero"], ["other"]))
+    graph.node.append(helper.make_node("MatMul", ["x", "other"], ["z"]))
+    graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, [3, 5]))
+    compressed, _ = networks.compress(network.model, "1lsb")
+    plain = decompressed(open_compressed(compressed, "m"))
+    assert initializer(plain, "other_scale.times3") == np.float32(1.5)
+    assert initializer(plain, "w_scale.times3") == initializer(network.model, "w_scale") * np.float32(3)
+    onnx.checker.check_model(plain, full_check=True)
+
+
+def test_a_weight_shared_by_two_layers_is_compressed_once(networks):
+    network = networks.float_network("MatMul")
+    network.model.graph.node.append(helper.make_node("MatMul", ["x", "w"], ["z"]))
+    network.model.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, [3, 5]))
+    compressed, results = networks.compress(network.model)
+    assert len(results) == 1
+    check_file(compressed)
+
+
+def test_initializers_keep_their_order_and_leave_the_inputs(networks):
+    network = networks.float_network("MatMul")
+    model = network.model
+    rng = np.random.default_rng(1)
+    for name in ("second", "third"):
+        model.graph.initializer.append(numpy_helper.from_array(rng.normal(size=(5, 5)).astype(np.float32), name))
+    model.graph.node[0].output[0] = "a"
+    model.graph.node.append(helper.make_node("Gemm", ["a", "second"], ["b"]))
+    model.graph.node.append(helper.make_node("Gemm", ["b", "third"], ["y"]))
+    model.graph.input.append(helper.make_tensor_value_info("second", TensorProto.FLOAT, [5, 5]))
+    compressed, _ = networks.compress(model)
+    check_file(compressed)
+    assert [value.name for value in compressed.graph.input] == ["x"]
+    plain = decompressed(open_compressed(compressed, "m"))
+    assert [t.name for t in plain.graph.initializer] == ["w", "second", "third"]
+    assert not is_compressed(plain)
+    assert len(plain.opset_import) == 1
+
+
+def test_an_old_model_that_lists_initializers_as_inputs(networks):
+    network = networks.float_network("MatMul")
+    network.model.ir_version = 3
+    network.model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [8, 5]))
+    compressed, _ = networks.compress(network.model)
+    check_file(compressed)
+    onnx.checker.check_model(decompressed(open_compressed(compressed, "m")), full_check=True)
+
+
+def test_a_bound_too_fine_for_any_step_is_stored_losslessly(networks):
+    for dtype in ("float32", "float16"):
+        network = networks.float_network("MatMul", dtype)
+        weights = initializer(network.model, "w").copy()
+        weights[0, 0] = 1000
+        network.model.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights, "w"))
+        compressed, (result,) = networks.compress(network.model, "0.00001")
+        assert result.codes is None
+        assert result.max_error == 0
+        check_file(compressed)
+        plain = decompressed(open_compressed(compressed, "m"))
+        np.testing.assert_array_equal(initializer(plain, "w"), weights)
+        check_reference_runtime(compressed, plain, network.x)
+
+
+def test_a_file_and_back(networks, tmp_path):
+    network = networks.float_network("Conv2D")
+    compressed, results = networks.compress(network.model)
+    layer = open_compressed(compressed, "m").layers[0]
+    tables = open_compressed(compressed, "m").tables
+    path = tmp_path / "m.dnz.onnx"
+    write_compressed(network.model, results, [layer.stream], [layer.codec], tables, path)
+    again = read_compressed(path)
+    record = again.layers[0]
+    assert (record.name, record.shape, record.dtype) == ("w", (6, 4, 3, 2), np.float32)
+    assert (record.bound, record.max_error) == (results[0].max_bound, results[0].max_error)
+    assert (record.spec, record.scope, record.codec) == ("2%", Scope.TENSOR, layer.codec)
+    decoded = decode_layer(again, record)
+    np.testing.assert_array_equal(decoded, results[0].codes)
+    np.testing.assert_array_equal(
+        initializer(to_plain(again, {"w": decoded}), "w"), restore(record, decoded, str(path))
+    )
+
+
+# What is damaged, and what the message says about it.
+DAMAGE = {
+    "shape": (lambda n, _: set_ints(n, "shape", [6, 4, 3, 3]), "declares 144 values and its shape"),
+    "huge shape": (lambda n, _: set_ints(n, "shape", [1 << 40, 1 << 20]), "declares 144 values and its shape"),
+    "negative shape": (lambda n, _: set_ints(n, "shape", [-6, -24]), "has no weights"),
+    "axis": (lambda n, _: set_int(n, "axis", 4), "axis 4 and group 1 do not suit"),
+    "group": (lambda n, _: set_int(n, "group", 4), "axis 0 and group 4 do not suit"),
+    "zero group": (lambda n, _: set_int(n, "group", 0), "axis 0 and group 0 do not suit"),
+    "type": (lambda n, _: set_int(n, "element_type", TensorProto.DOUBLE), "its element type 11 is not"),
+    "integer type": (lambda n, _: set_int(n, "element_type", TensorProto.INT8), "unit absolute does not suit"),
+    "attribute gone": (lambda n, _: remove_attribute(n, "bound"), "an attribute or input is missing"),
+    "operator": (lambda n, _: setattr(n, "op_type", "Explode"), "no Decompress node"),
+    "stream gone": (lambda n, _: n.input.__setitem__(0, "nothing"), "no constant list of bytes"),
+    "step gone": (lambda n, _: n.input.__setitem__(2, "nothing"), "step or zero point is no constant"),
+    "step infinite": (lambda _, g: set_value(g, "w.step", np.float32(np.inf)), "step is not finite"),
+    "step long": (lambda _, g: set_value(g, "w.step", np.ones(5, np.float32)), "its step has the shape"),
+    "stream empty": (lambda _, g: set_value(g, "w.stream", np.zeros(0, np.uint8)), "declares 0 values"),
+    "stream short": (lambda _, g: cut(g, "w.stream", -2), "has a damaged stream"),
+}
+
+
+def set_ints(node, name, values):
+    remove_attribute(node, name)
+    node.attribute.append(helper.make_attribute(name, values))
+
+
+set_int = set_ints
+
+
+def remove_attribute(node, name):
+    index = [a.name for a in node.attribute].index(name)
+    del node.attribute[index]
+
+
+def set_value(graph, name, value):
+    next(t for t in graph.initializer if t.name == name).CopyFrom(numpy_helper.from_array(np.asarray(value), name))
+
+
+def cut(graph, name, end):
+    tensor = next(t for t in graph.initializer if t.name == name)
+    set_value(graph, name, numpy_helper.to_array(tensor)[:end])
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_damage_names_file_and_layer(networks, what):
+    compressed, _ = networks.compress(networks.float_network("Conv2D").model)
+    damage, message = DAMAGE[what]
+    damage(compressed.graph.node[0], compressed.graph)
+    with pytest.raises(InputError, match=rf"^m\.onnx: layer 'w': .*{message}"):
+        open_compressed(compressed, "m.onnx")
+
+
+def test_every_flipped_bit_of_a_stream_is_an_error_or_found_in_the_header(networks):
+    compressed, _ = networks.compress(networks.float_network("Conv2D").model)
+    stream = initializer(compressed, "w.stream").copy()
+    rng = np.random.default_rng(5)
+    for position in rng.choice(stream.size * 8, 100, replace=False):
+        flipped = stream.copy()
+        flipped[position // 8] ^= 1 << (position % 8)
+        set_value(compressed.graph, "w.stream", flipped)
+        with pytest.raises(InputError, match=r"^m: layer 'w': "):
+            decompressed(open_compressed(compressed, "m"))
+
+
+def test_too_many_weights_for_the_bytes(networks, monkeypatch):
+    compressed, _ = networks.compress(networks.float_network("Conv2D").model)
+    monkeypatch.setattr("dnnzip.model.container.stream_count", lambda _: 1 << 40)
+    set_ints(compressed.graph.node[0], "shape", [1 << 20, 1 << 20])
+    with pytest.raises(InputError, match=r"layer 'w': is damaged: 1099511627776 values in \d+ bytes are more than"):
+        open_compressed(compressed, "m")
+
+
+def test_a_newer_version_says_to_update(networks):
+    compressed, _ = networks.compress(networks.float_network("Conv2D").model)
+    next(o for o in compressed.opset_import if o.domain == "dnnzip").version = 2
+    with pytest.raises(InputError, match=r"^m: is of version 2 .*; update dnnzip to read it$"):
+        open_compressed(compressed, "m")
+
+
+def test_a_plain_model_is_not_compressed(networks, tmp_path):
+    save_model(networks.float_network("Gemm").model, tmp_path / "m.onnx")
+    with pytest.raises(InputError, match=r"m\.onnx: is not a compressed model; make one with 'dnnzip compress'"):
+        read_compressed(tmp_path / "m.onnx")
+
+
+def test_names_that_collide_are_avoided(networks):
+    network = networks.float_network("MatMul")
+    for name in ("w.stream", "dnnzip.tables", "w.step"):
+        network.model.graph.initializer.append(numpy_helper.from_array(np.ones(3, np.float32), name))
+    compressed, _ = networks.compress(network.model)
+    check_file(compressed)
+    plain = decompressed(open_compressed(compressed, "m"))
+    assert [t.name for t in plain.graph.initializer] == ["w", "w.stream", "dnnzip.tables", "w.step"]
+
+
+def test_the_model_itself_is_left_as_it_is(networks):
+    network = networks.qdq_network("Conv2D", bias=True)
+    before = network.model.SerializeToString(deterministic=True)
+    networks.compress(network.model, "1lsb")
+    assert network.model.SerializeToString(deterministic=True) == before
+
+
+def test_restore_refuses_values_of_another_layer(networks):
+    compressed, (result,) = networks.compress(networks.float_network("Conv2D").model)
+    layer = open_compressed(compressed, "m").layers[0]
+    with pytest.raises(InputError, match=r"^m: layer 'w': is damaged: its stream holds int16 \(24, 6\)"):
+        restore(layer, np.ascontiguousarray(result.codes.T), "m")
+
+
+def test_quantise_is_what_the_file_holds(networks):
+    network = networks.float_network("Gemm", "float16", seed=3)
+    compressed, (result,) = networks.compress(network.model, "0.5%", Scope.CHANNEL)
+    again = quantise(result.weight, result.spec, Scope.CHANNEL)
+    np.testing.assert_array_equal(again.step, initializer(compressed, "w.step"))
