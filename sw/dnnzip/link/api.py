@@ -33,8 +33,43 @@ class StreamResult:
     cycles: int
 
 
+@dataclass(frozen=True)
+class LinkRun:
+    """Figures of one ``decode``.
+
+    Parameters
+    ----------
+    weights
+        Weights that the link gave, those of streams that failed included.
+    cycles
+        Clock cycles from the first word to the last end beat, loading of the tables included; 0 without a clock.
+    table_cycles
+        Clock cycles from the first word of the table set to its end beat; 0 where none was loaded.
+    seconds
+        Time that the decoder itself took, without its start.
+    """
+
+    weights: int
+    cycles: int
+    table_cycles: int
+    seconds: float
+
+    @property
+    def weights_per_second(self) -> float:
+        """Weights per second of the decoder itself."""
+        return self.weights / self.seconds if self.seconds else 0.0
+
+
 class Link(Protocol):
-    """Decodes weight streams with one table set."""
+    """Decodes weight streams with one table set.
+
+    Members
+    -------
+    last_run
+        Figures of the last ``decode`` that streamed anything, or None.
+    """
+
+    last_run: LinkRun | None
 
     def decode(self, tables: bytes, streams: Sequence[bytes]) -> list[StreamResult]:
         """Load the table set, decode every weight stream in turn, and return a result for each.

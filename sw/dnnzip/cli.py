@@ -1,0 +1,371 @@
+"""The command line: options in, one call of the flow, tables and JSON out."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from dnnzip import __version__
+from dnnzip.errors import CheckFailedError, DnnzipError, InputError, MissingToolError
+
+if TYPE_CHECKING:
+    from dnnzip.flow.tables import TextTable
+
+COMMANDS = "dnnzip.commands"
+INTERRUPTED = 130
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Commands(click.Group):
+    """The group of commands, with those that an installed extra provides."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted({*super().list_commands(ctx), *(point.name for point in entry_points(group=COMMANDS))})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command by name; one of an extra that is not installed says so when it is called."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            return command
+        for point in entry_points(group=COMMANDS, name=cmd_name):
+            try:
+                found: click.Command = point.load()
+            except ImportError as error:
+                return _missing_extra(cmd_name, error)
+            return found
+        return None
+
+
+def _missing_extra(name: str, error: ImportError) -> click.Command:
+    missing = error.name or str(error)
+
+    @click.command(
+        name, help="Not available: an extra is not installed.", context_settings={"ignore_unknown_options": True}
+    )
+    @click.argument("arguments", nargs=-1)
+    def command(arguments: tuple[str, ...]) -> None:
+        raise MissingToolError(
+            f"{name}: {missing} is not installed; pip install 'dnnzip[sim]' (called with {arguments})"
+        )
+
+    return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="dnnzip")
+def cli() -> None:
+    """Compress the weights of neural networks with a bounded error, and decode them in hardware.
+
+    Shell completion: eval "$(_DNNZIP_COMPLETE=bash_source dnnzip)", or zsh_source, fish_source.
+    """
+
+
+class Output:
+    """Where a command's results go: tables to standard output, JSON to a file.
+
+    Parameters
+    ----------
+    json_file
+        The option ``--json``: a file, ``-`` for standard output, or None.
+    quiet
+        The option ``--quiet``.
+    """
+
+    def __init__(self, json_file: str | None, quiet: bool) -> None:
+        self.json_file = json_file
+        self.quiet = quiet or json_file == "-"
+
+    def table(self, table: "TextTable", *lines: str) -> None:
+        """Print a table and the lines under it, unless ``--quiet``, or ``--json -`` claims standard output."""
+        if self.quiet:
+            return
+        from dnnzip.flow.tables import stdout_console
+
+        console = stdout_console()
+        if table.rows:
+            table.show(console)
+        for line in lines:
+            console.print(line, soft_wrap=True)
+
+    def json(self, content: dict[str, Any]) -> None:
+        """Write the JSON object where ``--json`` says."""
+        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+        if self.json_file == "-":
+            sys.stdout.write(text)
+        elif self.json_file:
+            from dnnzip.model.files import write_output
+
+            write_output(self.json_file, text.encode())
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[str], None]]:
+        """Show a progress bar on standard error while it is a terminal; give the function to call at each step."""
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(
+            console=Console(stderr=True), transient=True, disable=self.quiet or not sys.stderr.isatty()
+        ) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda _: bar.advance(task)
+
+
+def output_options(command: Command) -> Command:
+    """Give a command ``--json`` and ``--quiet``, passed on as ``output``."""
+
+    def collect(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+        ctx.meta[f"dnnzip.{param.name}"] = value
+        if {"dnnzip.json_file", "dnnzip.quiet"} <= ctx.meta.keys():
+            ctx.params["output"] = Output(ctx.meta["dnnzip.json_file"], ctx.meta["dnnzip.quiet"])
+        return value
+
+    options = (
+        click.option(
+            "--json",
+            "json_file",
+            metavar="FILE",
+            callback=collect,
+            expose_value=False,
+            help="Write results as JSON; - for standard output.",
+        ),
+        click.option("--quiet", is_flag=True, callback=collect, expose_value=False, help="Print no table."),
+    )
+    for option in options:
+        command = option(command)
+    return command
+
+
+def model_argument(name: str = "model", metavar: str = "MODEL.onnx") -> Callable[[Command], Command]:
+    """Give a command a model file as its argument."""
+    return click.argument(name, metavar=metavar)
+
+
+@cli.command()
+@model_argument()
+@click.option("-o", "--output-model", "target", required=True, metavar="OUT.dnz.onnx", help="The compressed model.")
+@click.option(
+    "--max-error",
+    required=True,
+    metavar="BOUND",
+    help="Largest error of a weight: 2% of its range, 0.003 absolute, or 1lsb for integer weights.",
+)
+@click.option(
+    "--error-scope",
+    type=click.Choice(["tensor", "channel"]),
+    default="tensor",
+    show_default=True,
+    help="Over which weights the range of a percentage is taken.",
+)
+@click.option(
+    "--codec",
+    type=click.Choice(["auto", "ans", "raw"]),
+    default="auto",
+    show_default=True,
+    help="How weights are coded; auto takes the smaller.",
+)
+@click.option("--layers", multiple=True, metavar="GLOB", help="Compress only weights of these names; may be repeated.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave weights of these names out; may be repeated.")
+@click.option(
+    "--tables", metavar="FILE", help="A table set: used where the file is there, otherwise trained and written."
+)
+@click.option(
+    "--states", type=click.Choice(["256", "512", "1024"]), default="512", show_default=True, help="tANS states."
+)
+@click.option(
+    "--virtual-lanes",
+    type=click.Choice(["1", "2", "4", "8", "16"]),
+    help="Virtual lanes of each stream; by default as many as its size carries.",
+)
+@click.option(
+    "--groups",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Streams of each weight, one per lane group.",
+)
+@click.option("--jobs", type=click.IntRange(1), default=min(os.cpu_count() or 1, 8), show_default=True, help="Threads.")
+@output_options
+def compress(
+    model: str,
+    target: str,
+    max_error: str,
+    error_scope: str,
+    codec: str,
+    layers: tuple[str, ...],
+    exclude: tuple[str, ...],
+    tables: str | None,
+    states: str,
+    virtual_lanes: str | None,
+    groups: int,
+    jobs: int,
+    output: Output,
+) -> None:
+    """Compress a model's weights; no weight moves by more than the bound."""
+    from dnnzip.codec import CodecOptions
+    from dnnzip.flow import compression
+    from dnnzip.flow.summary import summarise
+    from dnnzip.flow.table_file import read_table_set
+    from dnnzip.flow.tables import sizes_table
+    from dnnzip.model.bound import Bound, Scope
+    from dnnzip.model.files import load_model, save_model, write_output
+
+    bound = Bound.parse(max_error)
+    log2_states = int(states).bit_length() - 1
+    known = tables is not None and Path(tables).exists()
+    options = compression.CompressionOptions(
+        bound=bound,
+        scope=Scope(error_scope),
+        layers=layers,
+        exclude=exclude,
+        codec=CodecOptions(
+            codec=codec,
+            log2_states=log2_states,
+            virtual_lanes=int(virtual_lanes) if virtual_lanes else None,
+            groups=groups,
+            table_set=read_table_set(tables, log2_states) if tables is not None and known else None,
+            jobs=jobs,
+        ),
+    )
+    network = load_model(model)
+    with output.progress("compressing", len(compression.plan(network, options, model)[0])) as step:
+        result = compression.compress(network, options, model, step)
+    save_model(result.compressed.model, target)
+    if tables is not None and not known:
+        write_output(tables, result.compressed.tables)
+    summary = summarise(result.compressed, result.left_out)
+    output.json(summary.as_json())
+    output.table(sizes_table(summary), *_left_out_lines(summary.left_out))
+
+
+def _left_out_lines(left_out: Any) -> list[str]:
+    return [f"left out: {item.name} ({item.weights:,} weights): {item.rule}" for item in left_out]
+
+
+@cli.command()
+@model_argument(metavar="MODEL.dnz.onnx")
+@click.option("-o", "--output-model", "target", required=True, metavar="PLAIN.onnx", help="The plain model.")
+@output_options
+def decompress(model: str, target: str, output: Output) -> None:
+    """Write the plain model that a compressed one stands for."""
+    from dnnzip.flow.summary import summarise
+    from dnnzip.model.container import decompressed, read_compressed
+    from dnnzip.model.files import save_model
+
+    compressed = read_compressed(model)
+    save_model(decompressed(compressed), target)
+    output.json(summarise(compressed).as_json())
+
+
+@cli.command()
+@model_argument("file", "FILE")
+@output_options
+def info(file: str, output: Output) -> None:
+    """Show what a compressed model holds."""
+    from dnnzip.flow.summary import summarise
+    from dnnzip.flow.tables import sizes_table
+    from dnnzip.model.container import read_compressed
+
+    summary = summarise(read_compressed(file))
+    output.json(summary.as_json())
+    output.table(sizes_table(summary), *_left_out_lines(summary.left_out))
+
+
+@cli.command()
+@model_argument()
+@click.argument("compressed", metavar="OUT.dnz.onnx")
+@output_options
+def verify(model: str, compressed: str, output: Output) -> None:
+    """Check every weight of a compressed model against its bound."""
+    from dnnzip.flow import verification
+    from dnnzip.flow.tables import checks_table
+    from dnnzip.model.container import read_compressed
+    from dnnzip.model.files import load_model
+
+    checks = verification.verify(load_model(model), read_compressed(compressed), model)
+    output.json({"ok": not any(check.broken for check in checks), "layers": [check.as_json() for check in checks]})
+    output.table(checks_table(checks))
+    verification.require(checks)
+
+
+@cli.command()
+@model_argument(metavar="MODEL")
+@click.option("--data", required=True, metavar="SET.npz", help="Arrays x (samples) and y (class indices).")
+@click.option("--samples", type=click.IntRange(1), help="Only so many samples, from the first.")
+@output_options
+def evaluate(model: str, data: str, samples: int | None, output: Output) -> None:
+    """Measure a model's accuracy, plain or compressed, with onnxruntime."""
+    from dnnzip.flow.tables import TextTable
+    from dnnzip.model.accuracy import evaluate as measure
+
+    accuracy = measure(model, data, samples)
+    result: dict[str, Any] = {"samples": accuracy.samples, "top1": accuracy.top1}
+    if accuracy.top5 is not None:
+        result["top5"] = accuracy.top5
+    output.json(result)
+    shares = "  ".join(f"{name} {100 * result[name]:.2f} %" for name in ("top1", "top5") if name in result)
+    output.table(TextTable((), ()), f"{shares}  ({accuracy.samples} samples)")
+
+
+@cli.command()
+@model_argument(metavar="MODEL.dnz.onnx")
+@click.option(
+    "-o", "--output-model", "target", metavar="DECODED.onnx", help="Write the plain model as the link decoded it."
+)
+@click.option("--link", default="sim", show_default=True, metavar="LINK", help="What decodes: sim or golden.")
+@output_options
+def simulate(model: str, target: str | None, link: str, output: Output) -> None:
+    """Decode every stream in the simulated RTL and compare it bit for bit."""
+    from dnnzip.flow import simulation
+    from dnnzip.flow.tables import simulation_table
+    from dnnzip.link import open_link
+    from dnnzip.model.container import read_compressed
+    from dnnzip.model.files import save_model
+
+    opened = open_link(link)
+    compressed = read_compressed(model)
+    result = simulation.simulate(compressed, opened)
+    output.json(result.as_json())
+    output.table(
+        simulation_table(result), f"{result.weights_per_second / 1e6:.2f} M weights/s in the decoder, without its start"
+    )
+    simulation.require(result)
+    if target is not None:
+        save_model(simulation.decoded_model(compressed, result), target)
+
+
+def main() -> None:
+    """Run the command line; the process ends with 0, 1 for a failed check, 2 for bad input or usage."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        _fail("no command given; see dnnzip --help", InputError.exit_code) if not error.ctx else _show_help(error)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "dnnzip"
+        _fail(f"{error.format_message()} (see {command} --help)", InputError.exit_code)
+    except click.ClickException as error:
+        _fail(error.format_message(), InputError.exit_code)
+    except DnnzipError as error:
+        _fail(str(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of standard output has gone; nothing more can be said there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(CheckFailedError.exit_code)
+
+
+def _show_help(error: click.exceptions.NoArgsIsHelpError) -> None:
+    click.echo(error.format_message(), err=True)
+    sys.exit(InputError.exit_code)
+
+
+def _fail(message: str, status: int) -> None:
+    print("dnnzip: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(status)

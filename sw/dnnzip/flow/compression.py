@@ -1,0 +1,142 @@
+"""The first step: select weights, put them on their grid, encode them, write them into the network."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import onnx
+
+from dnnzip.codec import CodecOptions, CodeTensor, EncodedNetwork, RawTensor, encode_network
+from dnnzip.errors import InputError
+from dnnzip.model.bound import Bound, Scope
+from dnnzip.model.container import CompressedModel, compressed_model, open_compressed
+from dnnzip.model.grid import GridResult, check_bound, items_of, quantise
+from dnnzip.model.rescale import fold_obstacle
+from dnnzip.model.weights import LeftOut, Weight, find_weights, select_weights
+
+
+@dataclass(frozen=True)
+class CompressionOptions:
+    """What a user may ask of a compression.
+
+    Parameters
+    ----------
+    bound
+        Largest error on a weight.
+    scope
+        Over which weights the range of a percentage is taken.
+    layers, exclude
+        Globs on the names of the weights to compress and not to compress.
+    codec
+        How the streams are coded.
+    """
+
+    bound: Bound
+    scope: Scope = Scope.TENSOR
+    layers: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    codec: CodecOptions = field(default_factory=CodecOptions)
+
+
+@dataclass(frozen=True, eq=False)
+class Compression:
+    """A compressed network, in memory.
+
+    Parameters
+    ----------
+    compressed
+        The compressed model, read back as a file would be.
+    left_out
+        The weights that are not compressed, and the rule that left each out.
+    encoded
+        Its streams.
+    """
+
+    compressed: CompressedModel
+    left_out: tuple[LeftOut, ...]
+    encoded: EncodedNetwork
+
+
+def compress(
+    model: onnx.ModelProto,
+    options: CompressionOptions,
+    where: str = "model",
+    progress: Callable[[str], None] | None = None,
+) -> Compression:
+    """Compress a network's weights.
+
+    Parameters
+    ----------
+    model
+        The network; its Constant nodes become initializers, otherwise it is left as it is.
+    options
+        Bound, selection and codec.
+    where
+        The file, for messages.
+    progress
+        Called with a weight's name as it is encoded.
+
+    Raises
+    ------
+    InputError
+        The model has no weights that can be compressed, a glob matches nothing, the bound does not suit the weights, or
+        a given table set cannot express them.
+    """
+    weights, left_out = plan(model, options, where)
+    with ThreadPoolExecutor(options.codec.jobs) as pool:
+        results = list(pool.map(lambda weight: _grid(weight, options), weights))
+    try:
+        encoded = encode_network([_tensor(result) for result in results], options.codec, progress)
+    except ValueError as error:
+        if options.codec.table_set is None:
+            raise
+        raise InputError("--tables", f"does not suit this model ({error})", "train a set on it") from None
+    fresh = compressed_model(model, results, encoded.streams, encoded.codecs, encoded.tables)
+    return Compression(open_compressed(fresh, where), tuple(left_out), encoded)
+
+
+def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tuple[Sequence[Weight], Sequence[LeftOut]]:
+    """Return the weights to compress and the ones left out, after every option has been checked.
+
+    Raises
+    ------
+    InputError
+        See ``compress``.
+    """
+    found, left_out = find_weights(model)
+    if not found:
+        reasons = "; ".join(sorted({item.rule for item in left_out}))
+        raise InputError(
+            where, "has no weights to compress", reasons or "give a model with Conv, Gemm or MatMul weights"
+        )
+    weights, left_out = select_weights(found, left_out, options.layers, options.exclude)
+    if not weights:
+        raise InputError("--layers and --exclude", "leave no weight to compress", "select at least one")
+    check_bound(weights, options.bound, options.scope)
+    kept = []
+    for weight in weights:
+        obstacle = fold_obstacle(model, weight) if weight.is_integer and options.bound.value else None
+        if obstacle is None:
+            kept.append(weight)
+        else:
+            left_out.append(weight.left_out(obstacle))
+    if not kept:
+        raise InputError(where, "has no weights to compress at this bound", left_out[-1].rule)
+    return kept, left_out
+
+
+def _grid(weight: Weight, options: CompressionOptions) -> GridResult:
+    """Return the weight's codes; the original bytes of a float weight where the codec is ``raw``."""
+    result = quantise(weight, options.bound, options.scope)
+    if options.codec.codec != "raw" or weight.is_integer:
+        return result
+    items = items_of(weight.array)
+    return replace(result, codes=None, items=items, step=None, error=np.zeros_like(result.error))
+
+
+def _tensor(result: GridResult) -> CodeTensor | RawTensor:
+    if result.codes is not None:
+        return CodeTensor(result.weight.name, result.codes, result.weight.layout.kernel)
+    assert result.items is not None
+    return RawTensor(result.weight.name, result.items)

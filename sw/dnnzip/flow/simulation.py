@@ -1,0 +1,160 @@
+"""Every stream of a compressed model through a link, compared bit for bit with the reference decoder's codes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from dnnzip.codec import join_parts, split_streams
+from dnnzip.errors import CheckFailedError
+from dnnzip.format import Verdict
+from dnnzip.link import Link, LinkRun, StreamResult
+from dnnzip.model.container import CompressedModel, decode_layer, to_plain
+
+
+@dataclass(frozen=True, eq=False)
+class LayerRun:
+    """What the link made of a layer.
+
+    Parameters
+    ----------
+    name
+        The weight's name.
+    codes
+        int16 [channels, length], as the link decoded them; zero where a stream did not end well.
+    weights
+        Weights (for original bytes: 16-bit items) decoded.
+    mismatches
+        Codes that differ from the golden decoder's, or are missing.
+    cycles
+        Clock cycles of its streams; 0 where the link has no clock.
+    """
+
+    name: str
+    codes: NDArray[np.int16]
+    weights: int
+    mismatches: int
+    cycles: int
+
+    @property
+    def weights_per_cycle(self) -> float:
+        """Weights per clock cycle; 0 without a clock."""
+        return self.weights / self.cycles if self.cycles else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """What the link made of a network.
+
+    Parameters
+    ----------
+    layers
+        One per compressed weight.
+    run
+        The link's own figures.
+    """
+
+    layers: tuple[LayerRun, ...]
+    run: LinkRun | None
+
+    @property
+    def weights(self) -> int:
+        """Weights decoded."""
+        return sum(layer.weights for layer in self.layers)
+
+    @property
+    def mismatches(self) -> int:
+        """Codes that differ."""
+        return sum(layer.mismatches for layer in self.layers)
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles of all streams."""
+        return sum(layer.cycles for layer in self.layers)
+
+    @property
+    def weights_per_cycle(self) -> float:
+        """Weights per clock cycle; 0 without a clock."""
+        return self.weights / self.cycles if self.cycles else 0.0
+
+    @property
+    def weights_per_second(self) -> float:
+        """Weights per second of the decoder itself, without its start."""
+        return self.run.weights_per_second if self.run else 0.0
+
+    def decoded(self) -> dict[str, NDArray[np.generic]]:
+        """Return the codes by name, as ``to_plain`` takes them."""
+        return {layer.name: layer.codes for layer in self.layers}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the documented JSON object."""
+        return {
+            "weights": self.weights,
+            "mismatches": self.mismatches,
+            "cycles": self.cycles,
+            "weights_per_cycle": self.weights_per_cycle,
+            "weights_per_second": self.weights_per_second,
+            "table_cycles": self.run.table_cycles if self.run else 0,
+            "layers": [
+                {
+                    "name": layer.name,
+                    "weights": layer.weights,
+                    "mismatches": layer.mismatches,
+                    "cycles": layer.cycles,
+                    "weights_per_cycle": layer.weights_per_cycle,
+                }
+                for layer in self.layers
+            ],
+        }
+
+
+def simulate(compressed: CompressedModel, link: Link) -> Simulation:
+    """Decode every stream of a compressed model over a link and compare it with the golden decoder.
+
+    Parameters
+    ----------
+    compressed
+        The model.
+    link
+        What decodes: simulated RTL, a board, or the golden model itself.
+
+    Raises
+    ------
+    InputError
+        A stream is damaged for the golden decoder already.
+    """
+    golden = [np.asarray(decode_layer(compressed, layer)) for layer in compressed.layers]
+    parts = [split_streams(layer.stream) for layer in compressed.layers]
+    results = link.decode(compressed.tables, [stream for streams in parts for stream in streams])
+    layers = []
+    position = 0
+    for layer, expected, streams in zip(compressed.layers, golden, parts, strict=True):
+        own = results[position : position + len(streams)]
+        position += len(streams)
+        layers.append(_compare(layer.name, expected, streams, own))
+    return Simulation(tuple(layers), link.last_run)
+
+
+def _compare(name: str, expected: NDArray[np.generic], streams: list[bytes], results: list[StreamResult]) -> LayerRun:
+    cycles = sum(result.cycles for result in results)
+    if all(result.verdict == Verdict.OK and result.codes is not None for result in results):
+        codes = join_parts([result.codes for result in results if result.codes is not None], streams)
+        if codes.shape == expected.shape:
+            return LayerRun(name, codes, codes.size, int((codes != expected).sum()), cycles)
+    return LayerRun(name, np.zeros(expected.shape, np.int16), 0, expected.size, cycles)
+
+
+def require(simulation: Simulation) -> None:
+    """Raise ``CheckFailedError`` if a code differs, or if nothing was decoded."""
+    for layer in simulation.layers:
+        if layer.mismatches:
+            raise CheckFailedError(f"layer {layer.name!r}: {layer.mismatches} weights differ from the golden decoder's")
+    if not simulation.weights:
+        raise CheckFailedError("no weight was decoded")
+
+
+def decoded_model(compressed: CompressedModel, simulation: Simulation) -> onnx.ModelProto:
+    """Return the plain network with the weights that the link decoded."""
+    return to_plain(compressed, simulation.decoded())

@@ -1,0 +1,106 @@
+"""What a compressed model holds, layer by layer and in total: the numbers of ``compress`` and ``info``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dnnzip.model.container import CompressedLayer, CompressedModel
+from dnnzip.model.rules import sentence
+from dnnzip.model.weights import LeftOut, find_weights, is_selected
+
+FP32_BITS = 32
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Sizes of a compressed model.
+
+    Parameters
+    ----------
+    layers
+        Its compressed weights.
+    left_out
+        Those that are not.
+    table_bytes
+        Bytes of the table set.
+    """
+
+    layers: tuple[CompressedLayer, ...]
+    left_out: tuple[LeftOut, ...]
+    table_bytes: int
+
+    @property
+    def weights(self) -> int:
+        """Compressed weights."""
+        return sum(layer.weights for layer in self.layers)
+
+    @property
+    def stream_bytes(self) -> int:
+        """Every byte that goes to the accelerator's memory for them: table set, headers, payloads, checksums."""
+        return self.table_bytes + sum(len(layer.stream) for layer in self.layers)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits of the streams per compressed weight."""
+        return 8 * self.stream_bytes / self.weights
+
+    @property
+    def ratio_fp32(self) -> float:
+        """How many times smaller than 32 bits per weight."""
+        return FP32_BITS / self.bits_per_weight
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the documented JSON object: ``totals``, ``layers``, ``left_out``."""
+        unused = [item for item in self.left_out if item.is_weight]
+        return {
+            "totals": {
+                "weights": self.weights,
+                "stream_bytes": self.stream_bytes,
+                "table_bytes": self.table_bytes,
+                "bits_per_weight": self.bits_per_weight,
+                "ratio_fp32": self.ratio_fp32,
+                "left_out_weights": sum(item.weights for item in unused),
+                "left_out_bytes": sum(item.bytes for item in unused),
+            },
+            "layers": [layer_json(layer) for layer in self.layers],
+            "left_out": [
+                {"name": item.name, "shape": list(item.shape), "weights": item.weights, "rule": item.rule}
+                for item in self.left_out
+            ],
+        }
+
+
+def layer_json(layer: CompressedLayer) -> dict[str, Any]:
+    """Return the JSON object of a layer."""
+    return {
+        "name": layer.name,
+        "shape": list(layer.shape),
+        "weights": layer.weights,
+        "codec": layer.codec,
+        "stream_bytes": len(layer.stream),
+        "bits_per_weight": bits_per_weight(layer),
+        "max_error": layer.max_error,
+        "bound": layer.bound,
+        "unit": layer.unit.value,
+    }
+
+
+def bits_per_weight(layer: CompressedLayer) -> float:
+    """Return the bits of a layer's streams per weight, without its share of the table set."""
+    return 8 * len(layer.stream) / layer.weights
+
+
+def summarise(compressed: CompressedModel, left_out: Sequence[LeftOut] | None = None) -> Summary:
+    """Return the sizes of a compressed model.
+
+    Parameters
+    ----------
+    compressed
+        The model.
+    left_out
+        What was left out, where that is known from its compression; otherwise it is found in the file.
+    """
+    if left_out is None:
+        uncompressed, others = find_weights(compressed.model)
+        left_out = [*others, *(weight.left_out(sentence(is_selected)) for weight in uncompressed)]
+    return Summary(compressed.layers, tuple(left_out), len(compressed.tables))

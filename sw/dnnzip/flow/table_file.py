@@ -1,0 +1,27 @@
+"""A table set in a file of its own, so that one set can serve several networks."""
+
+from pathlib import Path
+
+from dnnzip.errors import InputError
+from dnnzip.format import TableSet, VerdictError
+
+
+def read_table_set(path: str | Path, log2_states: int) -> TableSet:
+    """Read a table set.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is no table set, or has another number of states than ``1 << log2_states``.
+    """
+    try:
+        table_set = TableSet.from_bytes(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read ({error.strerror})", "name a table set file") from None
+    except VerdictError as error:
+        raise InputError(
+            str(path), f"is no table set ({error.verdict.label})", "name a file that 'compress --tables' wrote"
+        ) from None
+    if table_set.log2_states != log2_states:
+        raise InputError(str(path), f"has {table_set.states} states", f"use it with --states {table_set.states}")
+    return table_set

@@ -1,0 +1,137 @@
+"""What the terminal and the Markdown files show of the flow's results: plain tables of text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from dnnzip.flow.simulation import LayerRun, Simulation
+from dnnzip.flow.summary import Summary, bits_per_weight
+from dnnzip.flow.verification import LayerCheck
+from dnnzip.model.container import CompressedLayer
+
+PIPE_WIDTH = 160
+"""Columns of a table that does not go to a terminal, so that no cell is folded."""
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table of text cells; the first column is a name, the others are numbers.
+
+    Parameters
+    ----------
+    header
+        Column headings.
+    rows
+        Cells, as many in each row as there are headings.
+    total
+        The last row, set off from the others; none where empty.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    total: tuple[str, ...] = ()
+
+    def markdown(self) -> str:
+        """Return the table in Markdown."""
+        lines = [self.header, tuple("---" if index == 0 else "---:" for index in range(len(self.header)))]
+        lines += [*self.rows, *([self.total] if self.total else [])]
+        return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+
+    def show(self, console: Console) -> None:
+        """Print the table."""
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for index, heading in enumerate(self.header):
+            table.add_column(heading, justify="left" if index == 0 else "right", no_wrap=True)
+        for row in self.rows:
+            table.add_row(*row)
+        if self.total:
+            table.add_section()
+            table.add_row(*self.total)
+        console.print(table)
+
+
+def stdout_console() -> Console:
+    """Return the console of standard output: as wide as the terminal, or wide enough for every table in a pipe."""
+    console = Console(highlight=False, markup=False)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=PIPE_WIDTH)
+
+
+def number(value: float) -> str:
+    """Return a small number with four significant digits."""
+    return f"{value:.4g}"
+
+
+def sizes_table(summary: Summary) -> TextTable:
+    """Return the table of ``compress`` and ``info``."""
+    header = ("layer", "shape", "weights", "codec", "bits/weight", "ratio", "largest error", "bound")
+    rows = tuple((layer.name, "x".join(map(str, layer.shape)), *_sizes(layer)) for layer in summary.layers)
+    return TextTable(header, rows, ("total", "", *_total_sizes(summary), "", ""))
+
+
+def simulation_table(simulation: Simulation) -> TextTable:
+    """Return the table of ``simulate``."""
+    header = ("layer", "weights", "mismatches", "cycles", "weights/cycle")
+    rows = tuple(
+        (layer.name, f"{layer.weights:,}", str(layer.mismatches), *_speed(layer)) for layer in simulation.layers
+    )
+    return TextTable(
+        header, rows, ("total", f"{simulation.weights:,}", str(simulation.mismatches), *_speed(simulation))
+    )
+
+
+def checks_table(checks: Sequence[LayerCheck]) -> TextTable:
+    """Return the table of ``verify``."""
+    rows = tuple(
+        (
+            check.name,
+            f"{check.weights:,}",
+            number(check.max_error),
+            number(check.bound),
+            "BROKEN" if check.broken else "ok",
+        )
+        for check in checks
+    )
+    return TextTable(("layer", "weights", "largest error", "bound", ""), rows)
+
+
+def whole_table(summary: Summary, checks: Sequence[LayerCheck], simulation: Simulation) -> TextTable:
+    """Return the table of the main job: sizes, errors and the RTL's cycles side by side."""
+    header = (
+        "layer",
+        "weights",
+        "codec",
+        "bits/weight",
+        "ratio",
+        "largest error",
+        "bound",
+        "RTL cycles",
+        "weights/cycle",
+    )
+    rows = tuple(
+        (layer.name, *_sizes(layer)[:4], number(check.max_error), number(check.bound), *_speed(run))
+        for layer, check, run in zip(summary.layers, checks, simulation.layers, strict=True)
+    )
+    return TextTable(header, rows, ("total", *_total_sizes(summary), "", "", *_speed(simulation)))
+
+
+def _sizes(layer: CompressedLayer) -> tuple[str, ...]:
+    bits = bits_per_weight(layer)
+    return (
+        f"{layer.weights:,}",
+        layer.codec,
+        f"{bits:.3f}",
+        f"{32 / bits:.2f}",
+        number(layer.max_error),
+        number(layer.bound),
+    )
+
+
+def _total_sizes(summary: Summary) -> tuple[str, ...]:
+    return (f"{summary.weights:,}", "", f"{summary.bits_per_weight:.3f}", f"{summary.ratio_fp32:.2f}")
+
+
+def _speed(run: LayerRun | Simulation) -> tuple[str, str]:
+    return (f"{run.cycles:,}", f"{run.weights_per_cycle:.2f}") if run.cycles else ("-", "-")
