@@ -26,6 +26,7 @@ PATIENCE_CYCLES = 100_000
 OPTIONS = ("--timing", "--timescale", "1ns/1ns", "-CFLAGS", "-std=c++20", "--converge-limit", "5000")
 _SOURCES = (f"{TOP}.sv", "memory.cpp")
 _TOTALS = struct.Struct("<Qd")
+_VERDICTS = {int(verdict) for verdict in Verdict}
 _OUTCOME = struct.Struct("<4Q")
 
 
@@ -136,6 +137,8 @@ def _read_passage(result: Path, weights: Path) -> Passage:
     codes = np.fromfile(weights, "<i2").astype(np.int16, copy=False)
     first = 0
     for begin, end, count, verdict in _OUTCOME.iter_unpack(totals[_TOTALS.size :]):
+        if verdict not in _VERDICTS:
+            raise SimulationFailedError(f"stream {len(outcomes)} ended with cause {verdict}, which is no verdict")
         outcomes.append(Outcome(Verdict(verdict), codes[first : first + count], begin, end))
         first += count
     return Passage(outcomes, cycles, seconds)

@@ -110,6 +110,7 @@ bool take_beat(const svBitVecVal* beat) {
     const int mask_at = memory.lanes * memory.weight_bits;
     const uint32_t mask = bits(beat, mask_at, memory.lanes);
     const uint64_t stream = memory.outcomes.size();
+    if (stream == memory.lengths.size()) return fail("a beat came after the end beat of the last stream");
     if (stream >= memory.begins.size()) return fail("a beat came before the first word of " + name(stream));
     for (int lane = 0; lane < memory.lanes; ++lane) {
         if (!(mask >> lane & 1)) continue;

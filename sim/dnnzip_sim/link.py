@@ -1,0 +1,132 @@
+"""The simulated link: every stream is decoded by the RTL, compiled by Verilator, with cocotb in charge."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dnnzip.errors import InputError
+from dnnzip.format import Verdict, VerdictError, WeightHeader
+from dnnzip.link import StreamResult, codes_from_beats
+from dnnzip_sim.build import Build
+from dnnzip_sim.harness import PATIENCE_CYCLES, Outcome, build_harness, stream_through
+from dnnzip_sim.run import SimulationFailedError
+from dnnzip_sim.verilog import DecompressorSize, decompressor_verilog
+
+
+@dataclass(frozen=True)
+class SimulatedRun:
+    """Figures of one ``decode``.
+
+    Parameters
+    ----------
+    weights
+        Weights that the RTL gave, those of streams that failed included.
+    cycles
+        Clock cycles from the first word to the last end beat, loading of the tables included.
+    table_cycles
+        Clock cycles from the first word of the table set to its end beat; 0 where none was loaded.
+    seconds
+        Time that the simulator took for the cycles, without its start.
+    """
+
+    weights: int
+    cycles: int
+    table_cycles: int
+    seconds: float
+
+    @property
+    def weights_per_second(self) -> float:
+        """Simulated weights per second of the simulator."""
+        return self.weights / self.seconds if self.seconds else 0.0
+
+
+class SimulatedLink:
+    """Decodes streams with the decompressor's RTL under Verilator; see ``dnnzip.link.api.Link``.
+
+    The RTL is exported and compiled when it is first needed, and kept in the build cache. All streams of a call go
+    through one run of the simulator, back to back, at one word per cycle.
+
+    Parameters
+    ----------
+    argument
+        What follows a colon in the link's name; must be empty.
+    size
+        Parameters of the decompressor. By default those of the project, with as many states as the table set needs.
+    patience
+        Cycles without progress after which the decompressor hangs.
+
+    Members
+    -------
+    last_run
+        Figures of the last ``decode`` that streamed anything, or None.
+    """
+
+    def __init__(
+        self, argument: str = "", *, size: DecompressorSize | None = None, patience: int = PATIENCE_CYCLES
+    ) -> None:
+        if argument:
+            raise InputError(f"--link sim:{argument}", "the simulated link takes no argument", "--link sim")
+        self.last_run: SimulatedRun | None = None
+        self._size = size
+        self._patience = patience
+
+    def build(self, tables: bytes = b"") -> Build:
+        """Return the simulator for streams with this table set, made now unless it is in the cache."""
+        size = self._size or DecompressorSize.for_tables(tables)
+        verilog = decompressor_verilog(size)
+        return build_harness(verilog, lanes=size.lanes, weight_bits=size.weight_bits)
+
+    def decode(self, tables: bytes, streams: Sequence[bytes]) -> list[StreamResult]:
+        """Load the table set, decode every weight stream in turn, and return a result for each.
+
+        Parameters
+        ----------
+        tables
+            The table set stream; empty where no stream needs one.
+        streams
+            Weight streams. One without a word ends as ``truncated``.
+
+        Raises
+        ------
+        VerdictError
+            If the table set is damaged.
+        MissingToolError
+            If Verilator, Yosys or a compiler is missing.
+        BuildFailedError
+            If the RTL does not compile.
+        SimulationFailedError
+            If the simulator fails, the decompressor hangs, or the number of results is not that of the streams.
+        """
+        offered = [stream for stream in ([tables] if tables else []) + list(streams) if stream]
+        outcomes: list[Outcome] = []
+        if offered:
+            simulator = self.build(tables)
+            with tempfile.TemporaryDirectory(prefix="dnnzip-sim-") as folder:
+                passage = stream_through(simulator, offered, Path(folder), patience=self._patience)
+            outcomes = passage.outcomes
+            self.last_run = SimulatedRun(
+                weights=sum(outcome.weights.size for outcome in outcomes),
+                cycles=outcomes[-1].end - outcomes[0].begin + 1,
+                table_cycles=outcomes[0].cycles if tables else 0,
+                seconds=passage.seconds,
+            )
+        remaining = iter(outcomes)
+        if tables and (loaded := next(remaining)).verdict != Verdict.OK:
+            raise VerdictError(loaded.verdict)
+        return [
+            _result(number, stream, next(remaining)) if stream else StreamResult(Verdict.TRUNCATED, None, 0)
+            for number, stream in enumerate(streams)
+        ]
+
+
+def _result(number: int, stream: bytes, outcome: Outcome) -> StreamResult:
+    """Return the stream's result, its codes ordered by channel."""
+    if outcome.verdict != Verdict.OK:
+        return StreamResult(outcome.verdict, None, outcome.cycles)
+    header = WeightHeader.unpack(stream)
+    if outcome.weights.size != header.weights:
+        raise SimulationFailedError(
+            f"weight stream {number} ended ok with {outcome.weights.size} weights; its header declares {header.weights}"
+        )
+    return StreamResult(outcome.verdict, codes_from_beats(outcome.weights, header), outcome.cycles)

@@ -1,0 +1,58 @@
+"""The case list itself, and what the fast codec makes of it."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from dnnzip.codec import fast
+from dnnzip.format import TABLES_MAGIC, TableSet, Verdict, VerdictError, WeightHeader
+from dnnzip.link import codes_from_beats
+from dnnzip_sim.cases import RTL_LIMITS, Outcome, damaged_cases, outcomes, random_case, sound_cases
+
+SEED = 1
+CASES = [*sound_cases(SEED), *damaged_cases(SEED), *(random_case(seed) for seed in range(SEED, SEED + 12))]
+
+
+def test_every_verdict_occurs():
+    found = Counter(outcome.verdict for case in CASES for outcome in outcomes(case))
+    assert set(found) == set(Verdict), found
+
+
+def test_sound_cases_are_sound():
+    for case in sound_cases(SEED):
+        assert {outcome.verdict for outcome in outcomes(case)} == {Verdict.OK}, case.name
+
+
+def test_same_seed_same_cases():
+    assert sound_cases(SEED) == sound_cases(SEED)
+    assert damaged_cases(SEED) == damaged_cases(SEED)
+    assert sound_cases(SEED) != sound_cases(SEED + 1)
+
+
+def test_streams_are_whole_words():
+    assert all(stream and len(stream) % 2 == 0 for case in CASES for stream in case.streams)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_fast_decoder(case):
+    loaded = None
+    for number, (stream, expected) in enumerate(zip(case.streams, outcomes(case), strict=True)):
+        if stream[0] == TABLES_MAGIC:
+            try:
+                loaded = TableSet.from_bytes(stream, RTL_LIMITS.log2_states)
+            except VerdictError:
+                loaded = None
+            continue
+        decoded = fast.decode(stream, loaded, RTL_LIMITS)
+        if expected.declared > fast.ALWAYS_DECODED and decoded.verdict == Verdict.BAD_HEADER:
+            continue  # software takes no memory for counts that the stream cannot hold; hardware has no such rule
+        assert decoded.verdict == expected.verdict, f"seed {SEED}, stream {number}"
+        if expected.verdict == Verdict.OK:
+            by_channel = codes_from_beats(np.array(expected.weights, np.int16), WeightHeader.unpack(stream))
+            assert np.array_equal(decoded.codes, by_channel), f"seed {SEED}, stream {number}"
+
+
+def test_outcome_of_a_table_set_has_no_weights():
+    case = sound_cases(SEED)[0]
+    assert outcomes(case)[0] == Outcome(Verdict.OK)
