@@ -48,7 +48,7 @@ def first_missing():
 
 def digest():
     """Return the digest of everything that decides what an installation contains."""
-    parts = [(ROOT / "pyproject.toml").read_bytes(), str(ROOT).encode(), sys.version.encode()]
+    parts = [(ROOT / "pyproject.toml").read_bytes(), str(ROOT).encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
@@ -59,6 +59,8 @@ def stamp_of(extra):
 
 def is_installed(extra, wanted):
     """Return whether ``extra`` is in the environment as ``wanted``, itself or as a part of another one."""
+    if not (VENV / "bin" / "python").exists():  # a link that leads nowhere since the system's Python was replaced
+        return False
     holders = [name for name, covered in COVERED.items() if extra in covered]
     return any(stamp_of(name).is_file() and stamp_of(name).read_text() == wanted for name in holders)
 
