@@ -51,13 +51,9 @@ def load_dataset(path: str | Path, samples: int | None = None) -> Dataset:
     """
     where = str(path)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise InputError(where, "is no .npz file", RIGHT)
-            missing = [name for name in ("x", "y") if name not in arrays.files]
-            if missing:
-                raise InputError(where, f"has no array {' and no array '.join(missing)}", RIGHT)
-            x, y = arrays["x"], arrays["y"]
+        # Opened here, because NumPy leaves a file open that it cannot read.
+        with Path(path).open("rb") as file:
+            x, y = _arrays(np.load(file, allow_pickle=False), where)
     except OSError as error:
         raise InputError(where, f"cannot be read ({error.strerror or error})", RIGHT) from None
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
@@ -73,3 +69,13 @@ def load_dataset(path: str | Path, samples: int | None = None) -> Dataset:
     if samples is not None and not 1 <= samples <= len(x):
         raise InputError(f"--samples {samples}", f"{where} has {len(x)} samples", f"give 1 to {len(x)}")
     return Dataset(x[:samples], y[:samples].astype(np.int64), where)
+
+
+def _arrays(loaded: object, where: str) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+    """Take `x` and `y` out of what NumPy read."""
+    if not isinstance(loaded, np.lib.npyio.NpzFile):
+        raise InputError(where, "is no .npz file", RIGHT)
+    missing = [name for name in ("x", "y") if name not in loaded.files]
+    if missing:
+        raise InputError(where, f"has no array {' and no array '.join(missing)}", RIGHT)
+    return loaded["x"], loaded["y"]

@@ -189,7 +189,7 @@ def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
             load_external_data_for_tensor(tensor, str(folder))
         except (OSError, ValueError, onnx.checker.ValidationError) as error:
             raise InputError(str(path), f"external data of {tensor.name!r} cannot be read ({_reason(error)})") from None
-        tensor.data_location = onnx.TensorProto.DEFAULT
+        tensor.ClearField("data_location")
         del tensor.external_data[:]
 
 

@@ -3,8 +3,8 @@
 
 With q = round((w - z) / d), d = 2 e + 1, the weight becomes q (int8, zero point 0) and its scale float32(scale x d).
 An int32 bias counts in steps of (input scale x weight scale), so that it becomes round(bias / d): integer kernels, and
-runtimes that fuse DequantizeLinear into them, take the bias scale from the weight scale and not from the graph. The bias
-is off by at most half of its new step.
+runtimes that fuse DequantizeLinear into them, take the bias scale from the weight scale and not from the graph. The
+bias is off by at most half of its new step.
 
 The rules are as in `dnnzip.model.rules`; here they hold only where e is at least 1.
 """

@@ -1,0 +1,265 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import numpy_helper
+
+from dnnzip.errors import InputError
+from dnnzip.model.bound import Bound, Scope, Unit
+from dnnzip.model.grid import bounds_of, check_bound, largest_errors, quantise
+from dnnzip.model.layout import Layout
+from dnnzip.model.step import LARGEST_CODE, decoded_values, largest_step
+from dnnzip.model.weights import Weight
+
+
+def weight_of(array, axis=0, point=None):
+    layout = Layout(array.shape, axis)
+    return Weight("w", numpy_helper.from_array(array, "w"), layout, (), point, "")
+
+
+def keeps(weights, step, bound, dtype):
+    """The definition, slow: some code within one of the quotient decodes to within the bound, for every weight."""
+    nearest = np.rint(weights.astype(np.float64) / np.float64(step))
+    best = np.full(weights.shape, np.inf)
+    for offset in (-1, 0, 1):
+        with np.errstate(over="ignore"):
+            decoded = ((nearest + offset).astype(np.float32) * np.float32(step)).astype(dtype)
+        best = np.minimum(best, np.abs(weights.astype(np.float64) - decoded.astype(np.float64)))
+    return bool(np.all(best <= bound))
+
+
+def steps_above(step, bound):
+    """Every float32 above a step and not above twice the bound, at most 3000 of them."""
+    while True:
+        step = np.nextafter(np.float32(step), np.float32(np.inf))
+        if float(step) > 2 * bound:
+            return
+        yield step
+
+
+finite = st.floats(-100, 100, allow_nan=False, width=32)
+halves = st.floats(-100, 100, allow_nan=False, width=16)
+
+
+@settings(max_examples=150, deadline=None, print_blob=True)
+@given(
+    st.lists(finite, min_size=1, max_size=60),
+    st.floats(1e-3, 1.0),
+    st.sampled_from([np.float32, np.float16]),
+)
+def test_the_bound_holds_exactly_and_no_larger_step_keeps_it(values, share, dtype):
+    weights = np.array(values, np.float64).astype(dtype)
+    bound = share * float(np.abs(weights.astype(np.float64)).max()) + 1e-4
+    codes = np.empty(weights.size, np.int16)
+    found = largest_step(weights.astype(np.float32), bound, dtype is np.float16, codes)
+    if found is None:
+        return
+    step, error = found
+    decoded = decoded_values(codes[None], np.asarray(step), np.dtype(dtype))[0]
+    errors = np.abs(weights.astype(np.float64) - decoded.astype(np.float64))
+    assert errors.max() <= bound
+    assert errors.max() == error
+    assert float(step) <= 2 * bound
+    for larger in itertools.islice(steps_above(step, bound), 3000):
+        assert not keeps(weights, larger, bound, dtype), f"{larger!r} is larger than {step!r} and keeps {bound!r}"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("share", [1e-4, 1e-3, 0.01, 0.3])
+def test_the_step_of_a_tensor_too_large_for_a_plain_search(dtype, share):
+    seed = 20
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    # Uniform weights put most products into the last binade, where rounding is worst.
+    weights = rng.uniform(-1, 1, 200_000).astype(dtype)
+    bound = share * 2.0
+    codes = np.empty(weights.size, np.int16)
+    step, error = largest_step(weights.astype(np.float32), bound, dtype is np.float16, codes)
+    decoded = decoded_values(codes[None], np.asarray(step), np.dtype(dtype))[0]
+    assert np.abs(weights.astype(np.float64) - decoded.astype(np.float64)).max() == error
+    assert error <= bound
+    assert keeps(weights, step, bound, dtype)
+    for larger in itertools.islice(steps_above(step, bound), 30):
+        assert not keeps(weights, larger, bound, dtype)
+
+
+def test_the_slow_definition_can_fail():
+    weights = np.array([0.3, 1.0], np.float32)
+    assert keeps(weights, np.float32(0.2), 0.1, np.float32)
+    assert not keeps(weights, np.float32(0.2), 0.0999, np.float32)
+
+
+def test_no_step_where_codes_do_not_fit():
+    codes = np.empty(2, np.int16)
+    assert largest_step(np.array([1.0, 0.3], np.float32), 1e-6, False, codes) is None
+    assert largest_step(np.array([32767.0, 0.3], np.float32), 0.5, False, codes) is not None
+    assert codes[0] == LARGEST_CODE
+    assert largest_step(np.array([32769.0, 0.3], np.float32), 0.5, False, codes) is None
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_extreme_magnitudes(dtype):
+    limits = np.finfo(dtype)
+    for values in (
+        [limits.max, -limits.max, 1],
+        [limits.smallest_subnormal, -3 * limits.smallest_subnormal, 0],
+        [limits.tiny, -limits.tiny, 0.3 * limits.tiny],
+    ):
+        weights = np.array(values, dtype).reshape(1, 3)
+        result = quantise(weight_of(weights), Bound.parse("10%"))
+        if result.codes is None:
+            continue
+        restored = decoded_values(result.codes, result.step, weights.dtype)
+        assert np.all(largest_errors(weight_of(weights), restored, 1, Scope.TENSOR) <= result.bound)
+
+
+def test_a_range_of_zero_is_kept_without_loss():
+    for value in (0.0, 0.7, -0.7):
+        weights = np.full((3, 4), value, np.float32)
+        for text in ("5%", "0.1"):
+            result = quantise(weight_of(weights), Bound.parse(text))
+            assert result.max_error == 0
+            assert result.max_bound == 0
+            np.testing.assert_array_equal(decoded_values(result.codes, result.step, weights.dtype), weights)
+    mixed = np.array([[0.5, 0.5], [1.0, 2.0]], np.float32)
+    result = quantise(weight_of(mixed), Bound.parse("10%"), Scope.CHANNEL)
+    assert result.error[0] == 0
+    assert result.step[0] == 0.5
+
+
+def test_bounds_of_percentages_take_the_range_of_tensor_or_channel():
+    weights = np.array([[0, 1, 2], [0, 10, -10]], np.float32)
+    assert bounds_of(weight_of(weights), Bound.parse("2%"), Scope.TENSOR) == 0.02 * 20
+    np.testing.assert_array_equal(
+        bounds_of(weight_of(weights), Bound.parse("2%"), Scope.CHANNEL), [0.02 * 2, 0.02 * 20]
+    )
+    np.testing.assert_array_equal(quantise(weight_of(weights), Bound.parse("2%"), Scope.CHANNEL).bound, [0.04, 0.4])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(-128, 127), min_size=2, max_size=40),
+    st.integers(0, 200),
+    st.integers(-128, 127),
+    st.sampled_from([np.int8, np.uint8]),
+)
+def test_integer_codes_keep_e_steps(values, error, point, dtype):
+    array = np.array(values, np.int8).astype(dtype).reshape(1, -1)
+    weight = weight_of(array, point=np.array(point, np.int8).astype(dtype))
+    result = quantise(weight, Bound.parse(f"{error}lsb"))
+    assert result.unit is Unit.LSB
+    assert np.all((result.codes >= -128) & (result.codes <= 127))
+    shifted = array.astype(int) - int(weight.zero_point)
+    if result.divisor == 1:
+        np.testing.assert_array_equal((result.codes + int(weight.zero_point)) % 256, array.astype(int) % 256)
+    else:
+        assert result.divisor == 2 * error + 1
+        assert np.abs(shifted - result.divisor * result.codes).max() == result.max_error <= error
+
+
+def test_a_percentage_of_integer_weights_is_an_exact_floor():
+    # 7 % of 100 is 7, though the nearest floats give 7.000000000000001 or a little less.
+    array = np.array([[0, 100, 50]], np.int8)
+    for text, error in (("7%", 7), ("0.99%", 0), ("1%", 1), ("1.999%", 1), ("29%", 29), ("100%", 100)):
+        assert quantise(weight_of(array), Bound.parse(text)).max_bound == error
+    by_channel = np.array([[0, 100], [0, 20], [0, 0]], np.int8)
+    assert quantise(weight_of(by_channel), Bound.parse("10%"), Scope.CHANNEL).max_bound == 2
+    assert quantise(weight_of(np.full((2, 2), 5, np.int8)), Bound.parse("3lsb")).max_error == 0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_weights_that_are_not_finite_name_the_layer(bad, dtype):
+    weights = np.ones((2, 3), dtype)
+    weights[1, 1] = bad
+    with pytest.raises(InputError, match=r"^layer 'w': has NaN or infinite weights; "):
+        quantise(weight_of(weights), Bound.parse("1%"))
+    with pytest.raises(InputError, match=r"^layer 'w': has NaN or infinite weights; "):
+        check_bound([weight_of(weights)], Bound.parse("0.1"))
+
+
+def test_units_must_suit_the_type():
+    with pytest.raises(InputError, match=r"^--max-error '1lsb': layer 'w' has float32 weights; lsb is for integer"):
+        quantise(weight_of(np.ones((2, 2), np.float32)), Bound.parse("1lsb"))
+    with pytest.raises(InputError, match=r"^--max-error '0\.1': layer 'w' has int8 weights; give lsb"):
+        quantise(weight_of(np.ones((2, 2), np.int8)), Bound.parse("0.1"))
+
+
+def test_a_bound_over_every_range_is_refused():
+    small, large = np.array([[0, 1]], np.float32), np.array([[0, 4]], np.float32)
+    with pytest.raises(
+        InputError, match=r"^--max-error '4\.5': is over the range of every .*; the largest range is 4$"
+    ):
+        check_bound([weight_of(small), weight_of(large)], Bound.parse("4.5"))
+    check_bound([weight_of(small), weight_of(large)], Bound.parse("3"))
+    with pytest.raises(InputError, match=r"the largest range is 20 lsb$"):
+        check_bound([weight_of(np.array([[0, 20]], np.int8))], Bound.parse("21lsb"))
+    check_bound([weight_of(np.zeros((2, 2), np.int8))], Bound.parse("0lsb"))
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "unit"),
+    [
+        ("2%", "1/50", Unit.SHARE),
+        (" .5 % ", "1/200", Unit.SHARE),
+        ("100%", "1", Unit.SHARE),
+        ("0.003", "3/1000", Unit.ABSOLUTE),
+        ("1e-3", "1/1000", Unit.ABSOLUTE),
+        ("0lsb", "0", Unit.LSB),
+        ("1 LSB", "1", Unit.LSB),
+    ],
+)
+def test_bounds_are_read_exactly(text, value, unit):
+    bound = Bound.parse(text)
+    assert (str(bound.value), bound.unit) == (value, unit)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is not an error bound"),
+        ("%", "is not an error bound"),
+        ("two", "is not an error bound"),
+        ("1/3", "is not an error bound"),
+        ("1_0", "is not a finite number"),
+        ("nan", "is not a finite number"),
+        ("inf%", "is not a finite number"),
+        ("1e999", "is not a finite number"),
+        ("0", "is not above zero"),
+        ("0%", "is not above zero"),
+        ("-1%", "is not above zero"),
+        ("-0.5", "is not above zero"),
+        ("1e-999", "is not above zero"),
+        ("100.1%", "is over 100 %"),
+        ("0.5lsb", "is not a whole number of steps"),
+        ("-1lsb", "is not a whole number of steps"),
+    ],
+)
+def test_other_bounds_name_the_option(text, message):
+    with pytest.raises(InputError, match=rf"^--first {text!r}: {message}; give "):
+        Bound.parse(text, "--first")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=5), st.data())
+def test_layouts_are_undone(shape, data):
+    axis = data.draw(st.integers(0, len(shape) - 1))
+    group = data.draw(st.sampled_from([g for g in range(1, shape[0] + 1) if shape[0] % g == 0])) if axis else 1
+    layout = Layout(tuple(shape), axis, group)
+    array = np.arange(np.prod(shape)).reshape(shape)
+    rows = layout.to_channels(array)
+    assert rows.shape == (layout.channels, layout.length)
+    assert rows.flags.c_contiguous
+    np.testing.assert_array_equal(layout.from_channels(rows), array)
+    # A channel's weights keep their order of storage.
+    assert np.all(np.diff(rows, axis=1) > 0)
+
+
+def test_channels_of_a_grouped_transposed_convolution():
+    layout = Layout((4, 3, 1, 2), 1, 2, (1, 2))
+    array = np.arange(24).reshape(4, 3, 1, 2)
+    rows = layout.to_channels(array)
+    # Channel 4 is the second of group 1: input channels 2 and 3.
+    np.testing.assert_array_equal(rows[4], array[2:4, 1].reshape(-1))

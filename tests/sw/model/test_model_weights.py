@@ -1,0 +1,274 @@
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from dnnzip.errors import InputError
+from dnnzip.model import rescale, rules
+from dnnzip.model.rescale import FOLD_RULES, fold_obstacle
+from dnnzip.model.rules import RULES, sentence
+from dnnzip.model.weights import find_weights, select_weights
+
+
+def add_initializer(model, name, value):
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+
+
+def add_output(model, name, element_type=TensorProto.FLOAT):
+    model.graph.output.append(helper.make_tensor_value_info(name, element_type, None))
+
+
+def reason(model, name="w"):
+    weights, left_out = find_weights(model)
+    assert name not in {weight.name for weight in weights}
+    (found,) = [tensor for tensor in left_out if tensor.name == name]
+    return found
+
+
+LAYOUTS = {
+    "Conv1D": (6, 12, (1, 3)),
+    "Conv2D": (6, 24, (3, 2)),
+    "Conv3D": (4, 24, (6, 2)),
+    "Depthwise": (6, 9, (3, 3)),
+    "ConvTranspose": (6, 12, (3, 2)),
+    "Gemm": (5, 8, (1, 1)),
+    "GemmTransposed": (5, 8, (1, 1)),
+    "MatMul": (5, 8, (1, 1)),
+    "MatMulBatched": (5, 16, (1, 1)),
+}
+
+
+@pytest.mark.parametrize("operator", LAYOUTS)
+def test_channels_and_kernel_of_every_operator(networks, operator):
+    for network in (networks.float_network(operator), networks.qdq_network(operator)):
+        (weight,), left_out = find_weights(network.model)
+        layout = weight.layout
+        assert (layout.channels, layout.length, layout.kernel) == LAYOUTS[operator]
+        assert not left_out
+
+
+def test_zero_points_are_found_where_they_sit(networks):
+    for model in (
+        networks.qdq_network("Conv2D", per_channel=True).model,
+        networks.qlinear_network("QLinearConv", per_channel=True).model,
+        networks.qlinear_network("QLinearMatMul").model,
+        networks.integer_network("MatMulInteger").model,
+    ):
+        (weight,), _ = find_weights(model)
+        stored = next(numpy_helper.to_array(t) for t in model.graph.initializer if t.name == "w_zero")
+        np.testing.assert_array_equal(weight.zero_point, stored)
+        assert weight.zero_point_name == "w_zero"
+
+
+def test_constant_nodes_are_initializers(networks):
+    model = networks.float_network("MatMul").model
+    tensor = model.graph.initializer.pop()
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["w"], value=tensor))
+    (weight,), _ = find_weights(model)
+    np.testing.assert_array_equal(weight.array, numpy_helper.to_array(tensor))
+    assert [node.op_type for node in model.graph.node] == ["MatMul"]
+    onnx.checker.check_model(model, full_check=True)
+
+
+def test_biases_and_scales_are_no_weights(networks):
+    for model in (networks.qdq_network("Conv2D", bias=True).model, networks.qlinear_network("QLinearConv").model):
+        weights, left_out = find_weights(model)
+        assert [weight.name for weight in weights] == ["w"]
+        assert not left_out
+
+
+# Each makes a network in which one rule leaves `w` out.
+def not_a_weight(networks):
+    model = networks.float_network("MatMul").model
+    model.graph.node[0].op_type = "Add"
+    return model
+
+
+def left_side(networks):
+    model = networks.float_network("MatMul").model
+    model.graph.node[0].input[:] = ["w", "x"]
+    return model
+
+
+def read_inside(networks, stored_inside=False):
+    model = networks.float_network("MatMul").model
+    body = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["inner"])],
+        "body",
+        [],
+        [helper.make_tensor_value_info("inner", TensorProto.FLOAT, [3, 5])],
+        [model.graph.initializer.pop()] if stored_inside else [],
+    )
+    other = helper.make_graph(
+        [helper.make_node("Constant", [], ["nothing"], value=numpy_helper.from_array(np.zeros((3, 5), np.float32)))],
+        "other",
+        [],
+        [helper.make_tensor_value_info("nothing", TensorProto.FLOAT, [3, 5])],
+    )
+    add_initializer(model, "yes", np.array(True))
+    del model.graph.node[:]
+    model.graph.node.append(helper.make_node("If", ["yes"], ["y"], then_branch=body, else_branch=other))
+    return model
+
+
+def an_output(networks):
+    model = networks.float_network("MatMul").model
+    add_output(model, "w")
+    return model
+
+
+def read_otherwise(networks):
+    model = networks.float_network("MatMul").model
+    model.graph.node.append(helper.make_node("Abs", ["w"], ["z"]))
+    add_output(model, "z")
+    return model
+
+
+def dequantised_otherwise(networks):
+    model = networks.qdq_network("MatMul").model
+    model.graph.node.append(helper.make_node("Abs", ["w_float"], ["z"]))
+    add_output(model, "z")
+    return model
+
+
+def of_doubles(networks):
+    model = networks.float_network("MatMul").model
+    values = numpy_helper.to_array(model.graph.initializer[0]).astype(np.float64)
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(values, "w"))
+    return model
+
+
+def a_vector(networks):
+    model = networks.float_network("MatMul").model
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.ones(8, np.float32), "w"))
+    return model
+
+
+def empty(networks):
+    model = networks.float_network("MatMul").model
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.ones((8, 0), np.float32), "w"))
+    return model
+
+
+def of_two_layouts(networks):
+    model = networks.float_network("MatMul").model
+    model.graph.node.append(helper.make_node("Gemm", ["y", "w"], ["z"], transB=1))
+    add_output(model, "z")
+    return model
+
+
+def with_computed_scale(networks):
+    model = networks.qdq_network("MatMul").model
+    model.graph.node.insert(0, helper.make_node("Abs", ["w_scale"], ["scale"]))
+    model.graph.node[1].input[1] = "scale"
+    return model
+
+
+def on_another_axis(networks):
+    model = networks.qdq_network("MatMul", per_channel=True).model
+    for name, value in (("w_scale", np.ones(8, np.float32)), ("w_zero", np.zeros(8, np.int8))):
+        next(t for t in model.graph.initializer if t.name == name).CopyFrom(numpy_helper.from_array(value, name))
+    model.graph.node[0].attribute[0].i = 0
+    return model
+
+
+def of_two_zero_points(networks):
+    model = networks.qdq_network("MatMul").model
+    add_initializer(model, "other_zero", np.int8(55))
+    model.graph.node.append(helper.make_node("DequantizeLinear", ["w", "w_scale", "other_zero"], ["other"]))
+    model.graph.node.append(helper.make_node("MatMul", ["x", "other"], ["z"]))
+    add_output(model, "z")
+    return model
+
+
+LEFT_OUT = {
+    rules.is_read_as_weight: (not_a_weight, left_side),
+    rules.is_outside_subgraphs: (read_inside, lambda networks: read_inside(networks, True)),
+    rules.is_no_output: (an_output,),
+    rules.is_only_read_as_weight: (read_otherwise, dequantised_otherwise),
+    rules.has_known_type: (of_doubles,),
+    rules.is_array: (a_vector,),
+    rules.has_weights: (empty,),
+    rules.has_one_layout: (of_two_layouts,),
+    rules.has_constant_quantisation: (with_computed_scale,),
+    rules.has_plain_zero_point: (on_another_axis,),
+    rules.has_one_zero_point: (of_two_zero_points,),
+}
+
+
+def test_every_rule_is_tested():
+    assert set(LEFT_OUT) == set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("rule", "build"), [(rule, build) for rule, builders in LEFT_OUT.items() for build in builders]
+)
+def test_a_weight_left_out_says_which_rule(networks, rule, build):
+    found = reason(build(networks))
+    assert found.rule == sentence(rule)
+    assert found.is_weight == (rule is not rules.is_read_as_weight)
+
+
+def test_what_is_left_out_is_counted_as_stored(networks):
+    doubles, quantised = reason(of_doubles(networks)), reason(of_two_zero_points(networks))
+    assert (doubles.weights, doubles.bytes) == (40, 320)
+    assert (quantised.weights, quantised.bytes) == (40, 40)
+
+
+def test_sentences_are_single_lines_that_end_in_a_full_stop():
+    for rule in (*RULES, *FOLD_RULES):
+        text = sentence(rule)
+        assert text.endswith(".")
+        assert "\n" not in text
+        assert len(text) > 20
+
+
+@pytest.mark.parametrize("operator", ["ConvInteger", "MatMulInteger"])
+def test_without_a_scale_only_lossless_is_possible(networks, operator):
+    for scaled, expected in (("no", sentence(rescale.has_scale_to_fold)), ("constant", None), ("dynamic", None)):
+        model = networks.integer_network(operator, scaled=scaled).model
+        (weight,), _ = find_weights(model)
+        assert fold_obstacle(model, weight) == expected
+    # A result that something else reads cannot be scaled for one of them alone.
+    model = networks.integer_network(operator).model
+    add_output(model, "sums", TensorProto.INT32)
+    (weight,), _ = find_weights(model)
+    assert fold_obstacle(model, weight) == sentence(rescale.has_scale_to_fold)
+
+
+def test_a_bias_that_other_layers_read_cannot_be_folded(networks):
+    model = networks.qdq_network("Conv2D", bias=True).model
+    (weight,), _ = find_weights(model)
+    assert fold_obstacle(model, weight) is None
+    model.graph.node.append(helper.make_node("Abs", ["b_float"], ["z"]))
+    add_output(model, "z")
+    assert fold_obstacle(model, weight) == sentence(rescale.has_bias_to_fold)
+
+
+def test_globs_choose_by_name(networks):
+    model = networks.float_network("MatMul").model
+    model.graph.initializer[0].name = model.graph.node[0].input[1] = "block/fc[0].w"
+    add_initializer(model, "block/second", np.ones((5, 5), np.float32))
+    model.graph.node.append(helper.make_node("MatMul", ["y", "block/second"], ["z"]))
+    add_output(model, "z")
+    weights, left_out = find_weights(model)
+
+    def chosen(**globs):
+        kept, left = select_weights(weights, left_out, **globs)
+        return [w.name for w in kept], [t.name for t in left]
+
+    assert chosen() == (["block/fc[0].w", "block/second"], [])
+    assert chosen(layers=["*second"]) == (["block/second"], ["block/fc[0].w"])
+    assert chosen(layers=["block/fc[0].w"]) == (["block/fc[0].w"], ["block/second"])
+    assert chosen(layers=["block/*"], exclude=["*/second"]) == (["block/fc[0].w"], ["block/second"])
+    for option in ("layers", "exclude"):
+        with pytest.raises(InputError, match=rf"^--{option} 'fc\*': matches no weight; "):
+            chosen(**{option: ["fc*"]})
+
+
+def test_stored_bytes_that_do_not_match_the_shape_name_the_layer(networks):
+    model = networks.float_network("MatMul").model
+    model.graph.initializer[0].raw_data = model.graph.initializer[0].raw_data[:-4]
+    (weight,), _ = find_weights(model)
+    with pytest.raises(InputError, match=r"^layer 'w': its stored bytes do not match its shape \(8, 5\)"):
+        _ = weight.array
