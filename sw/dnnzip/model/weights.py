@@ -136,8 +136,8 @@ def find_weights(model: onnx.ModelProto) -> tuple[list[Weight], list[LeftOut]]:
     """Find the weights that can be compressed and say why others are not.
 
     Constant nodes become initializers in the model first (`lift_constants`). Listed as left out are all tensors that an
-    operator reads as its weight, and the arrays of two and more dimensions and of a compressible type that none does
-    (an embedding, say); biases, scales and shapes are no weights and not listed.
+    operator reads as its weight, and the arrays of a compressible type with two dimensions or more above 1 that none
+    does (an embedding, say); biases, scales and shapes are no weights and not listed.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def find_weights(model: onnx.ModelProto) -> tuple[list[Weight], list[LeftOut]]:
         rule = broken_rule(candidate)
         if rule is None:
             weights.append(_weight(candidate))
-        elif candidate.is_weight or (len(candidate.tensor.dims) >= 2 and has_known_type(candidate)):
+        elif candidate.is_weight or (_is_matrix(candidate.tensor) and has_known_type(candidate)):
             left_out.append(_left_out(candidate, sentence(rule)))
     return weights, left_out
 
@@ -226,6 +226,11 @@ def stored_array(tensor: onnx.TensorProto) -> NDArray[np.generic]:
         raise InputError(
             f"layer {tensor.name!r}", f"its stored bytes do not match its shape {tuple(tensor.dims)} ({error})"
         ) from None
+
+
+def _is_matrix(tensor: onnx.TensorProto) -> bool:
+    """Whether more than one dimension is above 1, unlike in a bias, in whatever shape it broadcasts."""
+    return sum(d > 1 for d in tensor.dims) >= 2
 
 
 def _matches(name: str, glob: str) -> bool:

@@ -33,7 +33,8 @@ def test_external_data_is_read_from_the_models_folder(networks, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "location", ["/etc/passwd", "../weights.bin", "sub/../../weights.bin", "link.bin", "", "..\\weights.bin"]
+    "location",
+    ["/etc/passwd", "../weights.bin", "sub/../../weights.bin", "sub/../weights.bin", "link.bin", "", "..\\weights.bin"],
 )
 def test_external_data_never_leaves_the_folder(networks, tmp_path, location):
     inner = tmp_path / "inner"
