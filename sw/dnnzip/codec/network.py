@@ -29,14 +29,19 @@ from dnnzip.format import (
 SHORT_CHANNEL = 16
 """Channels of fewer weights share one class: counting each by itself would cost more than it could save."""
 
-WEIGHTS_PER_LANE = 512
-"""A virtual lane is opened for so many weights."""
-
 LANE_BITS = 23
 """What a virtual lane costs, on average: its first state and the rest of its last word."""
 
+BITS_PER_LANE = 3200
+"""A virtual lane is opened for so many bits, so that it costs less than 1 %."""
+
+ALL_LANES = 1 << 16
+"""Streams of so many weights get all lanes, whatever these cost: they decide how long a network takes to decode."""
+
 WEIGHTS_PER_STREAM = 1 << 24
 """A longer tensor is split, so that its payload's words can be counted in a header."""
+
+MAX_LANES = 1 << MAX_LOG2_LANES
 
 COLUMN_ROUNDS = 2
 
@@ -220,14 +225,14 @@ def _plan(statistics: Statistics, lengths: Floats) -> _Plan:
     return best
 
 
-def _log2_lanes(channels: int, weights: int, options: CodecOptions) -> int:
-    """Return log2 of the virtual lanes of a stream of so many channels and weights."""
-    wanted = options.virtual_lanes or max(weights // WEIGHTS_PER_LANE, 1)
-    return min(MAX_LOG2_LANES, min(wanted, channels).bit_length() - 1)
+def _log2_lanes(codes: NDArray[np.int16], bits: float, options: CodecOptions) -> int:
+    """Return log2 of the virtual lanes of a stream of these codes, int16 [channels, length], of so many bits."""
+    wanted = options.virtual_lanes or (MAX_LANES if codes.size >= ALL_LANES else max(int(bits / BITS_PER_LANE), 1))
+    return min(wanted, codes.shape[0], MAX_LANES).bit_length() - 1
 
 
 def _ans_is_smaller(tensor: CodeTensor, plan: _Plan, options: CodecOptions) -> bool:
-    lanes = 1 << _log2_lanes(tensor.codes.shape[0], tensor.codes.size, options)
+    lanes = 1 << _log2_lanes(tensor.codes, plan.bits, options)
     return plan.bits + lanes * LANE_BITS < tensor.codes.size * _raw_width(tensor.codes)
 
 
@@ -249,7 +254,7 @@ def _encode_ans(tensor: CodeTensor, plan: _Plan, table_set: TableSet, options: C
     for part in _parts(tensor.codes, options.groups):
         codes = tensor.codes[part]
         choices = AnsChoices(
-            _log2_lanes(codes.shape[0], codes.size, options),
+            _log2_lanes(codes, plan.bits * codes.size / tensor.codes.size, options),
             [int(klass) for klass in (plan.classes if plan.classes.size == 1 else plan.classes[part])],
             plan.statistics.column_shift,
             plan.statistics.column_offsets,
