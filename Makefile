@@ -3,10 +3,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := sw hw sim tests bootstrap.py
+SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test zoo lint format types env env-dev clean
+.PHONY: help sim test zoo lint format docs types env env-dev clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -27,6 +27,9 @@ lint: env-dev ## style and format of the sources
 format: env-dev ## rewrite the sources in the common format
 	@$(BIN)/ruff check --fix --select I $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
+
+docs: env-dev ## fill the generated parts of the documents
+	@$(BIN)/python docs/generate.py
 
 types: env-dev ## static type check of the three packages
 	@$(BIN)/mypy

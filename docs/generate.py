@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Fill the generated parts of the pages in this folder: ``python docs/generate.py``; with ``--check``, compare only.
+
+A part stands between ``<!-- generated: NAME -->`` and ``<!-- /generated -->``.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dnnzip.codec import reference
+from dnnzip.format import (
+    COLUMNS_WORD,
+    ESCAPE,
+    TABLE_HEADER,
+    TOKEN_ORDER,
+    WEIGHT_HEADER,
+    HeaderLayout,
+    TableSet,
+    Verdict,
+)
+
+FOLDER = Path(__file__).resolve().parent
+PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
+
+
+def layout(of: HeaderLayout) -> str:
+    """Return the table of a header's fields."""
+    rows = []
+    for field in of.fields:
+        offset = of.offset(field.name)
+        bits = f"{offset}" if field.width == 1 else f"{offset} to {offset + field.width - 1}"
+        stored = f"value - {field.bias}" if field.bias else "value"
+        rows.append((f"`{field.name}`", bits, str(field.width), stored, field.meaning))
+    return table(("field", "bits", "width", "stored as", "meaning"), rows)
+
+
+def verdicts() -> str:
+    """Return the table of verdicts."""
+    return table(("cause", "verdict", "meaning"), [(str(int(v)), v.label, v.sentence) for v in Verdict])
+
+
+def example() -> str:
+    """Return the worked example: a set of one table and a stream of two channels."""
+    counts = {0: 128, -1: 48, 1: 48, -2: 15, 2: 15, ESCAPE: 2}
+    table_set = TableSet(8, ((0,) * 3,) * 8, (0,), (tuple(counts.get(token, 0) for token in TOKEN_ORDER),))
+    codes = [[0, 1, -1, 0, 2, 0], [100, 0, 0, -2, 1, 0]]
+    choices = reference.AnsChoices(log2_lanes=1, classes=[0], context=True)
+    stream = reference.encode_ans(codes, (1, 1), table_set, choices)
+    shown = ", ".join(f"{token}: {count}" if token != ESCAPE else f"escape: {count}" for token, count in counts.items())
+    return (
+        f"One table of 256 states with the counts {shown}, used by every class and context, gives the table set\n\n"
+        f"{hexadecimal(table_set.to_bytes())}\n"
+        f"Two channels of a fully connected layer, {codes[0]} and {codes[1]}, coded with it on two virtual lanes and\n"
+        f"with context, give the weight stream\n\n{hexadecimal(stream)}\n"
+        "Its header is the first 16 bytes, its CRC-32 the last 4. The five words between are, in order: the first\n"
+        "word of each lane; the word that lane 0 takes after its first weight; 0x0064, the 100 that lane 1's first weight\n"
+        "is an escape for; and the word that lane 1 takes after it.\n"
+    )
+
+
+def hexadecimal(data: bytes) -> str:
+    """Return bytes as an indented block of words."""
+    lines = [data[start : start + 16].hex(" ", 2) for start in range(0, len(data), 16)]
+    return "```hex\n" + "\n".join(lines) + "\n```\n"
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "table header": lambda: layout(TABLE_HEADER),
+    "weight header": lambda: layout(WEIGHT_HEADER),
+    "columns word": lambda: layout(COLUMNS_WORD),
+    "verdicts": verdicts,
+    "example": example,
+}
+
+
+def filled(text: str) -> str:
+    """Return a page with its generated parts made anew."""
+    return PART.sub(lambda match: f"{match[1]}\n{PARTS[match[2]]()}\n{match[3]}", text)
+
+
+def main() -> int:
+    """Fill or check every page; return the status of the process."""
+    stale = [page for page in sorted(FOLDER.glob("*.md")) if filled(page.read_text()) != page.read_text()]
+    if "--check" in sys.argv[1:]:
+        for page in stale:
+            print(f"{page.name} is not what docs/generate.py makes of it", file=sys.stderr)
+        return bool(stale)
+    for page in stale:
+        page.write_text(filled(page.read_text()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
