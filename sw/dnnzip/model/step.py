@@ -32,13 +32,18 @@ SUSPECT_SHARE = 0.02
 @njit(cache=True)
 def _half(value):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Round float32 to float16, nearest even, as float64 (exact); overflow gives infinity."""
-    magnitude = abs(np.float64(value))
-    if not magnitude < 65520.0:
-        return np.copysign(np.inf, np.float64(value))
-    # 11 significant bits; below 2**-14 float16 has the fixed quantum 2**-24.
-    _, exponent = math.frexp(magnitude)
-    quantum = math.ldexp(1.0, max(exponent - 11, -24))
-    return np.copysign(np.rint(magnitude / quantum) * quantum, np.float64(value))
+    magnitude = abs(value)
+    if not magnitude < np.float32(65520.0):
+        rounded = np.inf
+    elif magnitude < np.float32(2.0**-14):
+        # Below its normal range float16 has the fixed quantum 2**-24: that of float64 numbers from 2**28 up.
+        rounded = (np.float64(magnitude) + 2.0**28) - 2.0**28
+    else:
+        # Drop 13 of float32's fraction bits; the carry of a rounding up runs into the exponent, as it should.
+        bits = np.float32(magnitude).view(np.uint32)
+        bits = (bits + np.uint32(0x0FFF) + ((bits >> np.uint32(13)) & np.uint32(1))) & np.uint32(0xFFFFE000)
+        rounded = np.float64(np.uint32(bits).view(np.float32))
+    return rounded if value >= 0 else -rounded
 
 
 @njit(cache=True)
@@ -174,7 +179,7 @@ def largest_step(
     The step and the largest error, or None where no step keeps the bound.
     """
     searched = weights
-    if is_half:
+    if is_half and weights.size > FEW_WEIGHTS:
         # float16 has few values: only the distinct magnitudes matter.
         patterns = weights.astype(np.float16).view(np.uint16) & 0x7FFF
         searched = np.flatnonzero(np.bincount(patterns)).astype(np.uint16).view(np.float16).astype(np.float32)

@@ -230,7 +230,7 @@ def stored_array(tensor: onnx.TensorProto) -> NDArray[np.generic]:
 
 def _is_matrix(tensor: onnx.TensorProto) -> bool:
     """Whether more than one dimension is above 1, unlike in a bias, in whatever shape it broadcasts."""
-    return sum(d > 1 for d in tensor.dims) >= 2
+    return bool(sum(d > 1 for d in tensor.dims) >= 2)
 
 
 def _matches(name: str, glob: str) -> bool:

@@ -10,7 +10,7 @@ from dnnzip.errors import InputError
 from dnnzip.model.bound import Bound, Scope, Unit
 from dnnzip.model.grid import bounds_of, check_bound, largest_errors, quantise
 from dnnzip.model.layout import Layout
-from dnnzip.model.step import LARGEST_CODE, decoded_values, largest_step
+from dnnzip.model.step import LARGEST_CODE, _half, decoded_values, largest_step
 from dnnzip.model.weights import Weight
 
 
@@ -86,6 +86,18 @@ def test_the_step_of_a_tensor_too_large_for_a_plain_search(dtype, share):
     assert keeps(weights, step, bound, dtype)
     for larger in itertools.islice(steps_above(step, bound), 30):
         assert not keeps(weights, larger, bound, dtype)
+
+
+def test_rounding_to_float16_is_numpys():
+    every = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float64)
+    middles = ((every[1:] + every[:-1]) / 2).astype(np.float32)
+    around = [np.nextafter(middles, np.float32(limit)) for limit in (0, np.inf)]
+    ends = np.array([65519.996, 65520, 1e30, np.inf], np.float32)
+    values = np.concatenate([every.astype(np.float32), middles, *around, ends])[::3]
+    with np.errstate(over="ignore"):
+        expected = values.astype(np.float16).astype(np.float64)
+    for sign in (np.float32(1), np.float32(-1)):
+        np.testing.assert_array_equal([_half(sign * value) for value in values], float(sign) * expected)
 
 
 def test_the_slow_definition_can_fail():
