@@ -1,0 +1,84 @@
+"""The ``rtl`` command: the decompressor's Verilog and its port list."""
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+from dnnzip.errors import InputError, MissingToolError
+from dnnzip_hw.parameters import DecompressorParameters
+from dnnzip_hw.verilog import TOP, decompressor_verilog, find_yosys, ports
+
+DEFAULTS = DecompressorParameters()
+OPTIONS = {"lanes": "--lanes", "slots": "--slots", "log2_states": "--states", "weight_bits": "--weight-bits"}
+
+
+@click.command("rtl")
+@click.option(
+    "-o", "--output", "folder", required=True, metavar="DIR", help="Folder for the files; it is made where missing."
+)
+@click.option("--lanes", default=DEFAULTS.lanes, show_default=True, help="Weights per beat: 1, 2, 4, 8 or 16.")
+@click.option("--slots", default=DEFAULTS.slots, show_default=True, help="Virtual lanes per lane.")
+@click.option(
+    "--states", default=1 << DEFAULTS.log2_states, show_default=True, help="Most states of a table: 256, 512 or 1024."
+)
+@click.option("--weight-bits", default=DEFAULTS.weight_bits, show_default=True, help="Width of a weight: 8 or 16.")
+def rtl(folder: str, lanes: int, slots: int, states: int, weight_bits: int) -> None:
+    """Write the decompressor as Verilog, with its port list as JSON."""
+    if states <= 0 or states & states - 1:
+        raise InputError("--states", f"is {states}", "it must be 256, 512 or 1024")
+    try:
+        parameters = DecompressorParameters(lanes, slots, states.bit_length() - 1, weight_bits)
+    except ValueError as error:
+        raise InputError(_option_of(str(error)), str(error)) from None
+    if not find_yosys():
+        raise MissingToolError("rtl: Yosys is missing; pip install 'dnnzip[hw]'")
+    files = {
+        f"{TOP}.v": decompressor_verilog(parameters),
+        f"{TOP}.json": json.dumps(ports(parameters), indent=2) + "\n",
+    }
+    for path in write_whole(Path(folder), files):
+        click.echo(path)
+
+
+def _option_of(message: str) -> str:
+    """Return the option that the parameters' message is about."""
+    return OPTIONS.get(message.split(" ", 1)[0], OPTIONS["lanes"])
+
+
+def write_whole(folder: Path, files: dict[str, str]) -> list[Path]:
+    """Write all files into ``folder``, or none: each is written beside its place, then all are renamed.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be made or written.
+    """
+    written: list[tuple[Path, Path]] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            number, beside = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
+            written.append((Path(beside), folder / name))
+            with os.fdopen(number, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(beside).chmod(0o666 & ~_umask())
+        for beside_path, path in written:
+            beside_path.replace(path)
+    except OSError as error:
+        for beside_path, _ in written:
+            with contextlib.suppress(OSError):
+                beside_path.unlink()
+        reason = error.strerror or str(error)
+        raise InputError(str(folder), f"cannot be written ({reason})", "name a folder that can be") from None
+    return [path for _, path in written]
+
+
+def _umask() -> int:
+    """Return the process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

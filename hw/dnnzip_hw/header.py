@@ -1,0 +1,167 @@
+"""The headers: taken word by word, checked before any count is used."""
+
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.crc import Algorithm
+from amaranth.lib.wiring import In, Out
+
+from dnnzip.format import (
+    MAX_LOG2_STATES,
+    MIN_LOG2_STATES,
+    NARROW_BITS,
+    RAW_WIDTHS,
+    TABLE_HEADER,
+    TABLES_MAGIC,
+    VERSION,
+    WEIGHT_HEADER,
+    WEIGHTS_MAGIC,
+    WORD_BITS,
+    Codec,
+    HeaderLayout,
+    Verdict,
+)
+from dnnzip_hw.layouts import CAUSE_BITS, TABLE_HEADER_LAYOUT, WEIGHT_HEADER_LAYOUT
+from dnnzip_hw.parameters import DecompressorParameters
+
+HEADER_CRC = Algorithm(
+    crc_width=8, polynomial=0x07, initial_crc=0xFF, reflect_input=True, reflect_output=True, xor_output=0
+)
+"""``dnnzip.format.crc8``; zero over a header with its check."""
+
+
+def first_word(layout: HeaderLayout, word: Value) -> data.View:
+    """Return the header of which ``word`` is the first word; fields of other words read as zero."""
+    hardware = WEIGHT_HEADER_LAYOUT if layout is WEIGHT_HEADER else TABLE_HEADER_LAYOUT
+    return hardware(Cat(word, C(0, layout.bits - WORD_BITS)))
+
+
+def second_word(word: Value) -> data.View:
+    """Return the weight stream header of which ``word`` is the second word; fields of other words read as zero."""
+    return WEIGHT_HEADER_LAYOUT(Cat(C(0, WORD_BITS), word, C(0, WEIGHT_HEADER.bits - 2 * WORD_BITS)))
+
+
+class Header(wiring.Component):
+    """Collects the words of a header and judges it.
+
+    Throughput: a word per cycle. Latency: ``verdict`` and ``whole`` follow a word by one cycle. Back-pressure: none.
+    Reset and ``restart``: no word has come.
+
+    Parameters
+    ----------
+    parameters
+        Of the decompressor.
+
+    Members
+    -------
+    restart : In(1)
+        Begin with a new header.
+    word_en : In(1), word : In
+        The next word.
+    loaded : In(1), loaded_id, loaded_log2_states : In
+        The table set that is loaded, if any.
+    verdict : Out
+        The first rule that the header breaks with the words that have come, or ``ok``.
+    whole : Out(1)
+        All words have come.
+    is_tables : Out(1)
+        It is the header of a table set.
+    weights, tables : Out
+        The header, as either.
+    log2_states : Out
+        The states that it names.
+    """
+
+    def __init__(self, parameters: DecompressorParameters) -> None:
+        self.parameters = parameters
+        super().__init__(
+            {
+                "restart": In(1),
+                "word_en": In(1),
+                "word": In(WORD_BITS),
+                "loaded": In(1),
+                "loaded_id": In(TABLE_HEADER["table_set"].width),
+                "loaded_log2_states": In(range(MAX_LOG2_STATES + 1)),
+                "verdict": Out(CAUSE_BITS),
+                "whole": Out(1),
+                "is_tables": Out(1),
+                "weights": Out(WEIGHT_HEADER_LAYOUT),
+                "tables": Out(TABLE_HEADER_LAYOUT),
+                "log2_states": Out(range(MAX_LOG2_STATES + 1)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
+        """Build the circuit."""
+        m = Module()
+        limits = self.parameters.limits
+        words = Signal(WEIGHT_HEADER.bits)  # the newest on top
+        count = Signal(range(WEIGHT_HEADER.words + 1))
+        early = Signal(CAUSE_BITS)  # what the first two words give
+        m.submodules.check = check = HEADER_CRC(data_width=WORD_BITS).create()
+        m.d.comb += [check.start.eq(self.restart), check.valid.eq(self.word_en), check.data.eq(self.word)]
+
+        weights, tables, second = (
+            first_word(WEIGHT_HEADER, self.word),
+            first_word(TABLE_HEADER, self.word),
+            second_word(self.word),
+        )
+        unsupported = Signal()
+        with m.If(self.word_en):
+            m.d.sync += [words.eq(Cat(words[WORD_BITS:], self.word)), count.eq(count + 1)]
+            with m.If(count == 0):
+                m.d.sync += self.is_tables.eq(weights.magic == TABLES_MAGIC)
+                with m.If((weights.magic != WEIGHTS_MAGIC) & (weights.magic != TABLES_MAGIC)):
+                    m.d.sync += early.eq(Verdict.BAD_MAGIC)
+                with m.Elif(weights.version != VERSION):
+                    m.d.sync += early.eq(Verdict.VERSION)
+                with m.Elif(
+                    Mux(
+                        weights.magic == TABLES_MAGIC,
+                        tables.log2_states > limits.log2_states - MIN_LOG2_STATES,
+                        ((weights.codec != Codec.RAW) & (weights.codec != Codec.ANS))
+                        | (weights.log2_lanes > limits.log2_lanes),
+                    )
+                ):
+                    m.d.sync += early.eq(Verdict.UNSUPPORTED)
+            m.d.comb += unsupported.eq(
+                (second.log2_states > limits.log2_states - MIN_LOG2_STATES)
+                | (second.wide & int(limits.code_bits == NARROW_BITS))
+            )
+            with m.If((count == 1) & ~self.is_tables & unsupported):
+                m.d.sync += early.eq(Verdict.UNSUPPORTED)
+        with m.If(self.restart):
+            m.d.sync += [count.eq(0), early.eq(Verdict.OK)]
+
+        m.d.comb += [
+            self.weights.eq(words),
+            self.tables.eq(words[WEIGHT_HEADER.bits - TABLE_HEADER.bits :]),
+            self.whole.eq(count == Mux(self.is_tables, TABLE_HEADER.words, WEIGHT_HEADER.words)),
+            self.log2_states.eq(
+                MIN_LOG2_STATES + Mux(self.is_tables, self.tables.log2_states, self.weights.log2_states)
+            ),
+        ]
+        reserved, consistent, fits = Signal(), Signal(), Signal()
+        channels_bias = WEIGHT_HEADER["channels"].bias
+        width_16 = RAW_WIDTHS.index(WORD_BITS)
+        m.d.comb += [
+            reserved.eq(Mux(self.is_tables, self.tables.reserved.any(), self.weights.reserved.any())),
+            consistent.eq(
+                Mux(
+                    self.weights.codec == Codec.RAW,
+                    (self.weights.log2_lanes == 0)
+                    & (self.weights.raw_width < len(RAW_WIDTHS))
+                    & ((self.weights.raw_width != width_16) | self.weights.wide),
+                    self.weights.channels + channels_bias >= 1 << self.weights.log2_lanes,
+                )
+            ),
+            fits.eq(
+                self.loaded & (self.loaded_id == self.weights.table_set) & (self.loaded_log2_states == self.log2_states)
+            ),
+            self.verdict.eq(early),
+        ]
+        with m.If(self.whole & (early == Verdict.OK)):
+            with m.If((check.crc != 0) | reserved | (~self.is_tables & ~consistent)):
+                m.d.comb += self.verdict.eq(Verdict.BAD_HEADER)
+            with m.Elif(~self.is_tables & (self.weights.codec == Codec.ANS) & ~fits):
+                m.d.comb += self.verdict.eq(Verdict.WRONG_TABLES)
+        return m

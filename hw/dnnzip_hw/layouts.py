@@ -1,0 +1,111 @@
+"""Layouts of the ports, headers, table entries and queues, derived from ``dnnzip.format``."""
+
+from amaranth.hdl import signed
+from amaranth.lib import data
+from amaranth.utils import ceil_log2
+
+from dnnzip.format import (
+    CLASS_BITS,
+    COLUMNS_WORD,
+    MAX_TABLES,
+    SHIFT_BITS,
+    TABLE_HEADER,
+    TOKEN_BITS,
+    WEIGHT_HEADER,
+    WORD_BITS,
+    HeaderLayout,
+    Verdict,
+)
+from dnnzip_hw.parameters import DecompressorParameters
+
+LOW_BITS = (1 << SHIFT_BITS) - 1
+"""The most raw low bits of a weight."""
+
+CODE_BITS = TOKEN_BITS + LOW_BITS
+"""Width of a weight that is no escape."""
+
+UNREAD_BITS = (2 * WORD_BITS - 1).bit_length()
+"""Width of a lane's count of unread bits, which is below two words."""
+
+ORDER_BITS = 4
+"""Width of a table entry's count of state bits."""
+
+CAUSE_BITS = max(Verdict).bit_length()
+TABLE_BITS = ceil_log2(MAX_TABLES)
+
+
+def header_layout(layout: HeaderLayout) -> data.StructLayout:
+    """Return the hardware's layout of a header; biased fields hold the stored number, not the value."""
+    return data.StructLayout({field.name: field.width for field in layout.fields})
+
+
+WEIGHT_HEADER_LAYOUT = header_layout(WEIGHT_HEADER)
+TABLE_HEADER_LAYOUT = header_layout(TABLE_HEADER)
+COLUMNS_WORD_LAYOUT = header_layout(COLUMNS_WORD)
+
+
+def word_layout() -> data.StructLayout:
+    """Return the payload of the input: a word and whether it is the last of its stream."""
+    return data.StructLayout({"data": WORD_BITS, "last": 1})
+
+
+def beat_layout(parameters: DecompressorParameters) -> data.StructLayout:
+    """Return the payload of the output.
+
+    ``weights`` with their ``mask``, or, with ``last``, the end of a stream with its verdict as ``cause``.
+    """
+    return data.StructLayout(
+        {
+            "weights": data.ArrayLayout(signed(parameters.weight_bits), parameters.lanes),
+            "mask": parameters.lanes,
+            "last": 1,
+            "cause": CAUSE_BITS,
+        }
+    )
+
+
+def entry_layout(log2_states: int) -> data.StructLayout:
+    """Return a decoding table's entry: a state's token, how many bits follow, and the base of the next state."""
+    return data.StructLayout({"base": log2_states, "bits": ORDER_BITS, "token": TOKEN_BITS})
+
+
+def request_layout(parameters: DecompressorParameters) -> data.StructLayout:
+    """Return what the weights of a beat ask of the word stream.
+
+    Per lane an escape's word (or, with ``bad``, the end of the stream as ``bad code``), then a refill word.
+    """
+    return data.StructLayout(
+        {
+            "slot": ceil_log2(parameters.ring),
+            "escape": parameters.lanes,
+            "bad": parameters.lanes,
+            "refill": parameters.lanes,
+        }
+    )
+
+
+def tap_layout() -> data.StructLayout:
+    """Return what the lanes share at a position of the channel.
+
+    ``last``: it is the channel's last; ``left``, ``above``: that neighbour exists; ``line``: where the sign history
+    keeps this position's sign and, until then, that of the tap above; ``offset``: of the column.
+    """
+    return data.StructLayout({"last": 1, "left": 1, "above": 1, "line": 3, "offset": 2})
+
+
+def lane_state_layout(parameters: DecompressorParameters) -> data.StructLayout:
+    """Return what a virtual lane carries around the ring.
+
+    ``unread`` counts the bits that it has asked for and not read; ``asked`` is the parity of the words that it has
+    asked for.
+    """
+    return data.StructLayout(
+        {
+            "state": parameters.log2_states,
+            "table": TABLE_BITS,
+            "negate": 1,
+            "unread": UNREAD_BITS,
+            "asked": 1,
+            "klass": CLASS_BITS,
+        }
+    )

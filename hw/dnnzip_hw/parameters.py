@@ -1,0 +1,69 @@
+"""What a decompressor is built for, checked, and what follows from it."""
+
+from dataclasses import dataclass
+
+from dnnzip.format import MAX_LOG2_LANES, MAX_LOG2_STATES, MIN_LOG2_STATES, NARROW_BITS, WORD_BITS, Limits
+
+PIPELINE = 4
+"""Cycles from a virtual lane's table address to its next one."""
+
+
+@dataclass(frozen=True)
+class DecompressorParameters:
+    """Parameters of a decompressor.
+
+    Parameters
+    ----------
+    lanes
+        Hardware lanes M: weights of a beat. A power of two.
+    slots
+        Virtual lanes K that take turns on a lane. A power of two; lanes x slots is at most 16, and weight streams of
+        up to lanes x slots virtual lanes are decoded.
+    log2_states
+        log2 of the most states that a table may have: 8, 9 or 10.
+    weight_bits
+        Width of a weight: 16, or 8 for a decompressor that refuses streams of wide codes.
+
+    Raises
+    ------
+    ValueError
+        If one of them breaks its rule.
+    """
+
+    lanes: int = 4
+    slots: int = 4
+    log2_states: int = 9
+    weight_bits: int = WORD_BITS
+
+    def __post_init__(self) -> None:
+        most = 1 << MAX_LOG2_LANES
+        for name in ("lanes", "slots"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or not 1 <= value <= most or value & value - 1:
+                raise ValueError(f"{name} must be a power of two from 1 to {most}, not {value!r}")
+        if self.lanes * self.slots > most:
+            raise ValueError(f"lanes x slots must be at most {most}, not {self.lanes * self.slots}")
+        if self.log2_states not in range(MIN_LOG2_STATES, MAX_LOG2_STATES + 1):
+            raise ValueError(f"log2_states must be {MIN_LOG2_STATES} to {MAX_LOG2_STATES}, not {self.log2_states!r}")
+        if self.weight_bits not in (NARROW_BITS, WORD_BITS):
+            raise ValueError(f"weight_bits must be {NARROW_BITS} or {WORD_BITS}, not {self.weight_bits!r}")
+
+    @property
+    def virtual_lanes(self) -> int:
+        """The most virtual lanes of a stream."""
+        return self.lanes * self.slots
+
+    @property
+    def log2_virtual_lanes(self) -> int:
+        """log2 of the most virtual lanes of a stream."""
+        return self.virtual_lanes.bit_length() - 1
+
+    @property
+    def ring(self) -> int:
+        """Turns of the ring: the slots, or the pipeline's length where that is more; turns past the slots idle."""
+        return max(self.slots, PIPELINE)
+
+    @property
+    def limits(self) -> Limits:
+        """The same for the software decoders, so that they give the same verdicts."""
+        return Limits(self.log2_virtual_lanes, self.log2_states, self.weight_bits)
