@@ -1,0 +1,49 @@
+"""The main job, ``make sim``: the digits network compressed, decoded by the RTL, checked and measured.
+
+The slow starts overlap: while the codec's loops are compiled and the network is compressed, a thread exports the RTL
+and compiles the simulator, unless both are in the cache.
+"""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from dnnzip import digits
+from dnnzip.errors import DnnzipError
+from dnnzip.flow import pipeline
+from dnnzip.flow.compression import CompressionOptions
+from dnnzip.flow.tables import stdout_console
+from dnnzip.model.bound import Bound
+from dnnzip_sim.link import SimulatedLink
+
+MAX_ERROR = "2%"
+FOLDER = Path("build") / "digits"
+
+
+def main() -> int:
+    """Run the main job in the current directory; return the status of the process."""
+    job = pipeline.Job(digits.MODEL, digits.TEST_SET, CompressionOptions(Bound.parse(MAX_ERROR)), FOLDER)
+    link = SimulatedLink()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            built = pool.submit(link.build)
+
+            def ready() -> SimulatedLink:
+                built.result()
+                return link
+
+            state = pipeline.run(job, ready, pipeline.announce_on_terminal)
+    except DnnzipError as error:
+        print(f"dnnzip: {error}", file=sys.stderr)
+        return error.exit_code
+    console = stdout_console()
+    console.print(f"LeNet-5 on handwritten digits, largest error {MAX_ERROR} of each tensor's range")
+    pipeline.table(state).show(console)
+    for line in pipeline.closing_lines(state):
+        console.print(line, soft_wrap=True)
+    console.print(f"Also in {FOLDER}: report.md, report.json, model.dnz.onnx, decoded.onnx", soft_wrap=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
