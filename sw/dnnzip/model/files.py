@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 from onnx.external_data_helper import load_external_data_for_tensor
 
 from dnnzip.errors import InputError
+from dnnzip.model.graph import subgraphs
 
 #: Protocol buffers hold less than 2 GB in one message; a model beyond that keeps its arrays in a file beside it.
 LARGEST_MESSAGE = (1 << 31) - 1
@@ -56,6 +57,8 @@ def load_model(path: str | Path) -> onnx.ModelProto:
         raise InputError(str(path), "is not an ONNX model, or is truncated", "name a whole ONNX file") from None
     if not model.HasField("graph") or not model.ir_version or not model.graph.node or not model.opset_import:
         raise InputError(str(path), "is not an ONNX model, or is truncated", "name a whole ONNX file")
+    if not _is_well_formed(model):
+        raise InputError(str(path), "is damaged: a name is no text, or a node has no output", "name a whole ONNX file")
     _load_external_data(model, path)
     return model
 
@@ -177,6 +180,22 @@ def _attribute_tensors(attributes: Iterable[onnx.AttributeProto]) -> Iterator[on
         graphs = [attribute.g] if attribute.HasField("g") else []
         for graph in (*graphs, *attribute.graphs):
             yield from _graph_tensors(graph)
+
+
+def _is_well_formed(model: onnx.ModelProto) -> bool:
+    """Whether names are text and nodes have outputs; the parser takes any bytes for a text, and fails only later."""
+    texts: list[str] = [model.producer_name, model.producer_version, model.domain, model.doc_string]
+    try:
+        for graph in (model.graph, *subgraphs(model.graph.node)):
+            texts += [graph.name, graph.doc_string]
+            texts += [named.name for named in (*graph.initializer, *graph.input, *graph.output, *graph.value_info)]
+            for node in graph.node:
+                if not node.output:
+                    return False
+                texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
+    except UnicodeDecodeError:
+        return False
+    return all(isinstance(text, str) for text in texts)
 
 
 def _load_external_data(model: onnx.ModelProto, path: Path) -> None:

@@ -6,8 +6,9 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from dnnzip.errors import InputError
+from dnnzip.errors import DnnzipError, InputError
 from dnnzip.model import files
+from dnnzip.model.container import decompressed, read_compressed
 from dnnzip.model.files import load_model, open_output, save_model, write_output
 
 
@@ -93,6 +94,40 @@ def test_what_is_no_model_is_one_line(networks, tmp_path):
         load_model(tmp_path / "none.onnx")
     with pytest.raises(InputError, match=r"cannot be read \(Is a directory\); "):
         load_model(tmp_path)
+
+
+def test_names_that_are_no_text_and_nodes_without_outputs(networks, tmp_path):
+    model = networks.float_network("Conv2D").model
+    for wrong in (model.SerializeToString().replace(b"small", b"sm\xffll"), bytes_without_output(model)):
+        (tmp_path / "m.onnx").write_bytes(wrong)
+        with pytest.raises(InputError, match=r"m\.onnx: is damaged: a name is no text, or a node has no output; "):
+            load_model(tmp_path / "m.onnx")
+
+
+def bytes_without_output(model):
+    del model.graph.node[0].output[:]
+    return model.SerializeToString()
+
+
+def test_any_damage_is_one_of_our_errors(networks, tmp_path):
+    seed = 11
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    for network, bound in ((networks.float_network("Conv2D"), "2%"), (networks.qdq_network("Gemm"), "1lsb")):
+        whole = networks.compress(network.model, bound)[0].SerializeToString()
+        refused = []
+        for _ in range(300):
+            damaged = bytearray(whole)
+            for position in rng.integers(len(whole), size=rng.integers(1, 4)):
+                damaged[position] = rng.integers(256)
+            (tmp_path / "m.onnx").write_bytes(damaged)
+            try:
+                decompressed(read_compressed(tmp_path / "m.onnx"))
+            except DnnzipError as error:
+                refused.append(str(error))
+        # What is left are names, texts and bounds, which nothing else tells the truth about.
+        assert len(refused) > 200
+        assert not [message for message in refused if "\n" in message]
 
 
 def stop_halfway(path):
