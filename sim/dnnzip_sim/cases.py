@@ -7,8 +7,9 @@ same. Everything random comes from the seed, so a case is named completely by it
 
 import random
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from dnnzip.codec import reference
 from dnnzip.codec.reference import AnsChoices
@@ -73,8 +74,23 @@ class Outcome:
     declared: int = 0
 
 
-def outcomes(case: Case, limits: Limits = RTL_LIMITS) -> list[Outcome]:
-    """Return what the reference codec makes of the case's streams."""
+class SoftwareResult(Protocol):
+    """What a software decoder returns: the reference's ``Decoded`` and the fast one's."""
+
+    verdict: Verdict
+    codes: Any
+    header: WeightHeader | None
+
+
+SoftwareDecoder = Callable[[bytes, TableSet | None, Limits], SoftwareResult]
+
+
+def outcomes(case: Case, limits: Limits = RTL_LIMITS, decode: SoftwareDecoder = reference.decode) -> list[Outcome]:
+    """Return what a software decoder, by default the reference, makes of the case's streams.
+
+    A table set whose header is sound replaces the one before, whatever comes after the header; it is loaded from its
+    verdict ``ok`` on.
+    """
     loaded: TableSet | None = None
     result = []
     for stream in case.streams:
@@ -83,22 +99,31 @@ def outcomes(case: Case, limits: Limits = RTL_LIMITS) -> list[Outcome]:
                 loaded = TableSet.from_bytes(stream, limits.log2_states)
                 result.append(Outcome(Verdict.OK))
             except VerdictError as error:
-                loaded = None
+                if _header_was_sound(stream, error.verdict):
+                    loaded = None
                 result.append(Outcome(error.verdict))
             continue
-        decoded = reference.decode(stream, loaded, limits)
-        declared = decoded.header.weights if decoded.header is not None else 0
-        weights = _leaving_order(decoded.codes, decoded.header) if decoded.header is not None else ()
-        result.append(Outcome(decoded.verdict, weights, declared))
+        decoded = decode(stream, loaded, limits)
+        if decoded.header is None:
+            result.append(Outcome(decoded.verdict))
+            continue
+        weights = _leaving_order(decoded.codes, decoded.header) if decoded.verdict == Verdict.OK else ()
+        result.append(Outcome(decoded.verdict, weights, decoded.header.weights))
     return result
 
 
-def _leaving_order(codes: Codes, header: WeightHeader) -> tuple[int, ...]:
-    """Return the codes as a decoder gives them; the inverse of ``dnnzip.link.order.codes_from_beats``."""
+def _header_was_sound(tables: bytes, verdict: Verdict) -> bool:
+    """Return whether a table set with this verdict, not ``ok``, had a header that a decoder goes by."""
+    of_header = (Verdict.BAD_MAGIC, Verdict.VERSION, Verdict.UNSUPPORTED, Verdict.BAD_HEADER)
+    return verdict not in of_header and len(tables) >= TABLE_HEADER.bytes
+
+
+def _leaving_order(codes: Sequence[Sequence[int]], header: WeightHeader) -> tuple[int, ...]:
+    """Return the codes by channel as a decoder gives them; the inverse of ``dnnzip.link.order.codes_from_beats``."""
     if header.codec == Codec.RAW:
-        return tuple(code for channel in codes for code in channel)
+        return tuple(int(code) for channel in codes for code in channel)
     passes = (codes[first : first + header.lanes] for first in range(0, len(codes), header.lanes))
-    return tuple(code for channels in passes for taps in zip(*channels, strict=True) for code in taps)
+    return tuple(int(code) for channels in passes for taps in zip(*channels, strict=True) for code in taps)
 
 
 # --- table sets and weights ------------------------------------------------------------------------------------------
@@ -128,7 +153,7 @@ def random_table_set(
     escape
         Whether every table has the escape.
     """
-    allowed = [token == ESCAPE and escape or abs(token) <= largest for token in TOKEN_ORDER]
+    allowed = [(token == ESCAPE and escape) or abs(token) <= largest for token in TOKEN_ORDER]
     allowed[-1] = escape
     counts = tuple(_random_counts(rng, 1 << log2_states, allowed) for _ in range(tables))
     class_map = tuple(tuple(rng.randrange(tables) for _ in range(CONTEXTS)) for _ in range(CLASSES))
@@ -253,9 +278,7 @@ def _columns(rng: random.Random) -> Iterator[bytes]:
         (2, 15, (1, 1), 9),
         (300, 0, (1, 1), 300),
     ):
-        yield random_stream(
-            rng, tables, channels=5, length=length, kernel=kernel, columns=columns, column_shift=shift
-        )
+        yield random_stream(rng, tables, channels=5, length=length, kernel=kernel, columns=columns, column_shift=shift)
 
 
 def _raw(rng: random.Random) -> Iterator[bytes]:

@@ -2,43 +2,25 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from dnnzip.errors import InputError
-from dnnzip.format import Verdict, VerdictError, WeightHeader
-from dnnzip.link import StreamResult, codes_from_beats
+from dnnzip.format import (
+    MAX_LOG2_STATES,
+    TABLE_HEADER,
+    TABLES_MAGIC,
+    TableHeader,
+    Verdict,
+    VerdictError,
+    WeightHeader,
+)
+from dnnzip.link import LinkRun, StreamResult, codes_from_beats
+from dnnzip_hw import DecompressorParameters
 from dnnzip_sim.build import Build
 from dnnzip_sim.harness import PATIENCE_CYCLES, Outcome, build_harness, stream_through
 from dnnzip_sim.run import SimulationFailedError
-from dnnzip_sim.verilog import DecompressorSize, decompressor_verilog
-
-
-@dataclass(frozen=True)
-class SimulatedRun:
-    """Figures of one ``decode``.
-
-    Parameters
-    ----------
-    weights
-        Weights that the RTL gave, those of streams that failed included.
-    cycles
-        Clock cycles from the first word to the last end beat, loading of the tables included.
-    table_cycles
-        Clock cycles from the first word of the table set to its end beat; 0 where none was loaded.
-    seconds
-        Time that the simulator took for the cycles, without its start.
-    """
-
-    weights: int
-    cycles: int
-    table_cycles: int
-    seconds: float
-
-    @property
-    def weights_per_second(self) -> float:
-        """Simulated weights per second of the simulator."""
-        return self.weights / self.seconds if self.seconds else 0.0
+from dnnzip_sim.verilog import decompressor_verilog
 
 
 class SimulatedLink:
@@ -51,8 +33,8 @@ class SimulatedLink:
     ----------
     argument
         What follows a colon in the link's name; must be empty.
-    size
-        Parameters of the decompressor. By default those of the project, with as many states as the table set needs.
+    parameters
+        Of the decompressor. By default those of the project, with as many states as the table set needs.
     patience
         Cycles without progress after which the decompressor hangs.
 
@@ -63,19 +45,23 @@ class SimulatedLink:
     """
 
     def __init__(
-        self, argument: str = "", *, size: DecompressorSize | None = None, patience: int = PATIENCE_CYCLES
+        self,
+        argument: str = "",
+        *,
+        parameters: DecompressorParameters | None = None,
+        patience: int = PATIENCE_CYCLES,
     ) -> None:
         if argument:
             raise InputError(f"--link sim:{argument}", "the simulated link takes no argument", "--link sim")
-        self.last_run: SimulatedRun | None = None
-        self._size = size
+        self.last_run: LinkRun | None = None
+        self._parameters = parameters
         self._patience = patience
 
     def build(self, tables: bytes = b"") -> Build:
         """Return the simulator for streams with this table set, made now unless it is in the cache."""
-        size = self._size or DecompressorSize.for_tables(tables)
-        verilog = decompressor_verilog(size)
-        return build_harness(verilog, lanes=size.lanes, weight_bits=size.weight_bits)
+        parameters = self._parameters or _parameters_for(tables)
+        verilog = decompressor_verilog(parameters)
+        return build_harness(verilog, lanes=parameters.lanes, weight_bits=parameters.weight_bits)
 
     def decode(self, tables: bytes, streams: Sequence[bytes]) -> list[StreamResult]:
         """Load the table set, decode every weight stream in turn, and return a result for each.
@@ -105,7 +91,7 @@ class SimulatedLink:
             with tempfile.TemporaryDirectory(prefix="dnnzip-sim-") as folder:
                 passage = stream_through(simulator, offered, Path(folder), patience=self._patience)
             outcomes = passage.outcomes
-            self.last_run = SimulatedRun(
+            self.last_run = LinkRun(
                 weights=sum(outcome.weights.size for outcome in outcomes),
                 cycles=outcomes[-1].end - outcomes[0].begin + 1,
                 table_cycles=outcomes[0].cycles if tables else 0,
@@ -118,6 +104,17 @@ class SimulatedLink:
             _result(number, stream, next(remaining)) if stream else StreamResult(Verdict.TRUNCATED, None, 0)
             for number, stream in enumerate(streams)
         ]
+
+
+def _parameters_for(tables: bytes) -> DecompressorParameters:
+    """Return the project's parameters, with as many states as the table set stream declares, where these can be."""
+    default = DecompressorParameters()
+    if len(tables) < TABLE_HEADER.bytes or tables[0] != TABLES_MAGIC:
+        return default
+    declared = TableHeader.unpack(tables).log2_states
+    if not default.log2_states < declared <= MAX_LOG2_STATES:
+        return default
+    return replace(default, log2_states=declared)
 
 
 def _result(number: int, stream: bytes, outcome: Outcome) -> StreamResult:

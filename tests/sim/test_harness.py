@@ -23,8 +23,9 @@ module dnnzip_decompressor (
     wire [63:0] shifted = {48'd0, word} << {lane, 4'd0};
     assign i__ready = !at_end & !stuck & o__ready;
     assign o__valid = at_end | taken & !first;
-    assign o__payload = at_end ? {(kind == NO_VERDICT) ? 4'd15 : 4'd10, 1'b1, (kind == WITH_WEIGHTS) ? 4'd1 : 4'd0, 64'd0}
-                               : {4'd0, 1'b0, 4'd1 << lane, shifted};
+    wire [3:0] cause = (kind == NO_VERDICT) ? 4'd15 : 4'd10;
+    wire [3:0] end_mask = (kind == WITH_WEIGHTS) ? 4'd1 : 4'd0;
+    assign o__payload = at_end ? {cause, 1'b1, end_mask, 64'd0} : {4'd0, 1'b0, 4'd1 << lane, shifted};
     always @(posedge clk) if (rst) begin
         first <= 1; ending <= 0; again <= 0; stuck <= 0; kind <= 0; lane <= 0;
     end else begin

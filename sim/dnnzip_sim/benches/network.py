@@ -6,11 +6,16 @@ import cocotb
 from cocotb.handle import HierarchyObject
 from cocotb.triggers import RisingEdge
 
+from dnnzip_sim.streams import scalar
+
 
 @cocotb.test()
 async def stream_network(dut: HierarchyObject) -> None:
-    """Everything between start and done happens in the harness."""
-    dut.start.value = 1
-    await RisingEdge(dut.done)
-    if dut.failed.value:
+    """Start; everything up to done happens in the harness."""
+    start = scalar(dut, "start")
+    done = scalar(dut, "done")
+    failed = scalar(dut, "failed")
+    start.value = 1
+    await RisingEdge(done)
+    if failed.value:
         raise AssertionError(Path(str(cocotb.plusargs["failure"])).read_text().strip())

@@ -17,13 +17,23 @@ from numpy.typing import NDArray
 from dnnzip.format import WORD_BYTES, Verdict
 from dnnzip_sim.build import Build, build
 from dnnzip_sim.run import SimulationFailedError, run
+from dnnzip_sim.verilog import VERILATOR_OPTIONS
 
 TOP = "dnnzip_harness"
 BENCH = "dnnzip_sim.benches.network"
 PATIENCE_CYCLES = 100_000
 """More than the building of the largest table set takes, in which no word is taken and no beat given."""
 
-OPTIONS = ("--timing", "--timescale", "1ns/1ns", "-CFLAGS", "-std=c++20", "--converge-limit", "5000")
+OPTIONS = (
+    "--timing",
+    "--timescale",
+    "1ns/1ns",
+    "-CFLAGS",
+    "-std=c++20",
+    "--converge-limit",
+    "5000",
+    *VERILATOR_OPTIONS,
+)
 _SOURCES = (f"{TOP}.sv", "memory.cpp")
 _TOTALS = struct.Struct("<Qd")
 _VERDICTS = {int(verdict) for verdict in Verdict}
@@ -132,7 +142,8 @@ def _write_job(path: Path, streams: Sequence[bytes]) -> None:
 
 
 def _read_passage(result: Path, weights: Path) -> Passage:
-    totals, outcomes = result.read_bytes(), []
+    totals = result.read_bytes()
+    outcomes: list[Outcome] = []
     cycles, seconds = _TOTALS.unpack_from(totals)
     codes = np.fromfile(weights, "<i2").astype(np.int16, copy=False)
     first = 0

@@ -1,0 +1,124 @@
+"""The simulated link: whole networks at the speed of the compiled model, equal to the reference bit for bit."""
+
+import random
+
+import numpy as np
+import pytest
+
+from dnnzip.codec import fast
+from dnnzip.codec.reference import AnsChoices
+from dnnzip.errors import InputError
+from dnnzip.format import Verdict, VerdictError
+from dnnzip_sim.cases import damaged_cases, outcomes, random_case, random_table_set, sound_cases
+from dnnzip_sim.harness import stream_through
+from dnnzip_sim.link import SimulatedLink
+
+SEED = 20200827
+
+
+@pytest.fixture(scope="module")
+def link():
+    return SimulatedLink()
+
+
+def test_every_case(link, tmp_path):
+    """All cases, table sets in the midst of them, in one run."""
+    cases = [*sound_cases(SEED), *damaged_cases(SEED), *(random_case(SEED + number) for number in range(100))]
+    streams = [stream for case in cases for stream in case.streams]
+    expected = [outcome for case in cases for outcome in outcomes(case)]
+    passage = stream_through(link.build(), streams, tmp_path)
+    for number, (found, wanted) in enumerate(zip(passage.outcomes, expected, strict=True)):
+        assert found.verdict == wanted.verdict, f"seed {SEED}, stream {number}"
+        assert found.weights.size <= wanted.declared, f"seed {SEED}, stream {number}"
+        if wanted.verdict == Verdict.OK:
+            assert found.weights.tolist() == list(wanted.weights), f"seed {SEED}, stream {number}"
+
+
+def network(rng, layers, **options):
+    """Return (table set, streams, codes) of layers given as (channels, length)."""
+    table_set = random_table_set(random.Random(int(rng.integers(1 << 30))), **options)
+    codes = [np.clip(np.rint(rng.normal(0, 4, shape)), -31, 31).astype(np.int16) for shape in layers]
+    streams = [
+        fast.encode_ans(layer, (1, 1), table_set, AnsChoices(min(4, layer.shape[0].bit_length() - 1), [0]))
+        for layer in codes
+    ]
+    return table_set, streams, codes
+
+
+def test_codes_by_channel(link):
+    rng = np.random.default_rng(SEED)
+    table_set, streams, codes = network(rng, [(37, 50), (1, 1), (16, 300)])
+    raw = rng.integers(-128, 128, 60).astype(np.int16)
+    streams.append(fast.encode_raw(raw, 4, 8))
+    results = link.decode(table_set.to_bytes(), streams)
+    for result, layer in zip(results, [*codes, raw.reshape(4, 15)], strict=True):
+        assert result.verdict == Verdict.OK
+        assert result.codes.dtype == np.int16
+        assert np.array_equal(result.codes, layer)
+        assert result.cycles > 0
+
+
+def test_figures_of_the_last_run(link):
+    table_set, streams, _ = network(np.random.default_rng(SEED), [(64, 4000), (64, 4000)], log2_states=9)
+    results = link.decode(table_set.to_bytes(), streams)
+    figures = link.last_run
+    assert figures.weights == 512_000
+    assert 0 < figures.table_cycles < figures.cycles
+    assert figures.cycles >= sum(result.cycles for result in results)
+    # The harness is worth its trouble: a Python loop per cycle makes 0.1 M.
+    assert figures.weights_per_second > 1e6
+
+
+def test_1024_states(link):
+    table_set, streams, codes = network(np.random.default_rng(SEED), [(20, 40)], log2_states=10)
+    (result,) = link.decode(table_set.to_bytes(), streams)
+    assert np.array_equal(result.codes, codes[0])
+
+
+def test_bad_stream_among_good_ones(link):
+    table_set, (good, other), codes = network(np.random.default_rng(SEED), [(8, 30), (5, 30)])
+    flipped = bytearray(good)
+    flipped[-1] ^= 1
+    results = link.decode(table_set.to_bytes(), [bytes(flipped), b"", other, good[:-6]])
+    assert [result.verdict for result in results] == [Verdict.BAD_CRC, Verdict.TRUNCATED, Verdict.OK, Verdict.TRUNCATED]
+    assert results[0].codes is None
+    assert np.array_equal(results[2].codes, codes[1])
+
+
+def test_damaged_table_set(link):
+    table_set, streams, _ = network(np.random.default_rng(SEED), [(4, 4)])
+    damaged = bytearray(table_set.to_bytes())
+    damaged[-1] ^= 1
+    with pytest.raises(VerdictError) as raised:
+        link.decode(bytes(damaged), streams)
+    assert raised.value.verdict == Verdict.BAD_CRC
+
+
+def test_no_table_set(link):
+    _, streams, _ = network(np.random.default_rng(SEED), [(4, 4)])
+    raw = fast.encode_raw(np.arange(6, dtype=np.int16), 2, 4)
+    results = link.decode(b"", [raw, *streams])
+    assert [result.verdict for result in results] == [Verdict.OK, Verdict.WRONG_TABLES]
+    assert results[0].codes.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert link.last_run.table_cycles == 0
+
+
+def test_no_streams(link):
+    assert link.decode(b"", []) == []
+
+
+def test_other_folder_and_nothing_left_behind(link, tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    elsewhere = tmp_path / "elsewhere"
+    temporary.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.chdir(elsewhere)
+    raw = fast.encode_raw(np.arange(6, dtype=np.int16), 2, 4)
+    assert link.decode(b"", [raw])[0].verdict == Verdict.OK
+    assert not [*temporary.iterdir(), *elsewhere.iterdir()]
+
+
+def test_argument_is_refused():
+    with pytest.raises(InputError, match="--link sim:fast: the simulated link takes no argument; --link sim"):
+        SimulatedLink("fast")
