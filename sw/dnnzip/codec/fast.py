@@ -122,12 +122,7 @@ def decode(data: bytes, table_set: TableSet | None = None, limits: Limits | None
     header = None
     try:
         words = StreamWords(data)
-        if words.kind() & 0xFF == TABLES_MAGIC:
-            raise VerdictError(Verdict.BAD_MAGIC)
-        check_supported(data[: words.position * WORD_BYTES], limits or Limits())
-        words.word()
-        check_supported(data[: words.position * WORD_BYTES], limits or Limits())
-        declared = WeightHeader.unpack(words.rest_of_header(WEIGHT_HEADER))
+        declared = take_header(words, limits or Limits())
         check_weight_header(declared, table_set)
         header = declared
         payload_bits = WORD_BITS * (words.count - words.position)
@@ -145,6 +140,22 @@ def decode(data: bytes, table_set: TableSet | None = None, limits: Limits | None
     except VerdictError as error:
         return Decoded(error.verdict, None, header)
     return Decoded(Verdict.OK, codes, header)
+
+
+def take_header(words: StreamWords, limits: Limits) -> WeightHeader:
+    """Take the header of a weight stream; its fields may still contradict each other.
+
+    Raises
+    ------
+    VerdictError
+        ``truncated``, ``bad magic``, ``version``, ``unsupported`` or ``bad header``.
+    """
+    if words.kind() & 0xFF == TABLES_MAGIC:
+        raise VerdictError(Verdict.BAD_MAGIC)
+    check_supported(words.data[: words.position * WORD_BYTES], limits)
+    words.word()
+    check_supported(words.data[: words.position * WORD_BYTES], limits)
+    return WeightHeader.unpack(words.rest_of_header(WEIGHT_HEADER))
 
 
 def _decode_raw(payload: NDArray[np.uint16], header: WeightHeader) -> tuple[NDArray[np.int16], int]:

@@ -14,12 +14,16 @@ from dnnzip.codec.reference import AnsChoices
 from dnnzip.codec.statistics import Statistics, count, fine_values
 from dnnzip.codec.training import Floats, assign_classes, class_lengths, train
 from dnnzip.format import (
+    CRC_WORDS,
     MAX_KERNEL,
     MAX_LOG2_LANES,
     RAW_WIDTHS,
     WEIGHT_HEADER,
     WORD_BITS,
+    WORD_BYTES,
     Codec,
+    Limits,
+    StreamWords,
     TableSet,
     Verdict,
     VerdictError,
@@ -173,11 +177,12 @@ def encode_network(
         plans = {id(tensor): plan for tensor, plan in zip(coded, made, strict=True)}
 
     def encode(tensor: CodeTensor | RawTensor) -> tuple[str, bytes]:
+        codec, stream = "raw", b""
         if isinstance(tensor, RawTensor):
-            codec, stream = "raw", _encode_items(tensor.items)
+            stream = _encode_items(tensor.items)
         elif table_set is not None and (options.codec == "ans" or _ans_is_smaller(tensor, plans[id(tensor)], options)):
             codec, stream = "ans", _encode_ans(tensor, plans[id(tensor)], table_set, options)
-        else:
+        if isinstance(tensor, CodeTensor) and (codec == "raw" or _is_useless(tensor, stream, options)):
             codec, stream = "raw", _encode_raw(tensor)
         if progress:
             progress(tensor.name)
@@ -186,6 +191,9 @@ def encode_network(
     # The compiled loops release the interpreter lock.
     with ThreadPoolExecutor(options.jobs) as pool:
         encoded = list(pool.map(encode, tensors))
+    if table_set is not None and options.codec == "auto" and not _tables_pay(tensors, encoded, table_set):
+        pairs = zip(tensors, encoded, strict=True)
+        encoded = [("raw", _encode_raw(item)) if isinstance(item, CodeTensor) else done for item, done in pairs]
     codecs = [codec for codec, _ in encoded]
     tables = table_set.to_bytes() if table_set is not None and "ans" in codecs else b""
     return EncodedNetwork(tables, [stream for _, stream in encoded], codecs)
@@ -228,12 +236,36 @@ def _plan(statistics: Statistics, lengths: Floats) -> _Plan:
 def _log2_lanes(codes: NDArray[np.int16], bits: float, options: CodecOptions) -> int:
     """Return log2 of the virtual lanes of a stream of these codes, int16 [channels, length], of so many bits."""
     wanted = options.virtual_lanes or (MAX_LANES if codes.size >= ALL_LANES else max(int(bits / BITS_PER_LANE), 1))
-    return min(wanted, codes.shape[0], MAX_LANES).bit_length() - 1
+    return int(min(wanted, codes.shape[0], MAX_LANES)).bit_length() - 1
 
 
 def _ans_is_smaller(tensor: CodeTensor, plan: _Plan, options: CodecOptions) -> bool:
     lanes = 1 << _log2_lanes(tensor.codes, plan.bits, options)
     return plan.bits + lanes * LANE_BITS < tensor.codes.size * _raw_width(tensor.codes)
+
+
+def _is_useless(tensor: CodeTensor, stream: bytes, options: CodecOptions) -> bool:
+    """Return whether an ``ans`` stream saves nothing: a small tensor's estimate may be a word off, and groups cost."""
+    return options.codec == "auto" and len(stream) >= _raw_bytes(tensor)
+
+
+def _tables_pay(
+    tensors: Sequence[CodeTensor | RawTensor], encoded: Sequence[tuple[str, bytes]], table_set: TableSet
+) -> bool:
+    """Return whether the ``ans`` streams together save more than the table set takes."""
+    saved = sum(
+        _raw_bytes(tensor) - len(stream)
+        for tensor, (codec, stream) in zip(tensors, encoded, strict=True)
+        if isinstance(tensor, CodeTensor) and codec == "ans"
+    )
+    return saved > len(table_set.to_bytes())
+
+
+def _raw_bytes(tensor: CodeTensor) -> int:
+    """Return the size of the streams that ``_encode_raw`` gives."""
+    frame, width = (WEIGHT_HEADER.words + CRC_WORDS) * WORD_BYTES, _raw_width(tensor.codes)
+    sizes = (int(tensor.codes[part].size) for part in _parts(tensor.codes, 1))
+    return sum(frame + WORD_BYTES * -(-size * width // WORD_BITS) for size in sizes)
 
 
 def _raw_width(codes: NDArray[np.int16]) -> int:
@@ -281,20 +313,18 @@ def _encode_items(items: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
 
 
 def split_streams(data: bytes) -> list[bytes]:
-    """Return the weight streams that stand one after the other in ``data``.
+    """Return the weight streams, at least one, that stand one after the other in ``data``.
 
     Raises
     ------
     VerdictError
-        ``truncated`` where the last one is not whole.
+        The verdict on the first header that is not sound; ``truncated`` where the last stream is not whole.
     """
-    streams = []
+    streams: list[bytes] = []
     position = 0
-    while position < len(data):
-        if len(data) - position < WEIGHT_HEADER.bytes:
-            raise VerdictError(Verdict.TRUNCATED)
-        header = WeightHeader.unpack(data[position : position + WEIGHT_HEADER.bytes])
-        end = position + header.words * (WORD_BITS // 8)
+    while position < len(data) or not streams:
+        header = fast.take_header(StreamWords(data[position : position + WEIGHT_HEADER.bytes]), Limits())
+        end = position + header.words * WORD_BYTES
         if end > len(data):
             raise VerdictError(Verdict.TRUNCATED)
         streams.append(data[position:end])
@@ -325,9 +355,16 @@ def join_parts(parts: Sequence[NDArray[np.int16]], streams: Sequence[bytes]) -> 
     """Return a tensor's codes, int16 [channels, length], from those of its streams.
 
     Streams hold whole channels; but ``raw`` ones of one channel are the pieces of one that is too long for a stream.
+
+    Raises
+    ------
+    VerdictError
+        ``bad header`` where the streams are not those of one tensor.
     """
     headers = [WeightHeader.unpack(stream) for stream in streams]
     pieces = all(header.codec == Codec.RAW and header.channels == 1 for header in headers)
+    if not pieces and len({header.length for header in headers}) > 1:
+        raise VerdictError(Verdict.BAD_HEADER)
     return np.concatenate(parts, axis=1 if pieces else 0)
 
 
@@ -337,6 +374,6 @@ def stream_count(stream: bytes) -> int:
     Raises
     ------
     VerdictError
-        ``truncated`` where a stream is not whole.
+        See ``split_streams``.
     """
     return sum(WeightHeader.unpack(part).weights for part in split_streams(stream))

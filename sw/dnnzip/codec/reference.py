@@ -125,6 +125,8 @@ def encode_ans(
         If a code needs an escape in a table that has none, or a field is out of its range.
     """
     lanes = 1 << choices.log2_lanes
+    if lanes > len(codes):
+        raise ValueError(f"{lanes} virtual lanes need as many channels, not {len(codes)}")
     height, width = kernel
     transitions = [_transitions(table_set, table) for table in range(len(table_set.counts))]
     coded_lanes = [
