@@ -1,0 +1,184 @@
+"""What the encoder knows and chooses: exact costs, sound tables, columns within the format's limits."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dnnzip.codec import fast
+from dnnzip.codec.columns import choose_columns, column_shift
+from dnnzip.codec.kernels import FINE, bin_of
+from dnnzip.codec.reference import AnsChoices
+from dnnzip.codec.statistics import bin_values, bins, code_lengths, count, fine_values
+from dnnzip.codec.training import _normalise, assign_classes, class_lengths, train, unit_costs
+from dnnzip.format import CLASSES, CONTEXTS, ESCAPE, TOKEN_ORDER, context, neighbours
+
+
+def weights(seed, channels, length, scale=6.0):
+    rng = np.random.default_rng(seed)
+    scales = scale * np.exp(0.6 * rng.standard_normal((channels, 1)))
+    return np.rint(rng.laplace(0, 1, (channels, length)) * scales).clip(-32767, 32767).astype(np.int16)
+
+
+@pytest.mark.parametrize("largest", [0, 1, 100, 254, 255, 256, 5000, 32768])
+def test_every_code_has_a_bin(largest):
+    fine = fine_values(largest)
+    values = bin_values(fine)
+    assert values.size == bins(fine)
+    limit = min(largest, 32767)
+    for code in {-limit, limit, 0, -1 if limit else 0, limit // 2, -limit // 2}:
+        place = bin_of(code, fine)
+        assert 0 <= place < values.size
+        if abs(code) < 255:
+            assert values[place] == code
+    places = [bin_of(code, fine) for code in range(-limit, limit + 1)]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("shift", range(8))
+def test_a_bin_never_straddles_a_token(shift):
+    values = bin_values(FINE)
+    for code in range(-5000, 5000):
+        token, of_bin = code >> shift, int(values[bin_of(code, FINE)]) >> shift
+        if abs(token) < -ESCAPE or abs(of_bin) < -ESCAPE:
+            assert token == of_bin
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(
+    st.integers(0, 999), st.integers(1, 6), st.integers(1, 40), st.integers(1, 8), st.integers(1, 8), st.integers(0, 12)
+)
+def test_histograms_count_what_the_rules_say(seed, channels, length, height, width, columns):
+    rng = random.Random(seed)
+    codes = weights(seed, channels, length)
+    offsets = tuple(rng.randrange(4) for _ in range(columns))
+    shift = rng.randrange(3)
+    fine = fine_values(int(np.abs(codes).max()))
+    one_unit = rng.random() < 0.5
+    got = count(codes, (height, width), fine, one_unit, offsets, shift).histogram
+    expected = np.zeros_like(got)
+    for channel, row in enumerate(codes.tolist()):
+        for position, code in enumerate(row):
+            a, b = (0 if place is None else int(np.sign(row[place])) for place in neighbours(position, width, height))
+            number, negate = context(a, b)
+            column = position // (height * width) >> shift
+            group = offsets[column] if column < len(offsets) else 0
+            unit = 0 if one_unit else channel
+            expected[unit, group, number, bin_of(-code if negate else code, fine)] += 1
+            expected[unit, group, CONTEXTS, bin_of(code, fine)] += 1
+    assert np.array_equal(got, expected)
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(
+    st.lists(st.sampled_from((0, 0, 1, 2, 5, 100, 10_000, 10_000_000)), min_size=64, max_size=64),
+    st.sampled_from((8, 9, 10)),
+)
+def test_normalised_counts_add_up_and_keep_what_is_needed(tokens, log2_states):
+    histogram = np.array(tokens, np.float64)
+    counts = _normalise(histogram, 1 << log2_states)
+    assert counts.sum() == 1 << log2_states
+    assert counts.min() >= 0
+    total = histogram.sum()
+    for index in range(1, 64):
+        # Only what is rare enough to be cheaper as an escape may stay out, and then there is an escape.
+        if tokens[index] and not counts[index]:
+            assert tokens[index] * 16 < total / (1 << log2_states) / math.log(2)
+    assert counts[0] >= 1
+
+
+def test_normalised_counts_of_nothing_and_of_everything():
+    assert _normalise(np.zeros(64), 256).sum() == 256
+    assert _normalise(np.ones(64), 256).tolist() == [4] * 64
+    one = np.zeros(64)
+    one[40] = 12345
+    counts = _normalise(one, 512)
+    assert (counts[0], counts[40]) == (1, 511)
+
+
+def test_code_lengths_are_exact_for_whole_powers():
+    counts = np.zeros(64)
+    counts[[-ESCAPE, 1 - ESCAPE, 0]] = 128, 64, 64
+    lengths = code_lengths(counts, 0, 256, 8)
+    values = bin_values(8).tolist()
+    assert lengths[values.index(0)] == 1
+    assert lengths[values.index(1)] == 2
+    assert lengths[values.index(2)] == 2 + 16  # no token: an escape
+
+
+@pytest.mark.parametrize("log2_states", [8, 9, 10])
+@pytest.mark.parametrize("scale", [0.3, 2.0, 20.0, 400.0])
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3)])
+def test_cost_is_the_size_of_the_stream(log2_states, scale, kernel):
+    """Within one percent, and what a lane costs: its first state and the rest of its last word."""
+    codes = weights(7, 64, 144, scale)
+    fine = fine_values(int(np.abs(codes).max()))
+    plain = count(codes, kernel, fine, False)
+    tables = train([plain], log2_states, fine)
+    lengths = class_lengths(tables, fine)
+    chosen = choose_columns(codes, kernel, plain, lengths, fine)
+    for use_context in (True, False):
+        for statistics in (plain, chosen):
+            classes, bits = assign_classes(statistics, lengths, use_context)
+            choices = AnsChoices(
+                2,
+                [int(klass) for klass in classes],
+                statistics.column_shift,
+                statistics.column_offsets,
+                use_context,
+            )
+            stream = fast.encode_ans(codes, kernel, tables, choices)
+            payload = 8 * (len(stream) - 20 - len(fast.column_block(choices.column_shift, choices.column_offsets)))
+            # An escape hides its sign from the weights after it, which the histogram does not know.
+            assert abs(payload - bits) <= 0.01 * bits + 4 * (log2_states + 16)
+
+
+def test_a_class_for_each_channel_has_to_earn_its_bits():
+    codes = weights(1, 30, 20, 1.0)
+    fine = fine_values(int(np.abs(codes).max()))
+    statistics = count(codes, (1, 1), fine, False)
+    lengths = class_lengths(train([statistics], 9, fine), fine)
+    costs = unit_costs(statistics, lengths, context=True)
+    assert costs.shape == (30, CLASSES)
+    classes, bits = assign_classes(statistics, lengths, context=True)
+    apart = costs.min(axis=1).sum() + 3 * 30
+    together = costs.sum(axis=0).min()
+    assert bits == pytest.approx(min(apart, together))
+    assert classes.size == (30 if apart < together else 1)
+
+
+@pytest.mark.parametrize("log2_states", [8, 9, 10])
+def test_a_trained_set_can_express_every_code(log2_states):
+    statistics = count(weights(2, 10, 40), (1, 1), fine_values(300), False)
+    tables = train([statistics], log2_states, fine_values(300))
+    escape = TOKEN_ORDER.index(ESCAPE)
+    assert all(counts[escape] for counts in tables.counts)
+    assert tables.refill_threshold <= 16
+
+
+@pytest.mark.parametrize(
+    ("inputs", "shift"), [(1, 0), (4095, 0), (4096, 0), (4097, 1), (8192, 1), (8193, 2), (1 << 20, 8)]
+)
+def test_columns_stay_within_the_limit(inputs, shift):
+    assert column_shift(inputs, 1) == shift
+    assert column_shift(inputs * 9, 9) == shift
+    assert column_shift(inputs * 9 - 8, 9) == shift
+
+
+def test_columns_are_found_where_inputs_differ_in_scale():
+    rng = np.random.default_rng(0)
+    scales = np.where(np.arange(64) % 2, 12.0, 1.0)
+    codes = np.rint(rng.laplace(0, 1, (64, 64)) * scales).astype(np.int16)
+    fine = fine_values(int(np.abs(codes).max()))
+    plain = count(codes, (1, 1), fine, False)
+    # Classes that the offsets can tell apart come from a second tensor of many scales.
+    others = count(weights(3, 64, 64, 4.0), (1, 1), fine, False)
+    lengths = class_lengths(train([others], 9, fine), fine)
+    chosen = choose_columns(codes, (1, 1), plain, lengths, fine)
+    assert len(chosen.column_offsets) == 64
+    small, large = chosen.column_offsets[::2], chosen.column_offsets[1::2]
+    assert max(small) <= min(large)
+    assert assign_classes(chosen, lengths, True)[1] < assign_classes(plain, lengths, True)[1]
