@@ -9,7 +9,7 @@ from dnnzip.codec import fast
 from dnnzip.codec.reference import AnsChoices
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict, VerdictError
-from dnnzip_sim.cases import damaged_cases, outcomes, random_case, random_table_set, sound_cases
+from dnnzip_sim.cases import Case, damaged_cases, outcomes, random_case, random_table_set, sound_cases
 from dnnzip_sim.harness import stream_through
 from dnnzip_sim.link import SimulatedLink
 
@@ -24,10 +24,9 @@ def link():
 def test_every_case(link, tmp_path):
     """All cases, table sets in the midst of them, in one run."""
     cases = [*sound_cases(SEED), *damaged_cases(SEED), *(random_case(SEED + number) for number in range(100))]
-    streams = [stream for case in cases for stream in case.streams]
-    expected = [outcome for case in cases for outcome in outcomes(case)]
-    passage = stream_through(link.build(), streams, tmp_path)
-    for number, (found, wanted) in enumerate(zip(passage.outcomes, expected, strict=True)):
+    joined = Case("joined", tuple(stream for case in cases for stream in case.streams))
+    passage = stream_through(link.build(), joined.streams, tmp_path)
+    for number, (found, wanted) in enumerate(zip(passage.outcomes, outcomes(joined), strict=True)):
         assert found.verdict == wanted.verdict, f"seed {SEED}, stream {number}"
         assert found.weights.size <= wanted.declared, f"seed {SEED}, stream {number}"
         if wanted.verdict == Verdict.OK:
