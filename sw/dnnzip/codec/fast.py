@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from dnnzip.codec import kernels
 from dnnzip.codec.reference import AnsChoices
 from dnnzip.format import (
+    CLASS_BITS,
+    CLASSES,
     COLUMN_OFFSET_BITS,
     COLUMNS_WORD,
+    CONTEXTS,
     CRC_WORDS,
     ESCAPE,
     NARROW_BITS,
@@ -67,7 +70,7 @@ class _Tables:
         self.has_token = np.zeros((tables, kernels.TOKEN_COUNT), np.bool_)
         self.bit_thresholds = np.zeros((tables, kernels.TOKEN_COUNT), np.int64)
         self.state_offsets = np.zeros((tables, kernels.TOKEN_COUNT), np.int64)
-        self.next_states = np.zeros((tables, states), np.uint16)
+        self.next_states = np.zeros((tables, states), np.int16)
         self.shifts = np.array(table_set.shifts, np.int64)
         self.class_map = np.array(table_set.class_map, np.int64)
         for table, counts in enumerate(table_set.counts):
@@ -86,9 +89,27 @@ class _Tables:
                 # As X runs from states to 2 * states - 1, X >> bits must land in count .. 2 * count - 1.
                 most = table_set.log2_states - max(count - 1, 1).bit_length() + 1
                 self.bit_thresholds[table, index] = (most << 16) - (count << most)
-                self.state_offsets[table, index] = filled - count
-                self.next_states[table, filled : filled + count] = np.flatnonzero(order == token)
+                self.state_offsets[table, index] = table * states + filled - count
+                self.next_states[table, filled : filled + count] = np.flatnonzero(order == token) + states
                 filled += count
+        self.safe = _safe_size(table_set, self.has_token)
+        shifted = np.minimum(np.arange(CLASSES)[:, None] + np.arange(1 << COLUMN_OFFSET_BITS), CLASSES - 1)
+        by_offset = np.zeros((CLASSES, 1 << COLUMN_OFFSET_BITS, 1 << kernels.CONTEXT_BITS), np.uint8)
+        by_offset[:, :, :CONTEXTS] = self.class_map[shifted]
+        self.class_tables = by_offset.reshape(CLASSES, -1)
+
+
+def _safe_size(table_set: TableSet, has_token: NDArray[np.bool_]) -> int:
+    """Return the largest size (code, or -1 - code) up to which every table has tokens, for code and negative."""
+    safe = -1
+    while all(
+        -ESCAPE > (code >> shift) > ESCAPE and has_token[table, (code >> shift) - ESCAPE]
+        for table, shift in enumerate(table_set.shifts)
+        for code in (safe + 1, -safe - 2)
+    ):
+        safe += 1
+    # The negative of -1 - safe is one larger than safe.
+    return safe - 1
 
 
 @lru_cache(maxsize=8)
@@ -222,48 +243,55 @@ def encode_ans(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: Tab
     lanes = 1 << choices.log2_lanes
     height, width = kernel
     classes = np.asarray(choices.classes, np.int64)
-    symbols = np.empty(codes.shape, np.uint16)
+    symbols = np.empty(codes.size, np.uint16)
     escapes = kernels.choose_symbols(
         codes,
         symbols,
+        lanes,
         tables.has_token,
         tables.shifts,
-        tables.class_map,
+        tables.class_tables,
         classes,
-        np.asarray(choices.column_offsets, np.int64),
-        choices.column_shift,
+        _position_offsets(choices, length, height * width),
         choices.context,
         height,
         width,
+        tables.safe,
     )
     if escapes < 0:
         raise ValueError(f"table {-1 - escapes} has no token {ESCAPE}")
-    fields = np.empty(codes.shape, np.uint16)
-    widths = np.empty(codes.shape, np.uint8)
-    starts = np.empty(lanes, np.int64)
-    bits = kernels.encode_states(
-        codes,
+    widths = np.empty(codes.size, np.uint8)
+    channels_of_lane = -(-channels // lanes)
+    most_bits = channels_of_lane * (length * table_set.refill_threshold + CLASS_BITS) + table_set.log2_states
+    capacity = most_bits // WORD_BITS + 2
+    # The spare words after the last lane are what a lane reads that takes a word too many.
+    lane_words = np.zeros(lanes * capacity + 2, np.uint16)
+    begins = np.empty(lanes, np.int64)
+    kernels.encode_states(
+        channels,
+        length,
         symbols,
-        fields,
         widths,
-        starts,
-        tables.bit_thresholds,
-        tables.state_offsets,
-        tables.next_states,
+        lane_words[: lanes * capacity],
+        begins,
+        classes,
+        tables.bit_thresholds.reshape(-1),
+        tables.state_offsets.reshape(-1),
+        tables.next_states.reshape(-1),
         tables.shifts,
         lanes,
-        table_set.states,
+        table_set.log2_states,
     )
-    class_bits = channels * 3 if classes.size > 1 else 0
-    payload = np.empty((bits + class_bits) // WORD_BITS + escapes + 4 * lanes, np.uint16)
+    del symbols
+    used = int((capacity * WORD_BITS * np.arange(1, lanes + 1) - begins).sum())
+    payload = np.empty(used // WORD_BITS + escapes + 4 * lanes, np.uint16)
     written = kernels.interleave(
         codes,
-        symbols,
-        fields,
         widths,
-        starts,
-        classes,
+        lane_words,
+        begins,
         lanes,
+        classes.size > 1,
         table_set.log2_states,
         table_set.refill_threshold,
         payload,
@@ -286,6 +314,16 @@ def encode_ans(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: Tab
         kernel_height=height,
     )
     return _seal(header, block + payload[:written].astype("<u2").tobytes())
+
+
+def _position_offsets(choices: AnsChoices, length: int, taps: int) -> NDArray[np.uint8]:
+    """Return the column offset of every position of a channel, shifted above the context: uint8 [length]."""
+    result = np.zeros(length, np.uint8)
+    if len(choices.column_offsets):
+        offsets = np.zeros(max(length // taps + 1, len(choices.column_offsets)), np.uint8)
+        offsets[: len(choices.column_offsets)] = choices.column_offsets
+        result = offsets[np.arange(length) // taps >> choices.column_shift] << kernels.CONTEXT_BITS
+    return result
 
 
 def encode_raw(items: NDArray[np.signedinteger], channels: int, width: int) -> bytes:

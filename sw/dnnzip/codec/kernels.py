@@ -1,5 +1,5 @@
 # The types in these loops are Numba's, which mypy does not know.
-# mypy: disable-error-code="arg-type,assignment,index,no-any-return,operator"
+# mypy: disable-error-code="arg-type,assignment,index,no-any-return,operator,return-value"
 """The compiled inner loops of the fast codec.
 
 Each loop does what ``dnnzip.codec.reference`` does, on arrays: it equals it byte for byte and verdict for verdict.
@@ -17,6 +17,8 @@ from dnnzip.format import (
     COLUMNS_WORD,
     CONTEXTS,
     ESCAPE,
+    MAX_TABLES,
+    TOKEN_BITS,
     WORD_BITS,
     Verdict,
 )
@@ -34,6 +36,14 @@ _OFFSETS_PER_WORD = WORD_BITS // COLUMN_OFFSET_BITS
 _OFFSET_MASK = (1 << COLUMN_OFFSET_BITS) - 1
 _LIMIT = -ESCAPE
 _CONTEXTS = CONTEXTS
+
+CONTEXT_BITS = 2
+CONTEXT_MASK = (1 << CONTEXT_BITS) - 1
+TOKEN_MASK = TOKEN_COUNT - 1
+PLACE_BITS = TOKEN_BITS + (MAX_TABLES - 1).bit_length()
+PLACE_MASK = (1 << PLACE_BITS) - 1
+ESCAPE_MARK_BIT = 7
+"""A weight takes at most 16 bits, so the top bit of its width is free to mark an escape."""
 
 BITS_SHIFT = 16
 TOKEN_SHIFT = 24
@@ -211,198 +221,267 @@ def decode_ans(
 
 
 @numba.njit(cache=True, nogil=True)
+def _neighbour_masks(
+    length: int, height: int, width: int, has_left: NDArray[np.int8], has_above: NDArray[np.int8]
+) -> int:
+    """Write whether each position has its two neighbours; return how far back the second one is."""
+    taps = height * width
+    if taps == 1:
+        for position in range(length):
+            has_left[position] = position >= 1
+            has_above[position] = position >= 2
+        return 2
+    x = 0
+    tap = 0
+    for position in range(length):
+        has_left[position] = x > 0
+        has_above[position] = tap >= width
+        x += 1
+        tap += 1
+        if x == width:
+            x = 0
+        if tap == taps:
+            tap = 0
+            x = 0
+    return width
+
+
+@numba.njit(cache=True, nogil=True)
+def _situation(a: int, b: int) -> int:
+    """Return context | negate << 2 for the signs of two neighbours."""
+    return np.uint8(abs(a + b)) | np.uint8((a < 0) | ((a == 0) & (b < 0))) << np.uint8(CONTEXT_BITS)
+
+
+@numba.njit(cache=True, nogil=True)
 def choose_symbols(
     codes: NDArray[np.int16],
     symbols: NDArray[np.uint16],
+    lanes: int,
     has_token: NDArray[np.bool_],
     shifts: NDArray[np.int64],
-    class_map: NDArray[np.int64],
+    class_tables: NDArray[np.uint8],
     classes: NDArray[np.int64],
-    offsets: NDArray[np.int64],
-    column_shift: int,
+    offsets: NDArray[np.uint8],
     use_context: bool,
     height: int,
     width: int,
+    safe: int,
 ) -> int:
-    """Write each weight's table * 128 + 64 * negate + token (escape: the lowest token) to ``symbols``.
+    """Write what each weight is coded as to ``symbols``, in the order of decoding.
 
-    ``has_token`` is [tables, 64], by token - ``ESCAPE``. Returns the number of escapes, or -1 - table where a table
-    that has no escape needs one.
+    A symbol is the place of its token in the tables, table * 64 + token - ``ESCAPE`` (an escape has place 0 of its
+    table), and above ``PLACE_BITS`` its low bits. ``class_tables`` is [classes, offset << 2 | context]; ``offsets`` is
+    the column offset << 2 of each position. Codes up to ``safe`` in size (of -1 - code where negative) have a token in
+    every table. Returns the number of escapes, or -1 - table where a table that has no escape needs one.
     """
     channels, length = codes.shape
-    taps = height * width
+    has_left = np.zeros(length, np.int8)
+    has_above = np.zeros(length, np.int8)
+    back = _neighbour_masks(length, height, width, has_left, has_above)
+    pad = max(back, 1)
+    signs = np.zeros(length + pad, np.int8)
+    situations = np.zeros(length, np.uint8)
     escapes = 0
-    history = np.zeros(max(width, 2), np.int64)
     for channel in range(channels):
-        row_class = classes[channel if classes.size > 1 else 0]
-        tap = 0
-        x = 0
-        channel_in = 0
+        row = codes[channel]
+        tables = class_tables[classes[channel if classes.size > 1 else 0]]
+        largest = np.int16(0)
         for position in range(length):
-            offset = 0
-            if offsets.size:
-                column = channel_in >> column_shift
-                if column < offsets.size:
-                    offset = offsets[column]
-            number = 0
-            negate = False
-            if taps == 1:
-                left, above = position & 1 ^ 1, position & 1
-                has_left, has_above = position >= 1, position >= 2
+            code = row[position]
+            signs[position + pad] = np.int8(code > 0) - np.int8(code < 0)
+            largest = max(largest, max(code, np.int16(~code)))
+        if use_context:
+            for position in range(length):
+                situations[position] = _situation(
+                    signs[position + pad - 1] * has_left[position], signs[position + pad - back] * has_above[position]
+                )
+        first = channel // lanes * lanes
+        active = min(lanes, channels - first)
+        place = np.uint64(first * length + channel - first)
+        step = np.uint64(active)
+        if largest <= safe:
+            for position in range(length):
+                situation = np.int64(situations[position])
+                table = np.int64(tables[offsets[position] | situation & CONTEXT_MASK])
+                flip = -(situation >> CONTEXT_BITS)
+                coded = (np.int64(row[position]) ^ flip) - flip
+                shift = shifts[table]
+                symbols[place] = (
+                    table << TOKEN_BITS | (coded >> shift) + _LIMIT | (coded & (1 << shift) - 1) << PLACE_BITS
+                )
+                place += step
+            continue
+        for position in range(length):
+            situation = np.int64(situations[position])
+            table = np.int64(tables[offsets[position] | situation & CONTEXT_MASK])
+            flip = -(situation >> CONTEXT_BITS)
+            coded = (np.int64(row[position]) ^ flip) - flip
+            shift = shifts[table]
+            token = coded >> shift
+            if -_LIMIT < token < _LIMIT and has_token[table, token + _LIMIT]:
+                symbols[place] = table << TOKEN_BITS | token + _LIMIT | (coded & (1 << shift) - 1) << PLACE_BITS
             else:
-                left, above = x - 1, x
-                has_left, has_above = x > 0, tap >= width
-            if use_context:
-                a = history[left] if has_left else 0
-                b = history[above] if has_above else 0
-                number = abs(a + b)
-                negate = a < 0 or (a == 0 and b < 0)
-            table = class_map[min(row_class + offset, _LAST_CLASS), number]
-            code = np.int64(codes[channel, position])
-            token = (-code if negate else code) >> shifts[table]
-            if -_LIMIT < token < _LIMIT and has_token[table, token - _ESCAPE]:
-                history[above] = _sign(code)
-            else:
-                token = _ESCAPE
-                escapes += 1
-                history[above] = 0
                 if not has_token[table, 0]:
                     return -1 - table
-            symbols[channel, position] = table << 7 | np.int64(negate) << 6 | (token - _ESCAPE)
-            tap += 1
-            x += 1
-            if x == width:
-                x = 0
-            if tap == taps:
-                tap = 0
-                x = 0
-                channel_in += 1
+                escapes += 1
+                symbols[place] = table << TOKEN_BITS
+                if use_context:
+                    # An escape counts as zero for the weights that it is a neighbour of.
+                    signs[position + pad] = 0
+                    for other in (position + 1, position + back):
+                        if other < length:
+                            situations[other] = _situation(
+                                signs[other + pad - 1] * has_left[other], signs[other + pad - back] * has_above[other]
+                            )
+            place += step
     return escapes
 
 
 @numba.njit(cache=True, nogil=True)
 def encode_states(
-    codes: NDArray[np.int16],
+    channels: int,
+    length: int,
     symbols: NDArray[np.uint16],
-    fields: NDArray[np.uint16],
     widths: NDArray[np.uint8],
-    starts: NDArray[np.int64],
+    lane_words: NDArray[np.uint16],
+    begins: NDArray[np.int64],
+    classes: NDArray[np.int64],
     bit_thresholds: NDArray[np.int64],
     state_offsets: NDArray[np.int64],
-    next_states: NDArray[np.uint16],
+    next_states: NDArray[np.int16],
     shifts: NDArray[np.int64],
     lanes: int,
-    states: int,
-) -> int:
-    """Run the tANS states backwards; write each weight's bits to ``fields`` and their number to ``widths``.
+    log2_states: int,
+) -> None:
+    """Run the tANS states backwards and write every lane's bits, the last ones first.
 
-    Writes each lane's first state to ``starts``; returns the sum of ``widths``. ``bit_thresholds`` and
-    ``state_offsets`` are [tables, 64]: with X = state + states, a step gives (X + bit_threshold) >> 16 bits and goes to
-    ``next_states[table, (X >> bits) + state_offset]``.
+    ``widths`` gets each weight's bits, with the bit ``ESCAPE_MARK_BIT`` on escapes. ``lane_words`` [lanes * capacity]
+    is filled from each lane's end; ``begins`` gets the bit at which the lane begins. With X = state + states, a step
+    gives (X + bit_thresholds[place]) >> 16 bits and goes on to X = next_states[(X >> bits) + state_offsets[place]].
     """
-    channels, length = codes.shape
-    total = 0
+    capacity = lane_words.size // lanes
+    states = np.full(lanes, 1 << log2_states, np.int64)
+    buffers = np.zeros(lanes, np.uint64)
+    held = np.zeros(lanes, np.int64)
+    ends = np.zeros(lanes, np.int64)
     for lane in range(lanes):
-        starts[lane] = states
+        ends[lane] = (lane + 1) * capacity
+    index = channels * length
     for first in range((channels - 1) // lanes * lanes, -1, -lanes):
         active = min(lanes, channels - first)
-        for position in range(length - 1, -1, -1):
+        for _ in range(length):
+            index -= active
             for lane in range(active):
-                channel = first + lane
-                symbol = np.int64(symbols[channel, position])
-                table = symbol >> 7
-                index = symbol & 63
-                shift = shifts[table]
-                low = 0
-                if index:
-                    code = np.int64(codes[channel, position])
-                    low = (-code if symbol & 64 else code) & (1 << shift) - 1
-                state = starts[lane]
-                bits = (state + bit_thresholds[table, index]) >> 16
-                fields[channel, position] = low | (state & (1 << bits) - 1) << shift
-                widths[channel, position] = shift + bits
-                total += shift + bits
-                starts[lane] = np.int64(next_states[table, (state >> bits) + state_offsets[table, index]]) + states
+                symbol = np.int64(symbols[np.uint64(index + lane)])
+                place = np.uint64(symbol & PLACE_MASK)
+                state = states[lane]
+                shift = shifts[place >> np.uint64(TOKEN_BITS)]
+                bits = (state + bit_thresholds[place]) >> 16
+                total = shift + bits
+                is_escape = np.int64(place & np.uint64(TOKEN_MASK) == 0)
+                widths[np.uint64(index + lane)] = total | is_escape << ESCAPE_MARK_BIT
+                value = symbol >> PLACE_BITS | (state & (1 << bits) - 1) << shift
+                states[lane] = next_states[np.uint64((state >> bits) + state_offsets[place])]
+                # Earlier bits go below later ones; of 16 bits and more the latest 16 leave at the top.
+                buffer = buffers[lane] << np.uint64(total) | np.uint64(value)
+                number = held[lane] + total
+                lane_words[np.uint64(ends[lane] - 1)] = np.uint16(buffer >> np.uint64(number - WORD_BITS & 63))
+                leaves = np.int64(number >= WORD_BITS)
+                number -= leaves * WORD_BITS
+                ends[lane] -= leaves
+                held[lane] = number
+                buffers[lane] = buffer & (np.uint64(1) << np.uint64(number)) - np.uint64(1)
+        if classes.size > 1:
+            for lane in range(active):
+                buffers[lane] = buffers[lane] << np.uint64(CLASS_BITS) | np.uint64(classes[first + lane])
+                held[lane] += CLASS_BITS
+                if held[lane] >= WORD_BITS:
+                    held[lane] -= WORD_BITS
+                    ends[lane] -= 1
+                    lane_words[ends[lane]] = np.uint16(buffers[lane] >> np.uint64(held[lane]))
     for lane in range(lanes):
-        starts[lane] -= states
-    return total
+        buffer = buffers[lane] & (np.uint64(1) << np.uint64(held[lane])) - np.uint64(1)
+        buffer = buffer << np.uint64(log2_states) | np.uint64(states[lane] - (1 << log2_states))
+        number = held[lane] + log2_states
+        begins[lane] = ends[lane] * WORD_BITS - number
+        while number > 0:
+            ends[lane] -= 1
+            shift = number - WORD_BITS
+            lane_words[ends[lane]] = np.uint16(
+                buffer >> np.uint64(shift) if shift >= 0 else buffer << np.uint64(-shift)
+            )
+            number = max(shift, 0)
+            buffer &= (np.uint64(1) << np.uint64(number)) - np.uint64(1)
 
 
 @numba.njit(cache=True, nogil=True)
 def interleave(
     codes: NDArray[np.int16],
-    symbols: NDArray[np.uint16],
-    fields: NDArray[np.uint16],
     widths: NDArray[np.uint8],
-    starts: NDArray[np.int64],
-    classes: NDArray[np.int64],
+    lane_words: NDArray[np.uint16],
+    begins: NDArray[np.int64],
     lanes: int,
+    class_per_channel: bool,
     log2_states: int,
     threshold: int,
     payload: NDArray[np.uint16],
 ) -> int:
     """Write the lanes' words to ``payload`` in the order in which a decoder takes them; return their number.
 
-    Each lane looks ahead in its own weights for the 16 bits of its next word.
+    ``lane_words`` has a spare word at its end; a lane's word may begin anywhere in two of it. Every step writes its
+    lane's next word and keeps it where the lane is due one, which no branch has to predict.
     """
     channels, length = codes.shape
-    per_channel = classes.size > 1
     written = 0
     unread = np.zeros(lanes, np.int64)
-    ahead = np.zeros(lanes, np.uint64)
-    ahead_bits = np.zeros(lanes, np.int64)
-    ahead_channel = np.zeros(lanes, np.int64)
-    ahead_position = np.zeros(lanes, np.int64)
-    for lane in range(lanes):
-        ahead[lane] = starts[lane]
-        ahead_bits[lane] = log2_states
-        ahead_channel[lane] = lane
-        ahead_position[lane] = -1
-    last_first = (channels - 1) // lanes * lanes
-    # Turn -2 takes the first words, turn -1 is the start round; a class round has position -1.
-    for first in range(-2 * lanes, last_first + 1, lanes):
-        opening = first < 0
-        active = lanes if opening else min(lanes, channels - first)
-        begin = length - 1 if opening else (-1 if per_channel else 0)
-        for position in range(begin, length):
+    places = begins // WORD_BITS
+    shifts = (begins % WORD_BITS).astype(np.uint64)
+    # The first words, the start round and the class rounds are steps without a weight.
+    for opening in (0, log2_states):
+        for lane in range(lanes):
+            unread[lane] -= opening
+            if opening == 0 or unread[lane] < threshold:
+                payload[written] = _lane_word(lane_words, places[lane], shifts[lane])
+                written += 1
+                places[lane] += 1
+                unread[lane] += WORD_BITS
+    index = 0
+    for first in range(0, channels, lanes):
+        active = min(lanes, channels - first)
+        if class_per_channel:
             for lane in range(active):
-                channel = first + lane
-                if not opening and position >= 0:
-                    unread[lane] -= widths[channel, position]
-                    if symbols[channel, position] & 63 == 0:
-                        payload[written] = np.uint16(codes[channel, position])
-                        written += 1
-                    if position + 1 == length and channel + lanes >= channels:
-                        continue
-                elif not opening:
-                    unread[lane] -= CLASS_BITS
-                elif first == -lanes:
-                    unread[lane] -= log2_states
+                unread[lane] -= CLASS_BITS
                 if unread[lane] < threshold:
-                    bits = ahead_bits[lane]
-                    buffer = ahead[lane]
-                    source = ahead_channel[lane]
-                    place = ahead_position[lane]
-                    while bits < WORD_BITS and source < channels:
-                        if place < 0:
-                            if per_channel:
-                                buffer |= np.uint64(classes[source]) << np.uint64(bits)
-                                bits += CLASS_BITS
-                        else:
-                            buffer |= np.uint64(fields[source, place]) << np.uint64(bits)
-                            bits += np.int64(widths[source, place])
-                        place += 1
-                        if place == length:
-                            place = -1
-                            source += lanes
-                    payload[written] = buffer & np.uint64(0xFFFF)
+                    payload[written] = _lane_word(lane_words, places[lane], shifts[lane])
                     written += 1
-                    ahead[lane] = buffer >> np.uint64(WORD_BITS)
-                    ahead_bits[lane] = max(bits - WORD_BITS, 0)
-                    ahead_channel[lane] = source
-                    ahead_position[lane] = place
+                    places[lane] += 1
                     unread[lane] += WORD_BITS
+        for position in range(length):
+            # In its last step a lane takes no word.
+            going_on = active if position + 1 < length else max(min(active, channels - first - lanes), 0)
+            for lane in range(active):
+                width = np.int64(widths[np.uint64(index)])
+                index += 1
+                if width >= 1 << ESCAPE_MARK_BIT:
+                    payload[written] = np.uint16(codes[first + lane, position])
+                    written += 1
+                    width -= 1 << ESCAPE_MARK_BIT
+                left = unread[lane] - width
+                due = np.int64(left < threshold) & np.int64(lane < going_on)
+                place = places[lane]
+                payload[np.uint64(written)] = _lane_word(lane_words, place, shifts[lane])
+                written += due
+                places[lane] = place + due
+                unread[lane] = left + due * WORD_BITS
     return written
+
+
+@numba.njit(cache=True, nogil=True)
+def _lane_word(lane_words: NDArray[np.uint16], place: int, shift: int) -> int:
+    """Return the 16 bits that begin ``shift`` bits into the word at ``place``."""
+    index = np.uint64(place)
+    pair = np.uint64(lane_words[index]) | np.uint64(lane_words[index + np.uint64(1)]) << np.uint64(WORD_BITS)
+    return np.uint16(pair >> shift)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -12,7 +12,7 @@ from dnnzip.flow.summary import Summary, bits_per_weight
 from dnnzip.flow.verification import LayerCheck
 from dnnzip.model.container import CompressedLayer
 
-PIPE_WIDTH = 160
+PIPE_WIDTH = 200
 """Columns of a table that does not go to a terminal, so that no cell is folded."""
 
 
