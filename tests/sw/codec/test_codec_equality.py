@@ -197,7 +197,7 @@ def declared_weights(data):
     return WeightHeader.unpack(data).weights if len(data) >= WEIGHT_HEADER.bytes else 0
 
 
-@settings(derandomize=True, deadline=None, max_examples=120)
+@settings(derandomize=True, deadline=None, max_examples=60)
 @given(tensors(), st.integers(0, 1 << 20), st.booleans())
 def test_damaged_ans_streams_end_alike(tensor, seed, seal):
     codes, kernel, tables, choices = tensor
