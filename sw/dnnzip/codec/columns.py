@@ -1,15 +1,20 @@
 """Column offsets: scale offsets of a tensor's input channels, chosen by what they save."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.codec.statistics import Statistics, count
+from dnnzip.codec import kernels
+from dnnzip.codec.statistics import Statistics, column_of_positions, count
 from dnnzip.codec.training import Floats, assign_classes
-from dnnzip.format import CLASSES, COLUMN_OFFSET_BITS, MAX_COLUMNS, WORD_BITS
+from dnnzip.format import COLUMN_OFFSET_BITS, MAX_COLUMNS, WORD_BITS
 
-MAX_OFFSET = (1 << COLUMN_OFFSET_BITS) - 1
+OFFSETS = 1 << COLUMN_OFFSET_BITS
 REFINEMENTS = 2
-_CHUNK = 64
+
+SAMPLED_WEIGHTS = 1 << 20
+"""Of a larger tensor so many weights, in whole channels, decide on its columns."""
 
 
 def column_shift(length: int, taps: int) -> int:
@@ -26,55 +31,46 @@ def choose_columns(
 ) -> Statistics:
     """Return the tensor's statistics with column offsets where these save bits, else ``plain``.
 
-    Offsets start from zero classes lowered by one step and are refined by exact cost: each column takes the offset
-    that codes it with the fewest bits under the channels' classes, then each channel its best class.
+    From the channels' classes lowered by one, so that a column can go down as well as up, each column takes the offset
+    that codes it with the fewest bits, then each channel its best class, and so on.
     """
     taps = kernel[0] * kernel[1]
-    shift = column_shift(codes.shape[1], taps)
-    columns = ((codes.shape[1] - 1) // taps >> shift) + 1
-    if columns < 2 or plain.one_unit:
+    channels, length = codes.shape
+    shift = column_shift(length, taps)
+    columns = column_of_positions(length, taps, shift)
+    number = int(columns[-1]) + 1
+    if number < 2 or plain.one_unit:
         return plain
-    classes, best_bits = assign_classes(plain, lengths, context=True)
-    best = plain
-    per_channel = np.broadcast_to(classes, codes.shape[:1]).astype(np.int64)
-    # One step below the classes without columns, so that a column can go down as well as up.
-    base = np.maximum(per_channel - 1, 0)
+    every = max(1, codes.size // SAMPLED_WEIGHTS)
+    sampled = codes[::every]
+    side_bits = (WORD_BITS + COLUMN_OFFSET_BITS * number) * sampled.shape[0] / channels
+    classes, best_bits = assign_classes(replace(plain, histogram=plain.histogram[::every]), lengths, context=True)
+    best: tuple[int, ...] = ()
+    classes = np.maximum(classes - 1, 0)
     for _ in range(REFINEMENTS):
-        offsets = _best_offsets(codes, kernel, shift, columns, base, lengths)
-        trial = count(codes, kernel, fine, False, tuple(int(offset) for offset in offsets), shift)
+        of_channels = np.broadcast_to(classes, sampled.shape[:1]).astype(np.int64)
+        offsets = _best_offsets(sampled, columns, of_channels, lengths, fine)
+        trial = count(sampled, kernel, fine, False, offsets, shift)
         classes, bits = assign_classes(trial, lengths, context=True)
-        bits += WORD_BITS + COLUMN_OFFSET_BITS * columns
-        if bits < best_bits:
-            best, best_bits = trial, bits
-        base = np.broadcast_to(classes, codes.shape[:1]).astype(np.int64)
-    return best
+        if bits + side_bits < best_bits:
+            best, best_bits = offsets, bits + side_bits
+    if not best:
+        return plain
+    return trial if every == 1 and best == offsets else count(codes, kernel, fine, False, best, shift)
 
 
 def _best_offsets(
-    codes: NDArray[np.int16],
-    kernel: tuple[int, int],
-    shift: int,
-    columns: int,
-    base: NDArray[np.int64],
-    lengths: Floats,
-) -> NDArray[np.int64]:
-    """Return the cheapest offset of each column, int64 [columns], under the channels' classes ``base``.
+    codes: NDArray[np.int16], columns: NDArray[np.int64], classes: NDArray[np.int64], lengths: Floats, fine: int
+) -> tuple[int, ...]:
+    """Return the cheapest offset of each column under the channels' classes.
 
-    A column's cost is that of its weights without context, whose neighbours would tie the columns to each other.
+    A column's cost is that of its weights by size alone, in the middle context: the signs of neighbours would tie the
+    columns to each other.
     """
+    middle = lengths.shape[2] // 2
     plain = lengths[:, 1]
-    largest = min(int(np.abs(codes.astype(np.int64)).max()) + 1, plain.shape[1] // 2)
-    middle = plain.shape[1] // 2
-    symmetric = 0.5 * (plain[:, middle : middle + largest] + plain[:, middle - largest : middle][:, ::-1])
-    sizes = np.minimum(np.abs(codes.astype(np.int32)), largest - 1)
-    taps = kernel[0] * kernel[1]
-    per_column = taps << shift
-    costs = np.zeros((MAX_OFFSET + 1, columns))
-    edges = np.arange(0, codes.shape[1], per_column)
-    for offset in range(MAX_OFFSET + 1):
-        klass = np.minimum(base + offset, CLASSES - 1)
-        for start in range(0, codes.shape[0], _CHUNK):
-            rows = slice(start, start + _CHUNK)
-            bits = symmetric[klass[rows, None], sizes[rows]].sum(axis=0)
-            costs[offset] += np.add.reduceat(bits, edges)
-    return np.asarray(costs.argmin(axis=0))
+    bits = 0.5 * (plain[:, middle:] + plain[:, :middle][:, ::-1])
+    costs = np.zeros((int(columns[-1]) + 1, OFFSETS))
+    finite = np.where(np.isinf(bits), 1e3, bits)
+    kernels.column_costs(codes, classes, np.ascontiguousarray(finite.T, np.float32), columns, costs, fine)
+    return tuple(int(offset) for offset in costs.argmin(axis=1))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dnnzip.codec import kernels
 from dnnzip.codec.reference import AnsChoices
+from dnnzip.codec.statistics import offset_of_positions
 from dnnzip.format import (
     CLASS_BITS,
     CLASSES,
@@ -243,6 +244,7 @@ def encode_ans(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: Tab
     lanes = 1 << choices.log2_lanes
     height, width = kernel
     classes = np.asarray(choices.classes, np.int64)
+    offsets = offset_of_positions(length, height * width, choices.column_shift, choices.column_offsets)
     symbols = np.empty(codes.size, np.uint16)
     escapes = kernels.choose_symbols(
         codes,
@@ -252,7 +254,7 @@ def encode_ans(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: Tab
         tables.shifts,
         tables.class_tables,
         classes,
-        _position_offsets(choices, length, height * width),
+        offsets << np.uint8(kernels.CONTEXT_BITS),
         choices.context,
         height,
         width,
@@ -314,16 +316,6 @@ def encode_ans(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: Tab
         kernel_height=height,
     )
     return _seal(header, block + payload[:written].astype("<u2").tobytes())
-
-
-def _position_offsets(choices: AnsChoices, length: int, taps: int) -> NDArray[np.uint8]:
-    """Return the column offset of every position of a channel, shifted above the context: uint8 [length]."""
-    result = np.zeros(length, np.uint8)
-    if len(choices.column_offsets):
-        offsets = np.zeros(max(length // taps + 1, len(choices.column_offsets)), np.uint8)
-        offsets[: len(choices.column_offsets)] = choices.column_offsets
-        result = offsets[np.arange(length) // taps >> choices.column_shift] << kernels.CONTEXT_BITS
-    return result
 
 
 def encode_raw(items: NDArray[np.signedinteger], channels: int, width: int) -> bytes:

@@ -505,41 +505,71 @@ def count_codes(
     height: int,
     width: int,
     fine: int,
-    offsets: NDArray[np.int64],
-    column_shift: int,
+    offsets: NDArray[np.uint8],
     one_unit: bool,
 ) -> None:
-    """Count the codes of a tensor into ``histogram`` [units, column offsets, contexts and one without, bins]."""
+    """Count the codes of a tensor into ``histogram`` [units, column offsets, contexts and one without, bins].
+
+    ``offsets`` is the column offset of each position. A code counts under its context as coded there, and once more as
+    it is.
+    """
     channels, length = codes.shape
-    taps = height * width
-    signs = np.zeros(length, np.int64)
+    has_left = np.zeros(length, np.int8)
+    has_above = np.zeros(length, np.int8)
+    back = _neighbour_masks(length, height, width, has_left, has_above)
+    pad = max(back, 1)
+    signs = np.zeros(length + pad, np.int8)
+    situations = np.zeros(length, np.uint8)
+    half = histogram.shape[3] // 2
     for channel in range(channels):
-        unit = 0 if one_unit else channel
-        tap = 0
-        x = 0
-        channel_in = 0
+        row = codes[channel]
+        largest = np.int16(0)
         for position in range(length):
-            code = np.int64(codes[channel, position])
-            signs[position] = (code > 0) - (code < 0)
-            if taps == 1:
-                a = signs[position - 1] if position >= 1 else 0
-                b = signs[position - 2] if position >= 2 else 0
+            code = row[position]
+            signs[position + pad] = np.int8(code > 0) - np.int8(code < 0)
+            largest = max(largest, max(code, np.int16(~code)))
+        for position in range(length):
+            situations[position] = _situation(
+                signs[position + pad - 1] * has_left[position], signs[position + pad - back] * has_above[position]
+            )
+        unit = histogram[0 if one_unit else channel]
+        # A negated code is one larger than its size here.
+        is_fine = largest + 1 < fine
+        for position in range(length):
+            situation = np.int64(situations[position])
+            flip = -(situation >> CONTEXT_BITS)
+            code = np.int64(row[position])
+            coded = (code ^ flip) - flip
+            counts = unit[offsets[position]]
+            if is_fine:
+                counts[situation & CONTEXT_MASK, np.uint64(half + coded)] += np.uint32(1)
+                counts[_CONTEXTS, np.uint64(half + code)] += np.uint32(1)
             else:
-                a = signs[position - 1] if x > 0 else 0
-                b = signs[position - width] if tap >= width else 0
-            offset = 0
-            if offsets.size:
-                column = channel_in >> column_shift
-                if column < offsets.size:
-                    offset = offsets[column]
-            negate = a < 0 or (a == 0 and b < 0)
-            histogram[unit, offset, abs(a + b), bin_of(-code if negate else code, fine)] += 1
-            histogram[unit, offset, _CONTEXTS, bin_of(code, fine)] += 1
-            tap += 1
-            x += 1
-            if x == width:
-                x = 0
-            if tap == taps:
-                tap = 0
-                x = 0
-                channel_in += 1
+                counts[situation & CONTEXT_MASK, bin_of(coded, fine)] += np.uint32(1)
+                counts[_CONTEXTS, bin_of(code, fine)] += np.uint32(1)
+
+
+@numba.njit(cache=True, nogil=True)
+def column_costs(
+    codes: NDArray[np.int16],
+    classes: NDArray[np.int64],
+    bits: NDArray[np.float32],
+    columns: NDArray[np.int64],
+    costs: NDArray[np.float64],
+    fine: int,
+) -> None:
+    """Add to ``costs`` [columns, offsets] the bits of each column under each offset.
+
+    ``bits`` is [bins of codes from 0 up, classes]; ``columns`` is the column of each position, ``classes`` the class of
+    each channel.
+    """
+    channels, length = codes.shape
+    half = bits.shape[0]
+    last = bits.shape[1] - 1
+    for channel in range(channels):
+        row = codes[channel]
+        klass = classes[channel]
+        for position in range(length):
+            size = min(bin_of(abs(np.int64(row[position])), fine) - half, half - 1)
+            for offset in range(costs.shape[1]):
+                costs[columns[position], offset] += bits[size, min(klass + offset, last)]

@@ -4,6 +4,7 @@ Codes are counted in bins: one per value up to +-255, one per 16 values up to +-
 A bin never straddles a token of a table that can express it, so code lengths by bin are exact.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from dnnzip.codec import kernels
 from dnnzip.codec.kernels import COARSE, COARSE_LIMIT, COARSE_STEP, FINE
-from dnnzip.format import CONTEXTS, ESCAPE, WORD_BITS
+from dnnzip.format import COLUMN_OFFSET_BITS, CONTEXTS, ESCAPE, WORD_BITS
 
 PLANES = CONTEXTS + 1
 """Histogram planes of a channel: one per context, and one for the case that the context is not used."""
@@ -71,6 +72,19 @@ def code_lengths(counts: NDArray[np.float64], shift: int, states: int, fine: int
     return np.asarray(np.where(np.isinf(result), escape, result))
 
 
+def column_of_positions(length: int, taps: int, shift: int) -> NDArray[np.int64]:
+    """Return the column of each position of a channel: int64 [length]."""
+    return np.arange(length) // taps >> shift
+
+
+def offset_of_positions(length: int, taps: int, shift: int, column_offsets: Sequence[int]) -> NDArray[np.uint8]:
+    """Return the column offset of each position of a channel: uint8 [length]; 0 past the last column's."""
+    columns = column_of_positions(length, taps, shift)
+    offsets = np.zeros(max(int(columns[-1]) + 1, len(column_offsets)), np.uint8)
+    offsets[: len(column_offsets)] = column_offsets
+    return np.asarray(offsets[columns])
+
+
 def count(
     codes: NDArray[np.int16],
     kernel: tuple[int, int],
@@ -81,10 +95,9 @@ def count(
 ) -> Statistics:
     """Count the codes of a tensor, int16 [channels, length]."""
     units = 1 if one_unit else codes.shape[0]
-    groups = 4 if column_offsets else 1
+    groups = 1 << COLUMN_OFFSET_BITS if column_offsets else 1
     histogram = np.zeros((units, groups, PLANES, bins(fine)), np.uint32)
     height, width = kernel
-    kernels.count_codes(
-        codes, histogram, height, width, fine, np.array(column_offsets, np.int64), column_shift, one_unit
-    )
+    offsets = offset_of_positions(codes.shape[1], height * width, column_shift, column_offsets)
+    kernels.count_codes(codes, histogram, height, width, fine, offsets, one_unit)
     return Statistics(histogram, column_shift, column_offsets, one_unit)
