@@ -573,3 +573,35 @@ def column_costs(
             size = min(bin_of(abs(np.int64(row[position])), fine) - half, half - 1)
             for offset in range(costs.shape[1]):
                 costs[columns[position], offset] += bits[size, min(klass + offset, last)]
+
+
+@numba.njit(cache=True, nogil=True)
+def settle_counts(weights: NDArray[np.float64], counts: NDArray[np.int64], states: int) -> None:
+    """Change ``counts`` by ones until they add up to ``states`` and no exchange of one saves bits.
+
+    ``weights`` says how often each token occurs; counts of 0 stay 0, and no count falls to 0.
+    """
+    total = counts.sum()
+    while True:
+        best_gain = -1.0
+        least_loss = np.inf
+        to = 0
+        away = 0
+        for token in range(counts.size):
+            held = counts[token]
+            if held == 0:
+                continue
+            gain = weights[token] * np.log2((held + 1) / held)
+            if gain > best_gain:
+                best_gain, to = gain, token
+            if held > 1:
+                loss = weights[token] * np.log2(held / (held - 1))
+                if loss < least_loss:
+                    least_loss, away = loss, token
+        if total == states and (to == away or best_gain <= least_loss * (1 + 1e-9)):
+            return
+        if total <= states:
+            counts[to] += 1
+        if total >= states:
+            counts[away] -= 1
+        total += np.int64(total < states) - np.int64(total > states)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnzip.codec import kernels
 from dnnzip.codec.statistics import Statistics, bin_values, code_lengths
 from dnnzip.format import (
     CLASS_BITS,
@@ -202,7 +203,7 @@ def _normalise(tokens: Floats, states: int) -> NDArray[np.int64]:
     """Return counts that add up to ``states`` and code the tokens with few bits.
 
     Every table keeps an escape. A token stays out, to be escaped, where its share of a state costs the other tokens
-    more than its escapes would. The counts then move by the best exchange of one until none helps.
+    more than its escapes would.
     """
     tokens = tokens.copy()
     total = tokens.sum()
@@ -219,24 +220,8 @@ def _normalise(tokens: Floats, states: int) -> NDArray[np.int64]:
     counts = np.where(kept, np.maximum(np.rint(ideal), 1), 0).astype(np.int64)
     if not kept[1:].any():
         counts[-ESCAPE] = 1
-    weight = np.maximum(tokens, 1e-9)
-    while True:
-        gain, loss = _exchange_bits(weight, counts)
-        to, away = int(gain.argmax()), int(loss.argmin())
-        missing = states - int(counts.sum())
-        if missing == 0 and (to == away or gain[to] <= loss[away] * (1 + 1e-9)):
-            return counts
-        counts[to] += missing >= 0
-        counts[away] -= missing <= 0
-
-
-def _exchange_bits(weight: Floats, counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Return the bits that each token saves with one count more, and loses with one less; no token is added or lost."""
-    held = np.maximum(counts, 1)
-    gain = np.where(counts > 0, weight * np.log2((held + 1) / held), -1.0)
-    several = np.maximum(counts, 2)
-    loss = np.where(counts > 1, weight * np.log2(several / (several - 1)), np.inf)
-    return gain, loss
+    kernels.settle_counts(np.maximum(tokens, 1e-9), counts, states)
+    return counts
 
 
 def _fewest_bits(
