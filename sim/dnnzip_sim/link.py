@@ -59,7 +59,7 @@ class SimulatedLink:
 
     def build(self, tables: bytes = b"") -> Build:
         """Return the simulator for streams with this table set, made now unless it is in the cache."""
-        parameters = self._parameters or _parameters_for(tables)
+        parameters = self._parameters or parameters_for(tables)
         verilog = decompressor_verilog(parameters)
         return build_harness(verilog, lanes=parameters.lanes, weight_bits=parameters.weight_bits)
 
@@ -106,7 +106,7 @@ class SimulatedLink:
         ]
 
 
-def _parameters_for(tables: bytes) -> DecompressorParameters:
+def parameters_for(tables: bytes) -> DecompressorParameters:
     """Return the project's parameters, with as many states as the table set stream declares, where these can be."""
     default = DecompressorParameters()
     if len(tables) < TABLE_HEADER.bytes or tables[0] != TABLES_MAGIC:

@@ -9,9 +9,10 @@ from dnnzip.codec import fast
 from dnnzip.codec.reference import AnsChoices
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict, VerdictError
+from dnnzip_hw import DecompressorParameters
 from dnnzip_sim.cases import Case, damaged_cases, outcomes, random_case, random_table_set, sound_cases
 from dnnzip_sim.harness import stream_through
-from dnnzip_sim.link import SimulatedLink
+from dnnzip_sim.link import SimulatedLink, parameters_for
 
 SEED = 20200827
 
@@ -21,16 +22,22 @@ def link():
     return SimulatedLink()
 
 
-def test_every_case(link, tmp_path):
+SMALL = DecompressorParameters(lanes=2, slots=2, log2_states=10, weight_bits=8)
+
+
+@pytest.mark.parametrize("parameters", [DecompressorParameters(), SMALL], ids=["default", "small"])
+def test_every_case(tmp_path, parameters):
     """All cases, table sets in the midst of them, in one run."""
     cases = [*sound_cases(SEED), *damaged_cases(SEED), *(random_case(SEED + number) for number in range(100))]
     joined = Case("joined", tuple(stream for case in cases for stream in case.streams))
-    passage = stream_through(link.build(), joined.streams, tmp_path)
-    for number, (found, wanted) in enumerate(zip(passage.outcomes, outcomes(joined), strict=True)):
-        assert found.verdict == wanted.verdict, f"seed {SEED}, stream {number}"
-        assert found.weights.size <= wanted.declared, f"seed {SEED}, stream {number}"
-        if wanted.verdict == Verdict.OK:
-            assert found.weights.tolist() == list(wanted.weights), f"seed {SEED}, stream {number}"
+    wanted = outcomes(joined, parameters.limits)
+    passage = stream_through(SimulatedLink(parameters=parameters).build(), joined.streams, tmp_path)
+    for number, (found, expected) in enumerate(zip(passage.outcomes, wanted, strict=True)):
+        assert found.verdict == expected.verdict, f"seed {SEED}, stream {number}"
+        assert found.weights.size <= expected.declared, f"seed {SEED}, stream {number}"
+        if expected.verdict == Verdict.OK:
+            assert found.weights.tolist() == list(expected.weights), f"seed {SEED}, stream {number}"
+    assert sum(len(outcome.weights) for outcome in wanted) > 10_000
 
 
 def network(rng, layers, **options):
@@ -68,10 +75,14 @@ def test_figures_of_the_last_run(link):
     assert figures.weights_per_second > 1e6
 
 
-def test_1024_states(link):
-    table_set, streams, codes = network(np.random.default_rng(SEED), [(20, 40)], log2_states=10)
-    (result,) = link.decode(table_set.to_bytes(), streams)
-    assert np.array_equal(result.codes, codes[0])
+@pytest.mark.parametrize(("log2_states", "built"), [(8, 9), (9, 9), (10, 10)])
+def test_as_many_states_as_the_table_set_has(log2_states, built):
+    tables = random_table_set(random.Random(SEED), log2_states=log2_states).to_bytes()
+    assert parameters_for(tables) == DecompressorParameters(log2_states=built)
+
+
+def test_states_of_no_table_set():
+    assert parameters_for(b"") == parameters_for(b"\xd7" + b"\xff" * 30) == DecompressorParameters()
 
 
 def test_bad_stream_among_good_ones(link):
