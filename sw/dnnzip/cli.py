@@ -104,6 +104,14 @@ class Output:
 
             write_output(self.json_file, text.encode())
 
+    def check(self, *targets: str | None) -> None:
+        """Refuse outputs that cannot be written, and the JSON file, before any work is done for them."""
+        from dnnzip.model.files import check_output
+
+        for target in (*targets, self.json_file if self.json_file != "-" else None):
+            if target is not None:
+                check_output(target)
+
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[str], None]]:
         """Show a progress bar on standard error while it is a terminal; give the function to call at each step."""
@@ -186,11 +194,19 @@ def model_argument(name: str = "model", metavar: str = "MODEL.onnx") -> Callable
 @click.option(
     "--groups",
     type=click.IntRange(1, 64),
+    metavar="N",
     default=1,
     show_default=True,
     help="Streams of each weight, one per lane group.",
 )
-@click.option("--jobs", type=click.IntRange(1), default=min(os.cpu_count() or 1, 8), show_default=True, help="Threads.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    default=min(os.cpu_count() or 1, 8),
+    show_default=True,
+    help="Threads.",
+)
 @output_options
 def compress(
     model: str,
@@ -207,7 +223,10 @@ def compress(
     jobs: int,
     output: Output,
 ) -> None:
-    """Compress a model's weights; no weight moves by more than the bound."""
+    """Compress a model's weights within an error bound.
+
+    No weight moves by more than the bound; what cannot be compressed stays as it is, and says why.
+    """
     from dnnzip.codec import CodecOptions
     from dnnzip.flow import compression
     from dnnzip.flow.summary import summarise
@@ -219,6 +238,7 @@ def compress(
     bound = Bound.parse(max_error)
     log2_states = int(states).bit_length() - 1
     known = tables is not None and Path(tables).exists()
+    output.check(target, None if known else tables)
     options = compression.CompressionOptions(
         bound=bound,
         scope=Scope(error_scope),
@@ -258,6 +278,7 @@ def decompress(model: str, target: str, output: Output) -> None:
     from dnnzip.model.container import decompressed, read_compressed
     from dnnzip.model.files import save_model
 
+    output.check(target)
     compressed = read_compressed(model)
     save_model(decompressed(compressed), target)
     output.json(summarise(compressed).as_json())
@@ -272,6 +293,7 @@ def info(file: str, output: Output) -> None:
     from dnnzip.flow.tables import sizes_table
     from dnnzip.model.container import read_compressed
 
+    output.check()
     summary = summarise(read_compressed(file))
     output.json(summary.as_json())
     output.table(sizes_table(summary), *_left_out_lines(summary.left_out))
@@ -288,6 +310,7 @@ def verify(model: str, compressed: str, output: Output) -> None:
     from dnnzip.model.container import read_compressed
     from dnnzip.model.files import load_model
 
+    output.check()
     checks = verification.verify(load_model(model), read_compressed(compressed), model)
     output.json({"ok": not any(check.broken for check in checks), "layers": [check.as_json() for check in checks]})
     output.table(checks_table(checks))
@@ -297,13 +320,17 @@ def verify(model: str, compressed: str, output: Output) -> None:
 @cli.command()
 @model_argument(metavar="MODEL")
 @click.option("--data", required=True, metavar="SET.npz", help="Arrays x (samples) and y (class indices).")
-@click.option("--samples", type=click.IntRange(1), help="Only so many samples, from the first.")
+@click.option("--samples", type=click.IntRange(1), metavar="N", help="Only so many samples, from the first.")
 @output_options
 def evaluate(model: str, data: str, samples: int | None, output: Output) -> None:
-    """Measure a model's accuracy, plain or compressed, with onnxruntime."""
+    """Measure a model's accuracy with onnxruntime.
+
+    The model may be plain or compressed.
+    """
     from dnnzip.flow.tables import TextTable
     from dnnzip.model.accuracy import evaluate as measure
 
+    output.check()
     accuracy = measure(model, data, samples)
     result: dict[str, Any] = {"samples": accuracy.samples, "top1": accuracy.top1}
     if accuracy.top5 is not None:
@@ -321,13 +348,17 @@ def evaluate(model: str, data: str, samples: int | None, output: Output) -> None
 @click.option("--link", default="sim", show_default=True, metavar="LINK", help="What decodes: sim or golden.")
 @output_options
 def simulate(model: str, target: str | None, link: str, output: Output) -> None:
-    """Decode every stream in the simulated RTL and compare it bit for bit."""
+    """Decode every stream in the RTL and compare all bits.
+
+    The RTL runs under Verilator; what it gives is compared with the golden decoder's codes.
+    """
     from dnnzip.flow import simulation
     from dnnzip.flow.tables import simulation_table
     from dnnzip.link import open_link
     from dnnzip.model.container import read_compressed
     from dnnzip.model.files import save_model
 
+    output.check(target)
     opened = open_link(link)
     compressed = read_compressed(model)
     result = simulation.simulate(compressed, opened)
@@ -343,7 +374,7 @@ def simulate(model: str, target: str | None, link: str, output: Output) -> None:
 def main() -> None:
     """Run the command line; the process ends with 0, 1 for a failed check, 2 for bad input or usage."""
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="dnnzip", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         _fail("no command given; see dnnzip --help", InputError.exit_code) if not error.ctx else _show_help(error)
     except click.UsageError as error:

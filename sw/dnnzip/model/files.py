@@ -4,6 +4,7 @@ A model comes from anywhere, so that nothing in it may make this process read ou
 external data are checked before any of them is opened.
 """
 
+import errno
 import os
 import shutil
 import stat
@@ -124,12 +125,7 @@ def open_output(path: str | Path) -> Iterator[Path]:
         if _is_written_through(path):
             yield path
             return
-        # A link stays a link: the file that it names is replaced.
-        target = path.resolve()
-        if target.is_dir():
-            raise InputError(str(path), "is a directory", "name a file to write")
-        if target.exists() and not os.access(target, os.W_OK):
-            raise InputError(str(path), "cannot be written (Permission denied)", "name a file that can be written")
+        target = _replaced_file(path)
         beside = target.with_name(f".{target.name[:64]}.{os.getpid()}.tmp")
         try:
             yield beside
@@ -139,9 +135,42 @@ def open_output(path: str | Path) -> Iterator[Path]:
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(
-            str(path), f"cannot be written ({_reason(error)})", "name a file in an existing folder that can be written"
-        ) from None
+        raise _unwritable(path, error) from None
+
+
+def check_output(path: str | Path) -> None:
+    """Refuse an output that `open_output` could not write, before any work is done for it.
+
+    Raises
+    ------
+    InputError
+        It is a directory, or its folder is missing or cannot be written.
+    """
+    path = Path(path)
+    try:
+        if _is_written_through(path):
+            return
+        folder = _replaced_file(path).parent
+        os.scandir(folder).close()
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _replaced_file(path: Path) -> Path:
+    """Return the file that an output replaces: a link stays a link, and the file that it names is replaced."""
+    target = path.resolve()
+    if target.is_dir():
+        raise InputError(str(path), "is a directory", "name a file to write")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise InputError(str(path), "cannot be written (Permission denied)", "name a file that can be written")
+    return target
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    right = "name a file in an existing folder that can be written"
+    return InputError(str(path), f"cannot be written ({_reason(error)})", right)
 
 
 def all_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
