@@ -20,8 +20,8 @@ MAY_IMPORT = {
     "link": {"codec", "format", "errors"},
     "digits": set(),
     "flow": {"model", "accelerator", "link", "codec", "format", "errors", "digits"},
-    "bench": {"flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
-    "cli": {"bench", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
+    "cli": {"flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
+    "bench": {"cli", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
 
