@@ -139,8 +139,9 @@ def simulate(compressed: CompressedModel, link: Link) -> Simulation:
 
 def _compare(name: str, expected: NDArray[np.generic], streams: list[bytes], results: list[StreamResult]) -> LayerRun:
     cycles = sum(result.cycles for result in results)
-    if all(result.verdict == Verdict.OK and result.codes is not None for result in results):
-        codes = join_parts([result.codes for result in results if result.codes is not None], streams)
+    parts = [result.codes for result in results if result.verdict == Verdict.OK and result.codes is not None]
+    if len(parts) == len(streams):
+        codes = join_parts(parts, streams)
         if codes.shape == expected.shape:
             return LayerRun(name, codes, codes.size, int((codes != expected).sum()), cycles)
     return LayerRun(name, np.zeros(expected.shape, np.int16), 0, expected.size, cycles)

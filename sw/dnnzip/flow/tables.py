@@ -38,7 +38,8 @@ class TextTable:
         """Return the table in Markdown."""
         lines = [self.header, tuple("---" if index == 0 else "---:" for index in range(len(self.header)))]
         lines += [*self.rows, *([self.total] if self.total else [])]
-        return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+        rows = ([cell.replace("|", "\\|") for cell in cells] for cells in lines)
+        return "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
 
     def show(self, console: Console) -> None:
         """Print the table."""
