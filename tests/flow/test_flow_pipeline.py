@@ -1,0 +1,213 @@
+"""The steps of the flow on the digits network over the golden link, and what stops them."""
+
+import json
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from dnnzip.codec import CodecOptions
+from dnnzip.digits import MODEL, TEST_SET
+from dnnzip.errors import CheckFailedError, InputError
+from dnnzip.flow import pipeline, simulation, verification
+from dnnzip.flow.compression import CompressionOptions, compress, plan
+from dnnzip.flow.provenance import provenance
+from dnnzip.flow.summary import summarise
+from dnnzip.flow.tables import PIPE_WIDTH, TextTable, number, stdout_console
+from dnnzip.format import Verdict
+from dnnzip.link import open_link
+from dnnzip.link.golden import GoldenLink
+from dnnzip.model.bound import Bound
+from dnnzip.model.files import load_model
+
+OPTIONS = CompressionOptions(Bound.parse("5%"), layers=("conv*", "fc3*"))
+
+
+@pytest.fixture(scope="module")
+def network():
+    return load_model(MODEL)
+
+
+@pytest.fixture(scope="module")
+def made(network):
+    return compress(network, OPTIONS)
+
+
+class Wrong(GoldenLink):
+    """A link that gets one code wrong."""
+
+    def decode(self, tables, streams):
+        results = super().decode(tables, streams)
+        results[1].codes[2, 0] += 1
+        return results
+
+
+class Silent(GoldenLink):
+    """A link on which no stream ends well."""
+
+    def decode(self, tables, streams):
+        results = super().decode(tables, streams)
+        return [replace(result, verdict=Verdict.TRUNCATED, codes=None) for result in results]
+
+
+def job(folder, data=TEST_SET):
+    return pipeline.Job(MODEL, data, OPTIONS, folder, samples=50)
+
+
+def test_the_whole_chain_saves_each_result(tmp_path):
+    names = []
+    state = pipeline.run(job(tmp_path / "new" / "folder"), GoldenLink, names.append)
+    assert names == ["compress", "decode", "verify", "evaluate", "report"]
+    folder = tmp_path / "new" / "folder"
+    assert {path.name for path in folder.iterdir()} == {"model.dnz.onnx", "decoded.onnx", "report.json", "report.md"}
+    report = json.loads((folder / "report.json").read_text())
+    assert report["model"] == MODEL.name
+    assert report["simulate"]["weights"] == report["compress"]["totals"]["weights"] == 150 + 2400 + 840
+    assert report["simulate"]["mismatches"] == 0
+    assert [check["ok"] for check in report["verify"]] == [True] * 3
+    assert report["before"]["samples"] == report["after"]["samples"] == 50
+    assert report["provenance"]["dnnzip"]
+    markdown = (folder / "report.md").read_text()
+    for name in ("conv1.weight", "conv2.weight", "fc3.weight", "total"):
+        assert f"| {name} |" in markdown
+    assert "3,390 weights decoded, 0 mismatches" in markdown
+    assert "top-1 on 50 samples" in "\n".join(pipeline.closing_lines(state))
+    onnx.checker.check_model(onnx.load(folder / "decoded.onnx"), full_check=True)
+
+
+def test_the_chain_without_data_measures_no_accuracy(tmp_path):
+    state = pipeline.run(job(tmp_path, data=None), GoldenLink)
+    assert (state.before, state.after) == (None, None)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert not {"before", "after"} & report.keys()
+    assert "top-1" not in (tmp_path / "report.md").read_text()
+
+
+def test_a_mismatch_ends_the_chain_without_a_report(tmp_path):
+    with pytest.raises(CheckFailedError, match=r"^layer 'conv2\.weight': 1 weights differ from the golden decoder's$"):
+        pipeline.run(job(tmp_path), Wrong)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.dnz.onnx"}
+
+
+def test_a_broken_bound_ends_the_chain_without_a_report(tmp_path, monkeypatch):
+    monkeypatch.setattr(verification, "bounds_of", lambda *_: np.float64(1e-6))
+    with pytest.raises(CheckFailedError, match=r"^layer 'conv1\.weight': an error of .* is over the bound of 1e-06$"):
+        pipeline.run(job(tmp_path), GoldenLink)
+    assert not (tmp_path / "report.json").exists()
+
+
+def test_nothing_decoded_is_a_failure(made):
+    with pytest.raises(CheckFailedError, match=r"^no weight was decoded$"):
+        simulation.require(simulation.Simulation((), None))
+    run = simulation.simulate(made.compressed, Silent())
+    assert (run.weights, run.mismatches) == (0, 3390)
+    with pytest.raises(CheckFailedError, match=r"^layer 'conv1\.weight': 150 weights differ"):
+        simulation.require(run)
+
+
+def test_a_stream_that_a_link_forgets_counts_as_mismatches(made):
+    class Short(GoldenLink):
+        def decode(self, tables, streams):
+            return super().decode(tables, streams)[:-1]
+
+    run = simulation.simulate(made.compressed, Short())
+    assert run.layers[-1].mismatches == 840
+
+
+def test_simulation_counts_cycles_and_speed(made):
+    class Clocked(GoldenLink):
+        def decode(self, tables, streams):
+            return [replace(result, cycles=100) for result in super().decode(tables, streams)]
+
+    run = simulation.simulate(made.compressed, Clocked())
+    assert run.cycles == 300
+    assert run.weights_per_cycle == pytest.approx(3390 / 300)
+    assert run.layers[0].weights_per_cycle == pytest.approx(1.5)
+    json.dumps(run.as_json(), allow_nan=False)
+
+
+def test_the_decoded_model_is_made_of_what_the_link_gave(made):
+    run = simulation.simulate(made.compressed, Wrong())
+    right = simulation.simulate(made.compressed, GoldenLink())
+    arrays = [
+        {
+            tensor.name: numpy_helper.to_array(tensor)
+            for tensor in simulation.decoded_model(made.compressed, item).graph.initializer
+        }
+        for item in (run, right)
+    ]
+    differing = {name for name in arrays[0] if not np.array_equal(arrays[0][name], arrays[1][name])}
+    assert differing == {"conv2.weight"}
+    assert (arrays[0]["conv2.weight"] != arrays[1]["conv2.weight"]).sum() == 1
+
+
+def test_verify_sees_what_a_link_decoded(network, made):
+    checks = verification.verify(network, made.compressed)
+    assert not any(check.broken for check in checks)
+    verification.require(checks)
+    wrong = simulation.simulate(made.compressed, Wrong()).decoded()
+    wrong["conv2.weight"] = wrong["conv2.weight"] + np.int16(5)
+    broken = verification.verify(network, made.compressed, decoded=wrong)
+    assert [check.broken for check in broken] == [False, True, False]
+    with pytest.raises(CheckFailedError, match=r"^layer 'conv2\.weight': an error of "):
+        verification.require(broken)
+
+
+def test_summary_leaves_out_what_was_not_compressed(made):
+    known = summarise(made.compressed, made.left_out).as_json()
+    found = summarise(made.compressed).as_json()
+    assert known == found
+    assert {item["name"] for item in found["left_out"]} == {"fc1.weight", "fc2.weight"}
+    assert found["totals"]["stream_bytes"] == len(made.encoded.tables) + sum(map(len, made.encoded.streams))
+
+
+def test_the_plan_is_checked_before_any_work(network):
+    weights, left_out = plan(network, OPTIONS, "here")
+    assert [weight.name for weight in weights] == ["conv1.weight", "conv2.weight", "fc3.weight"]
+    assert len(left_out) == 2
+    with pytest.raises(InputError, match="--layers"):
+        plan(network, replace(OPTIONS, layers=("nothing*",)), "here")
+
+
+def test_a_given_table_set_that_does_not_suit_is_named(network):
+    from dnnzip_sim.cases import single_token
+
+    options = replace(OPTIONS, codec=CodecOptions("ans", log2_states=8, table_set=single_token(0)))
+    with pytest.raises(InputError, match=r"^--tables: does not suit this model \(table 0 has no token -32\); "):
+        compress(network, options)
+
+
+def test_links_are_found_by_name():
+    assert isinstance(open_link("golden"), GoldenLink)
+    with pytest.raises(InputError, match=r"^--link: no link is named 'serial'; one of golden, sim$"):
+        open_link("serial:/dev/ttyUSB0")
+
+
+def test_tables_in_text_and_markdown(capsys):
+    table = TextTable(("layer", "weights"), (("a" * 60, "1,000"), ("b|c", "2")), ("total", "1,002"))
+    lines = table.markdown().splitlines()
+    assert lines[:2] == ["| layer | weights |", "| --- | ---: |"]
+    assert lines[3] == "| b\\|c | 2 |"
+    assert len(lines) == 5
+    console = stdout_console()
+    assert console.width == PIPE_WIDTH
+    table.show(console)
+    out = capsys.readouterr().out
+    assert "a" * 60 in out
+    assert "total" in out
+    assert number(0.000123456) == "0.0001235"
+
+
+def test_provenance_names_the_versions_and_the_command(monkeypatch):
+    facts = provenance()
+    assert facts["numpy"] == np.__version__
+    assert {"dnnzip", "commit", "python", "command"} <= facts.keys()
+
+    def absent(*_, **__):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(subprocess, "run", absent)
+    assert provenance()["commit"] == "unknown"
