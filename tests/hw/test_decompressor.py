@@ -1,0 +1,224 @@
+"""The decompressor as a function from words to weights and a verdict, against the reference codec."""
+
+import random
+
+import pytest
+from random_streams import (
+    Expectation,
+    ans_stream,
+    beats_of,
+    damaged,
+    raw_stream,
+    sealed,
+    table_set,
+    to_words,
+    with_field,
+)
+from simulated import PAUSES, decompress, run
+
+from dnnzip.codec import reference
+from dnnzip.format import (
+    CLASSES,
+    CONTEXTS,
+    CRC_WORDS,
+    TABLE_HEADER,
+    TOKEN_ORDER,
+    WEIGHT_HEADER,
+    TableSet,
+    Verdict,
+)
+from dnnzip_hw import Decompressor, DecompressorParameters
+
+DEFAULT = DecompressorParameters()
+
+
+def simple_tables(log2_states=8, tables=1):
+    """Return a small table set with an escape, quick to load."""
+    states = 1 << log2_states
+    counts = {0: states // 2, -1: states // 8, 1: states // 8, 2: states // 8, -2: states // 16, -32: states // 16}
+    return TableSet(
+        log2_states,
+        tuple((0,) * CONTEXTS for _ in range(CLASSES)),
+        (0,) * tables,
+        (tuple(counts.get(token, 0) for token in TOKEN_ORDER),) * tables,
+    )
+
+
+def check(streams, parameters=DEFAULT, pauses="no pauses", seed=0):
+    """Decode the streams one after the other in hardware and by the reference, compare, return the verdicts."""
+    expectation = Expectation(parameters.limits)
+    results = decompress(parameters, streams, pauses, seed)
+    assert len(results) == len(streams)
+    for number, (words, result) in enumerate(zip(streams, results, strict=True)):
+        verdict, header, codes = expectation.take(words)
+        assert result.verdict == verdict, f"stream {number}"
+        weights = sum(weight is not None for beat in result.beats for weight in beat)
+        if verdict == Verdict.OK:
+            beats = list(beats_of(header, codes, parameters.lanes)) if header else []
+            assert result.beats == beats, f"stream {number}"
+        elif header is None:
+            assert weights == 0, f"stream {number}"
+        else:
+            assert weights <= header.weights, f"stream {number}"
+    return [result.verdict for result in results]
+
+
+@pytest.mark.parametrize("pauses", PAUSES)
+def test_random_streams(pauses):
+    seed = f"random streams {pauses}"
+    rng = random.Random(seed)
+    tables = table_set(rng, 8, 3)
+    streams = [to_words(tables.to_bytes())]
+    for _ in range(4):
+        streams.append(to_words(ans_stream(rng, tables, DEFAULT.limits, 100)[0]))
+        streams.append(to_words(raw_stream(rng, DEFAULT.limits, 40)[0]))
+    assert set(check(streams, pauses=pauses, seed=seed)) == {Verdict.OK}
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        DecompressorParameters(1, 4, 8, 16),
+        DecompressorParameters(2, 2, 8, 8),
+        DecompressorParameters(2, 8, 8, 16),
+        DecompressorParameters(8, 2, 8, 16),
+        DecompressorParameters(1, 16, 8, 8),
+        DecompressorParameters(4, 1, 10, 16),
+    ],
+    ids=str,
+)
+def test_other_parameters(parameters, rng):
+    tables = table_set(rng, parameters.log2_states, 1)
+    streams = [to_words(tables.to_bytes())]
+    for _ in range(2):
+        streams.append(to_words(ans_stream(rng, tables, parameters.limits, 60)[0]))
+        streams.append(to_words(raw_stream(rng, parameters.limits, 40)[0]))
+    streams.append(to_words(ans_stream(rng, table_set(rng, 8, 1), None, 60)[0]))
+    assert check(streams, parameters, "both")[:5] == [Verdict.OK] * 5
+
+
+def test_damaged_streams(rng):
+    tables = simple_tables()
+    streams = [to_words(tables.to_bytes())]
+    verdicts = set()
+    for _ in range(2):
+        for data, _ in (ans_stream(rng, tables, DEFAULT.limits, 40), raw_stream(rng, DEFAULT.limits, 20)):
+            words = to_words(data)
+            streams += [*damaged(rng, words, 6), words]
+    verdicts = set(check(streams, pauses="both"))
+    assert len(verdicts) >= 6, verdicts
+
+
+def test_truncation_at_every_word(rng):
+    tables = simple_tables()
+    load = to_words(tables.to_bytes())
+    streams = [load]
+    stream = to_words(ans_stream(rng, tables, DEFAULT.limits, 40)[0])
+    raw = to_words(raw_stream(rng, DEFAULT.limits, 12)[0])
+    streams += [stream[:end] for end in range(1, len(stream))]
+    streams += [raw[:end] for end in range(1, len(raw))]
+    streams += [stream, raw]
+    verdicts = check(streams)
+    assert set(verdicts[1:-2]) == {Verdict.TRUNCATED}
+    assert verdicts[-2:] == [Verdict.OK, Verdict.OK]
+
+
+def test_every_field_of_the_weight_header(rng):
+    tables = simple_tables()
+    streams = [to_words(tables.to_bytes())]
+    good = to_words(ans_stream(rng, tables, DEFAULT.limits, 20)[0])
+    values = WEIGHT_HEADER.unpack(b"".join(word.to_bytes(2, "little") for word in good))
+    for field in WEIGHT_HEADER.fields:
+        stored = values[field.name] - field.bias
+        for other in {stored ^ 1, stored ^ 1 << field.width - 1}:
+            changed = with_field(good, WEIGHT_HEADER, field.name, other)
+            streams += [changed, sealed(changed)]
+    streams.append(good)
+    verdicts = check(streams)
+    assert verdicts[-1] == Verdict.OK
+    assert {Verdict.BAD_MAGIC, Verdict.VERSION, Verdict.UNSUPPORTED, Verdict.BAD_HEADER, Verdict.WRONG_TABLES} < set(
+        verdicts
+    )
+
+
+def test_every_field_of_the_table_header_and_what_stays_loaded(rng):
+    tables = simple_tables()
+    load = to_words(tables.to_bytes())
+    weights = to_words(ans_stream(rng, tables, DEFAULT.limits, 10)[0])
+    values = TABLE_HEADER.unpack(tables.to_bytes())
+    streams = [load, weights]
+    for field in TABLE_HEADER.fields:
+        changed = with_field(load, TABLE_HEADER, field.name, (values[field.name] - field.bias) ^ 1)
+        streams += [changed, weights, sealed(changed), weights, load]
+    verdicts = check(streams)
+    assert {Verdict.WRONG_TABLES, Verdict.VERSION, Verdict.BAD_HEADER} < set(verdicts)
+
+
+def test_damaged_tables(rng):
+    tables = simple_tables()
+    load = to_words(tables.to_bytes())
+    weights = to_words(raw_stream(rng, DEFAULT.limits, 4)[0])
+    streams = [load[:end] for end in range(1, len(load))]
+    streams.append([*load[:-1], load[-1] ^ 1])
+    for made in damaged(rng, load, 6):
+        streams += [made, weights]
+    assert {Verdict.BAD_CODE, Verdict.TRUNCATED, Verdict.BAD_CRC} < set(check(streams))
+
+
+def test_merged_streams(rng):
+    tables = simple_tables()
+    load = to_words(tables.to_bytes())
+    one = to_words(ans_stream(rng, tables, DEFAULT.limits, 40)[0])
+    two = to_words(raw_stream(rng, DEFAULT.limits, 20)[0])
+    verdicts = check([load + load, load, one + two, two + one, one, load + one, one])
+    trailing = Verdict.TRAILING
+    assert verdicts == [trailing, Verdict.OK, trailing, trailing, Verdict.OK, trailing, Verdict.WRONG_TABLES]
+
+
+def test_largest_column_block():
+    tables = simple_tables()
+    rng = random.Random(7)
+    choices = reference.AnsChoices(0, [2], 0, [rng.randrange(4) for _ in range(4096)], False)
+    codes = [[rng.choice((0, 1, -1, 2)) for _ in range(50)]]
+    check([to_words(tables.to_bytes()), to_words(reference.encode_ans(codes, (1, 1), tables, choices))])
+
+
+def test_throughput():
+    """A thousand weights of about three bits, V = 16: nearly four per cycle."""
+    tables = simple_tables()
+    rng = random.Random(3)
+    codes = [rng.choices((0, -1, 1, 2, -2), (8, 2, 2, 2, 1), k=40) for _ in range(32)]
+    stream = reference.encode_ans(codes, (1, 1), tables, reference.AnsChoices(4, [0], context=False))
+    dut = Decompressor(DEFAULT)
+    words = [(word, part) for part in (tables.to_bytes(), stream) for word in to_words(part)]
+    ends = {len(to_words(tables.to_bytes())) - 1, len(words) - 1}
+    cycles = []
+
+    async def source(ctx):
+        ctx.set(dut.i.valid, 1)
+        for number, (word, _) in enumerate(words):
+            ctx.set(dut.i.payload, {"data": word, "last": number in ends})
+            await ctx.tick().until(dut.i.ready)
+
+    async def sink(ctx):
+        ctx.set(dut.o.ready, 1)
+        cycle, over = 0, 0
+        while over < 2:
+            _, _, valid, payload = await ctx.tick().sample(dut.o.valid, dut.o.payload)
+            cycle += 1
+            if valid and payload.last:
+                over += 1
+            elif valid:
+                cycles.append(cycle)
+
+    run(dut, sink, background=(source,))
+    assert len(cycles) == 32 * 40 / 4
+    assert len(cycles) / (cycles[-1] - cycles[0] + 1) >= 0.97
+
+
+def test_crc_words_are_checked_one_by_one(rng):
+    stream = to_words(raw_stream(rng, DEFAULT.limits, 9)[0])
+    flipped = []
+    for word in range(1, CRC_WORDS + 1):
+        flipped.append([*stream[:-word], stream[-word] ^ 1, *stream[len(stream) - word + 1 :]])
+    assert check([*flipped, stream]) == [Verdict.BAD_CRC] * CRC_WORDS + [Verdict.OK]
