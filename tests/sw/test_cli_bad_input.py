@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip import cli
 from dnnzip.digits import MODEL, TEST_SET
+from dnnzip.format import WEIGHT_HEADER
 from dnnzip.link.golden import GoldenLink
 
 DNNZIP = Path(sys.executable).with_name("dnnzip")
@@ -451,6 +452,24 @@ def test_a_newer_format(fault, compressed, tmp_path, reader, which):
 def test_a_newer_format_with_another_header(fault, compressed):
     damage(compressed, compressed, lambda data: data[:1] + bytes([data[1] & ~7 | 2]) + bytes(len(data) - 2))
     assert "newer format version" in fault("info", compressed)
+
+
+def test_a_compressed_model_without_a_compressed_weight(fault, small, tmp_path):
+    model = onnx.load(small)
+    model.opset_import.append(helper.make_opsetid("dnnzip", 1))
+    onnx.save(model, small)
+    for arguments in (("info", small), ("decompress", small, "-o", tmp_path / "o"), ("simulate", small)):
+        line = fault(*arguments)
+        assert line == f"{small}: is damaged: it holds no compressed weight; compress the model again"
+
+
+def test_a_channel_that_no_stream_can_hold(fault, tmp_path):
+    path = tmp_path / "long.onnx"
+    onnx.save(network(np.ones(((1 << 20) + 1, 2), np.float32)), path)
+    assert fault(*compress(path, tmp_path)) == (
+        f"{path}: has no weights to compress; An output channel must have at most 1048576 weights."
+    )
+    assert WEIGHT_HEADER["length"].limit == 1048576
 
 
 def test_a_newer_operator(fault, compressed):

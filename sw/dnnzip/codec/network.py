@@ -275,8 +275,8 @@ def _raw_width(codes: NDArray[np.int16]) -> int:
 
 def _parts(codes: NDArray[np.int16], groups: int) -> list[slice]:
     """Return the channels of each stream: as many streams as groups, more where one would be too long."""
-    groups = max(groups, -(-codes.size // WEIGHTS_PER_STREAM))
     channels = codes.shape[0]
+    groups = max(groups, -(-codes.size // WEIGHTS_PER_STREAM), -(-channels // WEIGHT_HEADER["channels"].limit))
     edges = np.linspace(0, channels, min(groups, channels) + 1).astype(int)
     return [slice(int(start), int(end)) for start, end in pairwise(edges)]
 

@@ -249,6 +249,8 @@ def open_compressed(model: onnx.ModelProto, where: str) -> CompressedModel:
             raise InputError(layer_where, "is damaged: it is no Decompress node", "compress the model again")
         layers.append(layer_of_node(node, layer_where, lambda name: initializers.get(name)))
         tables_names.add(operand(node, 1))
+    if not layers:
+        raise InputError(where, "is damaged: it holds no compressed weight", "compress the model again")
     if len(layers) != len({layer.name for layer in layers}):
         raise InputError(where, "is damaged: two layers have one name", "compress the model again")
     if len(tables_names) > 1:

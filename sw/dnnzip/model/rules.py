@@ -15,6 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
+from dnnzip.format import WEIGHT_HEADER
 from dnnzip.model.graph import GraphIndex
 from dnnzip.model.layout import Layout
 
@@ -25,6 +26,9 @@ ELEMENT_TYPES: dict[int, np.dtype[np.generic]] = {
     TensorProto.INT8: np.dtype(np.int8),
     TensorProto.UINT8: np.dtype(np.uint8),
 }
+
+#: What a stream's header can declare.
+LONGEST_CHANNEL = WEIGHT_HEADER["length"].limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +131,11 @@ def has_one_layout(candidate: Candidate) -> bool:
     return all(reader.layout == candidate.readers[0].layout for reader in candidate.readers)
 
 
+def has_channels_that_fit(candidate: Candidate) -> bool:
+    """An output channel must have at most 1048576 weights."""
+    return all(reader.layout.length <= LONGEST_CHANNEL for reader in candidate.readers)
+
+
 def has_constant_quantisation(candidate: Candidate) -> bool:
     """Its scale and zero point must be constants of the network."""
     constants = candidate.index.initializers
@@ -160,6 +169,7 @@ RULES: tuple[Rule, ...] = (
     is_array,
     has_weights,
     has_one_layout,
+    has_channels_that_fit,
     has_constant_quantisation,
     has_plain_zero_point,
     has_one_zero_point,

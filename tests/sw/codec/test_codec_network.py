@@ -167,6 +167,13 @@ def test_a_network_of_every_degenerate_tensor_comes_back(codec):
     check([CodeTensor(name, codes) for name, codes in DEGENERATE.items()], CodecOptions(codec, groups=3))
 
 
+@pytest.mark.parametrize("codec", ["ans", "raw"])
+def test_more_channels_than_a_header_declares_are_several_streams(codec):
+    codes = np.resize(np.array([[1], [0], [-2]], np.int16), ((1 << 21) + 3, 1))
+    encoded = check([CodeTensor("w", codes)], CodecOptions(codec))
+    assert len(split_streams(encoded.streams[0])) == 2
+
+
 def test_a_network_without_tensors():
     assert encode_network([]).streams == []
 

@@ -298,7 +298,7 @@ DAMAGE = {
     "step gone": (lambda n, _: n.input.__setitem__(2, "nothing"), "step or zero point is no constant"),
     "step infinite": (lambda _, g: set_value(g, "w.step", np.float32(np.inf)), "step is not finite"),
     "step long": (lambda _, g: set_value(g, "w.step", np.ones(5, np.float32)), "its step has the shape"),
-    "stream empty": (lambda _, g: set_value(g, "w.stream", np.zeros(0, np.uint8)), "declares 0 values"),
+    "stream empty": (lambda _, g: set_value(g, "w.stream", np.zeros(0, np.uint8)), "words are missing"),
     "stream short": (lambda _, g: cut(g, "w.stream", -2), "has a damaged stream"),
 }
 

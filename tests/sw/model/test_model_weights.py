@@ -157,6 +157,13 @@ def of_two_layouts(networks):
     return model
 
 
+def of_a_long_channel(networks):
+    model = networks.float_network("MatMul").model
+    tensor = numpy_helper.from_array(np.ones((rules.LONGEST_CHANNEL + 1, 2), np.float16), "w")
+    model.graph.initializer[0].CopyFrom(tensor)
+    return model
+
+
 def with_computed_scale(networks):
     model = networks.qdq_network("MatMul").model
     model.graph.node.insert(0, helper.make_node("Abs", ["w_scale"], ["scale"]))
@@ -190,6 +197,7 @@ LEFT_OUT = {
     rules.is_array: (a_vector,),
     rules.has_weights: (empty,),
     rules.has_one_layout: (of_two_layouts,),
+    rules.has_channels_that_fit: (of_a_long_channel,),
     rules.has_constant_quantisation: (with_computed_scale,),
     rules.has_plain_zero_point: (on_another_axis,),
     rules.has_one_zero_point: (of_two_zero_points,),
