@@ -212,7 +212,7 @@ def test_auto_is_never_larger_than_raw(name, groups):
     assert len(encoded.tables) + len(encoded.streams[0]) <= raw_bytes(tensor)
 
 
-@settings(derandomize=True, deadline=None, max_examples=14)
+@settings(derandomize=True, deadline=None, max_examples=10)
 @given(
     st.lists(
         st.tuples(st.integers(1, 40), st.integers(1, 60), st.sampled_from((0, 0.3, 2, 12, 300)), st.integers(0, 99)),
