@@ -3,10 +3,11 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test zoo lint format docs types env env-dev clean
+.PHONY: help sim test zoo bench lint format docs types env env-dev clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -19,6 +20,9 @@ test: env-dev ## the whole test suite
 
 zoo: env ## the table over the trained networks in the folder DNNZIP_ZOO
 	@$(BIN)/python -m dnnzip_sim.zoo
+
+bench: $(BENCH)/.installed ## docs/bench.md: dnnzip beside other compressors on the networks in DNNZIP_ZOO
+	@$(BENCH)/bin/python -m dnnzip.bench -o docs --json build/bench/bench.json
 
 lint: env-dev ## style and format of the sources
 	@$(BIN)/ruff check $(SOURCES)
@@ -41,6 +45,13 @@ env: ## the virtual environment with what a simulation needs
 env-dev: ## the virtual environment with what working on dnnzip needs
 	@command -v $(PYTHON) >/dev/null || { echo 'dnnzip: $(PYTHON) is missing; on Debian or Ubuntu: apt-get install python3 python3-venv' >&2; exit 2; }
 	@$(PYTHON) bootstrap.py dev
+
+# The other compressors get an environment of their own: one of them contradicts its declared dependencies.
+$(BENCH)/.installed: pyproject.toml sw/dnnzip/bench/rivals.py
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(BENCH)/bin/python -m dnnzip.bench.install
+	@touch $@
 
 clean: ## remove the virtual environment and everything that was built
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
