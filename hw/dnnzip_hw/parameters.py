@@ -66,4 +66,4 @@ class DecompressorParameters:
     @property
     def limits(self) -> Limits:
         """The same for the software decoders, so that they give the same verdicts."""
-        return Limits(self.log2_virtual_lanes, self.log2_states, self.weight_bits)
+        return Limits(self.log2_virtual_lanes, self.log2_states, self.weight_bits, line=False)

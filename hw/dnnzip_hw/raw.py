@@ -20,8 +20,8 @@ class RawDecoder(wiring.Component):
     """Unpacks the items of a ``raw`` payload.
 
     A beat holds as many items as a word, or as many as there are lanes; the last one may hold fewer. Throughput: a
-    beat per cycle. Latency: the product of channels and length takes 20 cycles, then one cycle from word to beat.
-    Back-pressure: a word is taken when the one before it has left. Reset and ``start`` drop everything.
+    beat per cycle. Latency: the product of channels and length takes two dozen cycles, then one cycle from word to
+    beat. Back-pressure: a word is taken when the one before it has left. Reset and ``start`` drop everything.
 
     Parameters
     ----------
@@ -61,67 +61,73 @@ class RawDecoder(wiring.Component):
         length_bits = WEIGHT_HEADER["length"].width + 1
         channels_bits = WEIGHT_HEADER["channels"].width + 1
 
-        # channels x length, one bit of the length per cycle: the factor leaves `items` below as the product enters.
-        items = Signal(channels_bits + length_bits)
+        # channels x length, one bit of the length per cycle: the factor leaves below as the product enters above. Then
+        # the product becomes the number of words, so that taking a word depends on one flag.
+        left = Signal(channels_bits + length_bits)
         steps = Signal(range(length_bits + 1))
-        running = Signal()
+        rounding, counting, running = Signal(), Signal(), Signal()
         channels = Signal(channels_bits)
-        m.d.comb += channels.eq(self.header.channels + WEIGHT_HEADER["channels"].bias)
-        high = items[length_bits:]
         partial = Signal(channels_bits + 1)
-        m.d.comb += partial.eq(high + Mux(items[0], channels, 0))
+        m.d.comb += [
+            channels.eq(self.header.channels + WEIGHT_HEADER["channels"].bias),
+            partial.eq(left[length_bits:] + Mux(left[0], channels, 0)),
+        ]
+        most_items = WORD_BITS // min(RAW_WIDTHS)
+        per_word, final_items = Signal(range(most_items + 1)), Signal(range(most_items + 1))
+        per_beat = Signal(range(most_items + 1))
+        full_words, over = Signal.like(left), Signal(range(most_items))
 
         word = Signal(WORD_BITS)
-        left = Signal(range(WORD_BITS + 1))  # items of `word`
-        width_cases = [(index, width) for index, width in enumerate(RAW_WIDTHS)]
-        per_word = Signal(range(WORD_BITS + 1))
-        per_beat = Signal(range(lanes + 1))
+        items = Signal(range(most_items + 1))  # in `word`
         shifted = Signal(WORD_BITS)
         with m.Switch(self.header.raw_width):
-            for index, width in width_cases:
+            for index, width in enumerate(RAW_WIDTHS):
                 with m.Case(index):
-                    here = min(lanes, WORD_BITS // width)
+                    here, log2 = min(lanes, WORD_BITS // width), (WORD_BITS // width).bit_length() - 1
                     m.d.comb += [
                         per_word.eq(WORD_BITS // width),
                         per_beat.eq(here),
                         shifted.eq(word >> here * width),
+                        full_words.eq(left >> log2),
+                        over.eq(left[:log2]),
                     ]
                     for lane in range(here):
                         item = word[lane * width : (lane + 1) * width]
                         m.d.comb += self.o.payload.weights[lane].eq(item.as_signed())
-        full = Signal()
-        m.d.comb += full.eq(items >= per_beat)
-        given = Signal(range(lanes + 1))
-        m.d.comb += given.eq(Mux(full, per_beat, items))
-        m.d.comb += [self.o.payload.mask[lane].eq(lane < given) for lane in range(lanes)]
-
-        empty = Signal()
-        gives = Signal()
+        final, none = Signal(), Signal()  # one word is to be taken; none is
+        empty, ends = Signal(), Signal()
         m.d.comb += [
-            empty.eq(left == 0),
-            self.o.valid.eq(running & ~empty),
-            gives.eq(self.o.valid & self.o.ready),
-            self.done.eq(running & (items == 0)),
+            empty.eq(items == 0),
+            ends.eq(items <= per_beat),
+            self.o.valid.eq(~empty),
+            self.done.eq(running & none & empty),
+            self.i.ready.eq(running & ~none & (empty | (self.o.ready & ends))),
         ]
-        # The word register is free, or gives its last beat now and there are items after it.
-        m.d.comb += self.i.ready.eq(
-            running & Mux(empty, items != 0, self.o.ready & (left == per_beat) & (items > per_beat))
-        )
-        with m.If(gives):
-            m.d.sync += [items.eq(items - given), word.eq(shifted), left.eq(left - per_beat)]
-            with m.If(items <= per_beat):
-                m.d.sync += left.eq(0)
+        m.d.comb += [self.o.payload.mask[lane].eq(lane < items) for lane in range(lanes)]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [word.eq(shifted), items.eq(Mux(ends, 0, items - per_beat))]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [word.eq(self.i.payload), left.eq(per_word)]
+            m.d.sync += [
+                word.eq(self.i.payload),
+                items.eq(Mux(final, final_items, per_word)),
+                left.eq(left - 1),
+                final.eq(left == 2),
+                none.eq(final),
+            ]
+        m.d.sync += [rounding.eq(steps == 1), counting.eq(rounding)]
         with m.If(steps != 0):
-            m.d.sync += [items.eq(Cat(items[1:length_bits], partial)), steps.eq(steps - 1)]
-            with m.If(steps == 1):
-                m.d.sync += running.eq(1)
+            m.d.sync += [left.eq(Cat(left[1:length_bits], partial)), steps.eq(steps - 1)]
+        with m.If(rounding):
+            m.d.sync += [left.eq(full_words + (over != 0)), final_items.eq(Mux(over == 0, per_word, over))]
+        with m.If(counting):
+            m.d.sync += [final.eq(left == 1), none.eq(0), running.eq(1)]
         with m.If(self.start):
             m.d.sync += [
-                items.eq(self.header.length + WEIGHT_HEADER["length"].bias),
+                left.eq(self.header.length + WEIGHT_HEADER["length"].bias),
                 steps.eq(length_bits),
+                rounding.eq(0),
+                counting.eq(0),
                 running.eq(0),
-                left.eq(0),
+                items.eq(0),
             ]
         return m

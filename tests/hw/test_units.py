@@ -93,7 +93,7 @@ def test_builder_writes_the_entries_of_the_table_set(tables):
     }
     assert result["shifts"][: len(tables.shifts)] == list(tables.shifts)
     assert result["threshold"] == tables.refill_threshold
-    assert result["cycles"] < len(tables.counts) * (tables.states + 1200)
+    assert result["cycles"] < len(tables.counts) * (2 * tables.states + 1200)
 
 
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (1, 3), (3, 1), (2, 8)])
