@@ -13,6 +13,7 @@ from dnnzip.codec import reference
 from dnnzip.format import (
     COLUMNS_WORD,
     ESCAPE,
+    SEGMENT_GROUP,
     TABLE_HEADER,
     TOKEN_ORDER,
     WEIGHT_HEADER,
@@ -66,6 +67,20 @@ def example() -> str:
     )
 
 
+def line_example() -> str:
+    """Return the worked example of a ``line`` stream: three segments over two channels."""
+    codes = [100, 110, 120, 130, 0, -7, -14, -21, -28, 500]
+    stream = reference.encode_line(codes, 2)
+    return (
+        f"Two channels of five codes, {codes[:5]} and {codes[5:]}, coded as lines, give the weight stream\n\n"
+        f"{hexadecimal(stream)}\n"
+        "Its payload is a group of two segments and a segment on its own. 0x0403 holds the lengths 4 and 5; 0x0064\n"
+        "and 0x000a are intercept and slope of the first segment, 0x0000 and 0xfff9 (-7) those of the second, which\n"
+        "runs over the end of the channel. 0x0000 is the last segment's length, 1; 0x01f4 its code, 500; its slope\n"
+        "is 0.\n"
+    )
+
+
 def hexadecimal(data: bytes) -> str:
     """Return bytes as an indented block of words."""
     lines = [data[start : start + 16].hex(" ", 2) for start in range(0, len(data), 16)]
@@ -76,6 +91,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "table header": lambda: layout(TABLE_HEADER),
     "weight header": lambda: layout(WEIGHT_HEADER),
     "columns word": lambda: layout(COLUMNS_WORD),
+    "segment group": lambda: layout(SEGMENT_GROUP),
+    "line example": line_example,
     "verdicts": verdicts,
     "example": example,
 }

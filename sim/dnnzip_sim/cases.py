@@ -33,7 +33,7 @@ from dnnzip.format import (
     crc8,
 )
 
-RTL_LIMITS = Limits(log2_lanes=4, log2_states=9, code_bits=16)
+RTL_LIMITS = Limits(log2_lanes=4, log2_states=9, code_bits=16, line=False)
 """What the decompressor with its default parameters was built for."""
 
 Codes = list[list[int]]
@@ -120,7 +120,7 @@ def _header_was_sound(tables: bytes, verdict: Verdict) -> bool:
 
 def _leaving_order(codes: Sequence[Sequence[int]], header: WeightHeader) -> tuple[int, ...]:
     """Return the codes by channel as a decoder gives them; the inverse of ``dnnzip.link.order.codes_from_beats``."""
-    if header.codec == Codec.RAW:
+    if header.codec in (Codec.RAW, Codec.LINE):
         return tuple(int(code) for channel in codes for code in channel)
     passes = (codes[first : first + header.lanes] for first in range(0, len(codes), header.lanes))
     return tuple(int(code) for channels in passes for taps in zip(*channels, strict=True) for code in taps)

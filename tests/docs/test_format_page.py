@@ -35,11 +35,12 @@ def test_a_stale_part_is_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("decode", [reference.decode, fast.decode])
 def test_the_example_decodes(decode: object) -> None:
-    """The hex blocks of the page are a table set and a stream of the codes that it names."""
+    """The hex blocks of the page are a table set, and streams of the codes that it names."""
     page = (DOCS / "format.md").read_text()
-    tables, stream = (bytes.fromhex(block) for block in re.findall(r"```hex\n(.*?)```", page, re.DOTALL))
-    wanted = re.search(r"fully connected layer, (\[.*?\]) and (\[.*?\])", page)
-    assert wanted is not None
-    decoded = decode(stream, TableSet.from_bytes(tables))  # type: ignore[operator]
-    assert decoded.verdict == Verdict.OK
-    assert [str([int(code) for code in channel]) for channel in decoded.codes] == list(wanted.groups())
+    tables, stream, line = (bytes.fromhex(block) for block in re.findall(r"```hex\n(.*?)```", page, re.DOTALL))
+    for data, of in ((stream, "fully connected layer"), (line, "of five codes")):
+        wanted = re.search(of + r", (\[.*?\]) and (\[.*?\])", page)
+        assert wanted is not None
+        decoded = decode(data, TableSet.from_bytes(tables))  # type: ignore[operator]
+        assert decoded.verdict == Verdict.OK
+        assert [str([int(code) for code in channel]) for channel in decoded.codes] == list(wanted.groups())

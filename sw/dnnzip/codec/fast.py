@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.codec import kernels
+from dnnzip.codec import kernels, line_kernels
 from dnnzip.codec.reference import AnsChoices
 from dnnzip.codec.statistics import offset_of_positions
 from dnnzip.format import (
@@ -36,6 +36,7 @@ from dnnzip.format import (
     WeightHeader,
     check_supported,
     check_weight_header,
+    group_words,
 )
 
 MAX_WEIGHTS_PER_PAYLOAD_BIT = 4096
@@ -153,6 +154,8 @@ def decode(data: bytes, table_set: TableSet | None = None, limits: Limits | None
         payload = _words(data)[words.position :]
         if header.codec == Codec.RAW:
             codes, taken = _decode_raw(payload, header)
+        elif header.codec == Codec.LINE:
+            codes, taken = _decode_line(payload, header)
         else:
             assert table_set is not None
             codes, taken = _decode_ans(payload, header, table_set)
@@ -189,6 +192,14 @@ def _decode_raw(payload: NDArray[np.uint16], header: WeightHeader) -> tuple[NDAr
     # Each item now stands at the top of its 16 bits; the shift back extends its sign.
     items = spread.view(np.int16).reshape(-1)[: header.weights] >> (WORD_BITS - width)
     return np.ascontiguousarray(items, np.int16).reshape(header.channels, header.length), taken
+
+
+def _decode_line(payload: NDArray[np.uint16], header: WeightHeader) -> tuple[NDArray[np.int16], int]:
+    codes = np.empty((header.channels, header.length), np.int16)
+    verdict, taken = line_kernels.decode_line(payload[: header.payload_words], codes.reshape(-1))
+    if verdict != Verdict.OK:
+        raise VerdictError(Verdict(verdict))
+    return codes, taken
 
 
 def _decode_ans(
@@ -336,6 +347,22 @@ def encode_raw(items: NDArray[np.signedinteger], channels: int, width: int) -> b
         raw_width=RAW_WIDTHS.index(width),
     )
     return _seal(header, words.astype("<u2").tobytes())
+
+
+def encode_line(codes: NDArray[np.int16], channels: int) -> bytes:
+    """Return the ``line`` weight stream of ``codes`` (of 16 bits) in storage order, as ``channels`` channels."""
+    flat = np.ascontiguousarray(codes, np.int16).reshape(-1)
+    payload = np.empty(group_words(line_kernels.count_segments(flat)), np.uint16)
+    line_kernels.encode_line(flat, payload)
+    header = WeightHeader(
+        codec=Codec.LINE,
+        channels=channels,
+        length=flat.size // channels,
+        payload_words=payload.size,
+        log2_states=8,
+        wide=1,
+    )
+    return _seal(header, payload.astype("<u2").tobytes())
 
 
 def is_wide(codes: NDArray[np.int16]) -> bool:

@@ -98,7 +98,8 @@ class CodecOptions:
     Parameters
     ----------
     codec
-        ``ans``, ``raw``, or ``auto`` for the smaller one of each tensor.
+        ``ans``, ``raw``, or ``auto`` for the smaller one of each tensor; or ``line``, the baseline, which codes what
+        it gets, but is short only for codes on straight segments.
     log2_states
         log2 of the tANS states: 8, 9 or 10.
     virtual_lanes
@@ -130,7 +131,7 @@ class EncodedNetwork:
     streams
         The stream or streams of each tensor, one after the other.
     codecs
-        ``ans`` or ``raw``, per tensor.
+        ``ans``, ``line`` or ``raw``, per tensor.
     """
 
     tables: bytes
@@ -172,7 +173,7 @@ def encode_network(
     options = options or CodecOptions()
     coded = [tensor for tensor in tensors if isinstance(tensor, CodeTensor)]
     table_set, plans = None, dict[int, _Plan]()
-    if coded and options.codec != "raw":
+    if coded and options.codec in ("auto", "ans"):
         table_set, made = _choose(coded, options)
         plans = {id(tensor): plan for tensor, plan in zip(coded, made, strict=True)}
 
@@ -180,6 +181,8 @@ def encode_network(
         codec, stream = "raw", b""
         if isinstance(tensor, RawTensor):
             stream = _encode_items(tensor.items)
+        elif options.codec == "line":
+            codec, stream = "line", _encode_line(tensor, options)
         elif table_set is not None and (options.codec == "ans" or _ans_is_smaller(tensor, plans[id(tensor)], options)):
             codec, stream = "ans", _encode_ans(tensor, plans[id(tensor)], table_set, options)
         if isinstance(tensor, CodeTensor) and (codec == "raw" or _is_useless(tensor, stream, options)):
@@ -294,6 +297,11 @@ def _encode_ans(tensor: CodeTensor, plan: _Plan, table_set: TableSet, options: C
         )
         streams.append(fast.encode_ans(codes, tensor.taps, table_set, choices))
     return b"".join(streams)
+
+
+def _encode_line(tensor: CodeTensor, options: CodecOptions) -> bytes:
+    parts = _parts(tensor.codes, options.groups)
+    return b"".join(fast.encode_line(tensor.codes[part], part.stop - part.start) for part in parts)
 
 
 def _encode_raw(tensor: CodeTensor) -> bytes:

@@ -12,8 +12,11 @@ from dnnzip.format import (
     COLUMN_OFFSET_BITS,
     COLUMNS_WORD,
     ESCAPE,
+    MAX_SEGMENT,
     NARROW_BITS,
     RAW_WIDTHS,
+    SEGMENT_GROUP,
+    SEGMENTS_PER_GROUP,
     TABLES_MAGIC,
     TOKEN_ORDER,
     WEIGHT_HEADER,
@@ -174,6 +177,43 @@ def encode_raw(items: Sequence[int], channels: int, width: int) -> bytes:
         log2_states=8,
         wide=int(width == WORD_BITS),
         raw_width=RAW_WIDTHS.index(width),
+    )
+    return seal(header, payload)
+
+
+def encode_line(codes: Sequence[int], channels: int) -> bytes:
+    """Return the ``line`` weight stream of ``codes`` (of 16 bits) in storage order.
+
+    The encoder takes codes that lie on straight segments, and loses nothing: from the first code on, the longest
+    segment that hits every code exactly, then the next. So there are no more segments than those that the codes were
+    made of. A segment of one code has a slope of 0.
+    """
+    mask = (1 << WORD_BITS) - 1
+    segments: list[tuple[int, int, int]] = []  # length, intercept, slope
+    start = 0
+    while start < len(codes):
+        slope = codes[start + 1] - codes[start] & mask if start + 1 < len(codes) else 0
+        end = start + 1
+        while end < len(codes) and end - start < MAX_SEGMENT and codes[end] - codes[end - 1] & mask == slope:
+            end += 1
+        segments.append((end - start, codes[start] & mask, slope))
+        start = end
+    payload: list[int] = []
+    for first in range(0, len(segments), SEGMENTS_PER_GROUP):
+        group = segments[first : first + SEGMENTS_PER_GROUP]
+        lengths = BitWriter()
+        for place, (length, _, _) in zip(SEGMENT_GROUP.fields, group, strict=False):
+            lengths.write(length - place.bias, place.width)
+        payload += lengths.to_words()
+        for _, intercept, slope in group:
+            payload += [intercept, slope]
+    header = WeightHeader(
+        codec=Codec.LINE,
+        channels=channels,
+        length=len(codes) // channels,
+        payload_words=len(payload),
+        log2_states=8,
+        wide=1,
     )
     return seal(header, payload)
 
@@ -357,6 +397,8 @@ def decode(data: bytes, table_set: TableSet | None = None, limits: Limits | None
         words.payload_left = header.payload_words
         if header.codec == Codec.RAW:
             codes = list(_decode_raw(words, header))
+        elif header.codec == Codec.LINE:
+            codes = _decode_line(words, header)
         else:
             assert table_set is not None
             codes = _decode_ans(words, header, table_set)
@@ -372,6 +414,23 @@ def _decode_raw(words: StreamWords, header: WeightHeader) -> Iterator[list[int]]
     reader = BitReader(words.payload_word)
     for _ in range(header.channels):
         yield [signed(reader.read(width), width) for _ in range(header.length)]
+
+
+def _decode_line(words: StreamWords, header: WeightHeader) -> list[list[int]]:
+    codes: list[int] = []
+    lengths: list[int] = []  # of the group's segments that are still to come
+    while len(codes) < header.weights:
+        if not lengths:
+            reader = BitReader(words.payload_word)
+            fields = SEGMENT_GROUP.fields[:SEGMENTS_PER_GROUP]
+            lengths = [reader.read(field.width) + field.bias for field in fields]
+        length = lengths.pop(0)
+        intercept = words.payload_word()
+        slope = words.payload_word()
+        if length > header.weights - len(codes):
+            raise VerdictError(Verdict.BAD_CODE)
+        codes += [signed(intercept + number * slope, WORD_BITS) for number in range(length)]
+    return [codes[start : start + header.length] for start in range(0, header.weights, header.length)]
 
 
 def _decode_ans(words: StreamWords, header: WeightHeader, table_set: TableSet) -> list[list[int]]:

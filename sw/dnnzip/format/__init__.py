@@ -25,6 +25,7 @@ from dnnzip.format.header import (
     WeightHeader,
     crc8,
 )
+from dnnzip.format.line import MAX_SEGMENT, SEGMENT_GROUP, SEGMENTS_PER_GROUP, WORDS_PER_SEGMENT, group_words
 from dnnzip.format.payload import (
     CLASS_BITS,
     COLUMN_OFFSET_BITS,
@@ -66,11 +67,14 @@ __all__ = [
     "MAX_KERNEL",
     "MAX_LOG2_LANES",
     "MAX_LOG2_STATES",
+    "MAX_SEGMENT",
     "MAX_TABLES",
     "MAX_WEIGHT_BITS",
     "MIN_LOG2_STATES",
     "NARROW_BITS",
     "RAW_WIDTHS",
+    "SEGMENTS_PER_GROUP",
+    "SEGMENT_GROUP",
     "SHIFT_BITS",
     "TABLES_MAGIC",
     "TABLE_HEADER",
@@ -79,6 +83,7 @@ __all__ = [
     "VERSION",
     "WEIGHTS_MAGIC",
     "WEIGHT_HEADER",
+    "WORDS_PER_SEGMENT",
     "WORD_BITS",
     "WORD_BYTES",
     "BitReader",
@@ -101,6 +106,7 @@ __all__ = [
     "crc8",
     "first_prediction",
     "golomb_order",
+    "group_words",
     "is_final_channel",
     "map_width",
     "neighbours",

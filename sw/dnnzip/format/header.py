@@ -124,8 +124,11 @@ class WeightHeader:
     def consistent(self) -> bool:
         """Return whether the fields agree with each other.
 
-        V is at most the channels; ``raw`` has one lane, a known item width, and is ``wide`` for items of 16 bits.
+        V is at most the channels; ``raw`` has one lane, a known item width, and is ``wide`` for items of 16 bits;
+        ``line`` is always ``wide``.
         """
+        if self.codec == Codec.LINE:
+            return self.log2_lanes == 0 and bool(self.wide)
         if self.codec == Codec.RAW:
             return (
                 self.log2_lanes == 0

@@ -15,6 +15,8 @@ state bits. Both words are taken *after* the weight, so that hardware knows them
 at a weight before it can hand the next lane its word.
 
 ``raw``: items of 4, 8 or 16 bits, packed from the least significant bit up, in storage order.
+
+``line``: see ``dnnzip.format.line``. It has one virtual lane, and no decoder that supports more.
 """
 
 from dataclasses import dataclass
@@ -74,11 +76,14 @@ class Limits:
         log2 of the most tANS states.
     code_bits
         Width of a weight port: 8 or 16.
+    line
+        Whether there is a decoder of ``line`` streams.
     """
 
     log2_lanes: int = MAX_LOG2_LANES
     log2_states: int = MAX_LOG2_STATES
     code_bits: int = WORD_BITS
+    line: bool = True
 
 
 def check_supported(taken: bytes, limits: Limits) -> None:
@@ -94,7 +99,8 @@ def check_supported(taken: bytes, limits: Limits) -> None:
     fields = WEIGHT_HEADER.unpack(taken)
     codec, states = fields["codec"], fields["log2_states"] if len(taken) > WORD_BYTES else 0
     if (
-        codec not in (Codec.RAW, Codec.ANS)
+        codec not in (Codec.RAW, Codec.ANS, Codec.LINE)
+        or (codec == Codec.LINE and (not limits.line or fields["log2_lanes"] > 0))
         or fields["log2_lanes"] > limits.log2_lanes
         or states > limits.log2_states
         or (fields["wide"] and limits.code_bits == NARROW_BITS)

@@ -13,7 +13,7 @@ def codes_from_beats(weights: NDArray[np.int16], header: WeightHeader) -> NDArra
     ----------
     weights
         int16 [channels * length]: the weights of all beats, idle lanes left out. ``ans`` gives them in the order
-        (pass, position in the channel, virtual lane), ``raw`` in storage order.
+        (pass, position in the channel, virtual lane), ``raw`` and ``line`` in storage order.
     header
         The stream's header.
 
@@ -29,7 +29,7 @@ def codes_from_beats(weights: NDArray[np.int16], header: WeightHeader) -> NDArra
     """
     if weights.size != header.weights:
         raise ValueError(f"there must be {header.weights} weights, not {weights.size}")
-    if header.codec == Codec.RAW:
+    if header.codec in (Codec.RAW, Codec.LINE):
         return weights.reshape(header.channels, header.length)
     whole = header.channels // header.lanes * header.lanes
     split = whole * header.length

@@ -75,6 +75,7 @@ def test_the_vectors_cover_every_feature_and_every_verdict():
     sound = [WeightHeader.unpack(read(name)) for name, item in INDEX["streams"].items() if item["verdict"] == "ok"]
     raw = [header for header in sound if header.codec == Codec.RAW]
     ans = [header for header in sound if header.codec == Codec.ANS]
+    assert sum(header.codec == Codec.LINE for header in sound) >= 4
     assert {header.raw_width for header in raw} == {0, 1, 2}
     assert {header.lanes for header in ans} == {1, 2, 4, 8, 16}
     for flag in ("wide", "context", "class_per_channel", "columns"):

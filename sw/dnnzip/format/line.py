@@ -1,0 +1,34 @@
+"""The payload of a ``line`` stream: straight segments over the codes, in storage order.
+
+A segment stands for 1 to 256 codes: code i is intercept + i * slope, modulo 2**16, read as a signed number. The decoder
+is an accumulator of 16 bits and a counter; nothing is rounded, because the grid has 16 bits and its unit is fine
+enough for slopes. Segments run over the ends of channels. A segment takes 40 bits; two of them, a *group*, take five
+words, of which the first holds both lengths. A last segment on its own takes the group's first three words, and the
+second length is zero there and not looked at.
+"""
+
+from dnnzip.format.fields import WORD_BITS, Field, HeaderLayout
+
+LENGTH_BITS = 8
+SEGMENTS_PER_GROUP = WORD_BITS // LENGTH_BITS
+WORDS_PER_SEGMENT = 2
+"""Words of a segment after the group's first one: intercept and slope."""
+
+MAX_SEGMENT = 1 << LENGTH_BITS
+
+SEGMENT_GROUP = HeaderLayout(
+    "segment group",
+    (
+        Field("first_length", LENGTH_BITS, "codes of the first segment", bias=1),
+        Field("second_length", LENGTH_BITS, "codes of the second segment", bias=1),
+        Field("first_intercept", WORD_BITS, "first code of the first segment, signed"),
+        Field("first_slope", WORD_BITS, "what each code of the first segment adds, modulo 2^16"),
+        Field("second_intercept", WORD_BITS, "first code of the second segment, signed"),
+        Field("second_slope", WORD_BITS, "what each code of the second segment adds, modulo 2^16"),
+    ),
+)
+
+
+def group_words(segments: int) -> int:
+    """Return the words that so many segments take."""
+    return -(-segments // SEGMENTS_PER_GROUP) + WORDS_PER_SEGMENT * segments

@@ -1,0 +1,197 @@
+"""The ``line`` codec: reference against fast, what is damaged, and how fast it is."""
+
+import random
+import time
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dnnzip.codec import CodecOptions, CodeTensor, decode_tensor, encode_network, fast, reference
+from dnnzip.format import (
+    CRC_WORDS,
+    MAX_SEGMENT,
+    SEGMENT_GROUP,
+    WEIGHT_HEADER,
+    WORD_BYTES,
+    Codec,
+    Limits,
+    Verdict,
+    WeightHeader,
+    crc8,
+    group_words,
+)
+
+
+def wrapped(number):
+    """Return a number as a signed one of 16 bits."""
+    return (number + (1 << 15)) % (1 << 16) - (1 << 15)
+
+
+@st.composite
+def lines(draw):
+    """(codes in storage order, channels): segments of all lengths, steep ones that wrap, and noise."""
+    channels = draw(st.integers(1, 5))
+    count = channels * draw(st.integers(1, 200))
+    rng = random.Random(draw(st.integers(0, 1 << 20)))
+    codes = []
+    while len(codes) < count:
+        intercept, slope = rng.randrange(1 << 16), rng.choice((0, 0, 1, -3, rng.randrange(1 << 16)))
+        codes += [wrapped(intercept + n * slope) for n in range(rng.choice((1, 1, 2, 3, 20, 256, 257, 600)))]
+    return codes[:count], channels
+
+
+def payload_of(stream):
+    return stream[WEIGHT_HEADER.bytes : -CRC_WORDS * WORD_BYTES]
+
+
+def segments_of(stream):
+    """Return (length, intercept, slope) of each segment, taken apart here with nothing of the codec's."""
+    words = np.frombuffer(payload_of(stream), "<u2").astype(int)
+    found = []
+    for start in range(0, words.size, 5):
+        group = words[start : start + 5]
+        for number in range((group.size - 1) // 2):
+            found.append(((group[0] >> 8 * number & 255) + 1, *group[1 + 2 * number : 3 + 2 * number]))
+    return [tuple(int(part) for part in segment) for segment in found]
+
+
+def agree(data, limits=None):
+    """Decode with both decoders; return what the reference makes of it."""
+    slow, quick = reference.decode(data, None, limits), fast.decode(data, None, limits)
+    assert quick.verdict == slow.verdict
+    assert quick.header == slow.header
+    assert (quick.codes is None) == (slow.verdict != Verdict.OK)
+    if quick.codes is not None:
+        assert quick.codes.tolist() == slow.codes
+    return slow
+
+
+def sealed(data):
+    """Make the header's check and the CRC-32 right again."""
+    header = data[: WEIGHT_HEADER.bytes - 1]
+    body = header + bytes([crc8(header)]) + data[WEIGHT_HEADER.bytes : -4]
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def with_field(stream, **fields):
+    return sealed(WEIGHT_HEADER.pack(WEIGHT_HEADER.unpack(stream) | fields) + stream[WEIGHT_HEADER.bytes :])
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(lines())
+def test_streams_are_equal_and_come_back(case):
+    codes, channels = case
+    stream = reference.encode_line(codes, channels)
+    assert fast.encode_line(np.array(codes, np.int16), channels) == stream
+    decoded = agree(stream)
+    assert decoded.verdict == Verdict.OK
+    assert [code for row in decoded.codes for code in row] == codes
+    assert len(decoded.codes) == channels
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(lines())
+def test_segments_are_the_longest(case):
+    codes, channels = case
+    start = 0
+    for length, intercept, slope in segments_of(reference.encode_line(codes, channels)):
+        assert [wrapped(intercept + n * slope) for n in range(length)] == codes[start : start + length]
+        start += length
+        if start < len(codes) and 1 < length < MAX_SEGMENT:
+            assert wrapped(intercept + length * slope) != codes[start]
+    assert start == len(codes)
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(lines(), st.integers(0, 1 << 20))
+def test_damaged_streams_get_the_same_verdict(case, seed):
+    rng = random.Random(seed)
+    data = bytearray(reference.encode_line(*case))
+    for _ in range(rng.randrange(1, 4)):
+        kind = rng.randrange(4)
+        if kind == 0 and len(data) > 2:
+            del data[rng.randrange(len(data)) :]
+        elif kind == 1:
+            data += rng.randbytes(rng.randrange(1, 9))
+        elif data:
+            data[rng.randrange(min(len(data), 60) if kind == 2 else len(data))] ^= 1 << rng.randrange(8)
+    for damaged in (bytes(data), sealed(bytes(data)) if len(data) > 24 else bytes(data)):
+        # The reference takes a sound header at its word; such counts are for the test of limits.
+        if WeightHeader.unpack(damaged.ljust(16, b"\0")).weights < 1 << 20:
+            agree(damaged)
+
+
+SMALL = reference.encode_line([5, 6, 7, 8, 100, 90, 80, -1], 2)
+"""Segments of 4, 3 and 1 codes in 8 payload words."""
+
+
+def test_the_small_stream():
+    assert segments_of(SMALL) == [(4, 5, 1), (3, 100, (1 << 16) - 10), (1, (1 << 16) - 1, 0)]
+    assert agree(SMALL).codes == [[5, 6, 7, 8], [100, 90, 80, -1]]
+
+
+@pytest.mark.parametrize(
+    ("damage", "verdict"),
+    [
+        (lambda s: with_field(s, length=3), Verdict.BAD_CODE),  # six weights: the second segment runs past them
+        (lambda s: with_field(s, channels=1, length=7), Verdict.TRAILING),  # the last group is left over
+        (lambda s: with_field(s, channels=1, length=9), Verdict.TRUNCATED),
+        (lambda s: with_field(s, payload_words=7), Verdict.TRUNCATED),
+        (lambda s: with_field(s, payload_words=4, length=3), Verdict.TRUNCATED),  # its words come before its length
+        (lambda s: with_field(s, payload_words=9), Verdict.TRAILING),
+        (lambda s: with_field(s, wide=0), Verdict.BAD_HEADER),
+        (lambda s: with_field(s, log2_lanes=1), Verdict.UNSUPPORTED),
+        (lambda s: s[:-2], Verdict.TRUNCATED),
+        (lambda s: s + b"\0\0", Verdict.TRAILING),
+        (lambda s: s[:-1] + bytes([s[-1] ^ 1]), Verdict.BAD_CRC),
+        (lambda s: with_field(s, context=1, columns=1, class_per_channel=1, klass=7, raw_width=3), Verdict.OK),
+        # The length that a last segment does not share with another is not looked at.
+        (lambda s: sealed(s[:27] + b"\xff" + s[28:]), Verdict.OK),
+    ],
+)
+def test_verdicts(damage, verdict):
+    assert agree(damage(SMALL)).verdict == verdict
+
+
+def test_a_decoder_without_lines_says_so():
+    for words in (1, 2, len(SMALL) // 2):
+        assert agree(SMALL[: 2 * words], Limits(line=False)).verdict == Verdict.UNSUPPORTED
+    assert agree(SMALL, Limits(code_bits=8)).verdict == Verdict.UNSUPPORTED
+    assert agree(SMALL[:2], Limits(code_bits=8)).verdict == Verdict.TRUNCATED
+
+
+def test_counts_that_the_payload_cannot_hold_take_no_memory():
+    huge = with_field(SMALL, channels=1 << 21, length=1 << 20)
+    assert fast.decode(huge).verdict == Verdict.BAD_HEADER
+
+
+def test_the_payload_is_as_long_as_its_segments():
+    assert [group_words(count) for count in range(6)] == [0, 3, 5, 8, 10, 13]
+    assert group_words(2) == SEGMENT_GROUP.words
+    assert len(payload_of(SMALL)) == WORD_BYTES * group_words(3)
+
+
+def test_a_network_of_lines_has_no_tables():
+    rng = np.random.default_rng(5)
+    codes = np.cumsum(rng.integers(-3, 4, (7, 33)), axis=1).astype(np.int16)
+    for groups in (1, 3):
+        encoded = encode_network([CodeTensor("w", codes, (3, 3))], CodecOptions("line", groups=groups))
+        assert (encoded.tables, encoded.codecs) == (b"", ["line"])
+        assert WeightHeader.unpack(encoded.streams[0]).codec == Codec.LINE
+        assert np.array_equal(decode_tensor(encoded.streams[0], b""), codes)
+
+
+def test_speed():
+    codes = np.random.default_rng(1).integers(-(1 << 15), 1 << 15, 4_000_000).astype(np.int16)
+    stream = fast.encode_line(codes, 4)
+    fast.decode(SMALL)
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        assert fast.decode(stream).verdict == Verdict.OK
+        seconds.append(time.perf_counter() - start)
+    # 90 M alone on a machine; the limit leaves room for whatever else runs on it.
+    assert codes.size / min(seconds) > 20e6
