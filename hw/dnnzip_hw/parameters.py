@@ -65,5 +65,5 @@ class DecompressorParameters:
 
     @property
     def limits(self) -> Limits:
-        """The same for the software decoders, so that they give the same verdicts."""
+        """The same for the software decoders, so that they give the same verdicts. There is no ``line`` core yet."""
         return Limits(self.log2_virtual_lanes, self.log2_states, self.weight_bits, line=False)
