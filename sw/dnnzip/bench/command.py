@@ -43,11 +43,19 @@ def bench(models: tuple[Path, ...], folder: Path, json_file: Path | None, quick:
     coders, left_out = installed()
     for line in left_out:
         click.echo(f"bench: {line}", err=True)
+    comparison = Comparison(coders, left_out)
+
+    def progress(what: str) -> None:
+        # A long run that is stopped leaves what it has measured.
+        write_json(comparison, json_file)
+        click.echo(f"bench: {what}", err=True)
+
     with one_thread():
-        comparison = compare(paths, coders, left_out, scale, lambda what: click.echo(f"bench: {what}", err=True))
+        compare(comparison, paths, scale, progress)
     if not models:
         comparison.reference = read_reference(zoo_folder().parent / "oracles" / "codecs.json")
-    write(comparison, scale, folder, json_file, MAKE if not (models or quick) else "python -m dnnzip.bench")
+    write_json(comparison, json_file)
+    write(comparison, scale, folder, MAKE if not (models or quick) else "python -m dnnzip.bench")
     if comparison.broken:
         who = sorted({result.coder for result in comparison.broken})
         raise CheckFailedError(f"bench: the bound is broken by {', '.join(who)}; see the tables")
@@ -69,8 +77,8 @@ def one_thread() -> contextlib.AbstractContextManager[object]:
     return limits
 
 
-def write(comparison: Comparison, scale: Scale, folder: Path, json_file: Path | None, command: str) -> None:
-    """Print the tables; write the page, the plot and the JSON file."""
+def write(comparison: Comparison, scale: Scale, folder: Path, command: str) -> None:
+    """Print the tables; write the page and the plot."""
     console = stdout_console()
     for section in sections(comparison, scale):
         console.print(section.title)
@@ -82,6 +90,10 @@ def write(comparison: Comparison, scale: Scale, folder: Path, json_file: Path | 
     (folder / "bench.md").write_text(page(comparison, scale, command, today))
     if comparison.floats:
         draw(bits_by_coder(comparison), percent_of(comparison), folder / PLOT)
+
+
+def write_json(comparison: Comparison, json_file: Path | None) -> None:
+    """Write what was measured so far, if a file is given."""
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(as_json(comparison), indent=1))

@@ -81,27 +81,20 @@ class Comparison:
         return [result for result in (*self.floats, *self.integers, *self.generated) if result.broken]
 
 
-def compare(
-    models: Sequence[Path],
-    coders: Sequence[type[Coder]],
-    left_out: Sequence[str],
-    scale: Scale,
-    progress: Callable[[str], None],
-) -> Comparison:
+def compare(result: Comparison, models: Sequence[Path], scale: Scale, progress: Callable[[str], None]) -> None:
     """Measure everything.
 
     Parameters
     ----------
+    result
+        Where the results go, one after the other.
     models
         Networks; those of float weights are also quantised to int8 per channel.
-    coders, left_out
-        Those that take part, and a line on each that cannot.
     scale
         How much is measured.
     progress
         Called with what is measured next.
     """
-    result = Comparison(coders, left_out)
     for path in models:
         weights = weights_of(path)
         if not weights[0].is_integer:
@@ -116,7 +109,6 @@ def compare(
     _measure(result, result.generated, QUANTISED.format("generated"), integers, SPEED_LSB, scale.rounds, progress)
     progress("peak memory")
     result.peak_memory = _peak_memory(model)
-    return result
 
 
 def _measure(
