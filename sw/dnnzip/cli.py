@@ -173,10 +173,10 @@ def model_argument(name: str = "model", metavar: str = "MODEL.onnx") -> Callable
 )
 @click.option(
     "--codec",
-    type=click.Choice(["auto", "ans", "raw"]),
+    type=click.Choice(["auto", "ans", "line", "raw"]),
     default="auto",
     show_default=True,
-    help="How weights are coded; auto takes the smaller.",
+    help="How weights are coded; auto takes the smaller of ans and raw, line is a baseline to compare with.",
 )
 @click.option("--layers", multiple=True, metavar="GLOB", help="Compress only weights of these names; may be repeated.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave weights of these names out; may be repeated.")

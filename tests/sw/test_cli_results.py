@@ -352,3 +352,16 @@ def test_the_installed_program_runs_in_any_folder(digits, tmp_path):
     assert "(20 samples)" in done.stdout
     assert done.stderr == ""
     assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_compress_with_lines(good, tmp_path):
+    path = tmp_path / "m.dnz.onnx"
+    result = json.loads(good("compress", MODEL, "-o", path, "--max-error", "5%", "--codec", "line", "--json", "-"))
+    assert {layer["codec"] for layer in result["layers"]} == {"line"}
+    assert result["totals"]["table_bytes"] == 0
+    assert all(0 < layer["max_error"] <= layer["bound"] for layer in result["layers"])
+    tables, streams = streams_of(path)
+    assert tables == b""
+    assert {WeightHeader.unpack(stream).codec for stream in streams.values()} == {Codec.LINE}
+    checks = json.loads(good("verify", MODEL, path, "--json", "-"))
+    assert all(check["ok"] for check in checks["layers"])

@@ -12,6 +12,7 @@ from dnnzip.errors import InputError
 from dnnzip.model.bound import Bound, Scope
 from dnnzip.model.container import CompressedModel, compressed_model, open_compressed
 from dnnzip.model.grid import GridResult, check_bound, items_of, quantise
+from dnnzip.model.line import quantise_lines
 from dnnzip.model.rescale import fold_obstacle
 from dnnzip.model.weights import LeftOut, Weight, find_weights, select_weights
 
@@ -116,7 +117,9 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
     check_bound(weights, options.bound, options.scope)
     kept = []
     for weight in weights:
-        obstacle = fold_obstacle(model, weight) if weight.is_integer and options.bound.value else None
+        # Lines leave scales as they are: nothing has to be folded.
+        is_folded = weight.is_integer and options.bound.value and options.codec.codec != "line"
+        obstacle = fold_obstacle(model, weight) if is_folded else None
         if obstacle is None:
             kept.append(weight)
         else:
@@ -127,7 +130,9 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
 
 
 def _grid(weight: Weight, options: CompressionOptions) -> GridResult:
-    """Return the weight's codes; the original bytes of a float weight where the codec is ``raw``."""
+    """Return the weight's codes, on segments for ``line``; the original bytes of a float weight for ``raw``."""
+    if options.codec.codec == "line":
+        return quantise_lines(weight, options.bound, options.scope)
     result = quantise(weight, options.bound, options.scope)
     if options.codec.codec != "raw" or weight.is_integer:
         return result

@@ -192,7 +192,7 @@ def largest_errors(weight: Weight, restored: NDArray[np.generic], divisor: int, 
     max |w - w'|, or max |(w - z) - (2 e + 1) q|; NaN where a value is not finite.
     """
     if weight.is_integer and divisor > 1:
-        difference = _shifted(weight).astype(np.float64) - divisor * restored.astype(np.float64)
+        difference = shifted_weights(weight).astype(np.float64) - divisor * restored.astype(np.float64)
     else:
         with np.errstate(invalid="ignore", over="ignore"):
             difference = weight.array.astype(np.float64) - restored.astype(np.float64)
@@ -241,7 +241,7 @@ def _along_axis(point: NDArray[np.generic], layout: Layout) -> NDArray[np.generi
     return point.reshape(tuple(-1 if axis == layout.axis else 1 for axis in range(len(layout.shape))))
 
 
-def _shifted(weight: Weight) -> NDArray[np.int16]:
+def shifted_weights(weight: Weight) -> NDArray[np.int16]:
     """Return w - z as int16, in the shape of the array."""
     point = np.zeros((), weight.dtype) if weight.zero_point is None else weight.zero_point
     difference = weight.array.astype(np.int16) - _along_axis(point, weight.layout).astype(np.int16)
@@ -317,7 +317,7 @@ def _quantise_integers(weight: Weight, rows: NDArray[np.generic], bound: Bound, 
         point = np.zeros((), weight.dtype) if weight.zero_point is None else weight.zero_point
         codes, largest = wrapped_codes(weight.array, point, weight.layout), 0
     else:
-        shifted = weight.layout.to_channels(_shifted(weight)).astype(np.int32)
+        shifted = weight.layout.to_channels(shifted_weights(weight)).astype(np.int32)
         # Half the divisor is no whole number, so that rounding by adding `error` before a floor has no ties.
         nearest = np.floor_divide(shifted + error, divisor)
         largest = int(np.abs(shifted - divisor * nearest).max())
@@ -344,6 +344,6 @@ def _integer_error(weight: Weight, rows: NDArray[np.generic], bound: Bound, scop
         return min(int(bound.value), 255)
     ranges = _ranges(rows, scope).reshape(-1)
     if scope is Scope.CHANNEL:
-        used = np.any(weight.layout.to_channels(_shifted(weight)) != 0, axis=1)
+        used = np.any(weight.layout.to_channels(shifted_weights(weight)) != 0, axis=1)
         ranges = ranges[used] if used.any() else ranges[:1]
     return math.floor(bound.value * int(ranges.min()))

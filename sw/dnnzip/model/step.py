@@ -47,7 +47,8 @@ def _half(value):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
 
 
 @njit(cache=True)
-def _decoded(code, step, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def decoded_value(code, step, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return what a code (float64) stands for at a float32 step, as float64; it rises with the code."""
     product = np.float32(np.float32(code) * step)
     return _half(product) if is_half else np.float64(product)
 
@@ -56,11 +57,11 @@ def _decoded(code, step, is_half):  # type: ignore[no-untyped-def]  # pragma: no
 def _kept_code(weight, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Choose the code of a weight (float64) as in the module's text, and whether it keeps the bound."""
     code = np.rint(weight / np.float64(step))
-    error = weight - _decoded(code, step, is_half)
+    error = weight - decoded_value(code, step, is_half)
     if abs(error) <= bound:
         return code, True
     other = code + 1.0 if error > 0.0 else code - 1.0
-    if abs(weight - _decoded(other, step, is_half)) <= bound:
+    if abs(weight - decoded_value(other, step, is_half)) <= bound:
         return other, True
     return code, False
 
@@ -88,7 +89,7 @@ def _fill_codes(weights, step, bound, is_half, codes):  # type: ignore[no-untype
         if not is_kept or abs(code) > LARGEST_CODE:
             return largest, i
         codes[i] = np.int16(code)
-        error = abs(weight - _decoded(code, step, is_half))
+        error = abs(weight - decoded_value(code, step, is_half))
         largest = max(largest, error)
     return largest, -1
 
@@ -134,12 +135,12 @@ def _next_step(weight, step_bits, bound, is_half):  # type: ignore[no-untyped-de
     magnitude = abs(weight)
     step = _step_of(step_bits)
     upper = np.rint(magnitude / np.float64(step))
-    if _decoded(upper, step, is_half) < magnitude:
+    if decoded_value(upper, step, is_half) < magnitude:
         upper += 1.0
     low, high = np.int64(0), step_bits
     while high - low > 1:
         middle = (low + high) // 2
-        if _decoded(upper, _step_of(middle), is_half) - magnitude > bound:
+        if decoded_value(upper, _step_of(middle), is_half) - magnitude > bound:
             high = middle
         else:
             low = middle

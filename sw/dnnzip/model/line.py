@@ -1,0 +1,301 @@
+"""Weights as straight segments: within a bound, or as the monotonic runs of the paper's family.
+
+Both put a tensor on a grid as fine as 16 bits allow and choose codes on straight segments over the whole tensor in
+storage order, so that the ``line`` codec, which loses nothing, stores few segments. A segment is an integer intercept
+and an integer slope: exactly what the decoder adds up.
+
+*Within a bound*: each weight tolerates an interval of codes, found with the decoded values themselves, so that the
+bound holds exactly. From the first weight on, the longest segment that passes through every interval is taken, then the
+next. A slope a suits the intervals [l, h] of two weights i < j where l_j - h_i <= a (j - i) <= h_j - l_i; a slope that
+suits every pair of a segment has an intercept, so the slopes of a segment are an intersection of intervals. Any part of
+a feasible segment is feasible, so no choice of segments needs fewer than this one.
+
+*Monotonic runs*: the scheme of the paper's family, from memory. A run is the longest stretch in which no step falls
+by more than a tolerance, or none rises by more than it; a run becomes its least-squares line. The tolerance is a share
+of the range and no error bound: the error is measured, and stands in the compressed model as its bound.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from dnnzip.errors import InputError
+from dnnzip.format import MAX_SEGMENT
+from dnnzip.model.bound import Bound, Scope, Unit
+from dnnzip.model.grid import (
+    GridResult,
+    bounds_of,
+    check_unit,
+    items_of,
+    largest_errors,
+    quantise,
+    ranges_of,
+    restored_rows,
+    shifted_weights,
+)
+from dnnzip.model.step import LARGEST_CODE, decoded_value
+from dnnzip.model.weights import Weight
+
+_LARGEST_CODE = LARGEST_CODE
+_MAX_SEGMENT = MAX_SEGMENT
+
+LARGEST_INTEGER_ERROR = 255
+"""A larger error of an integer weight changes nothing any more."""
+
+ROUNDED_SLOPE = MAX_SEGMENT // 2
+"""By so many codes a rounded slope may lead past the end of the line that it stands for."""
+
+SMALLEST_BOUND = 5e-324
+"""Stands for a measured error of zero, since an absolute bound is above zero."""
+
+
+@njit(cache=True, nogil=True)
+def _is_kept(weight, code, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    return abs(weight - decoded_value(np.float64(code), step, is_half)) <= bound
+
+
+@njit(cache=True, nogil=True)
+def _intervals(weights, step, bound, is_half, low, high):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Fill the lowest and highest code that keeps each weight; return whether each has one.
+
+    Decoded values rise with their code and so do rounded differences, so the codes that keep a weight have no gap.
+    """
+    size = np.float64(step)
+    for i in range(weights.size):
+        weight = np.float64(weights[i])
+        nearest = np.int64(min(max(np.rint(weight / size), -_LARGEST_CODE), _LARGEST_CODE))
+        if not _is_kept(weight, nearest, step, bound, is_half):
+            for other in (nearest - 1, nearest + 1):
+                if abs(other) <= _LARGEST_CODE and _is_kept(weight, other, step, bound, is_half):
+                    nearest = other
+                    break
+            else:
+                return False
+        lowest = np.int64(max(np.rint((weight - bound) / size), -_LARGEST_CODE))
+        lowest = min(lowest, nearest)
+        while not _is_kept(weight, lowest, step, bound, is_half):
+            lowest += 1
+        while lowest > -_LARGEST_CODE and _is_kept(weight, lowest - 1, step, bound, is_half):
+            lowest -= 1
+        highest = np.int64(min(np.rint((weight + bound) / size), _LARGEST_CODE))
+        highest = max(highest, nearest)
+        while not _is_kept(weight, highest, step, bound, is_half):
+            highest -= 1
+        while highest < _LARGEST_CODE and _is_kept(weight, highest + 1, step, bound, is_half):
+            highest += 1
+        low[i], high[i] = lowest, highest
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _fit(low, high, codes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    start = 0
+    while start < low.size:
+        least, most = np.int64(-(1 << 40)), np.int64(1 << 40)  # slopes that suit all pairs so far
+        end = start + 1
+        limit = min(low.size, start + _MAX_SEGMENT)
+        while end < limit:
+            lower, upper = least, most
+            for i in range(start, end):
+                distance = end - i
+                rise = np.int64(low[end]) - np.int64(high[i])
+                if rise > lower * distance:
+                    lower = -(-rise // distance)
+                fall = np.int64(high[end]) - np.int64(low[i])
+                if fall < upper * distance:
+                    upper = fall // distance
+                if lower > upper:
+                    break
+            if lower > upper:
+                break
+            least, most = lower, upper
+            end += 1
+        slope = (least + most) // 2 if end > start + 1 else np.int64(0)
+        bottom, top = np.int64(-(1 << 40)), np.int64(1 << 40)
+        for i in range(start, end):
+            bottom = max(bottom, np.int64(low[i]) - slope * (i - start))
+            top = min(top, np.int64(high[i]) - slope * (i - start))
+        code = (bottom + top) // 2
+        for i in range(start, end):
+            codes[i] = code
+            code += slope
+        start = end
+
+
+def fit_lines(low: NDArray[np.int32], high: NDArray[np.int32]) -> NDArray[np.int16]:
+    """Choose codes on the fewest straight segments that pass through all intervals.
+
+    Parameters
+    ----------
+    low, high
+        int32 [n] within 16 signed bits: lowest and highest code of each weight, ``low <= high``.
+
+    Returns
+    -------
+    int16 [n], ``low <= code <= high``.
+    """
+    codes = np.empty(low.size, np.int16)
+    _fit(low, high, codes)
+    return codes
+
+
+def quantise_lines(weight: Weight, bound: Bound, scope: Scope = Scope.TENSOR) -> GridResult:
+    """Put a tensor of weights on straight segments that keep a bound exactly.
+
+    Float weights: the step is (largest magnitude + bound) / 32767, of the tensor or of each channel as the scope says.
+    Where that grid is too coarse for a bound, the tensor is stored losslessly as `items`. Integer weights: the codes
+    are weights minus zero point, at a step of 1 and within the weights' type, so that scale and zero point stay.
+
+    Parameters
+    ----------
+    weight
+        The weights.
+    bound
+        The tolerated error.
+    scope
+        Over which weights the range of a percentage is taken.
+
+    Raises
+    ------
+    InputError
+        As `dnnzip.model.grid.quantise`.
+    """
+    check_unit(weight, bound)
+    rows = weight.layout.to_channels(weight.array)
+    if weight.is_integer:
+        return _integer_lines(weight, rows, bound, scope)
+    is_half = weight.dtype == np.float16
+    ranges = ranges_of(weight, scope)
+    bounds = np.asarray(np.where(ranges > 0, np.broadcast_to(bounds_of(weight, bound, scope), ranges.shape), 0.0))
+    wide = rows.astype(np.float32, copy=False)
+    parts = wide if scope is Scope.CHANNEL else wide.reshape(1, -1)
+    low, high = np.empty(parts.shape, np.int32), np.empty(parts.shape, np.int32)
+    steps = np.empty(len(parts), np.float32)
+    for i, (part, most) in enumerate(zip(parts, bounds.reshape(-1), strict=True)):
+        steps[i] = _fine_step(part, float(most))
+        if not (np.isfinite(steps[i]) and steps[i] > 0) or not _intervals(
+            part, steps[i], float(most), is_half, low[i], high[i]
+        ):
+            zero = np.zeros(bounds.shape)
+            return GridResult(weight, None, items_of(weight.array), None, bounds, zero, Unit.ABSOLUTE, bound, scope)
+    codes = fit_lines(low.reshape(-1), high.reshape(-1)).reshape(rows.shape)
+    step = steps.reshape(bounds.shape)
+    return _float_result(weight, codes, step, bounds, bound, scope)
+
+
+def _fine_step(weights: NDArray[np.float32], bound: float) -> np.float32:
+    """Return the step of a fine grid; as a range of zero has no bound, its weights are one step from zero."""
+    magnitude = max(float(weights.max()), -float(weights.min()))
+    if bound == 0.0:
+        return np.float32(magnitude) if magnitude else np.float32(1.0)
+    with np.errstate(over="ignore", under="ignore"):
+        return np.float32((magnitude + bound) / LARGEST_CODE)
+
+
+def _float_result(
+    weight: Weight,
+    codes: NDArray[np.int16],
+    step: NDArray[np.float32],
+    bounds: NDArray[np.float64],
+    spec: Bound,
+    scope: Scope,
+) -> GridResult:
+    restored = weight.layout.from_channels(restored_rows(codes, step, weight.dtype))
+    errors = largest_errors(weight, restored, 1, scope)
+    assert np.all(errors <= bounds), f"{weight.name}: an error of {errors.max()} on a bound of {bounds.max()}"
+    return GridResult(weight, codes, None, step, bounds, errors, Unit.ABSOLUTE, spec, scope)
+
+
+def _integer_lines(weight: Weight, rows: NDArray[np.generic], bound: Bound, scope: Scope) -> GridResult:
+    error = min(int(bounds_of(weight, bound, scope)), LARGEST_INTEGER_ERROR)
+    shifted = weight.layout.to_channels(shifted_weights(weight)).astype(np.int32)
+    point = rows.astype(np.int32) - shifted
+    limits = np.iinfo(rows.dtype)  # type: ignore[type-var]  # int8 or uint8
+    low = np.maximum(shifted - error, int(limits.min) - point)
+    high = np.minimum(shifted + error, int(limits.max) - point)
+    codes = fit_lines(low.reshape(-1), high.reshape(-1)).reshape(rows.shape)
+    largest = float(np.abs(codes - shifted).max())
+    step, most = np.array(1.0, np.float32), np.array(float(error))
+    return GridResult(weight, codes, None, step, most, np.array(largest), Unit.LSB, bound, scope)
+
+
+@njit(cache=True, nogil=True)
+def _run_end(weights, start, tolerance):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return where the longest run from `start` ends."""
+    limit = min(weights.size, start + _MAX_SEGMENT)
+    longest = start + 1
+    for sign in (1.0, -1.0):
+        end = start + 1
+        while end < limit and sign * (np.float64(weights[end]) - np.float64(weights[end - 1])) >= -tolerance:
+            end += 1
+        longest = max(longest, end)
+    return longest
+
+
+@njit(cache=True, nogil=True)
+def _runs(weights, tolerance, lengths, intercepts, slopes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Fill length and least-squares line of each run; return how many there are."""
+    count, start = 0, 0
+    while start < weights.size:
+        end = _run_end(weights, start, tolerance)
+        length = end - start
+        mean = 0.0
+        for i in range(start, end):
+            mean += np.float64(weights[i])
+        mean /= length
+        middle = (length - 1) / 2.0
+        above, below = 0.0, 0.0
+        for i in range(length):
+            above += (i - middle) * (np.float64(weights[start + i]) - mean)
+            below += (i - middle) ** 2
+        slope = above / below if length > 1 else 0.0
+        lengths[count], intercepts[count], slopes[count] = length, mean - slope * middle, slope
+        count += 1
+        start = end
+    return count
+
+
+def quantise_runs(weight: Weight, tolerance: float) -> GridResult:
+    """Put a float tensor on the least-squares lines of its monotonic runs.
+
+    Parameters
+    ----------
+    weight
+        The weights, float32 or float16.
+    tolerance
+        A step against a run's direction does not end the run up to this share of the tensor's range; 0 to 1.
+
+    Returns
+    -------
+    GridResult
+        Its bound is the largest error that was measured, and so is its ``spec``, as an absolute error: a compressed
+        model says what is true, and verifying it compares with that.
+
+    Raises
+    ------
+    InputError
+        Integer, NaN or infinite weights, or a tolerance out of its range.
+    """
+    if weight.is_integer:
+        raise InputError(f"layer {weight.name!r}", "has integer weights", "monotonic runs are for float weights")
+    if not 0.0 <= tolerance <= 1.0:
+        raise InputError("tolerance", f"is {tolerance}", "give a share of the range, 0 to 1")
+    span = float(ranges_of(weight, Scope.TENSOR))
+    if span == 0.0:
+        return quantise(weight, Bound(Fraction(1), Unit.SHARE, "100%"))
+    rows = weight.layout.to_channels(weight.array).astype(np.float32, copy=False)
+    flat = rows.reshape(-1)
+    lengths, intercepts, slopes = np.empty(flat.size, np.int64), np.empty(flat.size), np.empty(flat.size)
+    count = _runs(flat, tolerance * span, lengths, intercepts, slopes)
+    lengths, intercepts, slopes = lengths[:count], intercepts[:count], slopes[:count]
+    ends = intercepts + slopes * (lengths - 1)
+    step = np.float32(max(np.abs(intercepts).max(), np.abs(ends).max()) / (LARGEST_CODE - ROUNDED_SLOPE - 1))
+    place = np.arange(flat.size) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    first, rise = np.rint(intercepts / float(step)), np.rint(slopes / float(step))
+    codes = (np.repeat(first, lengths) + place * np.repeat(rise, lengths)).astype(np.int16).reshape(rows.shape)
+    restored = weight.layout.from_channels(restored_rows(codes, np.array(step), weight.dtype))
+    error = max(float(largest_errors(weight, restored, 1, Scope.TENSOR)), SMALLEST_BOUND)
+    spec = Bound(Fraction(error), Unit.ABSOLUTE, repr(error), "measured")
+    return _float_result(weight, codes, np.array(step), np.array(error), spec, Scope.TENSOR)
