@@ -100,7 +100,7 @@ def test_the_page_names_what_is_left_out(weights):
         for r in run(Task("generated", weights, Bound.parse("1%")), [Dnnzip])
     ]
     integers = run(Task("int8", [per_channel_int8(w) for w in weights], Bound.parse("0lsb")), [Dnnzip])
-    comparison = Comparison([Dnnzip], ["SZ3 is left out: no wheel"], [], integers, generated)
+    comparison = Comparison([Dnnzip], ["SZ3 is left out: no wheel"], {}, [], integers, generated)
     comparison.entropy["int8", "0lsb"] = 1.0
     comparison.peak_memory = {"compress": 100_000_000}
     text = page(comparison, QUICK, "make bench", "2026-01-01")

@@ -43,7 +43,7 @@ def bench(models: tuple[Path, ...], folder: Path, json_file: Path | None, quick:
     coders, left_out = installed()
     for line in left_out:
         click.echo(f"bench: {line}", err=True)
-    comparison = Comparison(coders, left_out)
+    comparison = Comparison(coders, left_out, made_with(coders))
 
     def progress(what: str) -> None:
         # A long run that is stopped leaves what it has measured.
@@ -102,7 +102,7 @@ def write_json(comparison: Comparison, json_file: Path | None) -> None:
 def as_json(comparison: Comparison) -> dict[str, object]:
     """Return everything that was measured, absolute speeds included."""
     return {
-        "made_with": made_with(comparison),
+        "made_with": comparison.made_with,
         "left_out": list(comparison.left_out),
         "peak_memory": comparison.peak_memory,
         "entropy_bits": [[*key, bits] for key, bits in comparison.entropy.items()],

@@ -54,6 +54,8 @@ class Comparison:
         Those that took part.
     left_out
         A line on each that could not.
+    made_with
+        Commit, versions and platform, as they were when the run began.
     floats, integers
         Results on the networks at every bound.
     generated
@@ -68,6 +70,7 @@ class Comparison:
 
     coders: Sequence[type[Coder]]
     left_out: Sequence[str]
+    made_with: dict[str, str] = field(default_factory=dict)
     floats: list[Result] = field(default_factory=list)
     integers: list[Result] = field(default_factory=list)
     generated: list[Result] = field(default_factory=list)

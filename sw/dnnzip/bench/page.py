@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from dnnzip.bench import tables
+from dnnzip.bench.coder import Coder
 from dnnzip.bench.comparison import Comparison, Scale
 from dnnzip.bench.ours import ENTROPY_SHARE, LANE_BYTES, NETWORK_BYTES, TENSOR_BYTES
 from dnnzip.bench.task import LARGEST_GENERATED, SEED, SPREAD_OF_SCALES
@@ -97,11 +98,11 @@ def memory_line(comparison: Comparison) -> str:
     )
 
 
-def made_with(comparison: Comparison) -> dict[str, str]:
+def made_with(coders: Sequence[type[Coder]]) -> dict[str, str]:
     """Return versions, commit and platform."""
     facts = provenance()
     kept = {key: facts[key] for key in ("dnnzip", "commit", "python", "numpy", "numba")}
-    for package in dict.fromkeys(coder.package for coder in comparison.coders if coder.package):
+    for package in dict.fromkeys(coder.package for coder in coders if coder.package):
         try:
             kept[package] = version(package)
         except PackageNotFoundError:
@@ -123,7 +124,7 @@ def page(comparison: Comparison, scale: Scale, command: str, date: str) -> str:
     date
         Today.
     """
-    facts = ", ".join(f"{name} {value}" for name, value in made_with(comparison).items())
+    facts = ", ".join(f"{name} {value}" for name, value in comparison.made_with.items())
     parts = [
         "# Beside other compressors\n",
         _folded(f"Written by `{command}` on {date}; edits are lost. Made with {facts}.") + "\n",
@@ -135,9 +136,10 @@ def page(comparison: Comparison, scale: Scale, command: str, date: str) -> str:
             parts.append(f"![Bits per weight against the bound]({PLOT})\n")
     parts.append(f"{_folded(memory_line(comparison))}\n")
     parts.append("## The coders\n")
-    remarks = [f"- {coder.name}: {coder.remark}." for coder in comparison.coders]
-    parts.append("\n".join([*remarks, *(f"- {line}." for line in comparison.left_out)]) + "\n")
-    return "\n".join(parts)
+    remarks = [f"{coder.name}: {coder.remark}." for coder in comparison.coders]
+    remarks += [f"{line}." for line in comparison.left_out]
+    parts.append("\n".join("- " + _folded(remark, 118).replace("\n", "\n  ") for remark in remarks))
+    return "\n".join(parts) + "\n"
 
 
 def _folded(text: str, width: int = 120) -> str:
