@@ -7,7 +7,7 @@ BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test zoo bench lint format docs types env env-dev clean
+.PHONY: help sim test zoo family bench lint format docs types env env-dev clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -20,6 +20,9 @@ test: env-dev ## the whole test suite
 
 zoo: env ## the table over the trained networks in the folder DNNZIP_ZOO
 	@$(BIN)/python -m dnnzip_sim.zoo
+
+family: env ## the paper's family of compressors over the networks in DNNZIP_ZOO, beside ans
+	@$(BIN)/python -m dnnzip_sim.family
 
 bench: $(BENCH)/.installed ## docs/bench.md: dnnzip beside other compressors on the networks in DNNZIP_ZOO
 	@$(BENCH)/bin/python -m dnnzip.bench -o docs --json build/bench/bench.json
