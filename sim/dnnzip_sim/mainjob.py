@@ -29,7 +29,8 @@ def title() -> str:
 
 def main() -> int:
     """Run the main job in the current directory; return the status of the process."""
-    job = pipeline.Job(digits.MODEL, digits.TEST_SET, CompressionOptions(Bound.parse(MAX_ERROR)), FOLDER)
+    options = CompressionOptions(Bound.parse(MAX_ERROR))
+    job = pipeline.Job(digits.MODEL, digits.TEST_SET, options, FOLDER, against_reference=True)
     link = SimulatedLink()
     try:
         with ThreadPoolExecutor(2) as pool:

@@ -104,8 +104,16 @@ def test_nothing_decoded_is_a_failure(made):
         simulation.require(simulation.Simulation((), None))
     run = simulation.simulate(made.compressed, Silent())
     assert (run.weights, run.mismatches) == (0, 3390)
-    with pytest.raises(CheckFailedError, match=r"^layer 'conv1\.weight': 150 weights differ"):
+    with pytest.raises(CheckFailedError, match=r"^layer 'conv1\.weight': the link ended with 'truncated'$"):
         simulation.require(run)
+
+
+def test_the_reference_decoder_compares_as_the_fast_one(made):
+    link = GoldenLink()
+    for layer in made.compressed.layers:
+        codes = simulation.reference_layer(made.compressed, layer)
+        np.testing.assert_array_equal(codes, simulation.decode_layer(made.compressed, layer))
+    assert simulation.simulate(made.compressed, link, simulation.reference_layer).mismatches == 0
 
 
 def test_a_stream_that_a_link_forgets_counts_as_mismatches(made):

@@ -45,7 +45,13 @@ def test_shared_code_is_compiled_once(tmp_path):
     log = (build("counter", {"counter.v": COUNTER}, cache=tmp_path).folder / "build.log").read_text()
     assert "-c -o Vtop" in log
     assert "-o verilated.o" not in log
-    assert "-o verilator.o" not in log
+
+
+def test_what_depends_on_the_design_is_not_shared(tmp_path):
+    """The main program knows the size of the design's top, so it is compiled for each."""
+    prepare(cache=tmp_path)
+    log = (build("counter", {"counter.v": COUNTER}, cache=tmp_path).folder / "build.log").read_text()
+    assert "-o verilator.o" in log
 
 
 @pytest.mark.usefixtures("nothing_compiled")

@@ -547,7 +547,7 @@ def test_simulate_fails_where_a_stream_does_not_end_well(dnnzip, compressed, mon
     monkeypatch.setattr("dnnzip.link.open_link", lambda _: Broken())
     status, _, err = dnnzip("simulate", compressed)
     assert status == 1
-    assert err == "dnnzip: layer 'w': 200 weights differ from the golden decoder's\n"
+    assert err == "dnnzip: layer 'w': the link ended with 'bad crc'\n"
 
 
 # --- as processes -----------------------------------------------------------------------------------------------------

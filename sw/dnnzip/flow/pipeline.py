@@ -22,6 +22,7 @@ from dnnzip.flow.tables import TextTable, whole_table
 from dnnzip.flow.verification import LayerCheck
 from dnnzip.link import Link
 from dnnzip.model.accuracy import Accuracy, evaluate
+from dnnzip.model.container import decode_layer
 from dnnzip.model.files import load_model, save_model, write_output
 
 
@@ -41,6 +42,8 @@ class Job:
         Where the results go.
     samples
         Measure accuracy on so many, from the first; all where None.
+    against_reference
+        Compare what the link decodes with the reference decoder, which is slow, and not with the fast one.
     """
 
     model: Path
@@ -48,6 +51,7 @@ class Job:
     options: CompressionOptions
     folder: Path
     samples: int | None = None
+    against_reference: bool = False
 
 
 @dataclass
@@ -80,7 +84,8 @@ def compress_step(state: State) -> None:
 def decode_step(state: State) -> None:
     """Decode every stream over the link, compare it bit for bit; saves ``decoded.onnx``, made of what the link gave."""
     assert state.compression is not None
-    state.simulation = simulation.simulate(state.compression.compressed, state.link())
+    golden = simulation.reference_layer if state.job.against_reference else decode_layer
+    state.simulation = simulation.simulate(state.compression.compressed, state.link(), golden)
     simulation.require(state.simulation)
     state.decoded = simulation.decoded_model(state.compression.compressed, state.simulation)
     save_model(state.decoded, state.job.folder / "decoded.onnx")
