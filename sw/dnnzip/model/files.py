@@ -11,19 +11,28 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # no stubs among our tools
+from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]  # no stubs among our tools
 from onnx.external_data_helper import load_external_data_for_tensor
 
 from dnnzip.errors import InputError
 from dnnzip.model.graph import subgraphs
+from dnnzip.model.places import Place, place_of, set_external, set_place
 
 #: Protocol buffers hold less than 2 GB in one message; a model beyond that keeps its arrays in a file beside it.
 LARGEST_MESSAGE = (1 << 31) - 1
 
 #: An array below this many bytes stays in the model when the others move to the file beside it.
 SMALLEST_EXTERNAL = 1024
+
+#: A list (a bias, scales, a table of positions) up to so many bytes is read with the model that it is external to.
+LARGEST_LIST = 1 << 22
+
+#: Numbers of the fields in which a model's message holds its graph, that its tensors, and those their bytes.
+GRAPH_FIELD, INITIALIZER_FIELD, RAW_DATA_FIELD = 7, 5, 9
+_LENGTH_DELIMITED = 2
 
 
 def load_model(path: str | Path) -> onnx.ModelProto:
@@ -44,6 +53,46 @@ def load_model(path: str | Path) -> onnx.ModelProto:
         The path is missing, a directory, unreadable, empty, truncated or no ONNX model; or its external data is
         missing, short, or outside the model's folder.
     """
+    model, path = _parsed(path), Path(path)
+    for tensor in _checked_external_tensors(model, path):
+        _load_external_tensor(tensor, path)
+    return model
+
+
+def open_model(path: str | Path) -> onnx.ModelProto:
+    """Read an ONNX file, but leave large external arrays where they are, to be read one at a time.
+
+    Parameters
+    ----------
+    path
+        The model file.
+
+    Returns
+    -------
+    The model; initializers with external data, except small ones and short lists, name the place of their bytes
+    (`dnnzip.model.places`), which `dnnzip.model.weights.stored_array` reads and `save_model` copies.
+
+    Raises
+    ------
+    InputError
+        See `load_model`.
+    """
+    model, path = _parsed(path), Path(path)
+    external = _checked_external_tensors(model, path)
+    # From here on an absolute path is one of ours: the check has refused all others.
+    for tensor in model.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            place = _external_place(tensor, path)
+            if place.length > (SMALLEST_EXTERNAL if len(tensor.dims) >= 2 else LARGEST_LIST):
+                set_place(tensor, place)
+    for tensor in external:
+        if place_of(tensor) is None:
+            _load_external_tensor(tensor, path)
+    return model
+
+
+def _parsed(path: str | Path) -> onnx.ModelProto:
+    """Read a model file without its external data."""
     path = Path(path)
     try:
         content = path.read_bytes()
@@ -60,7 +109,6 @@ def load_model(path: str | Path) -> onnx.ModelProto:
         raise InputError(str(path), "is not an ONNX model, or is truncated", "name a whole ONNX file")
     if not _is_well_formed(model):
         raise InputError(str(path), "is damaged: a name is no text, or a node has no output", "name a whole ONNX file")
-    _load_external_data(model, path)
     return model
 
 
@@ -70,7 +118,7 @@ def save_model(model: onnx.ModelProto, path: str | Path) -> None:
     Parameters
     ----------
     model
-        The model; left as it is.
+        The model; left as it is. Arrays that it names by their place are copied piece by piece.
     path
         Where to; what is no regular file (a pipe, a device) is written through.
 
@@ -81,7 +129,8 @@ def save_model(model: onnx.ModelProto, path: str | Path) -> None:
     """
     path = Path(path)
     if _message_bytes(model) <= LARGEST_MESSAGE:
-        write_output(path, model.SerializeToString(deterministic=True))
+        with open_output(path) as beside, beside.open("wb") as file:
+            _write_message(model, file)
         return
     if _is_written_through(path):
         raise InputError(str(path), "takes no model of more than 2 GB, which needs a second file", "name a file")
@@ -227,18 +276,30 @@ def _is_well_formed(model: onnx.ModelProto) -> bool:
     return all(isinstance(text, str) for text in texts)
 
 
-def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
+def _checked_external_tensors(model: onnx.ModelProto, path: Path) -> list[onnx.TensorProto]:
+    """Return the tensors with external data, after the places of all of them have been checked."""
     folder = path.resolve().parent
-    for tensor in all_tensors(model):
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            continue
+    external = [tensor for tensor in all_tensors(model) if tensor.data_location == onnx.TensorProto.EXTERNAL]
+    for tensor in external:
         _check_external_place(tensor, path, folder)
-        try:
-            load_external_data_for_tensor(tensor, str(folder))
-        except (OSError, ValueError, onnx.checker.ValidationError) as error:
-            raise InputError(str(path), f"external data of {tensor.name!r} cannot be read ({_reason(error)})") from None
-        tensor.ClearField("data_location")
-        del tensor.external_data[:]
+    return external
+
+
+def _load_external_tensor(tensor: onnx.TensorProto, path: Path) -> None:
+    try:
+        load_external_data_for_tensor(tensor, str(path.resolve().parent))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise InputError(str(path), f"external data of {tensor.name!r} cannot be read ({_reason(error)})") from None
+    tensor.ClearField("data_location")
+    del tensor.external_data[:]
+
+
+def _external_place(tensor: onnx.TensorProto, path: Path) -> Place:
+    """Return where the bytes of a checked tensor are."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    file = path.resolve().parent / entries["location"]
+    offset = int(entries.get("offset", "0"))
+    return Place(file, offset, int(entries.get("length", file.stat().st_size - offset)))
 
 
 def _check_external_place(tensor: onnx.TensorProto, path: Path, folder: Path) -> None:
@@ -278,22 +339,108 @@ def _check_external_place(tensor: onnx.TensorProto, path: Path, folder: Path) ->
 def _move_arrays_out(model: onnx.ModelProto, name: str, data_path: Path) -> None:
     with data_path.open("wb") as file:
         for tensor in model.graph.initializer:
-            if len(tensor.raw_data) < SMALLEST_EXTERNAL:
+            place = place_of(tensor)
+            size = len(tensor.raw_data) if place is None else place.length
+            if size < SMALLEST_EXTERNAL:
                 continue
             offset = file.tell()
-            file.write(tensor.raw_data)
-            for key, value in (("location", name), ("offset", offset), ("length", len(tensor.raw_data))):
-                tensor.external_data.add(key=key, value=str(value))
-            tensor.data_location = onnx.TensorProto.EXTERNAL
+            _copy_bytes(tensor, file)
+            set_external(tensor, name, offset, size)
             tensor.ClearField("raw_data")
+
+
+def _copy_bytes(tensor: onnx.TensorProto, file: BinaryIO) -> None:
+    place = place_of(tensor)
+    for chunk in (tensor.raw_data,) if place is None else place.chunks():
+        file.write(chunk)
+
+
+def _write_message(model: onnx.ModelProto, file: BinaryIO) -> None:
+    """Write what ``SerializeToString(deterministic=True)`` would give if every array stood in the model.
+
+    Messages are written in the order of their fields, with their lengths in front, so that an array can be copied into
+    its field without ever being in memory.
+    """
+    if not any(place_of(tensor) for tensor in model.graph.initializer):
+        file.write(model.SerializeToString(deterministic=True))
+        return
+    head, tail = _around(model, GRAPH_FIELD)
+    graph_head, graph_tail = _around(model.graph, INITIALIZER_FIELD)
+    sizes = [_tensor_bytes(tensor) for tensor in model.graph.initializer]
+    size = len(graph_head) + sum(len(_tag(INITIALIZER_FIELD, size)) + size for size in sizes) + len(graph_tail)
+    file.write(head + _tag(GRAPH_FIELD, size) + graph_head)
+    for tensor, size in zip(model.graph.initializer, sizes, strict=True):
+        file.write(_tag(INITIALIZER_FIELD, size))
+        place = place_of(tensor)
+        if place is None:
+            file.write(tensor.SerializeToString(deterministic=True))
+            continue
+        tensor_head, tensor_tail = _around(_without_place(tensor), RAW_DATA_FIELD)
+        file.write(tensor_head + _tag(RAW_DATA_FIELD, place.length))
+        _copy_bytes(tensor, file)
+        file.write(tensor_tail)
+    file.write(graph_tail + tail)
+
+
+def _around(message: Message, number: int) -> tuple[bytes, bytes]:
+    """Return the fields of a message before a field, and those after it."""
+    parts = []
+    for is_after in (False, True):
+        part = type(message)()
+        for field, value in message.ListFields():
+            if field.number != number and (field.number > number) == is_after:
+                copy_field(part, field.name, value)
+        parts.append(part.SerializeToString(deterministic=True))
+    return parts[0], parts[1]
+
+
+def copy_field(target: Message, name: str, value: object) -> None:
+    """Set a field of a message, of any kind, to a copy of what ``ListFields`` gave for another of the same type."""
+    field = getattr(target, name)
+    if hasattr(field, "extend"):
+        field.extend(value)
+    elif hasattr(field, "CopyFrom"):
+        field.CopyFrom(value)
+    else:
+        setattr(target, name, value)
+
+
+def _without_place(tensor: onnx.TensorProto) -> onnx.TensorProto:
+    plain = onnx.TensorProto()
+    plain.CopyFrom(tensor)
+    del plain.external_data[:]
+    plain.ClearField("data_location")
+    return plain
+
+
+def _tensor_bytes(tensor: onnx.TensorProto) -> int:
+    """Return the size of a tensor's message with its bytes in it."""
+    place = place_of(tensor)
+    if place is None:
+        return int(tensor.ByteSize())
+    return int(_without_place(tensor).ByteSize()) + len(_tag(RAW_DATA_FIELD, place.length)) + place.length
+
+
+def _tag(number: int, length: int) -> bytes:
+    """Return what stands in front of a field of so many bytes."""
+    return bytes([number << 3 | _LENGTH_DELIMITED]) + _varint(length)
+
+
+def _varint(value: int) -> bytes:
+    groups = bytearray()
+    while value >= 0x80:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(groups + bytes([value]))
 
 
 def _message_bytes(model: onnx.ModelProto) -> int:
     """Return the size of the message; above 2 GB, where the library's own count fails, that of its arrays."""
-    arrays = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+    placed = sum(place.length for place in map(place_of, model.graph.initializer) if place is not None)
+    arrays = placed + sum(len(tensor.raw_data) for tensor in model.graph.initializer)
     if arrays > LARGEST_MESSAGE:
         return arrays
-    return int(model.ByteSize())
+    return placed + int(model.ByteSize())
 
 
 def _is_written_through(path: Path) -> bool:

@@ -18,7 +18,7 @@ from onnx import TensorProto, numpy_helper
 
 from dnnzip.model.graph import GraphIndex, Use, all_names, fresh_name, operand
 from dnnzip.model.rules import Reader, scale_name, sentence, zero_point_name
-from dnnzip.model.weights import Weight
+from dnnzip.model.weights import Weight, stored_array
 
 #: The int32 bias of an operator, and for QLinearConv it is the operator's own.
 BIAS_INPUT = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "QLinearConv": 8}
@@ -82,7 +82,7 @@ def fold_divisor(model: onnx.ModelProto, weight: Weight, divisor: int) -> None:
         if (old, role) not in replaced:
             tensor = index.initializers[old]
             name = fresh_name(f"{old}.{role}", taken)
-            model.graph.initializer.append(numpy_helper.from_array(change(numpy_helper.to_array(tensor)), name))
+            model.graph.initializer.append(numpy_helper.from_array(change(stored_array(tensor)), name))
             replaced[old, role] = name
         use.node.input[use.index] = replaced[old, role]
 

@@ -29,7 +29,7 @@ FEW_WEIGHTS = 1 << 15
 SUSPECT_SHARE = 0.02
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _half(value):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Round float32 to float16, nearest even, as float64 (exact); overflow gives infinity."""
     magnitude = abs(value)
@@ -46,14 +46,14 @@ def _half(value):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     return rounded if value >= 0 else -rounded
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def decoded_value(code, step, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return what a code (float64) stands for at a float32 step, as float64; it rises with the code."""
     product = np.float32(np.float32(code) * step)
     return _half(product) if is_half else np.float64(product)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _kept_code(weight, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Choose the code of a weight (float64) as in the module's text, and whether it keeps the bound."""
     code = np.rint(weight / np.float64(step))
@@ -66,7 +66,7 @@ def _kept_code(weight, step, bound, is_half):  # type: ignore[no-untyped-def]  #
     return code, False
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _first_lost(weights, start, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Find a weight that is not kept, looking from `start` once around; -1 where all are kept."""
     n = weights.size
@@ -79,7 +79,7 @@ def _first_lost(weights, start, step, bound, is_half):  # type: ignore[no-untype
     return -1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _fill_codes(weights, step, bound, is_half, codes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Write every code; returns the largest error, and the position of the first weight not kept or -1."""
     largest = 0.0
@@ -94,7 +94,7 @@ def _fill_codes(weights, step, bound, is_half, codes):  # type: ignore[no-untype
     return largest, -1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _suspects(weights, high, low, bound):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Find float32 weights that some step from `low` to `high` might not keep; a superset, made with slack."""
     found = np.empty(weights.size, np.int64)
@@ -117,7 +117,7 @@ def _suspects(weights, high, low, bound):  # type: ignore[no-untyped-def]  # pra
     return found[:count]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _step_of(bits):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return the positive float32 with these bits."""
     if bits < 0x00800000:
@@ -125,7 +125,7 @@ def _step_of(bits):  # type: ignore[no-untyped-def]  # pragma: no cover - compil
     return np.float32(math.ldexp(np.float64((bits & 0x007FFFFF) | 0x00800000), (bits >> 23) - 150))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _next_step(weight, step_bits, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return the bits of the next step below at which this lost weight might be kept.
 
@@ -147,7 +147,7 @@ def _next_step(weight, step_bits, bound, is_half):  # type: ignore[no-untyped-de
     return low
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _descend(weights, step_bits, lowest_bits, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Find the largest step, from `step_bits` down to `lowest_bits`, that keeps all these weights; else below."""
     position = 0
@@ -207,6 +207,27 @@ def largest_step(
             return None
         bits = int(_next_step(np.float64(weights[lost]), bits, bound, is_half))
     return None
+
+
+def fill_codes(
+    weights: NDArray[np.float32], step: np.float32, bound: float, is_half: bool, codes: NDArray[np.int16]
+) -> float:
+    """Find the codes that `largest_step` gave, without its search.
+
+    Parameters
+    ----------
+    weights, bound, is_half, codes
+        As there.
+    step
+        The step that it returned.
+
+    Returns
+    -------
+    The largest error.
+    """
+    error, lost = _fill_codes(weights, step, bound, is_half, codes)
+    assert lost < 0, "the step was found for other weights"
+    return float(error)
 
 
 def decoded_values(

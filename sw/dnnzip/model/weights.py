@@ -13,6 +13,7 @@ from onnx import TensorProto, numpy_helper
 from dnnzip.errors import InputError
 from dnnzip.model.graph import GraphIndex, Use, attribute, is_standard, lift_constants, operand, subgraphs
 from dnnzip.model.layout import Layout, kernel_of
+from dnnzip.model.places import place_of
 from dnnzip.model.rules import (
     ELEMENT_TYPES,
     Candidate,
@@ -215,12 +216,24 @@ def is_selected(weight: Weight, chosen: Sequence[Weight]) -> bool:
 def stored_array(tensor: onnx.TensorProto) -> NDArray[np.generic]:
     """Return the values of an initializer, after its byte count has been checked against its shape.
 
+    One that names a place is read from there, and is an array of its own.
+
     Raises
     ------
     InputError
-        The stored bytes do not match the shape.
+        The stored bytes do not match the shape, or cannot be read.
     """
+    place = place_of(tensor)
     try:
+        if place is not None and tensor.data_type in ELEMENT_TYPES:
+            dtype = ELEMENT_TYPES[tensor.data_type]
+            if place.length != math.prod(tensor.dims) * dtype.itemsize:
+                raise ValueError(f"{place.length} bytes")
+            return place.array(dtype).reshape(tuple(tensor.dims))
+        if place is not None:
+            whole = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+            whole.raw_data = place.read()
+            return np.asarray(numpy_helper.to_array(whole))
         return np.asarray(numpy_helper.to_array(tensor))
     except (ValueError, TypeError) as error:
         raise InputError(
@@ -326,7 +339,8 @@ def _weight(candidate: Candidate) -> Weight:
 def _left_out(candidate: Candidate, reason: str) -> LeftOut:
     tensor = candidate.tensor
     count = math.prod(tensor.dims)
-    size = len(tensor.raw_data) or _stored_bytes(tensor.data_type, count)
+    place = place_of(tensor)
+    size = place.length if place else len(tensor.raw_data) or _stored_bytes(tensor.data_type, count)
     return LeftOut(tensor.name, reason, tuple(tensor.dims), count, size, candidate.is_weight)
 
 

@@ -1,0 +1,151 @@
+"""Arrays that stay in a file: read one at a time, copied piece by piece, and the same as if they had been loaded."""
+
+import os
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, numpy_helper
+
+from dnnzip.errors import InputError
+from dnnzip.model import files, places
+from dnnzip.model.bound import Bound, Scope
+from dnnzip.model.files import load_model, open_model, save_model
+from dnnzip.model.grid import quantise, quantise_again
+from dnnzip.model.line import quantise_lines
+from dnnzip.model.places import Place, open_spool, place_of
+from dnnzip.model.weights import find_weights, stored_array
+
+
+@pytest.fixture
+def stored(networks, tmp_path):
+    """A model file whose large arrays, a long list and a type that NumPy lacks lie in a file beside it."""
+    model = networks.float_network("MatMul").model
+    rng = np.random.default_rng(0)
+    wide = rng.normal(size=(40, 50)).astype(np.float32)
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(wide, "w"))
+    model.graph.initializer.append(numpy_helper.from_array(wide.astype(np.float16), "half"))
+    model.graph.initializer.append(numpy_helper.from_array(rng.normal(size=(30, 40)), "double"))
+    model.graph.initializer.append(
+        TensorProto(name="brain", data_type=TensorProto.BFLOAT16, dims=(20, 40), raw_data=bytes(range(64)) * 25)
+    )
+    model.graph.initializer.append(numpy_helper.from_array(np.arange(4000, dtype=np.int64), "list"))
+    model.graph.initializer[0].doc_string = "a comment behind the bytes"
+    model.doc_string = "and one of the model"
+    path = tmp_path / "m.onnx"
+    onnx.save_model(model, path, save_as_external_data=True, location="m.bin", size_threshold=0)
+    return path
+
+
+def test_large_arrays_stay_in_their_file(stored):
+    loaded, opened = load_model(stored), open_model(stored)
+    kept = {tensor.name for tensor in opened.graph.initializer if place_of(tensor)}
+    assert kept == {"w", "half", "double", "brain"}
+    assert not any(place_of(tensor) for tensor in loaded.graph.initializer)
+    assert opened.ByteSize() < 40_000 < loaded.ByteSize()
+    for wanted, tensor in zip(loaded.graph.initializer, opened.graph.initializer, strict=True):
+        array = stored_array(tensor)
+        assert array.dtype == numpy_helper.to_array(wanted).dtype
+        np.testing.assert_array_equal(array, numpy_helper.to_array(wanted))
+
+
+def test_a_model_is_written_as_if_its_arrays_were_in_it(stored, tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "CHUNK", 1000)
+    save_model(load_model(stored), tmp_path / "loaded.onnx")
+    opened = open_model(stored)
+    before = opened.SerializeToString()
+    save_model(opened, tmp_path / "opened.onnx")
+    assert opened.SerializeToString() == before
+    content = (tmp_path / "opened.onnx").read_bytes()
+    assert content == (tmp_path / "loaded.onnx").read_bytes()
+    assert content == load_model(stored).SerializeToString(deterministic=True)
+
+
+def test_a_model_beyond_the_largest_message_keeps_its_arrays_beside_it(stored, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "LARGEST_MESSAGE", 12_000)
+    save_model(load_model(stored), tmp_path / "out.onnx")
+    loaded = [(tmp_path / name).read_bytes() for name in ("out.onnx", "out.onnx.data")]
+    save_model(open_model(stored), tmp_path / "out.onnx")
+    assert [(tmp_path / name).read_bytes() for name in ("out.onnx", "out.onnx.data")] == loaded
+
+
+@pytest.mark.parametrize("location", ["/etc/passwd", "{}/m.bin", "../m.bin", "link.bin"])
+def test_places_come_from_no_file(stored, location):
+    (stored.parent / "link.bin").symlink_to("/etc/passwd")
+    model = onnx.load(stored, load_external_data=False)
+    # Also where it is the absolute path of the file that would be right.
+    model.graph.initializer[0].external_data[0].value = location.format(stored.parent)
+    stored.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match=r"m\.onnx: external data of 'w' is at .*; it must be a file inside"):
+        open_model(stored)
+
+
+def test_a_place_in_an_attribute_is_refused(stored):
+    model = onnx.load(stored, load_external_data=False)
+    tensor = model.graph.initializer.pop()
+    tensor.external_data[0].value = str(stored.parent / "m.bin")
+    model.graph.node.insert(0, onnx.helper.make_node("Constant", [], [tensor.name], value=tensor))
+    stored.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match="it must be a file inside"):
+        open_model(stored)
+
+
+def test_a_place_of_the_wrong_size(stored):
+    model = onnx.load(stored, load_external_data=False)
+    model.graph.initializer[0].dims[0] += 1
+    model.graph.initializer[2].dims[0] += 1
+    stored.write_bytes(model.SerializeToString())
+    opened = open_model(stored)
+    for position in (0, 2):
+        with pytest.raises(InputError, match=r"its stored bytes do not match its shape"):
+            stored_array(opened.graph.initializer[position])
+
+
+def test_a_file_that_changes_meanwhile(stored, tmp_path):
+    opened = open_model(stored)
+    os.truncate(stored.parent / "m.bin", 100)
+    with pytest.raises(InputError, match=r"m\.bin: has become shorter while it was read"):
+        stored_array(opened.graph.initializer[0])
+    with pytest.raises(InputError, match=r"m\.bin: has become shorter while it was read"):
+        save_model(opened, tmp_path / "out.onnx")
+    (stored.parent / "m.bin").unlink()
+    with pytest.raises(InputError, match=r"m\.bin: cannot be read \(No such file or directory\)"):
+        stored_array(opened.graph.initializer[0])
+    with pytest.raises(InputError, match=r"m\.bin: cannot be read \(No such file or directory\)"):
+        save_model(opened, tmp_path / "out.onnx")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx"]
+
+
+def test_a_spool_gives_back_what_it_took_and_leaves_nothing(tmp_path):
+    with open_spool(tmp_path / "out") as spool:
+        taken = [spool.add(content) for content in (b"one", b"", b"three")]
+        assert [place.read() for place in taken] == [b"one", b"", b"three"]
+        assert taken[2] == Place(taken[0].path, 3, 5)
+        assert taken[0].path.parent == tmp_path
+    assert list(tmp_path.iterdir()) == []
+    with open_spool("/dev/stdout") as spool:
+        assert spool.add(b"x").path.parts[1] != "dev"
+
+
+@pytest.mark.parametrize("scope", Scope)
+@pytest.mark.parametrize("bound", ["2%", "0.01", "1e-30"])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_codes_are_made_again(networks, dtype, bound, scope):
+    (weight,), _ = find_weights(networks.float_network("MatMul", dtype).model)
+    first = quantise(weight, Bound.parse(bound), scope)
+    again = quantise_again(first)
+    assert (first.codes is None) == (again.codes is None)
+    np.testing.assert_array_equal(*((r.codes if r.codes is not None else r.items) for r in (first, again)))
+
+
+def test_integer_codes_and_constant_ones_are_made_again(networks):
+    (weight,), _ = find_weights(networks.qdq_network("Gemm").model)
+    for bound in ("0lsb", "2lsb"):
+        first = quantise(weight, Bound.parse(bound))
+        np.testing.assert_array_equal(quantise_again(first).codes, first.codes)
+    model = networks.float_network("Gemm").model
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.full((8, 5), -3, np.float32), "w"))
+    (weight,), _ = find_weights(model)
+    first = quantise(weight, Bound.parse("1%"))
+    np.testing.assert_array_equal(quantise_again(first).codes, first.codes)
+    assert quantise_lines(weight, Bound.parse("1%")).codes is not None
