@@ -13,7 +13,13 @@ from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.verilog import TOP, decompressor_verilog, find_yosys, ports
 
 DEFAULTS = DecompressorParameters()
-OPTIONS = {"lanes": "--lanes", "slots": "--slots", "log2_states": "--states", "weight_bits": "--weight-bits"}
+OPTIONS = {
+    "lanes": "--lanes",
+    "slots": "--slots",
+    "log2_states": "--states",
+    "weight_bits": "--weight-bits",
+    "line": "--line",
+}
 
 
 @click.command("rtl")
@@ -26,12 +32,13 @@ OPTIONS = {"lanes": "--lanes", "slots": "--slots", "log2_states": "--states", "w
     "--states", default=1 << DEFAULTS.log2_states, show_default=True, help="Most states of a table: 256, 512 or 1024."
 )
 @click.option("--weight-bits", default=DEFAULTS.weight_bits, show_default=True, help="Width of a weight: 8 or 16.")
-def rtl(folder: str, lanes: int, slots: int, states: int, weight_bits: int) -> None:
+@click.option("--line", is_flag=True, help="With the core of the line codec, a baseline to compare with.")
+def rtl(folder: str, lanes: int, slots: int, states: int, weight_bits: int, line: bool) -> None:
     """Write the decompressor as Verilog, with its port list as JSON."""
     if states <= 0 or states & states - 1:
         raise InputError("--states", f"is {states}", "it must be 256, 512 or 1024")
     try:
-        parameters = DecompressorParameters(lanes, slots, states.bit_length() - 1, weight_bits)
+        parameters = DecompressorParameters(lanes, slots, states.bit_length() - 1, weight_bits, line)
     except ValueError as error:
         raise InputError(_option_of(str(error)), str(error)) from None
     if not find_yosys():

@@ -18,6 +18,7 @@ from dnnzip.format import (
 from dnnzip_hw.distributor import Distributor
 from dnnzip_hw.header import Header
 from dnnzip_hw.layouts import CAUSE_BITS, COLUMNS_WORD_LAYOUT, beat_layout, word_layout
+from dnnzip_hw.line import LineDecoder
 from dnnzip_hw.output import Output
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.positions import PER_WORD
@@ -51,6 +52,7 @@ class Phase(enum.Enum):
     VERDICT = 9
     DRAIN = 10
     END = 11
+    LINE = 12
 
 
 def port_signature(parameters: DecompressorParameters) -> wiring.Signature:
@@ -70,7 +72,7 @@ class Decompressor(wiring.Component):
 
     ``ans`` beats come in order (pass, position, slot): lane i of slot k is virtual lane k * lanes + i, ``mask`` tells
     which have a channel, and a slot without any gives no beat. ``raw`` beats hold as many items as a word has, at most
-    one per lane, in storage order.
+    one per lane, in storage order. ``line`` beats hold one weight, in lane 0, in storage order.
 
     Throughput: a beat per cycle where words and output allow and every slot has a channel; a word per cycle. Latency: a
     weight stream's first beat follows its last start word by about a dozen cycles; a table set of eight tables of 512
@@ -138,6 +140,7 @@ class Decompressor(wiring.Component):
         all_first = Signal()  # every virtual lane has its first word
         first_lane, first_slot = Signal(range(parameters.lanes)), Signal(range(parameters.ring))
         over = Signal()  # the verdict is known
+        starts = Signal()  # the header of a weight stream is whole and sound
         crc_words = Signal(range(CRC_WORDS))
 
         m.d.comb += [
@@ -148,6 +151,7 @@ class Decompressor(wiring.Component):
             builder.log2_states.eq(loaded_log2_states),
             builder.tables.eq(header.tables.tables),
             builder.i.payload.eq(word),
+            raw.start.eq(starts),
             raw.header.eq(header.weights),
             raw.i.payload.eq(word),
             ring.header.eq(header.weights),
@@ -173,8 +177,17 @@ class Decompressor(wiring.Component):
             first_lane.eq(virtual_lane),
             first_slot.eq(virtual_lane >> ceil_log2(parameters.lanes)),
         ]
-        connect(m, raw.o, output.raw)
+        m.d.comb += [
+            output.raw.payload.eq(raw.o.payload),
+            output.raw.valid.eq(raw.o.valid),
+            raw.o.ready.eq(output.raw.ready),
+        ]
         connect(m, output.o, wiring.flipped(self.o))
+
+        line = None
+        if parameters.line:
+            m.submodules.line = line = LineDecoder(parameters)
+            m.d.comb += [line.start.eq(starts), line.header.eq(header.weights), line.i.payload.eq(word)]
 
         def give_up(verdict: Verdict) -> list[object]:
             """Return the statements that end the stream with ``verdict``."""
@@ -196,14 +209,18 @@ class Decompressor(wiring.Component):
                             phase.eq(Phase.TABLES),
                         ]
                     with m.Else():
-                        m.d.comb += raw.start.eq(1)
+                        m.d.comb += starts.eq(1)
                         m.d.sync += [
                             payload_left.eq(header.weights.payload_words),
                             phase.eq(
                                 Mux(
                                     header.weights.codec == Codec.RAW,
                                     Phase.RAW,
-                                    Mux(header.weights.columns, Phase.COLUMNS, Phase.FIRST_WORDS),
+                                    Mux(
+                                        (header.weights.codec == Codec.LINE) & int(parameters.line),
+                                        Phase.LINE,
+                                        Mux(header.weights.columns, Phase.COLUMNS, Phase.FIRST_WORDS),
+                                    ),
                                 )
                             ),
                         ]
@@ -225,6 +242,22 @@ class Decompressor(wiring.Component):
                     m.d.sync += give_up(Verdict.TRUNCATED)
                 with m.Elif(raw.done):
                     m.d.sync += phase.eq(Phase.PAYLOAD_END)
+            if line is not None:
+                with m.Case(Phase.LINE):
+                    m.d.comb += [
+                        in_payload.eq(1),
+                        wants.eq(line.i.ready),
+                        line.i.valid.eq(gets),
+                        output.raw.payload.eq(line.o.payload),
+                        output.raw.valid.eq(line.o.valid),
+                        line.o.ready.eq(output.raw.ready),
+                    ]
+                    with m.If(line.bad):
+                        m.d.sync += give_up(Verdict.BAD_CODE)
+                    with m.Elif(wants & missing):
+                        m.d.sync += give_up(Verdict.TRUNCATED)
+                    with m.Elif(line.done):
+                        m.d.sync += phase.eq(Phase.PAYLOAD_END)
             with m.Case(Phase.COLUMNS):
                 m.d.comb += [in_payload.eq(1), wants.eq(1)]
                 m.d.sync += [

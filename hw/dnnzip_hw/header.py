@@ -118,8 +118,7 @@ class Header(wiring.Component):
                     Mux(
                         weights.magic == TABLES_MAGIC,
                         tables.log2_states > limits.log2_states - MIN_LOG2_STATES,
-                        ((weights.codec != Codec.RAW) & (weights.codec != Codec.ANS))
-                        | (weights.log2_lanes > limits.log2_lanes),
+                        ~self._is_known(weights) | (weights.log2_lanes > limits.log2_lanes),
                     )
                 ):
                     m.d.sync += early.eq(Verdict.UNSUPPORTED)
@@ -151,7 +150,11 @@ class Header(wiring.Component):
                     (self.weights.log2_lanes == 0)
                     & (self.weights.raw_width < len(RAW_WIDTHS))
                     & ((self.weights.raw_width != width_16) | self.weights.wide),
-                    self.weights.channels + channels_bias >= 1 << self.weights.log2_lanes,
+                    Mux(
+                        self.weights.codec == Codec.LINE,
+                        self.weights.wide,
+                        self.weights.channels + channels_bias >= 1 << self.weights.log2_lanes,
+                    ),
                 )
             ),
             fits.eq(
@@ -165,3 +168,10 @@ class Header(wiring.Component):
             with m.Elif(~self.is_tables & (self.weights.codec == Codec.ANS) & ~fits):
                 m.d.comb += self.verdict.eq(Verdict.WRONG_TABLES)
         return m
+
+    def _is_known(self, weights: data.View) -> Value:
+        """Return whether there is a decoder for the codec and lanes of a weight stream's first word."""
+        known: Value = (weights.codec == Codec.RAW) | (weights.codec == Codec.ANS)
+        if self.parameters.line:
+            known = known | ((weights.codec == Codec.LINE) & (weights.log2_lanes == 0))
+        return known

@@ -23,6 +23,8 @@ class DecompressorParameters:
         log2 of the most states that a table may have: 8, 9 or 10.
     weight_bits
         Width of a weight: 16, or 8 for a decompressor that refuses streams of wide codes.
+    line
+        Whether there is a core for ``line`` streams, whose codes need 16 bits.
 
     Raises
     ------
@@ -34,6 +36,7 @@ class DecompressorParameters:
     slots: int = 4
     log2_states: int = 9
     weight_bits: int = WORD_BITS
+    line: bool = False
 
     def __post_init__(self) -> None:
         most = 1 << MAX_LOG2_LANES
@@ -47,6 +50,10 @@ class DecompressorParameters:
             raise ValueError(f"log2_states must be {MIN_LOG2_STATES} to {MAX_LOG2_STATES}, not {self.log2_states!r}")
         if self.weight_bits not in (NARROW_BITS, WORD_BITS):
             raise ValueError(f"weight_bits must be {NARROW_BITS} or {WORD_BITS}, not {self.weight_bits!r}")
+        if not isinstance(self.line, bool):
+            raise ValueError(f"line must be True or False, not {self.line!r}")
+        if self.line and self.weight_bits != WORD_BITS:
+            raise ValueError(f"line must be False where weight_bits is {NARROW_BITS}: its codes are wide")
 
     @property
     def virtual_lanes(self) -> int:
@@ -65,5 +72,5 @@ class DecompressorParameters:
 
     @property
     def limits(self) -> Limits:
-        """The same for the software decoders, so that they give the same verdicts. There is no ``line`` core yet."""
-        return Limits(self.log2_virtual_lanes, self.log2_states, self.weight_bits, line=False)
+        """The same for the software decoders, so that they give the same verdicts."""
+        return Limits(self.log2_virtual_lanes, self.log2_states, self.weight_bits, self.line)

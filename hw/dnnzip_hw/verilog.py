@@ -72,6 +72,7 @@ def ports(parameters: DecompressorParameters) -> dict[str, Any]:
             "slots": parameters.slots,
             "log2_states": parameters.log2_states,
             "weight_bits": parameters.weight_bits,
+            "line": parameters.line,
         },
         "ports": listed,
     }

@@ -8,7 +8,7 @@ same. Everything random comes from the seed, so a case is named completely by it
 import random
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from dnnzip.codec import reference
@@ -35,6 +35,9 @@ from dnnzip.format import (
 
 RTL_LIMITS = Limits(log2_lanes=4, log2_states=9, code_bits=16, line=False)
 """What the decompressor with its default parameters was built for."""
+
+LINE_LIMITS = replace(RTL_LIMITS, line=True)
+"""The same with the core for ``line`` streams."""
 
 Codes = list[list[int]]
 
@@ -415,6 +418,60 @@ def damaged_cases(seed: int) -> list[Case]:
             (ans, raw, set_up, ans, other.to_bytes(), ans, raw, sound, set_up, sound, other.to_bytes(), set_up, ans),
         ),
     ]
+
+
+# --- line streams ----------------------------------------------------------------------------------------------------
+
+
+def line_cases(seed: int) -> list[Case]:
+    """Return the cases of ``line`` streams, sound and damaged, for decoders with ``LINE_LIMITS``."""
+    rng = _rng(seed, "line")
+    tables = random_table_set(rng)
+    small = random_line_stream(rng, (3, 1, 5, 2, 30), 1)
+    sound = random_line_stream(rng, (2, 2, 1), 1)
+
+    def each(name: str, bad: Iterator[bytes]) -> Case:
+        return Case(name, tuple(stream for damaged in bad for stream in (damaged, sound)))
+
+    return [
+        Case(
+            "line_lengths", tuple(random_line_stream(rng, (length,) * 3, 1) for length in (1, 2, 3, 4, 255, 256, 300))
+        ),
+        Case("line_shapes", tuple(_line_shapes(rng))),
+        Case("line_among_others", tuple(_line_among_others(rng, tables))),
+        each("line_header_fields", _header_fields(small, WEIGHT_HEADER)),
+        each("line_truncated", _truncated(rng, small, WEIGHT_HEADER.words)),
+        each("line_flipped", _flipped(rng, small, 24)),
+        each("line_resealed", (_resealed(bad, WEIGHT_HEADER) for bad in _flipped(rng, small, 40, WEIGHT_HEADER.bytes))),
+        each("line_counts", (_rewritten(small, length=length) for length in range(1, 60))),
+        each("line_payloads", (_rewritten(small, payload_words=words) for words in range(20))),
+        each("line_dropped_and_repeated", _dropped_and_repeated(rng, small)),
+        each("line_merged", iter((small + sound, sound + tables.to_bytes()))),
+    ]
+
+
+def random_line_stream(rng: random.Random, lengths: Sequence[int], channels: int) -> bytes:
+    """Return a ``line`` stream of random segments of about these lengths, cut to whole channels."""
+    codes: list[int] = []
+    for length in lengths:
+        intercept, slope = rng.randrange(1 << 16), rng.choice((0, 1, -1, 300, rng.randrange(1 << 16)))
+        codes += [reference.signed(intercept + number * slope, 16) for number in range(length)]
+    return reference.encode_line(codes[: len(codes) // channels * channels], channels)
+
+
+def _line_shapes(rng: random.Random) -> Iterator[bytes]:
+    for channels in (1, 2, 5, 16, 100):
+        lengths = [rng.choice((1, 2, 2, 3, 9, 40)) for _ in range(rng.randrange(channels, channels + 60))]
+        yield random_line_stream(rng, lengths, channels)
+
+
+def _line_among_others(rng: random.Random, tables: TableSet) -> Iterator[bytes]:
+    yield tables.to_bytes()
+    for _ in range(3):
+        yield random_line_stream(rng, [rng.randrange(1, 9) for _ in range(5)], 1)
+        yield random_stream(rng, tables, channels=6, length=7)
+        yield random_line_stream(rng, [1], 1)
+        yield reference.encode_raw([rng.randrange(16) for _ in range(9)], 3, 4)
 
 
 def _words(stream: bytes) -> list[bytes]:

@@ -10,6 +10,10 @@ from dnnzip.format import (
     MAX_LOG2_STATES,
     TABLE_HEADER,
     TABLES_MAGIC,
+    WEIGHT_HEADER,
+    WEIGHTS_MAGIC,
+    WORD_BYTES,
+    Codec,
     TableHeader,
     Verdict,
     VerdictError,
@@ -34,7 +38,8 @@ class SimulatedLink:
     argument
         What follows a colon in the link's name; must be empty.
     parameters
-        Of the decompressor. By default those of the project, with as many states as the table set needs.
+        Of the decompressor. By default those of the project, with as many states as the table set needs, and with
+        ``line`` where a stream does.
     patience
         Cycles without progress after which the decompressor hangs.
 
@@ -57,9 +62,9 @@ class SimulatedLink:
         self._parameters = parameters
         self._patience = patience
 
-    def build(self, tables: bytes = b"") -> Build:
-        """Return the simulator for streams with this table set, made now unless it is in the cache."""
-        parameters = self._parameters or parameters_for(tables)
+    def build(self, tables: bytes = b"", streams: Sequence[bytes] = ()) -> Build:
+        """Return the simulator for such streams with this table set, made now unless it is in the cache."""
+        parameters = self._parameters or parameters_for(tables, streams)
         verilog = decompressor_verilog(parameters)
         return build_harness(verilog, lanes=parameters.lanes, weight_bits=parameters.weight_bits)
 
@@ -87,7 +92,7 @@ class SimulatedLink:
         offered = [stream for stream in ([tables] if tables else []) + list(streams) if stream]
         outcomes: list[Outcome] = []
         if offered:
-            simulator = self.build(tables)
+            simulator = self.build(tables, streams)
             with tempfile.TemporaryDirectory(prefix="dnnzip-sim-") as folder:
                 passage = stream_through(simulator, offered, Path(folder), patience=self._patience)
             outcomes = passage.outcomes
@@ -106,15 +111,25 @@ class SimulatedLink:
         ]
 
 
-def parameters_for(tables: bytes) -> DecompressorParameters:
-    """Return the project's parameters, with as many states as the table set stream declares, where these can be."""
-    default = DecompressorParameters()
+def parameters_for(tables: bytes, streams: Sequence[bytes] = ()) -> DecompressorParameters:
+    """Return the project's parameters, with as many states as the table set stream declares, where these can be.
+
+    There is a core for ``line`` streams where one of ``streams`` begins as one.
+    """
+    default = replace(DecompressorParameters(), line=any(_is_line(stream) for stream in streams))
     if len(tables) < TABLE_HEADER.bytes or tables[0] != TABLES_MAGIC:
         return default
     declared = TableHeader.unpack(tables).log2_states
     if not default.log2_states < declared <= MAX_LOG2_STATES:
         return default
     return replace(default, log2_states=declared)
+
+
+def _is_line(stream: bytes) -> bool:
+    """Return whether the first word of a stream is that of a ``line`` stream."""
+    if len(stream) < WORD_BYTES or stream[0] != WEIGHTS_MAGIC:
+        return False
+    return WEIGHT_HEADER.unpack(stream[:WORD_BYTES])["codec"] == Codec.LINE
 
 
 def _result(number: int, stream: bytes, outcome: Outcome) -> StreamResult:

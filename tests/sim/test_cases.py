@@ -6,7 +6,7 @@ import pytest
 
 from dnnzip.codec import fast
 from dnnzip.format import Verdict
-from dnnzip_sim.cases import Outcome, damaged_cases, outcomes, random_case, sound_cases
+from dnnzip_sim.cases import LINE_LIMITS, Outcome, damaged_cases, line_cases, outcomes, random_case, sound_cases
 
 SEED = 1
 CASES = [*sound_cases(SEED), *damaged_cases(SEED), *(random_case(seed) for seed in range(SEED, SEED + 12))]
@@ -39,6 +39,17 @@ def test_fast_decoder(case):
         if expected.declared > fast.ALWAYS_DECODED and found.verdict == Verdict.BAD_HEADER:
             continue  # software takes no memory for counts that the stream cannot hold; hardware has no such rule
         assert found == expected, f"seed {SEED}, stream {number}"
+
+
+@pytest.mark.parametrize("case", line_cases(SEED), ids=lambda case: case.name)
+def test_fast_decoder_of_lines(case):
+    expected = outcomes(case, LINE_LIMITS)
+    for found, wanted in zip(outcomes(case, LINE_LIMITS, fast.decode), expected, strict=True):
+        assert found == wanted or (wanted.declared > fast.ALWAYS_DECODED and found.verdict == Verdict.BAD_HEADER)
+    if case.name in ("line_lengths", "line_shapes", "line_among_others"):
+        assert {outcome.verdict for outcome in expected} == {Verdict.OK}
+    else:
+        assert Verdict.OK in {outcome.verdict for outcome in expected} != {Verdict.OK}
 
 
 def test_outcome_of_a_table_set_has_no_weights():

@@ -10,7 +10,7 @@ from dnnzip.codec.reference import AnsChoices
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict, VerdictError
 from dnnzip_hw import DecompressorParameters
-from dnnzip_sim.cases import Case, damaged_cases, outcomes, random_case, random_table_set, sound_cases
+from dnnzip_sim.cases import Case, damaged_cases, line_cases, outcomes, random_case, random_table_set, sound_cases
 from dnnzip_sim.harness import stream_through
 from dnnzip_sim.link import SimulatedLink, parameters_for
 
@@ -25,10 +25,14 @@ def link():
 SMALL = DecompressorParameters(lanes=2, slots=2, log2_states=10, weight_bits=8)
 
 
-@pytest.mark.parametrize("parameters", [DecompressorParameters(), SMALL], ids=["default", "small"])
+LINE = DecompressorParameters(line=True)
+
+
+@pytest.mark.parametrize("parameters", [DecompressorParameters(), SMALL, LINE], ids=["default", "small", "line"])
 def test_every_case(tmp_path, parameters):
     """All cases, table sets in the midst of them, in one run."""
     cases = [*sound_cases(SEED), *damaged_cases(SEED), *(random_case(SEED + number) for number in range(100))]
+    cases += line_cases(SEED)
     joined = Case("joined", tuple(stream for case in cases for stream in case.streams))
     wanted = outcomes(joined, parameters.limits)
     passage = stream_through(SimulatedLink(parameters=parameters).build(), joined.streams, tmp_path)
@@ -83,6 +87,22 @@ def test_as_many_states_as_the_table_set_has(log2_states, built):
 
 def test_states_of_no_table_set():
     assert parameters_for(b"") == parameters_for(b"\xd7" + b"\xff" * 30) == DecompressorParameters()
+
+
+def test_a_core_for_lines_where_a_stream_needs_it():
+    line = fast.encode_line(np.arange(12, dtype=np.int16), 3)
+    raw = fast.encode_raw(np.arange(6, dtype=np.int16), 2, 4)
+    assert parameters_for(b"", [raw, b"", b"\xda", raw[:2]]) == DecompressorParameters()
+    assert parameters_for(b"", [raw, line[:2]]) == DecompressorParameters(line=True)
+
+
+def test_lines(link):
+    rng = np.random.default_rng(SEED)
+    codes = np.repeat(rng.integers(-32768, 32768, 400), rng.integers(1, 9, 400)).astype(np.int16)[:1500].reshape(5, 300)
+    results = link.decode(b"", [fast.encode_line(codes, 5), fast.encode_line(codes[:1], 1)])
+    assert [result.verdict for result in results] == [Verdict.OK, Verdict.OK]
+    assert np.array_equal(results[0].codes, codes)
+    assert np.array_equal(results[1].codes, codes[:1])
 
 
 def test_bad_stream_among_good_ones(link):

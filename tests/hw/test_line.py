@@ -1,0 +1,208 @@
+"""The core of the ``line`` codec on its own, and in the decompressor against the reference codec."""
+
+import random
+
+import pytest
+from random_streams import ans_stream, damaged, raw_stream, sealed, to_words, with_field
+from simulated import PAUSES, run
+from test_decompressor import check, simple_tables
+
+from dnnzip.codec import reference
+from dnnzip.format import CRC_WORDS, WEIGHT_HEADER, Verdict, WeightHeader
+from dnnzip_hw import DecompressorParameters
+from dnnzip_hw.line import LineDecoder
+
+WITH_LINE = DecompressorParameters(log2_states=8, line=True)
+
+
+def on_lines(rng, lengths):
+    """Return codes on random lines of these lengths; steep ones wrap."""
+    codes = []
+    for length in lengths:
+        intercept, slope = rng.randrange(1 << 16), rng.choice((0, 1, -3, 9999, rng.randrange(1 << 16)))
+        codes += [(intercept + n * slope + (1 << 15)) % (1 << 16) - (1 << 15) for n in range(length)]
+    return codes
+
+
+def line_stream(rng, most_segments=20):
+    """Return the words of a random ``line`` stream."""
+    lengths = [rng.choice((1, 1, 2, 3, 7, 40)) for _ in range(rng.randrange(1, most_segments))]
+    codes = on_lines(rng, lengths)
+    channels = rng.choice([count for count in range(1, len(codes) + 1) if len(codes) % count == 0])
+    return to_words(reference.encode_line(codes, channels))
+
+
+def line_words(stream):
+    """Return header fields as the hardware holds them, and the payload's words."""
+    header = WeightHeader.unpack(stream)
+    words = to_words(stream)[WEIGHT_HEADER.words : -CRC_WORDS]
+    return {"channels": header.channels - 1, "length": header.length - 1}, words
+
+
+def draw(stream, pauses, cycles=4000):
+    """Return what the line decoder gives: weights, whether it ended or found the stream bad, cycles, words left."""
+    source_pause, sink_pause = PAUSES[pauses]
+    dut = LineDecoder(DecompressorParameters(line=True))
+    rng = random.Random(pauses)
+    fields, words = line_words(stream)
+    got, taken, end = [], [0], {}
+
+    async def source(ctx):
+        for word in words:
+            while rng.random() < source_pause:
+                await ctx.tick()
+            ctx.set(dut.i.valid, 1)
+            ctx.set(dut.i.payload, word)
+            ready = False
+            while not ready:
+                if end:
+                    return
+                _, _, ready = await ctx.tick().sample(dut.i.ready)
+            taken[0] += 1
+            ctx.set(dut.i.valid, 0)
+
+    async def sink(ctx):
+        ctx.set(dut.header, fields)
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        waiting, first = None, None
+        for cycle in range(cycles):
+            if ctx.get(dut.done) or ctx.get(dut.bad):
+                end.update(done=ctx.get(dut.done), bad=ctx.get(dut.bad), cycles=cycle - (first or 0))
+                break
+            ready = rng.random() >= sink_pause
+            ctx.set(dut.o.ready, ready)
+            _, _, valid, beat = await ctx.tick().sample(dut.o.valid, dut.o.payload)
+            assert waiting is None or (valid and beat == waiting), "the payload changed while it waited"
+            waiting = beat if valid and not ready else None
+            if valid and ready:
+                first = cycle if first is None else first
+                assert int(beat.mask) == 1
+                got.append(int(beat.weights[0]))
+        assert end, "hangs"
+
+    run(dut, sink, source)
+    return got, end, len(words) - taken[0]
+
+
+@pytest.mark.parametrize("pauses", PAUSES)
+@pytest.mark.parametrize("lengths", [(1,), (1, 1), (2, 3, 1), (256, 255, 256), (7, 1, 1, 1, 30, 2, 2, 2, 2, 2, 1)])
+def test_line_draws_the_segments(lengths, pauses):
+    rng = random.Random(f"{lengths}")
+    codes = on_lines(rng, lengths)
+    got, end, left = draw(reference.encode_line(codes, 1), pauses)
+    assert got == codes
+    assert (end["done"], end["bad"], left) == (1, 0, 0)
+
+
+def test_line_gives_a_weight_per_cycle():
+    codes = [1000 * (n // 3 % 5) + n % 3 for n in range(300)]
+    stream = reference.encode_line(codes, 4)
+    assert len(line_words(stream)[1]) == 250  # segments of three weights
+    got, end, _ = draw(stream, "no pauses")
+    assert got == codes
+    assert end["cycles"] == 300
+
+
+@pytest.mark.parametrize("pauses", PAUSES)
+def test_line_stops_at_a_segment_that_is_too_long(pauses):
+    codes = [5, 6, 7, 8, 100, 90, 80, 0]
+    stream = reference.encode_line(codes, 1)
+    short = WEIGHT_HEADER.pack(WEIGHT_HEADER.unpack(stream) | {"length": 6}) + stream[WEIGHT_HEADER.bytes :]
+    got, end, left = draw(short, pauses)
+    assert got == codes[: len(got)]
+    assert len(got) <= 4
+    assert (end["done"], end["bad"]) == (0, 1)
+    assert left >= 2  # of the group after it at most one word
+
+
+@pytest.mark.parametrize("pauses", PAUSES)
+def test_streams_of_all_codecs_in_turn(pauses):
+    rng = random.Random(f"all codecs {pauses}")
+    tables = simple_tables()
+    streams = [to_words(tables.to_bytes())]
+    for _ in range(6):
+        streams.append(line_stream(rng))
+        streams.append(to_words(ans_stream(rng, tables, WITH_LINE.limits, 60)[0]))
+        streams.append(line_stream(rng))
+        streams.append(to_words(raw_stream(rng, WITH_LINE.limits, 30)[0]))
+    assert set(check(streams, WITH_LINE, pauses)) == {Verdict.OK}
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 8])
+def test_other_lanes(lanes, rng):
+    parameters = DecompressorParameters(lanes=lanes, slots=2, log2_states=8, line=True)
+    assert check([line_stream(rng) for _ in range(6)], parameters, "both") == [Verdict.OK] * 6
+
+
+@pytest.mark.parametrize("pauses", PAUSES)
+def test_damaged_streams(pauses):
+    rng = random.Random(f"damaged lines {pauses}")
+    streams = []
+    for _ in range(4):
+        good = line_stream(rng)
+        streams += [part for made in damaged(rng, good, 8) for part in (made, good)]
+    verdicts = set(check(streams, WITH_LINE, pauses))
+    assert {Verdict.OK, Verdict.TRUNCATED} < verdicts
+    assert len(verdicts) >= 5, verdicts
+
+
+def test_truncation_at_every_word(rng):
+    good = to_words(reference.encode_line(on_lines(rng, (3, 1, 5, 2, 30)), 1))
+    verdicts = check([part for end in range(1, len(good)) for part in (good[:end], good)], WITH_LINE, "stalled sink")
+    assert verdicts == [Verdict.TRUNCATED, Verdict.OK] * (len(good) - 1)
+
+
+def test_declared_counts_that_do_not_suit_the_segments(rng):
+    lengths = (3, 2, 4, 2, 30)
+    good = to_words(reference.encode_line(on_lines(rng, lengths), 1))
+    streams = [sealed(with_field(good, WEIGHT_HEADER, "length", count - 1)) for count in range(1, 44)]
+    payload = WeightHeader.unpack(b"".join(word.to_bytes(2, "little") for word in good)).payload_words
+    streams += [sealed(with_field(good, WEIGHT_HEADER, "payload_words", words)) for words in range(payload + 3)]
+    verdicts = check(streams, WITH_LINE)
+    found = [verdicts[count - 1] for count in range(1, 44)]
+    ends = {3, 5, 9, 11}  # a whole number of segments, and words after them
+    wanted = {count: Verdict.TRAILING if count in ends else Verdict.BAD_CODE for count in range(1, 41)}
+    wanted |= {41: Verdict.OK, 42: Verdict.TRUNCATED, 43: Verdict.TRUNCATED}
+    assert dict(zip(range(1, 44), found, strict=True)) == wanted
+
+
+def test_every_field_of_the_header(rng):
+    good = line_stream(rng)
+    values = WEIGHT_HEADER.unpack(b"".join(word.to_bytes(2, "little") for word in good))
+    streams = []
+    for field in WEIGHT_HEADER.fields:
+        stored = values[field.name] - field.bias
+        for other in {stored ^ 1, stored ^ 1 << field.width - 1}:
+            changed = with_field(good, WEIGHT_HEADER, field.name, other)
+            streams += [changed, sealed(changed), good]
+    verdicts = check(streams, WITH_LINE)
+    assert {Verdict.UNSUPPORTED, Verdict.BAD_HEADER, Verdict.TRUNCATED} < set(verdicts)
+    assert set(verdicts[2::3]) == {Verdict.OK}
+
+
+def test_without_the_core_lines_are_unsupported(rng):
+    streams = [line_stream(rng), to_words(raw_stream(rng)[0]), line_stream(rng)[:1]]
+    assert check(streams) == [Verdict.UNSUPPORTED, Verdict.OK, Verdict.UNSUPPORTED]
+
+
+def test_a_wrong_slope_would_be_seen(rng, monkeypatch):
+    """The comparison sees a decoder whose slope is off by one."""
+    good = to_words(reference.encode_line(on_lines(rng, (9, 9)), 2))
+    signed = reference.signed
+    monkeypatch.setattr(reference, "signed", lambda value, width: signed(value + (width == 16), width))
+    with pytest.raises(AssertionError, match="stream 0"):
+        check([good], WITH_LINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"line": 1}, "line must be True or False, not 1"),
+        ({"line": True, "weight_bits": 8}, "line must be False where weight_bits is 8: its codes are wide"),
+    ],
+)
+def test_wrong_parameters_are_named(arguments, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        DecompressorParameters(**arguments)
