@@ -27,7 +27,7 @@ def column_shift(length: int, taps: int) -> int:
 
 
 def choose_columns(
-    codes: NDArray[np.int16], kernel: tuple[int, int], plain: Statistics, lengths: Floats, fine: int
+    codes: NDArray[np.int16], kernel: tuple[int, int], plain: Statistics, lengths: Floats, places: int
 ) -> Statistics:
     """Return the tensor's statistics with column offsets where these save bits, else ``plain``.
 
@@ -49,18 +49,18 @@ def choose_columns(
     classes = np.maximum(classes - 1, 0)
     for _ in range(REFINEMENTS):
         of_channels = np.broadcast_to(classes, sampled.shape[:1]).astype(np.int64)
-        offsets = _best_offsets(sampled, columns, of_channels, lengths, fine)
-        trial = count(sampled, kernel, fine, False, offsets, shift)
+        offsets = _best_offsets(sampled, columns, of_channels, lengths)
+        trial = count(sampled, kernel, places, False, offsets, shift)
         classes, bits = assign_classes(trial, lengths, context=True)
         if bits + side_bits < best_bits:
             best, best_bits = offsets, bits + side_bits
     if not best:
         return plain
-    return trial if every == 1 and best == offsets else count(codes, kernel, fine, False, best, shift)
+    return trial if every == 1 and best == offsets else count(codes, kernel, places, False, best, shift)
 
 
 def _best_offsets(
-    codes: NDArray[np.int16], columns: NDArray[np.int64], classes: NDArray[np.int64], lengths: Floats, fine: int
+    codes: NDArray[np.int16], columns: NDArray[np.int64], classes: NDArray[np.int64], lengths: Floats
 ) -> tuple[int, ...]:
     """Return the cheapest offset of each column under the channels' classes.
 
@@ -72,5 +72,5 @@ def _best_offsets(
     bits = 0.5 * (plain[:, middle:] + plain[:, :middle][:, ::-1])
     costs = np.zeros((int(columns[-1]) + 1, OFFSETS))
     finite = np.where(np.isinf(bits), 1e3, bits)
-    kernels.column_costs(codes, classes, np.ascontiguousarray(finite.T, np.float32), columns, costs, fine)
+    kernels.column_costs(codes, classes, np.ascontiguousarray(finite.T, np.float32), columns, costs)
     return tuple(int(offset) for offset in costs.argmin(axis=1))

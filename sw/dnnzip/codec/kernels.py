@@ -1,5 +1,5 @@
 # The types in these loops are Numba's, which mypy does not know.
-# mypy: disable-error-code="arg-type,assignment,index,no-any-return,operator,return-value"
+# mypy: disable-error-code="arg-type,assignment,call-overload,index,no-any-return,operator,return-value"
 """The compiled inner loops of the fast codec.
 
 Each loop does what ``dnnzip.codec.reference`` does, on arrays: it equals it byte for byte and verdict for verdict.
@@ -485,26 +485,28 @@ def _lane_word(lane_words: NDArray[np.uint16], place: int, shift: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def bin_of(code: int, fine: int) -> int:
-    """Return the bin of a code, counted from 0 at the lowest; ``fine`` is the network's number of fine values."""
-    size = code if code >= 0 else -code - 1
-    if size < fine:
-        place = size
-    elif size < COARSE_LIMIT:
-        place = fine + (size - FINE) // COARSE_STEP
-    else:
-        place = fine + COARSE
-    half = fine if fine < FINE else FINE + COARSE + 1
-    return half + place if code >= 0 else half - 1 - place
+def place_of(size: int) -> int:
+    """Return the place of a code's bin on its side, by its size (of a negative code, -1 - code)."""
+    if size < FINE:
+        return size
+    if size < COARSE_LIMIT:
+        return FINE + (size - FINE) // COARSE_STEP
+    return FINE + COARSE
+
+
+@numba.njit(cache=True, nogil=True)
+def bin_of(code: int, places: int) -> int:
+    """Return the bin of a code, counted from 0 at the lowest; ``places`` is the number of bins on each side."""
+    place = place_of(code if code >= 0 else -code - 1)
+    return places + place if code >= 0 else places - 1 - place
 
 
 @numba.njit(cache=True, nogil=True)
 def count_codes(
     codes: NDArray[np.int16],
-    histogram: NDArray[np.uint32],
+    histogram: NDArray[np.floating],
     height: int,
     width: int,
-    fine: int,
     offsets: NDArray[np.uint8],
     one_unit: bool,
 ) -> None:
@@ -520,7 +522,7 @@ def count_codes(
     pad = max(back, 1)
     signs = np.zeros(length + pad, np.int8)
     situations = np.zeros(length, np.uint8)
-    half = histogram.shape[3] // 2
+    places = histogram.shape[3] // 2
     for channel in range(channels):
         row = codes[channel]
         largest = np.int16(0)
@@ -534,7 +536,7 @@ def count_codes(
             )
         unit = histogram[0 if one_unit else channel]
         # A negated code is one larger than its size here.
-        is_fine = largest + 1 < fine
+        is_fine = largest + 1 < FINE
         for position in range(length):
             situation = np.int64(situations[position])
             flip = -(situation >> CONTEXT_BITS)
@@ -542,11 +544,11 @@ def count_codes(
             coded = (code ^ flip) - flip
             counts = unit[offsets[position]]
             if is_fine:
-                counts[situation & CONTEXT_MASK, np.uint64(half + coded)] += np.uint32(1)
-                counts[_CONTEXTS, np.uint64(half + code)] += np.uint32(1)
+                counts[situation & CONTEXT_MASK, np.uint64(places + coded)] += 1
+                counts[_CONTEXTS, np.uint64(places + code)] += 1
             else:
-                counts[situation & CONTEXT_MASK, bin_of(coded, fine)] += np.uint32(1)
-                counts[_CONTEXTS, bin_of(code, fine)] += np.uint32(1)
+                counts[situation & CONTEXT_MASK, bin_of(coded, places)] += 1
+                counts[_CONTEXTS, bin_of(code, places)] += 1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -556,7 +558,6 @@ def column_costs(
     bits: NDArray[np.float32],
     columns: NDArray[np.int64],
     costs: NDArray[np.float64],
-    fine: int,
 ) -> None:
     """Add to ``costs`` [columns, offsets] the bits of each column under each offset.
 
@@ -564,13 +565,12 @@ def column_costs(
     each channel.
     """
     channels, length = codes.shape
-    half = bits.shape[0]
     last = bits.shape[1] - 1
     for channel in range(channels):
         row = codes[channel]
         klass = classes[channel]
         for position in range(length):
-            size = min(bin_of(abs(np.int64(row[position])), fine) - half, half - 1)
+            size = place_of(abs(np.int64(row[position])))
             for offset in range(costs.shape[1]):
                 costs[columns[position], offset] += bits[size, min(klass + offset, last)]
 
@@ -605,3 +605,65 @@ def settle_counts(weights: NDArray[np.float64], counts: NDArray[np.int64], state
         if total >= states:
             counts[away] -= 1
         total += np.int64(total < states) - np.int64(total > states)
+
+
+@numba.njit(cache=True, nogil=True)
+def best_table(
+    histogram: NDArray[np.float64],
+    values: NDArray[np.int64],
+    states: int,
+    most_shift: int,
+    counts: NDArray[np.int64],
+) -> int:
+    """Write the counts [64] that code a histogram with the fewest bits over all shifts; return the shift.
+
+    ``histogram`` is [bins], ``values`` a code of each bin. The search over shifts ends where a larger one is clearly
+    worse.
+    """
+    best_cost = np.inf
+    best_shift = 0
+    tokens = np.zeros(TOKEN_COUNT, np.float64)
+    trial = np.zeros(TOKEN_COUNT, np.int64)
+    for shift in range(most_shift + 1):
+        tokens[:] = 0
+        for place in range(histogram.size):
+            token = values[place] >> shift
+            tokens[token + _LIMIT if -_LIMIT < token < _LIMIT else 0] += histogram[place]
+        normalise(tokens, states, trial)
+        cost = 0.0
+        for token in range(TOKEN_COUNT):
+            if tokens[token] > 0:
+                if trial[token]:
+                    cost += tokens[token] * (np.log2(states / trial[token]) + shift)
+                else:
+                    cost += tokens[token] * (np.log2(states / trial[0]) + shift + WORD_BITS)
+        cost += tokens[0] * WORD_BITS
+        if cost < best_cost:
+            best_cost = cost
+            best_shift = shift
+            counts[:] = trial
+        elif cost > 1.1 * best_cost:
+            break
+    return best_shift
+
+
+@numba.njit(cache=True, nogil=True)
+def normalise(tokens: NDArray[np.float64], states: int, counts: NDArray[np.int64]) -> None:
+    """Write counts [64] that add up to ``states`` and code the tokens with few bits; the escape's is at least 1.
+
+    A token stays out, to be escaped, where its share of a state costs the other tokens more than its escapes would: a
+    count of 1 costs all others together total / states / ln 2 bits, an escape costs about 16 more than it.
+    """
+    total = tokens.sum()
+    weights = np.full(TOKEN_COUNT, 1e-9)
+    counts[:] = 0
+    for token in range(TOKEN_COUNT):
+        if tokens[token] > 0 and (token == 0 or tokens[token] * WORD_BITS >= total / states / np.log(2)):
+            weights[token] = tokens[token]
+            counts[token] = max(np.int64(np.rint(tokens[token] * states / total)), 1)
+        elif token:
+            weights[0] += tokens[token]
+    counts[0] = max(counts[0], 1, np.int64(np.rint(weights[0] * states / max(total, 1.0))))
+    if counts[1:].sum() == 0:
+        counts[_LIMIT] = 1
+    settle_counts(weights, counts, states)

@@ -1,9 +1,16 @@
-"""A whole network: one table set for all of its tensors, one or more streams for each."""
+"""A whole network: one table set for all of its tensors, one or more streams for each.
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+Tensors may come from sources that make them when they are needed. A first pass takes the statistics for the table set,
+a second one encodes; a network of up to ``WHOLE_WEIGHTS`` weights is kept between them, and of a larger one a sample.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from threading import Condition
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +18,8 @@ from numpy.typing import NDArray
 from dnnzip.codec import fast
 from dnnzip.codec.columns import choose_columns
 from dnnzip.codec.reference import AnsChoices
-from dnnzip.codec.statistics import Statistics, count, fine_values
-from dnnzip.codec.training import Floats, assign_classes, class_lengths, train
+from dnnzip.codec.statistics import PLANES, Statistics, bins, count, places_for
+from dnnzip.codec.training import Floats, assign_classes, best_classes, class_lengths, train, unit_costs
 from dnnzip.format import (
     CRC_WORDS,
     MAX_KERNEL,
@@ -48,6 +55,19 @@ WEIGHTS_PER_STREAM = 1 << 24
 MAX_LANES = 1 << MAX_LOG2_LANES
 
 COLUMN_ROUNDS = 2
+
+WHOLE_WEIGHTS = 1 << 23
+"""A network of so many weights is trained on all of them; of a larger one, so many in every n-th channel of each tensor
+train the table set. Threads have so many weights in work at once, or the largest tensor."""
+
+TRAINING_BYTES = 1 << 25
+"""So much may the histograms of a training take before columns, which are up to four times as much; channels beyond
+that are left out of it."""
+
+PART_BYTES = 1 << 23
+"""So much may the histograms take by which one tensor's classes are chosen, outside of a training."""
+
+Stored = TypeVar("Stored")
 
 
 @dataclass(frozen=True)
@@ -89,6 +109,27 @@ class RawTensor:
 
     name: str
     items: NDArray[np.uint8] | NDArray[np.uint16]
+
+
+class TensorSource(Protocol):
+    """A tensor that is made when it is needed."""
+
+    @property
+    def name(self) -> str:
+        """Name of the initializer."""
+        ...
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        ...
+
+    def load(self) -> CodeTensor | RawTensor:
+        """Make the tensor; it may be asked for twice, from any thread, and is equal each time."""
+        ...
+
+
+AnyTensor = CodeTensor | RawTensor | TensorSource
 
 
 @dataclass(frozen=True)
@@ -145,12 +186,58 @@ class _Plan:
 
     classes: NDArray[np.int64]
     context: bool
-    statistics: Statistics
+    column_shift: int
+    column_offsets: tuple[int, ...]
     bits: float
 
 
+@dataclass(frozen=True)
+class _Choices:
+    """What was chosen for a network: plans by position, or none where each tensor is planned as it is encoded."""
+
+    table_set: TableSet
+    places: int
+    plans: dict[int, _Plan]
+
+    def plan(self, position: int, tensor: CodeTensor) -> _Plan:
+        if position in self.plans:
+            return self.plans[position]
+        return _plan_in_parts(tensor, class_lengths(self.table_set, self.places), self.places)
+
+
+@dataclass(frozen=True)
+class _Done(Generic[Stored]):
+    """A tensor's stream, its size, and that of its ``raw`` one."""
+
+    codec: str
+    stream: Stored
+    size: int
+    raw_size: int
+
+
+class _Room:
+    """Lets threads work on tensors side by side as long as their weights are no more than a limit together."""
+
+    def __init__(self, weights: int) -> None:
+        self._free = self._all = weights
+        self._changed = Condition()
+
+    @contextmanager
+    def take(self, weights: int) -> Iterator[None]:
+        weights = min(weights, self._all)
+        with self._changed:
+            self._changed.wait_for(lambda: weights <= self._free)
+            self._free -= weights
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += weights
+                self._changed.notify_all()
+
+
 def encode_network(
-    tensors: Sequence[CodeTensor | RawTensor],
+    tensors: Sequence[AnyTensor],
     options: CodecOptions | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> EncodedNetwork:
@@ -159,7 +246,7 @@ def encode_network(
     Parameters
     ----------
     tensors
-        The tensors; their streams come in the same order.
+        The tensors, or sources of them; their streams come in the same order, and are the same.
     options
         How to code them.
     progress
@@ -170,70 +257,221 @@ def encode_network(
     ValueError
         If a given table set cannot express a code.
     """
-    options = options or CodecOptions()
-    coded = [tensor for tensor in tensors if isinstance(tensor, CodeTensor)]
-    table_set, plans = None, dict[int, _Plan]()
-    if coded and options.codec in ("auto", "ans"):
-        table_set, made = _choose(coded, options)
-        plans = {id(tensor): plan for tensor, plan in zip(coded, made, strict=True)}
+    return EncodedNetwork(*encode_streams(tensors, options, bytes, progress))
 
-    def encode(tensor: CodeTensor | RawTensor) -> tuple[str, bytes]:
-        codec, stream = "raw", b""
-        if isinstance(tensor, RawTensor):
-            stream = _encode_items(tensor.items)
-        elif options.codec == "line":
-            codec, stream = "line", _encode_line(tensor, options)
-        elif table_set is not None and (options.codec == "ans" or _ans_is_smaller(tensor, plans[id(tensor)], options)):
-            codec, stream = "ans", _encode_ans(tensor, plans[id(tensor)], table_set, options)
-        if isinstance(tensor, CodeTensor) and (codec == "raw" or _is_useless(tensor, stream, options)):
-            codec, stream = "raw", _encode_raw(tensor)
-        if progress:
+
+def encode_streams(
+    tensors: Sequence[AnyTensor],
+    options: CodecOptions | None,
+    store: Callable[[bytes], Stored],
+    progress: Callable[[str], None] | None = None,
+    first_pass: Callable[[str], None] | None = None,
+) -> tuple[bytes, list[Stored], list[str]]:
+    """Do what `encode_network` does, but put each tensor's stream away as soon as it is made.
+
+    In memory are then, beside a sample of the codes and its histograms, only the tensors in work: one at a time of
+    those with more than ``WHOLE_WEIGHTS`` weights.
+
+    Parameters
+    ----------
+    tensors, options, progress
+        As there.
+    store
+        Takes a stream, in any order and from any thread, and gives what stands for it in the result. It may get more
+        than one for a tensor; the last counts.
+    first_pass
+        Called with the name of a source when it has been loaded for the first time.
+
+    Returns
+    -------
+    The table set stream, what stands for the streams, and the codecs.
+
+    Raises
+    ------
+    ValueError
+        If a given table set cannot express a code.
+    """
+    options = options or CodecOptions()
+    sizes = [_weights_of(tensor) for tensor in tensors]
+    room = _Room(max([WHOLE_WEIGHTS, *sizes]))
+    unseen = {position for position, tensor in enumerate(tensors) if not isinstance(tensor, CodeTensor | RawTensor)}
+
+    def load(position: int) -> CodeTensor | RawTensor:
+        tensor = tensors[position]
+        if isinstance(tensor, CodeTensor | RawTensor):
+            return tensor
+        loaded = tensor.load()
+        if first_pass and position in unseen:
+            first_pass(tensor.name)
+        unseen.discard(position)
+        return loaded
+
+    def encode(position: int, force_raw: bool = False) -> _Done[Stored]:
+        with room.take(sizes[position]):
+            tensor = load(position)
+            plan = None
+            if choices is not None and isinstance(tensor, CodeTensor) and not force_raw:
+                plan = choices.plan(position, tensor)
+            codec, stream = _encode(tensor, None if force_raw else plan, choices, options)
+            raw_size = _raw_bytes(tensor) if isinstance(tensor, CodeTensor) else len(stream)
+            done = _Done(codec, store(stream), len(stream), raw_size)
+        if progress and not force_raw:
             progress(tensor.name)
-        return codec, stream
+        return done
 
     # The compiled loops release the interpreter lock.
     with ThreadPoolExecutor(options.jobs) as pool:
-        encoded = list(pool.map(encode, tensors))
-    if table_set is not None and options.codec == "auto" and not _tables_pay(tensors, encoded, table_set):
-        pairs = zip(tensors, encoded, strict=True)
-        encoded = [("raw", _encode_raw(item)) if isinstance(item, CodeTensor) else done for item, done in pairs]
-    codecs = [codec for codec, _ in encoded]
-    tables = table_set.to_bytes() if table_set is not None and "ans" in codecs else b""
-    return EncodedNetwork(tables, [stream for _, stream in encoded], codecs)
+        if unseen and sum(sizes) <= WHOLE_WEIGHTS:
+            tensors = list(pool.map(load, range(len(tensors))))
+        choices = None
+        if options.codec in ("auto", "ans"):
+            choices = _first_pass(load, sizes, room, options, pool)
+        encoded = list(pool.map(encode, range(len(tensors))))
+        if choices is not None and options.codec == "auto" and not _tables_pay(encoded, choices.table_set):
+            encoded = [
+                encode(position, force_raw=True) if done.codec == "ans" else done
+                for position, done in enumerate(encoded)
+            ]
+    codecs = [done.codec for done in encoded]
+    tables = choices.table_set.to_bytes() if choices is not None and "ans" in codecs else b""
+    return tables, [done.stream for done in encoded], codecs
 
 
-def _choose(tensors: Sequence[CodeTensor], options: CodecOptions) -> tuple[TableSet, list[_Plan]]:
+def _weights_of(tensor: AnyTensor) -> int:
+    if isinstance(tensor, CodeTensor):
+        return tensor.codes.size
+    return tensor.items.size if isinstance(tensor, RawTensor) else tensor.weights
+
+
+def _encode(
+    tensor: CodeTensor | RawTensor, plan: _Plan | None, choices: _Choices | None, options: CodecOptions
+) -> tuple[str, bytes]:
+    """Return codec and stream of a tensor; without a plan there is no ``ans`` stream."""
+    if isinstance(tensor, RawTensor):
+        return "raw", _encode_items(tensor.items)
+    codec, stream = "raw", b""
+    if options.codec == "line":
+        codec, stream = "line", _encode_line(tensor, options)
+    elif (
+        plan is not None and choices is not None and (options.codec == "ans" or _ans_is_smaller(tensor, plan, options))
+    ):
+        codec, stream = "ans", _encode_ans(tensor, plan, choices.table_set, options)
+    if codec == "raw" or _is_useless(tensor, stream, options):
+        return "raw", _encode_raw(tensor)
+    return codec, stream
+
+
+def _first_pass(
+    load: Callable[[int], CodeTensor | RawTensor],
+    sizes: Sequence[int],
+    room: _Room,
+    options: CodecOptions,
+    pool: Executor,
+) -> _Choices | None:
+    """Look at every tensor once and choose table set and plans; None where no tensor has codes."""
+    every = max(1, -(-sum(sizes) // WHOLE_WEIGHTS))
+
+    def look(position: int) -> tuple[CodeTensor, int] | None:
+        with room.take(sizes[position]):
+            tensor = load(position)
+            if isinstance(tensor, RawTensor):
+                return None
+            largest = max(abs(int(tensor.codes.min())), abs(int(tensor.codes.max())))
+            return _every(tensor, every), largest
+
+    seen = {position: item for position, item in enumerate(pool.map(look, range(len(sizes)))) if item is not None}
+    if not seen:
+        return None
+    places = places_for(max(largest for _, largest in seen.values()))
+    samples = [sample for sample, _ in seen.values()]
+    most, size = max(len(sample.codes) for sample in samples), _training_bytes(samples, places)
+    step = 1
+    while size > TRAINING_BYTES and step < most:
+        step *= 2
+        size = _training_bytes([_every(sample, step) for sample in samples], places)
+    if every * step > 1 and options.table_set is not None:
+        return _Choices(options.table_set, places, {})
+    table_set, plans = _choose([_every(sample, step) for sample in samples], places, options)
+    return _Choices(table_set, places, dict(zip(seen, plans, strict=True)) if every * step == 1 else {})
+
+
+def _every(tensor: CodeTensor, step: int) -> CodeTensor:
+    """Return every ``step``-th channel of a tensor, as an array of its own."""
+    return tensor if step == 1 else replace(tensor, codes=np.ascontiguousarray(tensor.codes[::step]))
+
+
+def _training_bytes(tensors: Sequence[CodeTensor], places: int) -> int:
+    units = sum(1 if _is_one_unit(tensor) else tensor.codes.shape[0] for tensor in tensors)
+    return int(units * _unit_bytes(places))
+
+
+def _unit_bytes(places: int) -> int:
+    """Return the size of the histograms of one channel, without columns."""
+    return PLANES * bins(places) * np.dtype(np.float32).itemsize
+
+
+def _is_one_unit(tensor: CodeTensor) -> bool:
+    return tensor.codes.shape[1] < SHORT_CHANNEL
+
+
+def _choose(tensors: Sequence[CodeTensor], places: int, options: CodecOptions) -> tuple[TableSet, list[_Plan]]:
     """Return the table set and what each tensor makes of it; columns and tables are chosen in turn."""
-    fine = fine_values(max(max(abs(int(tensor.codes.min())), abs(int(tensor.codes.max()))) for tensor in tensors))
     with ThreadPoolExecutor(options.jobs) as pool:
-        plain = list(
-            pool.map(
-                lambda tensor: count(tensor.codes, tensor.taps, fine, tensor.codes.shape[1] < SHORT_CHANNEL), tensors
-            )
-        )
+        plain = list(pool.map(lambda tensor: count(tensor.codes, tensor.taps, places, _is_one_unit(tensor)), tensors))
         statistics = plain
-        table_set = options.table_set or train(plain, options.log2_states, fine)
+        table_set = options.table_set or train(plain, options.log2_states, places)
         for _ in range(COLUMN_ROUNDS):
-            lengths = class_lengths(table_set, fine)
+            lengths = class_lengths(table_set, places)
             statistics = list(
                 pool.map(
-                    lambda pair, lengths=lengths: choose_columns(pair[0].codes, pair[0].taps, pair[1], lengths, fine),
+                    lambda pair, lengths=lengths: choose_columns(pair[0].codes, pair[0].taps, pair[1], lengths, places),
                     zip(tensors, plain, strict=True),
                 )
             )
-            table_set = options.table_set or train(statistics, options.log2_states, fine)
-        lengths = class_lengths(table_set, fine)
+            table_set = options.table_set or train(statistics, options.log2_states, places, known=table_set)
+        lengths = class_lengths(table_set, places)
         return table_set, list(pool.map(lambda item: _plan(item, lengths), statistics))
 
 
 def _plan(statistics: Statistics, lengths: Floats) -> _Plan:
-    best: _Plan | None = None
-    for context in (True, False):
-        classes, bits = assign_classes(statistics, lengths, context)
-        if best is None or bits < best.bits:
-            best = _Plan(classes, context, statistics, bits)
-    assert best is not None
-    return best
+    chosen = [(*assign_classes(statistics, lengths, context), context) for context in (True, False)]
+    return _cheapest(chosen, statistics)
+
+
+def _plan_in_parts(tensor: CodeTensor, lengths: Floats, places: int) -> _Plan:
+    """Do what ``_plan`` does with a tensor that may be too large to be counted at once.
+
+    A sample of its channels chooses the columns; then some channels after the others choose their classes.
+    """
+    codes, one_unit = tensor.codes, _is_one_unit(tensor)
+    step = 1 if one_unit else max(1, codes.shape[0] * _unit_bytes(places) // PART_BYTES)
+    sample = _every(tensor, step)
+    plain = count(sample.codes, tensor.taps, places, one_unit)
+    statistics = choose_columns(sample.codes, tensor.taps, plain, lengths, places)
+    if step == 1:
+        return _plan(statistics, lengths)
+    del plain, sample
+    rows = max(1, PART_BYTES // (_unit_bytes(places) * statistics.histogram.shape[1]))
+    costs: dict[bool, list[Floats]] = {True: [], False: []}
+    for start in range(0, codes.shape[0], rows):
+        part = count(
+            codes[start : start + rows],
+            tensor.taps,
+            places,
+            one_unit,
+            statistics.column_offsets,
+            statistics.column_shift,
+        )
+        for context, of_parts in costs.items():
+            of_parts.append(unit_costs(part, lengths, context))
+    chosen = [(*best_classes(np.concatenate(of_parts)), context) for context, of_parts in costs.items()]
+    return _cheapest(chosen, statistics)
+
+
+def _cheapest(chosen: Sequence[tuple[NDArray[np.int64], float, bool]], statistics: Statistics) -> _Plan:
+    """Return the plan of fewest bits, of classes, bits and use of the context; the first of equal ones."""
+    classes, bits, context = min(chosen, key=lambda choice: choice[1])
+    return _Plan(classes, context, statistics.column_shift, statistics.column_offsets, bits)
 
 
 def _log2_lanes(codes: NDArray[np.int16], bits: float, options: CodecOptions) -> int:
@@ -252,15 +490,9 @@ def _is_useless(tensor: CodeTensor, stream: bytes, options: CodecOptions) -> boo
     return options.codec == "auto" and len(stream) >= _raw_bytes(tensor)
 
 
-def _tables_pay(
-    tensors: Sequence[CodeTensor | RawTensor], encoded: Sequence[tuple[str, bytes]], table_set: TableSet
-) -> bool:
+def _tables_pay(encoded: Sequence[_Done[Stored]], table_set: TableSet) -> bool:
     """Return whether the ``ans`` streams together save more than the table set takes."""
-    saved = sum(
-        _raw_bytes(tensor) - len(stream)
-        for tensor, (codec, stream) in zip(tensors, encoded, strict=True)
-        if isinstance(tensor, CodeTensor) and codec == "ans"
-    )
+    saved: int = sum(done.raw_size - done.size for done in encoded if done.codec == "ans")
     return saved > len(table_set.to_bytes())
 
 
@@ -291,8 +523,8 @@ def _encode_ans(tensor: CodeTensor, plan: _Plan, table_set: TableSet, options: C
         choices = AnsChoices(
             _log2_lanes(codes, plan.bits * codes.size / tensor.codes.size, options),
             [int(klass) for klass in (plan.classes if plan.classes.size == 1 else plan.classes[part])],
-            plan.statistics.column_shift,
-            plan.statistics.column_offsets,
+            plan.column_shift,
+            plan.column_offsets,
             plan.context,
         )
         streams.append(fast.encode_ans(codes, tensor.taps, table_set, choices))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.codec import kernels
-from dnnzip.codec.kernels import COARSE, COARSE_LIMIT, COARSE_STEP, FINE
+from dnnzip.codec.kernels import COARSE_LIMIT, COARSE_STEP, FINE
 from dnnzip.format import COLUMN_OFFSET_BITS, CONTEXTS, ESCAPE, WORD_BITS
 
 PLANES = CONTEXTS + 1
@@ -25,39 +25,39 @@ class Statistics:
     Parameters
     ----------
     histogram
-        uint32 [units, column offsets, ``PLANES``, bins]; a unit is a channel, or the whole tensor where
-        ``one_unit``.
+        float32 [units, column offsets, ``PLANES``, bins]; a unit is a channel, or the whole tensor where
+        ``one_unit``, then float64, as one count of it may be over 2**24.
     column_shift, column_offsets
         The columns that it was counted with; no offsets where columns are not used.
     one_unit
         Whether the tensor has one class for all channels.
     """
 
-    histogram: NDArray[np.uint32]
+    histogram: NDArray[np.float32] | NDArray[np.float64]
     column_shift: int
     column_offsets: tuple[int, ...]
     one_unit: bool
 
 
-def fine_values(largest: int) -> int:
-    """Return the number of fine bins on each side for a network whose largest code by size is ``largest``."""
-    return FINE if largest + 1 > FINE else max(largest + 1, 1)
+def places_for(largest: int) -> int:
+    """Return the number of bins on each side for a network whose largest code by size is ``largest``."""
+    # The negative of a code -1 - n, as contexts make it, is one larger than n.
+    return int(kernels.place_of(min(largest + 1, COARSE_LIMIT))) + 1
 
 
-def bins(fine: int) -> int:
+def bins(places: int) -> int:
     """Return the number of bins."""
-    return 2 * (fine if fine < FINE else FINE + COARSE + 1)
+    return 2 * places
 
 
-def bin_values(fine: int) -> NDArray[np.int64]:
+def bin_values(places: int) -> NDArray[np.int64]:
     """Return a code of each bin (the lowest by size): int64 [bins]."""
-    positive = np.arange(fine)
-    if fine == FINE:
-        positive = np.concatenate([positive, np.arange(FINE, COARSE_LIMIT + 1, COARSE_STEP)])
+    every = np.concatenate([np.arange(FINE), np.arange(FINE, COARSE_LIMIT + 1, COARSE_STEP)])
+    positive = every[:places]
     return np.concatenate([-1 - positive[::-1], positive]).astype(np.int64)
 
 
-def code_lengths(counts: NDArray[np.float64], shift: int, states: int, fine: int) -> NDArray[np.float64]:
+def code_lengths(counts: NDArray[np.float64], shift: int, states: int, places: int) -> NDArray[np.float64]:
     """Return the bits of a code of each bin in a table: float64 [bins].
 
     ``counts`` is [64] by token - ``ESCAPE``; a token of count c costs log2(states / c) bits plus the shift, an
@@ -65,7 +65,7 @@ def code_lengths(counts: NDArray[np.float64], shift: int, states: int, fine: int
     """
     with np.errstate(divide="ignore"):
         lengths = np.log2(states) - np.log2(counts) + shift
-    tokens = bin_values(fine) >> shift
+    tokens = bin_values(places) >> shift
     fits = np.abs(tokens) < -ESCAPE
     escape = lengths[0] + WORD_BITS
     result = np.where(fits, lengths[np.where(fits, tokens - ESCAPE, 0)], escape)
@@ -88,7 +88,7 @@ def offset_of_positions(length: int, taps: int, shift: int, column_offsets: Sequ
 def count(
     codes: NDArray[np.int16],
     kernel: tuple[int, int],
-    fine: int,
+    places: int,
     one_unit: bool,
     column_offsets: tuple[int, ...] = (),
     column_shift: int = 0,
@@ -96,8 +96,8 @@ def count(
     """Count the codes of a tensor, int16 [channels, length]."""
     units = 1 if one_unit else codes.shape[0]
     groups = 1 << COLUMN_OFFSET_BITS if column_offsets else 1
-    histogram = np.zeros((units, groups, PLANES, bins(fine)), np.uint32)
+    histogram = np.zeros((units, groups, PLANES, bins(places)), np.float64 if one_unit else np.float32)
     height, width = kernel
     offsets = offset_of_positions(codes.shape[1], height * width, column_shift, column_offsets)
-    kernels.count_codes(codes, histogram, height, width, fine, offsets, one_unit)
+    kernels.count_codes(codes, histogram, height, width, offsets, one_unit)
     return Statistics(histogram, column_shift, column_offsets, one_unit)

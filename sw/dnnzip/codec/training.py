@@ -21,11 +21,15 @@ from dnnzip.format import (
     MAX_WEIGHT_BITS,
     SHIFT_BITS,
     TOKEN_ORDER,
-    WORD_BITS,
     TableSet,
 )
 
 ROUNDS = 8
+"""Most rounds of a training; it ends where a round saves less than ``WORTHWHILE`` of the bits."""
+
+WORTHWHILE = 2e-5
+
+CLUSTER_ROUNDS = 4
 _TOKENS = -2 * ESCAPE
 _ORDER = np.array(TOKEN_ORDER) - ESCAPE
 
@@ -41,8 +45,10 @@ class _Table:
     lengths: Floats
 
 
-def train(statistics: Sequence[Statistics], log2_states: int, fine: int) -> TableSet:
+def train(statistics: Sequence[Statistics], log2_states: int, places: int, known: TableSet | None = None) -> TableSet:
     """Return a table set for the tensors that were counted, with as many tables as pay for themselves.
+
+    Alternating assignment ends in a local optimum, so the smallest of several starts is taken.
 
     Parameters
     ----------
@@ -50,29 +56,50 @@ def train(statistics: Sequence[Statistics], log2_states: int, fine: int) -> Tabl
         One per tensor, at least one.
     log2_states
         log2 of the number of states.
-    fine
-        ``fine_values`` of the network.
+    places
+        ``places_for`` the network.
+    known
+        A set that suits the tensors already; the classes that it gives are one of the starts.
     """
-    classes = _first_classes(statistics, fine)
+    starts = [_first_classes(statistics, places)]
+    if known is not None:
+        starts.append(_assign(statistics, class_lengths(known, places))[0])
+    trained = [_train_from(classes, statistics, log2_states, places) for classes in starts]
+    return min(trained, key=lambda result: result[0])[1]
+
+
+def _train_from(
+    classes: list[NDArray[np.int64]], statistics: Sequence[Statistics], log2_states: int, places: int
+) -> tuple[float, TableSet]:
+    """Return the bits of everything, and the table set that training from these classes gives."""
     tables: list[_Table] = []
     class_map = np.zeros((CLASSES, CONTEXTS), np.int64)
+    before = np.inf
     for _ in range(ROUNDS):
         groups = _group_histograms(statistics, classes)
-        tables, class_map = _cluster(groups, log2_states, fine, MAX_TABLES, tables, class_map)
-        lengths = np.stack([table.lengths for table in tables])[class_map]
-        classes = [assign_classes(item, lengths, context=True)[0] for item in statistics]
+        tables, class_map = _cluster(groups, log2_states, places, MAX_TABLES, tables, class_map)
+        classes, bits = _assign(statistics, np.stack([table.lengths for table in tables])[class_map])
+        if bits > before * (1 - WORTHWHILE):
+            break
+        before = bits
     groups = _group_histograms(statistics, classes)
-    tables, class_map = _fewest_bits(groups, log2_states, fine, tables, class_map)
-    return _to_table_set(tables, class_map, log2_states)
+    bits, tables, class_map = _fewest_bits(groups, log2_states, places, tables, class_map)
+    return bits, _to_table_set(tables, class_map, log2_states)
 
 
-def class_lengths(table_set: TableSet, fine: int) -> Floats:
+def _assign(statistics: Sequence[Statistics], lengths: Floats) -> tuple[list[NDArray[np.int64]], float]:
+    """Return the classes of each tensor's units, and the bits of all."""
+    assigned = [assign_classes(item, lengths, context=True) for item in statistics]
+    return [classes for classes, _ in assigned], sum(bits for _, bits in assigned)
+
+
+def class_lengths(table_set: TableSet, places: int) -> Floats:
     """Return the bits of each bin by class and context: float64 [``CLASSES``, ``CONTEXTS``, bins]."""
     lengths = []
     for counts, shift in zip(table_set.counts, table_set.shifts, strict=True):
         by_token = np.zeros(_TOKENS)
         by_token[_ORDER] = counts
-        lengths.append(code_lengths(by_token, shift, table_set.states, fine))
+        lengths.append(code_lengths(by_token, shift, table_set.states, places))
     result: Floats = np.stack(lengths)[np.array(table_set.class_map)]
     return result
 
@@ -83,6 +110,7 @@ def unit_costs(statistics: Statistics, lengths: Floats, context: bool) -> Floats
     ``lengths`` is what ``class_lengths`` gives; without ``context`` all weights use the first context's tables.
     """
     units, groups = statistics.histogram.shape[:2]
+    kind = np.float64 if statistics.one_unit else np.float32
     costs = np.zeros((units, CLASSES))
     for group in range(groups):
         shifted = lengths[np.minimum(np.arange(CLASSES) + group, CLASSES - 1)]
@@ -91,8 +119,8 @@ def unit_costs(statistics: Statistics, lengths: Floats, context: bool) -> Floats
         else:
             counts = statistics.histogram[:, group, CONTEXTS:]
             shifted = shifted[:, :1]
-        finite = np.where(np.isinf(shifted), 1e9, shifted).reshape(CLASSES, -1)
-        costs += counts.reshape(units, -1).astype(np.float64) @ finite.T
+        finite = np.where(np.isinf(shifted), 1e9, shifted).reshape(CLASSES, -1).astype(kind)
+        costs += np.matmul(counts.reshape(units, -1), finite.T)
     return costs
 
 
@@ -101,7 +129,11 @@ def assign_classes(statistics: Statistics, lengths: Floats, context: bool) -> tu
 
     One class for the whole tensor is chosen where a class per channel does not earn its 3 bits.
     """
-    costs = unit_costs(statistics, lengths, context)
+    return best_classes(unit_costs(statistics, lengths, context))
+
+
+def best_classes(costs: Floats) -> tuple[NDArray[np.int64], float]:
+    """Return what ``assign_classes`` does, from the bits of each unit in each class."""
     best: NDArray[np.int64] = costs.argmin(axis=1)
     apart = float(costs.min(axis=1).sum()) + (CLASS_BITS * best.size if best.size > 1 else 0)
     together = costs.sum(axis=0)
@@ -110,9 +142,9 @@ def assign_classes(statistics: Statistics, lengths: Floats, context: bool) -> tu
     return best, apart
 
 
-def _first_classes(statistics: Sequence[Statistics], fine: int) -> list[NDArray[np.int64]]:
+def _first_classes(statistics: Sequence[Statistics], places: int) -> list[NDArray[np.int64]]:
     """Return classes by the scale of each unit, as many weights in each, smallest scale first."""
-    sizes = np.abs(bin_values(fine) + 0.5)
+    sizes = np.abs(bin_values(places) + 0.5)
     scales, weights = [], []
     for item in statistics:
         plain = item.histogram[:, :, CONTEXTS].sum(axis=1).astype(np.float64)
@@ -145,7 +177,7 @@ def _group_histograms(statistics: Sequence[Statistics], classes: Sequence[NDArra
 def _cluster(
     groups: Floats,
     log2_states: int,
-    fine: int,
+    places: int,
     most: int,
     tables: list[_Table],
     class_map: NDArray[np.int64],
@@ -161,12 +193,11 @@ def _cluster(
     else:
         assignment = class_map.reshape(-1).copy()
     best: list[_Table] = []
-    for _ in range(4):
+    for _ in range(CLUSTER_ROUNDS):
         best = [
-            _make_table(flat[assignment == table].sum(axis=0), log2_states, fine) for table in np.unique(assignment)
+            _make_table(flat[assignment == table].sum(axis=0), log2_states, places) for table in np.unique(assignment)
         ]
-        costs = _group_costs(flat, best)
-        assignment = costs.argmin(axis=1)
+        assignment = _group_costs(flat, best).argmin(axis=1)
     return best, assignment.reshape(groups.shape[:2])
 
 
@@ -176,58 +207,21 @@ def _group_costs(flat: Floats, tables: Sequence[_Table]) -> Floats:
     return result
 
 
-def _make_table(histogram: Floats, log2_states: int, fine: int) -> _Table:
-    """Return the table, over all shifts, that codes the histogram with the fewest bits."""
-    best: _Table | None = None
-    best_cost = np.inf
-    for shift in range(min((1 << SHIFT_BITS) - 1, MAX_WEIGHT_BITS - log2_states) + 1):
-        counts = _normalise(_token_histogram(histogram, shift, fine), 1 << log2_states)
-        lengths = code_lengths(counts.astype(np.float64), shift, 1 << log2_states, fine)
-        cost = float(histogram @ np.where(np.isinf(lengths), 1e9, lengths))
-        if cost < best_cost:
-            best, best_cost = _Table(counts, shift, lengths), cost
-        elif cost > 1.1 * best_cost:
-            break
-    assert best is not None
-    return best
+def _make_table(histogram: Floats, log2_states: int, places: int) -> _Table:
+    """Return the table, over all shifts, that codes the histogram with the fewest bits.
 
-
-def _token_histogram(histogram: Floats, shift: int, fine: int) -> Floats:
-    """Return how often each token occurs at a shift: float64 [64] by token - ``ESCAPE``."""
-    tokens = bin_values(fine) >> shift
-    tokens = np.where(np.abs(tokens) < -ESCAPE, tokens, ESCAPE)
-    return np.asarray(np.bincount(tokens - ESCAPE, weights=histogram, minlength=_TOKENS), np.float64)
-
-
-def _normalise(tokens: Floats, states: int) -> NDArray[np.int64]:
-    """Return counts that add up to ``states`` and code the tokens with few bits.
-
-    Every table keeps an escape. A token stays out, to be escaped, where its share of a state costs the other tokens
-    more than its escapes would.
+    Every table keeps an escape.
     """
-    tokens = tokens.copy()
-    total = tokens.sum()
-    # A count of 1 costs all others total / states / ln 2 bits together; an escape costs about 16 more than it.
-    rare = (tokens > 0) & (tokens * WORD_BITS < total / states / np.log(2))
-    rare[0] = False
-    tokens[0] += tokens[rare].sum()
-    tokens[rare] = 0
-    kept = tokens > 0
-    kept[0] = True
-    if not total:
-        kept[-ESCAPE] = True
-    ideal = tokens * (states / total) if total else kept * (states / kept.sum())
-    counts = np.where(kept, np.maximum(np.rint(ideal), 1), 0).astype(np.int64)
-    if not kept[1:].any():
-        counts[-ESCAPE] = 1
-    kernels.settle_counts(np.maximum(tokens, 1e-9), counts, states)
-    return counts
+    most = min((1 << SHIFT_BITS) - 1, MAX_WEIGHT_BITS - log2_states)
+    counts = np.zeros(_TOKENS, np.int64)
+    shift = kernels.best_table(histogram, bin_values(places), 1 << log2_states, most, counts)
+    return _Table(counts, shift, code_lengths(counts.astype(np.float64), shift, 1 << log2_states, places))
 
 
 def _fewest_bits(
-    groups: Floats, log2_states: int, fine: int, tables: list[_Table], class_map: NDArray[np.int64]
-) -> tuple[list[_Table], NDArray[np.int64]]:
-    """Merge tables, the cheapest pair first, and return the set whose codes and description are smallest together."""
+    groups: Floats, log2_states: int, places: int, tables: list[_Table], class_map: NDArray[np.int64]
+) -> tuple[float, list[_Table], NDArray[np.int64]]:
+    """Merge tables, the cheapest pair first; return the bits and the set that is smallest with its description."""
     flat = groups.reshape(-1, groups.shape[-1])
     assignment = class_map.reshape(-1).copy()
     best = (np.inf, tables, assignment)
@@ -243,14 +237,14 @@ def _fewest_bits(
         if total < best[0]:
             best = (total, tables, assignment)
         if len(tables) == 1:
-            return best[1], best[2].reshape(class_map.shape)
+            return best[0], best[1], best[2].reshape(class_map.shape)
         sums = [flat[assignment == table].sum(axis=0) for table in range(len(tables))]
         alone = [float(total_of @ table.lengths) for total_of, table in zip(sums, tables, strict=True)]
         cheapest: tuple[float, int, int, _Table] | None = None
         for left in range(len(tables)):
             for right in range(left + 1, len(tables)):
                 both = sums[left] + sums[right]
-                merged = _make_table(both, log2_states, fine)
+                merged = _make_table(both, log2_states, places)
                 harm = float(both @ merged.lengths) - alone[left] - alone[right]
                 if cheapest is None or harm < cheapest[0]:
                     cheapest = (harm, left, right, merged)

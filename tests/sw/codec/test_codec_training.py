@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from dnnzip.codec import fast
 from dnnzip.codec.columns import choose_columns, column_shift
-from dnnzip.codec.kernels import FINE, bin_of
+from dnnzip.codec.kernels import bin_of, normalise
 from dnnzip.codec.reference import AnsChoices
-from dnnzip.codec.statistics import bin_values, bins, code_lengths, count, fine_values
-from dnnzip.codec.training import _normalise, assign_classes, class_lengths, train, unit_costs
+from dnnzip.codec.statistics import bin_values, bins, code_lengths, count, places_for
+from dnnzip.codec.training import assign_classes, class_lengths, train, unit_costs
 from dnnzip.format import CLASSES, CONTEXTS, ESCAPE, TOKEN_ORDER, context, neighbours
 
 
@@ -25,24 +25,25 @@ def weights(seed, channels, length, scale=6.0):
 
 @pytest.mark.parametrize("largest", [0, 1, 100, 254, 255, 256, 5000, 32768])
 def test_every_code_has_a_bin(largest):
-    fine = fine_values(largest)
-    values = bin_values(fine)
-    assert values.size == bins(fine)
+    places = places_for(largest)
+    values = bin_values(places)
+    assert values.size == bins(places)
     limit = min(largest, 32767)
     for code in {-limit, limit, 0, -1 if limit else 0, limit // 2, -limit // 2}:
-        place = bin_of(code, fine)
+        place = bin_of(code, places)
         assert 0 <= place < values.size
         if abs(code) < 255:
             assert values[place] == code
-    places = [bin_of(code, fine) for code in range(-limit, limit + 1)]
+    places = [bin_of(code, places) for code in range(-limit, limit + 1)]
     assert places == sorted(places)
 
 
 @pytest.mark.parametrize("shift", range(8))
 def test_a_bin_never_straddles_a_token(shift):
-    values = bin_values(FINE)
+    places = places_for(5000)
+    values = bin_values(places)
     for code in range(-5000, 5000):
-        token, of_bin = code >> shift, int(values[bin_of(code, FINE)]) >> shift
+        token, of_bin = code >> shift, int(values[bin_of(code, places)]) >> shift
         if abs(token) < -ESCAPE or abs(of_bin) < -ESCAPE:
             assert token == of_bin
 
@@ -56,9 +57,9 @@ def test_histograms_count_what_the_rules_say(seed, channels, length, height, wid
     codes = weights(seed, channels, length)
     offsets = tuple(rng.randrange(4) for _ in range(columns))
     shift = rng.randrange(3)
-    fine = fine_values(int(np.abs(codes).max()))
+    places = places_for(int(np.abs(codes).max()))
     one_unit = rng.random() < 0.5
-    got = count(codes, (height, width), fine, one_unit, offsets, shift).histogram
+    got = count(codes, (height, width), places, one_unit, offsets, shift).histogram
     expected = np.zeros_like(got)
     for channel, row in enumerate(codes.tolist()):
         for position, code in enumerate(row):
@@ -67,9 +68,16 @@ def test_histograms_count_what_the_rules_say(seed, channels, length, height, wid
             column = position // (height * width) >> shift
             group = offsets[column] if column < len(offsets) else 0
             unit = 0 if one_unit else channel
-            expected[unit, group, number, bin_of(-code if negate else code, fine)] += 1
-            expected[unit, group, CONTEXTS, bin_of(code, fine)] += 1
+            expected[unit, group, number, bin_of(-code if negate else code, places)] += 1
+            expected[unit, group, CONTEXTS, bin_of(code, places)] += 1
     assert np.array_equal(got, expected)
+
+
+def normalised(tokens, states):
+    """Return the counts of a histogram of tokens."""
+    counts = np.empty(64, np.int64)
+    normalise(np.asarray(tokens, np.float64), states, counts)
+    return counts
 
 
 @settings(derandomize=True, deadline=None, max_examples=200)
@@ -79,7 +87,7 @@ def test_histograms_count_what_the_rules_say(seed, channels, length, height, wid
 )
 def test_normalised_counts_add_up_and_keep_what_is_needed(tokens, log2_states):
     histogram = np.array(tokens, np.float64)
-    counts = _normalise(histogram, 1 << log2_states)
+    counts = normalised(histogram, 1 << log2_states)
     assert counts.sum() == 1 << log2_states
     assert counts.min() >= 0
     total = histogram.sum()
@@ -91,11 +99,11 @@ def test_normalised_counts_add_up_and_keep_what_is_needed(tokens, log2_states):
 
 
 def test_normalised_counts_of_nothing_and_of_everything():
-    assert _normalise(np.zeros(64), 256).sum() == 256
-    assert _normalise(np.ones(64), 256).tolist() == [4] * 64
+    assert normalised(np.zeros(64), 256).sum() == 256
+    assert normalised(np.ones(64), 256).tolist() == [4] * 64
     one = np.zeros(64)
     one[40] = 12345
-    counts = _normalise(one, 512)
+    counts = normalised(one, 512)
     assert (counts[0], counts[40]) == (1, 511)
 
 
@@ -115,11 +123,11 @@ def test_code_lengths_are_exact_for_whole_powers():
 def test_cost_is_the_size_of_the_stream(log2_states, scale, kernel):
     """Within one percent, and what a lane costs: its first state and the rest of its last word."""
     codes = weights(7, 64, 144, scale)
-    fine = fine_values(int(np.abs(codes).max()))
-    plain = count(codes, kernel, fine, False)
-    tables = train([plain], log2_states, fine)
-    lengths = class_lengths(tables, fine)
-    chosen = choose_columns(codes, kernel, plain, lengths, fine)
+    places = places_for(int(np.abs(codes).max()))
+    plain = count(codes, kernel, places, False)
+    tables = train([plain], log2_states, places)
+    lengths = class_lengths(tables, places)
+    chosen = choose_columns(codes, kernel, plain, lengths, places)
     for use_context in (True, False):
         for statistics in (plain, chosen):
             classes, bits = assign_classes(statistics, lengths, use_context)
@@ -138,9 +146,9 @@ def test_cost_is_the_size_of_the_stream(log2_states, scale, kernel):
 
 def test_a_class_for_each_channel_has_to_earn_its_bits():
     codes = weights(1, 30, 20, 1.0)
-    fine = fine_values(int(np.abs(codes).max()))
-    statistics = count(codes, (1, 1), fine, False)
-    lengths = class_lengths(train([statistics], 9, fine), fine)
+    places = places_for(int(np.abs(codes).max()))
+    statistics = count(codes, (1, 1), places, False)
+    lengths = class_lengths(train([statistics], 9, places), places)
     costs = unit_costs(statistics, lengths, context=True)
     assert costs.shape == (30, CLASSES)
     classes, bits = assign_classes(statistics, lengths, context=True)
@@ -152,8 +160,8 @@ def test_a_class_for_each_channel_has_to_earn_its_bits():
 
 @pytest.mark.parametrize("log2_states", [8, 9, 10])
 def test_a_trained_set_can_express_every_code(log2_states):
-    statistics = count(weights(2, 10, 40), (1, 1), fine_values(300), False)
-    tables = train([statistics], log2_states, fine_values(300))
+    statistics = count(weights(2, 10, 40), (1, 1), places_for(300), False)
+    tables = train([statistics], log2_states, places_for(300))
     escape = TOKEN_ORDER.index(ESCAPE)
     assert all(counts[escape] for counts in tables.counts)
     assert tables.refill_threshold <= 16
@@ -172,12 +180,12 @@ def test_columns_are_found_where_inputs_differ_in_scale():
     rng = np.random.default_rng(0)
     scales = np.where(np.arange(64) % 2, 12.0, 1.0)
     codes = np.rint(rng.laplace(0, 1, (64, 64)) * scales).astype(np.int16)
-    fine = fine_values(int(np.abs(codes).max()))
-    plain = count(codes, (1, 1), fine, False)
+    places = places_for(int(np.abs(codes).max()))
+    plain = count(codes, (1, 1), places, False)
     # Classes that the offsets can tell apart come from a second tensor of many scales.
-    others = count(weights(3, 64, 64, 4.0), (1, 1), fine, False)
-    lengths = class_lengths(train([others], 9, fine), fine)
-    chosen = choose_columns(codes, (1, 1), plain, lengths, fine)
+    others = count(weights(3, 64, 64, 4.0), (1, 1), places, False)
+    lengths = class_lengths(train([others], 9, places), places)
+    chosen = choose_columns(codes, (1, 1), plain, lengths, places)
     assert len(chosen.column_offsets) == 64
     small, large = chosen.column_offsets[::2], chosen.column_offsets[1::2]
     assert max(small) <= min(large)
