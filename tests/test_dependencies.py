@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "link": {"codec", "format", "errors"},
     "digits": set(),
     "flow": {"model", "accelerator", "link", "codec", "format", "errors", "digits"},
+    "api": {"flow", "model", "link", "codec", "format", "errors"},
     "cli": {"flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
     "bench": {"cli", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
 }
@@ -94,8 +95,15 @@ def test_a_module_imports_only_what_stands_below_it(module):
     assert faults(module, SOURCES[module].read_text(encoding="utf-8")) == []
 
 
-def test_the_package_itself_imports_nothing():
-    assert imported(SOURCES["dnnzip"].read_text(encoding="utf-8")) == set()
+def test_the_package_itself_imports_its_python_api_alone_and_that_when_it_is_used():
+    modules = imported(SOURCES["dnnzip"].read_text(encoding="utf-8"))
+    lazy = {"typing.TYPE_CHECKING", "typing.Any", "importlib.import_module"}
+    assert {module for module in modules - lazy if not module.startswith("dnnzip.api.")} == set()
+
+
+def test_the_python_api_is_loaded_by_its_first_use():
+    assert not loaded("import dnnzip; dir(dnnzip); dnnzip.__version__") & HEAVY
+    assert {"numpy", "onnx"} <= loaded("import dnnzip; dnnzip.compress")
 
 
 @pytest.mark.parametrize(
@@ -111,6 +119,7 @@ def test_the_package_itself_imports_nothing():
         ("dnnzip.link.api", "from dnnzip.model.files import load_model"),
         ("dnnzip.accelerator.array", "import dnnzip.flow.report"),
         ("dnnzip.flow.summary", "import dnnzip.cli"),
+        ("dnnzip.flow.summary", "from dnnzip.api import compress"),
         ("dnnzip.errors", "from dnnzip.format import Verdict"),
         ("dnnzip.cli", "import dnnzip_sim.link"),
         ("dnnzip.flow.simulation", "from dnnzip_hw import lane"),

@@ -1,3 +1,26 @@
-"""dnnzip: hardware-in-the-loop compression of neural-network weights with a bounded error."""
+"""dnnzip: hardware-in-the-loop compression of neural-network weights with a bounded error.
+
+``compress`` takes an array, ``compress_model`` an ONNX model; see ``dnnzip.api``, which is loaded when one of its names
+is first used, so that the parts of dnnzip that need less can be imported without it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dnnzip.api import Compressed, CompressedNetwork, compress, compress_model, decompress_model
 
 __version__ = "0.1.0"
+
+__all__ = ["Compressed", "CompressedNetwork", "__version__", "compress", "compress_model", "decompress_model"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module("dnnzip.api"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
