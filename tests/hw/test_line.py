@@ -1,10 +1,13 @@
 """The core of the ``line`` codec on its own, and in the decompressor against the reference codec."""
 
+import hashlib
+import json
 import random
+from pathlib import Path
 
 import pytest
 from random_streams import ans_stream, damaged, raw_stream, sealed, to_words, with_field
-from simulated import PAUSES, run
+from simulated import PAUSES, decompress, run
 from test_decompressor import check, simple_tables
 
 from dnnzip.codec import reference
@@ -180,6 +183,24 @@ def test_every_field_of_the_header(rng):
     verdicts = check(streams, WITH_LINE)
     assert {Verdict.UNSUPPORTED, Verdict.BAD_HEADER, Verdict.TRUNCATED} < set(verdicts)
     assert set(verdicts[2::3]) == {Verdict.OK}
+
+
+def test_frozen_streams():
+    folder = Path(__file__).parents[1] / "vectors" / "v1"
+    facts = json.loads((folder / "index.json").read_text(encoding="utf-8"))["streams"]
+    names = [name for name in facts if name.startswith("line_")]
+    assert len(names) == 13
+    streams = [to_words((folder / f"{name}.bin").read_bytes()) for name in names]
+    results = decompress(WITH_LINE, streams, "both")
+    for name, result in zip(names, results, strict=True):
+        assert result.verdict.label == facts[name]["verdict"], name
+        if result.verdict == Verdict.OK:
+            codes = b"".join((beat[0] & 0xFFFF).to_bytes(2, "little") for beat in result.beats)
+            assert hashlib.sha256(codes).hexdigest() == facts[name]["sha256"], name
+    # The stream that was frozen as unsupported stays so, with the core as without it.
+    frozen = to_words((folder / "unsupported_line.bin").read_bytes())
+    for parameters in (WITH_LINE, DecompressorParameters(log2_states=8)):
+        assert [result.verdict for result in decompress(parameters, [frozen])] == [Verdict.UNSUPPORTED]
 
 
 def test_without_the_core_lines_are_unsupported(rng):
