@@ -7,7 +7,7 @@ BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test zoo family bench lint format docs types env env-dev clean
+.PHONY: help sim test zoo family bench fuzz lint format docs types env env-dev clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -26,6 +26,12 @@ family: env ## the paper's family of compressors over the networks in DNNZIP_ZOO
 
 bench: $(BENCH)/.installed ## docs/bench.md: dnnzip beside other compressors on the networks in DNNZIP_ZOO
 	@$(BENCH)/bin/python -m dnnzip.bench -o docs --json build/bench/bench.json
+
+fuzz: env-dev ## a million changed streams and containers through the decoders; FUZZ='--runs N --seed S'
+	@$(BIN)/python -c 'import atheris' 2>/dev/null \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]' \
+		|| echo 'dnnzip: atheris does not install here; fuzzing goes on without it' >&2
+	@$(BIN)/python tests/fuzz/fuzz.py $(FUZZ)
 
 lint: env-dev ## style and format of the sources
 	@$(BIN)/ruff check $(SOURCES)

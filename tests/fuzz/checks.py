@@ -1,0 +1,109 @@
+"""What an input may do: end in a verdict or an error of ours, in bounded time and memory, alike in both decoders."""
+
+import warnings
+import zlib
+from collections import Counter
+from functools import lru_cache
+
+import numpy as np
+from inputs import MODEL, STREAM, parts_of
+
+from dnnzip.api import ARRAY_KEY, Compressed
+from dnnzip.codec import decode_tensor, fast, reference
+from dnnzip.errors import DnnzipError
+from dnnzip.flow.summary import summarise
+from dnnzip.format import TableSet, Verdict, VerdictError
+from dnnzip.model.container import decompressed, read_compressed
+
+#: The reference decoder takes a header at its word and is slow: it is asked for no more weights than this.
+REFERENCE_WEIGHTS = 2000
+
+#: One of so many streams goes through the reference decoder, and through the decoder of tensors, as well.
+SAMPLED = 8
+
+
+class EscapeError(AssertionError):
+    """A decoder did what its contract excludes."""
+
+
+class Checker:
+    """Runs inputs and counts how they end.
+
+    Parameters
+    ----------
+    folder
+        Where a model file is put for its reader; nothing else may be in it.
+    """
+
+    def __init__(self, folder):
+        folder.mkdir(exist_ok=True)
+        self.path = folder / "fuzzed.dnz.onnx"
+        self.ends = Counter()
+        self.kinds = Counter()
+        warnings.simplefilter("error")
+
+    def check(self, data):
+        """Run one input; whatever is raised here is an escape."""
+        if data[:1] == STREAM:
+            self.kinds["streams"] += 1
+            self._check_stream(*parts_of(data[1:]), zlib.adler32(data) % SAMPLED == 0)
+        elif data[:1] == MODEL:
+            self.kinds["containers"] += 1
+            self._check_model(data[1:])
+
+    def _check_stream(self, tables, stream, is_sampled):
+        table_set, verdict = _table_set(tables)
+        self.ends[f"table set {verdict.label}"] += 1
+        decoded = fast.decode(stream, table_set)
+        self.ends[f"stream {Verdict(decoded.verdict).label}"] += 1
+        if (decoded.verdict == Verdict.OK) != (decoded.codes is not None):
+            raise EscapeError(f"{decoded.verdict!r} with codes {decoded.codes is not None}")
+        header = decoded.header
+        if decoded.codes is not None and (
+            decoded.codes.dtype != np.int16 or decoded.codes.shape != (header.channels, header.length)
+        ):
+            raise EscapeError(f"codes {decoded.codes.dtype} {decoded.codes.shape} for {header}")
+        if not is_sampled:
+            return
+        try:
+            self.kinds["tensors"] += 1
+            decode_tensor(stream, tables)
+        except VerdictError:
+            pass
+        if header is None or header.weights <= REFERENCE_WEIGHTS:
+            self.kinds["reference"] += 1
+            slow = reference.decode(stream, table_set)
+            if slow.verdict != decoded.verdict:
+                raise EscapeError(f"reference {slow.verdict!r}, fast {decoded.verdict!r}")
+            if decoded.codes is not None and decoded.codes.tolist() != slow.codes:
+                raise EscapeError("reference and fast codec give other codes")
+
+    def _check_model(self, content):
+        self.path.write_bytes(content)
+        try:
+            compressed = read_compressed(self.path)
+            summarise(compressed).as_json()
+            decompressed(compressed).SerializeToString()
+        except DnnzipError:
+            self.ends["container refused"] += 1
+        else:
+            self.ends["container ok"] += 1
+        if ARRAY_KEY.encode() not in content:
+            return
+        self.kinds["arrays"] += 1
+        try:
+            Compressed.from_bytes(content).decode()
+        except DnnzipError:
+            self.ends["array refused"] += 1
+        else:
+            self.ends["array ok"] += 1
+
+
+@lru_cache(maxsize=64)
+def _table_set(tables):
+    if not tables:
+        return None, Verdict.TRUNCATED
+    try:
+        return TableSet.from_bytes(tables), Verdict.OK
+    except VerdictError as error:
+        return None, error.verdict
