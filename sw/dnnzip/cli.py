@@ -233,7 +233,8 @@ def compress(
     from dnnzip.flow.table_file import read_table_set
     from dnnzip.flow.tables import sizes_table
     from dnnzip.model.bound import Bound, Scope
-    from dnnzip.model.files import load_model, save_model, write_output
+    from dnnzip.model.files import open_model, save_model, write_output
+    from dnnzip.model.places import open_spool
 
     bound = Bound.parse(max_error)
     log2_states = int(states).bit_length() - 1
@@ -253,10 +254,13 @@ def compress(
             jobs=jobs,
         ),
     )
-    network = load_model(model)
-    with output.progress("compressing", len(compression.plan(network, options, model)[0])) as step:
-        result = compression.compress(network, options, model, step)
-    save_model(result.compressed.model, target)
+    network = open_model(model)
+    planned = compression.plan(network, options, model)
+    with open_spool(target) as spool:
+        # Each weight is put on its grid in a first pass and encoded in a second.
+        with output.progress("compressing", 2 * len(planned[0])) as step:
+            result = compression.compress(network, options, model, step, first_pass=step, spool=spool, planned=planned)
+        save_model(result.compressed.model, target)
     if tables is not None and not known:
         write_output(tables, result.compressed.tables)
     summary = summarise(result.compressed, result.left_out)

@@ -169,7 +169,9 @@ def test_summary_leaves_out_what_was_not_compressed(made):
     found = summarise(made.compressed).as_json()
     assert known == found
     assert {item["name"] for item in found["left_out"]} == {"fc1.weight", "fc2.weight"}
-    assert found["totals"]["stream_bytes"] == len(made.encoded.tables) + sum(map(len, made.encoded.streams))
+    assert found["totals"]["stream_bytes"] == len(made.compressed.tables) + sum(
+        len(layer.stream) for layer in made.compressed.layers
+    )
 
 
 def test_the_plan_is_checked_before_any_work(network):

@@ -67,6 +67,9 @@ that are left out of it."""
 PART_BYTES = 1 << 23
 """So much may the histograms take by which one tensor's classes are chosen, outside of a training."""
 
+HISTOGRAM_ITEM = 4
+"""Bytes of a count in the histograms of channels."""
+
 Stored = TypeVar("Stored")
 
 
@@ -407,11 +410,11 @@ def _training_bytes(tensors: Sequence[CodeTensor], places: int) -> int:
 
 def _unit_bytes(places: int) -> int:
     """Return the size of the histograms of one channel, without columns."""
-    return PLANES * bins(places) * np.dtype(np.float32).itemsize
+    return PLANES * bins(places) * HISTOGRAM_ITEM
 
 
 def _is_one_unit(tensor: CodeTensor) -> bool:
-    return tensor.codes.shape[1] < SHORT_CHANNEL
+    return bool(tensor.codes.shape[1] < SHORT_CHANNEL)
 
 
 def _choose(tensors: Sequence[CodeTensor], places: int, options: CodecOptions) -> tuple[TableSet, list[_Plan]]:

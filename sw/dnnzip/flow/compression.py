@@ -1,18 +1,18 @@
 """The first step: select weights, put them on their grid, encode them, write them into the network."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
 
-from dnnzip.codec import CodecOptions, CodeTensor, EncodedNetwork, RawTensor, encode_network
+from dnnzip.codec import CodecOptions, CodeTensor, RawTensor, encode_streams
 from dnnzip.errors import InputError
 from dnnzip.model.bound import Bound, Scope
 from dnnzip.model.container import CompressedModel, compressed_model, open_compressed
-from dnnzip.model.grid import GridResult, check_bound, items_of, quantise
+from dnnzip.model.grid import GridResult, check_bound, items_of, quantise, quantise_again
 from dnnzip.model.line import quantise_lines
+from dnnzip.model.places import Place, Spool
 from dnnzip.model.rescale import fold_obstacle
 from dnnzip.model.weights import LeftOut, Weight, find_weights, select_weights
 
@@ -42,21 +42,50 @@ class CompressionOptions:
 
 @dataclass(frozen=True, eq=False)
 class Compression:
-    """A compressed network, in memory.
+    """A compressed network.
 
     Parameters
     ----------
     compressed
-        The compressed model, read back as a file would be.
+        The compressed model, read back as a file would be; in memory, or with its streams in a spool.
     left_out
         The weights that are not compressed, and the rule that left each out.
-    encoded
-        Its streams.
     """
 
     compressed: CompressedModel
     left_out: tuple[LeftOut, ...]
-    encoded: EncodedNetwork
+
+
+class _Source:
+    """A weight on its grid, made when the codec asks for it; in between, only its step and errors are kept.
+
+    Parameters
+    ----------
+    weight
+        The weight; its array may be in a file.
+    options
+        Bound and codec.
+    """
+
+    def __init__(self, weight: Weight, options: CompressionOptions) -> None:
+        self.name = weight.name
+        self.weights = weight.weights
+        self._weight = weight
+        self._options = options
+        self._result: GridResult | None = None
+
+    @property
+    def result(self) -> GridResult:
+        """The grid, without codes and items; there once the tensor has been loaded."""
+        assert self._result is not None, "not loaded yet"
+        return self._result
+
+    def load(self) -> CodeTensor | RawTensor:
+        """Put the weight on its grid; the second time its step is known, unless lines are asked for."""
+        is_known = self._result is not None and self._options.codec.codec in ("auto", "ans")
+        result = quantise_again(self.result) if is_known else _grid(self._weight, self._options)
+        self._result = replace(result, codes=None, items=None)
+        return _tensor(result)
 
 
 def compress(
@@ -64,19 +93,30 @@ def compress(
     options: CompressionOptions,
     where: str = "model",
     progress: Callable[[str], None] | None = None,
+    *,
+    first_pass: Callable[[str], None] | None = None,
+    spool: Spool | None = None,
+    planned: tuple[Sequence[Weight], Sequence[LeftOut]] | None = None,
 ) -> Compression:
-    """Compress a network's weights.
+    """Compress a network's weights, tensor by tensor: a first pass for the table set, a second one to encode.
 
     Parameters
     ----------
     model
-        The network; its Constant nodes become initializers, otherwise it is left as it is.
+        The network, its arrays in it or in files (`dnnzip.model.files.open_model`); its Constant nodes become
+        initializers, otherwise it is left as it is.
     options
         Bound, selection and codec.
     where
         The file, for messages.
     progress
         Called with a weight's name as it is encoded.
+    first_pass
+        Called with a weight's name when it has been put on its grid first.
+    spool
+        Takes the streams, and must stay open as long as the result is used; without one they are kept in memory.
+    planned
+        What `plan` gave for the same model and options.
 
     Raises
     ------
@@ -84,17 +124,22 @@ def compress(
         The model has no weights that can be compressed, a glob matches nothing, the bound does not suit the weights, or
         a given table set cannot express them.
     """
-    weights, left_out = plan(model, options, where)
-    with ThreadPoolExecutor(options.codec.jobs) as pool:
-        results = list(pool.map(lambda weight: _grid(weight, options), weights))
+    weights, left_out = planned or plan(model, options, where)
+    sources = [_Source(weight, options) for weight in weights]
     try:
-        encoded = encode_network([_tensor(result) for result in results], options.codec, progress)
+        tables, streams, codecs = encode_streams(
+            sources, options.codec, _kept if spool is None else spool.add, progress, first_pass
+        )
     except ValueError as error:
         if options.codec.table_set is None:
             raise
         raise InputError("--tables", f"does not suit this model ({error})", "train a set on it") from None
-    fresh = compressed_model(model, results, encoded.streams, encoded.codecs, encoded.tables)
-    return Compression(open_compressed(fresh, where), tuple(left_out), encoded)
+    fresh = compressed_model(model, [source.result for source in sources], streams, codecs, tables)
+    return Compression(open_compressed(fresh, where), tuple(left_out))
+
+
+def _kept(stream: bytes) -> bytes | Place:
+    return stream
 
 
 def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tuple[Sequence[Weight], Sequence[LeftOut]]:

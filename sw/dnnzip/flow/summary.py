@@ -37,7 +37,7 @@ class Summary:
     @property
     def stream_bytes(self) -> int:
         """Every byte that goes to the accelerator's memory for them: table set, headers, payloads, checksums."""
-        return self.table_bytes + sum(len(layer.stream) for layer in self.layers)
+        return self.table_bytes + sum(layer.stream_bytes for layer in self.layers)
 
     @property
     def bits_per_weight(self) -> float:
@@ -77,7 +77,7 @@ def layer_json(layer: CompressedLayer) -> dict[str, Any]:
         "shape": list(layer.shape),
         "weights": layer.weights,
         "codec": layer.codec,
-        "stream_bytes": len(layer.stream),
+        "stream_bytes": layer.stream_bytes,
         "bits_per_weight": bits_per_weight(layer),
         "max_error": layer.max_error,
         "bound": layer.bound,
@@ -87,7 +87,7 @@ def layer_json(layer: CompressedLayer) -> dict[str, Any]:
 
 def bits_per_weight(layer: CompressedLayer) -> float:
     """Return the bits of a layer's streams per weight, without its share of the table set."""
-    return 8 * len(layer.stream) / layer.weights
+    return 8 * layer.stream_bytes / layer.weights
 
 
 def summarise(compressed: CompressedModel, left_out: Sequence[LeftOut] | None = None) -> Summary:

@@ -25,10 +25,11 @@ from dnnzip.codec import decode_tensor, stream_count
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict, VerdictError
 from dnnzip.model.bound import Scope, Unit
-from dnnzip.model.files import load_model, save_model
+from dnnzip.model.files import copy_field, load_model, save_model
 from dnnzip.model.graph import all_names, fresh_name, operand
 from dnnzip.model.grid import GridResult, array_of_items, restored_rows, unwrapped_array
 from dnnzip.model.layout import Layout
+from dnnzip.model.places import Place, place_of, set_place
 from dnnzip.model.rescale import fold_divisor
 from dnnzip.model.rules import ELEMENT_TYPES
 from dnnzip.model.weights import find_weights, stored_array
@@ -56,8 +57,8 @@ class CompressedLayer:
         Shape, output channels and groups; its kernel is in the stream.
     element_type
         Type of the decoded weight, a number of ``onnx.TensorProto``.
-    stream
-        One or several weight streams, one after the other.
+    stored
+        One or several weight streams, one after the other; or the place where they are.
     step
         float32, scalar or [channels]; None where the stream holds the original bytes.
     zero_point
@@ -77,7 +78,7 @@ class CompressedLayer:
     name: str
     layout: Layout
     element_type: int
-    stream: bytes
+    stored: bytes | Place
     step: NDArray[np.float32] | None
     zero_point: NDArray[np.generic] | None
     bound: float
@@ -87,6 +88,16 @@ class CompressedLayer:
     scope: Scope
     codec: str
     position: int
+
+    @property
+    def stream(self) -> bytes:
+        """The weight streams, one after the other; read anew at each call where they are in a file."""
+        return self.stored.read() if isinstance(self.stored, Place) else self.stored
+
+    @property
+    def stream_bytes(self) -> int:
+        """Size of the streams."""
+        return self.stored.length if isinstance(self.stored, Place) else len(self.stored)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -146,7 +157,7 @@ def is_compressed(model: onnx.ModelProto) -> bool:
 def compressed_model(
     model: onnx.ModelProto,
     results: Sequence[GridResult],
-    streams: Sequence[bytes],
+    streams: Sequence[bytes | Place],
     codecs: Sequence[str],
     tables: bytes,
 ) -> onnx.ModelProto:
@@ -159,13 +170,13 @@ def compressed_model(
     results
         The compressed weights. Integer ones with a divisor above 1 have passed `rescale.fold_obstacle`.
     streams, codecs
-        For each of them, the encoded stream and the name of its codec.
+        For each of them, the encoded stream, or where it is in a file, and the name of its codec.
     tables
         The table set.
 
     Returns
     -------
-    A new model that shares nothing with `model`.
+    A new model that shares nothing with `model`, except files where arrays or streams are in such.
     """
     names = {result.weight.name for result in results}
     positions = {tensor.name: i for i, tensor in enumerate(model.graph.initializer)}
@@ -198,7 +209,7 @@ def compressed_model(
 def write_compressed(
     model: onnx.ModelProto,
     results: Sequence[GridResult],
-    streams: Sequence[bytes],
+    streams: Sequence[bytes | Place],
     codecs: Sequence[str],
     tables: bytes,
     path: str | Path,
@@ -367,34 +378,23 @@ def _without_arrays(model: onnx.ModelProto, names: set[str]) -> onnx.ModelProto:
     for field, value in model.ListFields():
         if field.name == "graph":
             continue
-        target = getattr(fresh, field.name)
-        if hasattr(target, "extend"):
-            target.extend(value)
-        elif hasattr(target, "CopyFrom"):
-            target.CopyFrom(value)
-        else:
-            setattr(fresh, field.name, value)
+        copy_field(fresh, field.name, value)
     for field, value in model.graph.ListFields():
-        target = getattr(fresh.graph, field.name)
-        if field.name == "initializer":
-            for tensor in value:
-                if tensor.name in names:
-                    fresh.graph.initializer.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-                else:
-                    fresh.graph.initializer.append(tensor)
-        elif hasattr(target, "extend"):
-            target.extend(value)
-        elif hasattr(target, "CopyFrom"):
-            target.CopyFrom(value)
-        else:
-            setattr(fresh.graph, field.name, value)
+        if field.name != "initializer":
+            copy_field(fresh.graph, field.name, value)
+            continue
+        for tensor in value:
+            if tensor.name in names:
+                fresh.graph.initializer.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+            else:
+                fresh.graph.initializer.append(tensor)
     return fresh
 
 
 def _add_layer(
     model: onnx.ModelProto,
     result: GridResult,
-    stream: bytes,
+    stream: bytes | Place,
     codec: str,
     tables_name: str,
     position: int,
@@ -437,13 +437,26 @@ def _double(name: str, value: float) -> onnx.TensorProto:
     return numpy_helper.from_array(np.array(value, np.float64), name)
 
 
-def _byte_tensor(name: str, content: bytes) -> onnx.TensorProto:
+def _byte_tensor(name: str, content: bytes | Place) -> onnx.TensorProto:
+    if isinstance(content, Place):
+        tensor = onnx.TensorProto(name=name, data_type=TensorProto.UINT8, dims=[content.length])
+        set_place(tensor, content)
+        return tensor
     return onnx.TensorProto(name=name, data_type=TensorProto.UINT8, dims=[len(content)], raw_data=content)
 
 
 def _bytes_of(tensor: onnx.TensorProto | None, where: str) -> bytes:
+    stored = _stored_bytes(tensor, where)
+    return stored.read() if isinstance(stored, Place) else stored
+
+
+def _stored_bytes(tensor: onnx.TensorProto | None, where: str) -> bytes | Place:
+    """Return what a list of bytes holds, or where it is."""
     if tensor is None or tensor.data_type != TensorProto.UINT8 or len(tensor.dims) != 1:
         raise InputError(where, "is damaged: it is no constant list of bytes", "compress the model again")
+    place = place_of(tensor)
+    if place is not None and place.length == tensor.dims[0]:
+        return place
     return stored_array(tensor).tobytes()
 
 
@@ -459,7 +472,7 @@ def layer_of_node(
             name=str(node.output[0]),
             layout=layout,
             element_type=int(values["element_type"]),
-            stream=_bytes_of(lookup(operand(node, 0)), where),
+            stored=_stored_bytes(lookup(operand(node, 0)), where),
             step=None if step_tensor is None else stored_array(step_tensor).astype(np.float32, casting="equiv"),
             zero_point=None if point_tensor is None else stored_array(point_tensor),
             bound=float(numpy_helper.to_array(values["bound"])),
@@ -522,10 +535,10 @@ def _check_count(layer: CompressedLayer, where: str) -> None:
             f"is damaged: its stream declares {declared} values and its shape {layer.shape} needs {layer.items}",
             "compress the model again",
         )
-    if declared > WEIGHTS_PER_BIT * 8 * len(layer.stream):
+    if declared > WEIGHTS_PER_BIT * 8 * layer.stream_bytes:
         raise InputError(
             where,
-            f"is damaged: {declared} values in {len(layer.stream)} bytes are more than {WEIGHTS_PER_BIT} in a bit",
+            f"is damaged: {declared} values in {layer.stream_bytes} bytes are more than {WEIGHTS_PER_BIT} in a bit",
             "compress the model again",
         )
 
