@@ -79,7 +79,10 @@ class _Tables:
             order = np.zeros(states, np.int64)
             for state, entry in enumerate(table_set.entries(table)):
                 self.entries[table, state] = (
-                    entry.token << kernels.TOKEN_SHIFT | entry.bits << kernels.BITS_SHIFT | entry.base
+                    entry.token << kernels.TOKEN_SHIFT
+                    | table_set.shifts[table] << kernels.SHIFT_SHIFT
+                    | entry.bits << kernels.BITS_SHIFT
+                    | entry.base
                 )
                 order[state] = entry.token
             filled = 0
@@ -99,6 +102,7 @@ class _Tables:
         by_offset = np.zeros((CLASSES, 1 << COLUMN_OFFSET_BITS, 1 << kernels.CONTEXT_BITS), np.uint8)
         by_offset[:, :, :CONTEXTS] = self.class_map[shifted]
         self.class_tables = by_offset.reshape(CLASSES, -1)
+        self.class_entries = self.class_tables.astype(np.int32) << table_set.log2_states
 
 
 def _safe_size(table_set: TableSet, has_token: NDArray[np.bool_]) -> int:
@@ -206,14 +210,19 @@ def _decode_ans(
     payload: NDArray[np.uint16], header: WeightHeader, table_set: TableSet
 ) -> tuple[NDArray[np.int16], int]:
     tables = _tables(table_set)
+    available = min(header.payload_words, payload.size)
+    taps = header.kernel_height * header.kernel_width
+    taken, column_shift, column_offsets = _take_columns(payload[:available]) if header.columns else (0, 0, [])
+    offsets = offset_of_positions(header.length, taps, column_shift, column_offsets)
     codes = np.empty((header.channels, header.length), np.int16)
     verdict, taken = kernels.decode_ans(
         payload,
-        header.payload_words,
+        taken,
+        available,
         codes,
-        tables.entries,
-        tables.shifts,
-        tables.class_map,
+        tables.entries.reshape(-1),
+        tables.class_entries,
+        offsets << np.uint8(kernels.CONTEXT_BITS),
         table_set.log2_states,
         header.log2_lanes,
         table_set.refill_threshold,
@@ -221,13 +230,25 @@ def _decode_ans(
         bool(header.context),
         header.klass,
         bool(header.class_per_channel),
-        bool(header.columns),
         header.kernel_height,
         header.kernel_width,
     )
     if verdict != Verdict.OK:
         raise VerdictError(Verdict(verdict))
     return codes, taken
+
+
+def _take_columns(payload: NDArray[np.uint16]) -> tuple[int, int, list[int]]:
+    """Return the words of the block of column offsets, the column shift and the offsets."""
+    if not payload.size:
+        raise VerdictError(Verdict.TRUNCATED)
+    block = COLUMNS_WORD.unpack(int(payload[0]).to_bytes(WORD_BYTES, "little"))
+    taken = 1 - (-block["columns"] * COLUMN_OFFSET_BITS // WORD_BITS)
+    if taken > payload.size:
+        raise VerdictError(Verdict.TRUNCATED)
+    places = np.arange(0, WORD_BITS, COLUMN_OFFSET_BITS, dtype=np.uint16)
+    offsets = payload[1:taken, None] >> places & np.uint16((1 << COLUMN_OFFSET_BITS) - 1)
+    return taken, block["shift"], offsets.reshape(-1)[: block["columns"]].tolist()
 
 
 def encode_ans(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: TableSet, choices: AnsChoices) -> bytes:

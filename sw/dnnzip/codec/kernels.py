@@ -12,28 +12,22 @@ from numpy.typing import NDArray
 
 from dnnzip.format import (
     CLASS_BITS,
-    CLASSES,
-    COLUMN_OFFSET_BITS,
-    COLUMNS_WORD,
     CONTEXTS,
     ESCAPE,
+    MAX_LOG2_STATES,
     MAX_TABLES,
+    SHIFT_BITS,
     TOKEN_BITS,
     WORD_BITS,
     Verdict,
 )
 
 TOKEN_COUNT = -2 * ESCAPE
-_LAST_CLASS = CLASSES - 1
 _ESCAPE = ESCAPE
-_CLASS_MASK = (1 << CLASS_BITS) - 1
 _OK = int(Verdict.OK)
 _TRUNCATED = int(Verdict.TRUNCATED)
 _BAD_CODE = int(Verdict.BAD_CODE)
 _BAD_STATE = int(Verdict.BAD_STATE)
-_COLUMNS_BITS = COLUMNS_WORD["columns"].width
-_OFFSETS_PER_WORD = WORD_BITS // COLUMN_OFFSET_BITS
-_OFFSET_MASK = (1 << COLUMN_OFFSET_BITS) - 1
 _LIMIT = -ESCAPE
 _CONTEXTS = CONTEXTS
 
@@ -45,9 +39,13 @@ PLACE_MASK = (1 << PLACE_BITS) - 1
 ESCAPE_MARK_BIT = 7
 """A weight takes at most 16 bits, so the top bit of its width is free to mark an escape."""
 
-BITS_SHIFT = 16
+BITS_SHIFT = MAX_LOG2_STATES
+SHIFT_SHIFT = BITS_SHIFT + 4
 TOKEN_SHIFT = 24
-"""An entry of a decoding table, packed: base, bits << BITS_SHIFT, token << TOKEN_SHIFT (signed, at the top)."""
+"""An entry of a decoding table, packed: base, bits, the table's shift, and the token (signed, at the top)."""
+BASE_MASK = (1 << BITS_SHIFT) - 1
+BITS_MASK = (1 << SHIFT_SHIFT - BITS_SHIFT) - 1
+SHIFT_MASK = (1 << SHIFT_BITS) - 1
 
 
 FINE = 256
@@ -56,168 +54,6 @@ COARSE_STEP = 16
 COARSE_LIMIT = 4096
 COARSE = (COARSE_LIMIT - FINE) // COARSE_STEP
 """Bins of ``COARSE_STEP`` codes on each side, up to ``COARSE_LIMIT``."""
-
-
-@numba.njit(cache=True, nogil=True)
-def _sign(value: int) -> int:
-    return (value > 0) - (value < 0)
-
-
-@numba.njit(cache=True, nogil=True)
-def decode_ans(
-    words: NDArray[np.uint16],
-    declared: int,
-    codes: NDArray[np.int16],
-    entries: NDArray[np.int32],
-    shifts: NDArray[np.int64],
-    class_map: NDArray[np.int64],
-    log2_states: int,
-    log2_lanes: int,
-    threshold: int,
-    narrow: bool,
-    use_context: bool,
-    klass: int,
-    class_per_channel: bool,
-    columns: bool,
-    height: int,
-    width: int,
-) -> tuple[int, int]:
-    """Decode the payload of an ``ans`` stream into ``codes`` [channels, length]; return (verdict, words taken).
-
-    ``words`` begins with the payload; ``entries`` is [tables, states], packed.
-    """
-    channels, length = codes.shape
-    lanes = 1 << log2_lanes
-    available = min(declared, words.size)
-    taken = 0
-    column_shift = 0
-    offsets = np.zeros(1, np.int64)
-    column_count = 0
-    if columns:
-        if taken >= available:
-            return _TRUNCATED, taken
-        first = np.int64(words[0])
-        taken = 1
-        column_count = (first & (1 << _COLUMNS_BITS) - 1) + 1
-        column_shift = first >> _COLUMNS_BITS
-        offsets = np.zeros(column_count, np.int64)
-        for column in range(column_count):
-            inside = column % _OFFSETS_PER_WORD
-            if inside == 0:
-                if taken >= available:
-                    return _TRUNCATED, taken
-                taken += 1
-            offsets[column] = np.int64(words[taken - 1]) >> COLUMN_OFFSET_BITS * inside & _OFFSET_MASK
-    if taken + lanes > available:
-        return _TRUNCATED, available
-    buffers = np.zeros(lanes, np.uint64)
-    unread = np.zeros(lanes, np.int64)
-    states = np.zeros(lanes, np.int64)
-    row_classes = np.full(lanes, klass, np.int64)
-    state_mask = np.uint64((1 << log2_states) - 1)
-    for lane in range(lanes):
-        buffers[lane] = words[taken + lane]
-    taken += lanes
-    for lane in range(lanes):
-        states[lane] = buffers[lane] & state_mask
-        buffers[lane] >>= np.uint64(log2_states)
-        unread[lane] = WORD_BITS - log2_states
-        if unread[lane] < threshold:
-            if taken >= available:
-                return _TRUNCATED, taken
-            buffers[lane] |= np.uint64(words[taken]) << np.uint64(unread[lane])
-            taken += 1
-            unread[lane] += WORD_BITS
-    taps = height * width
-    # Signs of the decoded weights of the channel: of the last kernel row by tap, or of the last two weights.
-    history = np.zeros((max(width, 2), lanes), np.int64)
-    for start in range(0, channels, lanes):
-        active = min(lanes, channels - start)
-        going_on = channels - start - lanes  # lanes below this have a further channel
-        if class_per_channel:
-            for lane in range(active):
-                row_classes[lane] = np.int64(buffers[lane]) & _CLASS_MASK
-                buffers[lane] >>= np.uint64(CLASS_BITS)
-                unread[lane] -= CLASS_BITS
-                if unread[lane] < threshold:
-                    if taken >= available:
-                        return _TRUNCATED, taken
-                    buffers[lane] |= np.uint64(words[taken]) << np.uint64(unread[lane])
-                    taken += 1
-                    unread[lane] += WORD_BITS
-        history[:] = 0
-        tap = 0
-        x = 0
-        channel_in = 0
-        for position in range(length):
-            offset = 0
-            if columns:
-                column = channel_in >> column_shift
-                if column < column_count:
-                    offset = offsets[column]
-            if taps == 1:
-                left, above = position & 1 ^ 1, position & 1
-                has_left, has_above = position >= 1, position >= 2
-                here = above
-            else:
-                left, above = x - 1, x
-                has_left, has_above = x > 0, tap >= width
-                here = x
-            last = position + 1 == length
-            for lane in range(active):
-                number = 0
-                negate = False
-                if use_context:
-                    a = history[left, lane] if has_left else 0
-                    b = history[above, lane] if has_above else 0
-                    number = abs(a + b)
-                    negate = a < 0 or (a == 0 and b < 0)
-                scale = min(row_classes[lane] + offset, _LAST_CLASS)
-                table = class_map[scale, number]
-                shift = shifts[table]
-                entry = np.int64(entries[table, states[lane]])
-                buffer = buffers[lane]
-                low = np.int64(buffer) & (1 << shift) - 1
-                bits = entry >> BITS_SHIFT & 15
-                total = shift + bits
-                states[lane] = (entry & 0xFFFF) + (np.int64(buffer >> np.uint64(shift)) & (1 << bits) - 1)
-                buffer >>= np.uint64(total)
-                left_bits = unread[lane] - total
-                token = entry >> TOKEN_SHIFT
-                if token == _ESCAPE:
-                    if taken >= available:
-                        return _TRUNCATED, taken
-                    code = np.int64(np.int16(words[taken]))
-                    taken += 1
-                    history[here, lane] = 0
-                else:
-                    code = token << shift | low
-                    if negate:
-                        code = -code
-                    history[here, lane] = _sign(code)
-                if narrow and np.int64(np.int8(code)) != code:
-                    return _BAD_CODE, taken
-                codes[start + lane, position] = code
-                if left_bits < threshold and (not last or lane < going_on):
-                    if taken >= available:
-                        return _TRUNCATED, taken
-                    buffer |= np.uint64(words[taken]) << np.uint64(left_bits)
-                    taken += 1
-                    left_bits += WORD_BITS
-                buffers[lane] = buffer
-                unread[lane] = left_bits
-            tap += 1
-            x += 1
-            if x == width:
-                x = 0
-            if tap == taps:
-                tap = 0
-                x = 0
-                channel_in += 1
-    for lane in range(lanes):
-        if states[lane]:
-            return _BAD_STATE, taken
-    return _OK, taken
 
 
 @numba.njit(cache=True, nogil=True)
@@ -250,6 +86,139 @@ def _neighbour_masks(
 def _situation(a: int, b: int) -> int:
     """Return context | negate << 2 for the signs of two neighbours."""
     return np.uint8(abs(a + b)) | np.uint8((a < 0) | ((a == 0) & (b < 0))) << np.uint8(CONTEXT_BITS)
+
+
+@numba.njit(cache=True, nogil=True)
+def decode_ans(
+    words: NDArray[np.uint16],
+    taken: int,
+    available: int,
+    codes: NDArray[np.int16],
+    entries: NDArray[np.int32],
+    class_tables: NDArray[np.int32],
+    offsets: NDArray[np.uint8],
+    log2_states: int,
+    log2_lanes: int,
+    threshold: int,
+    narrow: bool,
+    use_context: bool,
+    klass: int,
+    class_per_channel: bool,
+    height: int,
+    width: int,
+) -> tuple[int, int]:
+    """Decode the words of the virtual lanes into ``codes`` [channels, length]; return (verdict, words taken).
+
+    Words ``taken`` to ``available`` are theirs; what comes before, the column offsets, is in ``offsets``: column
+    offset << 2 of each position. ``entries`` is flat and packed, a table's shift in each; ``class_tables`` [classes,
+    offset << 2 | context] says where in it a table begins.
+    """
+    channels, length = codes.shape
+    lanes = 1 << log2_lanes
+    if taken + lanes > available:
+        return _TRUNCATED, available
+    buffers = np.zeros(lanes, np.uint64)
+    unread = np.full(lanes, WORD_BITS, np.int64)
+    states = np.zeros(lanes, np.int64)
+    row_classes = np.full(lanes, klass, np.int64)
+    for lane in range(lanes):
+        buffers[lane] = words[taken]
+        taken += 1
+    has_left = np.zeros(length, np.int8)
+    has_above = np.zeros(length, np.int8)
+    back = _neighbour_masks(length, height, width, has_left, has_above)
+    # Signs of the decoded weights of the channels, as far back as the farther neighbour.
+    depth = 1
+    while depth <= back:
+        depth *= 2
+    signs = np.zeros(depth * lanes, np.int8)
+    flat = codes.reshape(-1)
+    for opening in range(1 + (channels - 1) // lanes + 1):
+        first = (opening - 1) * lanes
+        is_start = opening == 0
+        active = lanes if is_start else min(lanes, channels - first)
+        if is_start or class_per_channel:
+            bits = log2_states if is_start else CLASS_BITS
+            for lane in range(active):
+                value = np.int64(buffers[lane]) & (1 << bits) - 1
+                if is_start:
+                    states[lane] = value
+                else:
+                    row_classes[lane] = value
+                buffers[lane] >>= np.uint64(bits)
+                unread[lane] -= bits
+                if unread[lane] < threshold:
+                    if taken >= available:
+                        return _TRUNCATED, taken
+                    buffers[lane] |= np.uint64(words[taken]) << np.uint64(unread[lane])
+                    taken += 1
+                    unread[lane] += WORD_BITS
+        if is_start:
+            continue
+        signs[:] = 0
+        for position in range(length):
+            offset = np.int64(offsets[position])
+            here = (position & depth - 1) * lanes
+            left = (position - 1 & depth - 1) * lanes
+            above = (position - back & depth - 1) * lanes
+            left_mask, above_mask = np.int64(has_left[position]), np.int64(has_above[position])
+            # In its last step a lane takes no word.
+            going_on = active if position + 1 < length else max(min(active, channels - first - lanes), 0)
+            place = first * length + position
+            # A step takes two words at the most; only near the end of them each has to be looked for.
+            is_near_end = taken + 2 * active > available
+            for lane in range(active):
+                context = 0
+                flip = 0
+                if use_context:
+                    a = np.int64(signs[np.uint64(left + lane)]) * left_mask
+                    b = np.int64(signs[np.uint64(above + lane)]) * above_mask
+                    context = abs(a + b)
+                    flip = -np.int64((a < 0) | ((a == 0) & (b < 0)))
+                table = np.int64(class_tables[np.uint64(row_classes[lane]), np.uint64(offset | context)])
+                entry = np.int64(entries[np.uint64(table | states[lane])])
+                buffer = buffers[lane]
+                shift = entry >> SHIFT_SHIFT & SHIFT_MASK
+                bits = entry >> BITS_SHIFT & BITS_MASK
+                low = np.int64(buffer) & (1 << shift) - 1
+                buffer >>= np.uint64(shift)
+                states[lane] = (entry & BASE_MASK) + (np.int64(buffer) & (1 << bits) - 1)
+                buffer >>= np.uint64(bits)
+                left_bits = unread[lane] - shift - bits
+                token = entry >> TOKEN_SHIFT
+                if token == _ESCAPE:
+                    if is_near_end and taken >= available:
+                        return _TRUNCATED, taken
+                    code = np.int64(np.int16(words[np.uint64(taken)]))
+                    taken += 1
+                    signs[np.uint64(here + lane)] = 0
+                else:
+                    code = ((token << shift | low) ^ flip) - flip
+                    signs[np.uint64(here + lane)] = np.int8(code > 0) - np.int8(code < 0)
+                if narrow and np.int64(np.int8(code)) != code:
+                    return _BAD_CODE, taken
+                flat[np.uint64(place)] = code
+                place += length
+                due = np.int64(left_bits < threshold) & np.int64(lane < going_on)
+                if is_near_end:
+                    if due:
+                        if taken >= available:
+                            return _TRUNCATED, taken
+                        buffer |= np.uint64(words[taken]) << np.uint64(left_bits)
+                        taken += 1
+                        left_bits += WORD_BITS
+                else:
+                    # Without a branch, which no predictor would foresee.
+                    word = np.uint64(words[np.uint64(taken)]) << np.uint64(left_bits)
+                    buffer |= word & np.uint64(0) - np.uint64(due)
+                    taken += due
+                    left_bits += due * WORD_BITS
+                buffers[lane] = buffer
+                unread[lane] = left_bits
+    for lane in range(lanes):
+        if states[lane]:
+            return _BAD_STATE, taken
+    return _OK, taken
 
 
 @numba.njit(cache=True, nogil=True)
