@@ -21,6 +21,9 @@ REFERENCE_WEIGHTS = 2000
 #: One of so many streams goes through the reference decoder, and through the decoder of tensors, as well.
 SAMPLED = 8
 
+#: Verdicts on a header: a stream that has one of them is not worth changing further.
+AT_ONCE = (Verdict.BAD_MAGIC, Verdict.VERSION, Verdict.UNSUPPORTED, Verdict.BAD_HEADER, Verdict.WRONG_TABLES)
+
 
 class EscapeError(AssertionError):
     """A decoder did what its contract excludes."""
@@ -43,13 +46,14 @@ class Checker:
         warnings.simplefilter("error")
 
     def check(self, data):
-        """Run one input; whatever is raised here is an escape."""
+        """Run one input; whatever is raised here is an escape. Return whether it got behind the first checks."""
         if data[:1] == STREAM:
             self.kinds["streams"] += 1
-            self._check_stream(*parts_of(data[1:]), zlib.adler32(data) % SAMPLED == 0)
-        elif data[:1] == MODEL:
+            return self._check_stream(*parts_of(data[1:]), zlib.adler32(data) % SAMPLED == 0)
+        if data[:1] == MODEL:
             self.kinds["containers"] += 1
-            self._check_model(data[1:])
+            return self._check_model(data[1:])
+        return False
 
     def _check_stream(self, tables, stream, is_sampled):
         table_set, verdict = _table_set(tables)
@@ -63,8 +67,9 @@ class Checker:
             decoded.codes.dtype != np.int16 or decoded.codes.shape != (header.channels, header.length)
         ):
             raise EscapeError(f"codes {decoded.codes.dtype} {decoded.codes.shape} for {header}")
+        went_far = decoded.verdict not in AT_ONCE
         if not is_sampled:
-            return
+            return went_far
         try:
             self.kinds["tensors"] += 1
             decode_tensor(stream, tables)
@@ -77,9 +82,11 @@ class Checker:
                 raise EscapeError(f"reference {slow.verdict!r}, fast {decoded.verdict!r}")
             if decoded.codes is not None and decoded.codes.tolist() != slow.codes:
                 raise EscapeError("reference and fast codec give other codes")
+        return went_far
 
     def _check_model(self, content):
         self.path.write_bytes(content)
+        went_far = False
         try:
             compressed = read_compressed(self.path)
             summarise(compressed).as_json()
@@ -88,8 +95,9 @@ class Checker:
             self.ends["container refused"] += 1
         else:
             self.ends["container ok"] += 1
+            went_far = True
         if ARRAY_KEY.encode() not in content:
-            return
+            return went_far
         self.kinds["arrays"] += 1
         try:
             Compressed.from_bytes(content).decode()
@@ -97,6 +105,7 @@ class Checker:
             self.ends["array refused"] += 1
         else:
             self.ends["array ok"] += 1
+        return went_far
 
 
 @lru_cache(maxsize=64)

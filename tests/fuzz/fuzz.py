@@ -30,7 +30,9 @@ MORE_MEMORY = 2 << 30
 PLANTED = 20
 SECONDS_TO_START = 240
 COUNT_BYTES, LENGTH_BYTES = 8, 4
-CONTAINERS_SHARE, KEPT_SHARE, MOST_KEPT = 0.2, 0.02, 300
+CONTAINERS_SHARE = 0.2
+#: Of the inputs so many are made of changed ones; of the changed ones that get far so many are kept for that.
+FURTHER_SHARE, KEPT_SHARE, MOST_KEPT = 0.4, 0.05, 300
 SHARED_BYTES = 1 << 16
 ESCAPED = 3
 MODELS = "models"
@@ -82,14 +84,14 @@ class Worker:
         self.start = time.monotonic()
 
     def run(self, data):
-        """Run one input; the process ends with the last one."""
+        """Run one input and return whether it got behind the first checks; the process ends with the last one."""
         self.count += 1
         self.shared.put(self.count, data)
         begin = time.process_time()
         try:
             if self.options.plant and self.count > PLANTED:
                 planted(self.options.plant)
-            self.checker.check(data)
+            went_far = self.checker.check(data)
         except BaseException:  # noqa: BLE001 - whatever it is, it is what is looked for
             traceback.print_exc()
             sys.stderr.flush()
@@ -97,6 +99,7 @@ class Worker:
         self.slowest = max(self.slowest, time.process_time() - begin)
         if self.count >= self.options.runs:
             self.finish()
+        return went_far
 
     def finish(self):
         """Leave the numbers of the run and end the process."""
@@ -163,21 +166,25 @@ def work(options):
             data = data if data[:1] in (inputs.STREAM, inputs.MODEL) else begin[seed % len(begin)]
             return inputs.mutated(data, random.Random(seed), begin)
 
+        def run(data):
+            worker.run(data)
+
         limits = [f"-max_len={SHARED_BYTES // 4}", "-rss_limit_mb=0", "-timeout=0", "-len_control=0", "-verbosity=0"]
         more = [f"-seed={options.seed % (1 << 31) or 1}", f"-artifact_prefix={options.folder}/", "-detect_leaks=0"]
-        atheris.Setup([sys.argv[0], *limits, *more, str(corpus)], worker.run, custom_mutator=mutate)
+        atheris.Setup([sys.argv[0], *limits, *more, str(corpus)], run, custom_mutator=mutate)
         atheris.Fuzz()
     else:
         rng = random.Random(options.seed)
         pools = {kind: [data for data in begin if data[:1] == kind] for kind in (inputs.STREAM, inputs.MODEL)}
+        kept = {kind: list(pool) for kind, pool in pools.items()}
         while True:
-            pool = pools[inputs.MODEL if rng.random() < CONTAINERS_SHARE else inputs.STREAM]
-            data = inputs.mutated(rng.choice(pool), rng, pools[inputs.STREAM])
-            worker.run(data)
-            # Some changed inputs are changed further, in the place of an older one.
-            if rng.random() < KEPT_SHARE:
-                place = rng.randrange(len(pool)) if len(pool) >= MOST_KEPT else len(pool)
-                pool[place : place + 1] = [data]
+            kind = inputs.MODEL if rng.random() < CONTAINERS_SHARE else inputs.STREAM
+            further = kept[kind]
+            data = rng.choice(further if rng.random() < FURTHER_SHARE else pools[kind])
+            data = inputs.mutated(data, rng, pools[inputs.STREAM])
+            if worker.run(data) and rng.random() < KEPT_SHARE:
+                place = rng.randrange(len(further)) if len(further) >= MOST_KEPT else len(further)
+                further[place : place + 1] = [data]
 
 
 def watch(options):

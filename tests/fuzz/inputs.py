@@ -275,7 +275,9 @@ def _change_model(model, rng):
             repeated.add().CopyFrom(rng.choice(repeated))
     elif chance < 0.88 and model.metadata_props:
         entry = rng.choice(model.metadata_props)
-        changed = _scrambled(entry.value.encode(), rng) if rng.random() < 0.5 else _changed_json(entry.value, rng)
+        # The parser gives bytes where a text is none.
+        value = entry.value if isinstance(entry.value, bytes) else entry.value.encode()
+        changed = _scrambled(value, rng) if rng.random() < 0.5 else _changed_json(value, rng)
         entry.value = changed.decode("utf-8", "ignore")
     elif chance < 0.95 and model.opset_import:
         entry = rng.choice(model.opset_import)
