@@ -608,7 +608,8 @@ def join_parts(parts: Sequence[NDArray[np.int16]], streams: Sequence[bytes]) -> 
     pieces = all(header.codec == Codec.RAW and header.channels == 1 for header in headers)
     if not pieces and len({header.length for header in headers}) > 1:
         raise VerdictError(Verdict.BAD_HEADER)
-    return np.concatenate(parts, axis=1 if pieces else 0)
+    # One part is the tensor: a copy would take its memory twice.
+    return np.concatenate(parts, axis=1 if pieces else 0) if len(parts) > 1 else parts[0]
 
 
 def stream_count(stream: bytes) -> int:
