@@ -279,12 +279,14 @@ def _left_out_lines(left_out: Any) -> list[str]:
 def decompress(model: str, target: str, output: Output) -> None:
     """Write the plain model that a compressed one stands for."""
     from dnnzip.flow.summary import summarise
-    from dnnzip.model.container import decompressed, read_compressed
+    from dnnzip.model.container import decompressed, open_compressed_file
     from dnnzip.model.files import save_model
+    from dnnzip.model.places import open_spool
 
     output.check(target)
-    compressed = read_compressed(model)
-    save_model(decompressed(compressed), target)
+    compressed = open_compressed_file(model)
+    with open_spool(target) as spool:
+        save_model(decompressed(compressed, spool), target)
     output.json(summarise(compressed).as_json())
 
 
@@ -295,10 +297,10 @@ def info(file: str, output: Output) -> None:
     """Show what a compressed model holds."""
     from dnnzip.flow.summary import summarise
     from dnnzip.flow.tables import sizes_table
-    from dnnzip.model.container import read_compressed
+    from dnnzip.model.container import open_compressed_file
 
     output.check()
-    summary = summarise(read_compressed(file))
+    summary = summarise(open_compressed_file(file))
     output.json(summary.as_json())
     output.table(sizes_table(summary), *_left_out_lines(summary.left_out))
 
@@ -311,11 +313,11 @@ def verify(model: str, compressed: str, output: Output) -> None:
     """Check every weight of a compressed model against its bound."""
     from dnnzip.flow import verification
     from dnnzip.flow.tables import checks_table
-    from dnnzip.model.container import read_compressed
-    from dnnzip.model.files import load_model
+    from dnnzip.model.container import open_compressed_file
+    from dnnzip.model.files import open_model
 
     output.check()
-    checks = verification.verify(load_model(model), read_compressed(compressed), model)
+    checks = verification.verify(open_model(model), open_compressed_file(compressed), model)
     output.json({"ok": not any(check.broken for check in checks), "layers": [check.as_json() for check in checks]})
     output.table(checks_table(checks))
     verification.require(checks)

@@ -357,8 +357,9 @@ def test_an_output_is_refused_before_any_work(fault, small, compressed, tmp_path
     def work(*_):
         raise AssertionError("the output should have been looked at first")
 
-    monkeypatch.setattr("dnnzip.model.files.load_model", work)
-    monkeypatch.setattr("dnnzip.model.container.read_compressed", work)
+    monkeypatch.setattr("dnnzip.model.files.open_model", work)
+    monkeypatch.setattr("dnnzip.model.container.open_model", work)
+    monkeypatch.setattr("dnnzip.model.container.load_model", work)
     monkeypatch.setattr("dnnzip.model.accuracy.evaluate", work)
     nowhere = tmp_path / "nowhere" / "out"
     for arguments in (
@@ -566,7 +567,7 @@ def test_a_bug_keeps_its_traceback(dnnzip, compressed, monkeypatch):
     def broken(*_):
         raise RuntimeError("a bug of ours")
 
-    monkeypatch.setattr("dnnzip.model.container.read_compressed", broken)
+    monkeypatch.setattr("dnnzip.model.container.open_compressed_file", broken)
     with pytest.raises(RuntimeError, match=r"^a bug of ours$"):
         dnnzip("info", compressed)
 

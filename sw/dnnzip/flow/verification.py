@@ -79,14 +79,16 @@ def verify(
             raise InputError(
                 where, f"has no weight {layer.name!r} of shape {list(layer.shape)}", "name the model it was made from"
             )
+        bounds = np.atleast_1d(bounds_of(weight, Bound.parse(layer.spec), layer.scope))
         codes = decode_layer(compressed, layer) if decoded is None else decoded[layer.name]
-        checks.append(_check(weight, restore(layer, codes, compressed.where), layer.spec, layer))
+        restored = restore(layer, codes, compressed.where)
+        del codes
+        errors = np.atleast_1d(largest_errors(weight, restored, layer.divisor, layer.scope))
+        checks.append(_check(weight, bounds, errors))
     return checks
 
 
-def _check(weight: Weight, restored: NDArray[np.generic], spec: str, layer: Any) -> LayerCheck:
-    bounds = np.atleast_1d(bounds_of(weight, Bound.parse(spec), layer.scope))
-    errors = np.atleast_1d(largest_errors(weight, restored, layer.divisor, layer.scope))
+def _check(weight: Weight, bounds: NDArray[np.float64], errors: NDArray[np.float64]) -> LayerCheck:
     # A NaN compares as broken; bounds of zero are met by errors of zero.
     broken = ~(errors <= bounds)
     with np.errstate(divide="ignore", invalid="ignore"):

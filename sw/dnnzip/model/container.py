@@ -25,14 +25,14 @@ from dnnzip.codec import decode_tensor, stream_count
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict, VerdictError
 from dnnzip.model.bound import Scope, Unit
-from dnnzip.model.files import copy_field, load_model, save_model
+from dnnzip.model.files import copy_field, load_model, open_model, save_model
 from dnnzip.model.graph import all_names, fresh_name, operand
 from dnnzip.model.grid import GridResult, array_of_items, restored_rows, unwrapped_array
 from dnnzip.model.layout import Layout
-from dnnzip.model.places import Place, place_of, set_place
+from dnnzip.model.places import Place, Spool, place_of, set_place
 from dnnzip.model.rescale import fold_divisor
-from dnnzip.model.rules import ELEMENT_TYPES
-from dnnzip.model.weights import find_weights, stored_array
+from dnnzip.model.rules import ELEMENT_TYPES, stored_array
+from dnnzip.model.weights import find_weights
 
 #: Domain and version of the operator; a change of its meaning raises the version.
 DOMAIN = "dnnzip"
@@ -229,6 +229,17 @@ def read_compressed(path: str | Path) -> CompressedModel:
     return open_compressed(load_model(path), str(path))
 
 
+def open_compressed_file(path: str | Path) -> CompressedModel:
+    """Read a compressed model file, but leave large streams and arrays in it until they are needed.
+
+    Raises
+    ------
+    InputError
+        See `open_compressed`.
+    """
+    return open_compressed(open_model(path), str(path))
+
+
 def open_compressed(model: onnx.ModelProto, where: str) -> CompressedModel:
     """Check a compressed model and list its layers, without decoding them.
 
@@ -343,6 +354,14 @@ def to_plain(compressed: CompressedModel, decoded: Mapping[str, NDArray[np.gener
     InputError
         A layer's values do not suit it.
     """
+    return _plain(
+        compressed,
+        lambda layer: numpy_helper.from_array(restore(layer, decoded[layer.name], compressed.where), layer.name),
+    )
+
+
+def _plain(compressed: CompressedModel, tensor_of: Callable[[CompressedLayer], onnx.TensorProto]) -> onnx.ModelProto:
+    """Put the tensor of each layer in the place of its node."""
     own = [node for node in compressed.model.graph.node if node.domain == DOMAIN]
     kept = [node for node in compressed.model.graph.node if node.domain != DOMAIN]
     still_read = {name for node in kept for name in node.input}
@@ -355,8 +374,7 @@ def to_plain(compressed: CompressedModel, decoded: Mapping[str, NDArray[np.gener
     _remove(plain.graph.value_info, {layer.name for layer in compressed.layers})
     tensors = list(plain.graph.initializer)
     for layer in compressed.layers:
-        values = restore(layer, decoded[layer.name], compressed.where)
-        tensors.insert(layer.position, numpy_helper.from_array(values, layer.name))
+        tensors.insert(layer.position, tensor_of(layer))
     ordered = onnx.GraphProto()
     ordered.initializer.extend(tensors)
     del plain.graph.initializer[:]
@@ -367,9 +385,28 @@ def to_plain(compressed: CompressedModel, decoded: Mapping[str, NDArray[np.gener
     return plain
 
 
-def decompressed(compressed: CompressedModel) -> onnx.ModelProto:
-    """Return the plain network, decoded with the software codec; see `to_plain`."""
-    return to_plain(compressed, {layer.name: decode_layer(compressed, layer) for layer in compressed.layers})
+def decompressed(compressed: CompressedModel, spool: Spool | None = None) -> onnx.ModelProto:
+    """Return the plain network, decoded with the software codec; see `to_plain`.
+
+    Parameters
+    ----------
+    compressed
+        The compressed model; left as it is.
+    spool
+        Takes the weights, layer by layer, and must stay open as long as the result is used; without one they are kept
+        in memory.
+    """
+
+    def tensor_of(layer: CompressedLayer) -> onnx.TensorProto:
+        values = restore(layer, decode_layer(compressed, layer), compressed.where)
+        if spool is None:
+            return numpy_helper.from_array(values, layer.name)
+        tensor = onnx.TensorProto(name=layer.name, data_type=layer.element_type, dims=layer.shape)
+        little = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
+        set_place(tensor, spool.add(little.reshape(-1).view(np.uint8).data))
+        return tensor
+
+    return _plain(compressed, tensor_of)
 
 
 def _without_arrays(model: onnx.ModelProto, names: set[str]) -> onnx.ModelProto:

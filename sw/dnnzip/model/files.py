@@ -20,6 +20,7 @@ from onnx.external_data_helper import load_external_data_for_tensor
 from dnnzip.errors import InputError
 from dnnzip.model.graph import subgraphs
 from dnnzip.model.places import Place, place_of, set_external, set_place
+from dnnzip.model.wire import GRAPH_FIELD, INITIALIZER_FIELD, RAW_DATA_FIELD, tag, without_arrays
 
 #: Protocol buffers hold less than 2 GB in one message; a model beyond that keeps its arrays in a file beside it.
 LARGEST_MESSAGE = (1 << 31) - 1
@@ -27,12 +28,8 @@ LARGEST_MESSAGE = (1 << 31) - 1
 #: An array below this many bytes stays in the model when the others move to the file beside it.
 SMALLEST_EXTERNAL = 1024
 
-#: A list (a bias, scales, a table of positions) up to so many bytes is read with the model that it is external to.
-LARGEST_LIST = 1 << 22
-
-#: Numbers of the fields in which a model's message holds its graph, that its tensors, and those their bytes.
-GRAPH_FIELD, INITIALIZER_FIELD, RAW_DATA_FIELD = 7, 5, 9
-_LENGTH_DELIMITED = 2
+#: An array up to so many bytes is read with its model.
+SMALLEST_PLACED = 1 << 16
 
 
 def load_model(path: str | Path) -> onnx.ModelProto:
@@ -60,7 +57,7 @@ def load_model(path: str | Path) -> onnx.ModelProto:
 
 
 def open_model(path: str | Path) -> onnx.ModelProto:
-    """Read an ONNX file, but leave large external arrays where they are, to be read one at a time.
+    """Read an ONNX file, but leave large arrays where they are, in it or beside it, to be read one at a time.
 
     Parameters
     ----------
@@ -69,33 +66,37 @@ def open_model(path: str | Path) -> onnx.ModelProto:
 
     Returns
     -------
-    The model; initializers with external data, except small ones and short lists, name the place of their bytes
-    (`dnnzip.model.places`), which `dnnzip.model.weights.stored_array` reads and `save_model` copies.
+    The model; its initializers, except small ones, name the place of their bytes (`dnnzip.model.places`), which
+    `dnnzip.model.rules.stored_array` reads and `save_model` copies. The files must stay as they are meanwhile.
 
     Raises
     ------
     InputError
         See `load_model`.
     """
-    model, path = _parsed(path), Path(path)
+    path = Path(path)
+    slim, places = without_arrays(path, SMALLEST_PLACED) or (None, {})
+    model = _parsed(path, slim)
     external = _checked_external_tensors(model, path)
     # From here on an absolute path is one of ours: the check has refused all others.
-    for tensor in model.graph.initializer:
+    for position, tensor in enumerate(model.graph.initializer):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             place = _external_place(tensor, path)
-            if place.length > (SMALLEST_EXTERNAL if len(tensor.dims) >= 2 else LARGEST_LIST):
+            if place.length > SMALLEST_PLACED:
                 set_place(tensor, place)
+        elif position in places:
+            set_place(tensor, places[position])
     for tensor in external:
         if place_of(tensor) is None:
             _load_external_tensor(tensor, path)
     return model
 
 
-def _parsed(path: str | Path) -> onnx.ModelProto:
-    """Read a model file without its external data."""
+def _parsed(path: str | Path, content: bytes | None = None) -> onnx.ModelProto:
+    """Read a model file, or what there is of its content, without its external data."""
     path = Path(path)
     try:
-        content = path.read_bytes()
+        content = path.read_bytes() if content is None else content
     except OSError as error:
         raise InputError(str(path), f"cannot be read ({_reason(error)})", "name an ONNX file") from None
     if not content:
@@ -367,16 +368,16 @@ def _write_message(model: onnx.ModelProto, file: BinaryIO) -> None:
     head, tail = _around(model, GRAPH_FIELD)
     graph_head, graph_tail = _around(model.graph, INITIALIZER_FIELD)
     sizes = [_tensor_bytes(tensor) for tensor in model.graph.initializer]
-    size = len(graph_head) + sum(len(_tag(INITIALIZER_FIELD, size)) + size for size in sizes) + len(graph_tail)
-    file.write(head + _tag(GRAPH_FIELD, size) + graph_head)
+    size = len(graph_head) + sum(len(tag(INITIALIZER_FIELD, size)) + size for size in sizes) + len(graph_tail)
+    file.write(head + tag(GRAPH_FIELD, size) + graph_head)
     for tensor, size in zip(model.graph.initializer, sizes, strict=True):
-        file.write(_tag(INITIALIZER_FIELD, size))
+        file.write(tag(INITIALIZER_FIELD, size))
         place = place_of(tensor)
         if place is None:
             file.write(tensor.SerializeToString(deterministic=True))
             continue
         tensor_head, tensor_tail = _around(_without_place(tensor), RAW_DATA_FIELD)
-        file.write(tensor_head + _tag(RAW_DATA_FIELD, place.length))
+        file.write(tensor_head + tag(RAW_DATA_FIELD, place.length))
         _copy_bytes(tensor, file)
         file.write(tensor_tail)
     file.write(graph_tail + tail)
@@ -418,20 +419,7 @@ def _tensor_bytes(tensor: onnx.TensorProto) -> int:
     place = place_of(tensor)
     if place is None:
         return int(tensor.ByteSize())
-    return int(_without_place(tensor).ByteSize()) + len(_tag(RAW_DATA_FIELD, place.length)) + place.length
-
-
-def _tag(number: int, length: int) -> bytes:
-    """Return what stands in front of a field of so many bytes."""
-    return bytes([number << 3 | _LENGTH_DELIMITED]) + _varint(length)
-
-
-def _varint(value: int) -> bytes:
-    groups = bytearray()
-    while value >= 0x80:
-        groups.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes(groups + bytes([value]))
+    return int(_without_place(tensor).ByteSize()) + len(tag(RAW_DATA_FIELD, place.length)) + place.length
 
 
 def _message_bytes(model: onnx.ModelProto) -> int:

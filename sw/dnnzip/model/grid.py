@@ -18,6 +18,9 @@ from dnnzip.model.layout import Layout
 from dnnzip.model.step import decoded_values, fill_codes, largest_step
 from dnnzip.model.weights import Weight
 
+#: So many weights are compared at once.
+COMPARED = 1 << 18
+
 
 @dataclass(frozen=True, eq=False)
 class GridResult:
@@ -216,14 +219,31 @@ def largest_errors(weight: Weight, restored: NDArray[np.generic], divisor: int, 
     -------
     max |w - w'|, or max |(w - z) - (2 e + 1) q|; NaN where a value is not finite.
     """
+    layout = weight.layout
     if weight.is_integer and divisor > 1:
-        difference = shifted_weights(weight).astype(np.float64) - divisor * restored.astype(np.float64)
+        wanted: NDArray[np.generic] = shifted_weights(weight)
     else:
-        with np.errstate(invalid="ignore", over="ignore"):
-            difference = weight.array.astype(np.float64) - restored.astype(np.float64)
-    magnitudes = np.abs(weight.layout.to_channels(difference)).astype(np.float64)
+        wanted, divisor = weight.array, 1
+    # [group, rows, ...]: a channel is an index of the first and of `axis` + 1. Few rows are float64 at a time.
+    wanted, found = (
+        values.reshape(layout.group, layout.shape[0] // layout.group, *layout.shape[1:])
+        for values in (wanted, restored)
+    )
+    largest = np.zeros((layout.group, layout.shape[layout.axis]))
+    others = tuple(axis for axis in range(wanted.ndim - 1) if axis != layout.axis)
+    rows = max(1, COMPARED * wanted.shape[0] * wanted.shape[1] // max(wanted.size, 1))
+    for group in range(layout.group):
+        for start in range(0, wanted.shape[1], rows):
+            part = slice(start, start + rows)
+            with np.errstate(invalid="ignore", over="ignore"):
+                difference = found[group, part].astype(np.float64)
+                difference *= divisor
+                np.subtract(wanted[group, part], difference, out=difference)
+            errors = np.abs(difference, out=difference).max(axis=others)
+            own = largest[group, part] if layout.axis == 0 else largest[group]
+            np.maximum(own, errors, out=own)
     by_channel = scope is Scope.CHANNEL and not weight.is_integer
-    return np.asarray(magnitudes.max(axis=1) if by_channel else magnitudes.max())
+    return np.asarray(largest.reshape(-1) if by_channel else largest.max())
 
 
 def restored_rows(

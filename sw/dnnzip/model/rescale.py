@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from dnnzip.model.graph import GraphIndex, Use, all_names, fresh_name, operand
-from dnnzip.model.rules import Reader, scale_name, sentence, zero_point_name
-from dnnzip.model.weights import Weight, stored_array
+from dnnzip.model.rules import Reader, scale_name, sentence, stored_array, zero_point_name
+from dnnzip.model.weights import Weight
 
 #: The int32 bias of an operator, and for QLinearConv it is the operator's own.
 BIAS_INPUT = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "QLinearConv": 8}

@@ -15,9 +15,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
+from dnnzip.errors import InputError
 from dnnzip.format import WEIGHT_HEADER
 from dnnzip.model.graph import GraphIndex
 from dnnzip.model.layout import Layout
+from dnnzip.model.places import place_of
 
 #: Element types that are compressed, and their NumPy counterparts.
 ELEMENT_TYPES: dict[int, np.dtype[np.generic]] = {
@@ -192,6 +194,34 @@ def scale_name(reader: Reader) -> str:
     return _input_name(reader, reader.scale_index)
 
 
+def stored_array(tensor: onnx.TensorProto) -> NDArray[np.generic]:
+    """Return the values of an initializer, after its byte count has been checked against its shape.
+
+    One that names a place is read from there, and is an array of its own.
+
+    Raises
+    ------
+    InputError
+        The stored bytes do not match the shape, or cannot be read.
+    """
+    place = place_of(tensor)
+    try:
+        if place is not None and tensor.data_type in ELEMENT_TYPES:
+            dtype = ELEMENT_TYPES[tensor.data_type]
+            if place.length != math.prod(tensor.dims) * dtype.itemsize:
+                raise ValueError(f"{place.length} bytes")
+            return place.array(dtype).reshape(tuple(tensor.dims))
+        if place is not None:
+            whole = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+            whole.raw_data = place.read()
+            return np.asarray(numpy_helper.to_array(whole))
+        return np.asarray(numpy_helper.to_array(tensor))
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"layer {tensor.name!r}", f"its stored bytes do not match its shape {tuple(tensor.dims)} ({error})"
+        ) from None
+
+
 def zero_point_name(reader: Reader) -> str:
     """Name of the weight's zero point, empty where it is left out and so zero."""
     return _input_name(reader, reader.zero_point_index)
@@ -202,7 +232,7 @@ def zero_point(index: GraphIndex, reader: Reader, data_type: int) -> NDArray[np.
     name = zero_point_name(reader)
     if not name:
         return np.zeros((), ELEMENT_TYPES[data_type])
-    values = numpy_helper.to_array(index.initializers[name])
+    values = stored_array(index.initializers[name])
     return values.reshape(()) if values.size == 1 else values
 
 

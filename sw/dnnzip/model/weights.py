@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
 from dnnzip.errors import InputError
 from dnnzip.model.graph import GraphIndex, Use, attribute, is_standard, lift_constants, operand, subgraphs
@@ -21,6 +21,7 @@ from dnnzip.model.rules import (
     broken_rule,
     has_known_type,
     sentence,
+    stored_array,
     zero_point,
     zero_point_name,
 )
@@ -211,34 +212,6 @@ def select_weights(
 def is_selected(weight: Weight, chosen: Sequence[Weight]) -> bool:
     """Its name must match `--layers`, where given, and must not match `--exclude`."""
     return weight in chosen
-
-
-def stored_array(tensor: onnx.TensorProto) -> NDArray[np.generic]:
-    """Return the values of an initializer, after its byte count has been checked against its shape.
-
-    One that names a place is read from there, and is an array of its own.
-
-    Raises
-    ------
-    InputError
-        The stored bytes do not match the shape, or cannot be read.
-    """
-    place = place_of(tensor)
-    try:
-        if place is not None and tensor.data_type in ELEMENT_TYPES:
-            dtype = ELEMENT_TYPES[tensor.data_type]
-            if place.length != math.prod(tensor.dims) * dtype.itemsize:
-                raise ValueError(f"{place.length} bytes")
-            return place.array(dtype).reshape(tuple(tensor.dims))
-        if place is not None:
-            whole = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-            whole.raw_data = place.read()
-            return np.asarray(numpy_helper.to_array(whole))
-        return np.asarray(numpy_helper.to_array(tensor))
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"layer {tensor.name!r}", f"its stored bytes do not match its shape {tuple(tensor.dims)} ({error})"
-        ) from None
 
 
 def _is_matrix(tensor: onnx.TensorProto) -> bool:
