@@ -43,8 +43,8 @@ SHORT_CHANNEL = 16
 LANE_BITS = 23
 """What a virtual lane costs, on average: its first state and the rest of its last word."""
 
-BITS_PER_LANE = 3200
-"""A virtual lane is opened for so many bits, so that it costs less than 1 %."""
+BITS_PER_LANE = 1600
+"""A virtual lane is opened for so many bits, so that it costs less than 1.5 %; a lane more decodes faster."""
 
 ALL_LANES = 1 << 16
 """Streams of so many weights get all lanes, whatever these cost: they decide how long a network takes to decode."""
