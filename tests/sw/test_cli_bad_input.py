@@ -12,29 +12,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip import cli
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.format import WEIGHT_HEADER
 from dnnzip.link.golden import GoldenLink
 
 DNNZIP = Path(sys.executable).with_name("dnnzip")
-
-
-@pytest.fixture
-def dnnzip(monkeypatch, capsys):
-    """Run the command line in this process; returns (status, standard output, standard error)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dnnzip", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as error:
-            status = error.code
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -20,23 +20,6 @@ DNNZIP = Path(sys.executable).with_name("dnnzip")
 
 
 @pytest.fixture
-def dnnzip(monkeypatch, capsys):
-    """Run the command line in this process; returns (status, standard output, standard error)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dnnzip", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as error:
-            status = error.code
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
 def good(dnnzip):
     """Run a command that has to succeed without a word on standard error; returns standard output."""
 
