@@ -205,7 +205,7 @@ class TableBuilder(wiring.Component):
     """Reads the payload of a table set and writes its class map and decoding tables.
 
     Throughput: a bit, or a state, per cycle; the states of a table are numbered while the next table is read and
-    spread. Eight tables of 512 states take about 7,500 cycles. Back-pressure: it takes a word when it needs a bit
+    spread. Eight tables of 512 states take 7,500 to 9,500 cycles. Back-pressure: it takes a word when it needs a bit
     of it, never earlier. Reset and ``start``: begin anew; what was built before is no longer a whole set.
 
     Parameters

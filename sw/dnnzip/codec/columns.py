@@ -21,7 +21,7 @@ def column_shift(length: int, taps: int) -> int:
     """Return the smallest shift at which a channel of ``length`` weights has at most ``MAX_COLUMNS`` columns."""
     inputs = -(-length // taps)
     shift = 0
-    while -(-inputs >> shift) > MAX_COLUMNS or (inputs - 1 >> shift) + 1 > MAX_COLUMNS:
+    while (inputs - 1 >> shift) + 1 > MAX_COLUMNS:
         shift += 1
     return shift
 

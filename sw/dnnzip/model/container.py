@@ -25,7 +25,7 @@ from dnnzip.codec import decode_tensor, stream_count
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict, VerdictError
 from dnnzip.model.bound import Scope, Unit
-from dnnzip.model.files import copy_field, load_model, open_model, save_model
+from dnnzip.model.files import copy_field, load_model, open_model
 from dnnzip.model.graph import all_names, fresh_name, operand
 from dnnzip.model.grid import GridResult, array_of_items, restored_rows, unwrapped_array
 from dnnzip.model.layout import Layout
@@ -204,24 +204,6 @@ def compressed_model(
     # Before version 4 every initializer had to be an input as well, and the streams are none.
     fresh.ir_version = max(fresh.ir_version, 4)
     return fresh
-
-
-def write_compressed(
-    model: onnx.ModelProto,
-    results: Sequence[GridResult],
-    streams: Sequence[bytes | Place],
-    codecs: Sequence[str],
-    tables: bytes,
-    path: str | Path,
-) -> None:
-    """Write the compressed model (`compressed_model`) whole or not at all.
-
-    Raises
-    ------
-    InputError
-        The path cannot be written.
-    """
-    save_model(compressed_model(model, results, streams, codecs, tables), path)
 
 
 def read_compressed(path: str | Path) -> CompressedModel:

@@ -8,6 +8,7 @@ from onnx.reference import ReferenceEvaluator
 from dnnzip.errors import InputError
 from dnnzip.model.bound import Scope
 from dnnzip.model.container import (
+    compressed_model,
     decode_layer,
     decompressed,
     is_compressed,
@@ -15,7 +16,6 @@ from dnnzip.model.container import (
     read_compressed,
     restore,
     to_plain,
-    write_compressed,
 )
 from dnnzip.model.files import save_model
 from dnnzip.model.grid import largest_errors, quantise
@@ -269,7 +269,7 @@ def test_a_file_and_back(networks, tmp_path):
     layer = open_compressed(compressed, "m").layers[0]
     tables = open_compressed(compressed, "m").tables
     path = tmp_path / "m.dnz.onnx"
-    write_compressed(network.model, results, [layer.stream], [layer.codec], tables, path)
+    save_model(compressed_model(network.model, results, [layer.stream], [layer.codec], tables), path)
     again = read_compressed(path)
     record = again.layers[0]
     assert (record.name, record.shape, record.dtype) == ("w", (6, 4, 3, 2), np.float32)
