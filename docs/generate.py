@@ -21,6 +21,7 @@ from dnnzip.format import (
     TableSet,
     Verdict,
 )
+from dnnzip_hw.axi import registers
 
 FOLDER = Path(__file__).resolve().parent
 PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
@@ -95,6 +96,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "line example": line_example,
     "verdicts": verdicts,
     "example": example,
+    "shared registers": lambda: registers.as_markdown("shared"),
+    "group registers": lambda: registers.as_markdown("group"),
 }
 
 
