@@ -7,7 +7,7 @@ BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test zoo family bench fuzz lint format docs types env env-dev clean
+.PHONY: help sim test ports zoo family bench fuzz lint format docs types env env-dev clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -17,6 +17,9 @@ sim: env ## the main job: compress the digits network, decode it in the simulate
 
 test: env-dev ## the whole test suite
 	@$(BIN)/python -m pytest -q -n 2
+
+ports: env-dev ## the AXI and serial ports with every case, width and pause; minutes
+	@$(BIN)/python -m pytest -q -m ports
 
 zoo: env ## the table over the trained networks in the folder DNNZIP_ZOO
 	@$(BIN)/python -m dnnzip_sim.zoo
