@@ -51,8 +51,9 @@ def _missing_extra(name: str, error: ImportError) -> click.Command:
     )
     @click.argument("arguments", nargs=-1)
     def command(arguments: tuple[str, ...]) -> None:
+        extra = {"bitstream": "fpga"}.get(name, "sim")
         raise MissingToolError(
-            f"{name}: {missing} is not installed; pip install 'dnnzip[sim]' (called with {arguments})"
+            f"{name}: {missing} is not installed; pip install 'dnnzip[{extra}]' (called with {arguments})"
         )
 
     return command
