@@ -7,7 +7,7 @@ BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test ports zoo family bench fuzz lint format docs types env env-dev clean
+.PHONY: help sim test ports bitstream zoo family bench fuzz lint format docs types env env-dev clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -20,6 +20,12 @@ test: env-dev ## the whole test suite
 
 ports: env-dev ## the AXI and serial ports with every case, width and pause; minutes
 	@$(BIN)/python -m pytest -q -m ports
+
+BOARD ?= ulx3s-85f
+bitstream: ## build/bitstreams: the decompressor for a board; BOARD=ulx3s-85f, ulx3s-25f, icebreaker or hx8k-b-evn
+	@command -v $(PYTHON) >/dev/null || { echo 'dnnzip: $(PYTHON) is missing; on Debian or Ubuntu: apt-get install python3 python3-venv' >&2; exit 2; }
+	@$(PYTHON) bootstrap.py fpga
+	@$(BIN)/dnnzip bitstream --board $(BOARD)
 
 zoo: env ## the table over the trained networks in the folder DNNZIP_ZOO
 	@$(BIN)/python -m dnnzip_sim.zoo
