@@ -19,12 +19,14 @@ from typing import Any
 
 from dnnzip_hw import DecompressorParameters, verilog
 from dnnzip_hw.axi import AxiDecompressor, AxiParameters
+from dnnzip_hw.board.serial import SerialDecompressor, SerialParameters
 from dnnzip_sim import toolchain
 from dnnzip_sim.build import BuildFailedError, cache_folder
 
 SOURCE_PACKAGES = ("dnnzip_hw", "dnnzip.format")
 
 AXI_TOP = "dnnzip_axi"
+SERIAL_TOP = "dnnzip_serial"
 
 # Warnings at the style of Yosys' Verilog, which is right and is not ours to change: defaults assigned before a case,
 # operands of their own widths, and numbers of no bits where there is one thing to choose from. Every other warning
@@ -66,12 +68,19 @@ def axi_verilog(parameters: AxiParameters, *, cache: Path | None = None) -> str:
     return _exported("axi", dataclasses.asdict(parameters), cache)
 
 
+def serial_verilog(parameters: SerialParameters, *, cache: Path | None = None) -> str:
+    """Return Verilog with the module ``dnnzip_serial``; see ``decompressor_verilog``."""
+    return _exported("serial", dataclasses.asdict(parameters), cache)
+
+
 def _made(top: str, parameters: dict[str, Any]) -> str:
     """Return the Verilog of a top, made now."""
+    if top == "decompressor":
+        return verilog.decompressor_verilog(DecompressorParameters(**parameters))
+    decompressor = DecompressorParameters(**parameters.pop("decompressor"))
     if top == "axi":
-        decompressor = DecompressorParameters(**parameters.pop("decompressor"))
         return verilog.convert(AxiDecompressor(AxiParameters(decompressor, **parameters)), AXI_TOP)
-    return verilog.decompressor_verilog(DecompressorParameters(**parameters))
+    return verilog.convert(SerialDecompressor(SerialParameters(decompressor, **parameters)), SERIAL_TOP)
 
 
 def _exported(top: str, parameters: dict[str, Any], cache: Path | None) -> str:
