@@ -21,6 +21,7 @@ from dnnzip.format import (
     TableSet,
     Verdict,
 )
+from dnnzip.format.frames import FRAME_HEADER, HELLO, RESULT
 from dnnzip_hw.axi import registers
 
 FOLDER = Path(__file__).resolve().parent
@@ -96,6 +97,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "line example": line_example,
     "verdicts": verdicts,
     "example": example,
+    "frame header": lambda: layout(FRAME_HEADER),
+    "hello": lambda: layout(HELLO),
+    "result": lambda: layout(RESULT),
     "shared registers": lambda: registers.as_markdown("shared"),
     "group registers": lambda: registers.as_markdown("group"),
 }
