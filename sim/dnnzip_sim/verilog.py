@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from dnnzip_hw import DecompressorParameters, verilog
-from dnnzip_hw.axi import AxiDecompressor, AxiParameters
+from dnnzip_hw.axi import AxiParameters
+from dnnzip_hw.axi import verilog as axi
 from dnnzip_hw.board.serial import SerialDecompressor, SerialParameters
 from dnnzip_sim import toolchain
 from dnnzip_sim.build import BuildFailedError, cache_folder
 
 SOURCE_PACKAGES = ("dnnzip_hw", "dnnzip.format")
 
-AXI_TOP = "dnnzip_axi"
+AXI_TOP = axi.TOP
 SERIAL_TOP = "dnnzip_serial"
 
 # Warnings at the style of Yosys' Verilog, which is right and is not ours to change: defaults assigned before a case,
@@ -79,7 +80,7 @@ def _made(top: str, parameters: dict[str, Any]) -> str:
         return verilog.decompressor_verilog(DecompressorParameters(**parameters))
     decompressor = DecompressorParameters(**parameters.pop("decompressor"))
     if top == "axi":
-        return verilog.convert(AxiDecompressor(AxiParameters(decompressor, **parameters)), AXI_TOP)
+        return axi.axi_verilog(AxiParameters(decompressor, **parameters))
     return verilog.convert(SerialDecompressor(SerialParameters(decompressor, **parameters)), SERIAL_TOP)
 
 

@@ -44,17 +44,22 @@ class AxiDecompressor(wiring.Component):
 
     def __init__(self, parameters: AxiParameters | None = None) -> None:
         self.parameters = parameters or AxiParameters()
+        super().__init__(self.signature_of(self.parameters))
+
+    @staticmethod
+    def signature_of(parameters: AxiParameters) -> wiring.Signature:
+        """Return the ports of a top with these parameters."""
         members: dict[str, wiring.Member] = {"aclk": In(1), "aresetn": In(1)}
-        for number in range(self.parameters.groups):
-            source, sink = self._prefixes(number)
+        for number in range(parameters.groups):
+            source, sink = (stream_prefix(port, number, parameters.groups) for port in (INPUT, OUTPUT))
             members |= {
-                f"{source}_tdata": In(self.parameters.bus_bits),
-                f"{source}_tkeep": In(self.parameters.bus_bits // 8),
+                f"{source}_tdata": In(parameters.bus_bits),
+                f"{source}_tkeep": In(parameters.bus_bits // 8),
                 f"{source}_tlast": In(1),
                 f"{source}_tvalid": In(1),
                 f"{source}_tready": Out(1),
-                f"{sink}_tdata": Out(self.parameters.row_bits),
-                f"{sink}_tkeep": Out(self.parameters.row_bits // 8),
+                f"{sink}_tdata": Out(parameters.row_bits),
+                f"{sink}_tkeep": Out(parameters.row_bits // 8),
                 f"{sink}_tlast": Out(1),
                 f"{sink}_tuser": Out(CAUSE_BITS),
                 f"{sink}_tvalid": Out(1),
@@ -62,7 +67,7 @@ class AxiDecompressor(wiring.Component):
             }
         for name, member in lite_signature().members.items():
             members[f"{REGISTERS}_{name}"] = member.flip()
-        super().__init__(members)
+        return wiring.Signature(members)
 
     def _prefixes(self, group: int) -> tuple[str, str]:
         groups = self.parameters.groups
