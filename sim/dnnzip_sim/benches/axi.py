@@ -229,7 +229,7 @@ async def opened(dut: HierarchyObject, pattern: str) -> tuple[Registers, list[Po
     return registers, ports
 
 
-async def decoded(registers: Registers, port: Port, case: Case, group: int = 0) -> None:
+async def decoded(registers: Registers, port: Port, case: Case, pattern: str, group: int = 0) -> None:
     """Send a case, and check packets, sticky errors and counters."""
     expected = outcomes(case, LIMITS)
     port.send(case.streams)
@@ -244,6 +244,8 @@ async def decoded(registers: Registers, port: Port, case: Case, group: int = 0) 
     if not failed:
         assert counters["weights"] == sum(len(outcome.weights) for outcome in expected)
     assert counters["words"] <= counters["cycles"] - counters["starved"]
+    if pattern == "no_pauses":  # neither the ports nor the splitter and the packer cost a cycle
+        assert (counters["starved"], counters["stalled"]) == (0, 0)
     await registers.write("control", group, enable=1, count=1, clear_errors=1, clear_counters=1)
     assert not any((await registers.read(named("error"), group)).values())
     assert not any((await registers.counters(group)).values())
@@ -303,7 +305,7 @@ async def decodes_as_the_reference(dut: HierarchyObject, name: str, pattern: str
     other = list(CASES)[(list(CASES).index(name) + 1) % len(CASES)]
     for port in ports[1:]:
         port.send(CASES[other].streams)
-    await decoded(registers, ports[0], CASES[name])
+    await decoded(registers, ports[0], CASES[name], pattern)
     for group, port in enumerate(ports[1:], 1):
         expected = outcomes(CASES[other], LIMITS)
         await port.expect(expected)
@@ -391,9 +393,10 @@ async def soft_reset_at_any_moment(dut: HierarchyObject, pattern: str) -> None:
     case = CASES["wrong_tables"]
     expected = outcomes(case, LIMITS)
     ends = 0
-    for _ in range(8):
-        port.send(case.streams)
-        await ClockCycles(scalar(dut, "aclk"), rng.randrange(1, 6000))
+    closed = 0
+    for number in range(8):
+        port.send([raw_stream(rng, 400)[0], *case.streams])
+        await ClockCycles(scalar(dut, "aclk"), rng.randrange(1, 400 if number % 2 else 6000))
         await registers.write("control", count=1)
         port.source.clear()
         await ClockCycles(scalar(dut, "aclk"), 4)
@@ -402,6 +405,8 @@ async def soft_reset_at_any_moment(dut: HierarchyObject, pattern: str) -> None:
         await ClockCycles(scalar(dut, "aclk"), 4)
         assert await registers.value("status", "busy") == 0
         assert await registers.value("status", "tables") == 0
+        await ClockCycles(scalar(dut, "aclk"), QUIET_CYCLES)
+        assert not port.sink.active, "the open packet was not closed"
         await registers.write("control", enable=1, count=1)
         while not port.source.idle():
             await RisingEdge(scalar(dut, "aclk"))
@@ -410,10 +415,12 @@ async def soft_reset_at_any_moment(dut: HierarchyObject, pattern: str) -> None:
         while True:
             verdict, weights = await port.packet(may_be_closed=True)
             ends += 1
+            closed += verdict == Verdict.TRUNCATED and bool(weights)
             if verdict == Verdict.OK and weights == list(items):
                 break
         await port.nothing_left_over()
     assert ends > 8
+    assert closed, "no reset hit an open packet"
     await registers.write("control", enable=1, count=1, clear_errors=1, clear_counters=1)
     port.send(case.streams)
     await port.expect(expected)
@@ -532,3 +539,30 @@ async def counters_stand_still_and_streams_without_weights_vanish(dut: Hierarchy
     await registers.write("control", enable=1, count=1)
     await ports[0].expect([Outcome(Verdict.OK)])
     await ports[0].nothing_left_over()
+
+
+@cocotb.test()
+async def counters_tell_who_waits(dut: HierarchyObject) -> None:
+    """Count a pause of the sink as stalled, one of the source as starved, and both as cycles of the stream."""
+    registers, ports = await opened(dut, "no_pauses")
+    source, sink = ports[0].source, ports[0].sink
+    stream, items = raw_stream(random.Random(SEED), 300)
+    sink.pause = True
+    source.send_nowait(AxiStreamFrame(stream))
+    await ClockCycles(scalar(dut, "aclk"), 500)
+    before = await registers.counters()
+    assert before["stalled"] > 400
+    assert before["starved"] == 0
+    sink.pause = False
+    await ClockCycles(scalar(dut, "aclk"), 100)
+    source.pause = True
+    await ClockCycles(scalar(dut, "aclk"), 500)
+    after = await registers.counters()
+    assert after["starved"] > 250
+    assert after["cycles"] - before["cycles"] > after["starved"] + 50
+    source.pause = False
+    await ports[0].expect([ok(items)])
+    await ports[0].nothing_left_over()
+    done = await registers.counters()
+    assert (done["words"], done["weights"]) == (len(stream) // WORD_BYTES, len(items))
+    assert done["cycles"] >= done["words"] + done["starved"] + done["stalled"]

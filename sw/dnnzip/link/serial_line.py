@@ -1,5 +1,6 @@
 """The serial link: streams are decoded by a board on a serial port."""
 
+import os
 import time
 from collections.abc import Sequence
 
@@ -63,13 +64,7 @@ class SerialLine:
 def _reason(error: Exception) -> str:
     """Return the system's words for what went wrong, or else the library's."""
     number = getattr(error, "errno", None)
-    return OSError(number, "").strerror or str(error) if number is None else _words(number)
-
-
-def _words(number: int) -> str:
-    import os
-
-    return os.strerror(number)
+    return os.strerror(number) if number else str(error)
 
 
 class SerialLink:
