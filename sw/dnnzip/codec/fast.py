@@ -225,7 +225,6 @@ def _decode_ans(
         offsets << np.uint8(kernels.CONTEXT_BITS),
         table_set.log2_states,
         header.log2_lanes,
-        table_set.refill_threshold,
         not header.wide,
         bool(header.context),
         header.klass,
@@ -296,10 +295,10 @@ def encode_ans(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: Tab
         raise ValueError(f"table {-1 - escapes} has no token {ESCAPE}")
     widths = np.empty(codes.size, np.uint8)
     channels_of_lane = -(-channels // lanes)
-    most_bits = channels_of_lane * (length * table_set.refill_threshold + CLASS_BITS) + table_set.log2_states
-    capacity = most_bits // WORD_BITS + 2
+    most_bits = channels_of_lane * (length * table_set.most_weight_bits + CLASS_BITS) + table_set.log2_states
+    capacity = most_bits // WORD_BITS + 3
     # The spare words after the last lane are what a lane reads that takes a word too many.
-    lane_words = np.zeros(lanes * capacity + 2, np.uint16)
+    lane_words = np.zeros(lanes * capacity + 4, np.uint16)
     begins = np.empty(lanes, np.int64)
     kernels.encode_states(
         channels,
@@ -327,7 +326,6 @@ def encode_ans(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: Tab
         lanes,
         classes.size > 1,
         table_set.log2_states,
-        table_set.refill_threshold,
         payload,
     )
     block = column_block(choices.column_shift, choices.column_offsets)

@@ -16,6 +16,7 @@ from dnnzip.format import (
     ESCAPE,
     MAX_LOG2_STATES,
     MAX_TABLES,
+    REFILL_BITS,
     SHIFT_BITS,
     TOKEN_BITS,
     WORD_BITS,
@@ -30,6 +31,7 @@ _BAD_CODE = int(Verdict.BAD_CODE)
 _BAD_STATE = int(Verdict.BAD_STATE)
 _LIMIT = -ESCAPE
 _CONTEXTS = CONTEXTS
+_REFILL_BITS = REFILL_BITS
 
 CONTEXT_BITS = 2
 CONTEXT_MASK = (1 << CONTEXT_BITS) - 1
@@ -99,7 +101,6 @@ def decode_ans(
     offsets: NDArray[np.uint8],
     log2_states: int,
     log2_lanes: int,
-    threshold: int,
     narrow: bool,
     use_context: bool,
     klass: int,
@@ -133,6 +134,7 @@ def decode_ans(
         depth *= 2
     signs = np.zeros(depth * lanes, np.int8)
     flat = codes.reshape(-1)
+    outside = np.int64(0)  # not zero once a code has more than 8 bits
     for opening in range(1 + (channels - 1) // lanes + 1):
         first = (opening - 1) * lanes
         is_start = opening == 0
@@ -147,7 +149,7 @@ def decode_ans(
                     row_classes[lane] = value
                 buffers[lane] >>= np.uint64(bits)
                 unread[lane] -= bits
-                if unread[lane] < threshold:
+                if unread[lane] < _REFILL_BITS:
                     if taken >= available:
                         return _TRUNCATED, taken
                     buffers[lane] |= np.uint64(words[taken]) << np.uint64(unread[lane])
@@ -195,11 +197,10 @@ def decode_ans(
                 else:
                     code = ((token << shift | low) ^ flip) - flip
                     signs[np.uint64(here + lane)] = np.int8(code > 0) - np.int8(code < 0)
-                if narrow and np.int64(np.int8(code)) != code:
-                    return _BAD_CODE, taken
+                outside |= np.int64(np.int8(code)) ^ code
                 flat[np.uint64(place)] = code
                 place += length
-                due = np.int64(left_bits < threshold) & np.int64(lane < going_on)
+                due = np.int64(left_bits < _REFILL_BITS) & np.int64(lane < going_on)
                 if is_near_end:
                     if due:
                         if taken >= available:
@@ -215,6 +216,8 @@ def decode_ans(
                     left_bits += due * WORD_BITS
                 buffers[lane] = buffer
                 unread[lane] = left_bits
+    if narrow and outside:
+        return _BAD_CODE, taken
     for lane in range(lanes):
         if states[lane]:
             return _BAD_STATE, taken
@@ -392,7 +395,6 @@ def interleave(
     lanes: int,
     class_per_channel: bool,
     log2_states: int,
-    threshold: int,
     payload: NDArray[np.uint16],
 ) -> int:
     """Write the lanes' words to ``payload`` in the order in which a decoder takes them; return their number.
@@ -409,7 +411,7 @@ def interleave(
     for opening in (0, log2_states):
         for lane in range(lanes):
             unread[lane] -= opening
-            if opening == 0 or unread[lane] < threshold:
+            if opening == 0 or unread[lane] < _REFILL_BITS:
                 payload[written] = _lane_word(lane_words, places[lane], shifts[lane])
                 written += 1
                 places[lane] += 1
@@ -420,7 +422,7 @@ def interleave(
         if class_per_channel:
             for lane in range(active):
                 unread[lane] -= CLASS_BITS
-                if unread[lane] < threshold:
+                if unread[lane] < _REFILL_BITS:
                     payload[written] = _lane_word(lane_words, places[lane], shifts[lane])
                     written += 1
                     places[lane] += 1
@@ -436,7 +438,7 @@ def interleave(
                     written += 1
                     width -= 1 << ESCAPE_MARK_BIT
                 left = unread[lane] - width
-                due = np.int64(left < threshold) & np.int64(lane < going_on)
+                due = np.int64(left < _REFILL_BITS) & np.int64(lane < going_on)
                 place = places[lane]
                 payload[np.uint64(written)] = _lane_word(lane_words, place, shifts[lane])
                 written += due

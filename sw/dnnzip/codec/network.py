@@ -40,11 +40,11 @@ from dnnzip.format import (
 SHORT_CHANNEL = 16
 """Channels of fewer weights share one class: counting each by itself would cost more than it could save."""
 
-LANE_BITS = 23
+LANE_BITS = 30
 """What a virtual lane costs, on average: its first state and the rest of its last word."""
 
-BITS_PER_LANE = 1600
-"""A virtual lane is opened for so many bits, so that it costs less than 1.5 %; a lane more decodes faster."""
+BITS_PER_LANE = 2400
+"""A virtual lane is opened for so many bits, so that it costs less than 1.3 %; a lane more decodes faster."""
 
 ALL_LANES = 1 << 16
 """Streams of so many weights get all lanes, whatever these cost: they decide how long a network takes to decode."""

@@ -124,17 +124,16 @@ class WeightHeader:
     def consistent(self) -> bool:
         """Return whether the fields agree with each other.
 
-        V is at most the channels; ``raw`` has one lane, a known item width, and is ``wide`` for items of 16 bits;
-        ``line`` is always ``wide``.
+        V is at most the channels; ``raw`` has one lane, a known item width, is ``wide`` for items of 16 bits, and has
+        the payload words that its items take; ``line`` is always ``wide``.
         """
         if self.codec == Codec.LINE:
             return self.log2_lanes == 0 and bool(self.wide)
         if self.codec == Codec.RAW:
-            return (
-                self.log2_lanes == 0
-                and self.raw_width < len(RAW_WIDTHS)
-                and not (RAW_WIDTHS[self.raw_width] == WORD_BITS and not self.wide)
-            )
+            if self.log2_lanes or self.raw_width >= len(RAW_WIDTHS):
+                return False
+            width = RAW_WIDTHS[self.raw_width]
+            return self.payload_words == -(-self.weights * width // WORD_BITS) and (width < WORD_BITS or bool(self.wide))
         return self.lanes <= self.channels
 
     def pack(self) -> bytes:

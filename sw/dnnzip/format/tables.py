@@ -114,8 +114,8 @@ class TableSet:
         return 1 << self.log2_states
 
     @property
-    def refill_threshold(self) -> int:
-        """The most bits that a weight of this set can take; a lane with fewer unread bits takes a refill word."""
+    def most_weight_bits(self) -> int:
+        """The most bits that a weight of this set takes besides an escape's word."""
         return self.log2_states + max(self.shifts)
 
     @cached_property
