@@ -43,7 +43,7 @@ def second_word(word: Value) -> data.View:
 class Header(wiring.Component):
     """Collects the words of a header and judges it.
 
-    Throughput: a word per cycle. Latency: ``verdict`` and ``whole`` follow a word by one cycle. Back-pressure: none.
+    Throughput: a word per cycle. Latency: ``early`` and ``whole`` follow a word by one cycle, ``verdict`` by two. Back-pressure: none.
     Reset and ``restart``: no word has come.
 
     Parameters
@@ -59,8 +59,10 @@ class Header(wiring.Component):
         The next word.
     loaded : In(1), loaded_id, loaded_log2_states : In
         The table set that is loaded, if any.
+    early : Out
+        The first rule that the first two words break, or ``ok``.
     verdict : Out
-        The first rule that the header breaks with the words that have come, or ``ok``.
+        The first rule that the whole header breaks, or ``ok``.
     whole : Out(1)
         All words have come.
     is_tables : Out(1)
@@ -81,6 +83,7 @@ class Header(wiring.Component):
                 "loaded": In(1),
                 "loaded_id": In(TABLE_HEADER["table_set"].width),
                 "loaded_log2_states": In(range(MAX_LOG2_STATES + 1)),
+                "early": Out(CAUSE_BITS),
                 "verdict": Out(CAUSE_BITS),
                 "whole": Out(1),
                 "is_tables": Out(1),
@@ -96,7 +99,6 @@ class Header(wiring.Component):
         limits = self.parameters.limits
         words = Signal(WEIGHT_HEADER.bits)  # the newest on top
         count = Signal(range(WEIGHT_HEADER.words + 1))
-        early = Signal(CAUSE_BITS)  # what the first two words give
         m.submodules.check = check = HEADER_CRC(data_width=WORD_BITS).create()
         m.d.comb += [check.start.eq(self.restart), check.valid.eq(self.word_en), check.data.eq(self.word)]
 
@@ -111,9 +113,9 @@ class Header(wiring.Component):
             with m.If(count == 0):
                 m.d.sync += self.is_tables.eq(weights.magic == TABLES_MAGIC)
                 with m.If((weights.magic != WEIGHTS_MAGIC) & (weights.magic != TABLES_MAGIC)):
-                    m.d.sync += early.eq(Verdict.BAD_MAGIC)
+                    m.d.sync += self.early.eq(Verdict.BAD_MAGIC)
                 with m.Elif(weights.version != VERSION):
-                    m.d.sync += early.eq(Verdict.VERSION)
+                    m.d.sync += self.early.eq(Verdict.VERSION)
                 with m.Elif(
                     Mux(
                         weights.magic == TABLES_MAGIC,
@@ -121,15 +123,15 @@ class Header(wiring.Component):
                         ~self._is_known(weights) | (weights.log2_lanes > limits.log2_lanes),
                     )
                 ):
-                    m.d.sync += early.eq(Verdict.UNSUPPORTED)
+                    m.d.sync += self.early.eq(Verdict.UNSUPPORTED)
             m.d.comb += unsupported.eq(
                 (second.log2_states > limits.log2_states - MIN_LOG2_STATES)
                 | (second.wide & int(limits.code_bits == NARROW_BITS))
             )
             with m.If((count == 1) & ~self.is_tables & unsupported):
-                m.d.sync += early.eq(Verdict.UNSUPPORTED)
+                m.d.sync += self.early.eq(Verdict.UNSUPPORTED)
         with m.If(self.restart):
-            m.d.sync += [count.eq(0), early.eq(Verdict.OK)]
+            m.d.sync += [count.eq(0), self.early.eq(Verdict.OK)]
 
         m.d.comb += [
             self.weights.eq(words),
@@ -160,13 +162,12 @@ class Header(wiring.Component):
             fits.eq(
                 self.loaded & (self.loaded_id == self.weights.table_set) & (self.loaded_log2_states == self.log2_states)
             ),
-            self.verdict.eq(early),
         ]
-        with m.If(self.whole & (early == Verdict.OK)):
-            with m.If((check.crc != 0) | reserved | (~self.is_tables & ~consistent)):
-                m.d.comb += self.verdict.eq(Verdict.BAD_HEADER)
-            with m.Elif(~self.is_tables & (self.weights.codec == Codec.ANS) & ~fits):
-                m.d.comb += self.verdict.eq(Verdict.WRONG_TABLES)
+        m.d.sync += self.verdict.eq(Verdict.OK)
+        with m.If((check.crc != 0) | reserved | (~self.is_tables & ~consistent)):
+            m.d.sync += self.verdict.eq(Verdict.BAD_HEADER)
+        with m.Elif(~self.is_tables & (self.weights.codec == Codec.ANS) & ~fits):
+            m.d.sync += self.verdict.eq(Verdict.WRONG_TABLES)
         return m
 
     def _is_known(self, weights: data.View) -> Value:
