@@ -49,7 +49,7 @@ class Phase(enum.Enum):
     LINE = 5
     COLUMNS = 6
     OFFSETS = 7
-    FIRST_WORDS = 8
+    PREPARE = 8
     WEIGHTS = 9
     PAYLOAD_END = 10
     CRC = 11
@@ -111,12 +111,15 @@ class Decompressor(wiring.Component):
         m.submodules.output = output = Output(parameters)
         m.submodules.crc = crc = STREAM_CRC(data_width=WORD_BITS).create()
 
-        phase = Signal(Phase)
-        cause = Signal(CAUSE_BITS)
+        phase, next_phase = Signal(Phase), Signal(Phase)
+        cause, next_cause = Signal(CAUSE_BITS), Signal(CAUSE_BITS)
+        weighing = Signal()  # the phase is that of the weights
+        m.d.comb += [next_phase.eq(phase), next_cause.eq(cause)]
+        m.d.sync += [phase.eq(next_phase), cause.eq(next_cause), weighing.eq(next_phase == Phase.WEIGHTS)]
 
         # The word that is offered to a phase. A phase says whether it wants one, and then gets it or learns that it is
-        # missing.
         word, word_last, has_word = Signal(WORD_BITS), Signal(), Signal()
+        # missing; in the weight phase the distributor knows whether there is one, and takes it.
         wants, discards, in_payload = Signal(), Signal(), Signal()
         ended = Signal()  # the stream's last word has been taken
         payload_left = Signal(WEIGHT_HEADER["payload_words"].width)
@@ -125,7 +128,7 @@ class Decompressor(wiring.Component):
         m.d.comb += [
             missing.eq(ended | (in_payload & payload_over)),
             gets.eq(wants & ~missing & has_word),
-            goes.eq(gets | (discards & ~ended & has_word)),
+            goes.eq(gets | (discards & ~ended & has_word) | (weighing & distributor.taken)),
             self.i.ready.eq(~has_word | goes),
             one_left.eq(payload_left == 1),
         ]
@@ -133,9 +136,11 @@ class Decompressor(wiring.Component):
             m.d.sync += [has_word.eq(self.i.valid), word.eq(self.i.payload.data), word_last.eq(self.i.payload.last)]
         with m.If(goes & word_last):
             m.d.sync += ended.eq(1)
-        with m.If(gets & in_payload):
+        with m.If((gets & in_payload) | (weighing & distributor.taken)):
             m.d.sync += [payload_left.eq(payload_left - 1), payload_over.eq(one_left)]
-        m.d.sync += [crc.valid.eq(gets), crc.data.eq(word)]
+        taken_word = Signal(WORD_BITS)
+        m.d.sync += [crc.valid.eq(goes), taken_word.eq(word)]
+        m.d.comb += crc.data.eq(taken_word)
 
         # The table set that is loaded.
         loaded = Signal()
@@ -144,12 +149,8 @@ class Decompressor(wiring.Component):
         block = Signal(COLUMNS_WORD_LAYOUT)
         column_words_left = Signal.like(ring.columns_address)
         column_address = Signal.like(ring.columns_address)
-        virtual_lane = Signal(range(parameters.virtual_lanes + 1))
-        all_first = Signal()  # every virtual lane has its first word
-        first_lane, first_slot = Signal(range(parameters.lanes)), Signal(range(parameters.ring))
         over = Signal()  # the verdict is known
         crc_words = Signal(range(CRC_WORDS + 2))
-        turn = Signal()
 
         m.d.comb += [
             header.word.eq(word),
@@ -165,12 +166,17 @@ class Decompressor(wiring.Component):
             ring.log2_states.eq(loaded_log2_states),
             ring.tables.eq(builder.write),
             ring.word.eq(word),
+            ring.columns_word.eq(taken_word),
             ring.room.eq(distributor.room & output.room),
-            ring.slot.eq(first_slot),
+            ring.run.eq(weighing),
+            ring.slot.eq(distributor.slot),
+            ring.half.eq(distributor.half),
+            ring.lane_en.eq(distributor.lane_en),
             ring.columns_address.eq(column_address),
             distributor.request_en.eq(ring.request_en),
             distributor.request.eq(ring.request),
             distributor.i.payload.eq(word),
+            distributor.i.valid.eq(has_word & ~ended & ~payload_over),
             distributor.escapes.ready.eq(output.words.ready),
             output.beat_en.eq(ring.beat_en),
             output.beat.eq(ring.beat),
@@ -180,10 +186,7 @@ class Decompressor(wiring.Component):
             output.words.valid.eq(distributor.escapes.valid),
             output.raw_width.eq(header.weights.raw_width),
             output.cause.eq(cause),
-            first_lane.eq(virtual_lane),
-            first_slot.eq(virtual_lane >> ceil_log2(parameters.lanes)),
         ]
-        m.d.sync += all_first.eq(virtual_lane == 1 << header.weights.log2_lanes)
         connect(m, output.o, wiring.flipped(self.o))
 
         line = None
@@ -191,9 +194,17 @@ class Decompressor(wiring.Component):
             m.submodules.line = line = LineDecoder()
             m.d.comb += [line.header.eq(header.weights), line.i.payload.eq(word)]
 
-        def give_up(verdict: Verdict) -> list[object]:
+        m.d.sync += [ring.prepare.eq(0), ring.columns_en.eq(0)]
+        with m.If(ring.columns_en):
+            m.d.sync += column_address.eq(column_address + 1)
+
+        def go(after: Phase) -> list[object]:
+            """Return the statement that goes on to another phase."""
+            return [next_phase.eq(after)]
+
+        def give_up(verdict: Value | Verdict) -> list[object]:
             """Return the statements that end the stream with ``verdict``."""
-            return [cause.eq(verdict), phase.eq(Phase.DRAIN)]
+            return [next_cause.eq(verdict), *go(Phase.DRAIN)]
 
         def begin_payload(words: Value) -> list[object]:
             """Return the statements that begin a payload of so many words."""
@@ -203,14 +214,14 @@ class Decompressor(wiring.Component):
             with m.Case(Phase.HEADER):
                 m.d.comb += [wants.eq((header.early == Verdict.OK) & ~header.whole), header.word_en.eq(gets)]
                 with m.If(header.early != Verdict.OK):
-                    m.d.sync += [cause.eq(header.early), phase.eq(Phase.DRAIN)]
-                with m.Elif(header.whole):
-                    m.d.sync += phase.eq(Phase.JUDGE)
-                with m.Elif(missing):
-                    m.d.sync += give_up(Verdict.TRUNCATED)
+                    m.d.comb += give_up(header.early)
+                with m.Elif(header.judged):
+                    m.d.comb += go(Phase.JUDGE)
+                with m.Elif(missing & ~header.whole):
+                    m.d.comb += give_up(Verdict.TRUNCATED)
             with m.Case(Phase.JUDGE):
                 with m.If(header.verdict != Verdict.OK):
-                    m.d.sync += [cause.eq(header.verdict), phase.eq(Phase.DRAIN)]
+                    m.d.comb += give_up(header.verdict)
                 with m.Elif(header.is_tables):
                     m.d.comb += builder.start.eq(1)
                     m.d.sync += [
@@ -218,35 +229,34 @@ class Decompressor(wiring.Component):
                         loaded_id.eq(header.tables.table_set),
                         loaded_log2_states.eq(header.log2_states),
                         *begin_payload(header.tables.payload_words),
-                        phase.eq(Phase.TABLES),
                     ]
+                    m.d.comb += go(Phase.TABLES)
                 with m.Else():
                     m.d.comb += [output.restart.eq(1), raw_size.start.eq(1)]
                     m.d.sync += begin_payload(header.weights.payload_words)
                     with m.If(header.weights.codec == Codec.RAW):
-                        m.d.sync += phase.eq(Phase.RAW_SIZE)
+                        m.d.comb += go(Phase.RAW_SIZE)
                     if line is not None:
                         with m.Elif(header.weights.codec == Codec.LINE):
                             m.d.comb += line.start.eq(1)
-                            m.d.sync += phase.eq(Phase.LINE)
+                            m.d.comb += go(Phase.LINE)
                     with m.Elif(header.weights.columns):
-                        m.d.sync += phase.eq(Phase.COLUMNS)
+                        m.d.comb += go(Phase.COLUMNS)
                     with m.Else():
-                        m.d.comb += ring.prepare.eq(1)
-                        m.d.sync += phase.eq(Phase.FIRST_WORDS)
+                        m.d.sync += ring.prepare.eq(1)
+                        m.d.comb += go(Phase.PREPARE)
             with m.Case(Phase.TABLES):
                 m.d.comb += [in_payload.eq(1), wants.eq(builder.i.ready), builder.i.valid.eq(gets)]
-                with m.If(builder.bad):
-                    m.d.sync += give_up(Verdict.BAD_CODE)
+                with m.If(builder.verdict != Verdict.OK):
+                    m.d.comb += give_up(builder.verdict)
                 with m.Elif(wants & missing):
-                    m.d.sync += give_up(Verdict.TRUNCATED)
+                    m.d.comb += give_up(Verdict.TRUNCATED)
                 with m.Elif(builder.done):
-                    m.d.sync += phase.eq(Phase.PAYLOAD_END)
-            with m.Case(Phase.RAW_SIZE):
-                with m.If(raw_size.done):
-                    m.d.sync += phase.eq(Phase.RAW)
-                    with m.If(raw_size.wrong):
-                        m.d.sync += give_up(Verdict.BAD_HEADER)
+                    m.d.comb += go(Phase.PAYLOAD_END)
+            with m.Case(Phase.RAW_SIZE), m.If(raw_size.done):
+                m.d.comb += go(Phase.RAW)
+                with m.If(raw_size.wrong):
+                    m.d.comb += give_up(Verdict.BAD_HEADER)
             with m.Case(Phase.RAW):
                 m.d.comb += [
                     in_payload.eq(1),
@@ -255,9 +265,9 @@ class Decompressor(wiring.Component):
                     output.words.valid.eq(gets),
                 ]
                 with m.If(ended & ~payload_over):
-                    m.d.sync += give_up(Verdict.TRUNCATED)
+                    m.d.comb += give_up(Verdict.TRUNCATED)
                 with m.Elif(payload_over & output.idle):
-                    m.d.sync += phase.eq(Phase.PAYLOAD_END)
+                    m.d.comb += go(Phase.PAYLOAD_END)
             if line is not None:
                 with m.Case(Phase.LINE):
                     m.d.comb += [
@@ -272,11 +282,11 @@ class Decompressor(wiring.Component):
                         line.o.ready.eq(output.words.ready),
                     ]
                     with m.If(line.bad):
-                        m.d.sync += give_up(Verdict.BAD_CODE)
+                        m.d.comb += give_up(Verdict.BAD_CODE)
                     with m.Elif(wants & missing):
-                        m.d.sync += give_up(Verdict.TRUNCATED)
+                        m.d.comb += give_up(Verdict.TRUNCATED)
                     with m.Elif(line.done & output.idle):
-                        m.d.sync += phase.eq(Phase.PAYLOAD_END)
+                        m.d.comb += go(Phase.PAYLOAD_END)
             with m.Case(Phase.COLUMNS):
                 m.d.comb += [in_payload.eq(1), wants.eq(1)]
                 m.d.sync += [
@@ -285,76 +295,61 @@ class Decompressor(wiring.Component):
                     column_address.eq(0),
                 ]
                 with m.If(missing):
-                    m.d.sync += give_up(Verdict.TRUNCATED)
+                    m.d.comb += give_up(Verdict.TRUNCATED)
                 with m.Elif(gets):
-                    m.d.sync += phase.eq(Phase.OFFSETS)
+                    m.d.comb += go(Phase.OFFSETS)
             with m.Case(Phase.OFFSETS):
-                m.d.comb += [in_payload.eq(1), wants.eq(1), ring.columns_en.eq(gets)]
+                m.d.comb += [in_payload.eq(1), wants.eq(1)]
+                m.d.sync += ring.columns_en.eq(gets)
                 with m.If(missing):
-                    m.d.sync += give_up(Verdict.TRUNCATED)
+                    m.d.comb += give_up(Verdict.TRUNCATED)
                 with m.Elif(gets):
-                    m.d.sync += [column_address.eq(column_address + 1), column_words_left.eq(column_words_left - 1)]
+                    m.d.sync += column_words_left.eq(column_words_left - 1)
                     with m.If(column_words_left == 0):
-                        m.d.comb += ring.prepare.eq(1)
-                        m.d.sync += phase.eq(Phase.FIRST_WORDS)
-            with m.Case(Phase.FIRST_WORDS):
-                # In every other cycle, so that `all_first` is known.
-                m.d.comb += [in_payload.eq(1), wants.eq(turn & ~all_first), ring.first.eq(1)]
-                m.d.comb += [ring.lane_en[lane].eq(gets & (first_lane == lane)) for lane in range(parameters.lanes)]
-                m.d.sync += turn.eq(~gets)
-                with m.If(gets):
-                    m.d.sync += virtual_lane.eq(virtual_lane + 1)
-                with m.If(wants & missing):
-                    m.d.sync += give_up(Verdict.TRUNCATED)
-                with m.Elif(all_first & ring.prepared):
-                    m.d.sync += phase.eq(Phase.WEIGHTS)
+                        m.d.sync += ring.prepare.eq(1)
+                        m.d.comb += go(Phase.PREPARE)
+            with m.Case(Phase.PREPARE), m.If(~ring.prepare & ring.prepared):
+                m.d.comb += go(Phase.WEIGHTS)
             with m.Case(Phase.WEIGHTS):
-                m.d.comb += [
-                    in_payload.eq(1),
-                    wants.eq(distributor.i.ready),
-                    distributor.i.valid.eq(gets),
-                    ring.run.eq(1),
-                    ring.slot.eq(distributor.slot),
-                    ring.half.eq(distributor.half),
-                    ring.lane_en.eq(distributor.lane_en),
-                ]
-                with m.If(wants & missing):
-                    m.d.sync += give_up(Verdict.TRUNCATED)
+                with m.If(distributor.asks & (ended | payload_over)):
+                    m.d.comb += give_up(Verdict.TRUNCATED)
                 with m.Elif(ring.done & distributor.idle):
-                    m.d.sync += phase.eq(Phase.PAYLOAD_END)
+                    m.d.comb += go(Phase.PAYLOAD_END)
                     with m.If(~header.weights.wide & (ring.bad_code | output.bad_code)):
-                        m.d.sync += give_up(Verdict.BAD_CODE)
+                        m.d.comb += give_up(Verdict.BAD_CODE)
                     with m.Elif(ring.bad_state):
-                        m.d.sync += give_up(Verdict.BAD_STATE)
+                        m.d.comb += give_up(Verdict.BAD_STATE)
             with m.Case(Phase.PAYLOAD_END):
-                m.d.sync += [crc_words.eq(0), phase.eq(Phase.CRC)]
+                m.d.sync += crc_words.eq(0)
+                m.d.comb += go(Phase.CRC)
                 with m.If(~payload_over):
-                    m.d.sync += give_up(Verdict.TRAILING)
+                    m.d.comb += give_up(Verdict.TRAILING)
             with m.Case(Phase.CRC):
                 # The checksum is known two cycles after its last word.
                 m.d.comb += wants.eq(crc_words < CRC_WORDS)
                 with m.If(gets | ~wants):
                     m.d.sync += crc_words.eq(crc_words + 1)
                 with m.If(wants & missing):
-                    m.d.sync += give_up(Verdict.TRUNCATED)
+                    m.d.comb += give_up(Verdict.TRUNCATED)
                 with m.Elif(crc_words == CRC_WORDS + 1):
-                    m.d.sync += phase.eq(Phase.VERDICT)
+                    m.d.comb += go(Phase.VERDICT)
             with m.Case(Phase.VERDICT):
-                m.d.sync += give_up(Verdict.OK)
+                m.d.comb += give_up(Verdict.OK)
                 with m.If(~ended):
-                    m.d.sync += cause.eq(Verdict.TRAILING)
+                    m.d.comb += give_up(Verdict.TRAILING)
                 with m.Elif(~crc.match_detected):
-                    m.d.sync += cause.eq(Verdict.BAD_CRC)
+                    m.d.comb += give_up(Verdict.BAD_CRC)
                 with m.Elif(header.is_tables):
                     m.d.sync += loaded.eq(1)
             with m.Case(Phase.DRAIN):
                 m.d.comb += [discards.eq(1), over.eq(1)]
                 with m.If(ended & ~ring.flying):
-                    m.d.sync += phase.eq(Phase.END)
+                    m.d.comb += go(Phase.END)
             with m.Case(Phase.END):
                 m.d.comb += [over.eq(1), output.end.eq(1)]
                 with m.If(output.ended):
                     m.d.comb += [header.restart.eq(1), crc.start.eq(1)]
-                    m.d.sync += [ended.eq(0), virtual_lane.eq(0), phase.eq(Phase.HEADER)]
-        m.d.comb += [distributor.flush.eq(over), output.give_up.eq(over)]
+                    m.d.sync += ended.eq(0)
+                    m.d.comb += go(Phase.HEADER)
+        m.d.comb += [distributor.flush.eq(over), output.give_up.eq(over & (cause != Verdict.OK))]
         return m

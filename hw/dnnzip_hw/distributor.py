@@ -35,11 +35,15 @@ class Distributor(wiring.Component):
     flush : In(1)
         Drop all requests.
     i : In(stream of words)
-        The payload. A word is asked for by ``i.ready``, whether there is one or not.
+        The payload.
+    asks : Out(1)
+        A word is due.
+    taken : Out(1)
+        It is there, and taken.
     lane_en : Out(lanes), slot : Out, half : Out(lanes)
         The word taken is for that half of the window of that lane and slot.
     escapes : Out(stream of words)
-        Words of escapes; ``valid`` only while it is ready.
+        Words of escapes.
     idle : Out(1)
         All requests are served.
     """
@@ -54,6 +58,8 @@ class Distributor(wiring.Component):
                 "room": Out(1),
                 "flush": In(1),
                 "i": In(stream.Signature(WORD_BITS)),
+                "asks": Out(1),
+                "taken": Out(1),
                 "lane_en": Out(lanes),
                 "slot": Out(range(parameters.ring)),
                 "half": Out(lanes),
@@ -76,17 +82,16 @@ class Distributor(wiring.Component):
         served, rest = Signal(2 * lanes), Signal(2 * lanes)
         has_rest, is_escape, is_refill = Signal(), Signal(), Signal()
         source, lowest = Signal(2 * lanes), Signal(2 * lanes)
-        taken, goes_on = Signal(), Signal()
+        goes_on = Signal()
         m.d.comb += [
             self.i.ready.eq(is_refill | (is_escape & self.escapes.ready)),
-            taken.eq(self.i.valid & self.i.ready),
-            goes_on.eq(taken | ~(is_escape | is_refill)),
-            self.lane_en.eq(served[1::2] & taken.replicate(lanes)),
-            self.escapes.valid.eq(taken & is_escape),
+            self.asks.eq(is_refill | is_escape),
+            self.taken.eq(self.i.valid & self.i.ready),
+            goes_on.eq(self.taken | ~(is_escape | is_refill)),
+            self.lane_en.eq(served[1::2] & (is_refill & self.i.valid).replicate(lanes)),
+            self.escapes.valid.eq(self.i.valid & is_escape),
             self.escapes.payload.eq(self.i.payload),
-            source.eq(
-                Mux(has_rest, rest, Cat((head.escape[lane], head.refill[lane]) for lane in range(lanes)))
-            ),
+            source.eq(Mux(has_rest, rest, Cat((head.escape[lane], head.refill[lane]) for lane in range(lanes)))),
             lowest.eq(source & -source),
             queue.r_en.eq(goes_on & ~has_rest),
         ]

@@ -43,7 +43,8 @@ def second_word(word: Value) -> data.View:
 class Header(wiring.Component):
     """Collects the words of a header and judges it.
 
-    Throughput: a word per cycle. Latency: ``early`` and ``whole`` follow a word by one cycle, ``verdict`` by two. Back-pressure: none.
+    Throughput: a word per cycle. Latency: ``early`` and ``whole`` follow a word by one cycle, ``judged`` by
+    three. Back-pressure: none.
     Reset and ``restart``: no word has come.
 
     Parameters
@@ -62,7 +63,9 @@ class Header(wiring.Component):
     early : Out
         The first rule that the first two words break, or ``ok``.
     verdict : Out
-        The first rule that the whole header breaks, or ``ok``.
+        The first rule that the whole header breaks, or ``ok``; once it is ``judged``.
+    judged : Out(1)
+        All words have come, and the verdict is known.
     whole : Out(1)
         All words have come.
     is_tables : Out(1)
@@ -85,6 +88,7 @@ class Header(wiring.Component):
                 "loaded_log2_states": In(range(MAX_LOG2_STATES + 1)),
                 "early": Out(CAUSE_BITS),
                 "verdict": Out(CAUSE_BITS),
+                "judged": Out(1),
                 "whole": Out(1),
                 "is_tables": Out(1),
                 "weights": Out(WEIGHT_HEADER_LAYOUT),
@@ -141,30 +145,35 @@ class Header(wiring.Component):
                 MIN_LOG2_STATES + Mux(self.is_tables, self.tables.log2_states, self.weights.log2_states)
             ),
         ]
-        reserved, consistent, fits = Signal(), Signal(), Signal()
-        channels_bias = WEIGHT_HEADER["channels"].bias
-        width_16 = RAW_WIDTHS.index(WORD_BITS)
-        m.d.comb += [
-            reserved.eq(Mux(self.is_tables, self.tables.reserved.any(), self.weights.reserved.any())),
-            consistent.eq(
-                Mux(
-                    self.weights.codec == Codec.RAW,
-                    (self.weights.log2_lanes == 0)
-                    & (self.weights.raw_width < len(RAW_WIDTHS))
-                    & ((self.weights.raw_width != width_16) | self.weights.wide),
-                    Mux(
-                        self.weights.codec == Codec.LINE,
-                        self.weights.wide,
-                        self.weights.channels + channels_bias >= 1 << self.weights.log2_lanes,
-                    ),
-                )
-            ),
+        # First what each rule says, then the verdict.
+        sound, consistent, fits = Signal(), Signal(), Signal()
+        whole, has_lanes = Signal(), Signal()
+        channels = self.weights.channels  # less one
+        assert WEIGHT_HEADER["channels"].bias == 1
+        with m.Switch(self.weights.log2_lanes):
+            for log2 in range(limits.log2_lanes + 1):
+                with m.Case(log2):
+                    m.d.comb += has_lanes.eq(channels[log2:].any() | channels[:log2].all())
+        m.d.sync += [
+            whole.eq(self.whole),
+            sound.eq((check.crc == 0) & ~Mux(self.is_tables, self.tables.reserved.any(), self.weights.reserved.any())),
+            consistent.eq(has_lanes),
             fits.eq(
                 self.loaded & (self.loaded_id == self.weights.table_set) & (self.loaded_log2_states == self.log2_states)
             ),
+            self.judged.eq(whole & self.whole),
+            self.verdict.eq(Verdict.OK),
         ]
-        m.d.sync += self.verdict.eq(Verdict.OK)
-        with m.If((check.crc != 0) | reserved | (~self.is_tables & ~consistent)):
+        with m.If(self.weights.codec == Codec.RAW):
+            m.d.sync += consistent.eq(
+                (self.weights.log2_lanes == 0)
+                & (self.weights.raw_width < len(RAW_WIDTHS))
+                & ((self.weights.raw_width != RAW_WIDTHS.index(WORD_BITS)) | self.weights.wide)
+            )
+        if self.parameters.line:
+            with m.Elif(self.weights.codec == Codec.LINE):
+                m.d.sync += consistent.eq(self.weights.wide)
+        with m.If(~sound | (~self.is_tables & ~consistent)):
             m.d.sync += self.verdict.eq(Verdict.BAD_HEADER)
         with m.Elif(~self.is_tables & (self.weights.codec == Codec.ANS) & ~fits):
             m.d.sync += self.verdict.eq(Verdict.WRONG_TABLES)

@@ -6,11 +6,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from dnnzip.format import CLASS_BITS, CLASSES, CONTEXTS, ESCAPE, MAX_LOG2_STATES, MAX_TABLES, SHIFT_BITS, WORD_BITS
+from dnnzip.format import CLASS_BITS, CLASSES, CONTEXTS, ESCAPE, MAX_LOG2_STATES, MAX_TABLES, WORD_BITS
 from dnnzip_hw.history import Sign
 from dnnzip_hw.layouts import (
-    LOW_BITS,
-    ORDER_BITS,
     TABLE_BITS,
     WINDOW_BITS,
     coded_layout,
@@ -52,8 +50,7 @@ class Lane(wiring.Component):
     comes round.
 
     Throughput: a weight per cycle. Latency: a slot's next turn follows four cycles later, or as many as the ring has
-    turns. Reset, and ``control.run`` low for a turn of the ring: every virtual lane is at its start, with one word in
-    its window.
+    turns. Reset, and ``control.run`` low for a turn of the ring: every virtual lane is before its first word.
 
     Parameters
     ----------
@@ -68,8 +65,8 @@ class Lane(wiring.Component):
         From the table builder; only while nothing is decoded.
     above_2 : In(2)
         Sign of the tap above the next position.
-    word, word_en, word_slot, word_half, word_first : In
-        A word for a half of the window of a slot; ``word_first``: it is the slot's first one.
+    word, word_en, word_slot, word_half : In
+        A word for a half of the window of a slot.
     wait_2, escape_2, refill_2, half_2 : Out(1)
         The weight needs a word that has not come; it is an escape; it makes a refill word due, for that half.
     sign_3 : Out(2)
@@ -91,14 +88,13 @@ class Lane(wiring.Component):
                 "word_en": In(1),
                 "word_slot": In(range(parameters.ring)),
                 "word_half": In(1),
-                "word_first": In(1),
                 "wait_2": Out(1),
                 "escape_2": Out(1),
                 "refill_2": Out(1),
                 "half_2": Out(1),
                 "sign_3": Out(Sign),
                 "astray_3": Out(1),
-                "coded_3": Out(coded_layout()),
+                "coded_3": Out(coded_layout(parameters)),
             }
         )
 
@@ -106,6 +102,7 @@ class Lane(wiring.Component):
         """Build the circuit."""
         m = Module()
         ring, log2_states = self.parameters.ring, self.parameters.log2_states
+        low_bits, shift_bits = self.parameters.low_bits, self.parameters.low_bits.bit_length()
         control = self.control
         state_layout = lane_state_layout(self.parameters)
         turn = [Signal(state_layout, name=f"turn_{stage}") for stage in range(PIPELINE)]
@@ -127,9 +124,9 @@ class Lane(wiring.Component):
         ]
 
         # Stage 0: where the state bits begin, and the class of the next weight.
-        m.submodules.shifts = shifts = Memory(shape=SHIFT_BITS, depth=MAX_TABLES, init=[])
+        m.submodules.shifts = shifts = Memory(shape=shift_bits, depth=MAX_TABLES, init=[])
         shifts_write, shifts_read = shifts.write_port(), shifts.read_port(domain="comb")
-        shift = [Signal(SHIFT_BITS, name=f"shift_{stage}") for stage in range(PIPELINE)]
+        shift = [Signal(shift_bits, name=f"shift_{stage}") for stage in range(PIPELINE)]
         scale_class_1 = Signal(CLASS_BITS)
         begin_1 = Signal(WINDOW_BITS)
         m.d.comb += [
@@ -162,7 +159,9 @@ class Lane(wiring.Component):
             ]
         for slot in range(ring):
             with m.If(self.word_en & (self.word_slot == slot)):
-                m.d.sync += arrived[slot].eq(~arrived[slot] | self.word_first)
+                m.d.sync += arrived[slot].eq(~arrived[slot])
+        with m.If(~control.run):
+            m.d.sync += arrived.eq(0)
         m.submodules.class_map = class_map = Memory(
             shape=data.ArrayLayout(TABLE_BITS, CONTEXTS), depth=CLASSES, init=[]
         )
@@ -175,29 +174,29 @@ class Lane(wiring.Component):
         ]
 
         # The low bits end where the state bits begin, `read` is one less than that, and the window is a circle.
-        width = LOW_BITS + log2_states
+        width = low_bits + log2_states
         coarse_bits = WINDOW_BITS - 3
-        turned = Cat(window[(index + 1 - LOW_BITS) % len(window)] for index in range(len(window)))
+        turned = Cat(window[(index + 1 - low_bits) % len(window)] for index in range(len(window)))
         coarse_1 = Signal(width + 7)
         with m.Switch(begin_1[-coarse_bits:]):
             for step in range(1 << coarse_bits):
                 with m.Case(step):
                     m.d.comb += coarse_1.eq(Cat(turned[(8 * step + index) % len(turned)] for index in range(width + 7)))
         entry_1 = Signal(entry_layout(log2_states))
-        bits_1 = Signal(ORDER_BITS)
-        m.d.comb += [
-            entry_1.eq(entries.read_data),
-            bits_1.eq(
-                Mux(
-                    is_weight[1],
-                    entry_1.bits,
-                    Mux(control.round_1.kind == Kind.START, control.log2_states, CLASS_BITS),
-                )
-            ),
-        ]
+        bits_1 = Signal(WINDOW_BITS)
+        m.d.comb += entry_1.eq(entries.read_data)
+        with m.Switch(control.round_1.kind):
+            with m.Case(Kind.FIRST):
+                m.d.comb += bits_1.eq(WORD_BITS)
+            with m.Case(Kind.START):
+                m.d.comb += bits_1.eq(control.log2_states)
+            with m.Case(Kind.KLASS):
+                m.d.comb += bits_1.eq(CLASS_BITS)
+            with m.Case(Kind.WEIGHT):
+                m.d.comb += bits_1.eq(entry_1.bits)
         coarse_2, fine_2 = Signal(width + 7), Signal(3)
         read_2, base_2, mask_2 = Signal(WINDOW_BITS), Signal(log2_states), Signal(log2_states)
-        token_2, low_mask_2, pending_2 = Signal.like(entry_1.token), Signal(LOW_BITS), Signal()
+        token_2, low_mask_2, pending_2 = Signal.like(entry_1.token), Signal(low_bits), Signal()
         escape_2, token_zero_2 = Signal(), Signal()
         row_2 = Signal.like(map_read.data)
         m.d.sync += [
@@ -209,7 +208,7 @@ class Lane(wiring.Component):
             token_2.eq(entry_1.token),
             token_zero_2.eq(entry_1.token == 0),
             escape_2.eq(entry_1.token.as_signed() == ESCAPE),
-            low_mask_2.eq(Cat(shift[1] >= LOW_BITS - index for index in range(LOW_BITS))),
+            low_mask_2.eq(Cat(shift[1] >= low_bits - index for index in range(low_bits))),
             pending_2.eq(arrived.bit_select(control.slot_1, 1) ^ turn[1].read[-1]),
             row_2.eq(map_read.data),
         ]
@@ -222,7 +221,7 @@ class Lane(wiring.Component):
             for step in range(8):
                 with m.Case(step):
                     m.d.comb += cut_2.eq(coarse_2[step:])
-        low_2, state_bits_2 = cut_2[:LOW_BITS], cut_2[LOW_BITS:]
+        low_2, state_bits_2 = cut_2[:low_bits], cut_2[low_bits:]
         crossed_2 = Signal()
         m.d.comb += [
             crossed_2.eq(read_2[-1] ^ turn[2].read[-1]),
@@ -242,10 +241,10 @@ class Lane(wiring.Component):
         state_3, read_3, klass_3 = Signal(log2_states), Signal(WINDOW_BITS), Signal(CLASS_BITS)
         zero_table_3, other_table_3 = Signal(TABLE_BITS), Signal(TABLE_BITS)
         zero_negate_3, other_negate_3 = Signal(), Signal()
-        low_3, token_3 = Signal(LOW_BITS), Signal.like(token_2)
+        low_3, token_3 = Signal(low_bits), Signal.like(token_2)
         escape_3, token_zero_3, minus_3, low_zero_3 = Signal(), Signal(), Signal(), Signal(2)
-        half_low = LOW_BITS // 2
-        masked_low = Signal(LOW_BITS)
+        half_low = low_bits // 2
+        masked_low = Signal(low_bits)
         m.d.comb += masked_low.eq(low_2 & low_mask_2)
         with m.If(left & above):
             m.d.sync += other_table_3.eq(row_2[Mux(minus_2 == above_minus, 2, 0)])
@@ -299,7 +298,8 @@ class Lane(wiring.Component):
                     following.klass.eq(klass_3),
                 ]
         with m.If(~control.run):
-            m.d.comb += following.read.eq(-1)
+            # One less than the number of a bit that stands a word before the first.
+            m.d.comb += following.read.eq(-WORD_BITS - 1)
         delayed = following
         for turn_number in range(PIPELINE, ring):
             source, delayed = delayed, Signal(state_layout, name=f"turn_{turn_number}")

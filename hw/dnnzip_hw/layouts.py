@@ -10,7 +10,6 @@ from dnnzip.format import (
     COLUMNS_WORD,
     MAX_TABLES,
     RAW_WIDTHS,
-    SHIFT_BITS,
     TABLE_HEADER,
     TOKEN_BITS,
     WEIGHT_HEADER,
@@ -19,12 +18,6 @@ from dnnzip.format import (
     Verdict,
 )
 from dnnzip_hw.parameters import DecompressorParameters
-
-LOW_BITS = (1 << SHIFT_BITS) - 1
-"""The most raw low bits of a weight."""
-
-CODE_BITS = TOKEN_BITS + LOW_BITS
-"""Width of a weight that is no escape."""
 
 WINDOW_BITS = (2 * WORD_BITS - 1).bit_length()
 """Width of a bit's place in the window of a virtual lane, two words."""
@@ -76,9 +69,10 @@ def payload_word_layout() -> data.StructLayout:
     return data.StructLayout({"data": WORD_BITS, "full": 1, "items": ceil_log2(WORD_BITS // min(RAW_WIDTHS))})
 
 
-def coded_layout() -> data.StructLayout:
-    """Return a weight as it was coded: ``token``, the low bits (the lowest ``shift`` ones at the top), ``negate``."""
-    return data.StructLayout({"token": TOKEN_BITS, "low": LOW_BITS, "shift": SHIFT_BITS, "negate": 1})
+def coded_layout(parameters: DecompressorParameters) -> data.StructLayout:
+    """Return a weight as it was coded: ``token``, low bits of which the top ``shift`` are the weight's, ``negate``."""
+    low_bits = parameters.low_bits
+    return data.StructLayout({"token": TOKEN_BITS, "low": low_bits, "shift": low_bits.bit_length(), "negate": 1})
 
 
 def request_layout(parameters: DecompressorParameters) -> data.StructLayout:

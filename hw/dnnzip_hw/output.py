@@ -6,7 +6,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from dnnzip.format import NARROW_BITS, RAW_WIDTHS, WEIGHT_HEADER, WORD_BITS
-from dnnzip_hw.layouts import CAUSE_BITS, CODE_BITS, beat_layout, payload_word_layout
+from dnnzip_hw.layouts import CAUSE_BITS, beat_layout, payload_word_layout
 from dnnzip_hw.parameters import DecompressorParameters
 
 DEPTH = 16
@@ -21,7 +21,7 @@ def decoded_layout(parameters: DecompressorParameters) -> data.StructLayout:
     """Return a beat as the lanes give it: without the values of its escapes."""
     return data.StructLayout(
         {
-            "codes": data.ArrayLayout(signed(min(CODE_BITS, parameters.weight_bits)), parameters.lanes),
+            "codes": data.ArrayLayout(signed(min(parameters.code_bits, parameters.weight_bits)), parameters.lanes),
             "escape": parameters.lanes,
             "mask": parameters.lanes,
         }
@@ -50,7 +50,7 @@ class Output(wiring.Component):
     words : In(stream of payload_word_layout)
         Words of escapes, in the order of the beats; or words of items.
     give_up : In(1)
-        Escapes get no word any more: let their beats go as they are.
+        Escapes get no more words than have come: let their beats go as they are.
     bad_code : Out(1)
         An escape does not fit a narrow code; stays until ``restart``.
     restart : In(1)
@@ -146,7 +146,7 @@ class Output(wiring.Component):
         for lane in range(lanes):
             with m.If(free):
                 m.d.sync += beat.weights[lane].eq(Mux(self.direct, items[lane], head.codes[lane]))
-            with m.Elif(missing[lane] & served[lane]):
+            with m.Elif(waits & words.r_rdy & served[lane]):
                 m.d.sync += beat.weights[lane].eq(items[lane])
         with m.If(free):
             m.d.sync += [held.eq(0), beat.last.eq(0)]

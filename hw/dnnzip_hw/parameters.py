@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dnnzip.format import MAX_LOG2_LANES, MAX_LOG2_STATES, MIN_LOG2_STATES, NARROW_BITS, WORD_BITS, Limits
+from dnnzip.format import MAX_LOG2_LANES, MAX_LOG2_STATES, MIN_LOG2_STATES, NARROW_BITS, TOKEN_BITS, WORD_BITS, Limits
 from dnnzip_hw.memory import GENERIC, TARGETS
 
 PIPELINE = 4
@@ -70,6 +70,16 @@ class DecompressorParameters:
     def log2_virtual_lanes(self) -> int:
         """log2 of the most virtual lanes of a stream."""
         return self.virtual_lanes.bit_length() - 1
+
+    @property
+    def low_bits(self) -> int:
+        """The most raw low bits of a weight: as many as a table may have, or as a narrow code can use."""
+        return self.limits.low_bits
+
+    @property
+    def code_bits(self) -> int:
+        """Width of a weight that is no escape, before it is cut to ``weight_bits``."""
+        return TOKEN_BITS + self.low_bits
 
     @property
     def ring(self) -> int:

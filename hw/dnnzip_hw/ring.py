@@ -1,7 +1,7 @@
 """The ring: the lanes in lockstep, slot by slot, and what they share."""
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
@@ -38,20 +38,18 @@ class Ring(wiring.Component):
         Of the stream; steady from ``prepare`` on.
     log2_states, tables : In
         The table set, and what the builder writes while no stream is decoded.
-    columns_en, columns_address : In
-        Write the word of column offsets.
-    word : In
-        For the column offsets, or a lane.
+    columns_en, columns_address, columns_word : In
+        Write a word of column offsets.
     prepare : In(1)
         Go to the beginning of the stream; after the column offsets are written.
     prepared : Out(1)
         Done with that.
     run : In(1)
-        Decode; every virtual lane has its first word. Kept until ``done``; low stops the ring for good.
+        Decode. Kept until ``done``; low stops the ring for good.
     room : In(1)
         Requests and beats are accepted; it may fall ``COMMIT`` cycles late.
-    lane_en, slot, half, first : In
-        ``word`` is for that lane and slot, for the half of its window that ``half`` says; it is its first one.
+    word, lane_en, slot, half : In
+        ``word`` is for that lane and slot, for the half of its window that ``half`` says.
     request_en, request : Out
         Words that are asked for.
     beat_en, beat : Out
@@ -76,15 +74,15 @@ class Ring(wiring.Component):
                 "tables": In(TablesWrite(parameters.log2_states)),
                 "columns_en": In(1),
                 "columns_address": In(range(DEPTH)),
-                "word": In(WORD_BITS),
+                "columns_word": In(WORD_BITS),
                 "prepare": In(1),
                 "prepared": Out(1),
                 "run": In(1),
                 "room": In(1),
+                "word": In(WORD_BITS),
                 "lane_en": In(parameters.lanes),
                 "slot": In(range(parameters.ring)),
                 "half": In(parameters.lanes),
-                "first": In(1),
                 "request_en": Out(1),
                 "request": Out(request_layout(parameters)),
                 "beat_en": Out(1),
@@ -107,7 +105,7 @@ class Ring(wiring.Component):
             rounds.header.eq(self.header),
             rounds.block.eq(self.block),
             rounds.write.eq(self.columns_en),
-            rounds.word.eq(self.word),
+            rounds.word.eq(self.columns_word),
             rounds.address.eq(self.columns_address),
             rounds.restart.eq(self.prepare),
             self.prepared.eq(rounds.ready),
@@ -166,7 +164,7 @@ class Ring(wiring.Component):
         codes = []
         for number in range(lanes):
             m.submodules[f"lane_{number}"] = lane = Lane(parameters)
-            m.submodules[f"value_{number}"] = value = Value()
+            m.submodules[f"value_{number}"] = value = Value(parameters)
             control = lane.control
             m.d.comb += [
                 control.run.eq(self.run),
@@ -181,7 +179,6 @@ class Ring(wiring.Component):
                 lane.word_en.eq(self.lane_en[number]),
                 lane.word_slot.eq(self.slot),
                 lane.word_half.eq(self.half[number]),
-                lane.word_first.eq(self.first),
                 history.signs[number].eq(lane.sign_3),
                 waits[number].eq(lane.wait_2),
                 escapes[number].eq(lane.escape_2),
@@ -235,4 +232,3 @@ class Ring(wiring.Component):
         m.d.comb += self.flying.eq(Cat(flying).any())
         m.d.sync += self.done.eq(~going & ~self.flying)
         return m
-

@@ -21,6 +21,7 @@ class Kind(enum.Enum, shape=2):  # type: ignore[call-arg]  # Amaranth's enumerat
     WEIGHT = 0
     START = 1
     KLASS = 2
+    FIRST = 3  # a word that is before the first: so the first one is due
 
 
 class Positions(wiring.Component):
@@ -81,7 +82,8 @@ class Positions(wiring.Component):
         x = Signal.like(header.kernel_width)
         y = Signal.like(header.kernel_height)
         started = Signal()  # this is not the first position
-        within = Signal(1 << COLUMNS_WORD["shift"].width)  # input channels of the column before this one
+        number = Signal(1 << COLUMNS_WORD["shift"].width, init=1)  # of the input channel in its column, from 1 up
+        fills = Signal()  # it is the column's last one
         column = Signal(COLUMNS_WORD["columns"].width)
         past = Signal()  # no offsets are left
 
@@ -94,16 +96,20 @@ class Positions(wiring.Component):
             row_ends.eq(Mux(one_tap, x[0], x == header.kernel_width)),
             input_ends.eq(one_tap | (row_ends & (y == header.kernel_height))),
         ]
-        # A column that is full is left in the cycle after the step that filled it.
-        with m.If(within.bit_select(self.block.shift, 1)):
-            m.d.sync += [within.eq(0), column.eq(column + 1), past.eq(past | (column == self.block.columns))]
-        m.d.sync += self.tap.last.eq(position == header.length)
+        ends = Signal()
+        m.d.sync += [
+            self.tap.last.eq(position == header.length),
+            fills.eq(number.bit_select(self.block.shift, 1)),
+            ends.eq(past | (column == self.block.columns)),
+        ]
         with m.If(self.step):
             m.d.sync += [position.eq(position + 1), started.eq(1), x.eq(x + 1)]
             with m.If(row_ends):
                 m.d.sync += [x.eq(0), y.eq(Mux(one_tap, 1, y + 1))]
             with m.If(input_ends):
-                m.d.sync += within.eq(within + 1)
+                m.d.sync += number.eq(number + 1)
+                with m.If(fills):
+                    m.d.sync += [number.eq(1), column.eq(column + 1), past.eq(ends)]
                 with m.If(~one_tap):
                     m.d.sync += y.eq(0)
         with m.If(self.restart | (self.step & self.tap.last)):
@@ -112,7 +118,7 @@ class Positions(wiring.Component):
                 x.eq(0),
                 y.eq(0),
                 started.eq(0),
-                within.eq(0),
+                number.eq(1),
                 column.eq(0),
                 past.eq(~header.columns),
             ]
@@ -225,20 +231,24 @@ class Rounds(wiring.Component):
             coming.above.eq(tap.above),
             coming.offset.eq(tap.offset),
         ]
-        next_is_klass = Signal()
-        m.d.comb += next_is_klass.eq(header.class_per_channel & ((kind == Kind.START) | ends))
-        steps = Signal()
+        next_kind = Signal(Kind)
+        with m.If(kind == Kind.FIRST):
+            m.d.comb += next_kind.eq(Kind.START)
+        with m.Elif(header.class_per_channel & ((kind == Kind.START) | ends)):
+            m.d.comb += next_kind.eq(Kind.KLASS)
+        steps, makes = Signal(), Signal()
+        m.d.sync += makes.eq(steps)
         with m.If(steps):
+            m.d.sync += [self.here.eq(self.following), self.following.eq(coming)]
+        with m.If(makes):
             m.d.sync += [
-                self.here.eq(self.following),
-                self.following.eq(coming),
                 own_line.eq(tap.line),
                 own_final.eq(final),
                 own_before_final.eq(before_final),
-                kind.eq(Mux(next_is_klass, Kind.KLASS, Kind.WEIGHT)),
-                ends.eq(~next_is_klass & tap.last),
+                kind.eq(next_kind),
+                ends.eq((next_kind == Kind.WEIGHT) & tap.last),
             ]
-            with m.If(~next_is_klass):
+            with m.If(next_kind == Kind.WEIGHT):
                 m.d.comb += positions.step.eq(1)
                 with m.If(tap.last):
                     m.d.sync += left.eq(left - lanes)
@@ -251,7 +261,7 @@ class Rounds(wiring.Component):
             m.d.sync += [
                 filling.eq(2 * SETTLING + 1),
                 self.ready.eq(0),
-                kind.eq(Kind.START),
+                kind.eq(Kind.FIRST),
                 ends.eq(0),
                 left.eq(header.channels),
                 # Those of the first round: all lanes have a channel.

@@ -18,12 +18,13 @@ from dnnzip.format import (
     TOKEN_BITS,
     TOKEN_ORDER,
     WORD_BITS,
+    Verdict,
     first_prediction,
     golomb_order,
     map_width,
     spread_step,
 )
-from dnnzip_hw.layouts import ORDER_BITS, TABLE_BITS, entry_layout
+from dnnzip_hw.layouts import CAUSE_BITS, ORDER_BITS, TABLE_BITS, entry_layout
 from dnnzip_hw.memory import RegisteredMemory
 from dnnzip_hw.parameters import DecompressorParameters
 
@@ -232,8 +233,8 @@ class TableBuilder(wiring.Component):
         The payload.
     write : Out(TablesWrite)
         What goes into the memories.
-    bad : Out(1)
-        ``bad code``; the builder has stopped.
+    verdict : Out
+        The rule that the payload breaks, where the builder has stopped; otherwise ``ok``.
     done : Out(1)
         All is written; until the next ``start``.
     """
@@ -247,7 +248,7 @@ class TableBuilder(wiring.Component):
                 "tables": In(TABLE_HEADER["tables"].width),
                 "i": In(stream.Signature(WORD_BITS)),
                 "write": Out(TablesWrite(parameters.log2_states)),
-                "bad": Out(1),
+                "verdict": Out(CAUSE_BITS),
                 "done": Out(1),
             }
         )
@@ -258,9 +259,9 @@ class TableBuilder(wiring.Component):
         most = self.parameters.log2_states
         phase = Signal(_Phase)
 
-        def fail_if(condition: Value) -> None:
+        def fail_if(condition: Value, verdict: Verdict = Verdict.BAD_CODE) -> None:
             with m.If(condition):
-                m.d.sync += [phase.eq(_Phase.IDLE), self.bad.eq(1)]
+                m.d.sync += [phase.eq(_Phase.IDLE), self.verdict.eq(verdict)]
 
         states, first_count, first_order, step = Signal(most + 1), Signal(most + 1), Signal(most + 1), Signal(most)
         with m.Switch(self.log2_states):
@@ -275,13 +276,14 @@ class TableBuilder(wiring.Component):
 
         # Bits: the lowest unread one is at the bottom.
         word = Signal(WORD_BITS)
-        bits_left = Signal(range(WORD_BITS + 1))
+        bits_left = Signal(range(WORD_BITS))  # besides the lowest
         reading, has_bit, bit = Signal(), Signal(), Signal()
-        m.d.comb += [has_bit.eq(bits_left != 0), bit.eq(word[0]), self.i.ready.eq(reading & ~has_bit)]
+        m.d.comb += bit.eq(word[0])
+        m.d.sync += self.i.ready.eq(reading & ~has_bit & ~(self.i.ready & self.i.valid))
         with m.If(reading & has_bit):
-            m.d.sync += [word.eq(word >> 1), bits_left.eq(bits_left - 1)]
+            m.d.sync += [word.eq(word >> 1), bits_left.eq(bits_left - 1), has_bit.eq(bits_left != 0)]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [word.eq(self.i.payload), bits_left.eq(WORD_BITS)]
+            m.d.sync += [word.eq(self.i.payload), bits_left.eq(WORD_BITS - 1), has_bit.eq(1)]
 
         # A number of some bits, lowest first; `place` and `end` are one hot: where the next bit goes, and where none does.
         number, place, end = Signal(most + 2), Signal(most + 2), Signal(most + 2)
@@ -351,6 +353,7 @@ class TableBuilder(wiring.Component):
                         position.eq(0),
                         phase.eq(_Phase.UNARY),
                     ]
+                    fail_if(number > self.parameters.low_bits, Verdict.UNSUPPORTED)
                     fail_if(self.log2_states + number[:SHIFT_BITS] > MAX_WEIGHT_BITS)
             with m.Case(_Phase.UNARY):
                 m.d.comb += reading.eq(1)
@@ -406,12 +409,13 @@ class TableBuilder(wiring.Component):
         with m.If(self.start):
             m.d.sync += [
                 phase.eq(_Phase.MAP),
-                bits_left.eq(0),
+                has_bit.eq(0),
+                self.i.ready.eq(0),
                 *restart_number,
                 end.eq(map_end),
                 klass.eq(0),
                 context.eq(0),
                 table.eq(0),
-                self.bad.eq(0),
+                self.verdict.eq(Verdict.OK),
             ]
         return m

@@ -31,6 +31,7 @@ from dnnzip.format.payload import (
     COLUMN_OFFSET_BITS,
     COLUMNS_WORD,
     NARROW_BITS,
+    NARROW_MAX_SHIFT,
     REFILL_BITS,
     Limits,
     check_supported,
@@ -41,6 +42,7 @@ from dnnzip.format.payload import (
 )
 from dnnzip.format.tables import (
     ESCAPE,
+    MAX_SHIFT,
     MAX_TABLES,
     MAX_WEIGHT_BITS,
     SHIFT_BITS,
@@ -69,10 +71,12 @@ __all__ = [
     "MAX_LOG2_LANES",
     "MAX_LOG2_STATES",
     "MAX_SEGMENT",
+    "MAX_SHIFT",
     "MAX_TABLES",
     "MAX_WEIGHT_BITS",
     "MIN_LOG2_STATES",
     "NARROW_BITS",
+    "NARROW_MAX_SHIFT",
     "RAW_WIDTHS",
     "REFILL_BITS",
     "SEGMENTS_PER_GROUP",

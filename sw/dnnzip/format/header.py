@@ -133,7 +133,9 @@ class WeightHeader:
             if self.log2_lanes or self.raw_width >= len(RAW_WIDTHS):
                 return False
             width = RAW_WIDTHS[self.raw_width]
-            return self.payload_words == -(-self.weights * width // WORD_BITS) and (width < WORD_BITS or bool(self.wide))
+            return self.payload_words == -(-self.weights * width // WORD_BITS) and (
+                width < WORD_BITS or bool(self.wide)
+            )
         return self.lanes <= self.channels
 
     def pack(self) -> bytes:

@@ -32,7 +32,7 @@ from dnnzip.format.header import (
     Codec,
     WeightHeader,
 )
-from dnnzip.format.tables import TableSet
+from dnnzip.format.tables import MAX_SHIFT, TableSet
 from dnnzip.format.verdict import Verdict
 from dnnzip.format.words import VerdictError
 
@@ -46,6 +46,9 @@ REFILL_BITS = WORD_BITS
 them, and a decoder's input never has to wait for its lanes; 9 bits less would save 7 bits per lane and stream, and cost
 up to a tenth of the words' rate. Being a whole word, a lane is due where its bit count passes a multiple of it.
 """
+
+NARROW_MAX_SHIFT = 3
+"""The largest shift of a table with which a decoder for narrow codes alone can do."""
 
 COLUMNS_WORD = HeaderLayout(
     "column block's first word",
@@ -91,6 +94,11 @@ class Limits:
     log2_states: int = MAX_LOG2_STATES
     code_bits: int = WORD_BITS
     line: bool = True
+
+    @property
+    def low_bits(self) -> int:
+        """The most raw low bits of a weight: no narrow code needs more than two, so narrow hardware has room for three."""
+        return MAX_SHIFT if self.code_bits > NARROW_BITS else NARROW_MAX_SHIFT
 
 
 def check_supported(taken: bytes, limits: Limits) -> None:

@@ -28,6 +28,7 @@ TOKEN_ORDER = (0, *(token for size in range(1, -ESCAPE) for token in (-size, siz
 
 MAX_TABLES = 8
 SHIFT_BITS = 3
+MAX_SHIFT = (1 << SHIFT_BITS) - 1
 MAX_WEIGHT_BITS = 16
 """The most bits that a weight takes besides an escape's word: state bits and low bits."""
 
@@ -144,8 +145,8 @@ class TableSet:
         return data + zlib.crc32(data).to_bytes(4, "little")
 
     @classmethod
-    def from_bytes(cls, data: bytes, max_log2_states: int = MAX_LOG2_STATES) -> "TableSet":
-        """Return the set that a table set stream describes.
+    def from_bytes(cls, data: bytes, max_log2_states: int = MAX_LOG2_STATES, max_shift: int = MAX_SHIFT) -> "TableSet":
+        """Return the set that a table set stream describes, for a decoder of so many states and low bits.
 
         Raises
         ------
@@ -173,6 +174,8 @@ class TableSet:
             shifts.append(reader.read(SHIFT_BITS))
             if header.log2_states + shifts[-1] > MAX_WEIGHT_BITS:
                 raise VerdictError(Verdict.BAD_CODE)
+            if shifts[-1] > max_shift:
+                raise VerdictError(Verdict.UNSUPPORTED)
             counts.append(_read_counts(reader, header.log2_states))
         words.finish()
         class_map = tuple(tuple(flat[row * CONTEXTS : (row + 1) * CONTEXTS]) for row in range(CLASSES))
