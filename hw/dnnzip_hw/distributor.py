@@ -17,8 +17,8 @@ LATE = 4
 class Distributor(wiring.Component):
     """Serves the requests of the lanes in order, one word per cycle.
 
-    Throughput: a word per cycle. Latency: a word goes to its lane or to ``escapes`` in the cycle in which it is taken; a
-    request can be served two cycles after it was made. Back-pressure: ``room`` is low where fewer than ``LATE`` more
+    Throughput: a word per cycle. Latency: a word goes to its lane or to ``escapes`` in the cycle in which it is taken;
+    a request can be served two cycles after it was made. Back-pressure: ``room`` is low where fewer than ``LATE`` more
     requests fit; an escape's word is taken when ``escapes`` is ready for it. Reset and ``flush``: no requests.
 
     Parameters

@@ -173,6 +173,8 @@ class Header(wiring.Component):
         if self.parameters.line:
             with m.Elif(self.weights.codec == Codec.LINE):
                 m.d.sync += consistent.eq(self.weights.wide)
+        with m.If(self.restart):
+            m.d.sync += [whole.eq(0), self.judged.eq(0)]
         with m.If(~sound | (~self.is_tables & ~consistent)):
             m.d.sync += self.verdict.eq(Verdict.BAD_HEADER)
         with m.Elif(~self.is_tables & (self.weights.codec == Codec.ANS) & ~fits):

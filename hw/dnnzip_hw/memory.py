@@ -8,8 +8,8 @@ from amaranth.utils import ceil_log2
 
 GENERIC, ECP5 = "generic", "ecp5"
 TARGETS = (GENERIC, ECP5)
-"""What a memory is built of: registers that a tool merges into its block RAMs, or ECP5's primitive, since Yosys does not
-merge them there."""
+"""What a memory is built of: registers that a tool merges into its block RAMs, or ECP5's primitive, since Yosys does
+not merge them there."""
 
 ECP5_ADDRESS_BITS = 14
 ECP5_WIDTHS = {14: 1, 13: 2, 12: 4, 11: 9, 10: 18}

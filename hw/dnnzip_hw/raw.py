@@ -1,5 +1,7 @@
 """The size of ``raw`` streams: whether the header declares the words that its items take."""
 
+from itertools import pairwise
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -60,7 +62,7 @@ class RawSize(wiring.Component):
             length_bit.eq(of_length ^ adds),
             adds.eq(of_length & adds),
             declared[0].eq(self.header.payload_words.bit_select(number, 1)),
-            *(after.eq(before) for before, after in zip(declared, declared[1:], strict=False)),
+            *(after.eq(before) for before, after in pairwise(declared)),
         ]
         # Second cycle: that of the product, and of the words, rounded up.
         partial = Signal(channels.width + 1)

@@ -133,9 +133,8 @@ class WeightHeader:
             if self.log2_lanes or self.raw_width >= len(RAW_WIDTHS):
                 return False
             width = RAW_WIDTHS[self.raw_width]
-            return self.payload_words == -(-self.weights * width // WORD_BITS) and (
-                width < WORD_BITS or bool(self.wide)
-            )
+            has_its_words = self.payload_words == -(-self.weights * width // WORD_BITS)
+            return has_its_words and (width < WORD_BITS or bool(self.wide))
         return self.lanes <= self.channels
 
     def pack(self) -> bytes:
