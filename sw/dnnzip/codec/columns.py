@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.codec import kernels
+from dnnzip.codec.kernels import OFFSETS
 from dnnzip.codec.statistics import Statistics, column_of_positions, count
 from dnnzip.codec.training import Floats, assign_classes
-from dnnzip.format import COLUMN_OFFSET_BITS, MAX_COLUMNS, WORD_BITS
+from dnnzip.format import CLASSES, COLUMN_OFFSET_BITS, MAX_COLUMNS, WORD_BITS
 
-OFFSETS = 1 << COLUMN_OFFSET_BITS
 REFINEMENTS = 2
 
 SAMPLED_WEIGHTS = 1 << 20
@@ -72,5 +72,6 @@ def _best_offsets(
     bits = 0.5 * (plain[:, middle:] + plain[:, :middle][:, ::-1])
     costs = np.zeros((int(columns[-1]) + 1, OFFSETS))
     finite = np.where(np.isinf(bits), 1e3, bits)
-    kernels.column_costs(codes, classes, np.ascontiguousarray(finite.T, np.float32), columns, costs)
+    shifted = np.minimum(np.arange(CLASSES)[:, None] + np.arange(OFFSETS), CLASSES - 1)
+    kernels.column_costs(codes, classes, np.ascontiguousarray(finite[shifted].transpose(0, 2, 1)), columns, costs)
     return tuple(int(offset) for offset in costs.argmin(axis=1))

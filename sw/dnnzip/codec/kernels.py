@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dnnzip.format import (
     CLASS_BITS,
+    COLUMN_OFFSET_BITS,
     CONTEXTS,
     ESCAPE,
     MAX_LOG2_STATES,
@@ -48,6 +49,26 @@ BITS_MASK = (1 << SHIFT_SHIFT - BITS_SHIFT) - 1
 SHIFT_MASK = (1 << SHIFT_BITS) - 1
 
 
+SLOT_SHIFT_MASK = (1 << SHIFT_BITS) - 1
+SLOT_TABLE_MASK = MAX_TABLES - 1 << TOKEN_BITS
+SLOT_SAFE_SHIFT = PLACE_BITS
+"""A slot, packed: the table of a weight at its place in a symbol, the table's shift below it; above it a number below
+which, by size, the table has every token."""
+
+LOW_WIDTH_SHIFT = 32
+STATE_OFFSET_SHIFT = 40
+"""What the encoder knows of a token, packed: a bit threshold below; the width of the low bits, with the bit
+``ESCAPE_MARK_BIT`` on escapes; and a state offset, signed, at the top. With X = state + states, a weight gives
+(X + threshold) >> 16 bits and goes on to X = next_states[(X >> bits) + offset]."""
+
+SPARE_WORDS = 2
+"""After a lane's words: what it reads that takes a word too many."""
+
+SITUATIONS = 2 * CONTEXTS
+"""Contexts of weights that are coded as they are, then of those that are negated."""
+
+OFFSETS = 1 << COLUMN_OFFSET_BITS
+
 FINE = 256
 """Codes up to this size have a bin each."""
 COARSE_STEP = 16
@@ -60,18 +81,18 @@ COARSE = (COARSE_LIMIT - FINE) // COARSE_STEP
 def _neighbour_masks(
     length: int, height: int, width: int, has_left: NDArray[np.int8], has_above: NDArray[np.int8]
 ) -> int:
-    """Write whether each position has its two neighbours; return how far back the second one is."""
+    """Write a mask of ones where a position has a neighbour, else 0; return how far back the second one is."""
     taps = height * width
     if taps == 1:
         for position in range(length):
-            has_left[position] = position >= 1
-            has_above[position] = position >= 2
+            has_left[position] = -(position >= 1)
+            has_above[position] = -(position >= 2)
         return 2
     x = 0
     tap = 0
     for position in range(length):
-        has_left[position] = x > 0
-        has_above[position] = tap >= width
+        has_left[position] = -(x > 0)
+        has_above[position] = -(tap >= width)
         x += 1
         tap += 1
         if x == width:
@@ -80,12 +101,6 @@ def _neighbour_masks(
             tap = 0
             x = 0
     return width
-
-
-@numba.njit(cache=True, nogil=True)
-def _situation(a: int, b: int) -> int:
-    """Return context | negate << 2 for the signs of two neighbours."""
-    return np.uint8(abs(a + b)) | np.uint8((a < 0) | ((a == 0) & (b < 0))) << np.uint8(CONTEXT_BITS)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -171,8 +186,8 @@ def decode_ans(
                 context = 0
                 flip = 0
                 if use_context:
-                    a = np.int64(signs[np.uint64(left + lane)]) * left_mask
-                    b = np.int64(signs[np.uint64(above + lane)]) * above_mask
+                    a = np.int64(signs[np.uint64(left + lane)]) & left_mask
+                    b = np.int64(signs[np.uint64(above + lane)]) & above_mask
                     context = abs(a + b)
                     flip = -np.int64((a < 0) | ((a == 0) & (b < 0)))
                 table = np.int64(class_tables[np.uint64(row_classes[lane]), np.uint64(offset | context)])
@@ -222,165 +237,223 @@ def decode_ans(
 
 
 @numba.njit(cache=True, nogil=True)
-def choose_symbols(
+def encode_lanes(
     codes: NDArray[np.int16],
-    symbols: NDArray[np.uint16],
-    lanes: int,
-    has_token: NDArray[np.bool_],
-    shifts: NDArray[np.int64],
-    class_tables: NDArray[np.uint8],
+    widths: NDArray[np.uint8],
+    lane_words: NDArray[np.uint16],
+    places: NDArray[np.int64],
     classes: NDArray[np.int64],
-    offsets: NDArray[np.uint8],
+    slots: NDArray[np.uint16],
+    has_token: NDArray[np.bool_],
+    tokens: NDArray[np.int64],
+    next_states: NDArray[np.int16],
+    log2_states: int,
     use_context: bool,
     height: int,
     width: int,
-    safe: int,
 ) -> int:
-    """Write what each weight is coded as to ``symbols``, in the order of decoding.
+    """Run the tANS states of the virtual lanes backwards and write each lane's words.
 
-    A symbol is the place of its token in the tables, table * 64 + token - ``ESCAPE`` (an escape has place 0 of its
-    table), and above ``PLACE_BITS`` its low bits. ``class_tables`` is [classes, offset << 2 | context]; ``offsets`` is
-    the column offset << 2 of each position. Codes up to ``safe`` in size (of -1 - code where negative) have a token in
-    every table. Returns the number of escapes, or -1 - table where a table that has no escape needs one.
+    Parameters
+    ----------
+    codes
+        [channels, length].
+    widths
+        [channels, length]: gets each weight's bits, with the bit ``ESCAPE_MARK_BIT`` on escapes.
+    lane_words
+        [lanes, words]: gets the words of each lane, from ``places`` on; after them there are ``SPARE_WORDS`` zeros.
+    classes
+        Of each channel, or one for all.
+    slots
+        [classes, contexts, length]: see ``SLOT_SHIFT_MASK``.
+    has_token
+        [tables, tokens].
+    tokens
+        Flat over tables and tokens: see ``STATE_OFFSET_SHIFT``.
+
+    Returns
+    -------
+    The number of escapes, or -1 - table where a table that has no escape needs one.
     """
     channels, length = codes.shape
-    has_left = np.zeros(length, np.int8)
-    has_above = np.zeros(length, np.int8)
-    back = _neighbour_masks(length, height, width, has_left, has_above)
-    pad = max(back, 1)
-    signs = np.zeros(length + pad, np.int8)
-    situations = np.zeros(length, np.uint8)
+    lanes, capacity = lane_words.shape
+    end = capacity - SPARE_WORDS
+    masks = np.zeros((2, length), np.int8)
+    back = _neighbour_masks(length, height, width, masks[0], masks[1])
+    if not use_context:
+        masks[:] = 0
+    signs = np.zeros(length + back, np.int8)
+    is_doubtful = np.zeros(-(-length // 8) * 8, np.uint8)
+    symbols = np.empty((lanes, length), np.uint16)
+    states = np.full(lanes, 1 << log2_states, np.int64)
+    buffers = np.zeros(lanes, np.uint64)
+    totals = np.zeros(lanes, np.int64)
     escapes = 0
-    for channel in range(channels):
-        row = codes[channel]
-        tables = class_tables[classes[channel if classes.size > 1 else 0]]
-        largest = np.int16(0)
-        for position in range(length):
-            code = row[position]
-            signs[position + pad] = np.int8(code > 0) - np.int8(code < 0)
-            largest = max(largest, max(code, np.int16(~code)))
-        if use_context:
-            for position in range(length):
-                situations[position] = _situation(
-                    signs[position + pad - 1] * has_left[position], signs[position + pad - back] * has_above[position]
-                )
-        first = channel // lanes * lanes
+    for first in range((channels - 1) // lanes * lanes, -1, -lanes):
         active = min(lanes, channels - first)
-        place = np.uint64(first * length + channel - first)
-        step = np.uint64(active)
-        if largest <= safe:
-            for position in range(length):
-                situation = np.int64(situations[position])
-                table = np.int64(tables[offsets[position] | situation & CONTEXT_MASK])
-                flip = -(situation >> CONTEXT_BITS)
-                coded = (np.int64(row[position]) ^ flip) - flip
-                shift = shifts[table]
-                symbols[place] = (
-                    table << TOKEN_BITS | (coded >> shift) + _LIMIT | (coded & (1 << shift) - 1) << PLACE_BITS
-                )
-                place += step
-            continue
-        for position in range(length):
-            situation = np.int64(situations[position])
-            table = np.int64(tables[offsets[position] | situation & CONTEXT_MASK])
-            flip = -(situation >> CONTEXT_BITS)
-            coded = (np.int64(row[position]) ^ flip) - flip
-            shift = shifts[table]
-            token = coded >> shift
-            if -_LIMIT < token < _LIMIT and has_token[table, token + _LIMIT]:
-                symbols[place] = table << TOKEN_BITS | token + _LIMIT | (coded & (1 << shift) - 1) << PLACE_BITS
-            else:
-                if not has_token[table, 0]:
-                    return -1 - table
-                escapes += 1
-                symbols[place] = table << TOKEN_BITS
-                if use_context:
-                    # An escape counts as zero for the weights that it is a neighbour of.
-                    signs[position + pad] = 0
-                    for other in (position + 1, position + back):
-                        if other < length:
-                            situations[other] = _situation(
-                                signs[other + pad - 1] * has_left[other], signs[other + pad - back] * has_above[other]
-                            )
-            place += step
+        for lane in range(active):
+            klass = classes[first + lane if classes.size > 1 else 0]
+            number = _choose_symbols(
+                codes[first + lane], symbols[lane], slots[klass], has_token, masks, back, signs, is_doubtful
+            )
+            if number < 0:
+                return number
+            escapes += number
+        for lane in range(0, active - 1, 2):
+            _encode_two(symbols, widths[first:], lane_words, lane, end, states, buffers, totals, tokens, next_states)
+        if active & 1:
+            _encode_one(
+                symbols, widths[first:], lane_words, active - 1, end, states, buffers, totals, tokens, next_states
+            )
+        if classes.size > 1:
+            for lane in range(active):
+                buffers[lane] = buffers[lane] << np.uint64(CLASS_BITS) | np.uint64(classes[first + lane])
+                totals[lane] += CLASS_BITS
+                _write_word(lane_words[lane], end, buffers[lane], totals[lane])
+    for lane in range(lanes):
+        buffer = buffers[lane] << np.uint64(log2_states) | np.uint64(states[lane] - (1 << log2_states))
+        total = totals[lane] + log2_states
+        words = lane_words[lane]
+        _write_word(words, end, buffer, total)
+        begin = end * WORD_BITS - total
+        place = begin // WORD_BITS
+        shift = np.uint32(begin % WORD_BITS)
+        if shift:
+            words[place] = np.uint16(buffer << np.uint64(shift))
+        words[end:] = 0
+        # The lane ends at a word's end; the decoder wants it to begin at a word's beginning.
+        for index in range(place, end):
+            pair = np.uint32(words[index]) | np.uint32(words[index + 1]) << np.uint32(WORD_BITS)
+            words[index] = np.uint16(pair >> shift)
+        places[lane] = place
     return escapes
 
 
 @numba.njit(cache=True, nogil=True)
-def encode_states(
-    channels: int,
-    length: int,
+def _choose_symbols(
+    row: NDArray[np.int16],
     symbols: NDArray[np.uint16],
-    widths: NDArray[np.uint8],
-    lane_words: NDArray[np.uint16],
-    begins: NDArray[np.int64],
-    classes: NDArray[np.int64],
-    bit_thresholds: NDArray[np.int64],
-    state_offsets: NDArray[np.int64],
-    next_states: NDArray[np.int16],
-    shifts: NDArray[np.int64],
-    lanes: int,
-    log2_states: int,
-) -> None:
-    """Run the tANS states backwards and write every lane's bits, the last ones first.
+    slots: NDArray[np.uint16],
+    has_token: NDArray[np.bool_],
+    masks: NDArray[np.int8],
+    back: int,
+    signs: NDArray[np.int8],
+    is_doubtful: NDArray[np.uint8],
+) -> int:
+    """Write what each weight of a channel is coded as; return the number of escapes as ``encode_lanes`` does.
 
-    ``widths`` gets each weight's bits, with the bit ``ESCAPE_MARK_BIT`` on escapes. ``lane_words`` [lanes * capacity]
-    is filled from each lane's end; ``begins`` gets the bit at which the lane begins. With X = state + states, a step
-    gives (X + bit_thresholds[place]) >> 16 bits and goes on to X = next_states[(X >> bits) + state_offsets[place]].
+    A symbol is the place of its token in the tables, table * 64 + token - ``ESCAPE`` (an escape has place 0 of its
+    table), and above ``PLACE_BITS`` its low bits. ``signs`` [back + length] is zero up to ``back``. The first pass
+    takes it that there are no escapes, and marks where there may be one; the second one does these weights again.
     """
-    capacity = lane_words.size // lanes
-    states = np.full(lanes, 1 << log2_states, np.int64)
-    buffers = np.zeros(lanes, np.uint64)
-    held = np.zeros(lanes, np.int64)
-    ends = np.zeros(lanes, np.int64)
-    for lane in range(lanes):
-        ends[lane] = (lane + 1) * capacity
-    index = channels * length
-    for first in range((channels - 1) // lanes * lanes, -1, -lanes):
-        active = min(lanes, channels - first)
-        for _ in range(length):
-            index -= active
-            for lane in range(active):
-                symbol = np.int64(symbols[np.uint64(index + lane)])
-                place = np.uint64(symbol & PLACE_MASK)
-                state = states[lane]
-                shift = shifts[place >> np.uint64(TOKEN_BITS)]
-                bits = (state + bit_thresholds[place]) >> 16
-                total = shift + bits
-                is_escape = np.int64(place & np.uint64(TOKEN_MASK) == 0)
-                widths[np.uint64(index + lane)] = total | is_escape << ESCAPE_MARK_BIT
-                value = symbol >> PLACE_BITS | (state & (1 << bits) - 1) << shift
-                states[lane] = next_states[np.uint64((state >> bits) + state_offsets[place])]
-                # Earlier bits go below later ones; of 16 bits and more the latest 16 leave at the top.
-                buffer = buffers[lane] << np.uint64(total) | np.uint64(value)
-                number = held[lane] + total
-                lane_words[np.uint64(ends[lane] - 1)] = np.uint16(buffer >> np.uint64(number - WORD_BITS & 63))
-                leaves = np.int64(number >= WORD_BITS)
-                number -= leaves * WORD_BITS
-                ends[lane] -= leaves
-                held[lane] = number
-                buffers[lane] = buffer & (np.uint64(1) << np.uint64(number)) - np.uint64(1)
-        if classes.size > 1:
-            for lane in range(active):
-                buffers[lane] = buffers[lane] << np.uint64(CLASS_BITS) | np.uint64(classes[first + lane])
-                held[lane] += CLASS_BITS
-                if held[lane] >= WORD_BITS:
-                    held[lane] -= WORD_BITS
-                    ends[lane] -= 1
-                    lane_words[ends[lane]] = np.uint16(buffers[lane] >> np.uint64(held[lane]))
-    for lane in range(lanes):
-        buffer = buffers[lane] & (np.uint64(1) << np.uint64(held[lane])) - np.uint64(1)
-        buffer = buffer << np.uint64(log2_states) | np.uint64(states[lane] - (1 << log2_states))
-        number = held[lane] + log2_states
-        begins[lane] = ends[lane] * WORD_BITS - number
-        while number > 0:
-            ends[lane] -= 1
-            shift = number - WORD_BITS
-            lane_words[ends[lane]] = np.uint16(
-                buffer >> np.uint64(shift) if shift >= 0 else buffer << np.uint64(-shift)
-            )
-            number = max(shift, 0)
-            buffer &= (np.uint64(1) << np.uint64(number)) - np.uint64(1)
+    length = row.size
+    own = signs[back:]
+    for position in range(length):
+        code = row[position]
+        own[position] = np.int8(code > 0) - np.int8(code < 0)
+    before, has_left, has_above = signs[back - 1 :], masks[0], masks[1]
+    slots_a, slots_b, slots_c = slots[0], slots[1], slots[2]
+    for position in range(length):
+        a = np.int16(before[position] & has_left[position])
+        b = np.int16(signs[position] & has_above[position])
+        # Masks, as a choice among loads, or sums of small numbers, would not be vectorised well.
+        is_one = np.int16(-np.int16((a ^ b) & np.int16(1)))
+        is_two = np.int16(-np.int16(np.int16(a == b) & a & np.int16(1)))
+        flip = np.int16(-np.int16((a < 0) | ((a == 0) & (b < 0))))
+        coded = np.uint16(np.int16(np.int16(row[position] ^ flip) - flip))
+        slot = slots_a[position]
+        slot ^= np.uint16(np.uint16(slots_a[position] ^ slots_b[position]) & np.uint16(is_one))
+        slot ^= np.uint16(np.uint16(slots_a[position] ^ slots_c[position]) & np.uint16(is_two))
+        shift = np.uint16(slot & np.uint16(SLOT_SHIFT_MASK))
+        # A code that is too small for a token, and a negative that overflows, end up far above the tokens.
+        token = np.uint16(np.uint16(coded + np.uint16(np.uint16(_LIMIT) << shift)) >> shift)
+        away = np.int16(abs(np.int16(np.int16(token) - np.int16(_LIMIT))))
+        is_doubtful[position] = away >= np.int16(slot >> np.uint16(SLOT_SAFE_SHIFT))
+        low = np.uint16(coded & np.uint16(np.uint16(np.uint16(1) << shift) - np.uint16(1)))
+        symbols[position] = (
+            np.uint16(slot & np.uint16(SLOT_TABLE_MASK))
+            | np.uint16(token & np.uint16(TOKEN_MASK))
+            | np.uint16(low << np.uint16(PLACE_BITS))
+        )
+    escapes = 0
+    groups = is_doubtful.view(np.uint64)
+    for group in range(groups.size):
+        if not groups[group]:
+            continue
+        for position in range(group * 8, min(group * 8 + 8, length)):
+            if not is_doubtful[position]:
+                continue
+            a = np.int64(signs[position + back - 1] & masks[0, position])
+            b = np.int64(signs[position] & masks[1, position])
+            slot = np.int64(slots[abs(a + b), position])
+            coded = -np.int64(row[position]) if a + a + b < 0 else np.int64(row[position])
+            shift = slot & SLOT_SHIFT_MASK
+            table = (slot & SLOT_TABLE_MASK) >> TOKEN_BITS
+            token = coded >> shift
+            if -_LIMIT < token < _LIMIT and has_token[table, token + _LIMIT]:
+                symbols[position] = table << TOKEN_BITS | token + _LIMIT | (coded & (1 << shift) - 1) << PLACE_BITS
+                continue
+            if not has_token[table, 0]:
+                return -1 - table
+            escapes += 1
+            symbols[position] = table << TOKEN_BITS
+            # An escape counts as zero for the weights that it is a neighbour of.
+            signs[position + back] = 0
+            for other in (position + 1, position + back):
+                if other < length:
+                    is_doubtful[other] = 1
+    return escapes
+
+
+@numba.njit(cache=True, nogil=True)
+def _encode_two(symbols, widths, lane_words, lane, end, states, buffers, totals, tokens, next_states):  # type: ignore[no-untyped-def]
+    """Encode a channel of each of two lanes; their states do not wait for each other, and stay in registers."""
+    symbols_a, symbols_b = symbols[lane], symbols[lane + 1]
+    widths_a, widths_b = widths[lane], widths[lane + 1]
+    words_a, words_b = lane_words[lane], lane_words[lane + 1]
+    a = states[lane], buffers[lane], totals[lane]
+    b = states[lane + 1], buffers[lane + 1], totals[lane + 1]
+    for position in range(symbols_a.size - 1, -1, -1):
+        a = _encode_weight(symbols_a, widths_a, words_a, end, position, a, tokens, next_states)
+        b = _encode_weight(symbols_b, widths_b, words_b, end, position, b, tokens, next_states)
+    states[lane], buffers[lane], totals[lane] = a
+    states[lane + 1], buffers[lane + 1], totals[lane + 1] = b
+
+
+@numba.njit(cache=True, nogil=True)
+def _encode_one(symbols, widths, lane_words, lane, end, states, buffers, totals, tokens, next_states):  # type: ignore[no-untyped-def]
+    """Encode a channel of a lane."""
+    own_symbols, own_widths, own_words = symbols[lane], widths[lane], lane_words[lane]
+    a = states[lane], buffers[lane], totals[lane]
+    for position in range(own_symbols.size - 1, -1, -1):
+        a = _encode_weight(own_symbols, own_widths, own_words, end, position, a, tokens, next_states)
+    states[lane], buffers[lane], totals[lane] = a
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _encode_weight(symbols, widths, words, end, position, lane, tokens, next_states):  # type: ignore[no-untyped-def]
+    """Encode a weight and write its width; return the lane's state, its last bits, and how many it has."""
+    state, buffer, total = lane
+    symbol = np.uint64(symbols[np.uint64(position)])
+    token = tokens[symbol & np.uint64(PLACE_MASK)]
+    bits = np.uint64(np.int32(state + token) >> 16)
+    low_width = np.uint64(token >> LOW_WIDTH_SHIFT)
+    low_bits = low_width & np.uint64(SHIFT_MASK)
+    of_state = np.uint64(state) & (np.uint64(1) << bits) - np.uint64(1)
+    value = symbol >> np.uint64(PLACE_BITS) | of_state << low_bits
+    widths[np.uint64(position)] = np.uint8(low_width + bits)
+    state = np.int64(next_states[np.uint64((state >> np.int64(bits)) + (token >> STATE_OFFSET_SHIFT))])
+    # Earlier bits go below later ones.
+    buffer = buffer << low_bits + bits | value
+    total += np.int64(low_bits + bits)
+    _write_word(words, end, buffer, total)
+    return state, buffer, total
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _write_word(words, end, buffer, total):  # type: ignore[no-untyped-def]
+    """Write the last whole word of a lane that has ``total`` bits, once more where it has been written."""
+    words[np.uint64(end - (total >> 4))] = np.uint16(buffer >> np.uint64(total & WORD_BITS - 1))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -388,8 +461,7 @@ def interleave(
     codes: NDArray[np.int16],
     widths: NDArray[np.uint8],
     lane_words: NDArray[np.uint16],
-    begins: NDArray[np.int64],
-    lanes: int,
+    places: NDArray[np.int64],
     class_per_channel: bool,
     log2_states: int,
     threshold: int,
@@ -397,60 +469,47 @@ def interleave(
 ) -> int:
     """Write the lanes' words to ``payload`` in the order in which a decoder takes them; return their number.
 
-    ``lane_words`` has a spare word at its end; a lane's word may begin anywhere in two of it. Every step writes its
-    lane's next word and keeps it where the lane is due one, which no branch has to predict.
+    A lane that has read n bits has taken ceil((n + threshold) / 16) words, so one number stands for both: its quotient
+    by 16 is the place of the lane's next word. Every step writes that word and keeps it where the lane is due one,
+    which no branch has to predict.
     """
     channels, length = codes.shape
+    lanes, capacity = lane_words.shape
+    words = lane_words.reshape(-1)
+    taken = np.empty(lanes, np.int64)
     written = 0
-    unread = np.zeros(lanes, np.int64)
-    places = begins // WORD_BITS
-    shifts = (begins % WORD_BITS).astype(np.uint64)
     # The first words, the start round and the class rounds are steps without a weight.
-    for opening in (0, log2_states):
-        for lane in range(lanes):
-            unread[lane] -= opening
-            if opening == 0 or unread[lane] < threshold:
-                payload[written] = _lane_word(lane_words, places[lane], shifts[lane])
-                written += 1
-                places[lane] += 1
-                unread[lane] += WORD_BITS
-    index = 0
+    for lane in range(lanes):
+        taken[lane] = (lane * capacity + places[lane]) * WORD_BITS + threshold - 1
+        written = _take(words, taken, lane, WORD_BITS, payload, written)
+    for lane in range(lanes):
+        written = _take(words, taken, lane, log2_states, payload, written)
     for first in range(0, channels, lanes):
         active = min(lanes, channels - first)
         if class_per_channel:
             for lane in range(active):
-                unread[lane] -= CLASS_BITS
-                if unread[lane] < threshold:
-                    payload[written] = _lane_word(lane_words, places[lane], shifts[lane])
-                    written += 1
-                    places[lane] += 1
-                    unread[lane] += WORD_BITS
+                written = _take(words, taken, lane, CLASS_BITS, payload, written)
         for position in range(length):
-            # In its last step a lane takes no word.
-            going_on = active if position + 1 < length else max(min(active, channels - first - lanes), 0)
             for lane in range(active):
-                width = np.int64(widths[np.uint64(index)])
-                index += 1
+                width = np.int64(widths[np.uint64(first + lane), np.uint64(position)])
                 if width >= 1 << ESCAPE_MARK_BIT:
-                    payload[written] = np.uint16(codes[first + lane, position])
+                    payload[np.uint64(written)] = np.uint16(codes[first + lane, position])
                     written += 1
                     width -= 1 << ESCAPE_MARK_BIT
-                left = unread[lane] - width
-                due = np.int64(left < threshold) & np.int64(lane < going_on)
-                place = places[lane]
-                payload[np.uint64(written)] = _lane_word(lane_words, place, shifts[lane])
-                written += due
-                places[lane] = place + due
-                unread[lane] = left + due * WORD_BITS
+                after = _take(words, taken, lane, width, payload, written)
+                # In its last step a lane takes no word.
+                is_last = position + 1 == length and first + lane + lanes >= channels
+                written = written if is_last else after
     return written
 
 
-@numba.njit(cache=True, nogil=True)
-def _lane_word(lane_words: NDArray[np.uint16], place: int, shift: int) -> int:
-    """Return the 16 bits that begin ``shift`` bits into the word at ``place``."""
-    index = np.uint64(place)
-    pair = np.uint64(lane_words[index]) | np.uint64(lane_words[index + np.uint64(1)]) << np.uint64(WORD_BITS)
-    return np.uint16(pair >> shift)
+@numba.njit(cache=True, nogil=True, inline="always")
+def _take(words, taken, lane, width, payload, written):  # type: ignore[no-untyped-def]
+    """Let a lane read ``width`` bits and take a word where it is due one; return the words of the payload."""
+    before = taken[lane]
+    payload[np.uint64(written)] = words[np.uint64(before >> 4)]
+    taken[lane] = before + width
+    return written + (before + width >> 4) - (before >> 4)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -485,63 +544,143 @@ def count_codes(
     it is.
     """
     channels, length = codes.shape
-    has_left = np.zeros(length, np.int8)
-    has_above = np.zeros(length, np.int8)
-    back = _neighbour_masks(length, height, width, has_left, has_above)
-    pad = max(back, 1)
-    signs = np.zeros(length + pad, np.int8)
+    groups, _, bins = histogram.shape[1:]
+    places = bins // 2
+    masks = np.zeros((2, length), np.int8)
+    back = _neighbour_masks(length, height, width, masks[0], masks[1])
+    signs = np.zeros(length + back, np.int8)
     situations = np.zeros(length, np.uint8)
-    places = histogram.shape[3] // 2
+    indices = np.zeros(length, np.uint16)
+    # Where the counts of a position's column offset begin, and in them the bin of code 0.
+    bases = offsets.astype(np.int16) * np.int16(SITUATIONS * bins) + np.int16(places)
+    counts = np.zeros((groups, SITUATIONS, bins), np.int32)
+    flat = counts.reshape(-1)
     for channel in range(channels):
         row = codes[channel]
-        largest = np.int16(0)
-        for position in range(length):
-            code = row[position]
-            signs[position + pad] = np.int8(code > 0) - np.int8(code < 0)
-            largest = max(largest, max(code, np.int16(~code)))
-        for position in range(length):
-            situations[position] = _situation(
-                signs[position + pad - 1] * has_left[position], signs[position + pad - back] * has_above[position]
-            )
         unit = histogram[0 if one_unit else channel]
+        largest = _situations(row, masks, back, signs, situations)
         # A negated code is one larger than its size here.
-        is_fine = largest + 1 < FINE
+        if largest + 1 >= FINE:
+            for position in range(length):
+                situation = np.int64(situations[position])
+                code = np.int64(row[position])
+                coded = -code if situation >= _CONTEXTS else code
+                unit[offsets[position], situation % _CONTEXTS, bin_of(coded, places)] += 1
+                unit[offsets[position], _CONTEXTS, bin_of(code, places)] += 1
+            continue
         for position in range(length):
-            situation = np.int64(situations[position])
-            flip = -(situation >> CONTEXT_BITS)
-            code = np.int64(row[position])
-            coded = (code ^ flip) - flip
-            counts = unit[offsets[position]]
-            if is_fine:
-                counts[situation & CONTEXT_MASK, np.uint64(places + coded)] += 1
-                counts[_CONTEXTS, np.uint64(places + code)] += 1
-            else:
-                counts[situation & CONTEXT_MASK, bin_of(coded, places)] += 1
-                counts[_CONTEXTS, bin_of(code, places)] += 1
+            indices[position] = np.uint16(
+                np.int16(np.int16(situations[position]) * np.int16(bins)) + np.int16(bases[position] + row[position])
+            )
+        for position in range(length):
+            flat[np.uint64(indices[position])] += 1
+        for group in range(groups):
+            for context in range(_CONTEXTS):
+                kept, negated = counts[group, context], counts[group, context + _CONTEXTS]
+                for place in range(1, bins):
+                    unit[group, context, place] += kept[place] + negated[bins - place]
+                    unit[group, _CONTEXTS, place] += kept[place] + negated[place]
+        flat[:] = 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _situations(
+    row: NDArray[np.int16],
+    masks: NDArray[np.int8],
+    back: int,
+    signs: NDArray[np.int8],
+    situations: NDArray[np.uint8],
+) -> int:
+    """Write each weight's context, plus ``CONTEXTS`` where it is negated; return the largest size of a code.
+
+    ``masks`` and ``back`` are those of ``_neighbour_masks``; ``signs`` [back + length] is zero up to ``back``.
+    """
+    own = signs[back:]
+    largest = np.int16(0)
+    for position in range(row.size):
+        code = row[position]
+        own[position] = np.int8(code > 0) - np.int8(code < 0)
+        largest = max(largest, max(code, np.int16(~code)))
+    before, has_left, has_above = signs[back - 1 :], masks[0], masks[1]
+    for position in range(row.size):
+        a = np.int8(before[position] & has_left[position])
+        b = np.int8(signs[position] & has_above[position])
+        is_one = np.int8((a ^ b) & np.int8(1))
+        is_two = np.int8(np.int8(a == b) & a & np.int8(1))
+        is_negated = np.int8((a < 0) | ((a == 0) & (b < 0)))
+        situations[position] = np.uint8(is_one + np.int8(is_two << 1) + np.int8(is_negated * np.int8(_CONTEXTS)))
+    return largest
 
 
 @numba.njit(cache=True, nogil=True)
 def column_costs(
     codes: NDArray[np.int16],
     classes: NDArray[np.int64],
-    bits: NDArray[np.float32],
+    bits: NDArray[np.float64],
     columns: NDArray[np.int64],
     costs: NDArray[np.float64],
 ) -> None:
     """Add to ``costs`` [columns, offsets] the bits of each column under each offset.
 
-    ``bits`` is [bins of codes from 0 up, classes]; ``columns`` is the column of each position, ``classes`` the class of
-    each channel.
+    ``bits`` is [classes, bins of codes from 0 up, offsets]; ``columns`` is the column of each position, ``classes`` the
+    class of each channel.
     """
     channels, length = codes.shape
-    last = bits.shape[1] - 1
+    sizes = np.zeros(length, np.uint16)
     for channel in range(channels):
         row = codes[channel]
-        klass = classes[channel]
+        of_class = bits[classes[channel]]
+        largest = np.int16(0)
         for position in range(length):
-            size = place_of(abs(np.int64(row[position])))
-            for offset in range(costs.shape[1]):
-                costs[columns[position], offset] += bits[size, min(klass + offset, last)]
+            largest = max(largest, max(row[position], np.int16(~row[position])))
+        if largest + 1 < FINE:
+            for position in range(length):
+                sizes[position] = np.uint16(abs(row[position]))
+        else:
+            for position in range(length):
+                sizes[position] = np.uint16(place_of(abs(np.int64(row[position]))))
+        for position in range(length):
+            size = np.uint64(sizes[position])
+            column = np.uint64(columns[position])
+            for offset in range(OFFSETS):
+                costs[column, offset] += of_class[size, offset]
+
+
+@numba.njit(cache=True, nogil=True)
+def unit_costs(
+    histogram: NDArray[np.floating], bits: NDArray[np.float64], first_plane: int, costs: NDArray[np.float64]
+) -> None:
+    """Add to ``costs`` [units, classes] the bits of each unit in each class.
+
+    ``histogram`` is [units, column offsets, planes, bins]; ``bits`` [column offsets, planes, bins, classes] is for its
+    planes from ``first_plane`` on. A product of matrices, but in one thread and in the same order on every machine.
+    """
+    groups, planes, bins, classes = bits.shape
+    for unit in range(histogram.shape[0]):
+        of_unit = costs[unit]
+        for group in range(groups):
+            for plane in range(planes):
+                counts = histogram[unit, group, first_plane + plane]
+                of_plane = bits[group, plane]
+                for place in range(bins):
+                    number = np.float64(counts[place])
+                    if number > 0:
+                        for klass in range(classes):
+                            of_unit[klass] += number * of_plane[place, klass]
+
+
+@numba.njit(cache=True, nogil=True)
+def add_histograms(histogram: NDArray[np.floating], classes: NDArray[np.int64], result: NDArray[np.float64]) -> None:
+    """Add to ``result`` [classes, contexts, bins] what each class meets, by the ``classes`` of the units."""
+    units, groups = histogram.shape[:2]
+    most, contexts, bins = result.shape
+    for unit in range(units):
+        for group in range(groups):
+            klass = min(classes[unit if classes.size > 1 else 0] + group, most - 1)
+            for context in range(contexts):
+                counts, total = histogram[unit, group, context], result[klass, context]
+                for place in range(bins):
+                    total[place] += counts[place]
 
 
 @numba.njit(cache=True, nogil=True)

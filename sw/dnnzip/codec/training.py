@@ -110,17 +110,13 @@ def unit_costs(statistics: Statistics, lengths: Floats, context: bool) -> Floats
     ``lengths`` is what ``class_lengths`` gives; without ``context`` all weights use the first context's tables.
     """
     units, groups = statistics.histogram.shape[:2]
-    kind = np.float64 if statistics.one_unit else np.float32
+    shifted = lengths[np.minimum(np.arange(CLASSES) + np.arange(groups)[:, None], CLASSES - 1)]
+    if not context:
+        shifted = shifted[:, :, :1]
+    # [column offsets, contexts, bins, classes].
+    finite = np.ascontiguousarray(np.where(np.isinf(shifted), 1e9, shifted).transpose(0, 2, 3, 1))
     costs = np.zeros((units, CLASSES))
-    for group in range(groups):
-        shifted = lengths[np.minimum(np.arange(CLASSES) + group, CLASSES - 1)]
-        if context:
-            counts = statistics.histogram[:, group, :CONTEXTS]
-        else:
-            counts = statistics.histogram[:, group, CONTEXTS:]
-            shifted = shifted[:, :1]
-        finite = np.where(np.isinf(shifted), 1e9, shifted).reshape(CLASSES, -1).astype(kind)
-        costs += np.matmul(counts.reshape(units, -1), finite.T)
+    kernels.unit_costs(statistics.histogram, finite, 0 if context else CONTEXTS, costs)
     return costs
 
 
@@ -166,11 +162,7 @@ def _group_histograms(statistics: Sequence[Statistics], classes: Sequence[NDArra
     width = statistics[0].histogram.shape[-1]
     result = np.zeros((CLASSES, CONTEXTS, width))
     for item, of_units in zip(statistics, classes, strict=True):
-        units = np.broadcast_to(of_units, item.histogram.shape[:1])
-        for group in range(item.histogram.shape[1]):
-            target = np.minimum(units + group, CLASSES - 1)
-            for klass in np.unique(target):
-                result[klass] += item.histogram[target == klass, group, :CONTEXTS].sum(axis=0, dtype=np.float64)
+        kernels.add_histograms(item.histogram, of_units, result)
     return result
 
 
