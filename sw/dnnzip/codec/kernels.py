@@ -367,8 +367,9 @@ def _choose_symbols(
         shift = np.uint16(slot & np.uint16(SLOT_SHIFT_MASK))
         # A code that is too small for a token, and a negative that overflows, end up far above the tokens.
         token = np.uint16(np.uint16(coded + np.uint16(np.uint16(_LIMIT) << shift)) >> shift)
-        away = np.int16(abs(np.int16(np.int16(token) - np.int16(_LIMIT))))
-        is_doubtful[position] = away >= np.int16(slot >> np.uint16(SLOT_SAFE_SHIFT))
+        # Unsigned, as the size of the lowest number overflows.
+        away = np.uint16(abs(np.int16(np.int16(token) - np.int16(_LIMIT))))
+        is_doubtful[position] = away >= np.uint16(slot >> np.uint16(SLOT_SAFE_SHIFT))
         low = np.uint16(coded & np.uint16(np.uint16(np.uint16(1) << shift) - np.uint16(1)))
         symbols[position] = (
             np.uint16(slot & np.uint16(SLOT_TABLE_MASK))
@@ -681,6 +682,22 @@ def add_histograms(histogram: NDArray[np.floating], classes: NDArray[np.int64], 
                 counts, total = histogram[unit, group, context], result[klass, context]
                 for place in range(bins):
                     total[place] += counts[place]
+
+
+@numba.njit(cache=True, nogil=True)
+def code_lengths(
+    counts: NDArray[np.float64], shift: int, states: int, values: NDArray[np.int64], lengths: NDArray[np.float64]
+) -> None:
+    """Write the bits of a code of each bin, as ``dnnzip.codec.statistics.code_lengths`` says."""
+    of_token = np.full(TOKEN_COUNT, np.inf)
+    for token in range(TOKEN_COUNT):
+        if counts[token] > 0:
+            of_token[token] = np.log2(states) - np.log2(counts[token]) + shift
+    escape = of_token[0] + WORD_BITS
+    for place in range(values.size):
+        token = values[place] >> shift
+        bits = of_token[token + _LIMIT] if -_LIMIT < token < _LIMIT else np.inf
+        lengths[place] = bits if bits < np.inf else escape
 
 
 @numba.njit(cache=True, nogil=True)

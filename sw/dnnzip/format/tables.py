@@ -5,13 +5,16 @@ Tokens run from -31 to 31; ``ESCAPE`` says that the code is the lane's next whol
 """
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from dnnzip.format.bits import BitReader, BitWriter
 from dnnzip.format.context import CONTEXTS
+from dnnzip.format.fields import WORD_BITS, WORD_BYTES
 from dnnzip.format.header import (
     CLASSES,
+    CRC_WORDS,
     MAX_LOG2_STATES,
     MIN_LOG2_STATES,
     TABLE_HEADER,
@@ -202,7 +205,20 @@ class TableSet:
         return result
 
 
-def _write_counts(writer: BitWriter, counts: tuple[int, ...], log2_states: int) -> None:
+def table_bits(counts: Sequence[int], log2_states: int) -> int:
+    """Return the bits that a table takes in a table set stream; ``counts`` as in ``TableSet``."""
+    writer = BitWriter()
+    _write_counts(writer, counts, log2_states)
+    return SHIFT_BITS + writer.bits
+
+
+def stream_bytes(tables: Sequence[int]) -> int:
+    """Return the size of the table set stream of tables that take so many bits each."""
+    bits = CLASSES * CONTEXTS * map_width(len(tables)) + sum(tables)
+    return TABLE_HEADER.bytes + (-(-bits // WORD_BITS) + CRC_WORDS) * WORD_BYTES
+
+
+def _write_counts(writer: BitWriter, counts: Sequence[int], log2_states: int) -> None:
     """Write the counts of a table until they add up: each as its difference from the count before it."""
     left = 1 << log2_states
     prediction = first_prediction(log2_states)
