@@ -1,13 +1,15 @@
 """A whole network: one table set for all of its tensors, one or more streams for each.
 
 Tensors may come from sources that make them when they are needed. A first pass takes the statistics for the table set,
-a second one encodes; a network of up to ``WHOLE_WEIGHTS`` weights is kept between them, and of a larger one a sample.
+a second one encodes; a network of up to ``WHOLE_WEIGHTS`` weights is kept between them. A network of more than
+``ALL_TRAINED`` weights is trained on a sample.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from threading import Condition
 from typing import Generic, Protocol, TypeVar
@@ -57,8 +59,13 @@ MAX_LANES = 1 << MAX_LOG2_LANES
 COLUMN_ROUNDS = 2
 
 WHOLE_WEIGHTS = 1 << 23
-"""A network of so many weights is trained on all of them; of a larger one, so many in every n-th channel of each tensor
-train the table set. Threads have so many weights in work at once, or the largest tensor."""
+"""A network of so many weights stays in memory. Threads have so many weights in work at once, or the largest tensor."""
+
+ALL_TRAINED = 1 << 21
+"""A network of so many weights is trained on all of them."""
+
+SAMPLE = 1 << 20
+"""Of a larger network, so many weights in every n-th channel of each tensor train the table set."""
 
 TRAINING_BYTES = 1 << 25
 """So much may the histograms of a training take before columns, which are up to four times as much; channels beyond
@@ -91,6 +98,11 @@ class CodeTensor:
     name: str
     codes: NDArray[np.int16]
     kernel: tuple[int, int] = (1, 1)
+
+    @cached_property
+    def extremes(self) -> tuple[int, int]:
+        """The lowest and the highest code, and 0."""
+        return int(self.codes.min(initial=0)), int(self.codes.max(initial=0))
 
     @property
     def taps(self) -> tuple[int, int]:
@@ -372,15 +384,15 @@ def _first_pass(
     pool: Executor,
 ) -> _Choices | None:
     """Look at every tensor once and choose table set and plans; None where no tensor has codes."""
-    every = max(1, -(-sum(sizes) // WHOLE_WEIGHTS))
+    weights = sum(sizes)
+    every = 1 if weights <= ALL_TRAINED else -(-weights // SAMPLE)
 
     def look(position: int) -> tuple[CodeTensor, int] | None:
         with room.take(sizes[position]):
             tensor = load(position)
             if isinstance(tensor, RawTensor):
                 return None
-            largest = max(abs(int(tensor.codes.min())), abs(int(tensor.codes.max())))
-            return _every(tensor, every), largest
+            return _every(tensor, every), max(map(abs, tensor.extremes))
 
     seen = {position: item for position, item in enumerate(pool.map(look, range(len(sizes)))) if item is not None}
     if not seen:
@@ -485,7 +497,7 @@ def _log2_lanes(codes: NDArray[np.int16], bits: float, options: CodecOptions) ->
 
 def _ans_is_smaller(tensor: CodeTensor, plan: _Plan, options: CodecOptions) -> bool:
     lanes = 1 << _log2_lanes(tensor.codes, plan.bits, options)
-    return plan.bits + lanes * LANE_BITS < tensor.codes.size * _raw_width(tensor.codes)
+    return plan.bits + lanes * LANE_BITS < tensor.codes.size * _raw_width(tensor)
 
 
 def _is_useless(tensor: CodeTensor, stream: bytes, options: CodecOptions) -> bool:
@@ -501,13 +513,13 @@ def _tables_pay(encoded: Sequence[_Done[Stored]], table_set: TableSet) -> bool:
 
 def _raw_bytes(tensor: CodeTensor) -> int:
     """Return the size of the streams that ``_encode_raw`` gives."""
-    frame, width = (WEIGHT_HEADER.words + CRC_WORDS) * WORD_BYTES, _raw_width(tensor.codes)
+    frame, width = (WEIGHT_HEADER.words + CRC_WORDS) * WORD_BYTES, _raw_width(tensor)
     sizes = (int(tensor.codes[part].size) for part in _parts(tensor.codes, 1))
     return sum(frame + WORD_BYTES * -(-size * width // WORD_BITS) for size in sizes)
 
 
-def _raw_width(codes: NDArray[np.int16]) -> int:
-    low, high = int(codes.min(initial=0)), int(codes.max(initial=0))
+def _raw_width(tensor: CodeTensor) -> int:
+    low, high = tensor.extremes
     return next(width for width in RAW_WIDTHS if -(1 << width - 1) <= low and high < 1 << width - 1)
 
 
@@ -540,7 +552,7 @@ def _encode_line(tensor: CodeTensor, options: CodecOptions) -> bytes:
 
 
 def _encode_raw(tensor: CodeTensor) -> bytes:
-    width = _raw_width(tensor.codes)
+    width = _raw_width(tensor)
     parts = _parts(tensor.codes, 1)
     return b"".join(fast.encode_raw(tensor.codes[part], part.stop - part.start, width) for part in parts)
 
