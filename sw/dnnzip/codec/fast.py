@@ -305,9 +305,13 @@ def encode_ans(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: Tab
     )
     if escapes < 0:
         raise ValueError(f"table {-1 - escapes} has no token {ESCAPE}")
+    block = np.frombuffer(column_block(choices.column_shift, choices.column_offsets), "<u2")
+    start = WEIGHT_HEADER.words + block.size
     used = int((lane_words.shape[1] - places).sum())
-    payload = np.empty(used + escapes + 4 * lanes, np.uint16)
-    written = kernels.interleave(
+    # A lane that is due no word is written one all the same, after the last one.
+    words = np.empty(start + used + escapes + lanes + max(CRC_WORDS, 1), np.uint16)
+    words[WEIGHT_HEADER.words : start] = block
+    written = start + kernels.interleave(
         codes,
         widths,
         lane_words,
@@ -315,14 +319,13 @@ def encode_ans(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: Tab
         classes.size > 1,
         table_set.log2_states,
         table_set.refill_threshold,
-        payload,
+        words[start:],
     )
-    block = column_block(choices.column_shift, choices.column_offsets)
     header = WeightHeader(
         codec=Codec.ANS,
         channels=channels,
         length=length,
-        payload_words=len(block) // WORD_BYTES + written,
+        payload_words=written - WEIGHT_HEADER.words,
         log2_lanes=choices.log2_lanes,
         log2_states=table_set.log2_states,
         wide=int(is_wide(codes)),
@@ -334,7 +337,10 @@ def encode_ans(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: Tab
         kernel_width=width,
         kernel_height=height,
     )
-    return _seal(header, block + payload[:written].astype("<u2").tobytes())
+    words[: WEIGHT_HEADER.words] = np.frombuffer(header.pack(), "<u2")
+    words = words[: written + CRC_WORDS].astype("<u2", copy=False)
+    words[written:] = np.frombuffer(_crc(words[:written].data), "<u2")
+    return words.tobytes()
 
 
 def encode_raw(items: NDArray[np.signedinteger], channels: int, width: int) -> bytes:
@@ -391,4 +397,9 @@ def column_block(shift: int, offsets: Sequence[int]) -> bytes:
 
 def _seal(header: WeightHeader, payload: bytes) -> bytes:
     data = header.pack() + payload
-    return data + zlib.crc32(data).to_bytes(2 * CRC_WORDS, "little")
+    return data + _crc(data)
+
+
+def _crc(data: bytes | memoryview) -> bytes:
+    """Return the CRC-32 that ends a stream."""
+    return zlib.crc32(data).to_bytes(CRC_WORDS * WORD_BYTES, "little")
