@@ -148,23 +148,27 @@ def _settle(weights, high, low, codes):  # type: ignore[no-untyped-def]  # pragm
     spread = np.float32(np.float64(high) / np.float64(low) - 1.0 + POSITION_SLACK)
     limit = np.float32(0.5 - NEAR_MIDDLE)
     for start in range(0, weights.size, BLOCK):
-        end = min(start + BLOCK, weights.size)
+        block = weights[start : start + BLOCK]
+        of_block = codes[start : start + BLOCK]
         suspicious = np.int32(0)
-        for i in range(start, end):
-            position = weights[i] * inverse
-            code = np.rint(position)
-            codes[i] = np.int16(np.int32(code))
-            suspicious |= np.int32(abs(position - code) + abs(position) * spread >= limit)
+        for i in range(block.size):
+            position = np.float32(block[i] * inverse)
+            code = np.float32(np.rint(position))
+            of_block[i] = np.int16(np.int32(code))
+            distance = np.float32(abs(np.float32(position - code)))
+            reach = np.float32(distance + np.float32(np.float32(abs(position)) * spread))
+            suspicious = np.int32(suspicious | np.int32(reach >= limit))
         if not suspicious:
             continue
         if count + BLOCK > found.size:
             larger = np.empty(2 * found.size, np.int64)
             larger[:count] = found[:count]
             found = larger
-        for i in range(start, end):
-            position = weights[i] * inverse
-            if abs(position - np.rint(position)) + abs(position) * spread >= limit:
-                found[count] = i
+        for i in range(block.size):
+            position = np.float32(block[i] * inverse)
+            distance = np.float32(abs(np.float32(position - np.float32(np.rint(position)))))
+            if np.float32(distance + np.float32(np.float32(abs(position)) * spread)) >= limit:
+                found[count] = start + i
                 count += 1
     return found[:count]
 
