@@ -15,8 +15,10 @@ from dnnzip.format import (
     COLUMN_OFFSET_BITS,
     CONTEXTS,
     ESCAPE,
+    MAX_LOG2_LANES,
     MAX_LOG2_STATES,
     MAX_TABLES,
+    NARROW_BITS,
     SHIFT_BITS,
     TOKEN_BITS,
     WORD_BITS,
@@ -68,6 +70,20 @@ SITUATIONS = 2 * CONTEXTS
 """Contexts of weights that are coded as they are, then of those that are negated."""
 
 OFFSETS = 1 << COLUMN_OFFSET_BITS
+
+LANES = 1 << MAX_LOG2_LANES
+ENTRY, TABLE, STATE, BUFFER, UNREAD, FLIP, DUE, WORD, WRONG, NEWLY_WRONG, FIELDS = (
+    *(LANES * field for field in range(10)),
+    10,
+)
+"""What the decoder knows of its lanes, one array with a field after the other: the compiler can tell that they do not
+overlap. As many lanes as there may be take part in each step, whether they exist or not, in vector loops of fixed
+length."""
+
+TILE = 64
+"""Rounds whose codes are decoded before they go to their channels."""
+
+LARGEST_NARROW = 1 << NARROW_BITS - 1
 
 FINE = 256
 """Codes up to this size have a bin each."""
@@ -132,22 +148,26 @@ def decode_ans(
     lanes = 1 << log2_lanes
     if taken + lanes > available:
         return _TRUNCATED, available
-    buffers = np.zeros(lanes, np.uint64)
-    unread = np.full(lanes, WORD_BITS, np.int64)
-    states = np.zeros(lanes, np.int64)
-    row_classes = np.full(lanes, klass, np.int64)
+    fields = np.zeros(FIELDS * LANES, np.int32)
+    row_classes = np.full(LANES, klass, np.int64)
     for lane in range(lanes):
-        buffers[lane] = words[taken]
+        fields[BUFFER + lane] = words[taken]
+        fields[UNREAD + lane] = WORD_BITS
         taken += 1
-    has_left = np.zeros(length, np.int8)
-    has_above = np.zeros(length, np.int8)
-    back = _neighbour_masks(length, height, width, has_left, has_above)
+    masks = np.zeros((2, length), np.int8)
+    back = _neighbour_masks(length, height, width, masks[0], masks[1])
+    if not use_context:
+        masks[:] = 0
     # Signs of the decoded weights of the channels, as far back as the farther neighbour.
     depth = 1
     while depth <= back:
         depth *= 2
-    signs = np.zeros(depth * lanes, np.int8)
-    flat = codes.reshape(-1)
+    signs = np.zeros(depth * LANES, np.int32)
+    bases = np.zeros(OFFSETS * _CONTEXTS * LANES, np.int32)
+    tile = np.zeros(TILE * LANES, np.int16)
+    code_mask = ~((1 << NARROW_BITS) - 1) if narrow else 0
+    ended = 0
+    active = lanes
     for opening in range(1 + (channels - 1) // lanes + 1):
         first = (opening - 1) * lanes
         is_start = opening == 0
@@ -155,85 +175,174 @@ def decode_ans(
         if is_start or class_per_channel:
             bits = log2_states if is_start else CLASS_BITS
             for lane in range(active):
-                value = np.int64(buffers[lane]) & (1 << bits) - 1
+                value = fields[BUFFER + lane] & (1 << bits) - 1
                 if is_start:
-                    states[lane] = value
+                    fields[STATE + lane] = value
                 else:
                     row_classes[lane] = value
-                buffers[lane] >>= np.uint64(bits)
-                unread[lane] -= bits
-                if unread[lane] < threshold:
+                fields[BUFFER + lane] >>= bits
+                unread = fields[UNREAD + lane] - bits
+                if unread < threshold:
                     if taken >= available:
                         return _TRUNCATED, taken
-                    buffers[lane] |= np.uint64(words[taken]) << np.uint64(unread[lane])
+                    fields[BUFFER + lane] |= np.int32(words[taken]) << unread
                     taken += 1
-                    unread[lane] += WORD_BITS
+                    unread += WORD_BITS
+                fields[UNREAD + lane] = unread
         if is_start:
             continue
+        # A lane without a channel has ended; in the vector loops it stands on an entry that reads nothing.
+        for lane in range(active, lanes):
+            ended |= fields[STATE + lane]
         signs[:] = 0
+        fields[ENTRY : ENTRY + LANES] = 0
+        for lane in range(active):
+            tables = class_tables[row_classes[lane]]
+            for offset in range(OFFSETS):
+                base = tables[offset << CONTEXT_BITS]
+                bases[(offset * _CONTEXTS) * LANES + lane] = base
+                for context in range(1, _CONTEXTS):
+                    place = (offset * _CONTEXTS + context) * LANES + lane
+                    bases[place] = base ^ tables[offset << CONTEXT_BITS | context]
         for position in range(length):
-            offset = np.int64(offsets[position])
-            here = (position & depth - 1) * lanes
-            left = (position - 1 & depth - 1) * lanes
-            above = (position - back & depth - 1) * lanes
-            left_mask, above_mask = np.int64(has_left[position]), np.int64(has_above[position])
+            here = np.uint64((position & depth - 1) * LANES)
+            left = np.uint64((position - 1 & depth - 1) * LANES)
+            above = np.uint64((position - back & depth - 1) * LANES)
+            base = np.uint64((np.int64(offsets[position]) >> CONTEXT_BITS) * (_CONTEXTS * LANES))
+            _choose_tables(
+                fields, signs, bases, left, above, base, np.int32(masks[0, position]), np.int32(masks[1, position])
+            )
+            for lane in range(np.uint64(active)):
+                table, state = np.uint64(fields[TABLE + lane]), np.uint64(fields[STATE + lane])
+                fields[ENTRY + lane] = entries[table | state]
             # In its last step a lane takes no word.
             going_on = active if position + 1 < length else max(min(active, channels - first - lanes), 0)
-            place = first * length + position
+            in_tile = np.uint64((position & TILE - 1) * LANES)
+            has_escape = _step_lanes(fields, signs, tile, here, in_tile, threshold, going_on, code_mask)
             # A step takes two words at the most; only near the end of them each has to be looked for.
-            is_near_end = taken + 2 * active > available
-            for lane in range(active):
-                context = 0
-                flip = 0
-                if use_context:
-                    a = np.int64(signs[np.uint64(left + lane)]) & left_mask
-                    b = np.int64(signs[np.uint64(above + lane)]) & above_mask
-                    context = abs(a + b)
-                    flip = -np.int64((a < 0) | ((a == 0) & (b < 0)))
-                table = np.int64(class_tables[np.uint64(row_classes[lane]), np.uint64(offset | context)])
-                entry = np.int64(entries[np.uint64(table | states[lane])])
-                buffer = buffers[lane]
-                shift = entry >> SHIFT_SHIFT & SHIFT_MASK
-                bits = entry >> BITS_SHIFT & BITS_MASK
-                low = np.int64(buffer) & (1 << shift) - 1
-                buffer >>= np.uint64(shift)
-                states[lane] = (entry & BASE_MASK) + (np.int64(buffer) & (1 << bits) - 1)
-                buffer >>= np.uint64(bits)
-                left_bits = unread[lane] - shift - bits
-                token = entry >> TOKEN_SHIFT
-                if token == _ESCAPE:
-                    if is_near_end and taken >= available:
-                        return _TRUNCATED, taken
-                    code = np.int64(np.int16(words[np.uint64(taken)]))
-                    taken += 1
-                    signs[np.uint64(here + lane)] = 0
-                else:
-                    code = ((token << shift | low) ^ flip) - flip
-                    signs[np.uint64(here + lane)] = np.int8(code > 0) - np.int8(code < 0)
-                if narrow and np.int64(np.int8(code)) != code:
-                    return _BAD_CODE, taken
-                flat[np.uint64(place)] = code
-                place += length
-                due = np.int64(left_bits < threshold) & np.int64(lane < going_on)
-                if is_near_end:
-                    if due:
-                        if taken >= available:
-                            return _TRUNCATED, taken
-                        buffer |= np.uint64(words[taken]) << np.uint64(left_bits)
-                        taken += 1
-                        left_bits += WORD_BITS
-                else:
-                    # Without a branch, which no predictor would foresee.
-                    word = np.uint64(words[np.uint64(taken)]) << np.uint64(left_bits)
-                    buffer |= word & np.uint64(0) - np.uint64(due)
-                    taken += due
-                    left_bits += due * WORD_BITS
-                buffers[lane] = buffer
-                unread[lane] = left_bits
-    for lane in range(lanes):
-        if states[lane]:
-            return _BAD_STATE, taken
+            if has_escape or taken + 2 * active > available:
+                verdict, taken = _hand_out(
+                    fields, signs, tile, here, in_tile, words, taken, available, active, code_mask
+                )
+                if verdict != _OK:
+                    return verdict, taken
+            else:
+                for lane in range(np.uint64(active)):
+                    fields[WORD + lane] = words[np.uint64(taken)]
+                    taken += np.int64(fields[DUE + lane])
+            _refill(fields)
+            if position & TILE - 1 == TILE - 1 or position + 1 == length:
+                start = position & ~(TILE - 1)
+                for lane in range(active):
+                    row = codes[first + lane, start : position + 1]
+                    for place in range(row.size):
+                        row[place] = tile[np.uint64(place * LANES + lane)]
+        if _any_wrong(fields, LANES):
+            return _BAD_CODE, taken
+    for lane in range(active):
+        ended |= fields[STATE + lane]
+    return _BAD_STATE if ended else _OK, taken
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _choose_tables(fields, signs, bases, left, above, base, left_mask, above_mask):  # type: ignore[no-untyped-def]
+    """Write where each lane's table begins and whether its weight is negated."""
+    for lane in range(np.uint64(LANES)):
+        a = np.int32(signs[left + lane] & left_mask)
+        b = np.int32(signs[above + lane] & above_mask)
+        is_one = np.int32(-np.int32((a ^ b) & 1))
+        is_two = np.int32(-np.int32(np.int32(a == b) & a & 1))
+        table = bases[base + lane]
+        table ^= np.int32(bases[base + np.uint64(LANES) + lane] & is_one)
+        table ^= np.int32(bases[base + np.uint64(2 * LANES) + lane] & is_two)
+        fields[TABLE + lane] = table
+        fields[FLIP + lane] = np.int32(-np.int32((a < 0) | ((a == 0) & (b < 0))))
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _step_lanes(fields, signs, tile, here, in_tile, threshold, going_on, code_mask):  # type: ignore[no-untyped-def]
+    """Let each lane read its bits and say whether it is due a word; return whether a weight is an escape.
+
+    Codes go to ``tile`` and ``signs``; those of escapes are to be mended.
+    """
+    has_escape = np.int32(0)
+    for lane in range(np.uint64(LANES)):
+        entry = fields[ENTRY + lane]
+        shift = np.uint32(np.uint32(entry) >> np.uint32(SHIFT_SHIFT) & np.uint32(SHIFT_MASK))
+        bits = np.uint32(np.uint32(entry) >> np.uint32(BITS_SHIFT) & np.uint32(BITS_MASK))
+        token = np.int32(entry >> np.int32(TOKEN_SHIFT))
+        buffer = np.uint32(fields[BUFFER + lane])
+        low = np.uint32(buffer & np.uint32(np.uint32(np.uint32(1) << shift) - np.uint32(1)))
+        buffer = np.uint32(buffer >> shift)
+        read = np.uint32(buffer & np.uint32(np.uint32(np.uint32(1) << bits) - np.uint32(1)))
+        fields[STATE + lane] = np.int32(np.uint32(np.uint32(entry) & np.uint32(BASE_MASK)) + read)
+        fields[BUFFER + lane] = np.int32(np.uint32(buffer >> bits))
+        unread = np.int32(fields[UNREAD + lane] - np.int32(np.uint32(shift + bits)))
+        fields[UNREAD + lane] = unread
+        fields[DUE + lane] = np.int32(unread < np.int32(threshold)) & np.int32(np.int32(lane) < np.int32(going_on))
+        has_escape |= np.int32(token == _ESCAPE)
+        flip = fields[FLIP + lane]
+        coded = np.int32(np.uint32(np.uint32(np.uint32(token) << shift) | low))
+        code = np.int32(np.int32(coded ^ flip) - flip)
+        # What a round finds wrong counts in the next one, when no word was missing before.
+        fields[WRONG + lane] |= fields[NEWLY_WRONG + lane]
+        fields[NEWLY_WRONG + lane] = np.int32(np.int32(code + np.int32(LARGEST_NARROW)) & np.int32(code_mask))
+        tile[in_tile + lane] = np.int16(code)
+        signs[here + lane] = np.int32(np.int32(code > 0) - np.int32(code < 0))
+    return has_escape != 0
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _refill(fields):  # type: ignore[no-untyped-def]
+    """Put the words that were handed out above the lanes' unread bits."""
+    for lane in range(np.uint64(LANES)):
+        due = fields[DUE + lane]
+        word = np.uint32(np.uint32(fields[WORD + lane]) & np.uint32(np.int32(-due)))
+        unread = fields[UNREAD + lane]
+        word = np.uint32(word << np.uint32(np.uint32(unread) & np.uint32(2 * WORD_BITS - 1)))
+        fields[BUFFER + lane] |= np.int32(word)
+        fields[UNREAD + lane] = np.int32(unread + np.int32(due * np.int32(WORD_BITS)))
+
+
+@numba.njit(cache=True, nogil=True)
+def _hand_out(
+    fields: NDArray[np.int32],
+    signs: NDArray[np.int32],
+    tile: NDArray[np.int16],
+    here: int,
+    in_tile: int,
+    words: NDArray[np.uint16],
+    taken: int,
+    available: int,
+    active: int,
+    code_mask: int,
+) -> tuple[int, int]:
+    """Give the lanes their words in order, escapes' among them, as long as there are any; return (verdict, taken)."""
+    for lane in range(active):
+        if fields[ENTRY + lane] >> TOKEN_SHIFT == _ESCAPE:
+            if taken >= available:
+                return _BAD_CODE if _any_wrong(fields, lane) else _TRUNCATED, taken
+            code = np.int64(np.int16(words[taken]))
+            taken += 1
+            tile[in_tile + np.uint64(lane)] = code
+            signs[here + np.uint64(lane)] = 0
+            fields[NEWLY_WRONG + lane] = code + LARGEST_NARROW & code_mask
+        if fields[DUE + lane]:
+            if taken >= available:
+                return _BAD_CODE if _any_wrong(fields, lane + 1) else _TRUNCATED, taken
+            fields[WORD + lane] = words[taken]
+            taken += 1
     return _OK, taken
+
+
+@numba.njit(cache=True, nogil=True)
+def _any_wrong(fields: NDArray[np.int32], lanes: int) -> bool:
+    """Return whether a code did not fit in a round before, or in this one in one of the first ``lanes`` lanes."""
+    wrong = False
+    for lane in range(LANES):
+        wrong |= fields[WRONG + lane] != 0
+        wrong |= lane < lanes and fields[NEWLY_WRONG + lane] != 0
+    return wrong
 
 
 @numba.njit(cache=True, nogil=True)
