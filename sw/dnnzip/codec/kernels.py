@@ -727,13 +727,13 @@ def column_costs(
     codes: NDArray[np.int16],
     classes: NDArray[np.int64],
     bits: NDArray[np.float64],
-    columns: NDArray[np.int64],
+    starts: NDArray[np.int64],
     costs: NDArray[np.float64],
 ) -> None:
     """Add to ``costs`` [columns, offsets] the bits of each column under each offset.
 
-    ``bits`` is [classes, bins of codes from 0 up, offsets]; ``columns`` is the column of each position, ``classes`` the
-    class of each channel.
+    ``bits`` is [classes, bins of codes from 0 up, offsets]; ``starts`` says where each column begins, and the last one
+    ends; ``classes`` is the class of each channel.
     """
     channels, length = codes.shape
     sizes = np.zeros(length, np.uint16)
@@ -749,11 +749,19 @@ def column_costs(
         else:
             for position in range(length):
                 sizes[position] = np.uint16(place_of(abs(np.int64(row[position]))))
-        for position in range(length):
-            size = np.uint64(sizes[position])
-            column = np.uint64(columns[position])
-            for offset in range(OFFSETS):
-                costs[column, offset] += of_class[size, offset]
+        for column in range(costs.shape[0]):
+            of_column = costs[column]
+            a, b, c, d = 0.0, 0.0, 0.0, 0.0
+            for position in range(np.uint64(starts[column]), np.uint64(starts[column + 1])):
+                of_size = of_class[np.uint64(sizes[position])]
+                a += of_size[0]
+                b += of_size[1]
+                c += of_size[2]
+                d += of_size[3]
+            of_column[0] += a
+            of_column[1] += b
+            of_column[2] += c
+            of_column[3] += d
 
 
 @numba.njit(cache=True, nogil=True)
