@@ -38,7 +38,7 @@ _ORDER = np.array(TOKEN_ORDER) - ESCAPE
 Floats = NDArray[np.float64]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Table:
     """A table in training: counts [64] by token - ``ESCAPE``, shift, and bits per bin."""
 
@@ -192,6 +192,7 @@ class _Groups:
         self._log2_states = log2_states
         self._places = places
         self._made: dict[bytes, tuple[_Table, float]] = {}
+        self._costs: dict[_Table, Floats] = {}
 
     def table(self, members: NDArray[np.bool_]) -> tuple[_Table, float]:
         """Return the table that codes these groups with the fewest bits, and the bits."""
@@ -203,10 +204,11 @@ class _Groups:
         return self._made[key]
 
     def costs(self, tables: Sequence[_Table]) -> Floats:
-        """Return the bits of each group in each table: float64 [groups, tables]."""
-        lengths = np.stack([table.lengths for table in tables])
-        result: Floats = self.flat @ np.where(np.isinf(lengths), 1e9, lengths).T
-        return result
+        """Return the bits of each group in each table: float64 [tables, groups]."""
+        for table in tables:
+            if table not in self._costs:
+                self._costs[table] = self.flat @ np.where(np.isinf(table.lengths), 1e9, table.lengths)
+        return np.stack([self._costs[table] for table in tables])
 
 
 def _cluster(
@@ -221,7 +223,7 @@ def _cluster(
     best: list[_Table] = []
     for _ in range(CLUSTER_ROUNDS):
         best = [groups.table(assignment == table)[0] for table in np.unique(assignment)]
-        assignment = groups.costs(best).argmin(axis=1)
+        assignment = groups.costs(best).argmin(axis=0)
     return best, assignment
 
 
@@ -242,21 +244,19 @@ def _fewest_bits(
     """Merge tables, the cheapest pair first; return the bits and the set that is smallest with its description."""
     best = (np.inf, tables, assignment)
     while True:
-        assignment = groups.costs(tables).argmin(axis=1)
+        costs = groups.costs(tables)
+        assignment = costs.argmin(axis=0)
+        total = float(costs.min(axis=0).sum())
         number = np.unique(assignment)
-        tables = [tables[index] for index in number]
+        tables, costs = [tables[index] for index in number], costs[number]
         assignment = np.searchsorted(number, assignment)
-        total = float(groups.costs(tables).min(axis=1).sum())
         total += 8 * stream_bytes([table.description_bits(log2_states) for table in tables])
         if total < best[0]:
             best = (total, tables, assignment)
         if len(tables) == 1:
             return best
         members = [assignment == table for table in range(len(tables))]
-        alone = [
-            float(groups.flat[of_table].sum(axis=0) @ table.lengths)
-            for of_table, table in zip(members, tables, strict=True)
-        ]
+        alone = [float(of_table[own].sum()) for of_table, own in zip(costs, members, strict=True)]
         cheapest: tuple[float, int, int, _Table] | None = None
         for left in range(len(tables)):
             for right in range(left + 1, len(tables)):
