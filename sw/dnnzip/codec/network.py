@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from threading import Condition
 from typing import Generic, Protocol, TypeVar
@@ -595,7 +595,7 @@ def decode_tensor(stream: bytes, tables: bytes) -> NDArray[np.int16]:
     VerdictError
         With the verdict of the table set or of the first stream that is not ok.
     """
-    table_set = TableSet.from_bytes(tables) if tables else None
+    table_set = _table_set(tables) if tables else None
     streams = split_streams(stream)
     parts = []
     for part in streams:
@@ -604,6 +604,12 @@ def decode_tensor(stream: bytes, tables: bytes) -> NDArray[np.int16]:
             raise VerdictError(decoded.verdict)
         parts.append(decoded.codes)
     return join_parts(parts, streams)
+
+
+@lru_cache(maxsize=8)
+def _table_set(tables: bytes) -> TableSet:
+    """Return the table set of a stream; a network's tensors are decoded with the same one."""
+    return TableSet.from_bytes(tables)
 
 
 def join_parts(parts: Sequence[NDArray[np.int16]], streams: Sequence[bytes]) -> NDArray[np.int16]:
