@@ -16,7 +16,6 @@ from dnnzip.format import (
     CLASSES,
     COLUMN_OFFSET_BITS,
     COLUMNS_WORD,
-    CONTEXTS,
     CRC_WORDS,
     ESCAPE,
     NARROW_BITS,
@@ -109,9 +108,7 @@ class _Tables:
         shifted = np.minimum(np.arange(CLASSES)[:, None] + np.arange(1 << COLUMN_OFFSET_BITS), CLASSES - 1)
         # [classes, column offsets, contexts].
         self.shifted_map = np.array(table_set.class_map)[shifted]
-        by_offset = np.zeros((CLASSES, 1 << COLUMN_OFFSET_BITS, 1 << kernels.CONTEXT_BITS), np.int32)
-        by_offset[:, :, :CONTEXTS] = self.shifted_map << table_set.log2_states
-        self.class_entries = by_offset.reshape(CLASSES, -1)
+        self.class_entries = (self.shifted_map << table_set.log2_states).astype(np.int32)
 
 
 def _safe_tokens(has_token: NDArray[np.bool_]) -> int:
@@ -226,7 +223,7 @@ def _decode_ans(
         codes,
         tables.entries.reshape(-1),
         tables.class_entries,
-        offsets << np.uint8(kernels.CONTEXT_BITS),
+        offsets,
         table_set.log2_states,
         header.log2_lanes,
         table_set.refill_threshold,

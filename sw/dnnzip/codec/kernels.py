@@ -2,8 +2,12 @@
 # mypy: disable-error-code="arg-type,assignment,call-overload,index,no-any-return,operator,return-value"
 """The compiled inner loops of the fast codec.
 
-Each loop does what ``dnnzip.codec.reference`` does, on arrays: it equals it byte for byte and verdict for verdict.
-A step of all lanes is one turn of the inner loop, so that their chains of dependent loads overlap.
+Together they do what ``dnnzip.codec.reference`` does, on arrays: they equal it byte for byte and verdict for verdict.
+
+Where they can, loops are made so that the compiler turns them into vector code: over all lanes or along a channel, with
+nothing but arithmetic on small integers in them. Numba computes with 64 bits unless it is told otherwise at each step,
+hence the many casts; it drops the test for a negative index where the index is unsigned. Look-ups and what is in order
+by its nature stand in short loops of their own.
 """
 
 import numba
@@ -34,8 +38,6 @@ _BAD_STATE = int(Verdict.BAD_STATE)
 _LIMIT = -ESCAPE
 _CONTEXTS = CONTEXTS
 
-CONTEXT_BITS = 2
-CONTEXT_MASK = (1 << CONTEXT_BITS) - 1
 TOKEN_MASK = TOKEN_COUNT - 1
 PLACE_BITS = TOKEN_BITS + (MAX_TABLES - 1).bit_length()
 PLACE_MASK = (1 << PLACE_BITS) - 1
@@ -50,8 +52,7 @@ BASE_MASK = (1 << BITS_SHIFT) - 1
 BITS_MASK = (1 << SHIFT_SHIFT - BITS_SHIFT) - 1
 SHIFT_MASK = (1 << SHIFT_BITS) - 1
 
-
-SLOT_SHIFT_MASK = (1 << SHIFT_BITS) - 1
+SLOT_SHIFT_MASK = SHIFT_MASK
 SLOT_TABLE_MASK = MAX_TABLES - 1 << TOKEN_BITS
 SLOT_SAFE_SHIFT = PLACE_BITS
 """A slot, packed: the table of a weight at its place in a symbol, the table's shift below it; above it a number below
@@ -140,9 +141,9 @@ def decode_ans(
 ) -> tuple[int, int]:
     """Decode the words of the virtual lanes into ``codes`` [channels, length]; return (verdict, words taken).
 
-    Words ``taken`` to ``available`` are theirs; what comes before, the column offsets, is in ``offsets``: column
-    offset << 2 of each position. ``entries`` is flat and packed, a table's shift in each; ``class_tables`` [classes,
-    offset << 2 | context] says where in it a table begins.
+    Words ``taken`` to ``available`` are theirs; what comes before is in ``offsets``, the column offset of each
+    position. ``entries`` is flat and packed, see ``TOKEN_SHIFT``; ``class_tables`` [classes, column offsets, contexts]
+    says where in it a table begins. Not a word beyond ``available`` is looked at.
     """
     channels, length = codes.shape
     lanes = 1 << log2_lanes
@@ -196,19 +197,12 @@ def decode_ans(
             ended |= fields[STATE + lane]
         signs[:] = 0
         fields[ENTRY : ENTRY + LANES] = 0
-        for lane in range(active):
-            tables = class_tables[row_classes[lane]]
-            for offset in range(OFFSETS):
-                base = tables[offset << CONTEXT_BITS]
-                bases[(offset * _CONTEXTS) * LANES + lane] = base
-                for context in range(1, _CONTEXTS):
-                    place = (offset * _CONTEXTS + context) * LANES + lane
-                    bases[place] = base ^ tables[offset << CONTEXT_BITS | context]
+        _lay_out_bases(bases, class_tables, row_classes, active)
         for position in range(length):
             here = np.uint64((position & depth - 1) * LANES)
             left = np.uint64((position - 1 & depth - 1) * LANES)
             above = np.uint64((position - back & depth - 1) * LANES)
-            base = np.uint64((np.int64(offsets[position]) >> CONTEXT_BITS) * (_CONTEXTS * LANES))
+            base = np.uint64(np.int64(offsets[position]) * (_CONTEXTS * LANES))
             _choose_tables(
                 fields, signs, bases, left, above, base, np.int32(masks[0, position]), np.int32(masks[1, position])
             )
@@ -234,14 +228,32 @@ def decode_ans(
             if position & TILE - 1 == TILE - 1 or position + 1 == length:
                 start = position & ~(TILE - 1)
                 for lane in range(active):
-                    row = codes[first + lane, start : position + 1]
-                    for place in range(row.size):
-                        row[place] = tile[np.uint64(place * LANES + lane)]
+                    _empty_tile(tile, lane, codes[first + lane, start : position + 1])
         if _any_wrong(fields, LANES):
             return _BAD_CODE, taken
     for lane in range(active):
         ended |= fields[STATE + lane]
     return _BAD_STATE if ended else _OK, taken
+
+
+@numba.njit(cache=True, nogil=True)
+def _lay_out_bases(
+    bases: NDArray[np.int32], class_tables: NDArray[np.int32], row_classes: NDArray[np.int64], active: int
+) -> None:
+    """Write for each column offset and lane where the first context's table begins, then how the others' differ."""
+    for lane in range(active):
+        for offset in range(OFFSETS):
+            tables = class_tables[row_classes[lane], offset]
+            for context in range(_CONTEXTS):
+                base = tables[context] ^ tables[0] if context else tables[0]
+                bases[(offset * _CONTEXTS + context) * LANES + lane] = base
+
+
+@numba.njit(cache=True, nogil=True)
+def _empty_tile(tile: NDArray[np.int16], lane: int, row: NDArray[np.int16]) -> None:
+    """Take a lane's codes from the tile."""
+    for place in range(row.size):
+        row[place] = tile[np.uint64(place * LANES + lane)]
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
