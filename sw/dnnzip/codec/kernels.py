@@ -782,21 +782,24 @@ def unit_costs(
 ) -> None:
     """Add to ``costs`` [units, classes] the bits of each unit in each class.
 
-    ``histogram`` is [units, column offsets, planes, bins]; ``bits`` [column offsets, planes, bins, classes] is for its
-    planes from ``first_plane`` on. A product of matrices, but in one thread and in the same order on every machine.
+    ``histogram`` is [units, column offsets, planes, bins]; ``bits`` [planes, bins, classes] is for its planes from
+    ``first_plane`` on. A product of matrices, but in one thread and in the same order on every machine.
     """
-    groups, planes, bins, classes = bits.shape
+    planes, bins, classes = bits.shape
+    shifted = np.zeros(classes)
     for unit in range(histogram.shape[0]):
-        of_unit = costs[unit]
-        for group in range(groups):
+        for group in range(histogram.shape[1]):
+            shifted[:] = 0
             for plane in range(planes):
                 counts = histogram[unit, group, first_plane + plane]
-                of_plane = bits[group, plane]
+                of_plane = bits[plane]
                 for place in range(bins):
                     number = np.float64(counts[place])
                     if number > 0:
                         for klass in range(classes):
-                            of_unit[klass] += number * of_plane[place, klass]
+                            shifted[klass] += number * of_plane[place, klass]
+            for klass in range(classes):
+                costs[unit, klass] += shifted[min(klass + group, classes - 1)]
 
 
 @numba.njit(cache=True, nogil=True)

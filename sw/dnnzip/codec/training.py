@@ -119,13 +119,10 @@ def unit_costs(statistics: Statistics, lengths: Floats, context: bool) -> Floats
 
     ``lengths`` is what ``class_lengths`` gives; without ``context`` all weights use the first context's tables.
     """
-    units, groups = statistics.histogram.shape[:2]
-    shifted = lengths[np.minimum(np.arange(CLASSES) + np.arange(groups)[:, None], CLASSES - 1)]
-    if not context:
-        shifted = shifted[:, :, :1]
-    # [column offsets, contexts, bins, classes].
-    finite = np.ascontiguousarray(np.where(np.isinf(shifted), 1e9, shifted).transpose(0, 2, 3, 1))
-    costs = np.zeros((units, CLASSES))
+    used = lengths if context else lengths[:, :1]
+    # [contexts, bins, classes].
+    finite = np.ascontiguousarray(np.where(np.isinf(used), 1e9, used).transpose(1, 2, 0))
+    costs = np.zeros((len(statistics.histogram), CLASSES))
     kernels.unit_costs(statistics.histogram, finite, 0 if context else CONTEXTS, costs)
     return costs
 
