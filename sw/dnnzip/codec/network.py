@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.codec import fast
-from dnnzip.codec.columns import choose_columns
+from dnnzip.codec.columns import SAMPLED_WEIGHTS, choose_columns
+from dnnzip.codec.kernels import OFFSETS
 from dnnzip.codec.reference import AnsChoices
 from dnnzip.codec.statistics import PLANES, Statistics, bins, count, places_for
 from dnnzip.codec.training import Floats, assign_classes, best_classes, class_lengths, train, unit_costs
@@ -208,16 +209,21 @@ class _Plan:
 
 @dataclass(frozen=True)
 class _Choices:
-    """What was chosen for a network: plans by position, or none where each tensor is planned as it is encoded."""
+    """What was chosen for a network: plans by position, or none where each tensor is planned as it is encoded.
+
+    ``sampled`` has the plans of tensors whose sample was large enough to choose their columns.
+    """
 
     table_set: TableSet
     places: int
     plans: dict[int, _Plan]
+    sampled: dict[int, _Plan]
 
     def plan(self, position: int, tensor: CodeTensor) -> _Plan:
         if position in self.plans:
             return self.plans[position]
-        return _plan_in_parts(tensor, class_lengths(self.table_set, self.places), self.places)
+        lengths = class_lengths(self.table_set, self.places)
+        return _plan_in_parts(tensor, lengths, self.places, self.sampled.get(position))
 
 
 @dataclass(frozen=True)
@@ -405,9 +411,14 @@ def _first_pass(
         step *= 2
         size = _training_bytes([_every(sample, step) for sample in samples], places)
     if every * step > 1 and options.table_set is not None:
-        return _Choices(options.table_set, places, {})
-    table_set, plans = _choose([_every(sample, step) for sample in samples], places, options)
-    return _Choices(table_set, places, dict(zip(seen, plans, strict=True)) if every * step == 1 else {})
+        return _Choices(options.table_set, places, {}, {})
+    trained = [_every(sample, step) for sample in samples]
+    table_set, plans = _choose(trained, places, options)
+    if every * step == 1:
+        return _Choices(table_set, places, dict(zip(seen, plans, strict=True)), {})
+    is_enough = [sample.codes.size >= SAMPLED_WEIGHTS // 2 for sample in trained]
+    sampled = {position: plan for position, plan, enough in zip(seen, plans, is_enough, strict=True) if enough}
+    return _Choices(table_set, places, {}, sampled)
 
 
 def _every(tensor: CodeTensor, step: int) -> CodeTensor:
@@ -450,43 +461,45 @@ def _choose(tensors: Sequence[CodeTensor], places: int, options: CodecOptions) -
 
 def _plan(statistics: Statistics, lengths: Floats) -> _Plan:
     chosen = [(*assign_classes(statistics, lengths, context), context) for context in (True, False)]
-    return _cheapest(chosen, statistics)
+    return _cheapest(chosen, statistics.column_shift, statistics.column_offsets)
 
 
-def _plan_in_parts(tensor: CodeTensor, lengths: Floats, places: int) -> _Plan:
+def _plan_in_parts(tensor: CodeTensor, lengths: Floats, places: int, sampled: _Plan | None) -> _Plan:
     """Do what ``_plan`` does with a tensor that may be too large to be counted at once.
 
-    A sample of its channels chooses the columns; then some channels after the others choose their classes.
+    A sample of its channels chooses the columns, unless one did already; then some channels after the others choose
+    their classes.
     """
     codes, one_unit = tensor.codes, _is_one_unit(tensor)
-    step = 1 if one_unit else max(1, codes.shape[0] * _unit_bytes(places) // PART_BYTES)
-    sample = _every(tensor, step)
-    plain = count(sample.codes, tensor.taps, places, one_unit)
-    statistics = choose_columns(sample.codes, tensor.taps, plain, lengths, places)
-    if step == 1:
-        return _plan(statistics, lengths)
-    del plain, sample
-    rows = max(1, PART_BYTES // (_unit_bytes(places) * statistics.histogram.shape[1]))
+    if sampled is not None:
+        shift, offsets = sampled.column_shift, sampled.column_offsets
+    else:
+        step = 1 if one_unit else max(1, codes.shape[0] * _unit_bytes(places) // PART_BYTES)
+        sample = _every(tensor, step)
+        plain = count(sample.codes, tensor.taps, places, one_unit)
+        statistics = choose_columns(sample.codes, tensor.taps, plain, lengths, places)
+        if step == 1:
+            return _plan(statistics, lengths)
+        shift, offsets = statistics.column_shift, statistics.column_offsets
+        del plain, sample, statistics
+    rows = max(1, PART_BYTES // (_unit_bytes(places) * (OFFSETS if offsets else 1)))
+    if one_unit:
+        rows = codes.shape[0]
     costs: dict[bool, list[Floats]] = {True: [], False: []}
     for start in range(0, codes.shape[0], rows):
-        part = count(
-            codes[start : start + rows],
-            tensor.taps,
-            places,
-            one_unit,
-            statistics.column_offsets,
-            statistics.column_shift,
-        )
+        part = count(codes[start : start + rows], tensor.taps, places, one_unit, offsets, shift)
         for context, of_parts in costs.items():
             of_parts.append(unit_costs(part, lengths, context))
     chosen = [(*best_classes(np.concatenate(of_parts)), context) for context, of_parts in costs.items()]
-    return _cheapest(chosen, statistics)
+    return _cheapest(chosen, shift, offsets)
 
 
-def _cheapest(chosen: Sequence[tuple[NDArray[np.int64], float, bool]], statistics: Statistics) -> _Plan:
+def _cheapest(
+    chosen: Sequence[tuple[NDArray[np.int64], float, bool]], column_shift: int, column_offsets: tuple[int, ...]
+) -> _Plan:
     """Return the plan of fewest bits, of classes, bits and use of the context; the first of equal ones."""
     classes, bits, context = min(chosen, key=lambda choice: choice[1])
-    return _Plan(classes, context, statistics.column_shift, statistics.column_offsets, bits)
+    return _Plan(classes, context, column_shift, column_offsets, bits)
 
 
 def _log2_lanes(codes: NDArray[np.int16], bits: float, options: CodecOptions) -> int:

@@ -43,6 +43,8 @@ def small_steps(monkeypatch):
     """Let the test's network be a large one: sampled, and counted in several parts."""
     for limit in ("WHOLE_WEIGHTS", "ALL_TRAINED", "SAMPLE"):
         monkeypatch.setattr(network, limit, 9_000)
+    # The sample of some tensors, not of others, is enough to choose columns by.
+    monkeypatch.setattr(network, "SAMPLED_WEIGHTS", 4_000)
     monkeypatch.setattr(network, "PART_BYTES", 60_000)
 
 
