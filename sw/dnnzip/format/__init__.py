@@ -54,6 +54,8 @@ from dnnzip.format.tables import (
     golomb_order,
     map_width,
     spread_step,
+    stream_bytes,
+    table_bits,
 )
 from dnnzip.format.verdict import Verdict
 from dnnzip.format.words import StreamWords, VerdictError
@@ -118,4 +120,6 @@ __all__ = [
     "neighbours",
     "scale_class",
     "spread_step",
+    "stream_bytes",
+    "table_bits",
 ]

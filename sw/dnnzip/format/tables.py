@@ -5,13 +5,16 @@ Tokens run from -31 to 31; ``ESCAPE`` says that the code is the lane's next whol
 """
 
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from dnnzip.format.bits import BitReader, BitWriter
+from dnnzip.format.bits import BitReader, BitWriter, exp_golomb_bits
 from dnnzip.format.context import CONTEXTS
+from dnnzip.format.fields import WORD_BITS, WORD_BYTES
 from dnnzip.format.header import (
     CLASSES,
+    CRC_WORDS,
     MAX_LOG2_STATES,
     MIN_LOG2_STATES,
     TABLE_HEADER,
@@ -128,7 +131,8 @@ class TableSet:
                 writer.write(table, width)
         for shift, counts in zip(self.shifts, self.counts, strict=True):
             writer.write(shift, SHIFT_BITS)
-            _write_counts(writer, counts, self.log2_states)
+            for mapped, order in _differences(counts, self.log2_states):
+                writer.write_exp_golomb(mapped, order)
         body = writer.to_bytes()
         return body, zlib.crc32(body + bytes([self.log2_states])) & 0xFFFF
 
@@ -205,15 +209,26 @@ class TableSet:
         return result
 
 
-def _write_counts(writer: BitWriter, counts: tuple[int, ...], log2_states: int) -> None:
-    """Write the counts of a table until they add up: each as its difference from the count before it."""
+def table_bits(counts: Sequence[int], log2_states: int) -> int:
+    """Return the bits that a table takes in a table set stream; ``counts`` as in ``TableSet``."""
+    return SHIFT_BITS + sum(exp_golomb_bits(mapped, order) for mapped, order in _differences(counts, log2_states))
+
+
+def stream_bytes(tables: Sequence[int]) -> int:
+    """Return the size of the table set stream of tables that take so many bits each."""
+    bits = CLASSES * CONTEXTS * map_width(len(tables)) + sum(tables)
+    return TABLE_HEADER.bytes + (-(-bits // WORD_BITS) + CRC_WORDS) * WORD_BYTES
+
+
+def _differences(counts: Sequence[int], log2_states: int) -> Iterator[tuple[int, int]]:
+    """Yield each count of a table until they add up: mapped, as its difference from the count before it; the order."""
     left = 1 << log2_states
     prediction = first_prediction(log2_states)
     for count in counts:
         if not left:
             return
         difference = count - prediction
-        writer.write_exp_golomb(2 * difference - 1 if difference > 0 else -2 * difference, golomb_order(prediction))
+        yield 2 * difference - 1 if difference > 0 else -2 * difference, golomb_order(prediction)
         left -= count
         prediction = count
 

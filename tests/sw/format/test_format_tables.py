@@ -26,6 +26,8 @@ from dnnzip.format import (
     golomb_order,
     map_width,
     spread_step,
+    stream_bytes,
+    table_bits,
 )
 from dnnzip_sim.cases import random_table_set, single_token
 
@@ -74,6 +76,7 @@ def test_a_set_goes_both_ways(tables):
     assert again.table_set == tables.table_set == TableHeader.unpack(data).table_set
     assert again.to_bytes() == data
     assert len(data) == 2 * TableHeader.unpack(data).words
+    assert len(data) == stream_bytes([table_bits(counts, tables.log2_states) for counts in tables.counts])
 
 
 @settings(derandomize=True, deadline=None, max_examples=40)
