@@ -346,6 +346,24 @@ def encode_streams(
     return tables, [done.stream for done in encoded], codecs
 
 
+def train_tables(tensors: Sequence[CodeTensor], options: CodecOptions | None = None) -> TableSet:
+    """Return the table set that `encode_network` trains for the tensors, which may be of several networks.
+
+    Parameters
+    ----------
+    tensors
+        At least one; each counts by its bits.
+    options
+        States and threads; a table set in it is not looked at.
+    """
+    options = replace(options or CodecOptions(), table_set=None)
+    sizes = [tensor.codes.size for tensor in tensors]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        choices = _first_pass(tensors.__getitem__, sizes, _Room(max(sizes)), options, pool)
+    assert choices is not None, "tensors have codes"
+    return choices.table_set
+
+
 def _weights_of(tensor: AnyTensor) -> int:
     if isinstance(tensor, CodeTensor):
         return tensor.codes.size
