@@ -72,7 +72,10 @@ def _against_entropy(comparison: Comparison) -> Section:
 def _integers(comparison: Comparison) -> Section:
     text = (
         "Networks of int8 weights, and the float ones quantised to symmetric int8 per output channel. At e lsb every "
-        "coder gets the same codes round(w / (2 e + 1))."
+        "coder gets the same codes round(w / (2 e + 1)). Vela's row is the better of two plain orders of the weights; "
+        "in the order and with the padding that its hardware needs, the best of its blocks and traversals for each "
+        "tensor, they are larger, which is the row after the coders. [The codec](codec.md) says what limits lossless "
+        "int8."
     )
     return Section("Integer weights", text, [tables.integer_coders_table(comparison), tables.integer_table(comparison)])
 
