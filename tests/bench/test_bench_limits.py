@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from dnnzip.bench import limits
 from dnnzip.bench.comparison import Comparison
-from dnnzip.bench.limits import WAYS, predicted, residual, size, table
+from dnnzip.bench.limits import WAYS, parts, parts_table, predicted, residual, size, table
 from dnnzip.bench.measure import run
 from dnnzip.bench.mixing import mixed_bits
 from dnnzip.bench.ours import Dnnzip
@@ -100,6 +100,7 @@ def test_the_command_prints_markdown(monkeypatch, tmp_path):
     result = CliRunner().invoke(limits.limits, ["--markdown", str(tmp_path / "a.onnx")])
     assert result.exit_code == 0
     assert "| adaptive mixture of many models | no codec, a bound |" in result.output
+    assert "table set" not in result.output.splitlines()[0]
 
 
 def test_velas_order_for_its_hardware_pads():
@@ -120,3 +121,15 @@ def test_velas_ordered_size_is_said_not_to_be_decoded():
     comparison.ordered_bits["int8", "0lsb"] = 8 * task.count
     rows = integer_coders_table(comparison).rows
     assert rows[1] == ("Vela mlw_codec, ordered for its hardware", "8.000", "not decoded")
+
+
+def test_what_is_not_weights_is_all_of_a_network_of_zeros():
+    zeros = tensor(np.zeros((16, 4000)))
+    frames, tables, lanes = parts([zeros])
+    encoded = encode_network([zeros])
+    assert frames == 20 / (len(encoded.tables) + len(encoded.streams[0]))
+    assert 0.6 < frames + tables + lanes < 1
+    assert sum(parts([smooth(1, 0.0)])) < 0.05
+    made = parts_table({"a": {"1%": [zeros], "5%": [smooth(1, 0.0)]}})
+    assert made.header == ("frames + table set + lanes in % at", "tensors", "1%", "5%")
+    assert made.rows[0][1] == "1"

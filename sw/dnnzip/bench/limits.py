@@ -16,11 +16,14 @@ from dnnzip.bench.mixing import mixed_bits
 from dnnzip.bench.rivals import vela_bytes
 from dnnzip.bench.shared_tables import read
 from dnnzip.bench.task import FLOAT_NETWORKS, INTEGER_NETWORKS
-from dnnzip.codec import CodecOptions, CodeTensor, EncodedNetwork, encode_network
+from dnnzip.codec import CodecOptions, CodeTensor, EncodedNetwork, encode_network, split_streams
+from dnnzip.codec.network import LANE_BITS
 from dnnzip.errors import DnnzipError
 from dnnzip.flow.tables import TextTable, stdout_console
+from dnnzip.format import CRC_WORDS, WEIGHT_HEADER, WORD_BYTES, Codec, WeightHeader
 
 BOUND = "0lsb"
+PERCENTS = ("1%", "5%", "10%")
 VELA = "Vela mlw_codec, better of two orders"
 EIGHT_BITS = 256
 SIXTEENTHS = 16
@@ -104,18 +107,48 @@ def table(networks: Mapping[str, Sequence[CodeTensor]], progress: Callable[[str]
     return TextTable((f"bits per weight at {BOUND}", "what it is", "all", "/ dnnzip", "/ Vela", *networks), tuple(rows))
 
 
+def parts(tensors: Sequence[CodeTensor]) -> tuple[float, float, float]:
+    """Return what is not weights in an encoded network, in shares of it: stream frames, table set, virtual lanes.
+
+    A lane's first state and the rest of its last word are taken at their average.
+    """
+    encoded = encode_network(tensors)
+    headers = [WeightHeader.unpack(part) for stream in encoded.streams for part in split_streams(stream)]
+    frames = 8 * len(headers) * WORD_BYTES * (WEIGHT_HEADER.words + CRC_WORDS)
+    lanes = LANE_BITS * sum(1 << header.log2_lanes for header in headers if header.codec == Codec.ANS)
+    total = size(encoded)
+    return frames / total, 8 * len(encoded.tables) / total, lanes / total
+
+
+def parts_table(networks: Mapping[str, Mapping[str, Sequence[CodeTensor]]]) -> TextTable:
+    """Return what is not weights in each network, in percent, at each of its bounds."""
+    bounds = list(dict.fromkeys(bound for by_bound in networks.values() for bound in by_bound))
+    rows = []
+    for name, by_bound in networks.items():
+        tensors = len(next(iter(by_bound.values())))
+        cells = (" + ".join(f"{100 * share:.1f}" for share in parts(by_bound[bound])) for bound in bounds)
+        rows.append((name, str(tensors), *cells))
+    return TextTable(("frames + table set + lanes in % at", "tensors", *bounds), tuple(rows))
+
+
 @click.command()
 @click.argument("models", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--markdown", is_flag=True, help="Print the table in Markdown.")
 def limits(models: tuple[Path, ...], markdown: bool) -> None:
-    """Print what lossless int8 weights of MODELS would take in other ways; by default, of those in $DNNZIP_ZOO."""
+    """Print what lossless int8 weights of MODELS would take in other ways, and what is not weights in float networks.
+
+    By default, of those in $DNNZIP_ZOO.
+    """
     paths = list(models) or [zoo_folder() / f"{name}.onnx" for name in (*FLOAT_NETWORKS, *INTEGER_NETWORKS)]
-    networks = {name: by_bound[BOUND] for name, by_bound in read(paths, [BOUND]).items()}
-    made = table(networks, lambda way: click.echo(way, err=True))
+    read_at = read(paths, [*PERCENTS, BOUND])
+    integers = {name: by_bound[BOUND] for name, by_bound in read_at.items() if BOUND in by_bound}
+    floats = {name: by_bound for name, by_bound in read_at.items() if BOUND not in by_bound}
+    made = [table(integers, lambda way: click.echo(way, err=True)), *([parts_table(floats)] if floats else [])]
     if markdown:
-        click.echo(made.markdown(), nl=False)
-    else:
-        made.show(stdout_console())
+        click.echo("\n".join(one.markdown() for one in made), nl=False)
+        return
+    for one in made:
+        one.show(stdout_console())
 
 
 def main() -> None:
