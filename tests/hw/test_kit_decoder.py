@@ -1,0 +1,182 @@
+"""The kit's decoder in C: the frozen vectors, and the verdict and the codes of the reference decoder on any bytes."""
+
+import hashlib
+import json
+import random
+import subprocess
+import sys
+import zlib
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from c_decoder import CHECKED, EVERYTHING, StoppedError, ask, can_be_checked, compile_c, differences, wanted
+
+from dnnzip.format import TABLE_HEADER, WEIGHT_HEADER, WORD_BYTES, Limits, TableHeader, Verdict, WeightHeader
+from dnnzip_sim.cases import damaged_cases, line_cases, random_case, sound_cases
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS / "fuzz"))
+import inputs  # noqa: E402 - its folder is on the path from here on
+
+V1 = TESTS / "vectors" / "v1"
+INDEX = json.loads((V1 / "index.json").read_text(encoding="utf-8"))
+NARROW = Limits(log2_lanes=2, log2_states=8, code_bits=8, line=False)
+REFERENCE_WEIGHTS = 2000
+CHANGED = 4000
+CRC_BYTES = 4
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """Return the decoder, with checks of addresses and undefined behaviour where the compiler has them."""
+    folder = tmp_path_factory.mktemp("c")
+    return compile_c(folder / "decoder", *(CHECKED if can_be_checked(folder) else ()))
+
+
+@pytest.fixture(scope="module")
+def few():
+    """Return sequences of every kind, and what the reference decoder makes of them."""
+    sequences = [*frozen_sequences(), *case_sequences(1), *changed_sequences("kit", 300), *cut_table_sets()]
+    return sequences, [wanted(*sequence) for sequence in sequences]
+
+
+def read(name):
+    return (V1 / f"{name}.bin").read_bytes()
+
+
+def frozen_sequences():
+    """Return every frozen stream after the table set that the index names, and every table set."""
+    found = [(EVERYTHING, [read(name)]) for name in INDEX["table_sets"]]
+    for name, facts in INDEX["streams"].items():
+        found.append((EVERYTHING, [*([read(facts["tables"])] if facts["tables"] else []), read(name)]))
+    return found
+
+
+def case_sequences(seed):
+    """Return sound and damaged cases for decoders of everything and of little."""
+    cases = [*sound_cases(seed), *damaged_cases(seed), *line_cases(seed), *map(random_case, range(seed, seed + 40))]
+    return [(limits, list(case.streams)) for case in cases for limits in (EVERYTHING, NARROW)]
+
+
+def changed_sequences(seed, count):
+    """Return so many changed streams and table sets that the reference decoder is through with soon."""
+    rng = random.Random(seed)
+    pool = [data for data in inputs.seeds() if data[:1] == inputs.STREAM]
+    found = []
+    while len(found) < count:
+        data = rng.choice(pool)
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            data = inputs.mutated(data, rng, pool)
+        tables, stream = inputs.parts_of(data[1:])
+        whole = len(stream) >= WEIGHT_HEADER.bytes
+        if not whole or WeightHeader.unpack(stream).weights <= REFERENCE_WEIGHTS:
+            limits = replace(EVERYTHING, log2_states=rng.choice((9, 10, 10)), line=rng.random() < 0.9)
+            # A cut of one byte, too: a stream need not be whole words.
+            stream = stream[: len(stream) - (rng.random() < 0.1)]
+            found.append((limits, [tables, stream] if tables else [stream]))
+    return found
+
+
+def cut_table_sets():
+    """Return table sets that go on with zeros from some bit near the end of a word on, and end with that word.
+
+    A count's zeros then meet the end of the payload and the widest count at about the same bit.
+    """
+    stream = read("tables_256")
+    header, body = stream[: TABLE_HEADER.bytes], stream[TABLE_HEADER.bytes : -CRC_BYTES]
+    found = []
+    for words in range(2, len(body) // WORD_BYTES):
+        for bits in range(16 * words - 14, 16 * words + 1):
+            cut = int.from_bytes(body, "little") & (1 << bits) - 1
+            fields = TableHeader.unpack(header)
+            sealed = replace(fields, payload_words=words).pack() + cut.to_bytes(words * WORD_BYTES, "little")
+            found.append((EVERYTHING, [sealed + zlib.crc32(sealed).to_bytes(CRC_BYTES, "little")]))
+    return found
+
+
+def test_frozen_vectors(program):
+    names = [*INDEX["table_sets"], *INDEX["streams"]]
+    answers = ask(program, frozen_sequences())
+    for name, answer in zip(names, answers, strict=True):
+        facts = INDEX["table_sets"].get(name) or INDEX["streams"][name]
+        assert answer[-1].verdict.label == facts["verdict"], name
+        if "sha256" in facts:
+            codes = np.array(answer[-1].codes, "<i2")
+            assert codes.size == facts["channels"] * facts["length"], name
+            assert hashlib.sha256(codes.tobytes()).hexdigest() == facts["sha256"], name
+    assert len(answers) == len(list(V1.glob("*.bin"))) >= 50
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_sound_and_damaged_streams(program, seed):
+    sequences = case_sequences(seed)
+    assert differences(program, sequences) == []
+    assert sum(len(streams) for _, streams in sequences) > 1000
+
+
+def test_changed_streams(program):
+    sequences = changed_sequences("kit", CHANGED)
+    answers = [wanted(*sequence) for sequence in sequences]
+    assert differences(program, sequences, answers) == []
+    verdicts = Counter(answer[-1].verdict for answer in answers)
+    print(verdicts)
+    # Bad magic, version and so on are many; what takes a decoder to tell must be among them as well.
+    assert set(verdicts) == set(Verdict)
+    assert verdicts[Verdict.OK] > 20
+
+
+def test_cut_table_sets(program):
+    sequences = cut_table_sets()
+    answers = [wanted(*sequence) for sequence in sequences]
+    assert {answer.verdict for (answer,) in answers} == {Verdict.TRUNCATED, Verdict.BAD_CODE}
+    assert differences(program, sequences, answers) == []
+
+
+def test_noise_is_refused(program):
+    rng = random.Random("noise")
+    sequences = [(EVERYTHING, [rng.randbytes(rng.randrange(40))]) for _ in range(500)]
+    sequences += [(EVERYTHING, [b"\xda\x09" + rng.randbytes(rng.randrange(40))]) for _ in range(500)]
+    sequences += [(EVERYTHING, [b"\xd7\x09" + rng.randbytes(rng.randrange(40))]) for _ in range(500)]
+    assert differences(program, sequences) == []
+
+
+def test_more_weights_than_there_is_room_for(program, tmp_path):
+    """A stream that declares 2^41 weights is not decoded, and takes no memory."""
+    stream = WeightHeader(codec=2, channels=1 << 21, length=1 << 20, payload_words=0, wide=1).pack()
+    (tmp_path / "large").write_bytes(stream)
+    done = subprocess.run([str(program), tmp_path / "large"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, f"{tmp_path / 'large'}: no room, {1 << 41} weights\n")
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        ("states / 2 + states / 8 + 3", "states / 2 + states / 8 + 5"),
+        ("if (b->unread >= threshold) return;", "if (b->unread > threshold) return;"),
+        ("a < 0 || (a == 0 && b < 0)", "a < 0"),
+        ("length > 2 ? length - 2 : 0", "length > 1 ? length - 1 : 0"),
+        ("    *sign = 0;\n", ""),
+        ("|| v < going_on", "|| v < going_on - 1"),
+        ("tap >= h->kernel_width", "tap > h->kernel_width"),
+        ("lanes[v].state != 0", "lanes[v].state > 1"),
+        ("!= h.payload_words)", "> h.payload_words)"),
+        ("DNNZIP_NARROW_BITS)) broken", "DNNZIP_NARROW_BITS + 1)) broken"),
+        ("if (b->unread >= threshold) return;", "if (b->unread + 1 >= threshold) return;"),
+        ("t->loaded = r->verdict == OK;", "t->loaded |= r->verdict == OK;"),
+        ("if (length > left) broken", "if (length > left + 1) broken"),
+        ("at + 1 < r->bytes ?", "at + 1 <= r->bytes ?"),
+        ("h.log2_states > limits->log2_states) broken", "ans && h.log2_states > limits->log2_states) broken"),
+        ("++width > widest", "++width > widest + 1"),
+    ],
+    ids=lambda planted: planted[0],
+)
+def test_a_planted_bug_is_seen(tmp_path, planted, few):
+    program = compile_c(tmp_path / "planted", *(CHECKED if can_be_checked(tmp_path) else ()), planted=planted)
+    try:
+        is_seen = bool(differences(program, *few))
+    except StoppedError as stopped:
+        is_seen = "Sanitizer" in str(stopped) or "runtime error" in str(stopped)
+    assert is_seen
