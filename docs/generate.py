@@ -61,9 +61,9 @@ def example() -> str:
         f"{hexadecimal(table_set.to_bytes())}\n"
         f"Two channels of a fully connected layer, {codes[0]} and {codes[1]}, coded with it on two virtual lanes and\n"
         f"with context, give the weight stream\n\n{hexadecimal(stream)}\n"
-        "Its header is the first 16 bytes, its CRC-32 the last 4. The five words between are, in order: the first\n"
-        "word of each lane; the word that lane 0 takes after its first weight; 0x0064, the 100 for which the first\n"
-        "weight of lane 1 is an escape; and the word that lane 1 takes after it.\n"
+        "Its header is the first 16 bytes, its CRC-32 the last 4. The seven words between are, in order: the first\n"
+        "word of each lane; the word that each takes after its state; 0x0064, the 100 for which the first weight of\n"
+        "lane 1 is an escape; and the words that lane 1 takes after its third weight and lane 0 after its fifth.\n"
     )
 
 
