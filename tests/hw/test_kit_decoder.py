@@ -14,7 +14,17 @@ import numpy as np
 import pytest
 from c_decoder import CHECKED, EVERYTHING, StoppedError, ask, can_be_checked, compile_c, differences, wanted
 
-from dnnzip.format import TABLE_HEADER, WEIGHT_HEADER, WORD_BYTES, Limits, TableHeader, Verdict, WeightHeader
+from dnnzip.digits import MODEL
+from dnnzip.format import (
+    TABLE_HEADER,
+    WEIGHT_HEADER,
+    WORD_BYTES,
+    Limits,
+    TableHeader,
+    Verdict,
+    WeightHeader,
+    read_image_table,
+)
 from dnnzip_sim.cases import damaged_cases, line_cases, random_case, sound_cases
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -149,6 +159,44 @@ def test_more_weights_than_there_is_room_for(program, tmp_path):
     (tmp_path / "large").write_bytes(stream)
     done = subprocess.run([str(program), tmp_path / "large"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, f"{tmp_path / 'large'}: no room, {1 << 41} weights\n")
+
+
+@pytest.fixture
+def image(tmp_path):
+    """Return the digits network as an image of the memory."""
+    dnnzip = Path(sys.executable).with_name("dnnzip")
+    model = tmp_path / "digits.dnz.onnx"
+    options = ("--max-error", "2%", "--groups", "2", "--quiet")
+    subprocess.run([dnnzip, "compress", MODEL, "-o", model, *options], check=True)
+    subprocess.run([dnnzip, "image", model, "-o", tmp_path, "--quiet"], check=True)
+    return tmp_path / "weights.bin"
+
+
+def walked(program, path):
+    """Return the status of the program on a file, and the lines that it prints, without the file's name."""
+    done = subprocess.run([program, path], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    return done.returncode, [line.removeprefix(f"{path}: ") for line in done.stdout.splitlines()]
+
+
+def test_an_image_is_walked(program, image):
+    entries = read_image_table(image.read_bytes())
+    lines = ["table set: ok, 0 weights"]
+    lines += [f"layer {e.layer} part {e.part}: ok, {e.channels * e.length} weights" for e in entries[1:]]
+    assert len(lines) == 11
+    assert walked(program, image) == (0, lines)
+    data = bytearray(image.read_bytes())
+    data[entries[3].offset + 20] ^= 4
+    image.write_bytes(data)
+    status, damaged = walked(program, image)
+    assert status == 1
+    assert [line for line in damaged if ": ok," not in line] == [line for line in damaged if line not in lines] != []
+    for cut in (33, 100, len(data) // 2):
+        image.write_bytes(data[:cut])
+        assert walked(program, image) == (1, ["bad image"])
+    data[32:36] = (len(data) - 10).to_bytes(4, "little")
+    image.write_bytes(data)
+    assert walked(program, image) == (1, ["stream 0 is not inside"])
 
 
 @pytest.mark.parametrize(

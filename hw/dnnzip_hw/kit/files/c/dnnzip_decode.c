@@ -1,6 +1,7 @@
 /* Decode dnnzip streams from the command line, in the order given: table sets and weight streams.
  *
- *   dnnzip_decode FILE...    print each file's verdict and how many weights it holds
+ *   dnnzip_decode FILE...    print each stream's verdict and how many weights it holds; a file is one stream, or an
+ *                            image that `dnnzip image` wrote, of which every stream is decoded
  *   dnnzip_decode -          read records from standard input and answer each on standard output
  *
  * A record is four numbers (log2 of the most lanes, log2 of the most states, code bits, line; a byte each), the length
@@ -37,7 +38,44 @@ static int decode(const dnnzip_limits *limits, const uint8_t *stream, size_t byt
     return dnnzip_decode(&tables, limits, stream, bytes, *codes, (size_t)*weights, weights);
 }
 
-static int decode_file(const char *name)
+/* Decode a stream and print a line about it; returns 1 unless the stream is ok. */
+static int report(const char *name, const char *what, const uint8_t *stream, size_t bytes)
+{
+    int16_t *codes;
+    uint64_t weights;
+    const int verdict = decode(NULL, stream, bytes, &codes, &weights);
+    printf("%s: %s%s, %llu weights\n", name, what, verdict < 0 ? "no room" : dnnzip_verdict_label(verdict),
+           (unsigned long long)weights);
+    free(codes);
+    return verdict != DNNZIP_VERDICT_OK;
+}
+
+/* Walk an image as a DMA does: a header, a table of streams, and each stream where its entry says. */
+static int report_image(const char *name, const uint8_t *image, size_t bytes)
+{
+    const dnnzip_image_header header = dnnzip_image_header_unpack(image);
+    int status = 0;
+    if (header.version != DNNZIP_IMAGE_VERSION || header.bytes != bytes ||
+        header.streams > (bytes - DNNZIP_IMAGE_HEADER_BYTES) / DNNZIP_IMAGE_ENTRY_BYTES) {
+        printf("%s: bad image\n", name);
+        return 1;
+    }
+    for (size_t i = 0; i < header.streams; i++) {
+        const uint8_t *place = image + DNNZIP_IMAGE_HEADER_BYTES + i * DNNZIP_IMAGE_ENTRY_BYTES;
+        const dnnzip_image_entry entry = dnnzip_image_entry_unpack(place);
+        char what[64] = "table set: ";
+        if (entry.offset > bytes || entry.words > (bytes - entry.offset) / DNNZIP_WORD_BYTES) {
+            printf("%s: stream %lu is not inside\n", name, (unsigned long)i);
+            return 1;
+        }
+        if (entry.layer != DNNZIP_IMAGE_NO_LAYER)
+            snprintf(what, sizeof what, "layer %lu part %lu: ", (unsigned long)entry.layer, (unsigned long)entry.part);
+        status |= report(name, what, image + entry.offset, (size_t)entry.words * DNNZIP_WORD_BYTES);
+    }
+    return status;
+}
+
+static int report_file(const char *name)
 {
     FILE *file = fopen(name, "rb");
     size_t bytes = 0, room_bytes = 1 << 16, got = 0;
@@ -56,14 +94,10 @@ static int decode_file(const char *name)
         }
     }
     fclose(file);
-    int16_t *codes;
-    uint64_t weights;
-    const int verdict = decode(NULL, stream, bytes, &codes, &weights);
-    printf("%s: %s, %llu weights\n", name, verdict == DNNZIP_NO_ROOM ? "no room" : dnnzip_verdict_label(verdict),
-           (unsigned long long)weights);
-    free(codes);
+    const int is_image = bytes >= DNNZIP_IMAGE_HEADER_BYTES && dnnzip_field(stream, 0, 32) == DNNZIP_IMAGE_MAGIC;
+    const int status = is_image ? report_image(name, stream, bytes) : report(name, "", stream, bytes);
     free(stream);
-    return verdict;
+    return status;
 }
 
 static void put(uint64_t number, int bytes)
@@ -102,7 +136,6 @@ int main(int count, char **names)
         answer_records();
         return 0;
     }
-    for (int i = 1; i < count; i++)
-        if (decode_file(names[i]) != DNNZIP_VERDICT_OK) status = 1;
+    for (int i = 1; i < count; i++) status |= report_file(names[i]);
     return status;
 }
