@@ -7,12 +7,15 @@ A part stands between ``<!-- generated: NAME -->`` and ``<!-- /generated -->``.
 import re
 import sys
 from collections.abc import Callable, Sequence
+from importlib.resources import files
 from pathlib import Path
 
 from dnnzip.codec import reference
 from dnnzip.format import (
     COLUMNS_WORD,
     ESCAPE,
+    IMAGE_ENTRY,
+    IMAGE_HEADER,
     SEGMENT_GROUP,
     TABLE_HEADER,
     TOKEN_ORDER,
@@ -81,6 +84,12 @@ def line_example() -> str:
     )
 
 
+def kit() -> str:
+    """Return the kit's own README, its headings a level lower."""
+    text = (files("dnnzip_hw.kit") / "files" / "README.md").read_text(encoding="utf-8")
+    return re.sub(r"^#+ ", lambda match: f"#{match[0]}", text.partition("\n\n")[2], flags=re.MULTILINE)
+
+
 def hexadecimal(data: bytes) -> str:
     """Return bytes as an indented block of words."""
     lines = [data[start : start + 16].hex(" ", 2) for start in range(0, len(data), 16)]
@@ -93,6 +102,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "columns word": lambda: layout(COLUMNS_WORD),
     "segment group": lambda: layout(SEGMENT_GROUP),
     "line example": line_example,
+    "image header": lambda: layout(IMAGE_HEADER),
+    "image entry": lambda: layout(IMAGE_ENTRY),
+    "kit": kit,
     "verdicts": verdicts,
     "example": example,
 }
