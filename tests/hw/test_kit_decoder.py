@@ -12,7 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from c_decoder import CHECKED, EVERYTHING, StoppedError, ask, can_be_checked, compile_c, differences, wanted
+from c_decoder import (
+    CHECKED,
+    EVERYTHING,
+    OPTIONS,
+    StoppedError,
+    ask,
+    can_be_checked,
+    compile_c,
+    compiler,
+    differences,
+    wanted,
+)
 
 from dnnzip.digits import MODEL
 from dnnzip.format import (
@@ -159,6 +170,21 @@ def test_more_weights_than_there_is_room_for(program, tmp_path):
     (tmp_path / "large").write_bytes(stream)
     done = subprocess.run([str(program), tmp_path / "large"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, f"{tmp_path / 'large'}: no room, {1 << 41} weights\n")
+
+
+def test_a_program_in_cpp_links_to_it(tmp_path):
+    compile_c(tmp_path / "c")
+    (tmp_path / "main.cpp").write_text(
+        '#include "c/dnnzip.h"\n'
+        "int main() { static dnnzip_tables tables; std::uint64_t weights = 1;\n"
+        "return dnnzip_decode(&tables, nullptr, nullptr, 0, nullptr, 0, &weights) + static_cast<int>(weights); }\n"
+    )
+    objects = tmp_path / "dnnzip.o"
+    subprocess.run([compiler(), *OPTIONS, "-c", tmp_path / "c" / "dnnzip.c", "-o", objects], check=True)
+    program = tmp_path / "main"
+    options = ("-include", "cstdint", "-Wall", "-Wextra", "-Werror")
+    subprocess.run(["g++", *options, tmp_path / "main.cpp", objects, "-o", program], check=True)
+    assert subprocess.run([program], check=False).returncode == Verdict.TRUNCATED
 
 
 @pytest.fixture

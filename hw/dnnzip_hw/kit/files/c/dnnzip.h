@@ -9,6 +9,10 @@
 
 #include "dnnzip_format.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* What a decoder was built for; a stream that asks for more ends with the verdict `unsupported`. */
 typedef struct {
     unsigned log2_lanes;  /* most virtual lanes, as their log2 */
@@ -44,5 +48,9 @@ enum { DNNZIP_NO_ROOM = -1 };
  * anything up to 2^41. `limits` is NULL for a decoder of all that the format allows. */
 int dnnzip_decode(dnnzip_tables *tables, const dnnzip_limits *limits, const uint8_t *stream, size_t bytes,
                   int16_t *codes, size_t capacity, uint64_t *weights);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
