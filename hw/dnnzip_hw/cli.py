@@ -35,10 +35,10 @@ OPTIONS = {
 @click.option("--weight-bits", default=DEFAULTS.weight_bits, show_default=True, help="Width of a weight: 8 or 16.")
 @click.option("--line", is_flag=True, help="With the core of the line codec, a baseline to compare with.")
 def rtl(folder: str, lanes: int, slots: int, states: int, weight_bits: int, line: bool) -> None:
-    """Write the decompressor as Verilog, with its port list as JSON and the integration kit.
+    """Write the decompressor as Verilog, with a kit around it.
 
-    The kit: the format's numbers as a SystemVerilog package and a C header, a decoder in C, and a testbench with sample
-    streams that checks itself; README.md in the folder says how to run them.
+    The kit: the list of ports as JSON, the format's numbers as a SystemVerilog package and a C header, a decoder in C,
+    and a testbench with sample streams that checks itself; README.md in the folder says how to run them.
     """
     if states <= 0 or states & states - 1:
         raise InputError("--states", f"is {states}", "it must be 256, 512 or 1024")

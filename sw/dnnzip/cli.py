@@ -392,7 +392,7 @@ def simulate(model: str, target: str | None, link: str, output: Output) -> None:
 )
 @output_options
 def image(model: str, folder: str, bus_bits: int, output: Output) -> None:
-    """Write a model's streams as an image of the accelerator's memory.
+    """Write a model's streams as a memory image.
 
     The folder gets weights.bin, which starts with its address table, and the same table as weights.json and weights.h.
     """
