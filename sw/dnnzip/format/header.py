@@ -21,6 +21,12 @@ CLASSES = 8
 MAX_COLUMNS = 4096
 CRC_WORDS = 2
 
+CRC8_POLYNOMIAL, CRC8_INITIAL = 0xE0, 0xFF
+"""CRC-8/ROHC: the polynomial 0x07, reflected; the result is not inverted."""
+
+CRC32_POLYNOMIAL = 0xEDB88320
+"""The CRC-32 of ``zlib.crc32``: the polynomial 0x04c11db7, reflected; it starts with all ones and ends inverted."""
+
 
 class Codec(IntEnum):
     """How the payload of a weight stream is coded."""
@@ -75,11 +81,11 @@ TABLE_HEADER = HeaderLayout(
 
 def crc8(data: bytes) -> int:
     """CRC-8/ROHC (polynomial 0x07, reflected, initial value 0xff); zero over a header with its check byte."""
-    crc = 0xFF
+    crc = CRC8_INITIAL
     for byte in data:
         crc ^= byte
         for _ in range(8):
-            crc = crc >> 1 ^ (0xE0 if crc & 1 else 0)
+            crc = crc >> 1 ^ (CRC8_POLYNOMIAL if crc & 1 else 0)
     return crc
 
 
