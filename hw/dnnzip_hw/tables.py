@@ -285,7 +285,7 @@ class TableBuilder(wiring.Component):
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [word.eq(self.i.payload), bits_left.eq(WORD_BITS - 1), has_bit.eq(1)]
 
-        # A number of some bits, lowest first. `place` and `end` are one hot: where the next bit goes, and where none goes.
+        # A number of some bits, lowest first. `place` and `end` are one hot: where the next bit goes, and where none.
         number, place, end = Signal(most + 2), Signal(most + 2), Signal(most + 2)
         is_read = Signal()
         m.d.comb += is_read.eq((place & end).any())

@@ -44,9 +44,9 @@ NARROW_BITS = 8
 
 REFILL_BITS = WORD_BITS
 """A lane with fewer unread bits takes a refill word. No weight takes more, so a lane asks for bits well before it
-misses them, and a decoder's input never has to wait for its lanes; asking as late as the tables allow would save about 7
-bits per lane and stream, and cost up to a tenth of the words' rate. As it is a whole word, a lane is due where its count
-of bits passes a multiple of it.
+misses them, and a decoder's input never has to wait for its lanes; asking as late as the tables allow would save about
+7 bits per lane and stream, and cost up to a tenth of the words' rate. As it is a whole word, a lane is due where its
+count of bits passes a multiple of it.
 """
 
 NARROW_MAX_SHIFT = 3
