@@ -7,10 +7,10 @@ BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test ports bitstream zoo family bench fuzz lint format docs types env env-dev clean
+.PHONY: help sim test ports bitstream zoo family bench shared-tables fuzz lint format docs types env env-dev clean
 
 help: ## list the verbs
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 sim: env ## the main job: compress the digits network, decode it in the simulated RTL, measure accuracy
 	@$(BIN)/python -m dnnzip_sim.mainjob
@@ -35,6 +35,9 @@ family: env ## the paper's family of compressors over the networks in DNNZIP_ZOO
 
 bench: $(BENCH)/.installed ## docs/bench.md: dnnzip beside other compressors on the networks in DNNZIP_ZOO
 	@$(BENCH)/bin/python -m dnnzip.bench -o docs --json build/bench/bench.json
+
+shared-tables: env ## docs/shared_tables.md: what one table set for all networks in DNNZIP_ZOO loses
+	@$(BIN)/python -m dnnzip.bench.shared_tables -o docs --json build/bench/shared_tables.json
 
 fuzz: env-dev ## a million changed streams and containers through the decoders; FUZZ='--runs N --seed S'
 	@$(BIN)/python -c 'import atheris' 2>/dev/null \

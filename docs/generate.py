@@ -7,12 +7,15 @@ A part stands between ``<!-- generated: NAME -->`` and ``<!-- /generated -->``.
 import re
 import sys
 from collections.abc import Callable, Sequence
+from importlib.resources import files
 from pathlib import Path
 
 from dnnzip.codec import reference
 from dnnzip.format import (
     COLUMNS_WORD,
     ESCAPE,
+    IMAGE_ENTRY,
+    IMAGE_HEADER,
     SEGMENT_GROUP,
     TABLE_HEADER,
     TOKEN_ORDER,
@@ -63,9 +66,9 @@ def example() -> str:
         f"{hexadecimal(table_set.to_bytes())}\n"
         f"Two channels of a fully connected layer, {codes[0]} and {codes[1]}, coded with it on two virtual lanes and\n"
         f"with context, give the weight stream\n\n{hexadecimal(stream)}\n"
-        "Its header is the first 16 bytes, its CRC-32 the last 4. The five words between are, in order: the first\n"
-        "word of each lane; the word that lane 0 takes after its first weight; 0x0064, the 100 for which the first\n"
-        "weight of lane 1 is an escape; and the word that lane 1 takes after it.\n"
+        "Its header is the first 16 bytes, its CRC-32 the last 4. The seven words between are, in order: the first\n"
+        "word of each lane; the word that each takes after its state; 0x0064, the 100 for which the first weight of\n"
+        "lane 1 is an escape; and the words that lane 1 takes after its third weight and lane 0 after its fifth.\n"
     )
 
 
@@ -83,6 +86,12 @@ def line_example() -> str:
     )
 
 
+def kit() -> str:
+    """Return the kit's own README, its headings a level lower."""
+    text = (files("dnnzip_hw.kit") / "files" / "README.md").read_text(encoding="utf-8")
+    return re.sub(r"^#+ ", lambda match: f"#{match[0]}", text.partition("\n\n")[2], flags=re.MULTILINE)
+
+
 def hexadecimal(data: bytes) -> str:
     """Return bytes as an indented block of words."""
     lines = [data[start : start + 16].hex(" ", 2) for start in range(0, len(data), 16)]
@@ -95,6 +104,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "columns word": lambda: layout(COLUMNS_WORD),
     "segment group": lambda: layout(SEGMENT_GROUP),
     "line example": line_example,
+    "image header": lambda: layout(IMAGE_HEADER),
+    "image entry": lambda: layout(IMAGE_ENTRY),
+    "kit": kit,
     "verdicts": verdicts,
     "example": example,
     "frame header": lambda: layout(FRAME_HEADER),

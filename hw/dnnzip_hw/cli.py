@@ -1,4 +1,4 @@
-"""The ``rtl`` command: the decompressor's Verilog and its port list."""
+"""The ``rtl`` command: the decompressor's Verilog, its port list and the integration kit."""
 
 import contextlib
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from dnnzip.errors import InputError, MissingToolError
+from dnnzip_hw.kit import kit_files
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.verilog import TOP, decompressor_verilog, find_yosys, ports
 
@@ -34,7 +35,11 @@ OPTIONS = {
 @click.option("--weight-bits", default=DEFAULTS.weight_bits, show_default=True, help="Width of a weight: 8 or 16.")
 @click.option("--line", is_flag=True, help="With the core of the line codec, a baseline to compare with.")
 def rtl(folder: str, lanes: int, slots: int, states: int, weight_bits: int, line: bool) -> None:
-    """Write the decompressor as Verilog, with its port list as JSON."""
+    """Write the decompressor as Verilog, with a kit around it.
+
+    The kit: the list of ports as JSON, the format's numbers as a SystemVerilog package and a C header, a decoder in C,
+    and a testbench with sample streams that checks itself; README.md in the folder says how to run them.
+    """
     if states <= 0 or states & states - 1:
         raise InputError("--states", f"is {states}", "it must be 256, 512 or 1024")
     try:
@@ -43,9 +48,11 @@ def rtl(folder: str, lanes: int, slots: int, states: int, weight_bits: int, line
         raise InputError(_option_of(str(error)), str(error)) from None
     if not find_yosys():
         raise MissingToolError("rtl: Yosys is missing; pip install 'dnnzip[hw]'")
+    listed = ports(parameters)
     files = {
         f"{TOP}.v": decompressor_verilog(parameters),
-        f"{TOP}.json": json.dumps(ports(parameters), indent=2) + "\n",
+        f"{TOP}.json": json.dumps(listed, indent=2) + "\n",
+        **kit_files(parameters, listed),
     }
     for path in write_whole(Path(folder), files):
         click.echo(path)
@@ -57,7 +64,7 @@ def _option_of(message: str) -> str:
 
 
 def write_whole(folder: Path, files: dict[str, str]) -> list[Path]:
-    """Write all files into ``folder``, or none: each is written beside its place, then all are renamed.
+    """Write all files into ``folder`` and its folders, or none: each is written beside its place, then all are renamed.
 
     Raises
     ------
@@ -66,10 +73,11 @@ def write_whole(folder: Path, files: dict[str, str]) -> list[Path]:
     """
     written: list[tuple[Path, Path]] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            number, beside = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
-            written.append((Path(beside), folder / name))
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            number, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            written.append((Path(beside), path))
             with os.fdopen(number, "w", encoding="utf-8") as file:
                 file.write(text)
             Path(beside).chmod(0o666 & ~_umask())

@@ -1,6 +1,6 @@
 """The decompressor: streams of 16-bit words in, beats of weights out."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.crc import Algorithm
 from amaranth.lib.wiring import In, Out, connect
@@ -9,6 +9,7 @@ from amaranth.utils import ceil_log2
 from dnnzip.format import (
     CRC_WORDS,
     MAX_LOG2_STATES,
+    RAW_WIDTHS,
     TABLE_HEADER,
     WEIGHT_HEADER,
     WORD_BITS,
@@ -21,9 +22,9 @@ from dnnzip_hw.layouts import CAUSE_BITS, COLUMNS_WORD_LAYOUT, beat_layout, word
 from dnnzip_hw.line import LineDecoder
 from dnnzip_hw.output import Output
 from dnnzip_hw.parameters import DecompressorParameters
-from dnnzip_hw.positions import PER_WORD
-from dnnzip_hw.raw import RawDecoder
+from dnnzip_hw.raw import RawSize
 from dnnzip_hw.ring import Ring
+from dnnzip_hw.rounds import PER_WORD
 from dnnzip_hw.tables import TableBuilder
 
 STREAM_CRC = Algorithm(
@@ -38,21 +39,23 @@ STREAM_CRC = Algorithm(
 
 
 class Phase(enum.Enum):
-    """Which part of a stream is taken."""
+    """Which part of a stream is taken, or judged."""
 
     HEADER = 0
-    TABLES = 1
-    RAW = 2
-    COLUMNS = 3
-    OFFSETS = 4
-    FIRST_WORDS = 5
-    WEIGHTS = 6
-    PAYLOAD_END = 7
-    CRC = 8
-    VERDICT = 9
-    DRAIN = 10
-    END = 11
-    LINE = 12
+    JUDGE = 1
+    TABLES = 2
+    RAW_SIZE = 3
+    RAW = 4
+    LINE = 5
+    COLUMNS = 6
+    OFFSETS = 7
+    PREPARE = 8
+    WEIGHTS = 9
+    PAYLOAD_END = 10
+    CRC = 11
+    VERDICT = 12
+    DRAIN = 13
+    END = 14
 
 
 def port_signature(parameters: DecompressorParameters) -> wiring.Signature:
@@ -101,33 +104,43 @@ class Decompressor(wiring.Component):
         m = Module()
         parameters = self.parameters
         m.submodules.header = header = Header(parameters)
-        m.submodules.builder = builder = TableBuilder(parameters.log2_states)
-        m.submodules.raw = raw = RawDecoder(parameters)
+        m.submodules.builder = builder = TableBuilder(parameters)
+        m.submodules.raw_size = raw_size = RawSize()
         m.submodules.ring = ring = Ring(parameters)
         m.submodules.distributor = distributor = Distributor(parameters)
         m.submodules.output = output = Output(parameters)
         m.submodules.crc = crc = STREAM_CRC(data_width=WORD_BITS).create()
 
-        phase = Signal(Phase)
-        cause = Signal(CAUSE_BITS)
+        phase, next_phase = Signal(Phase), Signal(Phase)
+        cause, next_cause = Signal(CAUSE_BITS), Signal(CAUSE_BITS)
+        weighing = Signal()  # the phase is that of the weights
+        m.d.comb += [next_phase.eq(phase), next_cause.eq(cause)]
+        m.d.sync += [phase.eq(next_phase), cause.eq(next_cause), weighing.eq(next_phase == Phase.WEIGHTS)]
 
-        # Taking words: a phase says whether it wants one, and then gets it or learns that it is missing.
+        # The word that is offered to a phase. A phase says whether it wants one, and then gets it or learns that it is
+        word, word_last, has_word = Signal(WORD_BITS), Signal(), Signal()
+        # missing; in the weight phase the distributor knows whether there is one, and takes it.
         wants, discards, in_payload = Signal(), Signal(), Signal()
         ended = Signal()  # the stream's last word has been taken
         payload_left = Signal(WEIGHT_HEADER["payload_words"].width)
-        missing, gets = Signal(), Signal()
-        word = self.i.payload.data
+        payload_over, one_left = Signal(), Signal()
+        missing, gets, goes = Signal(), Signal(), Signal()
         m.d.comb += [
-            missing.eq(ended | (in_payload & (payload_left == 0))),
-            gets.eq(wants & ~missing & self.i.valid),
-            self.i.ready.eq((wants & ~missing) | (discards & ~ended)),
-            crc.valid.eq(gets),
-            crc.data.eq(word),
+            missing.eq(ended | (in_payload & payload_over)),
+            gets.eq(wants & ~missing & has_word),
+            goes.eq(gets | (discards & ~ended & has_word) | (weighing & distributor.taken)),
+            self.i.ready.eq(~has_word | goes),
+            one_left.eq(payload_left == 1),
         ]
-        with m.If(self.i.valid & self.i.ready & self.i.payload.last):
+        with m.If(self.i.ready):
+            m.d.sync += [has_word.eq(self.i.valid), word.eq(self.i.payload.data), word_last.eq(self.i.payload.last)]
+        with m.If(goes & word_last):
             m.d.sync += ended.eq(1)
-        with m.If(gets & in_payload):
-            m.d.sync += payload_left.eq(payload_left - 1)
+        with m.If((gets & in_payload) | (weighing & distributor.taken)):
+            m.d.sync += [payload_left.eq(payload_left - 1), payload_over.eq(one_left)]
+        taken_word = Signal(WORD_BITS)
+        m.d.sync += [crc.valid.eq(goes), taken_word.eq(word)]
+        m.d.comb += crc.data.eq(taken_word)
 
         # The table set that is loaded.
         loaded = Signal()
@@ -136,12 +149,8 @@ class Decompressor(wiring.Component):
         block = Signal(COLUMNS_WORD_LAYOUT)
         column_words_left = Signal.like(ring.columns_address)
         column_address = Signal.like(ring.columns_address)
-        virtual_lane = Signal(range(parameters.virtual_lanes + 1))
-        all_first = Signal()  # every virtual lane has its first word
-        first_lane, first_slot = Signal(range(parameters.lanes)), Signal(range(parameters.ring))
         over = Signal()  # the verdict is known
-        starts = Signal()  # the header of a weight stream is whole and sound
-        crc_words = Signal(range(CRC_WORDS))
+        crc_words = Signal(range(CRC_WORDS + 2))
 
         m.d.comb += [
             header.word.eq(word),
@@ -151,113 +160,133 @@ class Decompressor(wiring.Component):
             builder.log2_states.eq(loaded_log2_states),
             builder.tables.eq(header.tables.tables),
             builder.i.payload.eq(word),
-            raw.start.eq(starts),
-            raw.header.eq(header.weights),
-            raw.i.payload.eq(word),
+            raw_size.header.eq(header.weights),
             ring.header.eq(header.weights),
             ring.block.eq(block),
             ring.log2_states.eq(loaded_log2_states),
-            ring.threshold.eq(builder.threshold),
-            ring.shifts.eq(builder.shifts),
             ring.tables.eq(builder.write),
             ring.word.eq(word),
+            ring.columns_word.eq(taken_word),
             ring.room.eq(distributor.room & output.room),
-            distributor.wide.eq(header.weights.wide),
+            ring.run.eq(weighing),
+            ring.slot.eq(distributor.slot),
+            ring.half.eq(distributor.half),
+            ring.lane_en.eq(distributor.lane_en),
+            ring.columns_address.eq(column_address),
             distributor.request_en.eq(ring.request_en),
             distributor.request.eq(ring.request),
             distributor.i.payload.eq(word),
-            distributor.escape_waits.eq(output.escape_waits),
+            distributor.i.valid.eq(has_word & ~ended & ~payload_over),
+            distributor.escapes.ready.eq(output.words.ready),
             output.beat_en.eq(ring.beat_en),
             output.beat.eq(ring.beat),
-            output.escape_en.eq(distributor.escape_en),
-            output.word.eq(distributor.word),
+            output.words.payload.data.eq(word),
+            output.words.payload.full.eq(~one_left | (raw_size.over == 0)),
+            output.words.payload.items.eq(raw_size.over),
+            output.words.valid.eq(distributor.escapes.valid),
+            output.raw_width.eq(header.weights.raw_width),
             output.cause.eq(cause),
-            ring.columns_address.eq(column_address),
-            all_first.eq(virtual_lane == 1 << header.weights.log2_lanes),
-            first_lane.eq(virtual_lane),
-            first_slot.eq(virtual_lane >> ceil_log2(parameters.lanes)),
-        ]
-        m.d.comb += [
-            output.raw.payload.eq(raw.o.payload),
-            output.raw.valid.eq(raw.o.valid),
-            raw.o.ready.eq(output.raw.ready),
         ]
         connect(m, output.o, wiring.flipped(self.o))
 
         line = None
         if parameters.line:
-            m.submodules.line = line = LineDecoder(parameters)
-            m.d.comb += [line.start.eq(starts), line.header.eq(header.weights), line.i.payload.eq(word)]
+            m.submodules.line = line = LineDecoder()
+            m.d.comb += [line.header.eq(header.weights), line.i.payload.eq(word)]
 
-        def give_up(verdict: Verdict) -> list[object]:
+        m.d.sync += [ring.prepare.eq(0), ring.columns_en.eq(0)]
+        with m.If(ring.columns_en):
+            m.d.sync += column_address.eq(column_address + 1)
+
+        def go(after: Phase) -> list[object]:
+            """Return the statement that goes on to another phase."""
+            return [next_phase.eq(after)]
+
+        def give_up(verdict: Value | Verdict) -> list[object]:
             """Return the statements that end the stream with ``verdict``."""
-            return [cause.eq(verdict), phase.eq(Phase.DRAIN)]
+            return [next_cause.eq(verdict), *go(Phase.DRAIN)]
+
+        def begin_payload(words: Value) -> list[object]:
+            """Return the statements that begin a payload of so many words."""
+            return [payload_left.eq(words), payload_over.eq(words == 0)]
 
         with m.Switch(phase):
             with m.Case(Phase.HEADER):
-                m.d.comb += [wants.eq((header.verdict == Verdict.OK) & ~header.whole), header.word_en.eq(gets)]
+                m.d.comb += [wants.eq((header.early == Verdict.OK) & ~header.whole), header.word_en.eq(gets)]
+                with m.If(header.early != Verdict.OK):
+                    m.d.comb += give_up(header.early)
+                with m.Elif(header.judged):
+                    m.d.comb += go(Phase.JUDGE)
+                with m.Elif(missing & ~header.whole):
+                    m.d.comb += give_up(Verdict.TRUNCATED)
+            with m.Case(Phase.JUDGE):
                 with m.If(header.verdict != Verdict.OK):
-                    m.d.sync += [cause.eq(header.verdict), phase.eq(Phase.DRAIN)]
-                with m.Elif(header.whole):
-                    with m.If(header.is_tables):
-                        m.d.comb += builder.start.eq(1)
-                        m.d.sync += [
-                            loaded.eq(0),
-                            loaded_id.eq(header.tables.table_set),
-                            loaded_log2_states.eq(header.log2_states),
-                            payload_left.eq(header.tables.payload_words),
-                            phase.eq(Phase.TABLES),
-                        ]
+                    m.d.comb += give_up(header.verdict)
+                with m.Elif(header.is_tables):
+                    m.d.comb += builder.start.eq(1)
+                    m.d.sync += [
+                        loaded.eq(0),
+                        loaded_id.eq(header.tables.table_set),
+                        loaded_log2_states.eq(header.log2_states),
+                        *begin_payload(header.tables.payload_words),
+                    ]
+                    m.d.comb += go(Phase.TABLES)
+                with m.Else():
+                    m.d.comb += [output.restart.eq(1), raw_size.start.eq(1)]
+                    m.d.sync += begin_payload(header.weights.payload_words)
+                    with m.If(header.weights.codec == Codec.RAW):
+                        m.d.comb += go(Phase.RAW_SIZE)
+                    if line is not None:
+                        with m.Elif(header.weights.codec == Codec.LINE):
+                            m.d.comb += line.start.eq(1)
+                            m.d.comb += go(Phase.LINE)
+                    with m.Elif(header.weights.columns):
+                        m.d.comb += go(Phase.COLUMNS)
                     with m.Else():
-                        m.d.comb += starts.eq(1)
-                        m.d.sync += [
-                            payload_left.eq(header.weights.payload_words),
-                            phase.eq(
-                                Mux(
-                                    header.weights.codec == Codec.RAW,
-                                    Phase.RAW,
-                                    Mux(
-                                        (header.weights.codec == Codec.LINE) & int(parameters.line),
-                                        Phase.LINE,
-                                        Mux(header.weights.columns, Phase.COLUMNS, Phase.FIRST_WORDS),
-                                    ),
-                                )
-                            ),
-                        ]
-                        with m.If(~header.weights.columns):
-                            m.d.comb += ring.prepare.eq(1)
-                with m.Elif(missing):
-                    m.d.sync += give_up(Verdict.TRUNCATED)
+                        m.d.sync += ring.prepare.eq(1)
+                        m.d.comb += go(Phase.PREPARE)
             with m.Case(Phase.TABLES):
                 m.d.comb += [in_payload.eq(1), wants.eq(builder.i.ready), builder.i.valid.eq(gets)]
-                with m.If(builder.bad):
-                    m.d.sync += give_up(Verdict.BAD_CODE)
+                with m.If(builder.verdict != Verdict.OK):
+                    m.d.comb += give_up(builder.verdict)
                 with m.Elif(wants & missing):
-                    m.d.sync += give_up(Verdict.TRUNCATED)
+                    m.d.comb += give_up(Verdict.TRUNCATED)
                 with m.Elif(builder.done):
-                    m.d.sync += phase.eq(Phase.PAYLOAD_END)
+                    m.d.comb += go(Phase.PAYLOAD_END)
+            with m.Case(Phase.RAW_SIZE), m.If(raw_size.done):
+                m.d.comb += go(Phase.RAW)
+                with m.If(raw_size.wrong):
+                    m.d.comb += give_up(Verdict.BAD_HEADER)
             with m.Case(Phase.RAW):
-                m.d.comb += [in_payload.eq(1), wants.eq(raw.i.ready), raw.i.valid.eq(gets)]
-                with m.If(wants & missing):
-                    m.d.sync += give_up(Verdict.TRUNCATED)
-                with m.Elif(raw.done):
-                    m.d.sync += phase.eq(Phase.PAYLOAD_END)
+                m.d.comb += [
+                    in_payload.eq(1),
+                    wants.eq(output.words.ready),
+                    output.direct.eq(1),
+                    output.words.valid.eq(gets),
+                ]
+                with m.If(ended & ~payload_over):
+                    m.d.comb += give_up(Verdict.TRUNCATED)
+                with m.Elif(payload_over & output.idle):
+                    m.d.comb += go(Phase.PAYLOAD_END)
             if line is not None:
                 with m.Case(Phase.LINE):
                     m.d.comb += [
                         in_payload.eq(1),
                         wants.eq(line.i.ready),
                         line.i.valid.eq(gets),
-                        output.raw.payload.eq(line.o.payload),
-                        output.raw.valid.eq(line.o.valid),
-                        line.o.ready.eq(output.raw.ready),
+                        output.direct.eq(1),
+                        output.raw_width.eq(RAW_WIDTHS.index(WORD_BITS)),
+                        output.words.payload.data.eq(line.o.payload),
+                        output.words.payload.full.eq(1),
+                        output.words.valid.eq(line.o.valid),
+                        line.o.ready.eq(output.words.ready),
                     ]
                     with m.If(line.bad):
-                        m.d.sync += give_up(Verdict.BAD_CODE)
+                        m.d.comb += give_up(Verdict.BAD_CODE)
                     with m.Elif(wants & missing):
-                        m.d.sync += give_up(Verdict.TRUNCATED)
-                    with m.Elif(line.done):
-                        m.d.sync += phase.eq(Phase.PAYLOAD_END)
+                        m.d.comb += give_up(Verdict.TRUNCATED)
+                    with m.Elif(line.done & output.idle):
+                        m.d.comb += go(Phase.PAYLOAD_END)
             with m.Case(Phase.COLUMNS):
                 m.d.comb += [in_payload.eq(1), wants.eq(1)]
                 m.d.sync += [
@@ -266,72 +295,61 @@ class Decompressor(wiring.Component):
                     column_address.eq(0),
                 ]
                 with m.If(missing):
-                    m.d.sync += give_up(Verdict.TRUNCATED)
+                    m.d.comb += give_up(Verdict.TRUNCATED)
                 with m.Elif(gets):
-                    m.d.sync += phase.eq(Phase.OFFSETS)
+                    m.d.comb += go(Phase.OFFSETS)
             with m.Case(Phase.OFFSETS):
-                m.d.comb += [in_payload.eq(1), wants.eq(1), ring.columns_en.eq(gets)]
+                m.d.comb += [in_payload.eq(1), wants.eq(1)]
+                m.d.sync += ring.columns_en.eq(gets)
                 with m.If(missing):
-                    m.d.sync += give_up(Verdict.TRUNCATED)
+                    m.d.comb += give_up(Verdict.TRUNCATED)
                 with m.Elif(gets):
-                    m.d.sync += [column_address.eq(column_address + 1), column_words_left.eq(column_words_left - 1)]
+                    m.d.sync += column_words_left.eq(column_words_left - 1)
                     with m.If(column_words_left == 0):
-                        m.d.comb += ring.prepare.eq(1)
-                        m.d.sync += phase.eq(Phase.FIRST_WORDS)
-            with m.Case(Phase.FIRST_WORDS):
-                m.d.comb += [in_payload.eq(1), wants.eq(~all_first), ring.first.eq(1), ring.slot.eq(first_slot)]
-                m.d.comb += [ring.lane_en[lane].eq(gets & (first_lane == lane)) for lane in range(parameters.lanes)]
-                with m.If(gets):
-                    m.d.sync += virtual_lane.eq(virtual_lane + 1)
-                with m.If(wants & missing):
-                    m.d.sync += give_up(Verdict.TRUNCATED)
-                with m.Elif(all_first & ring.prepared):
-                    m.d.sync += phase.eq(Phase.WEIGHTS)
+                        m.d.sync += ring.prepare.eq(1)
+                        m.d.comb += go(Phase.PREPARE)
+            with m.Case(Phase.PREPARE), m.If(~ring.prepare & ring.prepared):
+                m.d.comb += go(Phase.WEIGHTS)
             with m.Case(Phase.WEIGHTS):
-                m.d.comb += [
-                    in_payload.eq(1),
-                    wants.eq(distributor.i.ready),
-                    distributor.i.valid.eq(gets),
-                    ring.run.eq(1),
-                    ring.slot.eq(distributor.slot),
-                    ring.lane_en.eq(distributor.lane_en),
-                ]
-                with m.If(distributor.bad):
-                    m.d.sync += give_up(Verdict.BAD_CODE)
-                with m.Elif(wants & missing):
-                    m.d.sync += give_up(Verdict.TRUNCATED)
+                with m.If(distributor.asks & (ended | payload_over)):
+                    m.d.comb += give_up(Verdict.TRUNCATED)
                 with m.Elif(ring.done & distributor.idle):
-                    m.d.sync += phase.eq(Phase.PAYLOAD_END)
-                    with m.If(ring.bad_state):
-                        m.d.sync += give_up(Verdict.BAD_STATE)
+                    m.d.comb += go(Phase.PAYLOAD_END)
+                    with m.If(~header.weights.wide & (ring.bad_code | output.bad_code)):
+                        m.d.comb += give_up(Verdict.BAD_CODE)
+                    with m.Elif(ring.bad_state):
+                        m.d.comb += give_up(Verdict.BAD_STATE)
             with m.Case(Phase.PAYLOAD_END):
-                m.d.sync += [crc_words.eq(0), phase.eq(Phase.CRC)]
-                with m.If(payload_left != 0):
-                    m.d.sync += give_up(Verdict.TRAILING)
+                m.d.sync += crc_words.eq(0)
+                m.d.comb += go(Phase.CRC)
+                with m.If(~payload_over):
+                    m.d.comb += give_up(Verdict.TRAILING)
             with m.Case(Phase.CRC):
-                m.d.comb += wants.eq(1)
-                with m.If(missing):
-                    m.d.sync += give_up(Verdict.TRUNCATED)
-                with m.Elif(gets):
+                # The checksum is known two cycles after its last word.
+                m.d.comb += wants.eq(crc_words < CRC_WORDS)
+                with m.If(gets | ~wants):
                     m.d.sync += crc_words.eq(crc_words + 1)
-                    with m.If(crc_words == CRC_WORDS - 1):
-                        m.d.sync += phase.eq(Phase.VERDICT)
+                with m.If(wants & missing):
+                    m.d.comb += give_up(Verdict.TRUNCATED)
+                with m.Elif(crc_words == CRC_WORDS + 1):
+                    m.d.comb += go(Phase.VERDICT)
             with m.Case(Phase.VERDICT):
-                m.d.sync += give_up(Verdict.OK)
+                m.d.comb += give_up(Verdict.OK)
                 with m.If(~ended):
-                    m.d.sync += cause.eq(Verdict.TRAILING)
+                    m.d.comb += give_up(Verdict.TRAILING)
                 with m.Elif(~crc.match_detected):
-                    m.d.sync += cause.eq(Verdict.BAD_CRC)
+                    m.d.comb += give_up(Verdict.BAD_CRC)
                 with m.Elif(header.is_tables):
                     m.d.sync += loaded.eq(1)
             with m.Case(Phase.DRAIN):
                 m.d.comb += [discards.eq(1), over.eq(1)]
                 with m.If(ended & ~ring.flying):
-                    m.d.sync += phase.eq(Phase.END)
+                    m.d.comb += go(Phase.END)
             with m.Case(Phase.END):
                 m.d.comb += [over.eq(1), output.end.eq(1)]
                 with m.If(output.ended):
                     m.d.comb += [header.restart.eq(1), crc.start.eq(1)]
-                    m.d.sync += [ended.eq(0), virtual_lane.eq(0), phase.eq(Phase.HEADER)]
-        m.d.comb += [distributor.flush.eq(over), output.give_up.eq(over)]
+                    m.d.sync += ended.eq(0)
+                    m.d.comb += go(Phase.HEADER)
+        m.d.comb += [distributor.flush.eq(over), output.give_up.eq(over & (cause != Verdict.OK))]
         return m

@@ -1,23 +1,25 @@
 """The word distributor: hands the payload's words to escapes and lane windows in the order of the format."""
 
-from amaranth.hdl import Cat, Module, ResetInserter, Signal
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from dnnzip.format import NARROW_BITS, WORD_BITS
+from dnnzip.format import WORD_BITS
 from dnnzip_hw.layouts import request_layout
 from dnnzip_hw.parameters import DecompressorParameters
 
 DEPTH = 16
+LATE = 4
+"""Requests that may still come after ``room`` went low."""
 
 
 class Distributor(wiring.Component):
     """Serves the requests of the lanes in order, one word per cycle.
 
-    Throughput: a word per cycle. Latency: a word reaches its lane in the cycle in which it is taken; a request can be
-    served in the cycle after it was made. Back-pressure: ``room`` is low where fewer than two more requests fit; an
-    escape's word is taken when its beat stands at the output. Reset and ``flush``: no requests.
+    Throughput: a word per cycle. Latency: a word goes to its lane or to ``escapes`` in the cycle in which it is taken;
+    a request can be served two cycles after it was made. Back-pressure: ``room`` is low where fewer than ``LATE`` more
+    requests fit; an escape's word is taken when ``escapes`` is ready for it. Reset and ``flush``: no requests.
 
     Parameters
     ----------
@@ -27,25 +29,21 @@ class Distributor(wiring.Component):
     Members
     -------
     request_en : In(1), request : In(request_layout)
-        What a beat asks for; only while ``room``.
+        What a turn asks for.
     room : Out(1)
-        Another request fits.
+        More requests fit.
     flush : In(1)
         Drop all requests.
-    wide : In(1)
-        Escapes may use all bits of their word.
     i : In(stream of words)
-        The payload. A word is asked for by ``i.ready``, whether there is one or not.
-    lane_en : Out(lanes), slot : Out
-        This word is for the window of that lane and slot.
-    escape_en : Out(lanes)
-        This word is the lane's weight in the beat at the output.
-    escape_waits : In(lanes)
-        Lanes of the beat at the output that wait for such a word.
-    word : Out
-        The word.
-    bad : Out(1)
-        The next thing in order is a weight outside of the declared width, or the word taken now is one.
+        The payload.
+    asks : Out(1)
+        A word is due.
+    taken : Out(1)
+        It is there, and taken.
+    lane_en : Out(lanes), slot : Out, half : Out(lanes)
+        The word taken is for that half of the window of that lane and slot.
+    escapes : Out(stream of words)
+        Words of escapes.
     idle : Out(1)
         All requests are served.
     """
@@ -59,14 +57,13 @@ class Distributor(wiring.Component):
                 "request": In(request_layout(parameters)),
                 "room": Out(1),
                 "flush": In(1),
-                "wide": In(1),
                 "i": In(stream.Signature(WORD_BITS)),
+                "asks": Out(1),
+                "taken": Out(1),
                 "lane_en": Out(lanes),
                 "slot": Out(range(parameters.ring)),
-                "escape_en": Out(lanes),
-                "escape_waits": In(lanes),
-                "word": Out(WORD_BITS),
-                "bad": Out(1),
+                "half": Out(lanes),
+                "escapes": Out(stream.Signature(WORD_BITS)),
                 "idle": Out(1),
             }
         )
@@ -78,47 +75,44 @@ class Distributor(wiring.Component):
         layout = request_layout(self.parameters)
         queue = SyncFIFO(width=layout.size, depth=DEPTH)
         m.submodules.queue = ResetInserter(self.flush)(queue)
-
-        current = Signal(layout)
         head = layout(queue.r_data)
-        # In the order of service: a lane's escape (or bad code), then its refill.
-        waiting = Cat((current.escape[lane] | current.bad[lane], current.refill[lane]) for lane in range(lanes))
-        todo = Signal(2 * lanes)
-        chosen = Signal(2 * lanes)
-        m.d.comb += [todo.eq(waiting), chosen.eq(todo & -todo)]
-        firsts, refills = chosen[0::2], chosen[1::2]
-        taken = Signal()
-        is_bad = Signal()
-        blocked = Signal()
-        m.d.comb += [
-            is_bad.eq((firsts & current.bad).any()),
-            blocked.eq((firsts & ~self.escape_waits).any()),
-            self.i.ready.eq(~is_bad & ~blocked & (todo != 0)),
-            taken.eq(self.i.valid & self.i.ready),
-            self.word.eq(self.i.payload),
-            self.slot.eq(current.slot),
-            self.lane_en.eq(refills & taken.replicate(lanes)),
-            self.escape_en.eq(firsts & taken.replicate(lanes)),
-        ]
-        sign = self.i.payload[NARROW_BITS - 1 :]
-        m.d.comb += self.bad.eq(is_bad | (self.escape_en.any() & ~self.wide & sign.any() & ~sign.all()))
 
-        finishes = Signal()
-        m.d.comb += finishes.eq((todo == 0) | (taken & (todo == chosen)))
-        with m.If(taken):
-            m.d.sync += [current.escape.eq(current.escape & ~firsts), current.refill.eq(current.refill & ~refills)]
-        with m.If(finishes):
-            with m.If(queue.r_rdy):
-                m.d.comb += queue.r_en.eq(1)
-                m.d.sync += current.eq(head)
-            with m.Elif(self.request_en):
-                m.d.sync += current.eq(self.request)
+        # The word that is served next, one hot, and those of the same request after it. A lane's escape comes before
+        # its refill.
+        served, rest = Signal(2 * lanes), Signal(2 * lanes)
+        has_rest, is_escape, is_refill = Signal(), Signal(), Signal()
+        source, lowest = Signal(2 * lanes), Signal(2 * lanes)
+        goes_on = Signal()
+        m.d.comb += [
+            self.i.ready.eq(is_refill | (is_escape & self.escapes.ready)),
+            self.asks.eq(is_refill | is_escape),
+            self.taken.eq(self.i.valid & self.i.ready),
+            goes_on.eq(self.taken | ~(is_escape | is_refill)),
+            self.lane_en.eq(served[1::2] & (is_refill & self.i.valid).replicate(lanes)),
+            self.escapes.valid.eq(self.i.valid & is_escape),
+            self.escapes.payload.eq(self.i.payload),
+            source.eq(Mux(has_rest, rest, Cat((head.escape[lane], head.refill[lane]) for lane in range(lanes)))),
+            lowest.eq(source & -source),
+            queue.r_en.eq(goes_on & ~has_rest),
+        ]
+        with m.If(goes_on):
+            m.d.sync += [is_escape.eq(0), is_refill.eq(0)]
+            with m.If(has_rest | queue.r_rdy):
+                m.d.sync += [
+                    served.eq(lowest),
+                    rest.eq(source & ~lowest),
+                    has_rest.eq((source & ~lowest).any()),
+                    is_escape.eq(lowest[0::2].any()),
+                    is_refill.eq(lowest[1::2].any()),
+                ]
+            with m.If(~has_rest):
+                m.d.sync += [self.slot.eq(head.slot), self.half.eq(head.half)]
         m.d.comb += [
             queue.w_data.eq(self.request),
-            queue.w_en.eq(self.request_en & (queue.r_rdy | ~finishes)),
-            self.idle.eq((todo == 0) & ~queue.r_rdy),
+            queue.w_en.eq(self.request_en),
+            self.idle.eq(~is_escape & ~is_refill & ~queue.r_rdy),
         ]
-        m.d.sync += self.room.eq(queue.level < DEPTH - 2)
+        m.d.sync += self.room.eq(queue.level < DEPTH - LATE)
         with m.If(self.flush):
-            m.d.sync += current.eq(0)
+            m.d.sync += [is_escape.eq(0), is_refill.eq(0), has_rest.eq(0)]
         return m

@@ -43,7 +43,8 @@ def second_word(word: Value) -> data.View:
 class Header(wiring.Component):
     """Collects the words of a header and judges it.
 
-    Throughput: a word per cycle. Latency: ``verdict`` and ``whole`` follow a word by one cycle. Back-pressure: none.
+    Throughput: a word per cycle. Latency: ``early`` and ``whole`` follow a word by one cycle, ``judged`` by
+    three. Back-pressure: none.
     Reset and ``restart``: no word has come.
 
     Parameters
@@ -59,8 +60,12 @@ class Header(wiring.Component):
         The next word.
     loaded : In(1), loaded_id, loaded_log2_states : In
         The table set that is loaded, if any.
+    early : Out
+        The first rule that the first two words break, or ``ok``.
     verdict : Out
-        The first rule that the header breaks with the words that have come, or ``ok``.
+        The first rule that the whole header breaks, or ``ok``; once it is ``judged``.
+    judged : Out(1)
+        All words have come, and the verdict is known.
     whole : Out(1)
         All words have come.
     is_tables : Out(1)
@@ -81,7 +86,9 @@ class Header(wiring.Component):
                 "loaded": In(1),
                 "loaded_id": In(TABLE_HEADER["table_set"].width),
                 "loaded_log2_states": In(range(MAX_LOG2_STATES + 1)),
+                "early": Out(CAUSE_BITS),
                 "verdict": Out(CAUSE_BITS),
+                "judged": Out(1),
                 "whole": Out(1),
                 "is_tables": Out(1),
                 "weights": Out(WEIGHT_HEADER_LAYOUT),
@@ -96,7 +103,6 @@ class Header(wiring.Component):
         limits = self.parameters.limits
         words = Signal(WEIGHT_HEADER.bits)  # the newest on top
         count = Signal(range(WEIGHT_HEADER.words + 1))
-        early = Signal(CAUSE_BITS)  # what the first two words give
         m.submodules.check = check = HEADER_CRC(data_width=WORD_BITS).create()
         m.d.comb += [check.start.eq(self.restart), check.valid.eq(self.word_en), check.data.eq(self.word)]
 
@@ -111,9 +117,9 @@ class Header(wiring.Component):
             with m.If(count == 0):
                 m.d.sync += self.is_tables.eq(weights.magic == TABLES_MAGIC)
                 with m.If((weights.magic != WEIGHTS_MAGIC) & (weights.magic != TABLES_MAGIC)):
-                    m.d.sync += early.eq(Verdict.BAD_MAGIC)
+                    m.d.sync += self.early.eq(Verdict.BAD_MAGIC)
                 with m.Elif(weights.version != VERSION):
-                    m.d.sync += early.eq(Verdict.VERSION)
+                    m.d.sync += self.early.eq(Verdict.VERSION)
                 with m.Elif(
                     Mux(
                         weights.magic == TABLES_MAGIC,
@@ -121,15 +127,15 @@ class Header(wiring.Component):
                         ~self._is_known(weights) | (weights.log2_lanes > limits.log2_lanes),
                     )
                 ):
-                    m.d.sync += early.eq(Verdict.UNSUPPORTED)
+                    m.d.sync += self.early.eq(Verdict.UNSUPPORTED)
             m.d.comb += unsupported.eq(
                 (second.log2_states > limits.log2_states - MIN_LOG2_STATES)
                 | (second.wide & int(limits.code_bits == NARROW_BITS))
             )
             with m.If((count == 1) & ~self.is_tables & unsupported):
-                m.d.sync += early.eq(Verdict.UNSUPPORTED)
+                m.d.sync += self.early.eq(Verdict.UNSUPPORTED)
         with m.If(self.restart):
-            m.d.sync += [count.eq(0), early.eq(Verdict.OK)]
+            m.d.sync += [count.eq(0), self.early.eq(Verdict.OK)]
 
         m.d.comb += [
             self.weights.eq(words),
@@ -139,34 +145,40 @@ class Header(wiring.Component):
                 MIN_LOG2_STATES + Mux(self.is_tables, self.tables.log2_states, self.weights.log2_states)
             ),
         ]
-        reserved, consistent, fits = Signal(), Signal(), Signal()
-        channels_bias = WEIGHT_HEADER["channels"].bias
-        width_16 = RAW_WIDTHS.index(WORD_BITS)
-        m.d.comb += [
-            reserved.eq(Mux(self.is_tables, self.tables.reserved.any(), self.weights.reserved.any())),
-            consistent.eq(
-                Mux(
-                    self.weights.codec == Codec.RAW,
-                    (self.weights.log2_lanes == 0)
-                    & (self.weights.raw_width < len(RAW_WIDTHS))
-                    & ((self.weights.raw_width != width_16) | self.weights.wide),
-                    Mux(
-                        self.weights.codec == Codec.LINE,
-                        self.weights.wide,
-                        self.weights.channels + channels_bias >= 1 << self.weights.log2_lanes,
-                    ),
-                )
-            ),
+        # First what each rule says, then the verdict.
+        sound, consistent, fits = Signal(), Signal(), Signal()
+        whole, has_lanes = Signal(), Signal()
+        channels = self.weights.channels  # less one
+        assert WEIGHT_HEADER["channels"].bias == 1
+        with m.Switch(self.weights.log2_lanes):
+            for log2 in range(limits.log2_lanes + 1):
+                with m.Case(log2):
+                    m.d.comb += has_lanes.eq(channels[log2:].any() | channels[:log2].all())
+        m.d.sync += [
+            whole.eq(self.whole),
+            sound.eq((check.crc == 0) & ~Mux(self.is_tables, self.tables.reserved.any(), self.weights.reserved.any())),
+            consistent.eq(has_lanes),
             fits.eq(
                 self.loaded & (self.loaded_id == self.weights.table_set) & (self.loaded_log2_states == self.log2_states)
             ),
-            self.verdict.eq(early),
+            self.judged.eq(whole & self.whole),
+            self.verdict.eq(Verdict.OK),
         ]
-        with m.If(self.whole & (early == Verdict.OK)):
-            with m.If((check.crc != 0) | reserved | (~self.is_tables & ~consistent)):
-                m.d.comb += self.verdict.eq(Verdict.BAD_HEADER)
-            with m.Elif(~self.is_tables & (self.weights.codec == Codec.ANS) & ~fits):
-                m.d.comb += self.verdict.eq(Verdict.WRONG_TABLES)
+        with m.If(self.weights.codec == Codec.RAW):
+            m.d.sync += consistent.eq(
+                (self.weights.log2_lanes == 0)
+                & (self.weights.raw_width < len(RAW_WIDTHS))
+                & ((self.weights.raw_width != RAW_WIDTHS.index(WORD_BITS)) | self.weights.wide)
+            )
+        if self.parameters.line:
+            with m.Elif(self.weights.codec == Codec.LINE):
+                m.d.sync += consistent.eq(self.weights.wide)
+        with m.If(self.restart):
+            m.d.sync += [whole.eq(0), self.judged.eq(0)]
+        with m.If(~sound | (~self.is_tables & ~consistent)):
+            m.d.sync += self.verdict.eq(Verdict.BAD_HEADER)
+        with m.Elif(~self.is_tables & (self.weights.codec == Codec.ANS) & ~fits):
+            m.d.sync += self.verdict.eq(Verdict.WRONG_TABLES)
         return m
 
     def _is_known(self, weights: data.View) -> Value:

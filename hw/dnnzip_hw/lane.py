@@ -1,63 +1,42 @@
 """One hardware lane: the virtual lanes of its slots decode a weight each in turn."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, enum, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from dnnzip.format import (
-    CLASS_BITS,
-    CLASSES,
-    ESCAPE,
-    MAX_LOG2_STATES,
-    MAX_TABLES,
-    MAX_WEIGHT_BITS,
-    NARROW_BITS,
-    SHIFT_BITS,
-    TOKEN_BITS,
-    WORD_BITS,
-)
+from dnnzip.format import CLASS_BITS, CLASSES, CONTEXTS, ESCAPE, MAX_LOG2_STATES, MAX_TABLES, WORD_BITS
 from dnnzip_hw.history import Sign
-from dnnzip_hw.layouts import CODE_BITS, LOW_BITS, entry_layout, lane_state_layout
+from dnnzip_hw.layouts import (
+    TABLE_BITS,
+    WINDOW_BITS,
+    coded_layout,
+    entry_layout,
+    lane_state_layout,
+    round_layout,
+)
+from dnnzip_hw.memory import RegisteredMemory
 from dnnzip_hw.parameters import PIPELINE, DecompressorParameters
-from dnnzip_hw.tables import CONTEXT_BITS, TablesWrite
-
-
-class Kind(enum.Enum, shape=2):  # type: ignore[call-arg]  # Amaranth's enumerations have a shape
-    """What the lanes read in a round."""
-
-    START = 0
-    KLASS = 1
-    WEIGHT = 2
+from dnnzip_hw.rounds import Kind
+from dnnzip_hw.tables import TablesWrite
 
 
 class LaneControl(data.StructLayout):
-    """What the ring tells all of its lanes; the number in a name is the stage that it goes with.
-
-    Stage 0 addresses the tables, 1 reads the window, 2 has the table's entry and may commit, 3 chooses the next table.
-    """
+    """What the ring tells all of its lanes; the number in a name is the stage that it goes with."""
 
     def __init__(self, parameters: DecompressorParameters) -> None:
-        slot = ceil_log2(parameters.ring)
         super().__init__(
             {
                 "run": 1,  # a stream is decoded; otherwise the lanes are filled with start states
                 "log2_states": ceil_log2(MAX_LOG2_STATES + 1),
-                "threshold": ceil_log2(MAX_WEIGHT_BITS + 1),
-                "shifts": data.ArrayLayout(SHIFT_BITS, MAX_TABLES),
-                "wide": 1,
-                "klass": CLASS_BITS,  # of a virtual lane before a class round
-                "kind_0": Kind,
-                "kind_1": Kind,
-                "kind_2": Kind,
-                "slot_1": slot,
-                "offset_2": 2,  # column offset of the position after this round
-                "commit_2": 1,
+                "klass": CLASS_BITS,  # of all channels, where they have none of their own
+                "slot_1": ceil_log2(parameters.ring),
+                "round_0": round_layout(),
+                "round_1": round_layout(),
+                "round_2": round_layout(),
+                "round_3": round_layout(),
                 "commit_3": 1,
-                "left_3": 1,  # the position after this round has these neighbours
-                "above_3": 1,
-                "same_line_3": 1,  # ... and its tap above is this round's
             }
         )
 
@@ -65,11 +44,13 @@ class LaneControl(data.StructLayout):
 class Lane(wiring.Component):
     """Decodes a weight of one of its slots per cycle.
 
-    A slot's turn commits or has no effect: ``wait`` asks the ring not to commit where bits are missing that the
-    weight needs; the turn is then taken again when the slot comes round. Throughput: a weight per cycle. Latency: a
-    slot's next turn follows four cycles later (or as many as the ring has turns); ``code`` leaves three cycles after
-    its commit. Reset, and ``control.run`` low for a turn of the ring: every virtual lane is at its start, with one word
-    in its window.
+    Stage 0 reads the tables and adds up where the state bits begin; 1 reads the window and has the table's entry; 2 has
+    the state bits and knows what the weight asks for, so that the turn commits or has no effect; 3 knows the weight's
+    sign, chooses the next table and gives the memory its address. A turn without effect is taken again when the slot
+    comes round.
+
+    Throughput: a weight per cycle. Latency: a slot's next turn follows four cycles later, or as many as the ring has
+    turns. Reset, and ``control.run`` low for a turn of the ring: every virtual lane is before its first word.
 
     Parameters
     ----------
@@ -82,21 +63,18 @@ class Lane(wiring.Component):
         From the ring.
     tables : In(TablesWrite)
         From the table builder; only while nothing is decoded.
-    active, final : In(1)
-        In stage 2: this lane has a channel; this is its last weight.
-    above : In(2)
-        In stage 3: sign of the tap above the next position.
-    word, word_en, word_first, word_slot : In
-        A word for the window of a slot; ``word_first``: it is the slot's first one.
-    wait, escape, bad, refill : Out(1)
-        In stage 2: bits are missing; the weight is an escape; it is outside of the declared width; a word is to be
-        taken after it.
-    sign : Out(2)
-        In stage 3: of the weight.
-    ended_badly : Out(1)
-        In stage 3: this was the lane's last weight, and the state is not the encoder's start state.
-    code : Out
-        In stage 5: the weight, where it is no escape.
+    above_2 : In(2)
+        Sign of the tap above the next position.
+    word, word_en, word_slot, word_half : In
+        A word for a half of the window of a slot.
+    wait_2, escape_2, refill_2, half_2 : Out(1)
+        The weight needs a word that has not come; it is an escape; it makes a refill word due, for that half.
+    sign_3 : Out(2)
+        Of the weight.
+    astray_3 : Out(1)
+        The lane's state, after this turn, is not the encoder's start state.
+    coded_3 : Out(coded_layout)
+        The weight, as it was coded.
     """
 
     def __init__(self, parameters: DecompressorParameters) -> None:
@@ -105,20 +83,18 @@ class Lane(wiring.Component):
             {
                 "control": In(LaneControl(parameters)),
                 "tables": In(TablesWrite(parameters.log2_states)),
-                "active": In(1),
-                "final": In(1),
-                "above": In(Sign),
+                "above_2": In(Sign),
                 "word": In(WORD_BITS),
                 "word_en": In(1),
-                "word_first": In(1),
                 "word_slot": In(range(parameters.ring)),
-                "wait": Out(1),
-                "escape": Out(1),
-                "bad": Out(1),
-                "refill": Out(1),
-                "sign": Out(Sign),
-                "ended_badly": Out(1),
-                "code": Out(signed(min(CODE_BITS, parameters.weight_bits))),
+                "word_half": In(1),
+                "wait_2": Out(1),
+                "escape_2": Out(1),
+                "refill_2": Out(1),
+                "half_2": Out(1),
+                "sign_3": Out(Sign),
+                "astray_3": Out(1),
+                "coded_3": Out(coded_layout(parameters)),
             }
         )
 
@@ -126,36 +102,48 @@ class Lane(wiring.Component):
         """Build the circuit."""
         m = Module()
         ring, log2_states = self.parameters.ring, self.parameters.log2_states
+        low_bits, shift_bits = self.parameters.low_bits, self.parameters.low_bits.bit_length()
         control = self.control
         state_layout = lane_state_layout(self.parameters)
         turn = [Signal(state_layout, name=f"turn_{stage}") for stage in range(PIPELINE)]
-        for stage in (1, 2):
+        for stage in range(1, PIPELINE):
             m.d.sync += turn[stage].eq(turn[stage - 1])
+        following = Signal(state_layout)  # what stage 3 makes of its turn
+        last = Signal(state_layout)  # ... after the turns that a longer ring adds
+        is_weight = [control[f"round_{stage}"].kind == Kind.WEIGHT for stage in range(PIPELINE)]
 
-        # Stage 0: address the table; where the state bits begin in the window.
-        m.submodules.entries = entries = Memory(
-            shape=entry_layout(log2_states), depth=MAX_TABLES << log2_states, init=[]
+        # Stage 3 of the turn before gave the address.
+        m.submodules.entries = entries = RegisteredMemory(
+            entry_layout(log2_states).size, MAX_TABLES << log2_states, self.parameters.target
         )
-        entries_write, entries_read = entries.write_port(), entries.read_port()
         m.d.comb += [
-            entries_read.addr.eq(Cat(turn[0].state, turn[0].table)),
-            entries_write.addr.eq(Cat(self.tables.state, self.tables.table)),
-            entries_write.data.eq(self.tables.entry),
-            entries_write.en.eq(self.tables.entry_en),
-        ]
-        shift_0, shift_1, shift_2, shift_3 = (Signal(SHIFT_BITS, name=f"shift_{stage}") for stage in range(4))
-        with m.If(control.kind_0 == Kind.WEIGHT):
-            m.d.comb += shift_0.eq(control.shifts[turn[0].table])
-        window_bits = ceil_log2(2 * WORD_BITS)
-        pointer_1 = Signal(window_bits)
-        m.d.sync += [
-            shift_1.eq(shift_0),
-            shift_2.eq(shift_1),
-            shift_3.eq(shift_2),
-            pointer_1.eq((turn[0].asked << ceil_log2(WORD_BITS)) - turn[0].unread + shift_0 - LOW_BITS),
+            entries.read_addr.eq(Cat(last.state, last.table)),
+            entries.write_addr.eq(Cat(self.tables.state, self.tables.table)),
+            entries.write_data.eq(self.tables.entry),
+            entries.write_en.eq(self.tables.entry_en),
         ]
 
-        # Stage 1: the window, rotated so that the state bits stand above the low bits.
+        # Stage 0: where the state bits begin, and the class of the next weight.
+        m.submodules.shifts = shifts = Memory(shape=shift_bits, depth=MAX_TABLES, init=[])
+        shifts_write, shifts_read = shifts.write_port(), shifts.read_port(domain="comb")
+        shift = [Signal(shift_bits, name=f"shift_{stage}") for stage in range(PIPELINE)]
+        scale_class_1 = Signal(CLASS_BITS)
+        begin_1 = Signal(WINDOW_BITS)
+        m.d.comb += [
+            shifts_read.addr.eq(turn[0].table),
+            shifts_write.addr.eq(self.tables.table),
+            shifts_write.data.eq(self.tables.shift),
+            shifts_write.en.eq(self.tables.shift_en),
+            shift[0].eq(Mux(is_weight[0], shifts_read.data, 0)),
+        ]
+        for stage in range(1, PIPELINE):
+            m.d.sync += shift[stage].eq(shift[stage - 1])
+        m.d.sync += [
+            begin_1.eq(turn[0].read + shift[0]),
+            scale_class_1.eq(self._scale_class(m, turn[0].klass, control.round_0.offset, 0)),
+        ]
+
+        # Stage 1: the window, of which a part is cut out; the entry; the tables of the next weight's class.
         window = Signal(2 * WORD_BITS)
         arrived = Signal(ring)  # parity of the words that each slot has got
         for half in range(2):
@@ -167,160 +155,168 @@ class Lane(wiring.Component):
                 window.word_select(half, WORD_BITS).eq(read.data),
                 write.addr.eq(self.word_slot),
                 write.data.eq(self.word),
-                write.en.eq(self.word_en & ((~self.word_first & arrived.bit_select(self.word_slot, 1)) == half)),
+                write.en.eq(self.word_en & (self.word_half == half)),
             ]
-        with m.If(self.word_en):
-            m.d.sync += arrived.bit_select(self.word_slot, 1).eq(
-                self.word_first | ~arrived.bit_select(self.word_slot, 1)
-            )
-        rotated = window
-        width = LOW_BITS + log2_states
-        for first, bits, reach in ((3, 2, 7), (1, 2, 1), (0, 1, 0)):
-            source, rotated = rotated, Signal(width + reach, name=f"rotated_{first}")
-            with m.Switch(pointer_1[first : first + bits]):
-                for step in range(1 << bits):
-                    with m.Case(step):
-                        start = step << first
-                        m.d.comb += rotated.eq(
-                            Cat(source[(start + index) % len(source)] for index in range(len(rotated)))
-                        )
-
-        low_2 = Signal(LOW_BITS)
-        state_bits_2 = Signal(log2_states)
-        unread_2 = Signal(signed(window_bits + 1))
-        above_threshold_2 = Signal(signed(window_bits + 2))
-        pending_2 = Signal()
-        low_mask_2 = Signal(LOW_BITS)
-        entry_2 = Signal(entry_layout(log2_states))
-        unread_1 = Signal(signed(window_bits + 1))
-        m.d.comb += unread_1.eq(turn[1].unread - shift_1)
-        m.d.sync += [
-            Cat(low_2, state_bits_2).eq(rotated),
-            unread_2.eq(unread_1),
-            above_threshold_2.eq(unread_1 - control.threshold),
-            pending_2.eq(turn[1].asked ^ arrived.bit_select(control.slot_1, 1)),
-            low_mask_2.eq(Cat(shift_1 >= LOW_BITS - index for index in range(LOW_BITS))),
-            entry_2.eq(entries_read.data),
-        ]
-        with m.If(control.kind_1 != Kind.WEIGHT):
-            m.d.sync += [
-                entry_2.eq(0),
-                entry_2.bits.eq(Mux(control.kind_1 == Kind.START, control.log2_states, CLASS_BITS)),
-            ]
-
-        # Stage 2: the weight's token, its bits and what they ask for.
-        escape_2, low_zero, zero_2 = Signal(), Signal(), Signal()
-        minus_2 = Signal()
-        m.d.comb += [
-            escape_2.eq(entry_2.token.as_signed() == ESCAPE),
-            low_zero.eq((low_2 & low_mask_2) == 0),
-            zero_2.eq(escape_2 | ((entry_2.token == 0) & low_zero)),
-            minus_2.eq(entry_2.token[-1] ^ turn[2].negate),
-            self.wait.eq(self.active & pending_2 & (entry_2.bits > unread_2 - WORD_BITS)),
-            self.escape.eq(self.active & escape_2),
-            self.refill.eq(self.active & ~self.final & (entry_2.bits > above_threshold_2)),
-            self.bad.eq(
-                self.active & ~escape_2 & ~control.wide & self._outside(m, shift_2, entry_2, low_zero, turn[2])
-            ),
-        ]
-        next_state = Signal(log2_states)
-        m.d.comb += next_state.eq(
-            entry_2.base | Cat(state_bits_2[index] & (entry_2.bits > index) for index in range(log2_states))
-        )
-        klass = Signal(CLASS_BITS)
-        with m.Switch(control.kind_2):
-            with m.Case(Kind.START):
-                m.d.comb += klass.eq(control.klass)
-            with m.Case(Kind.KLASS):
-                m.d.comb += klass.eq(state_bits_2)
-            with m.Default():
-                m.d.comb += klass.eq(turn[2].klass)
-        sum_class = Signal(range(CLASSES + 3))
-        scale_class_3 = Signal(CLASS_BITS)
-        sign_3 = Signal(Sign)
-        ended_3 = Signal()
-        token_3, low_3, negate_3 = Signal(TOKEN_BITS), Signal(LOW_BITS), Signal()
-        m.d.comb += sum_class.eq(klass + control.offset_2)
-        m.d.sync += [
-            turn[3].eq(turn[2]),
-            scale_class_3.eq(Mux(sum_class >= CLASSES, CLASSES - 1, sum_class)),
-            sign_3.eq(Mux(zero_2, Sign.ZERO, Mux(minus_2, Sign.MINUS, Sign.PLUS))),
-            token_3.eq(entry_2.token),
-            low_3.eq(low_2),
-            negate_3.eq(turn[2].negate),
-            ended_3.eq(control.commit_2 & self.active & self.final),
-        ]
-        with m.If(control.commit_2):
-            m.d.sync += [
-                turn[3].unread.eq(unread_2 - entry_2.bits),
-                turn[3].asked.eq(turn[2].asked ^ self.refill),
-                turn[3].klass.eq(klass),
-            ]
-            with m.If(self.refill):
-                m.d.sync += turn[3].unread[-1].eq(1)
-            with m.If(control.kind_2 != Kind.KLASS):
-                m.d.sync += turn[3].state.eq(next_state)
-
-        # Stage 3: the next table, from the signs of this weight and of the tap above the next one.
-        m.d.comb += [self.sign.eq(sign_3), self.ended_badly.eq(ended_3 & (turn[3].state != 0))]
-        left, above = Signal(Sign), Signal(Sign)
-        m.d.comb += [
-            left.eq(Mux(control.left_3, sign_3, Sign.ZERO)),
-            above.eq(Mux(control.above_3, Mux(control.same_line_3, sign_3, self.above), Sign.ZERO)),
-        ]
-        a, b = left.as_value(), above.as_value()
-        context = Signal(CONTEXT_BITS)
+        for slot in range(ring):
+            with m.If(self.word_en & (self.word_slot == slot)):
+                m.d.sync += arrived[slot].eq(~arrived[slot])
+        with m.If(~control.run):
+            m.d.sync += arrived.eq(0)
         m.submodules.class_map = class_map = Memory(
-            shape=len(self.tables.map_table), depth=1 << CLASS_BITS + CONTEXT_BITS, init=[]
+            shape=data.ArrayLayout(TABLE_BITS, CONTEXTS), depth=CLASSES, init=[]
         )
         map_write, map_read = class_map.write_port(), class_map.read_port(domain="comb")
         m.d.comb += [
-            # Both bits of a sign are 0, 1 or -1: the sum's size is odd where one is zero, even otherwise.
-            context.eq(Mux(a[0] ^ b[0], 1, Mux(a[0] & (a[1] == b[1]), 2, 0))),
-            map_read.addr.eq(Cat(context, scale_class_3)),
-            map_write.addr.eq(Cat(self.tables.map_context, self.tables.map_klass)),
-            map_write.data.eq(self.tables.map_table),
-            map_write.en.eq(self.tables.map_en),
+            map_read.addr.eq(scale_class_1),
+            map_write.addr.eq(self.tables.klass),
+            map_write.data.eq(self.tables.row),
+            map_write.en.eq(self.tables.row_en),
         ]
-        following = Signal(state_layout)
-        m.d.comb += following.eq(turn[3])
+
+        # The low bits end where the state bits begin, `read` is one less than that, and the window is a circle.
+        width = low_bits + log2_states
+        coarse_bits = WINDOW_BITS - 3
+        turned = Cat(window[(index + 1 - low_bits) % len(window)] for index in range(len(window)))
+        coarse_1 = Signal(width + 7)
+        with m.Switch(begin_1[-coarse_bits:]):
+            for step in range(1 << coarse_bits):
+                with m.Case(step):
+                    m.d.comb += coarse_1.eq(Cat(turned[(8 * step + index) % len(turned)] for index in range(width + 7)))
+        entry_1 = Signal(entry_layout(log2_states))
+        bits_1 = Signal(WINDOW_BITS)
+        m.d.comb += entry_1.eq(entries.read_data)
+        with m.Switch(control.round_1.kind):
+            with m.Case(Kind.FIRST):
+                m.d.comb += bits_1.eq(WORD_BITS)
+            with m.Case(Kind.START):
+                m.d.comb += bits_1.eq(control.log2_states)
+            with m.Case(Kind.KLASS):
+                m.d.comb += bits_1.eq(CLASS_BITS)
+            with m.Case(Kind.WEIGHT):
+                m.d.comb += bits_1.eq(entry_1.bits)
+        coarse_2, fine_2 = Signal(width + 7), Signal(3)
+        read_2, base_2, mask_2 = Signal(WINDOW_BITS), Signal(log2_states), Signal(log2_states)
+        token_2, low_mask_2, pending_2 = Signal.like(entry_1.token), Signal(low_bits), Signal()
+        escape_2, token_zero_2 = Signal(), Signal()
+        row_2 = Signal.like(map_read.data)
+        m.d.sync += [
+            coarse_2.eq(coarse_1),
+            fine_2.eq(begin_1),
+            read_2.eq(begin_1 + bits_1),
+            mask_2.eq(Cat(bits_1 > index for index in range(log2_states))),
+            base_2.eq(entry_1.base),
+            token_2.eq(entry_1.token),
+            token_zero_2.eq(entry_1.token == 0),
+            escape_2.eq(entry_1.token.as_signed() == ESCAPE),
+            low_mask_2.eq(Cat(shift[1] >= low_bits - index for index in range(low_bits))),
+            pending_2.eq(arrived.bit_select(control.slot_1, 1) ^ turn[1].read[-1]),
+            row_2.eq(map_read.data),
+        ]
+        with m.If(~is_weight[1]):
+            m.d.sync += [base_2.eq(0), escape_2.eq(0)]
+
+        # Stage 2: the bits; what the weight asks for.
+        cut_2 = Signal(width)
+        with m.Switch(fine_2):
+            for step in range(8):
+                with m.Case(step):
+                    m.d.comb += cut_2.eq(coarse_2[step:])
+        low_2, state_bits_2 = cut_2[:low_bits], cut_2[low_bits:]
+        crossed_2 = Signal()
+        m.d.comb += [
+            crossed_2.eq(read_2[-1] ^ turn[2].read[-1]),
+            self.wait_2.eq(pending_2 & crossed_2),
+            self.escape_2.eq(escape_2),
+            self.refill_2.eq(crossed_2),
+            self.half_2.eq(~read_2[-1]),
+        ]
+        # The next weight's table and sign for each sign that this weight may have: the context is |a + b|.
+        minus_2 = Signal()
+        left, same = control.round_2.left, control.round_2.same_line
+        above, above_minus = Signal(), self.above_2.as_value()[1]
+        m.d.comb += [
+            minus_2.eq(token_2[-1] ^ turn[2].negate),
+            above.eq(control.round_2.above & ~same & self.above_2.as_value()[0]),
+        ]
+        state_3, read_3, klass_3 = Signal(log2_states), Signal(WINDOW_BITS), Signal(CLASS_BITS)
+        zero_table_3, other_table_3 = Signal(TABLE_BITS), Signal(TABLE_BITS)
+        zero_negate_3, other_negate_3 = Signal(), Signal()
+        low_3, token_3 = Signal(low_bits), Signal.like(token_2)
+        escape_3, token_zero_3, minus_3, low_zero_3 = Signal(), Signal(), Signal(), Signal(2)
+        half_low = low_bits // 2
+        masked_low = Signal(low_bits)
+        m.d.comb += masked_low.eq(low_2 & low_mask_2)
+        with m.If(left & above):
+            m.d.sync += other_table_3.eq(row_2[Mux(minus_2 == above_minus, 2, 0)])
+        with m.Elif(left | above | (same & control.round_2.above)):
+            m.d.sync += other_table_3.eq(row_2[1])
+        with m.Else():
+            m.d.sync += other_table_3.eq(row_2[0])
+        m.d.sync += [
+            state_3.eq(base_2 | (state_bits_2 & mask_2)),
+            read_3.eq(read_2),
+            klass_3.eq(Mux(control.round_2.kind == Kind.KLASS, state_bits_2, control.klass)),
+            zero_table_3.eq(row_2[above]),
+            zero_negate_3.eq(above & above_minus),
+            other_negate_3.eq(Mux(left | (same & control.round_2.above), minus_2, above & above_minus)),
+            low_3.eq(low_2),
+            token_3.eq(token_2),
+            escape_3.eq(escape_2),
+            token_zero_3.eq(token_zero_2),
+            minus_3.eq(minus_2),
+            low_zero_3.eq(Cat(masked_low[:half_low] == 0, masked_low[half_low:] == 0)),
+        ]
+
+        # Stage 3: the weight's sign; the state of the slot's next turn.
+        zero_3 = Signal()
+        first_class_3 = Signal(CLASS_BITS)
+        m.submodules.first_tables = first_tables = Memory(shape=TABLE_BITS, depth=CLASSES, init=[])
+        first_write, first_read = first_tables.write_port(), first_tables.read_port(domain="comb")
+        m.d.comb += [
+            zero_3.eq(escape_3 | (token_zero_3 & low_zero_3.all())),
+            self.sign_3.eq(Mux(zero_3, Sign.ZERO, Mux(minus_3, Sign.MINUS, Sign.PLUS))),
+            first_class_3.eq(self._scale_class(m, klass_3, control.round_3.offset, 3)),
+            first_read.addr.eq(first_class_3),
+            first_write.addr.eq(self.tables.klass),
+            first_write.data.eq(self.tables.row[0]),
+            first_write.en.eq(self.tables.row_en),
+            following.eq(turn[3]),
+        ]
         with m.If(control.commit_3):
-            m.d.comb += [following.table.eq(map_read.data), following.negate.eq(Mux(a[0], a[1], b[1]))]
+            m.d.comb += following.read.eq(read_3)
+            with m.If(control.round_3.kind != Kind.KLASS):
+                m.d.comb += following.state.eq(state_3)
+            with m.If(is_weight[3]):
+                m.d.comb += [
+                    following.table.eq(Mux(zero_3, zero_table_3, other_table_3)),
+                    following.negate.eq(Mux(zero_3, zero_negate_3, other_negate_3)),
+                ]
+            with m.Else():
+                m.d.comb += [
+                    following.table.eq(first_read.data),
+                    following.negate.eq(0),
+                    following.klass.eq(klass_3),
+                ]
         with m.If(~control.run):
-            m.d.comb += [following.unread.eq(WORD_BITS), following.asked.eq(1), following.negate.eq(0)]
+            # One less than the number of a bit that stands a word before the first.
+            m.d.comb += following.read.eq(-WORD_BITS - 1)
         delayed = following
         for turn_number in range(PIPELINE, ring):
             source, delayed = delayed, Signal(state_layout, name=f"turn_{turn_number}")
             m.d.sync += delayed.eq(source)
-        m.d.sync += turn[0].eq(delayed)
-
-        # Stages 3 and 4: the weight's value.
-        value_4, negate_4 = Signal(signed(CODE_BITS)), Signal()
-        m.d.sync += [
-            value_4.eq(Cat(low_3, token_3).as_signed() >> ~shift_3),  # that is, LOW_BITS less the shift
-            negate_4.eq(negate_3),
-            self.code.eq(Mux(negate_4, -value_4, value_4)),
+        m.d.comb += last.eq(delayed)
+        m.d.sync += turn[0].eq(last)
+        m.d.comb += [
+            self.astray_3.eq(state_3 != 0),
+            self.coded_3.token.eq(token_3),
+            self.coded_3.low.eq(low_3),
+            self.coded_3.shift.eq(shift[3]),
+            self.coded_3.negate.eq(turn[3].negate),
         ]
         return m
 
-    def _outside(self, m: Module, shift: Value, entry: data.View, low_zero: Value, turn: data.View) -> Signal:
-        """Return whether a weight's value, token << shift | low, or its negative, does not fit a narrow code."""
-        outside = Signal()
-        size = entry.token[: TOKEN_BITS - 1]
-        minus = entry.token[-1]
-        with m.Switch(shift):
-            for number in range(1 << SHIFT_BITS):
-                with m.Case(number):
-                    kept = min(max(NARROW_BITS - 1 - number, 0), TOKEN_BITS - 1)  # bits of the token that may vary
-                    same = size[kept:]
-                    ones = (1 << len(same)) - 1
-                    tail_zero = low_zero & (size[:kept] == 0)
-                    if len(same):
-                        m.d.comb += outside.eq(
-                            Mux(
-                                turn.negate,
-                                Mux(minus, (same != ones) | tail_zero, (same != 0) & ~((same == 1) & tail_zero)),
-                                same != Mux(minus, ones, 0),
-                            )
-                        )
-        return outside
+    def _scale_class(self, m: Module, klass: Signal, offset: Signal, stage: int) -> Signal:
+        """Return the class of a weight in a column: their sum, at most the last class."""
+        total = Signal(range(CLASSES + 4), name=f"class_sum_{stage}")
+        m.d.comb += total.eq(klass + offset)
+        return Mux(total[CLASS_BITS], CLASSES - 1, total[:CLASS_BITS])

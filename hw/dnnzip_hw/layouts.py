@@ -6,9 +6,10 @@ from amaranth.utils import ceil_log2
 
 from dnnzip.format import (
     CLASS_BITS,
+    COLUMN_OFFSET_BITS,
     COLUMNS_WORD,
     MAX_TABLES,
-    SHIFT_BITS,
+    RAW_WIDTHS,
     TABLE_HEADER,
     TOKEN_BITS,
     WEIGHT_HEADER,
@@ -18,14 +19,8 @@ from dnnzip.format import (
 )
 from dnnzip_hw.parameters import DecompressorParameters
 
-LOW_BITS = (1 << SHIFT_BITS) - 1
-"""The most raw low bits of a weight."""
-
-CODE_BITS = TOKEN_BITS + LOW_BITS
-"""Width of a weight that is no escape."""
-
-UNREAD_BITS = (2 * WORD_BITS - 1).bit_length()
-"""Width of a lane's count of unread bits, which is below two words."""
+WINDOW_BITS = (2 * WORD_BITS - 1).bit_length()
+"""Width of a bit's place in the window of a virtual lane, two words."""
 
 ORDER_BITS = 4
 """Width of a table entry's count of state bits."""
@@ -69,17 +64,28 @@ def entry_layout(log2_states: int) -> data.StructLayout:
     return data.StructLayout({"base": log2_states, "bits": ORDER_BITS, "token": TOKEN_BITS})
 
 
-def request_layout(parameters: DecompressorParameters) -> data.StructLayout:
-    """Return what the weights of a beat ask of the word stream.
+def payload_word_layout() -> data.StructLayout:
+    """Return a word on its way to the output: ``full``, or with fewer ``items`` than fit."""
+    return data.StructLayout({"data": WORD_BITS, "full": 1, "items": ceil_log2(WORD_BITS // min(RAW_WIDTHS))})
 
-    Per lane an escape's word (or, with ``bad``, the end of the stream as ``bad code``), then a refill word.
+
+def coded_layout(parameters: DecompressorParameters) -> data.StructLayout:
+    """Return a weight as it was coded: ``token``, low bits of which the top ``shift`` are the weight's, ``negate``."""
+    low_bits = parameters.low_bits
+    return data.StructLayout({"token": TOKEN_BITS, "low": low_bits, "shift": low_bits.bit_length(), "negate": 1})
+
+
+def request_layout(parameters: DecompressorParameters) -> data.StructLayout:
+    """Return what the weights of a beat ask of the word stream: per lane an escape's word, then a refill word.
+
+    ``half`` says which half of the lane's window the refill word is for.
     """
     return data.StructLayout(
         {
             "slot": ceil_log2(parameters.ring),
             "escape": parameters.lanes,
-            "bad": parameters.lanes,
             "refill": parameters.lanes,
+            "half": parameters.lanes,
         }
     )
 
@@ -90,22 +96,44 @@ def tap_layout() -> data.StructLayout:
     ``last``: it is the channel's last; ``left``, ``above``: that neighbour exists; ``line``: where the sign history
     keeps this position's sign and, until then, that of the tap above; ``offset``: of the column.
     """
-    return data.StructLayout({"last": 1, "left": 1, "above": 1, "line": 3, "offset": 2})
+    return data.StructLayout({"last": 1, "left": 1, "above": 1, "line": 3, "offset": COLUMN_OFFSET_BITS})
+
+
+def round_layout() -> data.StructLayout:
+    """Return what the lanes share in a round.
+
+    ``kind``: what they read; ``ends``: it is the last of its pass; ``final``, ``before_final``: its pass is the
+    stream's last one, or the one before; ``line``: of its weights. Of the weights of the next round: their ``left``,
+    ``above``, ``next_line`` and ``offset``, as in ``tap_layout``; ``same_line``: their tap above is this round's.
+    """
+    return data.StructLayout(
+        {
+            "kind": 2,
+            "ends": 1,
+            "final": 1,
+            "before_final": 1,
+            "line": 3,
+            "next_line": 3,
+            "same_line": 1,
+            "left": 1,
+            "above": 1,
+            "offset": COLUMN_OFFSET_BITS,
+        }
+    )
 
 
 def lane_state_layout(parameters: DecompressorParameters) -> data.StructLayout:
     """Return what a virtual lane carries around the ring.
 
-    ``unread`` counts the bits that it has asked for and not read; ``asked`` is the parity of the words that it has
-    asked for.
+    ``read`` counts the bits that it has read, less one, modulo the bits of its window of two words. As it asks for a
+    word whenever fewer than a word's bits are unread, its top bit is also the parity of the words asked for.
     """
     return data.StructLayout(
         {
             "state": parameters.log2_states,
             "table": TABLE_BITS,
             "negate": 1,
-            "unread": UNREAD_BITS,
-            "asked": 1,
+            "read": WINDOW_BITS,
             "klass": CLASS_BITS,
         }
     )

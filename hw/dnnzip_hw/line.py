@@ -6,8 +6,6 @@ from amaranth.lib.wiring import In, Out
 
 from dnnzip.format import SEGMENT_GROUP, SEGMENTS_PER_GROUP, WEIGHT_HEADER, WORD_BITS
 from dnnzip_hw.layouts import WEIGHT_HEADER_LAYOUT
-from dnnzip_hw.parameters import DecompressorParameters
-from dnnzip_hw.raw import raw_beat_layout
 
 LENGTH = SEGMENT_GROUP.fields[0]
 
@@ -23,15 +21,10 @@ class Fetch(enum.Enum):
 class LineDecoder(wiring.Component):
     """Draws the segments of a ``line`` payload.
 
-    A beat holds one weight, in lane 0. Throughput: a beat per cycle, as segments follow each other without a gap where
+    Throughput: a weight per cycle, as segments follow each other without a gap where
     words arrive in time: five for two segments. Latency: the product of channels and length takes two dozen cycles;
-    a segment's first beat follows its slope by two. Back-pressure: one segment is fetched ahead. Reset and ``start``
+    a segment's first weight follows its slope by two. Back-pressure: one segment is fetched ahead. Reset and ``start``
     drop everything; what is left of a segment when the stream is given up is dropped by the next ``start``.
-
-    Parameters
-    ----------
-    parameters
-        Of the decompressor.
 
     Members
     -------
@@ -41,7 +34,7 @@ class LineDecoder(wiring.Component):
         Its header.
     i : In(stream of words)
         The payload.
-    o : Out(stream of raw_beat_layout)
+    o : Out(stream of words)
         The weights.
     bad : Out(1)
         A segment, all its words taken, runs past the stream's weights; stays until ``start``.
@@ -49,14 +42,13 @@ class LineDecoder(wiring.Component):
         All weights of the stream have left.
     """
 
-    def __init__(self, parameters: DecompressorParameters) -> None:
-        self.parameters = parameters
+    def __init__(self) -> None:
         super().__init__(
             {
                 "start": In(1),
                 "header": In(WEIGHT_HEADER_LAYOUT),
                 "i": In(stream.Signature(WORD_BITS)),
-                "o": Out(stream.Signature(raw_beat_layout(parameters))),
+                "o": Out(stream.Signature(WORD_BITS)),
                 "bad": Out(1),
                 "done": Out(1),
             }
@@ -103,8 +95,7 @@ class LineDecoder(wiring.Component):
             begins.eq(waits & ~waits_past & (~draws | (self.o.ready & (count == 0)))),
             self.i.ready.eq(running & ~none & ((fetch == Fetch.LENGTHS) | ~waits | begins)),
             self.o.valid.eq(draws),
-            self.o.payload.weights[0].eq(code.as_signed()),
-            self.o.payload.mask.eq(1),
+            self.o.payload.eq(code),
             self.bad.eq(waits & waits_past),
             self.done.eq(running & none & ~waits & ~draws),
         ]

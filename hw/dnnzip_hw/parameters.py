@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from dnnzip.format import MAX_LOG2_LANES, MAX_LOG2_STATES, MIN_LOG2_STATES, NARROW_BITS, WORD_BITS, Limits
+from dnnzip.format import MAX_LOG2_LANES, MAX_LOG2_STATES, MIN_LOG2_STATES, NARROW_BITS, TOKEN_BITS, WORD_BITS, Limits
+from dnnzip_hw.memory import GENERIC, TARGETS
 
 PIPELINE = 4
 """Cycles from a virtual lane's table address to its next one."""
@@ -25,6 +26,8 @@ class DecompressorParameters:
         Width of a weight: 16, or 8 for a decompressor that refuses streams of wide codes.
     line
         Whether there is a core for ``line`` streams, whose codes need 16 bits.
+    target
+        What memories are built of, ``generic`` or ``ecp5``: see ``RegisteredMemory``.
 
     Raises
     ------
@@ -37,6 +40,7 @@ class DecompressorParameters:
     log2_states: int = 9
     weight_bits: int = WORD_BITS
     line: bool = False
+    target: str = GENERIC
 
     def __post_init__(self) -> None:
         most = 1 << MAX_LOG2_LANES
@@ -52,6 +56,8 @@ class DecompressorParameters:
             raise ValueError(f"weight_bits must be {NARROW_BITS} or {WORD_BITS}, not {self.weight_bits!r}")
         if not isinstance(self.line, bool):
             raise ValueError(f"line must be True or False, not {self.line!r}")
+        if self.target not in TARGETS:
+            raise ValueError(f"target must be {' or '.join(TARGETS)}, not {self.target!r}")
         if self.line and self.weight_bits != WORD_BITS:
             raise ValueError(f"line must be False where weight_bits is {NARROW_BITS}: its codes are wide")
 
@@ -64,6 +70,16 @@ class DecompressorParameters:
     def log2_virtual_lanes(self) -> int:
         """log2 of the most virtual lanes of a stream."""
         return self.virtual_lanes.bit_length() - 1
+
+    @property
+    def low_bits(self) -> int:
+        """The most raw low bits of a weight: as many as a table may have, or as a narrow code can use."""
+        return self.limits.low_bits
+
+    @property
+    def code_bits(self) -> int:
+        """Width of a weight that is no escape, before it is cut to ``weight_bits``."""
+        return TOKEN_BITS + self.low_bits
 
     @property
     def ring(self) -> int:

@@ -1,133 +1,104 @@
-"""The ``raw`` codec: items of 4, 8 or 16 bits out of the payload's words."""
+"""The size of ``raw`` streams: whether the header declares the words that its items take."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
+from itertools import pairwise
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from dnnzip.format import RAW_WIDTHS, WEIGHT_HEADER, WORD_BITS
 from dnnzip_hw.layouts import WEIGHT_HEADER_LAYOUT
-from dnnzip_hw.parameters import DecompressorParameters
+
+MOST_LOG2 = (WORD_BITS // min(RAW_WIDTHS)).bit_length() - 1
 
 
-def raw_beat_layout(parameters: DecompressorParameters) -> data.StructLayout:
-    """Return a beat of items, without an end mark."""
-    return data.StructLayout(
-        {"weights": data.ArrayLayout(signed(parameters.weight_bits), parameters.lanes), "mask": parameters.lanes}
-    )
+class RawSize(wiring.Component):
+    """Multiplies channels and length, a bit per cycle, lowest first, and compares the words that come of it.
 
-
-class RawDecoder(wiring.Component):
-    """Unpacks the items of a ``raw`` payload.
-
-    A beat holds as many items as a word, or as many as there are lanes; the last one may hold fewer. Throughput: a
-    beat per cycle. Latency: the product of channels and length takes two dozen cycles, then one cycle from word to
-    beat. Back-pressure: a word is taken when the one before it has left. Reset and ``start`` drop everything.
-
-    Parameters
-    ----------
-    parameters
-        Of the decompressor.
+    Latency: four dozen cycles from ``start`` to ``done``. There is no back-pressure. Reset: idle.
 
     Members
     -------
-    start : In(1)
-        Begin with the stream whose ``header`` is there; the header stays until ``done``.
-    header : In(WEIGHT_HEADER_LAYOUT)
-        Its header.
-    i : In(stream of words)
-        The payload.
-    o : Out(stream of raw_beat_layout)
-        The items, sign extended, in lanes 0 and up.
+    start : In(1), header : In(WEIGHT_HEADER_LAYOUT)
+        Begin with this header, which stays until ``done``.
     done : Out(1)
-        All items of the last stream have left.
+        ``wrong`` and ``over`` are sure; until the next ``start``.
+    wrong : Out(1)
+        The header declares fewer or more words.
+    over : Out
+        Items in a last word that is not full; 0 where it is.
     """
 
-    def __init__(self, parameters: DecompressorParameters) -> None:
-        self.parameters = parameters
+    def __init__(self) -> None:
         super().__init__(
             {
                 "start": In(1),
                 "header": In(WEIGHT_HEADER_LAYOUT),
-                "i": In(stream.Signature(WORD_BITS)),
-                "o": Out(stream.Signature(raw_beat_layout(parameters))),
                 "done": Out(1),
+                "wrong": Out(1),
+                "over": Out(MOST_LOG2),
             }
         )
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
         """Build the circuit."""
         m = Module()
-        lanes = self.parameters.lanes
-        length_bits = WEIGHT_HEADER["length"].width + 1
-        channels_bits = WEIGHT_HEADER["channels"].width + 1
-
-        # channels x length, one bit of the length per cycle: the factor leaves below as the product enters above. Then
-        # the product becomes the number of words, so that taking a word depends on one flag.
-        left = Signal(channels_bits + length_bits)
-        steps = Signal(range(length_bits + 1))
-        rounding, counting, running = Signal(), Signal(), Signal()
-        channels = Signal(channels_bits)
-        partial = Signal(channels_bits + 1)
-        m.d.comb += [
-            channels.eq(self.header.channels + WEIGHT_HEADER["channels"].bias),
-            partial.eq(left[length_bits:] + Mux(left[0], channels, 0)),
-        ]
-        most_items = WORD_BITS // min(RAW_WIDTHS)
-        per_word, final_items = Signal(range(most_items + 1)), Signal(range(most_items + 1))
-        per_beat = Signal(range(most_items + 1))
-        full_words, over = Signal.like(left), Signal(range(most_items))
-
-        word = Signal(WORD_BITS)
-        items = Signal(range(most_items + 1))  # in `word`
-        shifted = Signal(WORD_BITS)
+        length, channels = WEIGHT_HEADER["length"], WEIGHT_HEADER["channels"]
+        assert (length.bias, channels.bias) == (1, 1)
+        # One factor has a bit more than its field, as both stand there less one; so has the other.
+        bits = length.width + 1 + channels.width + 1
+        log2_items = Signal(range(MOST_LOG2 + 1))  # of a word
         with m.Switch(self.header.raw_width):
             for index, width in enumerate(RAW_WIDTHS):
                 with m.Case(index):
-                    here, log2 = min(lanes, WORD_BITS // width), (WORD_BITS // width).bit_length() - 1
-                    m.d.comb += [
-                        per_word.eq(WORD_BITS // width),
-                        per_beat.eq(here),
-                        shifted.eq(word >> here * width),
-                        full_words.eq(left >> log2),
-                        over.eq(left[:log2]),
-                    ]
-                    for lane in range(here):
-                        item = word[lane * width : (lane + 1) * width]
-                        m.d.comb += self.o.payload.weights[lane].eq(item.as_signed())
-        final, none = Signal(), Signal()  # one word is to be taken; none is
-        empty, ends = Signal(), Signal()
-        m.d.comb += [
-            empty.eq(items == 0),
-            ends.eq(items <= per_beat),
-            self.o.valid.eq(~empty),
-            self.done.eq(running & none & empty),
-            self.i.ready.eq(running & ~none & (empty | (self.o.ready & ends))),
+                    m.d.comb += log2_items.eq((WORD_BITS // width).bit_length() - 1)
+
+        # First cycle of a bit: that of the length, plus one, and of the declared words, as late as items fit a word.
+        number = Signal(range(bits + 4))
+        adds, length_bit = Signal(), Signal()
+        declared = [Signal(name=f"declared_{late}") for late in range(MOST_LOG2 + 1)]
+        of_length = self.header.length.bit_select(number, 1)
+        m.d.sync += [
+            length_bit.eq(of_length ^ adds),
+            adds.eq(of_length & adds),
+            declared[0].eq(self.header.payload_words.bit_select(number, 1)),
+            *(after.eq(before) for before, after in pairwise(declared)),
         ]
-        m.d.comb += [self.o.payload.mask[lane].eq(lane < items) for lane in range(lanes)]
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [word.eq(shifted), items.eq(Mux(ends, 0, items - per_beat))]
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [
-                word.eq(self.i.payload),
-                items.eq(Mux(final, final_items, per_word)),
-                left.eq(left - 1),
-                final.eq(left == 2),
-                none.eq(final),
-            ]
-        m.d.sync += [rounding.eq(steps == 1), counting.eq(rounding)]
-        with m.If(steps != 0):
-            m.d.sync += [left.eq(Cat(left[1:length_bits], partial)), steps.eq(steps - 1)]
-        with m.If(rounding):
-            m.d.sync += [left.eq(full_words + (over != 0)), final_items.eq(Mux(over == 0, per_word, over))]
-        with m.If(counting):
-            m.d.sync += [final.eq(left == 1), none.eq(0), running.eq(1)]
+        # Second cycle: that of the product, and of the words, rounded up.
+        partial = Signal(channels.width + 1)
+        total = Signal(channels.width + 2)
+        carry, product_bit, word_bit, is_word = Signal(), Signal(), Signal(), Signal()
+        wanted = Signal()
+        m.d.comb += [
+            total.eq(partial + (self.header.channels & length_bit.replicate(channels.width)) + length_bit),
+            product_bit.eq(total[0]),
+            is_word.eq(number > log2_items),
+            word_bit.eq(product_bit ^ carry),
+        ]
+        with m.Switch(log2_items):
+            for late, bit in enumerate(declared):
+                with m.Case(late):
+                    m.d.comb += wanted.eq(bit)
+        running = Signal()
+        m.d.sync += running.eq(~self.done)
+        with m.If(running & ~self.done):
+            m.d.sync += [partial.eq(total[1:]), carry.eq(Mux(is_word, product_bit & carry, product_bit | carry))]
+            with m.If(is_word & (word_bit != wanted)):
+                m.d.sync += self.wrong.eq(1)
+            for place in range(MOST_LOG2):
+                with m.If(~is_word & (number == place + 1)):
+                    m.d.sync += self.over[place].eq(product_bit)
+        with m.If(~self.done):
+            m.d.sync += [number.eq(number + 1), self.done.eq(number == bits + 2)]
         with m.If(self.start):
             m.d.sync += [
-                left.eq(self.header.length + WEIGHT_HEADER["length"].bias),
-                steps.eq(length_bits),
-                rounding.eq(0),
-                counting.eq(0),
+                number.eq(0),
+                adds.eq(1),
+                partial.eq(0),
+                carry.eq(0),
+                self.done.eq(0),
                 running.eq(0),
-                items.eq(0),
+                self.wrong.eq(0),
+                self.over.eq(0),
             ]
         return m

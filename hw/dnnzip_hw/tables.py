@@ -1,4 +1,4 @@
-"""The table set: its payload read bit by bit, its decoding tables built, kept and looked up."""
+"""The table set: its payload read bit by bit, its decoding tables built and written."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, stream, wiring
@@ -11,7 +11,6 @@ from dnnzip.format import (
     CONTEXTS,
     ESCAPE,
     MAX_LOG2_STATES,
-    MAX_TABLES,
     MAX_WEIGHT_BITS,
     MIN_LOG2_STATES,
     SHIFT_BITS,
@@ -19,14 +18,16 @@ from dnnzip.format import (
     TOKEN_BITS,
     TOKEN_ORDER,
     WORD_BITS,
+    Verdict,
     first_prediction,
     golomb_order,
     map_width,
     spread_step,
 )
-from dnnzip_hw.layouts import ORDER_BITS, TABLE_BITS, entry_layout
+from dnnzip_hw.layouts import CAUSE_BITS, ORDER_BITS, TABLE_BITS, entry_layout
+from dnnzip_hw.memory import RegisteredMemory
+from dnnzip_hw.parameters import DecompressorParameters
 
-CONTEXT_BITS = (CONTEXTS - 1).bit_length()
 TOKENS = len(TOKEN_ORDER)
 
 
@@ -46,19 +47,23 @@ assert TOKEN_ORDER[-1] == ESCAPE
 
 
 class TablesWrite(data.StructLayout):
-    """What the builder writes into every copy of the tables and of the class map in a cycle."""
+    """What the builder writes into every copy of the tables in a cycle.
+
+    An entry of a table; a table's shift; the tables of a class, one per context.
+    """
 
     def __init__(self, log2_states: int) -> None:
         super().__init__(
             {
                 "entry_en": 1,
                 "state": log2_states,
-                "table": TABLE_BITS,
                 "entry": entry_layout(log2_states),
-                "map_en": 1,
-                "map_klass": CLASS_BITS,
-                "map_context": CONTEXT_BITS,
-                "map_table": TABLE_BITS,
+                "shift_en": 1,
+                "shift": SHIFT_BITS,
+                "table": TABLE_BITS,
+                "row_en": 1,
+                "klass": CLASS_BITS,
+                "row": data.ArrayLayout(TABLE_BITS, CONTEXTS),
             }
         )
 
@@ -66,122 +71,127 @@ class TablesWrite(data.StructLayout):
 class StateNumbering(wiring.Component):
     """Turns the tokens of a table's states into decoding entries, in rising order of the states.
 
-    For each token it keeps the entry of the token's next state: the base grows by two to the bits, and where it leaves
-    the table it starts again at zero with one bit less. Throughput: a state per cycle. Latency: states + 3 cycles from
-    ``start`` to ``busy`` low. There is no back-pressure. Reset: idle.
+    The n-th state of a token of count c stands for the number x = c + n; its entry has the bits by which x falls short
+    of the states, and the base that x shifted by them gives. Throughput: a state per cycle. Latency: states + 6 cycles
+    from ``start`` to ``busy`` low. There is no back-pressure. Reset: idle.
 
     Parameters
     ----------
-    log2_states
-        log2 of the most states.
+    parameters
+        Of the decompressor.
 
     Members
     -------
     log2_states : In
         log2 of the states of the set.
     token_en, token_state, token : In
-        A state's token, for the buffer that is not being numbered.
-    first_en, first_index, first : In
-        The first entry (bits, base) of a token, likewise.
-    start : In(1), table : In
-        Swap the buffers and number the states of ``table``. Only while not ``busy``.
+        A state's token.
+    count_en, count : In
+        The count of ``token``.
+    start : In(1)
+        Number the states. Only while not ``busy``.
     busy : Out(1)
         States are being numbered.
-    entry_en, entry_state, entry_table, entry : Out
+    entry_en, entry_state, entry : Out
         An entry to be written.
     """
 
-    def __init__(self, log2_states: int) -> None:
-        self.most = log2_states
-        self.first_layout = data.StructLayout({"base": log2_states, "bits": ORDER_BITS})
+    def __init__(self, parameters: DecompressorParameters) -> None:
+        self.most, self.target = parameters.log2_states, parameters.target
         super().__init__(
             {
                 "log2_states": In(range(MAX_LOG2_STATES + 1)),
                 "token_en": In(1),
-                "token_state": In(log2_states),
+                "token_state": In(self.most),
                 "token": In(TOKEN_BITS),
-                "first_en": In(1),
-                "first": In(self.first_layout),
+                "count_en": In(1),
+                "count": In(self.most + 1),
                 "start": In(1),
-                "table": In(TABLE_BITS),
                 "busy": Out(1),
                 "entry_en": Out(1),
-                "entry_state": Out(log2_states),
-                "entry_table": Out(TABLE_BITS),
-                "entry": Out(entry_layout(log2_states)),
+                "entry_state": Out(self.most),
+                "entry": Out(entry_layout(self.most)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
         """Build the circuit."""
         m = Module()
-        filled = Signal()  # the buffer that the reader fills; the other one is numbered
-        m.submodules.tokens = tokens = Memory(shape=TOKEN_BITS, depth=2 << self.most, init=[])
-        tokens_write, tokens_read = tokens.write_port(), tokens.read_port()
+        most = self.most
+        state = Signal(most)
+        running, is_last = Signal(), Signal()
+        m.submodules.tokens = tokens = RegisteredMemory(TOKEN_BITS, 1 << most, self.target)
         m.d.comb += [
-            tokens_write.addr.eq(Cat(self.token_state, filled)),
-            tokens_write.data.eq(self.token),
-            tokens_write.en.eq(self.token_en),
+            tokens.write_addr.eq(self.token_state),
+            tokens.write_data.eq(self.token),
+            tokens.write_en.eq(self.token_en),
+            tokens.read_addr.eq(state),
         ]
-
-        state = Signal(self.most)
-        running = Signal()
-        m.d.comb += tokens_read.addr.eq(Cat(state, ~filled))
-        last_state = Signal()
         with m.Switch(self.log2_states):
-            for log2 in log2_states_cases(self.most):
+            for log2 in log2_states_cases(most):
                 with m.Case(log2):
-                    m.d.comb += last_state.eq(state == (1 << log2) - 1)
+                    m.d.comb += is_last.eq(state[:log2].all())
         with m.If(self.start):
-            m.d.sync += [filled.eq(~filled), running.eq(1), state.eq(0), self.entry_table.eq(self.table)]
+            m.d.sync += [running.eq(1), state.eq(0)]
         with m.Elif(running):
-            m.d.sync += state.eq(state + 1)
-            with m.If(last_state):
-                m.d.sync += running.eq(0)
+            m.d.sync += [state.eq(state + 1), running.eq(~is_last)]
 
-        # Second cycle: the state's token; third: the token's entry, which is written and moved on.
-        second, third = Signal(), Signal()
-        second_state, third_state = Signal(self.most), Signal(self.most)
-        third_token = Signal(TOKEN_BITS)
-        m.d.sync += [
-            second.eq(running),
-            third.eq(second),
-            second_state.eq(state),
-            third_state.eq(second_state),
-            third_token.eq(tokens_read.data),
-        ]
-        m.d.comb += self.busy.eq(running | second | third)
+        # Two cycles for a state's token, one for its number; then that is shifted.
+        stages = [running]
+        for stage in range(1, 6):
+            enabled = Signal(name=f"enabled_{stage}")
+            m.d.sync += enabled.eq(stages[-1])
+            stages.append(enabled)
+        m.d.comb += self.busy.eq(Cat(stages).any())
 
-        current = Signal(self.first_layout)
-        following = Signal(self.first_layout)
-        for buffer in range(2):
-            memory = Memory(shape=self.first_layout, depth=TOKENS, init=[])
-            m.submodules[f"following_{buffer}"] = memory
-            write = memory.write_port()
-            read = memory.read_port(transparent_for=(write,))
-            m.d.comb += read.addr.eq(tokens_read.data)
-            with m.If(filled == buffer):
-                m.d.comb += [write.addr.eq(self.token), write.data.eq(self.first), write.en.eq(self.first_en)]
-            with m.Else():
-                m.d.comb += [write.addr.eq(third_token), write.data.eq(following), write.en.eq(third)]
-                m.d.comb += current.eq(read.data)
+        m.submodules.numbers = numbers = Memory(
+            shape=most + 1, depth=1 << TOKEN_BITS, init=[], attrs={"ram_style": "distributed"}
+        )
+        write = numbers.write_port()
+        read = numbers.read_port(transparent_for=(write,))
+        token_3, token_4, token_5 = Signal(TOKEN_BITS), Signal(TOKEN_BITS), Signal(TOKEN_BITS)
+        m.d.sync += [token_3.eq(tokens.read_data), token_4.eq(token_3), token_5.eq(token_4)]
+        m.d.comb += read.addr.eq(tokens.read_data)
+        with m.If(stages[3]):
+            m.d.comb += [write.addr.eq(token_3), write.data.eq(read.data + 1), write.en.eq(1)]
+        with m.Else():
+            m.d.comb += [write.addr.eq(self.token), write.data.eq(self.count), write.en.eq(self.count_en)]
 
-        grown = Signal(self.most + 1)
-        wrapped = Signal()
-        m.d.comb += grown.eq(current.base + (1 << current.bits))
+        # The number, shifted until its top bit is set: by eight and four places, then by two and one.
+        number: Value = read.data
+        coarse, fine = Signal(most + 1), Signal(most + 1)
+        shifts_4, shifts_5 = Signal(ORDER_BITS), Signal(ORDER_BITS)
+        for places in (8, 4):
+            small = Signal(name=f"small_{places}")
+            m.d.comb += small.eq(number[max(most + 1 - places, 0) :] == 0)
+            shifted = Signal(most + 1, name=f"shifted_{places}")
+            m.d.comb += shifted.eq(Mux(small, number << places, number))
+            m.d.sync += shifts_4.bit_select(places.bit_length() - 1, 1).eq(small)
+            number = shifted
+        m.d.sync += coarse.eq(number)
+        number = coarse
+        m.d.sync += shifts_5.eq(shifts_4)
+        for places in (2, 1):
+            small = Signal(name=f"small_{places}")
+            m.d.comb += small.eq(number[most + 1 - places :] == 0)
+            shifted = Signal(most + 1, name=f"shifted_{places}")
+            m.d.comb += shifted.eq(Mux(small, number << places, number))
+            m.d.sync += shifts_5[places.bit_length() - 1].eq(small)
+            number = shifted
+        m.d.sync += fine.eq(number)
+
+        m.d.comb += [self.entry_en.eq(stages[5]), self.entry.token.eq(token_5)]
+        with m.If(~stages[5]):
+            m.d.sync += self.entry_state.eq(0)
+        with m.Else():
+            m.d.sync += self.entry_state.eq(self.entry_state + 1)
         with m.Switch(self.log2_states):
-            for log2 in log2_states_cases(self.most):
+            for log2 in log2_states_cases(most):
                 with m.Case(log2):
-                    m.d.comb += wrapped.eq(grown[log2])
-        m.d.comb += [
-            following.base.eq(Mux(wrapped, 0, grown)),
-            following.bits.eq(current.bits - wrapped),
-            self.entry_en.eq(third),
-            self.entry_state.eq(third_state),
-            self.entry.token.eq(third_token),
-            self.entry.bits.eq(current.bits),
-            self.entry.base.eq(current.base),
-        ]
+                    m.d.comb += [
+                        self.entry.base.eq(fine[most - log2 : most]),
+                        self.entry.bits.eq(shifts_5 - (most - log2)),
+                    ]
         return m
 
 
@@ -193,58 +203,52 @@ class _Phase(enum.Enum):
     SHIFT = 2
     UNARY = 3
     NUMBER = 4
-    COUNT = 5
-    SPREAD = 6
-    COUNTED = 7
-    NUMBERING = 8
-    LAST = 9
+    MAPPED = 5
+    COUNT = 6
+    CHECK = 7
+    SPREAD = 8
+    NUMBERING = 9
     DONE = 10
 
 
 class TableBuilder(wiring.Component):
-    """Reads the payload of a table set and writes its class map and decoding tables.
+    """Reads the payload of a table set and writes its class map, shifts and decoding tables.
 
-    Throughput: a bit, or a state, per cycle; the states of a table are numbered while the next table is read and
-    spread. Eight tables of 512 states take 7,500 to 9,500 cycles. Back-pressure: it takes a word when it needs a bit
-    of it, never earlier. Reset and ``start``: begin anew; what was built before is no longer a whole set.
+    Throughput: a bit, or a state, per cycle. Eight tables of 512 states take 11,000 to 12,500 cycles. Back-pressure: it
+    takes a word when it needs a bit of it, never earlier. Reset and ``start``: begin anew; what was built before is no
+    longer a whole set.
 
     Parameters
     ----------
-    log2_states
-        log2 of the most states.
+    parameters
+        Of the decompressor.
 
     Members
     -------
     start : In(1)
         Begin with the set of ``tables`` (less its bias) tables of two to the ``log2_states`` states.
     log2_states, tables : In
-        From the header; steady from ``start`` on.
+        From the header; steady from the cycle after ``start`` on.
     i : In(stream of words)
         The payload.
     write : Out(TablesWrite)
         What goes into the memories.
-    shifts : Out
-        Low bits of each table.
-    threshold : Out
-        A lane with fewer unread bits refills.
-    bad : Out(1)
-        ``bad code``; the builder has stopped.
+    verdict : Out
+        The rule that the payload breaks, where the builder has stopped; otherwise ``ok``.
     done : Out(1)
         All is written; until the next ``start``.
     """
 
-    def __init__(self, log2_states: int) -> None:
-        self.most = log2_states
+    def __init__(self, parameters: DecompressorParameters) -> None:
+        self.parameters = parameters
         super().__init__(
             {
                 "start": In(1),
                 "log2_states": In(range(MAX_LOG2_STATES + 1)),
                 "tables": In(TABLE_HEADER["tables"].width),
                 "i": In(stream.Signature(WORD_BITS)),
-                "write": Out(TablesWrite(log2_states)),
-                "shifts": Out(data.ArrayLayout(SHIFT_BITS, MAX_TABLES)),
-                "threshold": Out(range(MAX_WEIGHT_BITS + 1)),
-                "bad": Out(1),
+                "write": Out(TablesWrite(parameters.log2_states)),
+                "verdict": Out(CAUSE_BITS),
                 "done": Out(1),
             }
         )
@@ -252,204 +256,166 @@ class TableBuilder(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
         """Build the circuit."""
         m = Module()
-        most = self.most
-        cases = log2_states_cases(most)
+        most = self.parameters.log2_states
+        phase = Signal(_Phase)
 
-        states = Signal(most + 1)
-        step = Signal(most)
-        m.d.comb += states.eq(1 << self.log2_states)
-        first_count = Signal(most)
-        first_order = Signal(ORDER_BITS)
+        def fail_if(condition: Value, verdict: Verdict = Verdict.BAD_CODE) -> None:
+            with m.If(condition):
+                m.d.sync += [phase.eq(_Phase.IDLE), self.verdict.eq(verdict)]
+
+        states, first_count, first_order, step = Signal(most + 1), Signal(most + 1), Signal(most + 1), Signal(most)
         with m.Switch(self.log2_states):
-            for log2 in cases:
+            for log2 in log2_states_cases(most):
                 with m.Case(log2):
                     m.d.comb += [
-                        step.eq(spread_step(log2)),
+                        states.eq(1 << log2),
                         first_count.eq(first_prediction(log2)),
-                        first_order.eq(golomb_order(first_prediction(log2))),
+                        first_order.eq(1 << golomb_order(first_prediction(log2))),
+                        step.eq(spread_step(log2)),
                     ]
 
         # Bits: the lowest unread one is at the bottom.
         word = Signal(WORD_BITS)
-        bits_left = Signal(range(WORD_BITS + 1))
-        reading = Signal()
-        has_bit = Signal()
-        bit = Signal()
-        m.d.comb += [has_bit.eq(bits_left != 0), bit.eq(word[0]), self.i.ready.eq(reading & ~has_bit)]
+        bits_left = Signal(range(WORD_BITS))  # besides the lowest
+        reading, has_bit, bit = Signal(), Signal(), Signal()
+        m.d.comb += bit.eq(word[0])
+        m.d.sync += self.i.ready.eq(reading & ~has_bit & ~(self.i.ready & self.i.valid))
         with m.If(reading & has_bit):
-            m.d.sync += [word.eq(word >> 1), bits_left.eq(bits_left - 1)]
+            m.d.sync += [word.eq(word >> 1), bits_left.eq(bits_left - 1), has_bit.eq(bits_left != 0)]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [word.eq(self.i.payload), bits_left.eq(WORD_BITS)]
+            m.d.sync += [word.eq(self.i.payload), bits_left.eq(WORD_BITS - 1), has_bit.eq(1)]
 
-        # A fixed-width number, least significant bit first.
-        number = Signal(most + 2)
-        place = Signal(range(most + 2))
+        # A number of some bits, lowest first. `place` and `end` are one hot: where the next bit goes, and where none.
+        number, place, end = Signal(most + 2), Signal(most + 2), Signal(most + 2)
+        is_read = Signal()
+        m.d.comb += is_read.eq((place & end).any())
         with m.If(reading & has_bit):
-            m.d.sync += place.eq(place + 1)
-            m.d.sync += number.bit_select(place, 1).eq(bit)
+            m.d.sync += [place.eq(place << 1), number.eq(number | (place & bit.replicate(most + 2)))]
 
-        table = Signal(TABLE_BITS)
+        table, last_table = Signal(TABLE_BITS), Signal()
         klass = Signal(CLASS_BITS)
-        number_context = Signal(CONTEXT_BITS)
-        m.d.comb += [
-            self.write.map_klass.eq(klass),
-            self.write.map_context.eq(number_context),
-            self.write.map_table.eq(number),
-        ]
-        entry_width = Signal(range(TABLE_BITS + 1))
+        context = Signal(range(CONTEXTS))
+        earlier = Signal(data.ArrayLayout(TABLE_BITS, CONTEXTS - 1))  # tables of the class's contexts before this one
+        map_end = Signal(range(1 << TABLE_BITS + 1))
         with m.Switch(self.tables):
-            for tables in range(1, MAX_TABLES + 1):
+            for tables in range(1, (1 << TABLE_BITS) + 1):
                 with m.Case(tables - TABLE_HEADER["tables"].bias):
-                    m.d.comb += entry_width.eq(map_width(tables))
+                    m.d.comb += map_end.eq(1 << map_width(tables))
+        m.d.sync += last_table.eq(table == self.tables)
 
-        # Counts.
-        prediction = Signal(most + 1)
-        order = Signal(ORDER_BITS)
-        width = Signal(ORDER_BITS)
-        left = Signal(most + 1)
-        index = Signal(TOKEN_BITS)
-        mapped = Signal(most + 3)
-        count = Signal(signed(most + 4))
-        m.d.comb += [
-            mapped.eq(number + (1 << width) - (1 << order)),
-            count.eq(prediction + Mux(mapped[0], (mapped >> 1) + 1, -(mapped >> 1))),
-        ]
+        # A count is its prediction, more or less half of the mapped number.
+        prediction, order, left = Signal(most + 1), Signal(most + 1), Signal(most + 1)
+        mapped = Signal(most + 2)
+        count, rest = Signal(signed(most + 3)), Signal(signed(most + 3))
         to_spread = Signal(most + 1)
-        normal = Signal(most + 1)  # the count, shifted left until it reaches the number of states
-        normal_bits = Signal(ORDER_BITS)
-        counted = Signal(most + 1)
-        is_normal = Signal()
+        index = Signal(TOKEN_BITS)
         position = Signal(most)
-        position_mask = Signal(most)
-        m.d.comb += [
-            position_mask.eq(states - 1),
-            is_normal.eq(((normal & states) != 0) | (counted == 0)),
-        ]
+        m.d.comb += rest.eq(left - count)
 
-        m.submodules.numbering = numbering = StateNumbering(most)
+        m.submodules.numbering = numbering = StateNumbering(self.parameters)
         m.d.comb += [
             numbering.log2_states.eq(self.log2_states),
             numbering.token.eq(token_at(index)),
             numbering.token_state.eq(position),
-            numbering.first.base.eq(normal & position_mask),
-            numbering.first.bits.eq(normal_bits),
-            numbering.table.eq(table),
+            numbering.count.eq(count),
             self.write.entry_en.eq(numbering.entry_en),
             self.write.entry.eq(numbering.entry),
             self.write.state.eq(numbering.entry_state),
-            self.write.table.eq(numbering.entry_table),
+            self.write.table.eq(table),
+            self.write.shift.eq(number),
+            self.write.klass.eq(klass),
+            self.write.row.eq(Cat(earlier, number[:TABLE_BITS])),
         ]
 
-        max_shift = Signal(SHIFT_BITS)
-        m.d.sync += self.threshold.eq(self.log2_states + max_shift)
-        phase = Signal(_Phase)
+        restart_number = [number.eq(0), place.eq(1)]
         with m.Switch(phase):
-            with m.Case(_Phase.IDLE):
-                pass
             with m.Case(_Phase.MAP):
-                with m.If(place == entry_width):
-                    m.d.sync += [place.eq(0), number.eq(0)]
-                    m.d.comb += self.write.map_en.eq(1)
-                    with m.If(number > self.tables):
-                        m.d.comb += self.bad.eq(1)
-                        m.d.sync += phase.eq(_Phase.IDLE)
-                    with m.Elif(number_context == CONTEXTS - 1):
-                        m.d.sync += [number_context.eq(0), klass.eq(klass + 1)]
+                m.d.comb += reading.eq(~is_read)
+                with m.If(is_read):
+                    m.d.sync += [*restart_number, end.eq(map_end), context.eq(context + 1)]
+                    m.d.sync += earlier.eq(Cat(earlier[1], number[:TABLE_BITS]))
+                    with m.If(context == CONTEXTS - 1):
+                        m.d.comb += self.write.row_en.eq(1)
+                        m.d.sync += [context.eq(0), klass.eq(klass + 1)]
                         with m.If(klass == CLASSES - 1):
-                            m.d.sync += phase.eq(_Phase.SHIFT)
-                    with m.Else():
-                        m.d.sync += number_context.eq(number_context + 1)
-                with m.Else():
-                    m.d.comb += reading.eq(1)
+                            m.d.sync += [phase.eq(_Phase.SHIFT), end.eq(1 << SHIFT_BITS)]
+                    fail_if(number > self.tables)
             with m.Case(_Phase.SHIFT):
-                with m.If(place == SHIFT_BITS):
+                m.d.comb += reading.eq(~is_read)
+                with m.If(is_read):
+                    m.d.comb += self.write.shift_en.eq(1)
                     m.d.sync += [
-                        place.eq(0),
-                        number.eq(0),
-                        self.shifts[table].eq(number),
                         left.eq(states),
                         index.eq(0),
                         prediction.eq(first_count),
+                        end.eq(first_order),
                         order.eq(first_order),
-                        width.eq(first_order),
                         position.eq(0),
+                        phase.eq(_Phase.UNARY),
                     ]
-                    with m.If(number[:SHIFT_BITS] > max_shift):
-                        m.d.sync += max_shift.eq(number)
-                    m.d.sync += phase.eq(_Phase.UNARY)
-                    with m.If(self.log2_states + number[:SHIFT_BITS] > MAX_WEIGHT_BITS):
-                        m.d.comb += self.bad.eq(1)
-                        m.d.sync += phase.eq(_Phase.IDLE)
-                with m.Else():
-                    m.d.comb += reading.eq(1)
+                    fail_if(number > self.parameters.low_bits, Verdict.UNSUPPORTED)
+                    fail_if(self.log2_states + number[:SHIFT_BITS] > MAX_WEIGHT_BITS)
             with m.Case(_Phase.UNARY):
                 m.d.comb += reading.eq(1)
-                m.d.sync += [place.eq(0), number.eq(0)]
+                m.d.sync += restart_number
                 with m.If(has_bit & bit):
                     m.d.sync += phase.eq(_Phase.NUMBER)
                 with m.Elif(has_bit):
-                    m.d.sync += width.eq(width + 1)
-                    with m.If(width == self.log2_states + 1):
-                        m.d.comb += self.bad.eq(1)
-                        m.d.sync += phase.eq(_Phase.IDLE)
+                    m.d.sync += end.eq(end << 1)
+                    fail_if((end >> self.log2_states)[1])
             with m.Case(_Phase.NUMBER):
-                with m.If(place == width):
-                    m.d.sync += phase.eq(_Phase.COUNT)
-                with m.Else():
-                    m.d.comb += reading.eq(1)
+                m.d.comb += reading.eq(~is_read)
+                with m.If(is_read):
+                    m.d.sync += phase.eq(_Phase.MAPPED)
+            with m.Case(_Phase.MAPPED):
+                # The number with its leading one, less the power of two that stands for 0.
+                m.d.sync += [mapped.eq((number | end) - order), phase.eq(_Phase.COUNT)]
             with m.Case(_Phase.COUNT):
+                half = mapped[1:] ^ (~mapped[0]).replicate(most + 1)
                 m.d.sync += [
-                    place.eq(0),
-                    number.eq(0),
-                    to_spread.eq(count),
-                    counted.eq(count),
-                    normal.eq(count),
-                    normal_bits.eq(0),
+                    count.eq(prediction + Cat(half, ~mapped[0]).as_signed() + 1),
+                    phase.eq(_Phase.CHECK),
                 ]
-                m.d.sync += phase.eq(_Phase.SPREAD)
-                with m.If((count < 0) | (count > left)):
-                    m.d.comb += self.bad.eq(1)
-                    m.d.sync += phase.eq(_Phase.IDLE)
+            with m.Case(_Phase.CHECK):
+                m.d.comb += numbering.count_en.eq(1)
+                m.d.sync += [left.eq(rest), prediction.eq(count), to_spread.eq(count), phase.eq(_Phase.SPREAD)]
+                fail_if(count[-1] | rest[-1])
             with m.Case(_Phase.SPREAD):
                 with m.If(to_spread != 0):
                     m.d.comb += numbering.token_en.eq(1)
-                    m.d.sync += [to_spread.eq(to_spread - 1), position.eq((position + step) & position_mask)]
-                with m.If(~is_normal):
-                    m.d.sync += [normal.eq(normal << 1), normal_bits.eq(normal_bits + 1)]
-                with m.If(is_normal & (to_spread[1:] == 0)):
-                    m.d.comb += numbering.first_en.eq(counted != 0)
-                    m.d.sync += phase.eq(_Phase.COUNTED)
-            with m.Case(_Phase.COUNTED):
-                m.d.sync += [left.eq(left - counted), prediction.eq(counted), index.eq(index + 1)]
-                following_order = Signal(ORDER_BITS)
-                with m.If((counted != 0) & (normal_bits < self.log2_states)):
-                    m.d.comb += following_order.eq(self.log2_states - 1 - normal_bits)
-                m.d.sync += [order.eq(following_order), width.eq(following_order)]
-                m.d.sync += phase.eq(_Phase.UNARY)
-                with m.If(left == counted):
+                    m.d.sync += [
+                        to_spread.eq(to_spread - 1),
+                        position.eq((position + step) & (states - 1)),
+                    ]
+                with m.Elif(left == 0):
+                    m.d.comb += numbering.start.eq(1)
                     m.d.sync += phase.eq(_Phase.NUMBERING)
-                with m.Elif(index == TOKENS - 1):
-                    m.d.comb += self.bad.eq(1)
-                    m.d.sync += phase.eq(_Phase.IDLE)
+                with m.Else():
+                    highest = [prediction[bit] & ~prediction[bit + 1 :].any() for bit in range(2, most + 1)]
+                    following_order = Cat(prediction[2:] == 0, *highest)
+                    m.d.sync += [
+                        order.eq(following_order),
+                        end.eq(following_order),
+                        index.eq(index + 1),
+                        phase.eq(_Phase.UNARY),
+                    ]
+                    fail_if(index == TOKENS - 1)
             with m.Case(_Phase.NUMBERING), m.If(~numbering.busy):
-                m.d.comb += numbering.start.eq(1)
-                m.d.sync += table.eq(table + 1)
-                m.d.sync += phase.eq(_Phase.SHIFT)
-                with m.If(table == self.tables):
-                    m.d.sync += phase.eq(_Phase.LAST)
-            with m.Case(_Phase.LAST), m.If(~numbering.busy):
-                m.d.sync += phase.eq(_Phase.DONE)
+                m.d.sync += [*restart_number, end.eq(1 << SHIFT_BITS), table.eq(table + 1), phase.eq(_Phase.SHIFT)]
+                with m.If(last_table):
+                    m.d.sync += phase.eq(_Phase.DONE)
             with m.Case(_Phase.DONE):
                 m.d.comb += self.done.eq(1)
         with m.If(self.start):
             m.d.sync += [
                 phase.eq(_Phase.MAP),
-                bits_left.eq(0),
-                place.eq(0),
-                number.eq(0),
+                has_bit.eq(0),
+                self.i.ready.eq(0),
+                *restart_number,
+                end.eq(map_end),
                 klass.eq(0),
-                number_context.eq(0),
+                context.eq(0),
                 table.eq(0),
-                max_shift.eq(0),
+                self.verdict.eq(Verdict.OK),
             ]
         return m

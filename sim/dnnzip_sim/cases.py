@@ -99,7 +99,7 @@ def outcomes(case: Case, limits: Limits = RTL_LIMITS, decode: SoftwareDecoder = 
     for stream in case.streams:
         if stream[0] == TABLES_MAGIC:
             try:
-                loaded = TableSet.from_bytes(stream, limits.log2_states)
+                loaded = TableSet.from_bytes(stream, limits.log2_states, limits.low_bits)
                 result.append(Outcome(Verdict.OK))
             except VerdictError as error:
                 if _header_was_sound(stream, error.verdict):

@@ -378,6 +378,41 @@ def simulate(model: str, target: str | None, link: str, output: Output) -> None:
         save_model(simulation.decoded_model(compressed, result), target)
 
 
+@cli.command()
+@model_argument(metavar="MODEL.dnz.onnx")
+@click.option(
+    "-o", "--output", "folder", required=True, metavar="DIR", help="Folder for the files; made where missing."
+)
+@click.option(
+    "--bus-bits",
+    type=int,
+    metavar="W",
+    default=64,
+    show_default=True,
+    help="Streams start on words of so many bits: 16, 32, ... 512. An image for a wide bus serves narrower ones.",
+)
+@output_options
+def image(model: str, folder: str, bus_bits: int, output: Output) -> None:
+    """Write a model's streams as a memory image.
+
+    The folder gets weights.bin, which starts with its address table, and the same table as weights.json and weights.h.
+    """
+    from dnnzip.flow.image import plan_image, write_image
+    from dnnzip.flow.tables import image_table
+    from dnnzip.model.container import open_compressed_file
+
+    output.check()
+    compressed = open_compressed_file(model)
+    with output.progress("checking", len(compressed.layers)) as step:
+        planned = plan_image(compressed, bus_bits, step)
+    paths = write_image(planned, compressed, folder)
+    output.json(planned.as_json())
+    totals = (
+        f"{planned.size:,} bytes, {planned.padding:,} of them padding, {planned.bits_per_weight:.3f} bits per weight"
+    )
+    output.table(image_table(planned), totals, *map(str, paths))
+
+
 def main() -> None:
     """Run the command line; the process ends with 0, 1 for a failed check, 2 for bad input or usage."""
     try:

@@ -285,7 +285,7 @@ class Expectation:
             return error.verdict
         self.loaded = None
         try:
-            tables = TableSet.from_bytes(data, self.limits.log2_states)
+            tables = TableSet.from_bytes(data, self.limits.log2_states, self.limits.low_bits)
         except VerdictError as error:
             return error.verdict
         self.loaded = tables

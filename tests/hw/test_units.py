@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from dnnzip_hw.positions import PER_WORD, Positions
 from random_streams import table_set, to_words
 from simulated import run
 
@@ -18,7 +19,6 @@ from dnnzip.format import (
 from dnnzip_hw.distributor import Distributor
 from dnnzip_hw.history import History, Sign
 from dnnzip_hw.parameters import DecompressorParameters
-from dnnzip_hw.positions import PER_WORD, Positions
 from dnnzip_hw.raw import RawDecoder
 from dnnzip_hw.ring import Passes
 from dnnzip_hw.tables import TableBuilder

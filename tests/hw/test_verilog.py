@@ -46,13 +46,30 @@ def test_export_is_the_same_in_every_run_and_matches_the_port_list():
             assert sum(field["width"] for field in port["fields"]) == port["width"]
 
 
-def test_command_writes_both_files(tmp_path):
+def test_command_writes_the_verilog_and_the_kit(tmp_path):
     folder = tmp_path / "new" / "rtl"
     result = CliRunner().invoke(
         rtl, ["-o", str(folder), "--lanes", "1", "--slots", "1", "--states", "256"], catch_exceptions=False
     )
     assert result.exit_code == 0
-    assert sorted(path.name for path in folder.iterdir()) == [f"{TOP}.json", f"{TOP}.v"]
+    written = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    assert written == sorted(
+        [
+            f"{TOP}.v",
+            f"{TOP}.json",
+            "README.md",
+            "dnnzip_pkg.sv",
+            "tb_dnnzip_decompressor.v",
+            "c/dnnzip.c",
+            "c/dnnzip.h",
+            "c/dnnzip_decode.c",
+            "c/dnnzip_format.h",
+            "sample/expected.hex",
+            "sample/parameters.vh",
+            "sample/words.hex",
+        ]
+    )
+    assert result.output.split() == [str(folder / name) for name in sorted(written, key=result.output.index)]
     assert json.loads((folder / f"{TOP}.json").read_text())["parameters"]["lanes"] == 1
 
 

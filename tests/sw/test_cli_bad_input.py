@@ -73,7 +73,7 @@ def compress(model, tmp_path, *options):
 # --- model files ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["compress", "decompress", "info", "verify", "evaluate", "simulate"])
+@pytest.mark.parametrize("command", ["compress", "decompress", "info", "verify", "evaluate", "simulate", "image"])
 @pytest.mark.parametrize("kind", ["missing", "empty", "text", "noise", "truncated", "folder", "no rights"])
 def test_what_is_no_model(fault, tmp_path, command, kind):
     path = tmp_path / "bad.onnx"
@@ -96,6 +96,7 @@ def test_what_is_no_model(fault, tmp_path, command, kind):
         "verify": ("verify", path, path),
         "evaluate": ("evaluate", path, "--data", TEST_SET),
         "simulate": ("simulate", path, "--link", "golden", "-o", tmp_path / "out.onnx"),
+        "image": ("image", path, "-o", tmp_path),
     }
     line = fault(*arguments[command])
     expected = {

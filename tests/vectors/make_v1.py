@@ -135,9 +135,15 @@ def flipped(stream, byte):
     return stream[:byte] + bytes([stream[byte] ^ 1]) + stream[byte + 1 :]
 
 
+def longer(stream):
+    """Put a word of zeros behind the payload."""
+    return stream[:-4] + b"\0\0" + stream[-4:]
+
+
 def damaged_streams(sound):
     """Yield (name, table set's name, stream): every verdict but ok."""
     stream = sound["lanes_2_conv3x3"]
+    words = WEIGHT_HEADER.unpack(stream)["payload_words"]
     tables = "tables_512"
     yield "bad_magic", tables, b"\x00" + stream[1:]
     yield "version_2", tables, rewritten(stream, version=2)
@@ -151,7 +157,8 @@ def damaged_streams(sound):
     yield "truncated_payload", tables, stream[:60]
     yield "truncated_crc", tables, stream[:-2]
     yield "trailing_words", tables, stream + b"\0\0"
-    yield "trailing_payload", "", rewritten(sound["raw_8"], channels=2)
+    yield "trailing_payload", tables, rewritten(longer(stream), payload_words=words + 1)
+    yield "bad_header_raw_words", "", rewritten(sound["raw_8"], channels=2)
     yield "bad_code_width", tables, rewritten(sound["wide_low_bits_escapes"], wide=0)
     yield "bad_state", "tables_single_token", resealed(flipped(sound["single_token"], 16), WEIGHT_HEADER)
     yield "bad_crc", tables, flipped(stream, len(stream) - 1)

@@ -105,6 +105,7 @@ def as_json(comparison: Comparison) -> dict[str, object]:
         "made_with": comparison.made_with,
         "left_out": list(comparison.left_out),
         "peak_memory": comparison.peak_memory,
+        "vela_ordered_bits": [[*key, bits] for key, bits in comparison.ordered_bits.items()],
         "entropy_bits": [[*key, bits] for key, bits in comparison.entropy.items()],
         **{
             part: [

@@ -11,6 +11,7 @@ import onnx
 from dnnzip.bench.coder import Coder
 from dnnzip.bench.measure import Result, run
 from dnnzip.bench.memory import peak_of
+from dnnzip.bench.rivals import Vela, vela_ordered_bytes
 from dnnzip.bench.task import Task, generated_model, per_channel_int8, weights_of
 from dnnzip.model.bound import Bound
 from dnnzip.model.weights import Weight, find_weights
@@ -62,6 +63,8 @@ class Comparison:
         Results on the generated tensor, with times: floats, then integers.
     entropy
         Zero-order entropy of the codes in bits, by network and bound.
+    ordered_bits
+        Bits of Vela's code in the order of its hardware, by network and bound; empty where Vela is not at hand.
     peak_memory
         Bytes that ``dnnzip compress`` and ``dnnzip decompress`` take at most on the generated tensor.
     reference
@@ -75,6 +78,7 @@ class Comparison:
     integers: list[Result] = field(default_factory=list)
     generated: list[Result] = field(default_factory=list)
     entropy: dict[tuple[str, str], float] = field(default_factory=dict)
+    ordered_bits: dict[tuple[str, str], int] = field(default_factory=dict)
     peak_memory: dict[str, int] = field(default_factory=dict)
     reference: dict[tuple[str, str], float] = field(default_factory=dict)
 
@@ -127,6 +131,10 @@ def _measure(
     task = Task(name, weights, Bound.parse(bound))
     comparison.entropy[name, bound] = task.entropy()
     target += run(task, comparison.coders, rounds)
+    if task.is_integer and not rounds and Vela in comparison.coders:
+        comparison.ordered_bits[name, bound] = 8 * sum(
+            vela_ordered_bytes(codes, weight.layout.kernel) for codes, weight in zip(task.codes, weights, strict=True)
+        )
 
 
 def _measure_integers(

@@ -72,7 +72,10 @@ def _against_entropy(comparison: Comparison) -> Section:
 def _integers(comparison: Comparison) -> Section:
     text = (
         "Networks of int8 weights, and the float ones quantised to symmetric int8 per output channel. At e lsb every "
-        "coder gets the same codes round(w / (2 e + 1))."
+        "coder gets the same codes round(w / (2 e + 1)). Vela's row is the better of two plain orders of the weights; "
+        "in the order and with the padding that its hardware needs, the best of its blocks and traversals for each "
+        "tensor, they are larger, which is the row after the coders. [The codec](codec.md) says what limits lossless "
+        "int8."
     )
     return Section("Integer weights", text, [tables.integer_coders_table(comparison), tables.integer_table(comparison)])
 
@@ -127,21 +130,21 @@ def page(comparison: Comparison, scale: Scale, command: str, date: str) -> str:
     facts = ", ".join(f"{name} {value}" for name, value in comparison.made_with.items())
     parts = [
         "# Beside other compressors\n",
-        _folded(f"Written by `{command}` on {date}; edits are lost. Made with {facts}.") + "\n",
+        folded(f"Written by `{command}` on {date}; edits are lost. Made with {facts}.") + "\n",
     ]
     for section in sections(comparison, scale):
-        parts.append(f"## {section.title}\n\n{_folded(section.text)}\n")
+        parts.append(f"## {section.title}\n\n{folded(section.text)}\n")
         parts += [table.markdown() for table in section.tables]
         if section.title == BITS:
             parts.append(f"![Bits per weight against the bound]({PLOT})\n")
-    parts.append(f"{_folded(memory_line(comparison))}\n")
+    parts.append(f"{folded(memory_line(comparison))}\n")
     parts.append("## The coders\n")
     remarks = [f"{coder.name}: {coder.remark}." for coder in comparison.coders]
     remarks += [f"{line}." for line in comparison.left_out]
-    parts.append("\n".join("- " + _folded(remark, 118).replace("\n", "\n  ") for remark in remarks))
+    parts.append("\n".join("- " + folded(remark, 118).replace("\n", "\n  ") for remark in remarks))
     return "\n".join(parts) + "\n"
 
 
-def _folded(text: str, width: int = 120) -> str:
+def folded(text: str, width: int = 120) -> str:
     """Break a paragraph into lines."""
     return re.sub(rf"(.{{1,{width}}})(?: |$)", r"\1\n", text).rstrip("\n")

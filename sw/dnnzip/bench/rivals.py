@@ -210,10 +210,10 @@ class Vela(CodesCoder):
     def __init__(self, task: Task) -> None:
         super().__init__(task)
         self._codec = import_module("ethosu.mlw_codec")
-        self._by_channel = [
-            len(self._codec.encode(codes.reshape(-1).tolist())) <= len(self._codec.encode(codes.T.reshape(-1).tolist()))
-            for codes in task.codes
-        ]
+        self._by_channel = []
+        for codes in task.codes:
+            by_channel, by_position = vela_bytes(codes)
+            self._by_channel.append(by_channel <= by_position)
 
     @classmethod
     def takes(cls, task: Task) -> bool:
@@ -233,6 +233,38 @@ class Vela(CodesCoder):
     def bits(self, streams: Sequence[bytes]) -> int:
         """Return the streams' size without the byte that says the order: hardware would fix it."""
         return super().bits(streams) - 8 * len(streams)
+
+
+def vela_bytes(codes: NDArray[np.int16]) -> tuple[int, int]:
+    """Return the size of a tensor, int16 [channels, length], in Vela's code in two orders: by channel, by position."""
+    codec = import_module("ethosu.mlw_codec")
+    return len(codec.encode(codes.reshape(-1).tolist())), len(codec.encode(codes.T.reshape(-1).tolist()))
+
+
+VELA_DEPTH = 8
+"""Input and output channels that Vela's hardware takes at once."""
+VELA_BLOCKS = (8, 16, 32, 64, 128)
+"""Output channels of a block, of which its compiler chooses one for each layer."""
+VELA_KERNEL = 8
+"""Rows and columns of a kernel before it is decomposed."""
+
+
+def vela_ordered_bytes(codes: NDArray[np.int16], kernel: tuple[int, int]) -> int:
+    """Return the size of a tensor as Vela orders and pads it for its hardware: the best block and traversal.
+
+    There is no decoder for it but that hardware, so it is sized alone.
+    """
+    codec = import_module("ethosu.mlw_codec")
+    height, width = kernel
+    volume = codes.reshape(codes.shape[0], -1, height, width).transpose(0, 2, 3, 1)
+    volume = np.ascontiguousarray(volume, np.int16)
+    # Depthwise, part of the kernel first.
+    traversals = [(False, False), (False, True), *([(True, False)] if volume.shape[3] == 1 else [])]
+    return min(
+        len(codec.reorder_encode(VELA_DEPTH, VELA_DEPTH, volume, block, *how, 8, VELA_KERNEL, VELA_KERNEL)[0])
+        for block in VELA_BLOCKS
+        for how in traversals
+    )
 
 
 CODERS: tuple[type[Coder], ...] = (Dnnzip, NnCodec, Sz3, Zfp, Zstd, FastZstd, Huffman, ZeroRuns, Vela)

@@ -175,6 +175,14 @@ def integer_coders_table(comparison: Comparison) -> TextTable:
             sizes = (f"{total_bits_per_weight(_of(mine, coder.name, bound)):.3f}" for bound in bounds)
             broken = sum(result.broken for result in mine)
             rows.append((coder.name, *sizes, f"BROKEN on {broken}" if broken else "kept"))
+    ours = _of(comparison.integers, Dnnzip.name)
+    if comparison.ordered_bits and all((r.task, r.bound) in comparison.ordered_bits for r in ours):
+        sizes = (
+            f"{sum(comparison.ordered_bits[r.task, bound] for r in mine) / sum(r.weights for r in mine):.3f}"
+            for bound in bounds
+            for mine in [_of(ours, Dnnzip.name, bound)]
+        )
+        rows.append(("Vela mlw_codec, ordered for its hardware", *sizes, "not decoded"))
     entropy = tuple(
         f"{sum(comparison.entropy[r.task, bound] for r in mine) / sum(r.weights for r in mine):.3f}"
         for bound in bounds

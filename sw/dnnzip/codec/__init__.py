@@ -12,6 +12,7 @@ from dnnzip.codec.network import (
     join_parts,
     split_streams,
     stream_count,
+    train_tables,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "join_parts",
     "split_streams",
     "stream_count",
+    "train_tables",
 ]

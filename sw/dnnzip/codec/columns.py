@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.codec import kernels
+from dnnzip.codec.kernels import OFFSETS
 from dnnzip.codec.statistics import Statistics, column_of_positions, count
 from dnnzip.codec.training import Floats, assign_classes
-from dnnzip.format import COLUMN_OFFSET_BITS, MAX_COLUMNS, WORD_BITS
+from dnnzip.format import CLASSES, COLUMN_OFFSET_BITS, MAX_COLUMNS, WORD_BITS
 
-OFFSETS = 1 << COLUMN_OFFSET_BITS
 REFINEMENTS = 2
 
 SAMPLED_WEIGHTS = 1 << 20
@@ -42,9 +42,11 @@ def choose_columns(
     if number < 2 or plain.one_unit:
         return plain
     every = max(1, codes.size // SAMPLED_WEIGHTS)
-    sampled = codes[::every]
+    sampled = np.ascontiguousarray(codes[::every])
     side_bits = (WORD_BITS + COLUMN_OFFSET_BITS * number) * sampled.shape[0] / channels
-    classes, best_bits = assign_classes(replace(plain, histogram=plain.histogram[::every]), lengths, context=True)
+    # Copies, as the compiled loops are for rows that are whole.
+    of_sample = plain if every == 1 else replace(plain, histogram=plain.histogram[::every].copy())
+    classes, best_bits = assign_classes(of_sample, lengths, context=True)
     best: tuple[int, ...] = ()
     classes = np.maximum(classes - 1, 0)
     for _ in range(REFINEMENTS):
@@ -70,7 +72,10 @@ def _best_offsets(
     middle = lengths.shape[2] // 2
     plain = lengths[:, 1]
     bits = 0.5 * (plain[:, middle:] + plain[:, :middle][:, ::-1])
-    costs = np.zeros((int(columns[-1]) + 1, OFFSETS))
+    number = int(columns[-1]) + 1
+    costs = np.zeros((number, OFFSETS))
+    starts = np.searchsorted(columns, np.arange(number + 1))
     finite = np.where(np.isinf(bits), 1e3, bits)
-    kernels.column_costs(codes, classes, np.ascontiguousarray(finite.T, np.float32), columns, costs)
+    shifted = np.minimum(np.arange(CLASSES)[:, None] + np.arange(OFFSETS), CLASSES - 1)
+    kernels.column_costs(codes, classes, np.ascontiguousarray(finite[shifted].transpose(0, 2, 1)), starts, costs)
     return tuple(int(offset) for offset in costs.argmin(axis=1))

@@ -16,12 +16,12 @@ from dnnzip.format import (
     CLASSES,
     COLUMN_OFFSET_BITS,
     COLUMNS_WORD,
-    CONTEXTS,
     CRC_WORDS,
     ESCAPE,
     NARROW_BITS,
     RAW_WIDTHS,
     TABLES_MAGIC,
+    TOKEN_BITS,
     TOKEN_ORDER,
     WEIGHT_HEADER,
     WORD_BITS,
@@ -70,11 +70,8 @@ class _Tables:
         tables, states = len(table_set.counts), table_set.states
         self.entries = np.zeros((tables, states), np.int32)
         self.has_token = np.zeros((tables, kernels.TOKEN_COUNT), np.bool_)
-        self.bit_thresholds = np.zeros((tables, kernels.TOKEN_COUNT), np.int64)
-        self.state_offsets = np.zeros((tables, kernels.TOKEN_COUNT), np.int64)
+        self.tokens = np.zeros((tables, kernels.TOKEN_COUNT), np.int64)
         self.next_states = np.zeros((tables, states), np.int16)
-        self.shifts = np.array(table_set.shifts, np.int64)
-        self.class_map = np.array(table_set.class_map, np.int64)
         for table, counts in enumerate(table_set.counts):
             order = np.zeros(states, np.int64)
             for state, entry in enumerate(table_set.entries(table)):
@@ -93,29 +90,33 @@ class _Tables:
                 self.has_token[table, index] = True
                 # As X runs from states to 2 * states - 1, X >> bits must land in count .. 2 * count - 1.
                 most = table_set.log2_states - max(count - 1, 1).bit_length() + 1
-                self.bit_thresholds[table, index] = (most << 16) - (count << most)
-                self.state_offsets[table, index] = table * states + filled - count
+                low_width = table_set.shifts[table] | (token == ESCAPE) << kernels.ESCAPE_MARK_BIT
+                self.tokens[table, index] = (
+                    table * states + filled - count << kernels.STATE_OFFSET_SHIFT
+                    | low_width << kernels.LOW_WIDTH_SHIFT
+                    | (most << 16) - (count << most)
+                )
                 self.next_states[table, filled : filled + count] = np.flatnonzero(order == token) + states
                 filled += count
-        self.safe = _safe_size(table_set, self.has_token)
+        self.slots = np.array(
+            [
+                table << TOKEN_BITS | shift | _safe_tokens(self.has_token[table]) << kernels.SLOT_SAFE_SHIFT
+                for table, shift in enumerate(table_set.shifts)
+            ],
+            np.uint16,
+        )
         shifted = np.minimum(np.arange(CLASSES)[:, None] + np.arange(1 << COLUMN_OFFSET_BITS), CLASSES - 1)
-        by_offset = np.zeros((CLASSES, 1 << COLUMN_OFFSET_BITS, 1 << kernels.CONTEXT_BITS), np.uint8)
-        by_offset[:, :, :CONTEXTS] = self.class_map[shifted]
-        self.class_tables = by_offset.reshape(CLASSES, -1)
-        self.class_entries = self.class_tables.astype(np.int32) << table_set.log2_states
+        # [classes, column offsets, contexts].
+        self.shifted_map = np.array(table_set.class_map)[shifted]
+        self.class_entries = (self.shifted_map << table_set.log2_states).astype(np.int32)
 
 
-def _safe_size(table_set: TableSet, has_token: NDArray[np.bool_]) -> int:
-    """Return the largest size (code, or -1 - code) up to which every table has tokens, for code and negative."""
-    safe = -1
-    while all(
-        -ESCAPE > (code >> shift) > ESCAPE and has_token[table, (code >> shift) - ESCAPE]
-        for table, shift in enumerate(table_set.shifts)
-        for code in (safe + 1, -safe - 2)
-    ):
-        safe += 1
-    # The negative of -1 - safe is one larger than safe.
-    return safe - 1
+def _safe_tokens(has_token: NDArray[np.bool_]) -> int:
+    """Return the number below which, by size, a table has every token."""
+    size = 0
+    while size < -ESCAPE and has_token[size - ESCAPE] and has_token[-size - ESCAPE]:
+        size += 1
+    return size
 
 
 @lru_cache(maxsize=8)
@@ -222,10 +223,9 @@ def _decode_ans(
         codes,
         tables.entries.reshape(-1),
         tables.class_entries,
-        offsets << np.uint8(kernels.CONTEXT_BITS),
+        offsets,
         table_set.log2_states,
         header.log2_lanes,
-        table_set.refill_threshold,
         not header.wide,
         bool(header.context),
         header.klass,
@@ -277,65 +277,50 @@ def encode_ans(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: Tab
     height, width = kernel
     classes = np.asarray(choices.classes, np.int64)
     offsets = offset_of_positions(length, height * width, choices.column_shift, choices.column_offsets)
-    symbols = np.empty(codes.size, np.uint16)
-    escapes = kernels.choose_symbols(
-        codes,
-        symbols,
-        lanes,
-        tables.has_token,
-        tables.shifts,
-        tables.class_tables,
-        classes,
-        offsets << np.uint8(kernels.CONTEXT_BITS),
-        choices.context,
-        height,
-        width,
-        tables.safe,
-    )
-    if escapes < 0:
-        raise ValueError(f"table {-1 - escapes} has no token {ESCAPE}")
-    widths = np.empty(codes.size, np.uint8)
+    # [classes, contexts, length].
+    slots = np.ascontiguousarray(tables.slots[tables.shifted_map[:, offsets]].transpose(0, 2, 1))
+    widths = np.empty(codes.shape, np.uint8)
     channels_of_lane = -(-channels // lanes)
-    most_bits = channels_of_lane * (length * table_set.refill_threshold + CLASS_BITS) + table_set.log2_states
-    capacity = most_bits // WORD_BITS + 2
-    # The spare words after the last lane are what a lane reads that takes a word too many.
-    lane_words = np.zeros(lanes * capacity + 2, np.uint16)
-    begins = np.empty(lanes, np.int64)
-    kernels.encode_states(
-        channels,
-        length,
-        symbols,
-        widths,
-        lane_words[: lanes * capacity],
-        begins,
-        classes,
-        tables.bit_thresholds.reshape(-1),
-        tables.state_offsets.reshape(-1),
-        tables.next_states.reshape(-1),
-        tables.shifts,
-        lanes,
-        table_set.log2_states,
-    )
-    del symbols
-    used = int((capacity * WORD_BITS * np.arange(1, lanes + 1) - begins).sum())
-    payload = np.empty(used // WORD_BITS + escapes + 4 * lanes, np.uint16)
-    written = kernels.interleave(
+    most_bits = channels_of_lane * (length * table_set.most_weight_bits + CLASS_BITS) + table_set.log2_states
+    lane_words = np.empty((lanes, most_bits // WORD_BITS + 1 + kernels.SPARE_WORDS), np.uint16)
+    places = np.empty(lanes, np.int64)
+    escapes = kernels.encode_lanes(
         codes,
         widths,
         lane_words,
-        begins,
-        lanes,
+        places,
+        classes,
+        slots,
+        tables.has_token,
+        tables.tokens.reshape(-1),
+        tables.next_states.reshape(-1),
+        table_set.log2_states,
+        choices.context,
+        height,
+        width,
+    )
+    if escapes < 0:
+        raise ValueError(f"table {-1 - escapes} has no token {ESCAPE}")
+    block = np.frombuffer(column_block(choices.column_shift, choices.column_offsets), "<u2")
+    start = WEIGHT_HEADER.words + block.size
+    used = int((lane_words.shape[1] - places).sum())
+    # A lane that is due no word is written one all the same, after the last one.
+    words = np.empty(start + used + escapes + lanes + max(CRC_WORDS, 1), np.uint16)
+    words[WEIGHT_HEADER.words : start] = block
+    written = start + kernels.interleave(
+        codes,
+        widths,
+        lane_words,
+        places,
         classes.size > 1,
         table_set.log2_states,
-        table_set.refill_threshold,
-        payload,
+        words[start:],
     )
-    block = column_block(choices.column_shift, choices.column_offsets)
     header = WeightHeader(
         codec=Codec.ANS,
         channels=channels,
         length=length,
-        payload_words=len(block) // WORD_BYTES + written,
+        payload_words=written - WEIGHT_HEADER.words,
         log2_lanes=choices.log2_lanes,
         log2_states=table_set.log2_states,
         wide=int(is_wide(codes)),
@@ -347,7 +332,10 @@ def encode_ans(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: Tab
         kernel_width=width,
         kernel_height=height,
     )
-    return _seal(header, block + payload[:written].astype("<u2").tobytes())
+    words[: WEIGHT_HEADER.words] = np.frombuffer(header.pack(), "<u2")
+    words = words[: written + CRC_WORDS].astype("<u2", copy=False)
+    words[written:] = np.frombuffer(_crc(words[:written].data), "<u2")
+    return words.tobytes()
 
 
 def encode_raw(items: NDArray[np.signedinteger], channels: int, width: int) -> bytes:
@@ -404,4 +392,9 @@ def column_block(shift: int, offsets: Sequence[int]) -> bytes:
 
 def _seal(header: WeightHeader, payload: bytes) -> bytes:
     data = header.pack() + payload
-    return data + zlib.crc32(data).to_bytes(2 * CRC_WORDS, "little")
+    return data + _crc(data)
+
+
+def _crc(data: bytes | memoryview) -> bytes:
+    """Return the CRC-32 that ends a stream."""
+    return zlib.crc32(data).to_bytes(CRC_WORDS * WORD_BYTES, "little")

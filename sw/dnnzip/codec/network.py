@@ -1,13 +1,15 @@
 """A whole network: one table set for all of its tensors, one or more streams for each.
 
 Tensors may come from sources that make them when they are needed. A first pass takes the statistics for the table set,
-a second one encodes; a network of up to ``WHOLE_WEIGHTS`` weights is kept between them, and of a larger one a sample.
+a second one encodes; a network of up to ``WHOLE_WEIGHTS`` weights is kept between them. A network of more than
+``ALL_TRAINED`` weights is trained on a sample.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from threading import Condition
 from typing import Generic, Protocol, TypeVar
@@ -16,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.codec import fast
-from dnnzip.codec.columns import choose_columns
+from dnnzip.codec.columns import SAMPLED_WEIGHTS, choose_columns
+from dnnzip.codec.kernels import OFFSETS
 from dnnzip.codec.reference import AnsChoices
 from dnnzip.codec.statistics import PLANES, Statistics, bins, count, places_for
 from dnnzip.codec.training import Floats, assign_classes, best_classes, class_lengths, train, unit_costs
@@ -40,11 +43,11 @@ from dnnzip.format import (
 SHORT_CHANNEL = 16
 """Channels of fewer weights share one class: counting each by itself would cost more than it could save."""
 
-LANE_BITS = 23
+LANE_BITS = 30
 """What a virtual lane costs, on average: its first state and the rest of its last word."""
 
-BITS_PER_LANE = 1600
-"""A virtual lane is opened for so many bits, so that it costs less than 1.5 %; a lane more decodes faster."""
+BITS_PER_LANE = 2400
+"""A virtual lane is opened for so many bits, so that it costs less than 1.3 %; a lane more decodes faster."""
 
 ALL_LANES = 1 << 16
 """Streams of so many weights get all lanes, whatever these cost: they decide how long a network takes to decode."""
@@ -56,9 +59,20 @@ MAX_LANES = 1 << MAX_LOG2_LANES
 
 COLUMN_ROUNDS = 2
 
+SMALL_NETWORK = 1 << 22
+SMALL_COLUMN_ROUNDS = 6
+PATIENCE = 2
+"""Columns and tables take so many turns on a network of at most so many weights, where a turn costs little, but end
+after so many that saved nothing: the turns after the second save 0.05 to 0.4 % of the trained networks."""
+
 WHOLE_WEIGHTS = 1 << 23
-"""A network of so many weights is trained on all of them; of a larger one, so many in every n-th channel of each tensor
-train the table set. Threads have so many weights in work at once, or the largest tensor."""
+"""A network of so many weights stays in memory. Threads have so many weights in work at once, or the largest tensor."""
+
+ALL_TRAINED = 1 << 21
+"""A network of so many weights is trained on all of them."""
+
+SAMPLE = 1 << 20
+"""Of a larger network, so many weights in every n-th channel of each tensor train the table set."""
 
 TRAINING_BYTES = 1 << 25
 """So much may the histograms of a training take before columns, which are up to four times as much; channels beyond
@@ -91,6 +105,11 @@ class CodeTensor:
     name: str
     codes: NDArray[np.int16]
     kernel: tuple[int, int] = (1, 1)
+
+    @cached_property
+    def extremes(self) -> tuple[int, int]:
+        """The lowest and the highest code, and 0."""
+        return int(self.codes.min(initial=0)), int(self.codes.max(initial=0))
 
     @property
     def taps(self) -> tuple[int, int]:
@@ -196,16 +215,21 @@ class _Plan:
 
 @dataclass(frozen=True)
 class _Choices:
-    """What was chosen for a network: plans by position, or none where each tensor is planned as it is encoded."""
+    """What was chosen for a network: plans by position, or none where each tensor is planned as it is encoded.
+
+    ``sampled`` has the plans of tensors whose sample was large enough to choose their columns.
+    """
 
     table_set: TableSet
     places: int
     plans: dict[int, _Plan]
+    sampled: dict[int, _Plan]
 
     def plan(self, position: int, tensor: CodeTensor) -> _Plan:
         if position in self.plans:
             return self.plans[position]
-        return _plan_in_parts(tensor, class_lengths(self.table_set, self.places), self.places)
+        lengths = class_lengths(self.table_set, self.places)
+        return _plan_in_parts(tensor, lengths, self.places, self.sampled.get(position))
 
 
 @dataclass(frozen=True)
@@ -340,6 +364,24 @@ def encode_streams(
     return tables, [done.stream for done in encoded], codecs
 
 
+def train_tables(tensors: Sequence[CodeTensor], options: CodecOptions | None = None) -> TableSet:
+    """Return the table set that `encode_network` trains for the tensors, which may be of several networks.
+
+    Parameters
+    ----------
+    tensors
+        At least one; each counts by its bits.
+    options
+        States and threads; a table set in it is not looked at.
+    """
+    options = replace(options or CodecOptions(), table_set=None)
+    sizes = [tensor.codes.size for tensor in tensors]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        choices = _first_pass(tensors.__getitem__, sizes, _Room(max(sizes)), options, pool)
+    assert choices is not None, "tensors have codes"
+    return choices.table_set
+
+
 def _weights_of(tensor: AnyTensor) -> int:
     if isinstance(tensor, CodeTensor):
         return tensor.codes.size
@@ -372,15 +414,15 @@ def _first_pass(
     pool: Executor,
 ) -> _Choices | None:
     """Look at every tensor once and choose table set and plans; None where no tensor has codes."""
-    every = max(1, -(-sum(sizes) // WHOLE_WEIGHTS))
+    weights = sum(sizes)
+    every = 1 if weights <= ALL_TRAINED else -(-weights // SAMPLE)
 
     def look(position: int) -> tuple[CodeTensor, int] | None:
         with room.take(sizes[position]):
             tensor = load(position)
             if isinstance(tensor, RawTensor):
                 return None
-            largest = max(abs(int(tensor.codes.min())), abs(int(tensor.codes.max())))
-            return _every(tensor, every), largest
+            return _every(tensor, every), max(map(abs, tensor.extremes))
 
     seen = {position: item for position, item in enumerate(pool.map(look, range(len(sizes)))) if item is not None}
     if not seen:
@@ -393,9 +435,14 @@ def _first_pass(
         step *= 2
         size = _training_bytes([_every(sample, step) for sample in samples], places)
     if every * step > 1 and options.table_set is not None:
-        return _Choices(options.table_set, places, {})
-    table_set, plans = _choose([_every(sample, step) for sample in samples], places, options)
-    return _Choices(table_set, places, dict(zip(seen, plans, strict=True)) if every * step == 1 else {})
+        return _Choices(options.table_set, places, {}, {})
+    trained = [_every(sample, step) for sample in samples]
+    table_set, plans = _choose(trained, places, options)
+    if every * step == 1:
+        return _Choices(table_set, places, dict(zip(seen, plans, strict=True)), {})
+    is_enough = [sample.codes.size >= SAMPLED_WEIGHTS // 2 for sample in trained]
+    sampled = {position: plan for position, plan, enough in zip(seen, plans, is_enough, strict=True) if enough}
+    return _Choices(table_set, places, {}, sampled)
 
 
 def _every(tensor: CodeTensor, step: int) -> CodeTensor:
@@ -418,13 +465,18 @@ def _is_one_unit(tensor: CodeTensor) -> bool:
 
 
 def _choose(tensors: Sequence[CodeTensor], places: int, options: CodecOptions) -> tuple[TableSet, list[_Plan]]:
-    """Return the table set and what each tensor makes of it; columns and tables are chosen in turn."""
+    """Return the table set and what each tensor makes of it; columns and tables are chosen in turn.
+
+    A turn may lose, as columns are chosen by the sizes of weights alone, so the smallest result of all turns counts.
+    """
+    is_small = sum(tensor.codes.size for tensor in tensors) <= SMALL_NETWORK
+    turns = 1 if options.table_set else SMALL_COLUMN_ROUNDS if is_small else COLUMN_ROUNDS
     with ThreadPoolExecutor(options.jobs) as pool:
         plain = list(pool.map(lambda tensor: count(tensor.codes, tensor.taps, places, _is_one_unit(tensor)), tensors))
-        statistics = plain
         table_set = options.table_set or train(plain, options.log2_states, places)
-        for _ in range(COLUMN_ROUNDS):
-            lengths = class_lengths(table_set, places)
+        lengths = class_lengths(table_set, places)
+        best, best_turn, chosen = np.inf, 0, None
+        for turn in range(turns):
             statistics = list(
                 pool.map(
                     lambda pair, lengths=lengths: choose_columns(pair[0].codes, pair[0].taps, pair[1], lengths, places),
@@ -432,49 +484,58 @@ def _choose(tensors: Sequence[CodeTensor], places: int, options: CodecOptions) -
                 )
             )
             table_set = options.table_set or train(statistics, options.log2_states, places, known=table_set)
-        lengths = class_lengths(table_set, places)
-        return table_set, list(pool.map(lambda item: _plan(item, lengths), statistics))
+            lengths = class_lengths(table_set, places)
+            plans = list(pool.map(lambda item, lengths=lengths: _plan(item, lengths), statistics))
+            bits = sum(plan.bits for plan in plans) + 8 * len(table_set.to_bytes())
+            if bits < best:
+                best, best_turn, chosen = bits, turn, (table_set, plans)
+            elif turn - best_turn == PATIENCE:
+                break
+    assert chosen is not None
+    return chosen
 
 
 def _plan(statistics: Statistics, lengths: Floats) -> _Plan:
     chosen = [(*assign_classes(statistics, lengths, context), context) for context in (True, False)]
-    return _cheapest(chosen, statistics)
+    return _cheapest(chosen, statistics.column_shift, statistics.column_offsets)
 
 
-def _plan_in_parts(tensor: CodeTensor, lengths: Floats, places: int) -> _Plan:
+def _plan_in_parts(tensor: CodeTensor, lengths: Floats, places: int, sampled: _Plan | None) -> _Plan:
     """Do what ``_plan`` does with a tensor that may be too large to be counted at once.
 
-    A sample of its channels chooses the columns; then some channels after the others choose their classes.
+    A sample of its channels chooses the columns, unless one did already; then some channels after the others choose
+    their classes.
     """
     codes, one_unit = tensor.codes, _is_one_unit(tensor)
-    step = 1 if one_unit else max(1, codes.shape[0] * _unit_bytes(places) // PART_BYTES)
-    sample = _every(tensor, step)
-    plain = count(sample.codes, tensor.taps, places, one_unit)
-    statistics = choose_columns(sample.codes, tensor.taps, plain, lengths, places)
-    if step == 1:
-        return _plan(statistics, lengths)
-    del plain, sample
-    rows = max(1, PART_BYTES // (_unit_bytes(places) * statistics.histogram.shape[1]))
+    if sampled is not None:
+        shift, offsets = sampled.column_shift, sampled.column_offsets
+    else:
+        step = 1 if one_unit else max(1, codes.shape[0] * _unit_bytes(places) // PART_BYTES)
+        sample = _every(tensor, step)
+        plain = count(sample.codes, tensor.taps, places, one_unit)
+        statistics = choose_columns(sample.codes, tensor.taps, plain, lengths, places)
+        if step == 1:
+            return _plan(statistics, lengths)
+        shift, offsets = statistics.column_shift, statistics.column_offsets
+        del plain, sample, statistics
+    rows = max(1, PART_BYTES // (_unit_bytes(places) * (OFFSETS if offsets else 1)))
+    if one_unit:
+        rows = codes.shape[0]
     costs: dict[bool, list[Floats]] = {True: [], False: []}
     for start in range(0, codes.shape[0], rows):
-        part = count(
-            codes[start : start + rows],
-            tensor.taps,
-            places,
-            one_unit,
-            statistics.column_offsets,
-            statistics.column_shift,
-        )
+        part = count(codes[start : start + rows], tensor.taps, places, one_unit, offsets, shift)
         for context, of_parts in costs.items():
             of_parts.append(unit_costs(part, lengths, context))
     chosen = [(*best_classes(np.concatenate(of_parts)), context) for context, of_parts in costs.items()]
-    return _cheapest(chosen, statistics)
+    return _cheapest(chosen, shift, offsets)
 
 
-def _cheapest(chosen: Sequence[tuple[NDArray[np.int64], float, bool]], statistics: Statistics) -> _Plan:
+def _cheapest(
+    chosen: Sequence[tuple[NDArray[np.int64], float, bool]], column_shift: int, column_offsets: tuple[int, ...]
+) -> _Plan:
     """Return the plan of fewest bits, of classes, bits and use of the context; the first of equal ones."""
     classes, bits, context = min(chosen, key=lambda choice: choice[1])
-    return _Plan(classes, context, statistics.column_shift, statistics.column_offsets, bits)
+    return _Plan(classes, context, column_shift, column_offsets, bits)
 
 
 def _log2_lanes(codes: NDArray[np.int16], bits: float, options: CodecOptions) -> int:
@@ -485,7 +546,7 @@ def _log2_lanes(codes: NDArray[np.int16], bits: float, options: CodecOptions) ->
 
 def _ans_is_smaller(tensor: CodeTensor, plan: _Plan, options: CodecOptions) -> bool:
     lanes = 1 << _log2_lanes(tensor.codes, plan.bits, options)
-    return plan.bits + lanes * LANE_BITS < tensor.codes.size * _raw_width(tensor.codes)
+    return plan.bits + lanes * LANE_BITS < tensor.codes.size * _raw_width(tensor)
 
 
 def _is_useless(tensor: CodeTensor, stream: bytes, options: CodecOptions) -> bool:
@@ -501,13 +562,13 @@ def _tables_pay(encoded: Sequence[_Done[Stored]], table_set: TableSet) -> bool:
 
 def _raw_bytes(tensor: CodeTensor) -> int:
     """Return the size of the streams that ``_encode_raw`` gives."""
-    frame, width = (WEIGHT_HEADER.words + CRC_WORDS) * WORD_BYTES, _raw_width(tensor.codes)
+    frame, width = (WEIGHT_HEADER.words + CRC_WORDS) * WORD_BYTES, _raw_width(tensor)
     sizes = (int(tensor.codes[part].size) for part in _parts(tensor.codes, 1))
     return sum(frame + WORD_BYTES * -(-size * width // WORD_BITS) for size in sizes)
 
 
-def _raw_width(codes: NDArray[np.int16]) -> int:
-    low, high = int(codes.min(initial=0)), int(codes.max(initial=0))
+def _raw_width(tensor: CodeTensor) -> int:
+    low, high = tensor.extremes
     return next(width for width in RAW_WIDTHS if -(1 << width - 1) <= low and high < 1 << width - 1)
 
 
@@ -540,7 +601,7 @@ def _encode_line(tensor: CodeTensor, options: CodecOptions) -> bytes:
 
 
 def _encode_raw(tensor: CodeTensor) -> bytes:
-    width = _raw_width(tensor.codes)
+    width = _raw_width(tensor)
     parts = _parts(tensor.codes, 1)
     return b"".join(fast.encode_raw(tensor.codes[part], part.stop - part.start, width) for part in parts)
 
@@ -583,7 +644,7 @@ def decode_tensor(stream: bytes, tables: bytes) -> NDArray[np.int16]:
     VerdictError
         With the verdict of the table set or of the first stream that is not ok.
     """
-    table_set = TableSet.from_bytes(tables) if tables else None
+    table_set = _table_set(tables) if tables else None
     streams = split_streams(stream)
     parts = []
     for part in streams:
@@ -592,6 +653,12 @@ def decode_tensor(stream: bytes, tables: bytes) -> NDArray[np.int16]:
             raise VerdictError(decoded.verdict)
         parts.append(decoded.codes)
     return join_parts(parts, streams)
+
+
+@lru_cache(maxsize=8)
+def _table_set(tables: bytes) -> TableSet:
+    """Return the table set of a stream; a network's tensors are decoded with the same one."""
+    return TableSet.from_bytes(tables)
 
 
 def join_parts(parts: Sequence[NDArray[np.int16]], streams: Sequence[bytes]) -> NDArray[np.int16]:

@@ -15,6 +15,7 @@ from dnnzip.format import (
     MAX_SEGMENT,
     NARROW_BITS,
     RAW_WIDTHS,
+    REFILL_BITS,
     SEGMENT_GROUP,
     SEGMENTS_PER_GROUP,
     TABLES_MAGIC,
@@ -142,7 +143,7 @@ def encode_ans(
         )
         for lane in range(lanes)
     ]
-    payload = _column_block(choices) + _interleave(coded_lanes, table_set.refill_threshold)
+    payload = _column_block(choices) + _interleave(coded_lanes)
     wide = any(not -(1 << NARROW_BITS - 1) <= code < 1 << NARROW_BITS - 1 for channel in codes for code in channel)
     header = WeightHeader(
         codec=Codec.ANS,
@@ -317,7 +318,7 @@ def _encode_lane(
     return [_Step([(state, table_set.log2_states)]), *steps]
 
 
-def _interleave(coded_lanes: Sequence[Sequence[_Step]], threshold: int) -> list[int]:
+def _interleave(coded_lanes: Sequence[Sequence[_Step]]) -> list[int]:
     """Return the words of the lanes in the order in which a decoder takes them."""
     readers = []
     for steps in coded_lanes:
@@ -336,7 +337,7 @@ def _interleave(coded_lanes: Sequence[Sequence[_Step]], threshold: int) -> list[
             unread[lane] -= sum(width for _, width in step.bits)
             if step.escape is not None:
                 payload.append(step.escape)
-            if not step.final and unread[lane] < threshold:
+            if not step.final and unread[lane] < REFILL_BITS:
                 payload.append(next(readers[lane], 0))
                 unread[lane] += WORD_BITS
     return payload
@@ -360,8 +361,8 @@ class _Lane:
         self.unread -= width
         return value
 
-    def refill(self, threshold: int) -> None:
-        if self.unread < threshold:
+    def refill(self) -> None:
+        if self.unread < REFILL_BITS:
             self.number |= self.words.payload_word() << self.unread
             self.unread += WORD_BITS
 
@@ -440,13 +441,12 @@ def _decode_ans(words: StreamWords, header: WeightHeader, table_set: TableSet) -
         column_shift = block["shift"]
         reader = BitReader(words.payload_word)
         column_offsets = [reader.read(COLUMN_OFFSET_BITS) for _ in range(block["columns"])]
-    threshold = table_set.refill_threshold
     entries = [table_set.entries(table) for table in range(len(table_set.counts))]
     kernel = (header.kernel_height, header.kernel_width)
     lanes = [_Lane(words) for _ in range(header.lanes)]
     for lane in lanes:
         lane.state = lane.read(table_set.log2_states)
-        lane.refill(threshold)
+        lane.refill()
     codes: list[list[int]] = []
     for first in range(0, header.channels, header.lanes):
         active = lanes[: header.channels - first]
@@ -454,7 +454,7 @@ def _decode_ans(words: StreamWords, header: WeightHeader, table_set: TableSet) -
             lane.channel_class = header.klass
             if header.class_per_channel:
                 lane.channel_class = lane.read(CLASS_BITS)
-                lane.refill(threshold)
+                lane.refill()
             lane.signs, lane.codes = [], []
         for position in range(header.length):
             for index, lane in enumerate(active):
@@ -478,13 +478,13 @@ def _decode_ans(words: StreamWords, header: WeightHeader, table_set: TableSet) -
                     code = entry.token << table_set.shifts[table] | low
                     code = -code if negate else code
                     lane.signs.append(sign(code))
-                if not header.wide and signed(code, NARROW_BITS) != code:
-                    raise VerdictError(Verdict.BAD_CODE)
                 lane.codes.append(code)
                 last = position + 1 == header.length
                 if not (last and is_final_channel(first + index, header.channels, header.lanes)):
-                    lane.refill(threshold)
+                    lane.refill()
         codes.extend(lane.codes for lane in active)
+    if not header.wide and any(signed(code, NARROW_BITS) != code for channel in codes for code in channel):
+        raise VerdictError(Verdict.BAD_CODE)
     if any(lane.state for lane in lanes):
         raise VerdictError(Verdict.BAD_STATE)
     return codes

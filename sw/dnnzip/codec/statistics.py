@@ -6,13 +6,14 @@ A bin never straddles a token of a table that can express it, so code lengths by
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.codec import kernels
 from dnnzip.codec.kernels import COARSE_LIMIT, COARSE_STEP, FINE
-from dnnzip.format import COLUMN_OFFSET_BITS, CONTEXTS, ESCAPE, WORD_BITS
+from dnnzip.format import COLUMN_OFFSET_BITS, CONTEXTS
 
 PLANES = CONTEXTS + 1
 """Histogram planes of a channel: one per context, and one for the case that the context is not used."""
@@ -50,6 +51,7 @@ def bins(places: int) -> int:
     return 2 * places
 
 
+@lru_cache(maxsize=8)
 def bin_values(places: int) -> NDArray[np.int64]:
     """Return a code of each bin (the lowest by size): int64 [bins]."""
     every = np.concatenate([np.arange(FINE), np.arange(FINE, COARSE_LIMIT + 1, COARSE_STEP)])
@@ -63,13 +65,10 @@ def code_lengths(counts: NDArray[np.float64], shift: int, states: int, places: i
     ``counts`` is [64] by token - ``ESCAPE``; a token of count c costs log2(states / c) bits plus the shift, an
     escape 16 more. Infinite where a needed escape is missing.
     """
-    with np.errstate(divide="ignore"):
-        lengths = np.log2(states) - np.log2(counts) + shift
-    tokens = bin_values(places) >> shift
-    fits = np.abs(tokens) < -ESCAPE
-    escape = lengths[0] + WORD_BITS
-    result = np.where(fits, lengths[np.where(fits, tokens - ESCAPE, 0)], escape)
-    return np.asarray(np.where(np.isinf(result), escape, result))
+    values = bin_values(places)
+    lengths = np.empty(values.size)
+    kernels.code_lengths(counts, shift, states, values, lengths)
+    return lengths
 
 
 def column_of_positions(length: int, taps: int, shift: int) -> NDArray[np.int64]:

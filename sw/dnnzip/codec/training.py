@@ -22,6 +22,8 @@ from dnnzip.format import (
     SHIFT_BITS,
     TOKEN_ORDER,
     TableSet,
+    stream_bytes,
+    table_bits,
 )
 
 ROUNDS = 8
@@ -36,13 +38,20 @@ _ORDER = np.array(TOKEN_ORDER) - ESCAPE
 Floats = NDArray[np.float64]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Table:
     """A table in training: counts [64] by token - ``ESCAPE``, shift, and bits per bin."""
 
     counts: NDArray[np.int64]
     shift: int
     lengths: Floats
+    _description_bits: int = 0
+
+    def description_bits(self, log2_states: int) -> int:
+        """Return the bits that it takes in a table set stream."""
+        if not self._description_bits:
+            self._description_bits = table_bits(self.counts[_ORDER].tolist(), log2_states)
+        return self._description_bits
 
 
 def train(statistics: Sequence[Statistics], log2_states: int, places: int, known: TableSet | None = None) -> TableSet:
@@ -73,18 +82,19 @@ def _train_from(
 ) -> tuple[float, TableSet]:
     """Return the bits of everything, and the table set that training from these classes gives."""
     tables: list[_Table] = []
-    class_map = np.zeros((CLASSES, CONTEXTS), np.int64)
+    assignment = np.zeros(CLASSES * CONTEXTS, np.int64)
     before = np.inf
     for _ in range(ROUNDS):
-        groups = _group_histograms(statistics, classes)
-        tables, class_map = _cluster(groups, log2_states, places, MAX_TABLES, tables, class_map)
-        classes, bits = _assign(statistics, np.stack([table.lengths for table in tables])[class_map])
+        groups = _Groups(_group_histograms(statistics, classes), log2_states, places)
+        tables, assignment = _cluster(groups, MAX_TABLES, tables, assignment)
+        lengths = np.stack([table.lengths for table in tables])
+        classes, bits = _assign(statistics, lengths[assignment.reshape(CLASSES, CONTEXTS)])
         if bits > before * (1 - WORTHWHILE):
             break
         before = bits
-    groups = _group_histograms(statistics, classes)
-    bits, tables, class_map = _fewest_bits(groups, log2_states, places, tables, class_map)
-    return bits, _to_table_set(tables, class_map, log2_states)
+    groups = _Groups(_group_histograms(statistics, classes), log2_states, places)
+    bits, tables, assignment = _fewest_bits(groups, log2_states, tables, assignment)
+    return bits, _to_table_set(tables, assignment.reshape(CLASSES, CONTEXTS), log2_states)
 
 
 def _assign(statistics: Sequence[Statistics], lengths: Floats) -> tuple[list[NDArray[np.int64]], float]:
@@ -109,18 +119,11 @@ def unit_costs(statistics: Statistics, lengths: Floats, context: bool) -> Floats
 
     ``lengths`` is what ``class_lengths`` gives; without ``context`` all weights use the first context's tables.
     """
-    units, groups = statistics.histogram.shape[:2]
-    kind = np.float64 if statistics.one_unit else np.float32
-    costs = np.zeros((units, CLASSES))
-    for group in range(groups):
-        shifted = lengths[np.minimum(np.arange(CLASSES) + group, CLASSES - 1)]
-        if context:
-            counts = statistics.histogram[:, group, :CONTEXTS]
-        else:
-            counts = statistics.histogram[:, group, CONTEXTS:]
-            shifted = shifted[:, :1]
-        finite = np.where(np.isinf(shifted), 1e9, shifted).reshape(CLASSES, -1).astype(kind)
-        costs += np.matmul(counts.reshape(units, -1), finite.T)
+    used = lengths if context else lengths[:, :1]
+    # [contexts, bins, classes].
+    finite = np.ascontiguousarray(np.where(np.isinf(used), 1e9, used).transpose(1, 2, 0))
+    costs = np.zeros((len(statistics.histogram), CLASSES))
+    kernels.unit_costs(statistics.histogram, finite, 0 if context else CONTEXTS, costs)
     return costs
 
 
@@ -166,45 +169,59 @@ def _group_histograms(statistics: Sequence[Statistics], classes: Sequence[NDArra
     width = statistics[0].histogram.shape[-1]
     result = np.zeros((CLASSES, CONTEXTS, width))
     for item, of_units in zip(statistics, classes, strict=True):
-        units = np.broadcast_to(of_units, item.histogram.shape[:1])
-        for group in range(item.histogram.shape[1]):
-            target = np.minimum(units + group, CLASSES - 1)
-            for klass in np.unique(target):
-                result[klass] += item.histogram[target == klass, group, :CONTEXTS].sum(axis=0, dtype=np.float64)
+        kernels.add_histograms(item.histogram, of_units, result)
     return result
+
+
+class _Groups:
+    """What each class meets in each context, and the tables of sets of these groups, each made once.
+
+    Parameters
+    ----------
+    histograms
+        float64 [``CLASSES``, ``CONTEXTS``, bins].
+    log2_states, places
+        As in ``train``.
+    """
+
+    def __init__(self, histograms: Floats, log2_states: int, places: int) -> None:
+        self.flat = histograms.reshape(-1, histograms.shape[-1])
+        self._log2_states = log2_states
+        self._places = places
+        self._made: dict[bytes, tuple[_Table, float]] = {}
+        self._costs: dict[_Table, Floats] = {}
+
+    def table(self, members: NDArray[np.bool_]) -> tuple[_Table, float]:
+        """Return the table that codes these groups with the fewest bits, and the bits."""
+        key = members.tobytes()
+        if key not in self._made:
+            total = self.flat[members].sum(axis=0)
+            table = _make_table(total, self._log2_states, self._places)
+            self._made[key] = table, float(total @ table.lengths)
+        return self._made[key]
+
+    def costs(self, tables: Sequence[_Table]) -> Floats:
+        """Return the bits of each group in each table: float64 [tables, groups]."""
+        for table in tables:
+            if table not in self._costs:
+                self._costs[table] = self.flat @ np.where(np.isinf(table.lengths), 1e9, table.lengths)
+        return np.stack([self._costs[table] for table in tables])
 
 
 def _cluster(
-    groups: Floats,
-    log2_states: int,
-    places: int,
-    most: int,
-    tables: list[_Table],
-    class_map: NDArray[np.int64],
+    groups: _Groups, most: int, tables: list[_Table], assignment: NDArray[np.int64]
 ) -> tuple[list[_Table], NDArray[np.int64]]:
     """Return at most ``most`` tables for the groups, and which group uses which."""
-    flat = groups.reshape(-1, groups.shape[-1])
     if not tables:
-        used = np.flatnonzero(flat.sum(axis=1))
+        used = np.flatnonzero(groups.flat.sum(axis=1))
         # The first tables take the contexts of a class together, as many groups each.
-        number = np.zeros(len(flat), np.int64)
-        number[used] = np.arange(used.size) * most // used.size
-        assignment = number
-    else:
-        assignment = class_map.reshape(-1).copy()
+        assignment = np.zeros(len(groups.flat), np.int64)
+        assignment[used] = np.arange(used.size) * most // used.size
     best: list[_Table] = []
     for _ in range(CLUSTER_ROUNDS):
-        best = [
-            _make_table(flat[assignment == table].sum(axis=0), log2_states, places) for table in np.unique(assignment)
-        ]
-        assignment = _group_costs(flat, best).argmin(axis=1)
-    return best, assignment.reshape(groups.shape[:2])
-
-
-def _group_costs(flat: Floats, tables: Sequence[_Table]) -> Floats:
-    lengths = np.stack([table.lengths for table in tables])
-    result: Floats = flat @ np.where(np.isinf(lengths), 1e9, lengths).T
-    return result
+        best = [groups.table(assignment == table)[0] for table in np.unique(assignment)]
+        assignment = groups.costs(best).argmin(axis=0)
+    return best, assignment
 
 
 def _make_table(histogram: Floats, log2_states: int, places: int) -> _Table:
@@ -219,33 +236,29 @@ def _make_table(histogram: Floats, log2_states: int, places: int) -> _Table:
 
 
 def _fewest_bits(
-    groups: Floats, log2_states: int, places: int, tables: list[_Table], class_map: NDArray[np.int64]
+    groups: _Groups, log2_states: int, tables: list[_Table], assignment: NDArray[np.int64]
 ) -> tuple[float, list[_Table], NDArray[np.int64]]:
     """Merge tables, the cheapest pair first; return the bits and the set that is smallest with its description."""
-    flat = groups.reshape(-1, groups.shape[-1])
-    assignment = class_map.reshape(-1).copy()
     best = (np.inf, tables, assignment)
     while True:
-        costs = _group_costs(flat, tables)
-        assignment = costs.argmin(axis=1)
+        costs = groups.costs(tables)
+        assignment = costs.argmin(axis=0)
+        total = float(costs.min(axis=0).sum())
         number = np.unique(assignment)
-        tables = [tables[index] for index in number]
+        tables, costs = [tables[index] for index in number], costs[number]
         assignment = np.searchsorted(number, assignment)
-        shaped = assignment.reshape(class_map.shape)
-        total = float(_group_costs(flat, tables).min(axis=1).sum())
-        total += 8 * len(_to_table_set(tables, shaped, log2_states).to_bytes())
+        total += 8 * stream_bytes([table.description_bits(log2_states) for table in tables])
         if total < best[0]:
             best = (total, tables, assignment)
         if len(tables) == 1:
-            return best[0], best[1], best[2].reshape(class_map.shape)
-        sums = [flat[assignment == table].sum(axis=0) for table in range(len(tables))]
-        alone = [float(total_of @ table.lengths) for total_of, table in zip(sums, tables, strict=True)]
+            return best
+        members = [assignment == table for table in range(len(tables))]
+        alone = [float(of_table[own].sum()) for of_table, own in zip(costs, members, strict=True)]
         cheapest: tuple[float, int, int, _Table] | None = None
         for left in range(len(tables)):
             for right in range(left + 1, len(tables)):
-                both = sums[left] + sums[right]
-                merged = _make_table(both, log2_states, places)
-                harm = float(both @ merged.lengths) - alone[left] - alone[right]
+                merged, bits = groups.table(members[left] | members[right])
+                harm = bits - alone[left] - alone[right]
                 if cheapest is None or harm < cheapest[0]:
                     cheapest = (harm, left, right, merged)
         assert cheapest is not None

@@ -12,7 +12,8 @@ from dnnzip.codec import join_parts, reference, split_streams
 from dnnzip.errors import CheckFailedError
 from dnnzip.format import TableSet, Verdict
 from dnnzip.link import Link, LinkRun, StreamResult
-from dnnzip.model.container import CompressedLayer, CompressedModel, decode_layer, to_plain
+from dnnzip.model.container import CODE_BYTES, CompressedLayer, CompressedModel, decode_layer, to_plain
+from dnnzip.model.memory import memory_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +142,18 @@ def simulate(
     Raises
     ------
     InputError
-        A stream is damaged for the golden decoder already.
+        A stream is damaged for the golden decoder already, or there is no memory for all codes.
     """
+    values = sum(layer.items for layer in compressed.layers)
+    with memory_for(compressed.where, f"{values} values, decoded twice", 2 * CODE_BYTES * values):
+        return _simulate(compressed, link, golden)
+
+
+def _simulate(
+    compressed: CompressedModel,
+    link: Link,
+    golden: Callable[[CompressedModel, CompressedLayer], NDArray[np.generic]],
+) -> Simulation:
     wanted = [np.asarray(golden(compressed, layer)) for layer in compressed.layers]
     parts = [split_streams(layer.stream) for layer in compressed.layers]
     results = link.decode(compressed.tables, [stream for streams in parts for stream in streams])

@@ -7,6 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from dnnzip.flow.image import Image
 from dnnzip.flow.simulation import LayerRun, Simulation
 from dnnzip.flow.summary import Summary, bits_per_weight
 from dnnzip.flow.verification import LayerCheck
@@ -96,6 +97,24 @@ def checks_table(checks: Sequence[LayerCheck]) -> TextTable:
         for check in checks
     )
     return TextTable(("layer", "weights", "largest error", "bound", ""), rows)
+
+
+def image_table(image: Image) -> TextTable:
+    """Return the table of ``image``."""
+    rows = tuple(
+        (
+            stream.name if stream.name else "(table set)",
+            str(stream.entry.part) if stream.name else "",
+            stream.codec,
+            f"{stream.entry.offset:#010x}",
+            f"{stream.entry.words:,}",
+            f"{stream.bytes:,}",
+            *((f"{stream.entry.channels:,}", f"{stream.entry.length:,}") if stream.name else ("", "")),
+        )
+        for stream in image.streams
+    )
+    header = ("layer", "part", "codec", "offset", "words", "bytes", "channels", "length")
+    return TextTable(header, rows)
 
 
 def whole_table(summary: Summary, checks: Sequence[LayerCheck], simulation: Simulation) -> TextTable:

@@ -45,6 +45,12 @@ class BitWriter:
         return b"".join(word.to_bytes(WORD_BYTES, "little") for word in self.to_words())
 
 
+def exp_golomb_bits(value: int, order: int) -> int:
+    """Return the width of the code that ``BitWriter.write_exp_golomb`` appends."""
+    width = (value + (1 << order)).bit_length() - 1
+    return width - order + 1 + width
+
+
 class BitReader:
     """Reads bits from words that it asks for one at a time.
 

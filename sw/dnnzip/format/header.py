@@ -21,6 +21,12 @@ CLASSES = 8
 MAX_COLUMNS = 4096
 CRC_WORDS = 2
 
+CRC8_POLYNOMIAL, CRC8_INITIAL = 0xE0, 0xFF
+"""CRC-8/ROHC: the polynomial 0x07, reflected; the result is not inverted."""
+
+CRC32_POLYNOMIAL = 0xEDB88320
+"""The CRC-32 of ``zlib.crc32``: the polynomial 0x04c11db7, reflected; it starts with all ones and ends inverted."""
+
 
 class Codec(IntEnum):
     """How the payload of a weight stream is coded."""
@@ -75,11 +81,11 @@ TABLE_HEADER = HeaderLayout(
 
 def crc8(data: bytes) -> int:
     """CRC-8/ROHC (polynomial 0x07, reflected, initial value 0xff); zero over a header with its check byte."""
-    crc = 0xFF
+    crc = CRC8_INITIAL
     for byte in data:
         crc ^= byte
         for _ in range(8):
-            crc = crc >> 1 ^ (0xE0 if crc & 1 else 0)
+            crc = crc >> 1 ^ (CRC8_POLYNOMIAL if crc & 1 else 0)
     return crc
 
 
@@ -124,17 +130,17 @@ class WeightHeader:
     def consistent(self) -> bool:
         """Return whether the fields agree with each other.
 
-        V is at most the channels; ``raw`` has one lane, a known item width, and is ``wide`` for items of 16 bits;
-        ``line`` is always ``wide``.
+        V is at most the channels; ``raw`` has one lane, a known item width, is ``wide`` for items of 16 bits, and has
+        the payload words that its items take; ``line`` is always ``wide``.
         """
         if self.codec == Codec.LINE:
             return self.log2_lanes == 0 and bool(self.wide)
         if self.codec == Codec.RAW:
-            return (
-                self.log2_lanes == 0
-                and self.raw_width < len(RAW_WIDTHS)
-                and not (RAW_WIDTHS[self.raw_width] == WORD_BITS and not self.wide)
-            )
+            if self.log2_lanes or self.raw_width >= len(RAW_WIDTHS):
+                return False
+            width = RAW_WIDTHS[self.raw_width]
+            has_its_words = self.payload_words == -(-self.weights * width // WORD_BITS)
+            return has_its_words and (width < WORD_BITS or bool(self.wide))
         return self.lanes <= self.channels
 
     def pack(self) -> bytes:

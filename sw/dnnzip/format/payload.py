@@ -9,12 +9,14 @@ bits from the refill words that it takes, least significant bit first. Words are
    class; then one weight round for each weight of a channel.
 
 A lane's step in a round: it reads its bits; a weight that is an escape takes its value, one whole word; then, unless
-this was the lane's last weight of the stream, a lane with fewer unread bits than the table set's refill threshold
-takes its next word. Lanes without a channel in the last pass have no step. A weight's low bits come first, then its
-state bits. Both words are taken *after* the weight, so that hardware knows them at one moment and never has to look
-at a weight before it can hand the next lane its word.
+this was the lane's last weight of the stream, a lane with fewer than ``REFILL_BITS`` unread bits takes its next word.
+Lanes without a channel in the last pass have no step. A weight's low bits come first, then its state bits. Both words
+are taken *after* the weight, so that hardware knows them at one moment and never has to look at a weight before it can
+hand the next lane its word. Whether every code had the declared width is judged after the last weight, before the
+states.
 
-``raw``: items of 4, 8 or 16 bits, packed from the least significant bit up, in storage order.
+``raw``: items of 4, 8 or 16 bits, packed from the least significant bit up, in storage order; the header declares
+exactly the words that they take.
 
 ``line``: see ``dnnzip.format.line``. It has one virtual lane, and no decoder that supports more.
 """
@@ -31,7 +33,7 @@ from dnnzip.format.header import (
     Codec,
     WeightHeader,
 )
-from dnnzip.format.tables import TableSet
+from dnnzip.format.tables import MAX_SHIFT, TableSet
 from dnnzip.format.verdict import Verdict
 from dnnzip.format.words import VerdictError
 
@@ -39,6 +41,16 @@ CLASS_BITS = (CLASSES - 1).bit_length()
 COLUMN_OFFSET_BITS = 2
 NARROW_BITS = 8
 """Bits of a code where the header's ``wide`` is 0; 16 otherwise."""
+
+REFILL_BITS = WORD_BITS
+"""A lane with fewer unread bits takes a refill word. No weight takes more, so a lane asks for bits well before it
+misses them, and a decoder's input never has to wait for its lanes; asking as late as the tables allow would save about
+7 bits per lane and stream, and cost up to a tenth of the words' rate. As it is a whole word, a lane is due where its
+count of bits passes a multiple of it.
+"""
+
+NARROW_MAX_SHIFT = 3
+"""The largest shift of a table in a set that a decoder for narrow codes alone supports."""
 
 COLUMNS_WORD = HeaderLayout(
     "column block's first word",
@@ -84,6 +96,11 @@ class Limits:
     log2_states: int = MAX_LOG2_STATES
     code_bits: int = WORD_BITS
     line: bool = True
+
+    @property
+    def low_bits(self) -> int:
+        """The most raw low bits of a weight; no narrow code needs more than two."""
+        return MAX_SHIFT if self.code_bits > NARROW_BITS else NARROW_MAX_SHIFT
 
 
 def check_supported(taken: bytes, limits: Limits) -> None:

@@ -5,13 +5,16 @@ Tokens run from -31 to 31; ``ESCAPE`` says that the code is the lane's next whol
 """
 
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from dnnzip.format.bits import BitReader, BitWriter
+from dnnzip.format.bits import BitReader, BitWriter, exp_golomb_bits
 from dnnzip.format.context import CONTEXTS
+from dnnzip.format.fields import WORD_BITS, WORD_BYTES
 from dnnzip.format.header import (
     CLASSES,
+    CRC_WORDS,
     MAX_LOG2_STATES,
     MIN_LOG2_STATES,
     TABLE_HEADER,
@@ -28,6 +31,7 @@ TOKEN_ORDER = (0, *(token for size in range(1, -ESCAPE) for token in (-size, siz
 
 MAX_TABLES = 8
 SHIFT_BITS = 3
+MAX_SHIFT = (1 << SHIFT_BITS) - 1
 MAX_WEIGHT_BITS = 16
 """The most bits that a weight takes besides an escape's word: state bits and low bits."""
 
@@ -114,8 +118,8 @@ class TableSet:
         return 1 << self.log2_states
 
     @property
-    def refill_threshold(self) -> int:
-        """The most bits that a weight of this set can take; a lane with fewer unread bits takes a refill word."""
+    def most_weight_bits(self) -> int:
+        """The most bits that a weight of this set takes besides an escape's word."""
         return self.log2_states + max(self.shifts)
 
     @cached_property
@@ -127,7 +131,8 @@ class TableSet:
                 writer.write(table, width)
         for shift, counts in zip(self.shifts, self.counts, strict=True):
             writer.write(shift, SHIFT_BITS)
-            _write_counts(writer, counts, self.log2_states)
+            for mapped, order in _differences(counts, self.log2_states):
+                writer.write_exp_golomb(mapped, order)
         body = writer.to_bytes()
         return body, zlib.crc32(body + bytes([self.log2_states])) & 0xFFFF
 
@@ -144,8 +149,8 @@ class TableSet:
         return data + zlib.crc32(data).to_bytes(4, "little")
 
     @classmethod
-    def from_bytes(cls, data: bytes, max_log2_states: int = MAX_LOG2_STATES) -> "TableSet":
-        """Return the set that a table set stream describes.
+    def from_bytes(cls, data: bytes, max_log2_states: int = MAX_LOG2_STATES, max_shift: int = MAX_SHIFT) -> "TableSet":
+        """Return the set that a table set stream describes, for a decoder of so many states and low bits.
 
         Raises
         ------
@@ -173,6 +178,8 @@ class TableSet:
             shifts.append(reader.read(SHIFT_BITS))
             if header.log2_states + shifts[-1] > MAX_WEIGHT_BITS:
                 raise VerdictError(Verdict.BAD_CODE)
+            if shifts[-1] > max_shift:
+                raise VerdictError(Verdict.UNSUPPORTED)
             counts.append(_read_counts(reader, header.log2_states))
         words.finish()
         class_map = tuple(tuple(flat[row * CONTEXTS : (row + 1) * CONTEXTS]) for row in range(CLASSES))
@@ -202,15 +209,26 @@ class TableSet:
         return result
 
 
-def _write_counts(writer: BitWriter, counts: tuple[int, ...], log2_states: int) -> None:
-    """Write the counts of a table until they add up: each as its difference from the count before it."""
+def table_bits(counts: Sequence[int], log2_states: int) -> int:
+    """Return the bits that a table takes in a table set stream; ``counts`` as in ``TableSet``."""
+    return SHIFT_BITS + sum(exp_golomb_bits(mapped, order) for mapped, order in _differences(counts, log2_states))
+
+
+def stream_bytes(tables: Sequence[int]) -> int:
+    """Return the size of the table set stream of tables that take so many bits each."""
+    bits = CLASSES * CONTEXTS * map_width(len(tables)) + sum(tables)
+    return TABLE_HEADER.bytes + (-(-bits // WORD_BITS) + CRC_WORDS) * WORD_BYTES
+
+
+def _differences(counts: Sequence[int], log2_states: int) -> Iterator[tuple[int, int]]:
+    """Yield each count of a table until they add up: mapped, as its difference from the count before it; the order."""
     left = 1 << log2_states
     prediction = first_prediction(log2_states)
     for count in counts:
         if not left:
             return
         difference = count - prediction
-        writer.write_exp_golomb(2 * difference - 1 if difference > 0 else -2 * difference, golomb_order(prediction))
+        yield 2 * difference - 1 if difference > 0 else -2 * difference, golomb_order(prediction)
         left -= count
         prediction = count
 

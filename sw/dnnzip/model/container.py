@@ -29,6 +29,7 @@ from dnnzip.model.files import copy_field, load_model, open_model
 from dnnzip.model.graph import all_names, fresh_name, operand
 from dnnzip.model.grid import GridResult, array_of_items, restored_rows, unwrapped_array
 from dnnzip.model.layout import Layout
+from dnnzip.model.memory import memory_for
 from dnnzip.model.places import Place, Spool, place_of, set_place
 from dnnzip.model.rescale import fold_divisor
 from dnnzip.model.rules import ELEMENT_TYPES, stored_array
@@ -41,6 +42,9 @@ VERSION = 1
 
 #: Most weights that one bit of a stream may stand for; a file that declares more is refused before memory is taken.
 WEIGHTS_PER_BIT = 4096
+
+#: Bytes of a decoded code, and of a 16-bit item.
+CODE_BYTES = 2
 
 UPDATE = "update dnnzip to read it"
 
@@ -274,11 +278,12 @@ def decode_layer(compressed: CompressedModel, layer: CompressedLayer) -> NDArray
     Raises
     ------
     InputError
-        The stream is damaged, or of a newer version.
+        The stream is damaged, of a newer version, or stands for more values than there is memory for.
     """
     where = f"{compressed.where}: layer {layer.name!r}"
     try:
-        return decode_tensor(layer.stream, compressed.tables)
+        with memory_for(where, f"{layer.items} values", layer.items * CODE_BYTES + layer.stream_bytes):
+            return decode_tensor(layer.stream, compressed.tables)
     except VerdictError as error:
         raise _stream_error(where, error) from None
 
@@ -298,19 +303,26 @@ def restore(layer: CompressedLayer, decoded: NDArray[np.generic], where: str = "
     Raises
     ------
     InputError
-        The number or kind of values does not suit the layer.
+        The number or kind of values does not suit the layer, or there is no memory for the weights.
     """
     layout = layer.layout
     is_codes = layer.step is not None
     # Items arrive as one channel of int16: the codec does not interpret them.
     wanted = (layout.channels, layout.length) if is_codes else (1, layer.items)
+    where = ": ".join(part for part in (where, f"layer {layer.name!r}") if part)
     if decoded.shape != wanted or decoded.dtype != np.int16:
         raise InputError(
-            ": ".join(part for part in (where, f"layer {layer.name!r}") if part),
+            where,
             f"is damaged: its stream holds {decoded.dtype} {decoded.shape} and not the {wanted} that the layer needs",
             "compress the model again",
         )
-    codes = np.ascontiguousarray(decoded, np.int16)
+    with memory_for(where, f"{layer.weights} weights", layer.weights * (CODE_BYTES + layer.dtype.itemsize)):
+        return _restored(layer, np.ascontiguousarray(decoded, np.int16))
+
+
+def _restored(layer: CompressedLayer, codes: NDArray[np.int16]) -> NDArray[np.generic]:
+    """Do what `restore` does with values that suit the layer."""
+    layout = layer.layout
     if layer.step is None:
         return array_of_items(codes.reshape(-1).view(np.uint16), layout, layer.dtype)
     if layer.unit is Unit.ABSOLUTE:
@@ -377,6 +389,11 @@ def decompressed(compressed: CompressedModel, spool: Spool | None = None) -> onn
     spool
         Takes the weights, layer by layer, and must stay open as long as the result is used; without one they are kept
         in memory.
+
+    Raises
+    ------
+    InputError
+        See `decode_layer` and `restore`; or there is no memory for all weights.
     """
 
     def tensor_of(layer: CompressedLayer) -> onnx.TensorProto:
@@ -388,7 +405,11 @@ def decompressed(compressed: CompressedModel, spool: Spool | None = None) -> onn
         set_place(tensor, spool.add(little.reshape(-1).view(np.uint8).data))
         return tensor
 
-    return _plain(compressed, tensor_of)
+    if spool is not None:
+        return _plain(compressed, tensor_of)
+    size = sum(layer.weights * layer.dtype.itemsize for layer in compressed.layers)
+    with memory_for(compressed.where, "all of its weights", size):
+        return _plain(compressed, tensor_of)
 
 
 def _without_arrays(model: onnx.ModelProto, names: set[str]) -> onnx.ModelProto:
@@ -466,7 +487,10 @@ def _byte_tensor(name: str, content: bytes | Place) -> onnx.TensorProto:
 
 def _bytes_of(tensor: onnx.TensorProto | None, where: str) -> bytes:
     stored = _stored_bytes(tensor, where)
-    return stored.read() if isinstance(stored, Place) else stored
+    if not isinstance(stored, Place):
+        return stored
+    with memory_for(where, f"{stored.length} bytes", stored.length):
+        return stored.read()
 
 
 def _stored_bytes(tensor: onnx.TensorProto | None, where: str) -> bytes | Place:
@@ -545,7 +569,8 @@ def _fault(layer: CompressedLayer, has_step: bool, has_zero_point: bool) -> str 
 
 def _check_count(layer: CompressedLayer, where: str) -> None:
     try:
-        declared = stream_count(layer.stream)
+        with memory_for(where, f"a stream of {layer.stream_bytes} bytes", layer.stream_bytes):
+            declared = stream_count(layer.stream)
     except VerdictError as error:
         raise _stream_error(where, error) from None
     if declared != layer.items:

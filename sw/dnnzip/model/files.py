@@ -19,6 +19,7 @@ from onnx.external_data_helper import load_external_data_for_tensor
 
 from dnnzip.errors import InputError
 from dnnzip.model.graph import subgraphs
+from dnnzip.model.memory import memory_for
 from dnnzip.model.places import Place, place_of, set_external, set_place
 from dnnzip.model.wire import GRAPH_FIELD, INITIALIZER_FIELD, RAW_DATA_FIELD, tag, without_arrays
 
@@ -48,7 +49,7 @@ def load_model(path: str | Path) -> onnx.ModelProto:
     ------
     InputError
         The path is missing, a directory, unreadable, empty, truncated or no ONNX model; or its external data is
-        missing, short, or outside the model's folder.
+        missing, short, or outside the model's folder; or there is no memory for it.
     """
     model, path = _parsed(path), Path(path)
     for tensor in _checked_external_tensors(model, path):
@@ -96,7 +97,10 @@ def _parsed(path: str | Path, content: bytes | None = None) -> onnx.ModelProto:
     """Read a model file, or what there is of its content, without its external data."""
     path = Path(path)
     try:
-        content = path.read_bytes() if content is None else content
+        if content is None:
+            size = path.stat().st_size
+            with memory_for(str(path), f"{size} bytes", size):
+                content = path.read_bytes()
     except OSError as error:
         raise InputError(str(path), f"cannot be read ({_reason(error)})", "name an ONNX file") from None
     if not content:
@@ -287,8 +291,10 @@ def _checked_external_tensors(model: onnx.ModelProto, path: Path) -> list[onnx.T
 
 
 def _load_external_tensor(tensor: onnx.TensorProto, path: Path) -> None:
+    size = _external_place(tensor, path).length
     try:
-        load_external_data_for_tensor(tensor, str(path.resolve().parent))
+        with memory_for(f"{path}: external data of {tensor.name!r}", f"{size} bytes", size):
+            load_external_data_for_tensor(tensor, str(path.resolve().parent))
     except (OSError, ValueError, onnx.checker.ValidationError) as error:
         raise InputError(str(path), f"external data of {tensor.name!r} cannot be read ({_reason(error)})") from None
     tensor.ClearField("data_location")

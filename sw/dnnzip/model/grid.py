@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dnnzip.errors import InputError
 from dnnzip.model.bound import Bound, Scope, Unit
 from dnnzip.model.layout import Layout
-from dnnzip.model.step import decoded_values, fill_codes, largest_step
+from dnnzip.model.step import decoded_values, extremes, fill_codes, largest_step
 from dnnzip.model.weights import Weight
 
 #: So many weights are compared at once.
@@ -101,7 +101,6 @@ def quantise(weight: Weight, bound: Bound, scope: Scope = Scope.TENSOR) -> GridR
     rows = weight.layout.to_channels(weight.array)
     if weight.is_integer:
         return _quantise_integers(weight, rows, bound, scope)
-    _check_finite(weight, rows)
     return _quantise_floats(weight, rows, bound, scope)
 
 
@@ -122,9 +121,11 @@ def quantise_again(result: GridResult) -> GridResult:
     wide = rows.astype(np.float32, copy=False)
     parts = wide if result.scope is Scope.CHANNEL else wide.reshape(1, -1)
     codes = np.empty(parts.shape, np.int16)
+    lows, highs = _extremes(parts)
+    largest = np.maximum(highs, -lows)
     for i, (step, bound) in enumerate(zip(result.step.reshape(-1), result.bound.reshape(-1), strict=True)):
         if bound > 0.0:
-            fill_codes(parts[i], step, float(bound), weight.dtype == np.float16, codes[i])
+            fill_codes(parts[i], step, float(bound), weight.dtype == np.float16, codes[i], float(largest[i]))
         else:
             codes[i] = np.int16(np.sign(parts[i, 0]))
     return replace(result, codes=codes.reshape(rows.shape))
@@ -184,8 +185,13 @@ def ranges_of(weight: Weight, scope: Scope) -> NDArray[np.float64]:
         NaN or infinite weights.
     """
     rows = weight.layout.to_channels(weight.array)
-    _check_finite(weight, rows)
-    return _ranges(rows, scope)
+    if weight.is_integer:
+        return _integer_ranges(rows, scope)
+    parts = rows.astype(np.float32, copy=False)
+    lows, highs = _extremes(parts if scope is Scope.CHANNEL else parts.reshape(1, -1))
+    _check_finite(weight, lows, highs)
+    ranges = highs.astype(np.float64) - lows.astype(np.float64)
+    return np.asarray(ranges if scope is Scope.CHANNEL else ranges[0])
 
 
 def bounds_of(weight: Weight, bound: Bound, scope: Scope) -> NDArray[np.float64]:
@@ -293,15 +299,22 @@ def shifted_weights(weight: Weight) -> NDArray[np.int16]:
     return np.asarray(difference)
 
 
-def _check_finite(weight: Weight, rows: NDArray[np.generic]) -> None:
-    # Minimum and maximum propagate NaN, and need no array of their own.
-    if not weight.is_integer and not (np.isfinite(rows.min()) and np.isfinite(rows.max())):
+def _extremes(parts: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the smallest and the largest weight of each part, [parts, weights]."""
+    lows, highs = np.empty(len(parts), np.float32), np.empty(len(parts), np.float32)
+    extremes(parts, lows, highs)
+    return lows, highs
+
+
+def _check_finite(weight: Weight, low: NDArray[np.generic], high: NDArray[np.generic]) -> None:
+    """Check weights by their minimum and maximum, which are not finite where a weight is not."""
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise InputError(
             f"layer {weight.name!r}", "has NaN or infinite weights", "mend it, or leave it out with --exclude"
         )
 
 
-def _ranges(rows: NDArray[np.generic], scope: Scope) -> NDArray[np.float64]:
+def _integer_ranges(rows: NDArray[np.generic], scope: Scope) -> NDArray[np.float64]:
     axis = 1 if scope is Scope.CHANNEL else None
     return np.asarray(rows.max(axis=axis).astype(np.float64) - rows.min(axis=axis).astype(np.float64))
 
@@ -309,25 +322,30 @@ def _ranges(rows: NDArray[np.generic], scope: Scope) -> NDArray[np.float64]:
 def _quantise_floats(weight: Weight, rows: NDArray[np.generic], bound: Bound, scope: Scope) -> GridResult:
     is_half = weight.dtype == np.float16
     wide = rows.astype(np.float32, copy=False)
-    ranges = _ranges(rows, scope)
-    bounds = np.asarray(np.where(ranges > 0, _float_bounds(ranges, bound), 0.0))
     parts = wide if scope is Scope.CHANNEL else wide.reshape(1, -1)
+    lows, highs = _extremes(parts)
+    _check_finite(weight, lows, highs)
+    ranges = highs.astype(np.float64) - lows.astype(np.float64)
+    bounds = np.where(ranges > 0, _float_bounds(ranges, bound), 0.0)
+    largest = np.maximum(highs, -lows)
+    shape = (len(parts),) if scope is Scope.CHANNEL else ()
     codes = np.empty(parts.shape, np.int16)
     steps = np.empty(len(parts), np.float32)
     errors = np.zeros(len(parts))
-    for i, (part, part_bound) in enumerate(zip(parts, bounds.reshape(-1), strict=True)):
-        found = _part(part, float(part_bound), is_half, codes[i])
+    for i, (part, part_bound) in enumerate(zip(parts, bounds, strict=True)):
+        found = _part(part, float(part_bound), is_half, codes[i], float(largest[i]))
         if found is None:
-            zero = np.zeros(bounds.shape)
-            return GridResult(weight, None, items_of(weight.array), None, bounds, zero, Unit.ABSOLUTE, bound, scope)
+            items = items_of(weight.array)
+            kept = bounds.reshape(shape)
+            return GridResult(weight, None, items, None, kept, np.zeros(shape), Unit.ABSOLUTE, bound, scope)
         steps[i], errors[i] = found
     return GridResult(
         weight,
         codes.reshape(rows.shape),
         None,
-        steps.reshape(bounds.shape),
-        bounds,
-        errors.reshape(bounds.shape),
+        steps.reshape(shape),
+        bounds.reshape(shape),
+        errors.reshape(shape),
         Unit.ABSOLUTE,
         bound,
         scope,
@@ -341,11 +359,11 @@ def _float_bounds(ranges: NDArray[np.float64], bound: Bound) -> NDArray[np.float
 
 
 def _part(
-    weights: NDArray[np.float32], bound: float, is_half: bool, codes: NDArray[np.int16]
+    weights: NDArray[np.float32], bound: float, is_half: bool, codes: NDArray[np.int16], largest: float
 ) -> tuple[np.float32, float] | None:
     """Find step and largest error of weights that share a bound, their codes written; None where no step keeps it."""
     if bound > 0.0:
-        return largest_step(weights, bound, is_half, codes)
+        return largest_step(weights, bound, is_half, codes, largest)
     first = weights[0]
     if np.any(weights != first):
         # The range is above zero, yet the share of it is too small for a float64.
@@ -387,7 +405,7 @@ def _integer_error(weight: Weight, rows: NDArray[np.generic], bound: Bound, scop
     if bound.unit is Unit.LSB:
         # A larger error than 255 changes nothing any more: every code is zero.
         return min(int(bound.value), 255)
-    ranges = _ranges(rows, scope).reshape(-1)
+    ranges = _integer_ranges(rows, scope).reshape(-1)
     if scope is Scope.CHANNEL:
         used = np.any(weight.layout.to_channels(shifted_weights(weight)) != 0, axis=1)
         ranges = ranges[used] if used.any() else ranges[:1]

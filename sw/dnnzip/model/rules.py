@@ -19,7 +19,8 @@ from dnnzip.errors import InputError
 from dnnzip.format import WEIGHT_HEADER
 from dnnzip.model.graph import GraphIndex
 from dnnzip.model.layout import Layout
-from dnnzip.model.places import place_of
+from dnnzip.model.memory import memory_for
+from dnnzip.model.places import Place, place_of
 
 #: Element types that are compressed, and their NumPy counterparts.
 ELEMENT_TYPES: dict[int, np.dtype[np.generic]] = {
@@ -202,9 +203,17 @@ def stored_array(tensor: onnx.TensorProto) -> NDArray[np.generic]:
     Raises
     ------
     InputError
-        The stored bytes do not match the shape, or cannot be read.
+        The stored bytes do not match the shape, cannot be read, or are more than there is memory for.
     """
     place = place_of(tensor)
+    if place is None:
+        return _values(tensor, None)
+    with memory_for(f"{place.path}: layer {tensor.name!r}", f"{place.length} bytes", place.length):
+        return _values(tensor, place)
+
+
+def _values(tensor: onnx.TensorProto, place: Place | None) -> NDArray[np.generic]:
+    """Do what `stored_array` does, for a tensor whose place is known."""
     try:
         if place is not None and tensor.data_type in ELEMENT_TYPES:
             dtype = ELEMENT_TYPES[tensor.data_type]

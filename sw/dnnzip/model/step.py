@@ -8,9 +8,13 @@ weight's side does. Signs do not matter: rounding and product are odd functions.
 
 Without rounding, ``s = 2 * bound`` keeps every weight. With it, a weight close to the middle between two codes may miss
 by a few units in the last place, so the largest step lies a little below. The search rejects a step only because of a
-weight that it does not keep and accepts one only after looking at every weight, so the result is exact; the list of
-suspects (weights near a middle) only saves time. From a rejected step it goes straight to the next one at which the
-weight that spoke against it is kept: with a fixed code the product falls with the step, so bisection finds it.
+weight that it does not keep. From a rejected step it goes straight to the next one at which the weight that spoke
+against it is kept: with a fixed code the product falls with the step, so bisection finds it.
+
+One pass over the weights settles most of them: for a block of steps, one whose fraction stays clear of the middle has
+the same code at every step, and is kept. The others, the suspects, are searched, and decide the largest error as well,
+so that the result is exact. float16 weights have few values, and codes near the limit are rare: they take every weight
+one by one.
 """
 
 import math
@@ -22,11 +26,30 @@ from numpy.typing import NDArray
 #: Codes are int16, and symmetric.
 LARGEST_CODE = 32767
 
-#: Below this many weights, all of them are the suspects.
+#: Of more float16 weights than this, only the distinct magnitudes are searched.
 FEW_WEIGHTS = 1 << 15
 
-#: Steps between two searches for suspects cover at most this share of a grid cell, so that few weights are suspects.
-SUSPECT_SHARE = 0.02
+#: The steps of the first block cover at most this share of a grid cell, so that few weights are suspects.
+SUSPECT_SHARE = 5e-4
+
+#: Each further block covers so many times the share of the one before it, up to ``LARGEST_SHARE``.
+SHARE_GROWTH = 4
+LARGEST_SHARE = 0.02
+
+#: Weights closer to the middle than this share of a grid cell are suspects at any step.
+NEAR_MIDDLE = 1e-4
+
+#: No weight but a suspect has an error above this share of a block's first step.
+CLEAR_ERROR = 0.5 - 0.9 * NEAR_MIDDLE
+
+#: Relative slack on a position: float32 rounds the inverse of the step, the position and the product of code and step.
+POSITION_SLACK = 1e-6
+
+#: Weights that are looked at together: where none is a suspect, none is looked at again.
+BLOCK = 256
+
+#: Below this step its inverse is too close to the largest float32.
+SMALLEST_INVERTED = 1e-30
 
 
 @njit(cache=True, nogil=True)
@@ -95,25 +118,58 @@ def _fill_codes(weights, step, bound, is_half, codes):  # type: ignore[no-untype
 
 
 @njit(cache=True, nogil=True)
-def _suspects(weights, high, low, bound):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Find float32 weights that some step from `low` to `high` might not keep; a superset, made with slack."""
-    found = np.empty(weights.size, np.int64)
+def extremes(rows, lows, highs):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Write the smallest and the largest weight of each row of float32 [rows, n]; not finite where a weight is not.
+
+    The bits of floats compare as integers once those of negative ones are turned over; a NaN is then beyond infinity.
+    """
+    for row in range(rows.shape[0]):
+        bits = rows[row].view(np.int32)
+        low, high = np.int32(0x7FFFFFFF), np.int32(-0x80000000)
+        for i in range(bits.size):
+            key = np.int32(bits[i] ^ (np.int32(bits[i] >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+            low, high = min(low, key), max(high, key)
+        keys = np.array([low, high], np.int32)
+        for i in range(2):
+            keys[i] ^= (keys[i] >> np.int32(31)) & np.int32(0x7FFFFFFF)
+        ends = keys.view(np.float32)
+        lows[row], highs[row] = ends[0], ends[1]
+
+
+@njit(cache=True, nogil=True)
+def _settle(weights, high, low, codes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Write the codes of the float32 weights that have one code, and keep it, at every step from `high` to `low`.
+
+    Returns the positions of all others: int64, rising.
+    """
+    found = np.empty(4 * BLOCK, np.int64)
     count = 0
-    inverse = 1.0 / np.float64(high)
-    spread = np.float64(high) / np.float64(low) - 1.0
-    margin = bound - 0.5 * np.float64(high)
-    for i in range(weights.size):
-        magnitude = abs(np.float64(weights[i]))
-        # Half a unit in the last place of the product, doubled for slack: a smaller one cannot use up the margin.
-        if (magnitude + bound) * 1.2e-7 < margin:
+    inverse = np.float32(1.0 / np.float64(high))
+    spread = np.float32(np.float64(high) / np.float64(low) - 1.0 + POSITION_SLACK)
+    limit = np.float32(0.5 - NEAR_MIDDLE)
+    for start in range(0, weights.size, BLOCK):
+        block = weights[start : start + BLOCK]
+        of_block = codes[start : start + BLOCK]
+        suspicious = np.int32(0)
+        for i in range(block.size):
+            position = np.float32(block[i] * inverse)
+            code = np.float32(np.rint(position))
+            of_block[i] = np.int16(np.int32(code))
+            distance = np.float32(abs(np.float32(position - code)))
+            reach = np.float32(distance + np.float32(np.float32(abs(position)) * spread))
+            suspicious = np.int32(suspicious | np.int32(reach >= limit))
+        if not suspicious:
             continue
-        position = magnitude * inverse
-        slack = position * 2.4e-7 + 1e-12
-        moved = position * spread
-        fraction = position - math.floor(position)
-        if fraction + moved + slack >= 0.5 and fraction - slack <= 0.5:
-            found[count] = i
-            count += 1
+        if count + BLOCK > found.size:
+            larger = np.empty(2 * found.size, np.int64)
+            larger[:count] = found[:count]
+            found = larger
+        for i in range(block.size):
+            position = np.float32(block[i] * inverse)
+            distance = np.float32(abs(np.float32(position - np.float32(np.rint(position)))))
+            if np.float32(distance + np.float32(np.float32(abs(position)) * spread)) >= limit:
+                found[count] = start + i
+                count += 1
     return found[:count]
 
 
@@ -160,7 +216,11 @@ def _descend(weights, step_bits, lowest_bits, bound, is_half):  # type: ignore[n
 
 
 def largest_step(
-    weights: NDArray[np.float32], bound: float, is_half: bool, codes: NDArray[np.int16]
+    weights: NDArray[np.float32],
+    bound: float,
+    is_half: bool,
+    codes: NDArray[np.int16],
+    largest: float | None = None,
 ) -> tuple[np.float32, float] | None:
     """Find the largest step that keeps the bound for every weight with codes of at most 32767, and the codes.
 
@@ -174,31 +234,75 @@ def largest_step(
         Whether the decoded value is rounded to float16.
     codes
         int16 [n], filled.
+    largest
+        The largest magnitude, where it is known.
 
     Returns
     -------
     The step and the largest error, or None where no step keeps the bound.
     """
-    searched = weights
-    if is_half and weights.size > FEW_WEIGHTS:
-        # float16 has few values: only the distinct magnitudes matter.
-        patterns = weights.astype(np.float16).view(np.uint16) & 0x7FFF
-        searched = np.flatnonzero(np.bincount(patterns)).astype(np.uint16).view(np.float16).astype(np.float32)
-    largest = max(float(weights.max()), -float(weights.min()))
+    if largest is None:
+        largest = max(float(weights.max()), -float(weights.min()))
     bits = _largest_bits(2.0 * bound)
     # No step below this one has codes within the limit; one more code covers the neighbour.
     lowest = max(_largest_bits(largest / (LARGEST_CODE + 2)), 1)
-    suspects = searched if searched.size <= FEW_WEIGHTS or is_half else searched[:0]
+    if is_half:
+        return _step_of_halves(weights, bits, lowest, bound, codes)
+    share = SUSPECT_SHARE
     while bits >= lowest:
-        if suspects is not searched:
-            block = _block_end(bits, lowest, largest)
-            found = _suspects(searched, _step_of(bits), _step_of(block), bound)
-            suspects = searched[found]
-        else:
-            block = lowest
-        bits = int(_descend(suspects, bits, block, bound, is_half))
+        first = _step_of(bits)
+        if not _is_settled(first, largest):
+            return _step_by_all(weights, weights, bits, lowest, bound, False, codes)
+        block = _block_end(bits, lowest, largest, share)
+        found = _settle(weights, first, _step_of(block), codes)
+        suspects = weights[found]
+        bits = int(_descend(suspects, bits, block, bound, False))
         if bits < block:
+            share = min(share * SHARE_GROWTH, LARGEST_SHARE)
             continue
+        step = np.float32(_step_of(bits))
+        if not _is_settled(step, largest):
+            return _step_by_all(weights, weights, bits, lowest, bound, False, codes)
+        of_suspects = np.empty(suspects.size, np.int16)
+        error, _ = _fill_codes(suspects, step, bound, False, of_suspects)
+        codes[found] = of_suspects
+        if error < CLEAR_ERROR * float(first):
+            error, _ = _fill_codes(weights, step, bound, False, codes)
+        return step, float(error)
+    return None
+
+
+def _is_settled(step: np.float32, largest: float) -> bool:
+    """Return whether codes at a step are within the limit beyond doubt, and its inverse is sound."""
+    return float(step) >= SMALLEST_INVERTED and largest / float(step) < LARGEST_CODE - 1
+
+
+def _step_of_halves(
+    weights: NDArray[np.float32], bits: int, lowest: int, bound: float, codes: NDArray[np.int16]
+) -> tuple[np.float32, float] | None:
+    """Do the search of `largest_step` for float16 weights."""
+    searched = weights
+    if weights.size > FEW_WEIGHTS:
+        # float16 has few values: only the distinct magnitudes matter.
+        patterns = weights.astype(np.float16).view(np.uint16) & 0x7FFF
+        searched = np.flatnonzero(np.bincount(patterns)).astype(np.uint16).view(np.float16).astype(np.float32)
+    return _step_by_all(weights, searched, bits, lowest, bound, True, codes)
+
+
+def _step_by_all(
+    weights: NDArray[np.float32],
+    searched: NDArray[np.float32],
+    bits: int,
+    lowest: int,
+    bound: float,
+    is_half: bool,
+    codes: NDArray[np.int16],
+) -> tuple[np.float32, float] | None:
+    """Do the search of `largest_step` without suspects; `searched` has every magnitude of the weights."""
+    while bits >= lowest:
+        bits = int(_descend(searched, bits, lowest, bound, is_half))
+        if bits < lowest:
+            break
         step = np.float32(_step_of(bits))
         error, lost = _fill_codes(weights, step, bound, is_half, codes)
         if lost < 0:
@@ -210,24 +314,30 @@ def largest_step(
 
 
 def fill_codes(
-    weights: NDArray[np.float32], step: np.float32, bound: float, is_half: bool, codes: NDArray[np.int16]
-) -> float:
+    weights: NDArray[np.float32],
+    step: np.float32,
+    bound: float,
+    is_half: bool,
+    codes: NDArray[np.int16],
+    largest: float,
+) -> None:
     """Find the codes that `largest_step` gave, without its search.
 
     Parameters
     ----------
-    weights, bound, is_half, codes
+    weights, bound, is_half, codes, largest
         As there.
     step
         The step that it returned.
-
-    Returns
-    -------
-    The largest error.
     """
-    error, lost = _fill_codes(weights, step, bound, is_half, codes)
+    if is_half or not _is_settled(step, largest):
+        lost = _fill_codes(weights, step, bound, is_half, codes)[1]
+    else:
+        found = _settle(weights, step, step, codes)
+        of_suspects = np.empty(found.size, np.int16)
+        lost = _fill_codes(weights[found], step, bound, False, of_suspects)[1]
+        codes[found] = of_suspects
     assert lost < 0, "the step was found for other weights"
-    return float(error)
 
 
 def decoded_values(
@@ -265,7 +375,7 @@ def _largest_bits(value: float) -> int:
     return int(rounded.view(np.uint32))
 
 
-def _block_end(bits: int, lowest: int, largest: float) -> int:
-    """Choose the lowest step of a block in which the suspects stay few."""
+def _block_end(bits: int, lowest: int, largest: float, share: float) -> int:
+    """Choose the lowest step of a block that covers at most a share of a grid cell, or eight steps."""
     cells = max(largest / float(_step_of(bits)), 1.0)
-    return max(lowest, bits - max(8, int(SUSPECT_SHARE * 2**23 / cells)))
+    return max(lowest, bits - max(8, int(share * 2**23 / cells)))

@@ -78,6 +78,9 @@ def _fields(data: mmap.mmap, start: int, stop: int) -> Iterator[tuple[int, int, 
         begin = position
         key, position = _varint_at(data, position)
         kind, number = key & 7, 0
+        if not key >> 3:
+            # No field has this number; the zeros of a file with a hole would be read as many.
+            raise _IrregularError
         if kind == _VARINT:
             last = _varint_at(data, position)[1]
         elif kind in (_EIGHT_BYTES, _FOUR_BYTES):

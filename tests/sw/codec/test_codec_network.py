@@ -19,6 +19,7 @@ from dnnzip.codec import (
     split_streams,
     stream_count,
 )
+from dnnzip.codec import network as network_module
 from dnnzip.format import RAW_WIDTHS, TableSet, Verdict, VerdictError, WeightHeader
 from dnnzip_sim.cases import single_token
 
@@ -119,6 +120,63 @@ def test_a_given_table_set_is_used_as_it_is():
     assert encoded.tables == trained.to_bytes()
     declared = dataclasses.replace(trained, declared_id=0x1234)
     assert TableSet.from_bytes(check(network(2), CodecOptions("ans", table_set=declared)).tables).table_set == 0x1234
+
+
+def with_columns(seed):
+    """Tensors whose input channels have scales of their own, and whose taps resemble their neighbours."""
+    rng = np.random.default_rng(seed)
+    tensors = []
+    for channels, inputs in ((32, 32), (64, 32), (16, 128)):
+        scales = 8 * np.exp(rng.normal(0, 0.5, (channels, 1, 1))) * np.exp(rng.normal(0, 0.7, (1, inputs, 1)))
+        weights = rng.laplace(0, 1, (channels, inputs, 9)) * scales
+        for tap in range(1, 9):
+            weights[:, :, tap] += 0.4 * weights[:, :, tap - 1]
+        codes = np.rint(weights).clip(-127, 127).astype(np.int16).reshape(channels, -1)
+        tensors.append(CodeTensor(str(inputs), codes, (3, 3)))
+    return tensors
+
+
+def size(tensors, options=None):
+    encoded = encode_network(tensors, options)
+    return len(encoded.tables) + sum(map(len, encoded.streams))
+
+
+def test_more_turns_on_columns_and_tables_are_smaller(monkeypatch):
+    sizes = []
+    for turns in (2, 6):
+        monkeypatch.setattr(network_module, "SMALL_COLUMN_ROUNDS", turns)
+        sizes.append(sum(size(with_columns(seed)) for seed in range(3)))
+    assert sizes[1] < 0.999 * sizes[0]
+
+
+@pytest.mark.parametrize("good_turn", [1, 2, 3])
+def test_a_turn_that_loses_is_not_taken(monkeypatch, good_turn):
+    tensors, trained, calls = with_columns(4), network_module.train, []
+
+    def sometimes(statistics, log2_states, places, known=None):
+        calls.append(known)
+        return trained(statistics if len(calls) == good_turn + 1 else statistics[:1], log2_states, places)
+
+    monkeypatch.setattr(network_module, "PATIENCE", 100)
+    monkeypatch.setattr(network_module, "train", sometimes)
+    taken = encode_network(tensors).tables
+    assert len(calls) == network_module.SMALL_COLUMN_ROUNDS + 1
+    calls.clear()
+    monkeypatch.setattr(network_module, "SMALL_COLUMN_ROUNDS", good_turn)
+    assert encode_network(tensors).tables == taken
+
+
+def test_turns_end_where_they_save_nothing(monkeypatch):
+    tensors, calls = with_columns(4), []
+    fixed = TableSet.from_bytes(encode_network(tensors).tables)
+
+    def same(*_, known=None):
+        calls.append(known)
+        return fixed
+
+    monkeypatch.setattr(network_module, "train", same)
+    encode_network(tensors)
+    assert len(calls) == 1 + 1 + network_module.PATIENCE
 
 
 def test_a_given_table_set_that_cannot_express_a_code_is_refused():

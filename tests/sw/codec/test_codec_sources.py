@@ -41,7 +41,10 @@ class Source:
 @pytest.fixture
 def small_steps(monkeypatch):
     """Let the test's network be a large one: sampled, and counted in several parts."""
-    monkeypatch.setattr(network, "WHOLE_WEIGHTS", 9_000)
+    for limit in ("WHOLE_WEIGHTS", "ALL_TRAINED", "SAMPLE"):
+        monkeypatch.setattr(network, limit, 9_000)
+    # The sample of some tensors, not of others, is enough to choose columns by.
+    monkeypatch.setattr(network, "SAMPLED_WEIGHTS", 4_000)
     monkeypatch.setattr(network, "PART_BYTES", 60_000)
 
 
@@ -69,10 +72,9 @@ def test_sources_of_a_large_network(codec):
     assert "ans" in wanted.codecs
 
 
-def test_a_sample_costs_little(monkeypatch):
+def test_a_sample_costs_little(request):
     whole = encode_network(tensors(), CodecOptions("ans"))
-    monkeypatch.setattr(network, "WHOLE_WEIGHTS", 9_000)
-    monkeypatch.setattr(network, "PART_BYTES", 60_000)
+    request.getfixturevalue("small_steps")
     sampled = encode_network(tensors(), CodecOptions("ans"))
     sizes = [sum(map(len, encoded.streams)) for encoded in (whole, sampled)]
     assert sizes[0] != sizes[1]

@@ -164,7 +164,7 @@ def test_a_trained_set_can_express_every_code(log2_states):
     tables = train([statistics], log2_states, places_for(300))
     escape = TOKEN_ORDER.index(ESCAPE)
     assert all(counts[escape] for counts in tables.counts)
-    assert tables.refill_threshold <= 16
+    assert tables.most_weight_bits <= 16
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,9 @@ def test_a_weight_header_out_of_range_is_named():
         {"log2_lanes": 3},  # more lanes than channels
         {"codec": Codec.RAW, "log2_lanes": 1},
         {"codec": Codec.RAW, "log2_lanes": 0, "raw_width": 3},
-        {"codec": Codec.RAW, "log2_lanes": 0, "raw_width": 2},  # 16 bits, and not wide
+        {"codec": Codec.RAW, "log2_lanes": 0, "raw_width": 2, "payload_words": 35},  # 16 bits, and not wide
+        {"codec": Codec.RAW, "log2_lanes": 0, "raw_width": 0, "payload_words": 8},
+        {"codec": Codec.RAW, "log2_lanes": 0, "raw_width": 0, "payload_words": 10},
     ],
 )
 def test_fields_that_contradict_each_other_are_not_packed(changes):
@@ -148,8 +150,8 @@ def test_fields_that_contradict_each_other_are_not_packed(changes):
     "changes",
     [
         {"log2_lanes": 4, "channels": 16},
-        {"codec": Codec.RAW, "log2_lanes": 0, "raw_width": 2, "wide": 1},
-        {"codec": Codec.RAW, "log2_lanes": 0, "raw_width": 0, "wide": 1},
+        {"codec": Codec.RAW, "log2_lanes": 0, "raw_width": 2, "wide": 1, "payload_words": 35},
+        {"codec": Codec.RAW, "log2_lanes": 0, "raw_width": 0, "wide": 1, "payload_words": 9},
     ],
 )
 def test_fields_that_agree_are_packed(changes):

@@ -26,6 +26,8 @@ from dnnzip.format import (
     golomb_order,
     map_width,
     spread_step,
+    stream_bytes,
+    table_bits,
 )
 from dnnzip_sim.cases import random_table_set, single_token
 
@@ -74,6 +76,7 @@ def test_a_set_goes_both_ways(tables):
     assert again.table_set == tables.table_set == TableHeader.unpack(data).table_set
     assert again.to_bytes() == data
     assert len(data) == 2 * TableHeader.unpack(data).words
+    assert len(data) == stream_bytes([table_bits(counts, tables.log2_states) for counts in tables.counts])
 
 
 @settings(derandomize=True, deadline=None, max_examples=40)
@@ -122,7 +125,7 @@ def test_a_table_of_one_token_takes_no_bits(token, log2_states):
     assert [(entry.token, entry.bits, entry.base) for entry in tables.entries(0)] == [
         (token, 0, state) for state in range(tables.states)
     ]
-    assert tables.refill_threshold == log2_states + 3
+    assert tables.most_weight_bits == log2_states + 3
 
 
 @pytest.mark.parametrize("log2_states", [8, 9, 10])
@@ -196,7 +199,7 @@ def test_a_set_that_breaks_a_rule_is_not_made(changes, message):
 def test_state_bits_and_shift_fit_a_word():
     with pytest.raises(ValueError, match=r"^a shift must be 0 to 6, not 7$"):
         single_token(0, log2_states=10, shift=7)
-    assert single_token(0, log2_states=9, shift=7).refill_threshold == 16
+    assert single_token(0, log2_states=9, shift=7).most_weight_bits == 16
 
 
 # --- damaged sets, in the order of the stream -------------------------------------------------------------------------

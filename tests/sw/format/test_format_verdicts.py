@@ -139,10 +139,10 @@ def test_a_flipped_bit_of_the_header_is_found_before_a_count_is_used(bit):
         (RAW, {"table_set": 77}, Verdict.OK),  # not used by raw
         (ANS, {"table_set": TABLES.table_set ^ 1}, Verdict.WRONG_TABLES),
         (ANS, {"log2_states": 9}, Verdict.WRONG_TABLES),
-        (RAW, {"channels": 3}, Verdict.TRUNCATED),
-        (RAW, {"channels": 1}, Verdict.TRAILING),
-        (RAW, {"payload_words": 2}, Verdict.TRUNCATED),
-        (RAW, {"payload_words": 4}, Verdict.TRAILING),
+        (RAW, {"channels": 3}, Verdict.BAD_HEADER),
+        (RAW, {"channels": 1}, Verdict.BAD_HEADER),
+        (RAW, {"payload_words": 2}, Verdict.BAD_HEADER),
+        (RAW, {"payload_words": 4}, Verdict.BAD_HEADER),
         (ANS, {"payload_words": 0}, Verdict.TRUNCATED),
     ],
 )

@@ -10,7 +10,7 @@ from dnnzip.errors import InputError
 from dnnzip.model.bound import Bound, Scope, Unit
 from dnnzip.model.grid import bounds_of, check_bound, largest_errors, quantise
 from dnnzip.model.layout import Layout
-from dnnzip.model.step import LARGEST_CODE, _half, decoded_values, largest_step
+from dnnzip.model.step import LARGEST_CODE, _half, _step_by_all, decoded_values, fill_codes, largest_step
 from dnnzip.model.weights import Weight
 
 
@@ -86,6 +86,29 @@ def test_the_step_of_a_tensor_too_large_for_a_plain_search(dtype, share):
     assert keeps(weights, step, bound, dtype)
     for larger in itertools.islice(steps_above(step, bound), 30):
         assert not keeps(weights, larger, bound, dtype)
+
+
+@settings(max_examples=200, deadline=None, print_blob=True)
+@given(st.integers(0, 1 << 20), st.sampled_from([1, 3, 255, 256, 257, 3000]), st.floats(-4.4, -0.5), st.booleans())
+def test_settled_weights_change_nothing(seed, size, exponent, are_near_middles):
+    """Looking at every weight one by one finds the same step, codes and largest error."""
+    rng = np.random.default_rng(seed)
+    weights = rng.laplace(0, 1, size).astype(np.float32)
+    if are_near_middles:
+        # Every weight is a suspect.
+        weights = ((rng.integers(-200, 200, size) + 0.5) * (1 + 1e-7 * rng.integers(-9, 9, size))).astype(np.float32)
+    largest = float(np.abs(weights).max())
+    bound = 10.0**exponent * largest if not are_near_middles else 0.5
+    codes, expected, again = (np.zeros(size, np.int16) for _ in range(3))
+    found = largest_step(weights, bound, False, codes, largest)
+    start = np.float32(2 * bound)
+    start = np.nextafter(start, np.float32(0)) if float(start) > 2 * bound else start
+    assert found == _step_by_all(weights, weights, int(start.view(np.uint32)), 1, bound, False, expected)
+    if found is None:
+        return
+    np.testing.assert_array_equal(codes, expected)
+    fill_codes(weights, found[0], bound, False, again, largest)
+    np.testing.assert_array_equal(again, expected)
 
 
 def test_rounding_to_float16_is_numpys():

@@ -1,0 +1,167 @@
+"""The image of a network's streams in an accelerator's memory: a header, a table of the streams, the streams.
+
+A small DMA walks it: from the header it learns the bus word and how many entries follow, each of which names one
+stream. The table set is the first stream. Every stream starts on a bus word; gaps are zeros. Fields are little-endian
+and whole words of 16 or 32 bits, so that they are members of a C structure as they stand.
+"""
+
+import zlib
+from dataclasses import dataclass, fields
+
+from dnnzip.format.fields import WORD_BYTES, Field, HeaderLayout
+
+IMAGE_MAGIC = int.from_bytes(b"dnnz", "little")
+IMAGE_VERSION = 1
+
+IMAGE_NO_LAYER = 0xFFFF
+"""The layer of the table set, which belongs to all."""
+
+MIN_BUS_BITS, MAX_BUS_BITS = 16, 512
+
+IMAGE_HEADER = HeaderLayout(
+    "image header",
+    (
+        Field("magic", 32, f"{IMAGE_MAGIC:#010x}, the bytes `dnnz`"),
+        Field("version", 16, f"version of this layout, {IMAGE_VERSION}"),
+        Field("bus_bytes", 16, "bytes of a bus word: 2, 4, ... 64; streams start on a multiple of it"),
+        Field("streams", 32, "entries of the table, which follows the header"),
+        Field("layers", 32, "layers of the network that have streams"),
+        Field("bytes", 32, "size of the whole image, a multiple of bus_bytes"),
+        Field("check", 32, "CRC-32 of the header, with this field as zero, and the table"),
+        Field("reserved", 64, "zero"),
+    ),
+)
+
+IMAGE_ENTRY = HeaderLayout(
+    "image table entry",
+    (
+        Field("offset", 32, "bytes from the start of the image to the stream, a multiple of bus_bytes"),
+        Field("bus_words", 32, "bus words that hold the stream"),
+        Field("words", 32, "16-bit words of the stream; the last of them carries `last`"),
+        Field("layer", 16, f"number of the layer, from 0; {IMAGE_NO_LAYER:#06x} for the table set"),
+        Field("part", 16, "number of the stream among those of its layer, from 0"),
+        Field("first_channel", 32, "channel of the layer at which the stream starts"),
+        Field("channels", 32, "channels of the stream; 0 for the table set"),
+        Field("length", 32, "weights of a channel; 0 for the table set"),
+        Field("reserved", 32, "zero"),
+    ),
+)
+
+
+class ImageError(ValueError):
+    """Bytes are no image, or one that contradicts itself; the message says what is wrong."""
+
+
+@dataclass(frozen=True)
+class ImageEntry:
+    """One stream of an image; the fields are those of ``IMAGE_ENTRY``."""
+
+    offset: int
+    bus_words: int
+    words: int
+    layer: int
+    part: int = 0
+    first_channel: int = 0
+    channels: int = 0
+    length: int = 0
+
+    @property
+    def is_table_set(self) -> bool:
+        """Whether the stream is the table set."""
+        return self.layer == IMAGE_NO_LAYER
+
+    def pack(self) -> bytes:
+        """Return the entry's bytes.
+
+        Raises
+        ------
+        ValueError
+            If a number does not fit its field.
+        """
+        return IMAGE_ENTRY.pack({field.name: getattr(self, field.name) for field in fields(self)} | {"reserved": 0})
+
+
+def check_bus_bits(bus_bits: int) -> None:
+    """Check the width of a bus.
+
+    Raises
+    ------
+    ValueError
+        If it is no power of two from 16 to 512.
+    """
+    if not MIN_BUS_BITS <= bus_bits <= MAX_BUS_BITS or bus_bits & bus_bits - 1:
+        raise ValueError(f"bus bits must be a power of two from {MIN_BUS_BITS} to {MAX_BUS_BITS}, not {bus_bits}")
+
+
+def table_bytes(streams: int) -> int:
+    """Return the bytes of an image's header and table of so many streams."""
+    return IMAGE_HEADER.bytes + streams * IMAGE_ENTRY.bytes
+
+
+def image_head(bus_bytes: int, layers: int, size: int, entries: list[ImageEntry]) -> bytes:
+    """Return the header and the table of an image of ``size`` bytes.
+
+    Raises
+    ------
+    ValueError
+        If a number does not fit its field.
+    """
+    values = {
+        "magic": IMAGE_MAGIC,
+        "version": IMAGE_VERSION,
+        "bus_bytes": bus_bytes,
+        "streams": len(entries),
+        "layers": layers,
+        "bytes": size,
+        "check": 0,
+        "reserved": 0,
+    }
+    table = b"".join(entry.pack() for entry in entries)
+    return IMAGE_HEADER.pack(values | {"check": image_check(IMAGE_HEADER.pack(values) + table)}) + table
+
+
+def read_image_table(image: bytes) -> list[ImageEntry]:
+    """Return the entries of an image.
+
+    Raises
+    ------
+    ImageError
+        If a field of the header is not what it must be, the check does not match, or a stream is not inside the image.
+    """
+    if len(image) < IMAGE_HEADER.bytes:
+        raise ImageError(f"an image must have at least {IMAGE_HEADER.bytes} bytes, not {len(image)}")
+    header = IMAGE_HEADER.unpack(image)
+    if header["magic"] != IMAGE_MAGIC or header["version"] != IMAGE_VERSION:
+        raise ImageError(f"an image must start with {IMAGE_MAGIC:#010x} and version {IMAGE_VERSION}")
+    if header["bytes"] != len(image):
+        raise ImageError(f"the image must have the {header['bytes']} bytes that its header says, not {len(image)}")
+    try:
+        check_bus_bits(8 * header["bus_bytes"])
+    except ValueError as error:
+        raise ImageError(str(error)) from None
+    end = table_bytes(header["streams"])
+    if end > len(image):
+        raise ImageError(f"the table of {header['streams']} streams must end inside the image")
+    if image_check(image[:end]) != header["check"]:
+        raise ImageError("the check of the header and the table does not match")
+    starts = range(IMAGE_HEADER.bytes, end, IMAGE_ENTRY.bytes)
+    entries = [_entry(image[start : start + IMAGE_ENTRY.bytes]) for start in starts]
+    for number, entry in enumerate(entries):
+        room = entry.bus_words * header["bus_bytes"]
+        if entry.offset % header["bus_bytes"] or not end <= entry.offset <= len(image) - room:
+            raise ImageError(f"stream {number} must lie on bus words inside the image, not at {entry.offset}")
+        if entry.bus_words != -(-entry.words * WORD_BYTES // header["bus_bytes"]):
+            raise ImageError(f"stream {number} must have the bus words of {entry.words} words, not {entry.bus_words}")
+    return entries
+
+
+def image_check(head: bytes) -> int:
+    """Return the check of a header and table, whatever stands in the field ``check``."""
+    start = IMAGE_HEADER.offset("check") // 8
+    end = start + IMAGE_HEADER["check"].width // 8
+    return zlib.crc32(head[:start] + bytes(end - start) + head[end:])
+
+
+def _entry(data: bytes) -> ImageEntry:
+    values = IMAGE_ENTRY.unpack(data)
+    return ImageEntry(**{field.name: values[field.name] for field in fields(ImageEntry)})

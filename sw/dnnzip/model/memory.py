@@ -1,0 +1,51 @@
+"""Memory for what a file declares: where this machine has not so much, that is a message to the user and no crash.
+
+A file may be sound and still stand for more than fits: 4096 weights in a bit of a stream, or an array in a file with
+holes. Each place that takes memory by what a file declares does it in a `memory_for` block. A ``MemoryError`` anywhere
+else is a bug and keeps its traceback.
+"""
+
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dnnzip.errors import InputError
+
+GIGABYTE = 1e9
+
+
+def most_memory() -> int:
+    """Return the bytes that this process can have at most: the machine's, or fewer where a limit is set on it."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
+    return int(min([machine, *(limit for limit in limits if limit != resource.RLIM_INFINITY)]))
+
+
+@contextmanager
+def memory_for(where: str, what: str, size: int) -> Iterator[None]:
+    """Give a block in which memory is taken as a file asks for it.
+
+    Parameters
+    ----------
+    where
+        File and layer, for the message.
+    what
+        What the memory is for, as in "needs memory for 10 weights".
+    size
+        How many bytes it will be, at least. More than the machine has are refused before the block is entered: a system
+        that lends out more than it has would end the process only when the memory is used.
+
+    Raises
+    ------
+    InputError
+        There is not so much memory, or the block ran out of it.
+    """
+    most = most_memory()
+    fault = f"needs {size / GIGABYTE:.3g} GB of memory for {what}"
+    if size > most:
+        raise InputError(where, f"{fault}, and there are {most / GIGABYTE:.3g} GB", "use a machine with more memory")
+    try:
+        yield
+    except MemoryError:
+        raise InputError(where, f"{fault}, which cannot be had", "use a machine with more memory") from None

@@ -1,0 +1,241 @@
+"""The image command: what it writes is read back by its own table, and decodes to what the golden link decodes."""
+
+import itertools
+import json
+import shutil
+import struct
+import subprocess
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from dnnzip.codec import split_streams
+from dnnzip.errors import InputError
+from dnnzip.flow import image as image_flow
+from dnnzip.flow.image import plan_image
+from dnnzip.flow.image_header import escaped
+from dnnzip.format import IMAGE_HEADER, IMAGE_NO_LAYER, Verdict, read_image_table, table_bytes
+from dnnzip.link.golden import GoldenLink
+from dnnzip.model.container import read_compressed
+
+FILES = ["weights.bin", "weights.h", "weights.json"]
+ODD_NAME = 'a "*/ \\ ?? ü'
+
+
+def network():
+    """Weights that are worth an ans stream, ones that are not, and one whose name is odd."""
+    rng = np.random.default_rng(5)
+    arrays = {
+        "first": rng.normal(size=(20, 64)).astype(np.float32),
+        "noise": rng.integers(0, 1 << 32, (4, 3), dtype=np.uint64).astype(np.float32),
+        ODD_NAME: rng.normal(size=(30, 33)).astype(np.float32),
+    }
+    nodes = [helper.make_node("MatMul", [f"x{i}", name], [f"y{i}"]) for i, name in enumerate(arrays)]
+    inputs = [
+        helper.make_tensor_value_info(f"x{i}", TensorProto.FLOAT, [1, array.shape[0]])
+        for i, array in enumerate(arrays.values())
+    ]
+    outputs = [helper.make_tensor_value_info(f"y{i}", TensorProto.FLOAT, None) for i in range(len(arrays))]
+    tensors = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    graph = helper.make_graph(nodes, "mixed", inputs, outputs, tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+
+
+@pytest.fixture
+def mixed(dnnzip, tmp_path, request):
+    """Return the compressed network; the parameter is further options of compress."""
+    plain, path = tmp_path / "mixed.onnx", tmp_path / "mixed.dnz.onnx"
+    onnx.save(network(), plain)
+    options = getattr(request, "param", ())
+    assert dnnzip("compress", plain, "-o", path, "--max-error", "0.5%", "--quiet", *options) == (0, "", "")
+    return path
+
+
+def run(dnnzip, path, folder, *options):
+    status, out, err = dnnzip("image", path, "-o", folder, *options)
+    assert (status, err) == (0, "")
+    return out
+
+
+@pytest.mark.parametrize("mixed", [(), ("--groups", "3"), ("--codec", "line"), ("--codec", "raw")], indirect=True)
+@pytest.mark.parametrize("bus_bits", [16, 64, 512])
+def test_streams_are_found_by_the_table_and_decode(dnnzip, mixed, tmp_path, bus_bits):
+    run(dnnzip, mixed, tmp_path / "image", "--bus-bits", bus_bits, "--quiet")
+    assert sorted(path.name for path in (tmp_path / "image").iterdir()) == FILES
+    data = (tmp_path / "image" / "weights.bin").read_bytes()
+    entries = read_image_table(data)
+    compressed = read_compressed(mixed)
+    streams = [part for layer in compressed.layers for part in split_streams(layer.stream)]
+    golden = GoldenLink().decode(compressed.tables, streams)
+
+    found = [data[entry.offset : entry.offset + 2 * entry.words] for entry in entries]
+    tables = b"".join(stream for stream, entry in zip(found, entries, strict=True) if entry.is_table_set)
+    assert entries[0].is_table_set == bool(compressed.tables)
+    own = [(entry, stream) for stream, entry in zip(found, entries, strict=True) if not entry.is_table_set]
+    decoded = GoldenLink().decode(tables, [stream for _, stream in own])
+    assert [result.verdict for result in decoded] == [Verdict.OK] * len(streams)
+    for (entry, _), result, wanted in zip(own, decoded, golden, strict=True):
+        assert np.array_equal(result.codes, wanted.codes)
+        assert result.codes.shape == (entry.channels, entry.length)
+
+    # Layers are in order, their parts too, and the channels of the parts follow each other.
+    assert [entry.layer for entry, _ in own] == sorted(entry.layer for entry, _ in own)
+    for number in range(len(compressed.layers)):
+        parts = [entry for entry, _ in own if entry.layer == number]
+        assert [entry.part for entry in parts] == list(range(len(parts)))
+        starts = np.cumsum([0, *(entry.channels for entry in parts)])
+        assert [entry.first_channel for entry in parts] == starts[:-1].tolist()
+
+    # Everything else is padding of zeros, and streams lie on bus words without a gap.
+    rest = bytearray(data[table_bytes(len(entries)) :])
+    for entry in entries:
+        start = entry.offset - table_bytes(len(entries))
+        rest[start : start + 2 * entry.words] = bytes(2 * entry.words)
+    assert not any(rest)
+    for before, entry in itertools.pairwise(entries):
+        assert entry.offset == before.offset + before.bus_words * bus_bits // 8
+    assert len(data) == entries[-1].offset + entries[-1].bus_words * bus_bits // 8
+
+
+@pytest.mark.parametrize("mixed", [("--groups", "2")], indirect=True)
+def test_json_says_what_the_image_says(dnnzip, mixed, tmp_path):
+    out = run(dnnzip, mixed, tmp_path, "--bus-bits", 32, "--json", "-")
+    facts = json.loads(out)
+    assert facts == json.loads((tmp_path / "weights.json").read_text())
+    data = (tmp_path / "weights.bin").read_bytes()
+    tables, *entries = read_image_table(data)
+    assert (facts["image"], facts["bus_bits"]) == ("weights.bin", 32)
+    place = (facts["table_set"][key] for key in ("offset", "words", "bytes", "bus_words"))
+    assert tuple(place) == (tables.offset, tables.words, 2 * tables.words, tables.bus_words)
+    assert facts["table_set"]["id"] == int.from_bytes(data[tables.offset + 2 : tables.offset + 4], "little")
+    names = [layer.name for layer in read_compressed(mixed).layers]
+    for stream, entry in zip(facts["streams"], entries, strict=True):
+        assert stream["name"] == names[entry.layer]
+        assert stream["bytes"] == 2 * entry.words
+        for key in ("layer", "part", "offset", "words", "bus_words", "first_channel", "channels", "length"):
+            assert stream[key] == getattr(entry, key)
+    totals = facts["totals"]
+    assert totals["image_bytes"] == len(data) == totals["head_bytes"] + totals["stream_bytes"] + totals["padding_bytes"]
+    _, out, _ = dnnzip("info", mixed, "--json", "-")
+    assert totals["stream_bytes"] == json.loads(out)["totals"]["stream_bytes"]
+    assert totals["bits_per_weight"] == 8 * len(data) / totals["weights"]
+    assert (totals["layers"], totals["streams"]) == (3, len(entries))
+    assert {stream["codec"] for stream in facts["streams"]} == {"ans", "raw"}
+
+
+def test_the_c_header_says_what_the_image_says(dnnzip, mixed, tmp_path):
+    run(dnnzip, mixed, tmp_path, "--quiet")
+    data = (tmp_path / "weights.bin").read_bytes()
+    (tmp_path / "print.c").write_text(
+        "#include <stdio.h>\n"
+        '#include "weights.h"\n'
+        "int main(void)\n{\n"
+        "    fwrite(dnnzip_weights_streams, sizeof *dnnzip_weights_streams, DNNZIP_WEIGHTS_STREAMS, stdout);\n"
+        "    for (unsigned i = 0; i < DNNZIP_WEIGHTS_LAYERS; i++) puts(dnnzip_weights_layers[i]);\n"
+        '    printf("%u %u %u\\n", DNNZIP_WEIGHTS_BYTES, DNNZIP_WEIGHTS_BUS_BYTES, DNNZIP_WEIGHTS_NO_LAYER);\n'
+        "    return 0;\n}\n"
+    )
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    options = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wconversion"]
+    subprocess.run([compiler, *options, "print.c", "-o", "print"], cwd=tmp_path, check=True)
+    printed = subprocess.run([tmp_path / "print"], capture_output=True, check=True).stdout
+    entries = read_image_table(data)
+    table, text = printed[: 32 * len(entries)], printed[32 * len(entries) :].decode()
+    rows = [struct.unpack_from("<8I", table, 32 * number) for number in range(len(entries))]
+    assert [row[:6] for row in rows] == [
+        (entry.offset, entry.bus_words, entry.words, entry.layer, entry.part, entry.first_channel) for entry in entries
+    ]
+    assert [row[6:] for row in rows] == [(entry.channels, entry.length) for entry in entries]
+    names = [layer.name for layer in read_compressed(mixed).layers]
+    assert ODD_NAME in names
+    assert text.splitlines() == [*names, f"{len(data)} 8 {IMAGE_NO_LAYER}"]
+
+
+def test_a_name_cannot_leave_its_string_or_comment():
+    assert escaped('a"*/\\?\n') == "a\\042\\052\\057\\134\\077\\012"
+    assert escaped("conv1.weight") == "conv1.weight"
+
+
+def test_the_table_shows_every_stream(dnnzip, mixed, tmp_path):
+    out = run(dnnzip, mixed, tmp_path / "image")
+    assert "(table set)" in out
+    for name in ("first", "noise", ODD_NAME):
+        assert f" {name} " in out
+    data = (tmp_path / "image" / "weights.bin").read_bytes()
+    assert IMAGE_HEADER.unpack(data)["bus_bytes"] == 8
+    assert f"{len(data):,} bytes" in out
+    for name in FILES:
+        assert f"{tmp_path / 'image' / name}\n" in out
+
+
+def test_the_same_model_gives_the_same_image(dnnzip, mixed, tmp_path):
+    for name in ("one", "two"):
+        run(dnnzip, mixed, tmp_path / name, "--quiet")
+    for name in FILES:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+def refused(dnnzip, tmp_path, *arguments):
+    """Run the command, which has to fail with one line and leave every file as it is; returns the line."""
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    status, out, err = dnnzip("image", *arguments)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    return err.removeprefix("dnnzip: ").rstrip("\n")
+
+
+@pytest.mark.parametrize("bus_bits", [0, 8, 48, 1024])
+def test_a_wrong_bus(dnnzip, mixed, tmp_path, bus_bits):
+    line = refused(dnnzip, tmp_path, mixed, "-o", tmp_path / "image", "--bus-bits", bus_bits)
+    assert line == f"--bus-bits: bus bits must be a power of two from 16 to 512, not {bus_bits}"
+
+
+def test_a_plain_model(dnnzip, tmp_path):
+    onnx.save(network(), tmp_path / "plain.onnx")
+    line = refused(dnnzip, tmp_path, tmp_path / "plain.onnx", "-o", tmp_path / "image")
+    assert line == f"{tmp_path / 'plain.onnx'}: is not a compressed model; make one with 'dnnzip compress'"
+
+
+def test_a_damaged_stream(dnnzip, mixed, tmp_path):
+    model = onnx.load(mixed)
+    (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == "first.stream")
+    changed = bytearray(numpy_helper.to_array(tensor).tobytes())
+    changed[40] ^= 1
+    tensor.CopyFrom(numpy_helper.from_array(np.frombuffer(bytes(changed), np.uint8), tensor.name))
+    onnx.save(model, tmp_path / "damaged.onnx")
+    line = refused(dnnzip, tmp_path, tmp_path / "damaged.onnx", "-o", tmp_path / "image")
+    assert line.startswith(f"{tmp_path / 'damaged.onnx'}: layer 'first': has a damaged stream (")
+    assert not (tmp_path / "image").exists()
+
+
+def test_a_folder_that_is_a_file(dnnzip, mixed, tmp_path):
+    (tmp_path / "file").write_text("here")
+    for place in (tmp_path / "file", tmp_path / "file" / "image"):
+        assert refused(dnnzip, tmp_path, mixed, "-o", place).startswith(f"{place}: cannot be made (")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_file_that_cannot_be_written_leaves_all_as_they_are(dnnzip, mixed, tmp_path, name):
+    folder = tmp_path / "image"
+    run(dnnzip, mixed, folder, "--quiet")
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    line = refused(dnnzip, tmp_path, mixed, "-o", folder, "--bus-bits", 512)
+    assert line == f"{folder / name}: is a directory; name a file to write"
+
+
+def test_more_than_the_fields_can_say(mixed, monkeypatch):
+    monkeypatch.setattr(image_flow, "table_bytes", lambda _: 1 << 32)
+    with pytest.raises(InputError, match=r"does not fit one image \(image .*; compress parts of it"):
+        plan_image(read_compressed(mixed), 64)
+
+
+def test_progress_is_told_by_layer(mixed):
+    names = []
+    plan_image(read_compressed(mixed), 64, names.append)
+    assert names == ["first", "noise", ODD_NAME]
