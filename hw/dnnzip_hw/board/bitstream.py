@@ -214,7 +214,8 @@ def _run(
     before = dict(os.environ)
     os.environ.update(environment, OPENFPGALOADER="true")
     try:
-        plan = platform.prepare(BoardTop(board), name, nextpnr_opts=f"--report report.json --seed {seed}")
+        options = {"nextpnr_opts": f"--report report.json --seed {seed}", "script_after_read": board.script}
+        plan = platform.prepare(BoardTop(board), name, **options)
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dnnzip_hw.board.serial import SerialParameters
+from dnnzip_hw.memory import ECP5
 from dnnzip_hw.parameters import DecompressorParameters
 
 BAUD = 1_000_000
@@ -30,6 +31,8 @@ class Board:
         What fits.
     frames
         See ``SerialParameters``.
+    script
+        What Yosys does with the design before it synthesises it.
     flash
         How the bitstream gets there: the arguments of openFPGALoader before the file.
     """
@@ -41,6 +44,7 @@ class Board:
     decompressor: DecompressorParameters
     frames: int
     flash: str
+    script: str = ""
 
     @property
     def parameters(self) -> SerialParameters:
@@ -59,7 +63,10 @@ class Board:
         return getattr(importlib.import_module(module), name)()
 
 
-_LARGE = DecompressorParameters()
+_LARGE = DecompressorParameters(target=ECP5)
+# It has no memories but block RAMs; whoever asks for another kind gets registers or what Yosys finds better.
+_ICE40_SCRIPT = "setattr -unset ram_style m:*"
+
 _SMALL = DecompressorParameters(lanes=1, slots=4, log2_states=8, weight_bits=8)
 
 BOARDS: Mapping[str, Board] = {
@@ -75,6 +82,7 @@ BOARDS: Mapping[str, Board] = {
             _SMALL,
             8,
             "-b ice40_generic",
+            _ICE40_SCRIPT,
         ),
         Board(
             "hx8k-b-evn",
@@ -84,6 +92,7 @@ BOARDS: Mapping[str, Board] = {
             _SMALL,
             8,
             "-b ice40_generic",
+            _ICE40_SCRIPT,
         ),
     )
 }

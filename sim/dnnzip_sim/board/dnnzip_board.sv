@@ -12,8 +12,8 @@ module dnnzip_board (
 
     // Opens the pseudo-terminal; the files are described in line.cpp.
     import "DPI-C" function void line_open(
-        input string port, input string stop, input string result, input int divisor, input int seed,
-        input int lost, input int damaged);
+        input string port, input string stop, input string result, input int owner, input int divisor,
+        input int seed, input int lost, input int damaged);
     // The pin that the board drives in a cycle, and the one that it sees in the next. Ends with `done`.
     import "DPI-C" function void line_cycle(input bit tx, output bit rx, output bit done);
 
@@ -30,17 +30,18 @@ module dnnzip_board (
 
     initial begin
         string port, stop, result;
-        int divisor, seed, lost, damaged;
+        int owner, divisor, seed, lost, damaged;
         rst = 1;
         rx = 1;
         reset_left = RESET_CYCLES;
         wait (start);
         if (!$value$plusargs("port=%s", port) || !$value$plusargs("stop=%s", stop)
-            || !$value$plusargs("result=%s", result) || !$value$plusargs("divisor=%d", divisor)
-            || !$value$plusargs("seed=%d", seed) || !$value$plusargs("lost=%d", lost)
+            || !$value$plusargs("result=%s", result) || !$value$plusargs("owner=%d", owner)
+            || !$value$plusargs("divisor=%d", divisor) || !$value$plusargs("seed=%d", seed)
+            || !$value$plusargs("lost=%d", lost)
             || !$value$plusargs("damaged=%d", damaged))
-            $fatal(1, "the board needs +port= +stop= +result= +divisor= +seed= +lost= +damaged=");
-        line_open(port, stop, result, divisor, seed, lost, damaged);
+            $fatal(1, "the board needs +port= +stop= +result= +owner= +divisor= +seed= +lost= +damaged=");
+        line_open(port, stop, result, owner, divisor, seed, lost, damaged);
         while (!done) #1 wake = ~wake;
     end
 

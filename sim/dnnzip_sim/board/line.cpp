@@ -1,7 +1,7 @@
 // The serial line of dnnzip_board.sv: a pseudo-terminal on one side, two pins on the other, 8N1.
 //
-// The file `port` gets the terminal's name once it can be opened. The board runs until there is a file `stop`; then the
-// file `result` gets, as text: cycles, cycles from the first byte of the board to its last, bytes to the board, bytes from
+// The file `port` gets the terminal's name once it can be opened. The board runs until there is a file `stop`, or the
+// process `owner` is gone; then the file `result` gets, as text: cycles, cycles from the first byte of the board to its last, bytes to the board, bytes from
 // it, bytes lost and damaged on the way to it, bytes lost and damaged on the way from it. `lost` and `damaged` are chances of a byte, in millionths, in both directions.
 
 #include <cerrno>
@@ -13,6 +13,7 @@
 #include <string>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -62,7 +63,7 @@ struct Direction {
 struct Line {
     int terminal = -1, kept_open = -1;
     std::string stop, result;
-    int divisor = 0;
+    int divisor = 0, owner = 0;
     Faults faults;
     Direction to_board, from_board;
     uint64_t cycle = 0, last_byte = 0;
@@ -160,11 +161,12 @@ void sample(bool level) {
 
 }  // namespace
 
-extern "C" void line_open(const char* port, const char* stop, const char* result, int divisor, int seed, int lost,
-                          int damaged) {
+extern "C" void line_open(const char* port, const char* stop, const char* result, int owner, int divisor, int seed,
+                          int lost, int damaged) {
     line = Line();
     line.stop = stop;
     line.result = result;
+    line.owner = owner;
     line.divisor = divisor;
     line.faults.state = uint64_t(uint32_t(seed)) * 2 + 1;
     line.faults.lost = uint32_t(lost);
@@ -189,7 +191,8 @@ extern "C" void line_cycle(svBit tx, svBit* rx, svBit* done) {
     *rx = next_level();
     ++line.cycle;
     if (line.cycle % kStopCycles == 0) {
-        if (::access(line.stop.c_str(), F_OK) == 0) finish();
+        const bool alone = ::kill(line.owner, 0) && errno == ESRCH;
+        if (alone || ::access(line.stop.c_str(), F_OK) == 0) finish();
         if (!line.leaving.empty()) write_terminal();
     }
     if (line.cycle - line.last_byte > kIdleCycles && line.cycle % 1024 == 0) {

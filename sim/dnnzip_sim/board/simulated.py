@@ -1,6 +1,7 @@
 """A board that runs in the simulator while the body of a ``with`` talks to it."""
 
 import concurrent.futures
+import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ class SimulatedBoard:
         self._stop, self._result = folder / "stop", folder / "result"
         port = folder / "port"
         arguments = {"port": port, "stop": self._stop, "result": self._result, **self._faults}
-        arguments["divisor"] = self.parameters.divisor
+        arguments |= {"divisor": self.parameters.divisor, "owner": os.getpid()}
         plusargs = [f"+{name}={value}" for name, value in arguments.items()]
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
         self._run = self._pool.submit(run, simulator, BENCH, expected_tests=1, folder=folder / "run", plusargs=plusargs)
