@@ -47,6 +47,7 @@ def test_the_files_agree(tmp_path, groups, prefixes):
         (["--row-weights", "2"], "--row-weights: row_weights must be a power of two from 4 to 64, not 2"),
         (["--groups", "3"], "--groups: groups must be a power of two from 1 to 32, not 3"),
         (["--lanes", "3"], "--lanes: lanes must be a power of two from 1 to 16, not 3"),
+        (["--target", "ice40"], "--target: target must be"),
         (["--states", "300"], "--states: is 300; it must be 256, 512 or 1024"),
     ],
 )

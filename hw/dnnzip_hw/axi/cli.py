@@ -15,6 +15,7 @@ OPTIONS = {
     "log2_states": "--states",
     "weight_bits": "--weight-bits",
     "line": "--line",
+    "target": "--target",
     "bus_bits": "--bus-bits",
     "row_weights": "--row-weights",
     "groups": "--groups",
@@ -34,6 +35,9 @@ OPTIONS = {
 )
 @click.option("--weight-bits", default=DEFAULTS.weight_bits, show_default=True, help="Width of a weight: 8 or 16.")
 @click.option("--line", is_flag=True, help="With the core of the line codec, a baseline to compare with.")
+@click.option(
+    "--target", default=DEFAULTS.target, show_default=True, help="What memories are built of: generic or ecp5."
+)
 @click.option("--bus-bits", default=32, show_default=True, help="Width of an input's tdata: 16, 32, 64 or 128.")
 @click.option("--row-weights", default=0, help="Weights of a full output beat; by default the lanes.")
 def axi(
@@ -44,6 +48,7 @@ def axi(
     states: int,
     weight_bits: int,
     line: bool,
+    target: str,
     bus_bits: int,
     row_weights: int,
 ) -> None:
@@ -51,7 +56,7 @@ def axi(
     if states <= 0 or states & states - 1:
         raise InputError("--states", f"is {states}", "it must be 256, 512 or 1024")
     try:
-        decompressor = DecompressorParameters(lanes, slots, states.bit_length() - 1, weight_bits, line)
+        decompressor = DecompressorParameters(lanes, slots, states.bit_length() - 1, weight_bits, line, target)
         parameters = AxiParameters(decompressor, bus_bits, row_weights, groups)
     except ValueError as error:
         raise InputError(OPTIONS.get(str(error).partition(" ")[0], "--lanes"), str(error)) from None
