@@ -60,7 +60,7 @@ def test_a_network_through_the_command_line(compressed, tmp_path):
     assert 0.85 * board.result.from_board < result["weights"] < board.result.from_board
     busy = board.result.from_board * LINE_BITS * DIVISOR / board.result.talking
     print(f"{result['weights']} weights in {board.result.talking} cycles, the line from the board busy {busy:.1%}")
-    assert busy > 0.3  # 0.96 alone; a machine with other work to do lets the host confirm late
+    assert busy > 0.1  # 0.96 alone; a machine with other work to do lets the host confirm late
 
 
 def test_a_layer_over_a_line_that_loses_and_damages_bytes(compressed, tmp_path):

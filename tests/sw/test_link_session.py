@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import time
 import zlib
 
 import numpy as np
@@ -181,6 +182,27 @@ def test_a_port_that_is_no_port(tmp_path):
 def test_no_streams_need_no_port():
     assert SerialLink("/dev/no-such-port").decode(b"", []) == []
     assert SerialLink("/dev/no-such-port").decode(b"", [b""])[0].verdict == Verdict.TRUNCATED
+
+
+def test_what_the_board_asks_for_is_sent_at_once():
+    class Asks(Board):
+        """Takes no notice of the first data frame and asks for it."""
+
+        ignored = False
+
+        def _take(self, frame):
+            if frame.kind is Kind.DATA and not self.ignored:
+                self.ignored = True
+                self._out += Frame(Kind.STATUS, limit=4, resend=True).pack()
+                return
+            super()._take(frame)
+
+    talk = Session(Asks(), "--link serial:PORT", patience=30)
+    talk.open()
+    begun = time.monotonic()
+    assert talk.exchange([bytes(1000)])[0].weights == bytes(1000)
+    assert time.monotonic() - begun < 20, "the host waited until its patience was at an end"
+    assert talk.statistics.resent >= 1
 
 
 def test_frames_are_compared_by_what_they_hold():
