@@ -3,32 +3,25 @@
 import random
 
 import pytest
-from dnnzip_hw.positions import PER_WORD, Positions
 from random_streams import table_set, to_words
 from simulated import run
 
-from dnnzip.format import (
-    CLASSES,
-    CONTEXTS,
-    TABLE_HEADER,
-    TOKEN_ORDER,
-    TableSet,
-    column_of,
-    neighbours,
-)
+from dnnzip.format import CLASSES, CONTEXTS, TABLE_HEADER, TOKEN_ORDER, TableSet, Verdict, column_of, neighbours
 from dnnzip_hw.distributor import Distributor
 from dnnzip_hw.history import History, Sign
+from dnnzip_hw.memory import GENERIC
+from dnnzip_hw.output import Output
 from dnnzip_hw.parameters import DecompressorParameters
-from dnnzip_hw.raw import RawDecoder
-from dnnzip_hw.ring import Passes
+from dnnzip_hw.raw import RawSize
+from dnnzip_hw.rounds import PER_WORD, SETTLING, Kind, Positions, Rounds
 from dnnzip_hw.tables import TableBuilder
 
 
 def build_tables(tables, most):
-    """Return what the builder writes for a table set: entries, class map, shifts, threshold, cycles."""
-    dut = TableBuilder(most)
+    """Return what the builder writes for a table set: entries, class map, shifts, cycles."""
+    dut = TableBuilder(DecompressorParameters(log2_states=most))
     payload = to_words(tables.to_bytes())[TABLE_HEADER.words : -2]
-    entries, class_map, result = {}, {}, {}
+    entries, class_map, shifts, result = {}, {}, {}, {}
 
     async def source(ctx):
         for word in payload:
@@ -45,23 +38,23 @@ def build_tables(tables, most):
         ctx.set(dut.start, 0)
         cycles = 0
         while not ctx.get(dut.done):
-            assert not ctx.get(dut.bad)
+            assert ctx.get(dut.verdict) == Verdict.OK
             write = ctx.get(dut.write)
             if write.entry_en:
                 entry = write.entry
                 token = int(entry.token) - (64 if entry.token >= 32 else 0)
                 entries[write.table, write.state] = (token, entry.bits, entry.base)
-            if write.map_en:
-                class_map[write.map_klass, write.map_context] = write.map_table
+            if write.shift_en:
+                shifts[write.table] = write.shift
+            if write.row_en:
+                class_map.update({(write.klass, number): int(table) for number, table in enumerate(write.row)})
             await ctx.tick()
             cycles += 1
             assert cycles < 20_000
-        await ctx.tick()
-        result.update(shifts=[int(shift) for shift in ctx.get(dut.shifts)], threshold=ctx.get(dut.threshold))
         result["cycles"] = cycles
 
     run(dut, watch, background=(source,))
-    return entries, class_map, result
+    return entries, class_map, shifts, result
 
 
 def single_token(token, log2_states=8):
@@ -83,7 +76,7 @@ def single_token(token, log2_states=8):
     ids=lambda tables: f"{len(tables.counts)}x{tables.states}",
 )
 def test_builder_writes_the_entries_of_the_table_set(tables):
-    entries, class_map, result = build_tables(tables, max(9, tables.log2_states))
+    entries, class_map, shifts, result = build_tables(tables, max(9, tables.log2_states))
     for table in range(len(tables.counts)):
         expected = [(entry.token, entry.bits, entry.base) for entry in tables.entries(table)]
         assert [entries[table, state] for state in range(tables.states)] == expected
@@ -91,8 +84,7 @@ def test_builder_writes_the_entries_of_the_table_set(tables):
     assert class_map == {
         (klass, number): table for klass, row in enumerate(tables.class_map) for number, table in enumerate(row)
     }
-    assert result["shifts"][: len(tables.shifts)] == list(tables.shifts)
-    assert result["threshold"] == tables.refill_threshold
+    assert shifts == dict(enumerate(tables.shifts))
     assert result["cycles"] < len(tables.counts) * (2 * tables.states + 1200)
 
 
@@ -103,7 +95,7 @@ def test_positions_are_the_format_s(kernel, columns):
     height, width = kernel
     taps, shift, length = height * width, rng.randrange(3), rng.randrange(1, 60)
     offsets = [rng.randrange(4) for _ in range(columns)]
-    dut = Positions()
+    dut = Positions(GENERIC)
 
     async def test(ctx):
         ctx.set(
@@ -123,7 +115,7 @@ def test_positions_are_the_format_s(kernel, columns):
         ctx.set(dut.restart, 0)
         lines = {}
         for position in [*range(length), *range(min(length, 5))]:
-            await ctx.tick().repeat(3)
+            await ctx.tick().repeat(SETTLING)
             tap = ctx.get(dut.tap)
             left, above = neighbours(position, width, height)
             column = column_of(position, taps, shift)
@@ -141,25 +133,54 @@ def test_positions_are_the_format_s(kernel, columns):
     run(dut, test)
 
 
+@pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize("channels", [1, 4, 5, 16, 17, 40])
-def test_passes(channels):
+def test_rounds_are_the_format_s(channels, per_channel):
+    """First words, states, then for each pass the classes, where channels have them, and the positions."""
+    rng = random.Random(f"{channels} {per_channel}")
     log2_lanes = min(4, channels.bit_length() - 1)
     lanes = 1 << log2_lanes
-    dut = Passes(16, 16)
+    length, (height, width) = rng.randrange(1, 12), rng.choice([(1, 1), (2, 3), (3, 1)])
+    dut = Rounds(DecompressorParameters())
+    passes = -(-channels // lanes)
+    expected = [(Kind.FIRST, 0, 0, -1), (Kind.START, 0, 0, -1)]
+    for number in range(passes):
+        if per_channel:
+            expected.append((Kind.KLASS, 0, number, -1))
+        expected += [(Kind.WEIGHT, int(at == length - 1), number, at) for at in range(length)]
 
     async def test(ctx):
-        ctx.set(dut.header, {"channels": channels - 1, "log2_lanes": log2_lanes})
+        ctx.set(
+            dut.header,
+            {"channels": channels - 1, "log2_lanes": log2_lanes, "length": length - 1, "context": 1,
+             "class_per_channel": per_channel, "kernel_width": width - 1, "kernel_height": height - 1},
+        )  # fmt: skip
         ctx.set(dut.restart, 1)
         await ctx.tick()
         ctx.set(dut.restart, 0)
-        await ctx.tick().repeat(3)
-        for first in range(0, channels, lanes):
-            assert ctx.get(dut.active) == (1 << min(lanes, channels - first)) - 1
-            assert ctx.get(dut.following) == (1 << max(0, min(lanes, channels - first - lanes))) - 1
+        await ctx.tick().until(dut.ready)
+        assert ctx.get(dut.bound) == lanes - 1
+        assert ctx.get(dut.last_bound) == (channels - 1) % lanes
+        lines = {}
+        for number, (kind, ends, of_pass, at) in enumerate(expected):
+            here = ctx.get(dut.here)
+            assert (Kind(here.kind), here.ends) == (kind, ends), number
+            if of_pass:
+                assert here.final == (of_pass == passes - 1), number
+                assert here.before_final == (of_pass == passes - 2), number
+            if number + 1 < len(expected):
+                assert ctx.get(dut.following).kind == expected[number + 1][0].value
+                following = (at + 1) % length
+                left, above = neighbours(following, width, height)
+                assert (here.left, here.above) == (left is not None, above is not None), number
+                lines[int(here.line)] = at
+                if above is not None:
+                    assert lines[int(here.next_line)] == above
+                    assert here.same_line == (above == at)
             ctx.set(dut.step, 1)
             await ctx.tick()
             ctx.set(dut.step, 0)
-            await ctx.tick()
+            await ctx.tick().repeat(SETTLING - 1)
 
     run(dut, test)
 
@@ -193,40 +214,46 @@ def test_distributor_keeps_the_order_of_the_format():
     dut = Distributor(DecompressorParameters())
     rng = random.Random(6)
     requests = [
-        {"slot": rng.randrange(4), "escape": rng.randrange(16) & rng.randrange(16), "refill": rng.randrange(16)}
+        {"slot": rng.randrange(4), "escape": rng.randrange(16) & rng.randrange(16), "refill": rng.randrange(16),
+         "half": rng.randrange(16)}
         for _ in range(60)
-    ]
+    ]  # fmt: skip
     requests = [request for request in requests if request["escape"] or request["refill"]]
     expected = []
     for request in requests:
         for lane in range(4):
             for kind in ("escape", "refill"):
                 if request[kind] >> lane & 1:
-                    expected.append((kind, request["slot"] if kind == "refill" else None, lane, len(expected)))
+                    where = (request["slot"], request["half"] >> lane & 1) if kind == "refill" else None
+                    expected.append((kind, where, lane if kind == "refill" else None, len(expected)))
     got = []
 
     async def ask(ctx):
         for request in requests:
             while not ctx.get(dut.room):
                 await ctx.tick()
-            ctx.set(dut.request, {**request, "bad": 0})
+            ctx.set(dut.request, request)
             ctx.set(dut.request_en, 1)
             await ctx.tick()
             ctx.set(dut.request_en, 0)
             await ctx.tick().repeat(rng.randrange(1, 6))
 
     async def serve(ctx):
-        ctx.set(dut.wide, 1)
         while len(got) < len(expected):
             ctx.set(dut.i.valid, rng.random() < 0.7)
             ctx.set(dut.i.payload, len(got))
-            ctx.set(dut.escape_waits, 15 if rng.random() < 0.7 else 0)
-            _, _, lanes, escapes, slot, word = await ctx.tick().sample(dut.lane_en, dut.escape_en, dut.slot, dut.word)
+            ctx.set(dut.escapes.ready, rng.random() < 0.7)
+            _, _, taken, lanes, slot, half, escapes, ready, word = await ctx.tick().sample(
+                dut.taken, dut.lane_en, dut.slot, dut.half, dut.escapes.valid, dut.escapes.ready, dut.escapes.payload
+            )
             assert not (lanes and escapes)
+            assert taken == bool(lanes or (escapes and ready))
             if lanes:
-                got.append(("refill", slot, lanes.bit_length() - 1, word))
-            if escapes:
-                got.append(("escape", None, escapes.bit_length() - 1, word))
+                lane = lanes.bit_length() - 1
+                assert lanes == 1 << lane
+                got.append(("refill", (slot, half >> lane & 1), lane, len(got)))
+            if escapes and ready:
+                got.append(("escape", None, None, word))
         ctx.set(dut.i.valid, 0)
         await ctx.tick()
         assert ctx.get(dut.idle)
@@ -235,64 +262,88 @@ def test_distributor_keeps_the_order_of_the_format():
     assert got == expected
 
 
-def test_distributor_finds_bad_codes_in_their_place():
+def test_distributor_drops_what_is_asked_for():
     dut = Distributor(DecompressorParameters())
 
     async def test(ctx):
-        ctx.set(dut.request, {"slot": 2, "escape": 0, "bad": 0b0010, "refill": 0b0011})
-        ctx.set(dut.request_en, 1)
-        await ctx.tick()
-        ctx.set(dut.request_en, 0)
-        assert not ctx.get(dut.bad)
-        ctx.set(dut.i.valid, 1)
-        assert ctx.get(dut.lane_en) == 1
-        await ctx.tick()
-        assert ctx.get(dut.bad)
-        assert not ctx.get(dut.i.ready)
-        ctx.set(dut.flush, 1)
-        await ctx.tick()
-        ctx.set(dut.flush, 0)
-        assert ctx.get(dut.idle)
-        for word, bad in ((0x007F, 0), (0xFF80, 0), (0x0080, 1), (0xFF7F, 1)):
-            ctx.set(dut.request, {"slot": 0, "escape": 8, "bad": 0, "refill": 0})
+        for _ in range(3):
+            ctx.set(dut.request, {"slot": 2, "escape": 0, "refill": 0b0011, "half": 0})
             ctx.set(dut.request_en, 1)
-            ctx.set(dut.i.valid, 0)
             await ctx.tick()
-            ctx.set(dut.request_en, 0)
-            ctx.set(dut.i.valid, 1)
-            ctx.set(dut.escape_waits, 8)
-            ctx.set(dut.i.payload, word)
-            assert ctx.get(dut.bad) == bad
+        ctx.set(dut.request_en, 0)
+        await ctx.tick().repeat(3)
+        assert ctx.get(dut.asks)
+        ctx.set(dut.flush, 1)
+        await ctx.tick().repeat(2)
+        ctx.set(dut.flush, 0)
+        await ctx.tick()
+        assert ctx.get(dut.idle)
+        assert not ctx.get(dut.asks)
+
+    run(dut, test)
+
+
+@pytest.mark.parametrize("width", [4, 8, 16])
+@pytest.mark.parametrize(("channels", "length"), [(1, 1), (7, 5), (1, 1 << 20), (31, 4097), (1 << 21, 1), (255, 2)])
+def test_raw_size_is_that_of_the_items(channels, length, width):
+    dut = RawSize()
+    words = -(-channels * length * width // 16)
+
+    async def test(ctx):
+        for declared in {words, words - 1, words + 1, words ^ 1 << 24, words ^ 1 << 12}:
+            ctx.set(
+                dut.header,
+                {"channels": channels - 1, "length": length - 1, "raw_width": (4, 8, 16).index(width),
+                 "payload_words": declared},
+            )  # fmt: skip
+            ctx.set(dut.start, 1)
             await ctx.tick()
+            ctx.set(dut.start, 0)
+            await ctx.tick().until(dut.done)
+            assert ctx.get(dut.wrong) == (declared != words), declared
+            assert ctx.get(dut.over) == channels * length % (16 // width)
+
+    run(dut, test)
+
+
+def test_raw_size_sees_sizes_beyond_the_field():
+    dut = RawSize()
+
+    async def test(ctx):
+        # 2**41 items of 4 bits take 2**39 words, 0 modulo 2**25.
+        ctx.set(dut.header, {"channels": (1 << 21) - 1, "length": (1 << 20) - 1, "payload_words": 0})
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        await ctx.tick().until(dut.done)
+        assert ctx.get(dut.wrong)
 
     run(dut, test)
 
 
 @pytest.mark.parametrize(("lanes", "width"), [(1, 4), (2, 4), (4, 4), (8, 8), (4, 16)])
-def test_raw_gives_every_item(lanes, width):
-    dut = RawDecoder(DecompressorParameters(lanes, 16 // lanes))
+def test_output_takes_words_of_items_apart(lanes, width):
+    dut = Output(DecompressorParameters(lanes, 16 // lanes))
     rng = random.Random(f"{lanes} {width}")
-    channels, length = 7, 5
-    items = [rng.randrange(1 << width) for _ in range(channels * length)]
-    packed = sum(item << width * number for number, item in enumerate(items))
-    words = [packed >> 16 * number & 0xFFFF for number in range(-(-len(items) * width // 16))]
+    items = [rng.randrange(1 << width) for _ in range(37)]
+    per_word = 16 // width
+    words = [items[at : at + per_word] for at in range(0, len(items), per_word)]
     got = []
 
     async def source(ctx):
         for word in words:
             while rng.random() < 0.3:
                 await ctx.tick()
-            ctx.set(dut.i.valid, 1)
-            ctx.set(dut.i.payload, word)
-            await ctx.tick().until(dut.i.ready)
-            ctx.set(dut.i.valid, 0)
+            packed = sum(item << width * number for number, item in enumerate(word))
+            ctx.set(dut.words.valid, 1)
+            ctx.set(dut.words.payload, {"data": packed, "full": len(word) == per_word, "items": len(word) % per_word})
+            await ctx.tick().until(dut.words.ready)
+            ctx.set(dut.words.valid, 0)
 
     async def sink(ctx):
-        ctx.set(dut.header, {"channels": channels - 1, "length": length - 1, "raw_width": (4, 8, 16).index(width)})
-        ctx.set(dut.start, 1)
-        await ctx.tick()
-        ctx.set(dut.start, 0)
-        while not ctx.get(dut.done):
+        ctx.set(dut.direct, 1)
+        ctx.set(dut.raw_width, (4, 8, 16).index(width))
+        while len(got) < len(items):
             ready = rng.random() < 0.6
             ctx.set(dut.o.ready, ready)
             _, _, valid, beat = await ctx.tick().sample(dut.o.valid, dut.o.payload)
@@ -300,6 +351,11 @@ def test_raw_gives_every_item(lanes, width):
                 count = int(beat.mask).bit_length()
                 assert int(beat.mask) == (1 << count) - 1
                 got.extend(int(beat.weights[lane]) & (1 << width) - 1 for lane in range(count))
+        ctx.set(dut.end, 1)
+        ctx.set(dut.o.ready, 1)
+        (beat,) = await ctx.tick().sample(dut.o.payload).until(dut.o.valid)
+        assert beat.last
+        assert beat.mask == 0
 
     run(dut, sink, background=(source,))
     assert got == items
