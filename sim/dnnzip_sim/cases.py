@@ -26,6 +26,7 @@ from dnnzip.format import (
     Codec,
     HeaderLayout,
     Limits,
+    TableHeader,
     TableSet,
     Verdict,
     VerdictError,
@@ -102,7 +103,7 @@ def outcomes(case: Case, limits: Limits = RTL_LIMITS, decode: SoftwareDecoder = 
                 loaded = TableSet.from_bytes(stream, limits.log2_states, limits.low_bits)
                 result.append(Outcome(Verdict.OK))
             except VerdictError as error:
-                if _header_was_sound(stream, error.verdict):
+                if _header_was_sound(stream, error.verdict, limits):
                     loaded = None
                 result.append(Outcome(error.verdict))
             continue
@@ -115,10 +116,14 @@ def outcomes(case: Case, limits: Limits = RTL_LIMITS, decode: SoftwareDecoder = 
     return result
 
 
-def _header_was_sound(tables: bytes, verdict: Verdict) -> bool:
-    """Return whether a table set with this verdict, not ``ok``, had a header that a decoder goes by."""
-    of_header = (Verdict.BAD_MAGIC, Verdict.VERSION, Verdict.UNSUPPORTED, Verdict.BAD_HEADER)
-    return verdict not in of_header and len(tables) >= TABLE_HEADER.bytes
+def _header_was_sound(tables: bytes, verdict: Verdict, limits: Limits) -> bool:
+    """Return whether a table set with this verdict, not ``ok``, had a header that a decoder goes by.
+
+    Too many states are ``unsupported`` in the header, too large a shift is so after it.
+    """
+    if verdict in (Verdict.BAD_MAGIC, Verdict.VERSION, Verdict.BAD_HEADER) or len(tables) < TABLE_HEADER.bytes:
+        return False
+    return verdict != Verdict.UNSUPPORTED or TableHeader.unpack(tables).log2_states <= limits.log2_states
 
 
 def _leaving_order(codes: Sequence[Sequence[int]], header: WeightHeader) -> tuple[int, ...]:
