@@ -102,7 +102,7 @@ def outcomes(case: Case, limits: Limits = RTL_LIMITS, decode: SoftwareDecoder = 
                 loaded = TableSet.from_bytes(stream, limits.log2_states, limits.low_bits)
                 result.append(Outcome(Verdict.OK))
             except VerdictError as error:
-                if _header_was_sound(stream, error.verdict):
+                if TableSet.takes_over(stream, limits.log2_states):
                     loaded = None
                 result.append(Outcome(error.verdict))
             continue
@@ -113,12 +113,6 @@ def outcomes(case: Case, limits: Limits = RTL_LIMITS, decode: SoftwareDecoder = 
         weights = _leaving_order(decoded.codes, decoded.header) if decoded.verdict == Verdict.OK else ()
         result.append(Outcome(decoded.verdict, weights, decoded.header.weights))
     return result
-
-
-def _header_was_sound(tables: bytes, verdict: Verdict) -> bool:
-    """Return whether a table set with this verdict, not ``ok``, had a header that a decoder goes by."""
-    of_header = (Verdict.BAD_MAGIC, Verdict.VERSION, Verdict.UNSUPPORTED, Verdict.BAD_HEADER)
-    return verdict not in of_header and len(tables) >= TABLE_HEADER.bytes
 
 
 def _leaving_order(codes: Sequence[Sequence[int]], header: WeightHeader) -> tuple[int, ...]:
