@@ -27,6 +27,8 @@ from dnnzip.format import (
     Codec,
     HeaderLayout,
     Limits,
+    StreamWords,
+    TableHeader,
     TableSet,
     Verdict,
     VerdictError,
@@ -81,9 +83,17 @@ class Outcome:
 class SoftwareResult(Protocol):
     """What a software decoder returns: the reference's ``Decoded`` and the fast one's."""
 
-    verdict: Verdict
-    codes: Any
-    header: WeightHeader | None
+    @property
+    def verdict(self) -> Verdict:
+        """How the stream ended."""
+
+    @property
+    def codes(self) -> Any:
+        """The codes, channel by channel, where the verdict is ok."""
+
+    @property
+    def header(self) -> WeightHeader | None:
+        """The header, where it was whole and sound."""
 
 
 SoftwareDecoder = Callable[[bytes, TableSet | None, Limits], SoftwareResult]
@@ -114,7 +124,7 @@ class SoftwareRow:
             decoded = self._decode(stream, self.loaded, self.limits)
             return decoded.verdict, decoded
         verdict, tables = _table_set(stream, self.limits.log2_states, self.limits.low_bits)
-        if verdict == Verdict.OK or _header_was_sound(stream, verdict):
+        if _has_sound_header(stream, self.limits.log2_states):
             self.loaded = tables
         return verdict, None
 
@@ -142,10 +152,17 @@ def outcomes(case: Case, limits: Limits = RTL_LIMITS, decode: SoftwareDecoder = 
     return result
 
 
-def _header_was_sound(tables: bytes, verdict: Verdict) -> bool:
-    """Return whether a table set with this verdict, not ``ok``, had a header that a decoder goes by."""
-    of_header = (Verdict.BAD_MAGIC, Verdict.VERSION, Verdict.UNSUPPORTED, Verdict.BAD_HEADER)
-    return verdict not in of_header and len(tables) >= TABLE_HEADER.bytes
+def _has_sound_header(tables: bytes, log2_states: int) -> bool:
+    """Return whether a table set stream has a header that a decoder of so many states goes by."""
+    words = StreamWords(tables)
+    try:
+        first = TABLE_HEADER.unpack(words.kind().to_bytes(TABLE_HEADER.bytes, "little"))
+        if first["log2_states"] > log2_states:
+            return False
+        TableHeader.unpack(words.rest_of_header(TABLE_HEADER))
+    except VerdictError:
+        return False
+    return True
 
 
 def _leaving_order(codes: Sequence[Sequence[int]], header: WeightHeader) -> tuple[int, ...]:
