@@ -7,7 +7,7 @@ BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test zoo family bench shared-tables fuzz faults lint format docs types env env-dev clean
+.PHONY: help sim test ports bitstream faults zoo family bench shared-tables fuzz lint format docs types env env-dev clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -17,6 +17,15 @@ sim: env ## the main job: compress the digits network, decode it in the simulate
 
 test: env-dev ## the whole test suite
 	@$(BIN)/python -m pytest -q -n 2
+
+ports: env-dev ## the AXI and serial ports with every case, width and pause; minutes
+	@$(BIN)/python -m pytest -q -m ports
+
+BOARD ?= ulx3s-85f
+bitstream: ## build/bitstreams: the decompressor for a board; BOARD=ulx3s-85f, ulx3s-25f, icebreaker or hx8k-b-evn
+	@command -v $(PYTHON) >/dev/null || { echo 'dnnzip: $(PYTHON) is missing; on Debian or Ubuntu: apt-get install python3 python3-venv' >&2; exit 2; }
+	@$(PYTHON) bootstrap.py fpga
+	@$(BIN)/dnnzip bitstream --board $(BOARD)
 
 zoo: env ## the table over the trained networks in the folder DNNZIP_ZOO
 	@$(BIN)/python -m dnnzip_sim.zoo

@@ -21,7 +21,7 @@ VENV = ROOT / ".venv"
 OLDEST_PYTHON = (3, 11)
 
 # What each extra brings along, itself included: `dev` holds everything that `sim` does.
-COVERED = {"sim": ("sim",), "dev": ("dev", "sim")}
+COVERED = {"sim": ("sim",), "dev": ("dev", "sim"), "fpga": ("fpga",)}
 
 HOW_TO_GET = {
     "g++": "on Debian or Ubuntu: apt-get install g++; on Fedora: dnf install gcc-c++",

@@ -24,6 +24,8 @@ from dnnzip.format import (
     TableSet,
     Verdict,
 )
+from dnnzip.format.frames import FRAME_HEADER, HELLO, RESULT
+from dnnzip_hw.axi import registers
 
 FOLDER = Path(__file__).resolve().parent
 PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
@@ -107,6 +109,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "kit": kit,
     "verdicts": verdicts,
     "example": example,
+    "frame header": lambda: layout(FRAME_HEADER),
+    "hello": lambda: layout(HELLO),
+    "result": lambda: layout(RESULT),
+    "shared registers": lambda: registers.as_markdown("shared"),
+    "group registers": lambda: registers.as_markdown("group"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The decompressor's Verilog, exported once for each state of its sources.
+"""The Verilog of our tops, exported once for each state of its sources.
 
 Elaborating the hardware and starting Yosys takes seconds, so the text is kept in the build cache under a hash of all
 that it is made from: the sources of ``dnnzip_hw`` and ``dnnzip.format``, the versions of Amaranth and Yosys, and the
@@ -15,16 +15,30 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from dnnzip_hw import DecompressorParameters, verilog
+from dnnzip_hw.axi import AxiParameters
+from dnnzip_hw.axi import verilog as axi
+from dnnzip_hw.board.serial import SerialDecompressor, SerialParameters
 from dnnzip_sim import toolchain
 from dnnzip_sim.build import BuildFailedError, cache_folder
 
 SOURCE_PACKAGES = ("dnnzip_hw", "dnnzip.format")
 
+AXI_TOP = axi.TOP
+SERIAL_TOP = "dnnzip_serial"
+
 # Warnings at the style of Yosys' Verilog, which is right and is not ours to change: defaults assigned before a case,
-# operands of their own widths. Every other warning fails a build.
-VERILATOR_OPTIONS = ("-Wno-CASEINCOMPLETE", "-Wno-CMPCONST", "-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC")
+# operands of their own widths, and numbers of no bits where there is one thing to choose from. Every other warning
+# fails a build.
+VERILATOR_OPTIONS = (
+    "-Wno-ASCRANGE",
+    "-Wno-CASEINCOMPLETE",
+    "-Wno-CMPCONST",
+    "-Wno-WIDTHEXPAND",
+    "-Wno-WIDTHTRUNC",
+)
 
 # Raise it when this module changes what it makes of the same inputs.
 RECIPE = 1
@@ -47,32 +61,59 @@ def decompressor_verilog(parameters: DecompressorParameters, *, cache: Path | No
     BuildFailedError
         If the export fails; the message ends with what it printed.
     """
-    kept = (cache or cache_folder()).absolute() / f"decompressor-{_key(parameters)}.v"
+    return _exported("decompressor", dataclasses.asdict(parameters), cache)
+
+
+def axi_verilog(parameters: AxiParameters, *, cache: Path | None = None) -> str:
+    """Return Verilog with the module ``dnnzip_axi``; see ``decompressor_verilog``."""
+    return _exported("axi", dataclasses.asdict(parameters), cache)
+
+
+def serial_verilog(parameters: SerialParameters, *, cache: Path | None = None) -> str:
+    """Return Verilog with the module ``dnnzip_serial``; see ``decompressor_verilog``."""
+    return _exported("serial", dataclasses.asdict(parameters), cache)
+
+
+def _made(top: str, parameters: dict[str, Any]) -> str:
+    """Return the Verilog of a top, made now."""
+    if top == "decompressor":
+        return verilog.decompressor_verilog(DecompressorParameters(**parameters))
+    decompressor = DecompressorParameters(**parameters.pop("decompressor"))
+    if top == "axi":
+        return axi.axi_verilog(AxiParameters(decompressor, **parameters))
+    return verilog.convert(SerialDecompressor(SerialParameters(decompressor, **parameters)), SERIAL_TOP)
+
+
+def _exported(top: str, parameters: dict[str, Any], cache: Path | None) -> str:
+    """Return the Verilog of a top from the cache, where it is put first if need be."""
+    kept = (cache or cache_folder()).absolute() / f"{top}-{_key(top, parameters)}.v"
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent, prefix="export-") as folder:
             exported = Path(folder) / kept.name
-            _export(parameters, exported)
+            _export(top, parameters, exported)
             exported.replace(kept)
     return kept.read_text()
 
 
-def _export(parameters: DecompressorParameters, path: Path) -> None:
+def _export(top: str, parameters: dict[str, Any], path: Path) -> None:
     """Write the Verilog to ``path``, from a process of its own: it finds the Yosys of the key, and others go on."""
     environment = toolchain.environment()
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
-    job = json.dumps(dataclasses.asdict(parameters))
-    command = [sys.executable, "-m", __name__, str(path)]
-    result = subprocess.run(command, input=job, env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", __name__, top, str(path)]
+    result = subprocess.run(
+        command, input=json.dumps(parameters), env=environment, capture_output=True, text=True, check=False
+    )
     if result.returncode != 0:
-        raise BuildFailedError(f"export of the decompressor's Verilog failed:\n{result.stderr}")
+        raise BuildFailedError(f"export of the {top}'s Verilog failed:\n{result.stderr}")
 
 
-def _key(parameters: DecompressorParameters) -> str:
+def _key(top: str, parameters: dict[str, Any]) -> str:
     """Return the hash of everything that the Verilog is made from."""
     facts = {
         "recipe": RECIPE,
-        "parameters": dataclasses.asdict(parameters),
+        "top": top,
+        "parameters": parameters,
         "sources": {str(name): digest for package in SOURCE_PACKAGES for name, digest in _sources(package)},
         "amaranth": importlib.metadata.version("amaranth"),
         "yosys": toolchain.yosys().version,
@@ -94,4 +135,4 @@ def _sources(package: str) -> list[tuple[str, str]]:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(verilog.decompressor_verilog(DecompressorParameters(**json.load(sys.stdin))))
+    Path(sys.argv[2]).write_text(_made(sys.argv[1], json.load(sys.stdin)))

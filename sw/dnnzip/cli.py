@@ -51,8 +51,9 @@ def _missing_extra(name: str, error: ImportError) -> click.Command:
     )
     @click.argument("arguments", nargs=-1)
     def command(arguments: tuple[str, ...]) -> None:
+        extra = {"bitstream": "fpga"}.get(name, "sim")
         raise MissingToolError(
-            f"{name}: {missing} is not installed; pip install 'dnnzip[sim]' (called with {arguments})"
+            f"{name}: {missing} is not installed; pip install 'dnnzip[{extra}]' (called with {arguments})"
         )
 
     return command
@@ -351,12 +352,14 @@ def evaluate(model: str, data: str, samples: int | None, output: Output) -> None
 @click.option(
     "-o", "--output-model", "target", metavar="DECODED.onnx", help="Write the plain model as the link decoded it."
 )
-@click.option("--link", default="sim", show_default=True, metavar="LINK", help="What decodes: sim or golden.")
+@click.option(
+    "--link", default="sim", show_default=True, metavar="LINK", help="What decodes: sim, golden or serial:PORT."
+)
 @output_options
 def simulate(model: str, target: str | None, link: str, output: Output) -> None:
     """Decode every stream in the RTL and compare all bits.
 
-    The RTL runs under Verilator; what it gives is compared with the golden decoder's codes.
+    The RTL runs under Verilator, or on a board; what it gives is compared with the golden decoder's codes.
     """
     from dnnzip.flow import simulation
     from dnnzip.flow.tables import simulation_table

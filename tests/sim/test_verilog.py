@@ -18,8 +18,9 @@ def exports(monkeypatch):
     """Replace the export; return the list of the parameters that it was called with."""
     called = []
 
-    def pretend(parameters, path):
-        called.append(parameters)
+    def pretend(top, parameters, path):
+        assert top == "decompressor"
+        called.append(DecompressorParameters(**parameters))
         path.write_text(f"// {parameters}")
 
     monkeypatch.setattr("dnnzip_sim.verilog._export", pretend)

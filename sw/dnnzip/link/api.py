@@ -12,6 +12,8 @@ from dnnzip.errors import InputError, MissingToolError
 from dnnzip.format import Verdict
 
 ENTRY_POINTS = "dnnzip.links"
+EXTRAS = {"sim": "sim", "serial": "board"}
+"""Link to the extra that it needs."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,9 @@ def open_link(name: str) -> Link:
     try:
         factory = found[kind].load()
     except ImportError as error:
-        raise MissingToolError(f"--link {kind}: {error.name} is not installed; pip install 'dnnzip[sim]'") from error
+        extra = EXTRAS.get(kind, "sim")
+        raise MissingToolError(
+            f"--link {kind}: {error.name} is not installed; pip install 'dnnzip[{extra}]'"
+        ) from error
     link: Link = factory(argument) if argument else factory()
     return link

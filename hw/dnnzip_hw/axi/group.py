@@ -1,0 +1,297 @@
+"""A group: a decompressor with its AXI streams, its table loading port and its counters."""
+
+from amaranth.hdl import Const, Module, Mux, ResetInserter, Signal
+from amaranth.lib import enum, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from dnnzip.format import TABLES_MAGIC, Verdict
+from dnnzip_hw.axi.layouts import block_signature, input_layout, output_layout
+from dnnzip_hw.axi.parameters import AxiParameters
+from dnnzip_hw.axi.registers import COUNTER_BITS, COUNTERS, GROUP
+from dnnzip_hw.axi.rows import RowPacker
+from dnnzip_hw.axi.slice import RegisterSlice
+from dnnzip_hw.axi.words import WordSplitter
+from dnnzip_hw.decompressor import Decompressor
+from dnnzip_hw.layouts import CAUSE_BITS, word_layout
+
+
+class Phase(enum.Enum):
+    """Of a stream."""
+
+    NONE = 0
+    WORDS = 1
+    END = 2
+
+
+class GroupCore(wiring.Component):
+    """All of a group that a soft reset resets: the decompressor between its two sources and the row packer.
+
+    Streams come as beats on ``i`` and as words on ``load``, which goes first where both have one. The next stream
+    begins once the end beat of the one before has left the decompressor. What streams of ``load`` give is dropped;
+    their verdict is told by ``ended``.
+
+    A stream with a bad beat (see ``WordSplitter``) ends as ``truncated``, whatever else is wrong with it.
+
+    Throughput: a word per cycle in, a beat per cycle out; two cycles more between streams. Back-pressure: as the
+    decompressor's. Reset: as the decompressor's.
+
+    Parameters
+    ----------
+    parameters
+        See ``AxiParameters``.
+
+    Members
+    -------
+    i : In(stream of input_layout)
+        Beats of streams.
+    load : In(stream of word_layout)
+        Words of streams of their own.
+    o : Out(stream of output_layout)
+        Rows.
+    drop_empty : In(1)
+        See ``RowPacker``.
+    phase : Out(Phase)
+        Of the stream that is decoded.
+    loads : Out(1)
+        That stream comes from ``load``.
+    begins : Out(1)
+        The stream's first word is taken.
+    is_tables : Out(1)
+        It begins as a table set; from ``begins`` on.
+    takes, gives : Out(1), Out(lanes as a number)
+        A word is taken; so many weights are given.
+    starved, stalled : Out(1)
+        The decompressor waits for a word; its output waits.
+    bad_keep : Out(1)
+        A bad beat is there.
+    ended, cause : Out(1), Out(CAUSE_BITS)
+        The stream ends, with this verdict.
+    """
+
+    def __init__(self, parameters: AxiParameters) -> None:
+        self.parameters = parameters
+        super().__init__(
+            {
+                "i": In(stream.Signature(input_layout(parameters))),
+                "load": In(stream.Signature(word_layout())),
+                "o": Out(stream.Signature(output_layout(parameters))),
+                "drop_empty": In(1),
+                "phase": Out(Phase),
+                "loads": Out(1),
+                "begins": Out(1),
+                "is_tables": Out(1),
+                "takes": Out(1),
+                "gives": Out(range(parameters.decompressor.lanes + 1)),
+                "starved": Out(1),
+                "stalled": Out(1),
+                "bad_keep": Out(1),
+                "ended": Out(1),
+                "cause": Out(CAUSE_BITS),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
+        """Build the circuit."""
+        m = Module()
+        m.submodules.slice = entry = RegisterSlice(input_layout(self.parameters))
+        m.submodules.splitter = splitter = WordSplitter(self.parameters)
+        m.submodules.decompressor = decompressor = Decompressor(self.parameters.decompressor)
+        m.submodules.packer = packer = RowPacker(self.parameters)
+        connect(m, flipped(self.i), entry.i)
+        connect(m, entry.o, splitter.i)
+        connect(m, packer.o, flipped(self.o))
+
+        words = decompressor.i
+        beats = decompressor.o
+        first, faulty = Signal(), Signal()
+        word = Mux(self.loads, self.load.payload.as_value(), splitter.o.payload.as_value())
+        m.d.comb += [
+            words.payload.eq(word),
+            words.valid.eq((self.phase == Phase.WORDS) & Mux(self.loads, self.load.valid, splitter.o.valid)),
+            self.load.ready.eq((self.phase == Phase.WORDS) & self.loads & words.ready),
+            splitter.o.ready.eq((self.phase == Phase.WORDS) & ~self.loads & words.ready),
+            self.takes.eq(words.valid & words.ready),
+            self.begins.eq(self.takes & first),
+            self.starved.eq((self.phase == Phase.WORDS) & words.ready & ~words.valid),
+            self.bad_keep.eq((self.phase != Phase.END) & splitter.bad),
+        ]
+        with m.Switch(self.phase):
+            with m.Case(Phase.NONE):
+                m.d.sync += [first.eq(1), faulty.eq(0), self.loads.eq(self.load.valid)]
+                with m.If(self.load.valid | splitter.o.valid):
+                    m.d.sync += self.phase.eq(Phase.WORDS)
+            with m.Case(Phase.WORDS):
+                with m.If(splitter.bad & ~self.loads):
+                    m.d.sync += faulty.eq(1)
+                with m.If(self.takes):
+                    m.d.sync += first.eq(0)
+                    with m.If(words.payload.last):
+                        m.d.sync += self.phase.eq(Phase.END)
+            with m.Case(Phase.END), m.If(self.ended):
+                m.d.sync += self.phase.eq(Phase.NONE)
+        kept = Signal()
+        magic = words.payload.data[:8] == TABLES_MAGIC
+        m.d.comb += self.is_tables.eq(Mux(self.begins, magic, kept))
+        m.d.sync += kept.eq(self.is_tables)
+
+        lanes = self.parameters.decompressor.lanes
+        m.d.comb += [
+            packer.drop_empty.eq(self.drop_empty),
+            packer.i.payload.eq(beats.payload),
+            packer.i.payload.cause.eq(self.cause),
+            packer.i.valid.eq(beats.valid & ~self.loads),
+            beats.ready.eq(packer.i.ready | self.loads),
+            self.stalled.eq(beats.valid & ~beats.ready),
+            self.cause.eq(Mux(faulty, Verdict.TRUNCATED, beats.payload.cause)),
+            self.ended.eq(beats.valid & beats.ready & beats.payload.last),
+        ]
+        with m.If(beats.valid & beats.ready):
+            m.d.comb += self.gives.eq(sum((beats.payload.mask[lane] for lane in range(lanes)), Const(0)))
+        return m
+
+
+class Group(wiring.Component):
+    """A decompressor behind AXI4-Stream, with its registers.
+
+    Each stream that comes on ``i`` gives one packet on ``o`` (see ``RowPacker``). A soft reset, ``control_reset``,
+    drops everything in the group; a packet that has begun is closed by a beat that keeps no byte, with the cause
+    ``truncated``. What comes on ``i`` after it is the beginning of a stream.
+
+    Counters stand still at their largest value. An event counts up to two cycles after it.
+
+    Throughput and back-pressure: see ``GroupCore``. Latency: a cycle in and a cycle out more than the decompressor's.
+    Reset: no table set is loaded, and all registers have their initial values.
+
+    Parameters
+    ----------
+    parameters
+        See ``AxiParameters``.
+
+    Members
+    -------
+    i : In(stream of input_layout)
+        Beats of streams.
+    o : Out(stream of output_layout)
+        Rows; ``valid``, ``ready`` and the payload come from registers.
+    registers : Out(block_signature(GROUP))
+        The block of registers.
+    """
+
+    def __init__(self, parameters: AxiParameters) -> None:
+        self.parameters = parameters
+        super().__init__(
+            {
+                "i": In(stream.Signature(input_layout(parameters))),
+                "o": Out(stream.Signature(output_layout(parameters))),
+                "registers": Out(block_signature(GROUP)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
+        """Build the circuit."""
+        m = Module()
+        registers = self.registers
+        restart = Signal()
+        m.d.sync += restart.eq(registers.control_reset)
+        core = GroupCore(self.parameters)
+        m.submodules.core = ResetInserter(restart)(core)
+        m.submodules.exit = leave = RegisterSlice(output_layout(self.parameters))
+        connect(m, leave.o, flipped(self.o))
+        m.d.comb += [
+            core.i.payload.eq(self.i.payload),
+            core.i.valid.eq(self.i.valid & registers.control_enable),
+            self.i.ready.eq(core.i.ready & registers.control_enable),
+            core.drop_empty.eq(registers.control_drop_empty),
+        ]
+        self._output(m, core, leave, restart)
+        self._load(m, core, restart)
+        self._errors(m, core)
+        self._counters(m, core)
+        return m
+
+    @staticmethod
+    def _output(m: Module, core: GroupCore, leave: RegisterSlice, restart: Signal) -> None:
+        """Hand the rows on, and close an open packet after a soft reset."""
+        is_open, closes = Signal(), Signal()
+        m.d.comb += leave.i.valid.eq(core.o.valid | closes)
+        with m.If(closes):
+            m.d.comb += [leave.i.payload.last.eq(1), leave.i.payload.user.eq(Verdict.TRUNCATED)]
+        with m.Else():
+            m.d.comb += [leave.i.payload.eq(core.o.payload), core.o.ready.eq(leave.i.ready)]
+        with m.If(leave.i.valid & leave.i.ready):
+            m.d.sync += [is_open.eq(~leave.i.payload.last), closes.eq(0)]
+            with m.If(restart):
+                m.d.sync += closes.eq(~leave.i.payload.last)
+        with m.Elif(restart):
+            m.d.sync += closes.eq(closes | is_open)
+
+    def _load(self, m: Module, core: GroupCore, restart: Signal) -> None:
+        """Keep a word of the register ``load`` until it is taken, and the verdict of its stream."""
+        registers = self.registers
+        port = registers.load
+        m.d.comb += port.ready.eq(~core.load.valid)
+        with m.If(core.load.ready):
+            m.d.sync += core.load.valid.eq(0)
+        with m.If(port.valid & port.ready):
+            m.d.sync += [core.load.valid.eq(1), core.load.payload.eq(port.payload)]
+        done, cause = registers.status_load_done, registers.status_load_cause
+        with m.If(core.ended & core.loads):
+            m.d.sync += [done.eq(1), cause.eq(core.cause)]
+        with m.Elif(core.begins & core.loads):
+            m.d.sync += done.eq(0)
+        tables = registers.status_tables
+        with m.If(core.is_tables & core.begins):
+            m.d.sync += tables.eq(0)
+        with m.Elif(core.is_tables & core.ended & (core.cause == Verdict.OK)):
+            m.d.sync += tables.eq(1)
+        with m.If(restart):
+            m.d.sync += [core.load.valid.eq(0), tables.eq(0), done.eq(0)]
+        busy = core.phase != Phase.NONE
+        m.d.comb += [
+            registers.status_busy.eq(busy),
+            registers.status_load_ready.eq(port.ready),
+            registers.status_load_busy.eq(busy & core.loads | core.load.valid),
+        ]
+
+    def _errors(self, m: Module, core: GroupCore) -> None:
+        """Remember what went wrong first, until it is cleared."""
+        registers = self.registers
+        failed = core.ended & (core.cause != Verdict.OK)
+        with m.If(registers.control_clear_errors):
+            m.d.sync += [
+                registers.error_any.eq(0),
+                registers.error_first_cause.eq(0),
+                registers.error_bad_keep.eq(0),
+                registers.error_load_lost.eq(0),
+            ]
+        with m.If(failed):
+            m.d.sync += registers.error_any.eq(1)
+            with m.If(~registers.error_any | registers.control_clear_errors):
+                m.d.sync += registers.error_first_cause.eq(core.cause)
+        with m.If(core.bad_keep):
+            m.d.sync += registers.error_bad_keep.eq(1)
+        with m.If(registers.load.valid & ~registers.load.ready):
+            m.d.sync += registers.error_load_lost.eq(1)
+
+    def _counters(self, m: Module, core: GroupCore) -> None:
+        """Count; what is counted passes a register first, so that no adder stands behind the decompressor's logic."""
+        registers = self.registers
+        events = {
+            "words": core.takes,
+            "weights": core.gives,
+            "cycles": core.phase != Phase.NONE,
+            "starved": core.starved,
+            "stalled": core.stalled,
+            "good": core.ended & (core.cause == Verdict.OK),
+            "bad": core.ended & (core.cause != Verdict.OK),
+        }
+        for name in COUNTERS:
+            counter = getattr(registers, name)
+            step = Signal(len(events[name]), name=f"{name}_step")
+            after = Signal(COUNTER_BITS + 1, name=f"{name}_after")
+            m.d.comb += after.eq(counter + step)
+            m.d.sync += step.eq(events[name])
+            with m.If(registers.control_clear_counters):
+                m.d.sync += counter.eq(0)
+            with m.Elif(registers.control_count):
+                m.d.sync += counter.eq(Mux(after[COUNTER_BITS], (1 << COUNTER_BITS) - 1, after))

@@ -1,0 +1,41 @@
+"""Payloads of the AXI streams, and the ports that a block of registers is to the hardware."""
+
+from collections.abc import Sequence
+
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from dnnzip_hw.axi.parameters import AxiParameters
+from dnnzip_hw.axi.registers import Access, Register
+from dnnzip_hw.layouts import CAUSE_BITS
+
+
+def input_layout(parameters: AxiParameters) -> data.StructLayout:
+    """Return an input beat: ``tdata``, ``tkeep``, ``tlast``."""
+    return data.StructLayout({"data": parameters.bus_bits, "keep": parameters.bus_bits // 8, "last": 1})
+
+
+def output_layout(parameters: AxiParameters) -> data.StructLayout:
+    """Return an output beat: ``tdata``, ``tkeep``, ``tlast`` and, with the last one, the cause as ``tuser``."""
+    return data.StructLayout(
+        {"data": parameters.row_bits, "keep": parameters.row_bits // 8, "last": 1, "user": CAUSE_BITS}
+    )
+
+
+def block_signature(registers: Sequence[Register]) -> wiring.Signature:
+    """Return a block of registers as ports of the hardware that it controls.
+
+    CONSTANT and STATUS fields are outputs, CONTROL and PULSE fields inputs, and a register of DATA fields is a stream:
+    a write that is not taken at once is refused.
+    """
+    members: dict[str, wiring.Member] = {}
+    for register in registers:
+        if register.is_port:
+            layout = data.StructLayout({field.name: field.width for field in register.fields})
+            members[register.name] = In(stream.Signature(layout))
+            continue
+        for field in register.fields:
+            flow = Out if field.access in (Access.CONSTANT, Access.STATUS) else In
+            init = field.init if field.access is Access.CONTROL else None
+            members[register.member(field)] = flow(field.width, init=init)
+    return wiring.Signature(members)

@@ -1,0 +1,64 @@
+"""What an AXI top is built for, checked."""
+
+from dataclasses import dataclass, field
+
+from dnnzip.format import WORD_BITS
+from dnnzip_hw.axi.registers import ADDRESS_BITS, BLOCK_BYTES
+from dnnzip_hw.parameters import DecompressorParameters
+
+MAX_BUS_BITS = 128
+MAX_ROW_WEIGHTS = 64
+MAX_GROUPS = (1 << ADDRESS_BITS) // BLOCK_BYTES // 2
+"""The groups' blocks fill the upper half of the address space at most."""
+
+
+@dataclass(frozen=True)
+class AxiParameters:
+    """Parameters of an AXI top.
+
+    Parameters
+    ----------
+    decompressor
+        Of each group's decompressor.
+    bus_bits
+        Width of the input's ``tdata``: a power of two from 16 to 128.
+    row_weights
+        Weights of a full output beat: a power of two from the lanes to 64; the lanes where it is not given.
+    groups
+        Independent decompressors, each with its own streams: a power of two.
+
+    Raises
+    ------
+    ValueError
+        If one of them breaks its rule.
+    """
+
+    decompressor: DecompressorParameters = field(default_factory=DecompressorParameters)
+    bus_bits: int = 32
+    row_weights: int = 0
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.decompressor, DecompressorParameters):
+            raise ValueError(f"decompressor must be DecompressorParameters, not {self.decompressor!r}")
+        if self.row_weights == 0:
+            object.__setattr__(self, "row_weights", self.decompressor.lanes)
+        _check_power("bus_bits", self.bus_bits, WORD_BITS, MAX_BUS_BITS)
+        _check_power("row_weights", self.row_weights, self.decompressor.lanes, MAX_ROW_WEIGHTS)
+        _check_power("groups", self.groups, 1, MAX_GROUPS)
+
+    @property
+    def bus_words(self) -> int:
+        """16-bit words of an input beat."""
+        return self.bus_bits // WORD_BITS
+
+    @property
+    def row_bits(self) -> int:
+        """Width of the output's ``tdata``."""
+        return self.row_weights * self.decompressor.weight_bits
+
+
+def _check_power(name: str, value: object, least: int, most: int) -> None:
+    """Raise ValueError unless ``value`` is a power of two in the range."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most or value & value - 1:
+        raise ValueError(f"{name} must be a power of two from {least} to {most}, not {value!r}")

@@ -1,0 +1,82 @@
+"""From input beats of several words to single words."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from dnnzip.format import WORD_BITS, WORD_BYTES
+from dnnzip_hw.axi.layouts import input_layout
+from dnnzip_hw.axi.parameters import AxiParameters
+from dnnzip_hw.layouts import word_layout
+
+
+class WordSplitter(wiring.Component):
+    """Takes beats apart into words, the one in the lowest bytes first.
+
+    The bytes that a beat keeps must be whole words from its first byte on; a last beat must keep at least one word, any
+    other may be empty. A beat that breaks this is bad: none of its words is given, and the rest of the stream is taken
+    and dropped, up to and including its last beat. Then one word, zero, ends the stream with ``last``, and ``bad`` is 1
+    from the bad beat on until that word has been taken.
+
+    Throughput: one word per cycle; an empty beat takes a cycle. Latency: none. Back-pressure: a beat is taken with its
+    last word. Reset: the next beat is the first of a stream.
+
+    Parameters
+    ----------
+    parameters
+        See ``AxiParameters``.
+
+    Members
+    -------
+    i : In(stream of input_layout)
+        Beats.
+    o : Out(stream of word_layout)
+        Words.
+    bad : Out(1)
+        A bad beat came in this stream.
+    """
+
+    def __init__(self, parameters: AxiParameters) -> None:
+        self.parameters = parameters
+        super().__init__(
+            {
+                "i": In(stream.Signature(input_layout(parameters))),
+                "o": Out(stream.Signature(word_layout())),
+                "bad": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
+        """Build the circuit."""
+        m = Module()
+        count = self.parameters.bus_words
+        beat = self.i.payload
+        # The beat's words above the one that is next; `later[0]` is the next one's.
+        index = Signal(range(count))
+        pairs = [beat.keep.word_select(number, WORD_BYTES) for number in range(count)]
+        kept = Cat(pair.any() for pair in pairs)
+        halves = Cat(pair.any() & ~pair.all() for pair in pairs).any()
+        gaps = Cat(kept[number + 1] & ~kept[number] for number in range(count - 1)).any()
+        is_bad = Signal()
+        m.d.comb += is_bad.eq(halves | gaps | (beat.last & ~kept[0]))
+
+        after = Signal()
+        m.d.comb += after.eq(Mux(index == count - 1, 0, (kept >> 1).bit_select(index, 1)))
+        drops = Signal()
+        m.d.comb += [
+            self.bad.eq(drops | (self.i.valid & is_bad)),
+            self.o.payload.data.eq(Mux(drops, 0, beat.data.word_select(index, WORD_BITS))),
+            self.o.payload.last.eq(drops | (beat.last & ~after)),
+        ]
+        with m.If(drops):
+            # Up to the last beat, which stands for the word that ends the stream.
+            m.d.comb += [self.o.valid.eq(self.i.valid & beat.last), self.i.ready.eq(~beat.last | self.o.ready)]
+            with m.If(self.i.valid & self.i.ready & beat.last):
+                m.d.sync += drops.eq(0)
+        with m.Elif(is_bad):
+            m.d.sync += drops.eq(self.i.valid)
+        with m.Else():
+            m.d.comb += [self.o.valid.eq(self.i.valid & kept[0]), self.i.ready.eq(~after & (self.o.ready | ~kept[0]))]
+            with m.If(self.o.valid & self.o.ready):
+                m.d.sync += index.eq(Mux(after, index + 1, 0))
+        return m

@@ -1,0 +1,1 @@
+"""The decompressor behind a serial line, and its bitstreams for boards."""

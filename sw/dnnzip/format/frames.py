@@ -1,0 +1,170 @@
+"""Frames on a serial line, as a host and a board exchange them: every field, flag and limit, written down once.
+
+A frame stands between two FLAG bytes. In it FLAG and ESCAPE are replaced by ESCAPE and the byte with FLIP inverted, so
+a FLAG always is the end of a frame, and after a damaged byte the next frame is understood again. In it: a header, up to
+``MAX_PAYLOAD`` bytes, and the CRC-32 (``zlib.crc32``) of all that, little-endian. What fails the CRC is dropped.
+
+Both sides number their DATA frames modulo 256 and take them in order alone. With ``ack`` every frame tells which one
+its sender expects next, so it confirms all before. A side that finds damage or a gap asks with ``resend`` for all from
+``ack`` on; for one gap once, unless what was sent again is missing again. With ``limit`` a board tells the first number
+for which it has no room. The host keeps the time: where nothing goes on it asks with ``resend``, and a board
+answers that at once.
+
+RESET, with two random bytes as ``seq`` and ``ack``, makes the board forget everything; it answers with HELLO and the
+same two bytes, and all numbers are 0. The payload of a host's DATA frames are the words of streams, ``last`` with the
+final one of each; a payload of a host is whole words. A board's are the weights of a stream in the order of the
+decoder's beats, little-endian, and after them, with ``last``, a frame of its own with the RESULT.
+
+The module needs the standard library alone and neither a port nor a clock.
+"""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from dnnzip.format.fields import Field, HeaderLayout
+
+PROTOCOL = 1
+FLAG = 0x7E
+ESCAPE = 0x7D
+FLIP = 0x20
+CRC_BYTES = 4
+MAX_PAYLOAD = 126
+NUMBERS = 256
+"""Frames are numbered modulo this."""
+
+MAX_FRAMES = 64
+"""The most frames that a board has room for."""
+
+
+class Kind(IntEnum):
+    """What a frame is."""
+
+    STATUS = 0
+    DATA = 1
+    RESET = 2
+    HELLO = 3
+
+
+FRAME_HEADER = HeaderLayout(
+    "frame header",
+    (
+        Field("kind", 2, "0 status, 1 data, 2 reset, 3 hello"),
+        Field("last", 1, "1: a stream, or what came of it, ends with this frame"),
+        Field("resend", 1, "1: everything from `ack` on is wanted again"),
+        Field("reserved", 4, "zero"),
+        Field("seq", 8, "number of a data frame"),
+        Field("ack", 8, "number of the data frame that is expected next"),
+        Field("limit", 8, "from a board: the first number for which it has no room"),
+    ),
+)
+
+HELLO = HeaderLayout(
+    "hello",
+    (
+        Field("protocol", 8, "version of this protocol"),
+        Field("format", 8, "version of the stream format"),
+        Field("lanes", 8, "hardware lanes"),
+        Field("slots", 8, "virtual lanes of a hardware lane"),
+        Field("log2_states", 8, "log2 of the most states of a table"),
+        Field("weight_bits", 8, "width of a weight"),
+        Field("line", 8, "1: `line` streams are decoded"),
+        Field("frames", 8, "data frames that a side may send before the first one is confirmed"),
+    ),
+)
+
+RESULT = HeaderLayout(
+    "result",
+    (
+        Field("cause", 8, "verdict of the stream"),
+        Field("reserved", 8, "zero"),
+        Field("cycles", 32, "clock cycles in which the decoder did not wait for the line"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame without its flags and its CRC.
+
+    Parameters
+    ----------
+    kind, last, resend, seq, ack, limit
+        See ``FRAME_HEADER``.
+    payload
+        What it carries.
+    """
+
+    kind: Kind
+    seq: int = 0
+    ack: int = 0
+    limit: int = 0
+    payload: bytes = b""
+    last: bool = False
+    resend: bool = False
+
+    def pack(self) -> bytes:
+        """Return the frame as bytes on the line."""
+        header = {"kind": self.kind, "last": self.last, "resend": self.resend, "reserved": 0}
+        content = FRAME_HEADER.pack({**header, "seq": self.seq, "ack": self.ack, "limit": self.limit}) + self.payload
+        content += zlib.crc32(content).to_bytes(CRC_BYTES, "little")
+        for byte in (ESCAPE, FLAG):
+            content = content.replace(bytes([byte]), bytes([ESCAPE, byte ^ FLIP]))
+        return bytes([FLAG]) + content + bytes([FLAG])
+
+
+class FrameReader:
+    """Finds frames in bytes from a line.
+
+    Members
+    -------
+    damaged
+        How many pieces between two flags were no frame.
+    """
+
+    LONGEST = 2 * (FRAME_HEADER.bytes + MAX_PAYLOAD + CRC_BYTES)
+
+    def __init__(self) -> None:
+        self.damaged = 0
+        self._piece = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Frame | None]:
+        """Yield the frames that end in ``data``, and None for each piece that is none."""
+        *ends, rest = data.split(bytes([FLAG]))
+        for end in ends:
+            piece, self._piece = self._piece + end, bytearray()
+            if piece:
+                frame = unpack(bytes(piece))
+                self.damaged += frame is None
+                yield frame
+        # A line that sends no flag must not fill the memory; so long a piece is no frame.
+        self._piece = (self._piece + rest)[: self.LONGEST + 1]
+
+
+def unpack(piece: bytes) -> Frame | None:
+    """Return the frame that a piece between two flags is, or None where it is damaged."""
+    content = bytearray()
+    escaped = False
+    for byte in piece:
+        if byte == ESCAPE and not escaped:
+            escaped = True
+            continue
+        content.append(byte ^ FLIP if escaped else byte)
+        escaped = False
+    body = bytes(content[:-CRC_BYTES])
+    size = len(body) - FRAME_HEADER.bytes
+    if escaped or not 0 <= size <= MAX_PAYLOAD:
+        return None
+    if zlib.crc32(body).to_bytes(CRC_BYTES, "little") != content[-CRC_BYTES:]:
+        return None
+    header = FRAME_HEADER.unpack(body)
+    return Frame(
+        Kind(header["kind"]),
+        header["seq"],
+        header["ack"],
+        header["limit"],
+        body[FRAME_HEADER.bytes :],
+        bool(header["last"]),
+        bool(header["resend"]),
+    )

@@ -1,0 +1,259 @@
+"""The host's side of the frames of ``dnnzip.format.frames``: streams to a board, weights and results back.
+
+What the line loses or damages is sent again, so that everything arrives once and in order. The board needs no clock for
+that: only this side waits for a time and asks again.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dnnzip.errors import InputError
+from dnnzip.format import VERSION, Verdict
+from dnnzip.format.frames import HELLO, MAX_PAYLOAD, NUMBERS, PROTOCOL, RESULT, Frame, FrameReader, Kind
+
+
+class Line(Protocol):
+    """A serial line that is open."""
+
+    def read(self) -> bytes:
+        """Return what has come, at least a byte; nothing where none comes for some milliseconds."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        ...
+
+
+@dataclass(frozen=True)
+class StreamAnswer:
+    """What a board made of a stream.
+
+    Parameters
+    ----------
+    verdict
+        How it ended.
+    weights
+        Its weights as they left the decoder, little-endian.
+    cycles
+        Clock cycles in which the decoder did not wait for the line.
+    """
+
+    verdict: Verdict
+    weights: bytes
+    cycles: int
+
+
+@dataclass
+class Statistics:
+    """What happened on the line.
+
+    Parameters
+    ----------
+    sent
+        Data frames sent, again or not.
+    resent
+        Of these, again.
+    received
+        Data frames that came in order.
+    damaged
+        Pieces that were no frame.
+    asked
+        How often frames were asked for again, by either side.
+    """
+
+    sent: int = 0
+    resent: int = 0
+    received: int = 0
+    damaged: int = 0
+    asked: int = 0
+
+
+class Session:
+    """A conversation with a board.
+
+    Parameters
+    ----------
+    line
+        The line to the board.
+    name
+        What the user calls it, for errors.
+    patience
+        Seconds without a byte after which the board is asked again; and, with bytes but nothing new, ten times as long.
+    attempts
+        How often, before it is given up.
+
+    Members
+    -------
+    statistics
+        What happened on the line.
+    hello
+        What the board said of itself, by the fields of ``HELLO``; empty before ``open``.
+    """
+
+    def __init__(self, line: Line, name: str, *, patience: float = 0.1, attempts: int = 50) -> None:
+        self.statistics = Statistics()
+        self.hello: dict[str, int] = {}
+        self._line = line
+        self._name = name
+        self._patience = patience
+        self._attempts = attempts
+        self._reader = FrameReader()
+        # Absolute numbers, of which the frames carry the lowest byte.
+        self._frames: list[tuple[bytes, bool]] = []
+        self._confirmed = self._next = self._furthest = self._limit = 0
+        self._expected = 0
+        self._asked = False  # for the gap that is there
+        self._seen = 0  # how far behind the gap the last frame was
+        self._answers: list[StreamAnswer] = []
+        self._weights = bytearray()
+
+    def open(self) -> None:
+        """Reset the board and learn what it is.
+
+        Raises
+        ------
+        InputError
+            If nothing answers, or something else than a board with dnnzip.
+        """
+        nonce = os.urandom(2)
+        heard = 0
+        for _ in range(self._attempts):
+            self._line.write(Frame(Kind.RESET, seq=nonce[0], ack=nonce[1]).pack())
+            until = time.monotonic() + self._patience
+            while time.monotonic() < until:
+                data = self._line.read()
+                heard += len(data)
+                for frame in self._reader.feed(data):
+                    if frame and frame.kind is Kind.HELLO and bytes((frame.seq, frame.ack)) == nonce:
+                        self._greet(frame)
+                        return
+        if heard:
+            raise InputError(self._name, "what answers is no dnnzip board, or at another speed", "see docs/board.md")
+        raise InputError(self._name, "nothing answers", "is the board's bitstream loaded and the port the right one?")
+
+    def _greet(self, frame: Frame) -> None:
+        said = HELLO.unpack(frame.payload.ljust(HELLO.bytes, b"\0"))
+        if said["protocol"] != PROTOCOL or said["format"] != VERSION:
+            raise InputError(
+                self._name,
+                f"the board speaks protocol {said['protocol']} with format {said['format']}",
+                f"this dnnzip needs {PROTOCOL} with {VERSION}; build the bitstream anew",
+            )
+        self.hello = said
+        self._limit = frame.limit
+
+    def exchange(self, streams: Sequence[bytes]) -> list[StreamAnswer]:
+        """Send streams, and return what the board makes of each.
+
+        Parameters
+        ----------
+        streams
+            None of them empty; an odd last byte is filled up with a zero.
+
+        Raises
+        ------
+        InputError
+            If the board does not answer any more.
+        """
+        for stream in streams:
+            data = stream + b"\0" * (len(stream) % 2)
+            starts = range(0, len(data), MAX_PAYLOAD)
+            self._frames += [(data[at : at + MAX_PAYLOAD], at + MAX_PAYLOAD >= len(data)) for at in starts]
+        self._answers = []
+        waited, progress = 0, self._progress()
+        last_byte = last_progress = time.monotonic()
+        while len(self._answers) < len(streams):
+            self._send_frames()
+            data = self._line.read()
+            self._take(data)
+            now = time.monotonic()
+            if data:
+                last_byte = now
+            if self._progress() != progress:
+                waited, progress, last_progress = 0, self._progress(), now
+            elif now - last_byte > self._patience or now - last_progress > 10 * self._patience:
+                waited += 1
+                if waited > self._attempts:
+                    raise InputError(
+                        self._name, f"no answer any more in stream {len(self._answers)}", "reset the board"
+                    )
+                last_byte = last_progress = now
+                self._go_back()
+                self._confirm(resend=True)
+        self.statistics.damaged = self._reader.damaged
+        return self._answers
+
+    def _progress(self) -> tuple[int, int, int]:
+        return self._confirmed, self._limit, self._expected
+
+    def _send_frames(self) -> None:
+        """Send the data frames that the board has room for."""
+        burst = bytearray()
+        while self._next < min(len(self._frames), self._limit):
+            payload, last = self._frames[self._next]
+            frame = Frame(Kind.DATA, self._next % NUMBERS, self._expected % NUMBERS, payload=payload, last=last)
+            burst += frame.pack()
+            self.statistics.sent += 1
+            self.statistics.resent += self._next < self._furthest
+            self._next += 1
+            self._furthest = max(self._furthest, self._next)
+        if burst:
+            self._line.write(bytes(burst))
+
+    def _take(self, data: bytes) -> None:
+        """Take what came, and confirm it."""
+        before = self._expected
+        asks = repeats = False
+        for frame in self._reader.feed(data):
+            if frame is None:
+                asks = self._asked = True
+            elif frame.kind in (Kind.DATA, Kind.STATUS):
+                self._note(frame)
+            if frame is None or frame.kind is not Kind.DATA:
+                continue
+            ahead = (frame.seq - self._expected) % NUMBERS
+            if ahead == 0:
+                self._collect(frame)
+                self._asked, self._seen = False, 0
+            elif ahead < NUMBERS // 2:
+                # One that is not further ahead than the one before: what was sent again has been lost again.
+                asks |= not self._asked or ahead <= self._seen
+                self._asked, self._seen = True, ahead
+            else:
+                repeats = True
+        if asks or repeats or self._expected != before:
+            self._confirm(resend=asks)
+
+    def _note(self, frame: Frame) -> None:
+        """Take what a frame says of the other direction."""
+        confirmed = (frame.ack - self._confirmed) % NUMBERS
+        if confirmed > self._furthest - self._confirmed:
+            return  # it is older than what is known
+        self._confirmed += confirmed
+        self._next = max(self._next, self._confirmed)
+        self._limit = max(self._limit, self._confirmed + (frame.limit - frame.ack) % NUMBERS)
+        if frame.resend:
+            self.statistics.asked += 1
+            self._go_back()
+
+    def _go_back(self) -> None:
+        """Send again what is not confirmed."""
+        self._next = self._confirmed
+
+    def _confirm(self, *, resend: bool) -> None:
+        self.statistics.asked += resend
+        self._line.write(Frame(Kind.STATUS, ack=self._expected % NUMBERS, resend=resend).pack())
+
+    def _collect(self, frame: Frame) -> None:
+        """Take the next data frame."""
+        self._expected += 1
+        self.statistics.received += 1
+        if not frame.last:
+            self._weights += frame.payload
+            return
+        said = RESULT.unpack(frame.payload.ljust(RESULT.bytes, b"\0"))
+        self._answers.append(StreamAnswer(Verdict(said["cause"]), bytes(self._weights), said["cycles"]))
+        self._weights = bytearray()

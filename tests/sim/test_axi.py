@@ -1,0 +1,95 @@
+"""The AXI top in Verilator, with cocotbext-axi on every port: see ``dnnzip_sim.benches.axi``."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from dnnzip_hw import DecompressorParameters
+from dnnzip_hw.axi import AxiParameters
+from dnnzip_sim.build import build
+from dnnzip_sim.cases import damaged_cases, sound_cases
+from dnnzip_sim.run import SimulationFailedError, run
+from dnnzip_sim.streams import PAUSE_PATTERNS
+from dnnzip_sim.verilog import AXI_TOP, VERILATOR_OPTIONS, axi_verilog
+
+BENCH = "dnnzip_sim.benches.axi"
+VECTORS = Path(__file__).parents[1] / "vectors" / "v1"
+SEED = 20200827
+CASES = len(sound_cases(SEED)) + len(damaged_cases(SEED)) + 1
+PATTERNS = len(PAUSE_PATTERNS)
+
+TOPS = {
+    "everything": AxiParameters(DecompressorParameters(log2_states=10, line=True), bus_bits=32),
+    "wide": AxiParameters(DecompressorParameters(2, 2, 8, 8), bus_bits=128, row_weights=8, groups=2),
+    "narrow": AxiParameters(DecompressorParameters(1, 4, 8, 16), bus_bits=16),
+}
+
+
+def bench(top, folder, test_filter, expected_tests, **environment):
+    parameters = TOPS[top]
+    built = build(AXI_TOP, {f"{AXI_TOP}.v": axi_verilog(parameters)}, options=VERILATOR_OPTIONS)
+    given = {"DNNZIP_AXI": json.dumps(dataclasses.asdict(parameters)), "DNNZIP_VECTORS": str(VECTORS), **environment}
+    return run(
+        built, BENCH, expected_tests=expected_tests, folder=folder, seed=SEED, env=given, test_filter=test_filter
+    )
+
+
+PORTS = "bad_keep|empty_beats|soft_reset|tables_through|too_early|every_register|counters_"
+BOTH = list(PAUSE_PATTERNS).index("both")
+
+
+def test_ports_without_a_pause_and_with_all(tmp_path):
+    """The whole list of port tests on one top; the other tops and pauses have a verb of their own."""
+    bench("everything", tmp_path, rf"({PORTS})(?!.*pattern=[1-2]\b)", 4 * 2 + 4)
+
+
+def test_ports_of_several_groups(tmp_path):
+    bench("wide", tmp_path, rf"({PORTS})(?!.*pattern=[0-2]\b)", 4 + 4)
+
+
+def test_frozen_streams(tmp_path):
+    bench("everything", tmp_path, rf"frozen_streams.*pattern={BOTH}", 1)
+
+
+def test_cases_of_several_groups(tmp_path):
+    bench("wide", tmp_path, r"decodes_as_the_reference.*name=[0-9]/.*both", 10)
+
+
+@pytest.mark.ports
+@pytest.mark.parametrize("top", TOPS)
+def test_every_case_and_pause(tmp_path, top):
+    bench(top, tmp_path, PORTS, 4 * PATTERNS + 4)
+    bench(top, tmp_path, "decodes_as_the_reference", 2 * CASES)
+
+
+@pytest.mark.ports
+def test_frozen_streams_with_every_pause(tmp_path):
+    bench("everything", tmp_path, "frozen_streams", PATTERNS)
+
+
+@pytest.mark.parametrize(
+    ("flipped", "message"),
+    [("weight", r"packet \d+: other weights"), ("cause", "packet 1: expected bad crc, got ok")],
+)
+def test_a_difference_is_caught(tmp_path, flipped, message):
+    with pytest.raises(SimulationFailedError, match=message):
+        bench("wide", tmp_path, r"decodes_as_the_reference.*name=8/.*no_pauses", 1, DNNZIP_FLIP=flipped)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"bus_bits": 24}, "bus_bits must be a power of two from 16 to 128, not 24"),
+        ({"bus_bits": 256}, "bus_bits must be a power of two from 16 to 128, not 256"),
+        ({"row_weights": 2}, "row_weights must be a power of two from 4 to 64, not 2"),
+        ({"row_weights": True}, "row_weights must be a power of two from 4 to 64, not True"),
+        ({"groups": 3}, "groups must be a power of two from 1 to 32, not 3"),
+        ({"decompressor": None}, "decompressor must be DecompressorParameters, not None"),
+    ],
+)
+def test_wrong_parameters_are_named(arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        AxiParameters(**arguments)
