@@ -7,7 +7,7 @@ BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test ports bitstream zoo family bench shared-tables fuzz lint format docs types env env-dev clean
+.PHONY: help sim test ports bitstream faults zoo family bench shared-tables fuzz lint format docs types env env-dev clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -44,6 +44,9 @@ fuzz: env-dev ## a million changed streams and containers through the decoders; 
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]' \
 		|| echo 'dnnzip: atheris does not install here; fuzzing goes on without it' >&2
 	@$(BIN)/python tests/fuzz/fuzz.py $(FUZZ)
+
+faults: env ## 100,000 broken streams and 6,000 resets through the RTL; FAULTS='--streams N --resets N --seed S'
+	@$(BIN)/python -m dnnzip_sim.faults $(FAULTS)
 
 lint: env-dev ## style and format of the sources
 	@$(BIN)/ruff check $(SOURCES)

@@ -172,4 +172,6 @@ class Output(wiring.Component):
         with m.Elif(waits & words.r_rdy):
             m.d.comb += words.r_en.eq(1)
             m.d.sync += [missing.eq(missing & ~served), waits.eq((missing & ~served).any())]
+        with m.If(self.restart):
+            m.d.sync += first.eq(0)  # a stream before may have been given up within a word
         return m

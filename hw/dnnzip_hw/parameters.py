@@ -72,6 +72,11 @@ class DecompressorParameters:
         return self.virtual_lanes.bit_length() - 1
 
     @property
+    def lane_bits(self) -> int:
+        """Width of a virtual lane's number: one at least, as Yosys writes signals without bits as if they had two."""
+        return max(1, self.log2_virtual_lanes)
+
+    @property
     def low_bits(self) -> int:
         """The most raw low bits of a weight: as many as a table may have, or as a narrow code can use."""
         return self.limits.low_bits

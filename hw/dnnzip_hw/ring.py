@@ -209,7 +209,7 @@ class Ring(wiring.Component):
         m.d.sync += ended.eq(final & active & commit.replicate(lanes))
         enabled = commit & (rnd[COMMIT].kind == Kind.WEIGHT) & active.any()
         mask, escape = active, escaped
-        flying = [commit_3]
+        flying = [in_place, commit_3]  # a turn that is in its place may commit in the cycle in which ``run`` is low
         for stage in range(1 + LATENCY):
             source = enabled, mask, escape
             enabled = Signal(name=f"beat_{stage}")

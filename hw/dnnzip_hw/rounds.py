@@ -178,8 +178,8 @@ class Rounds(wiring.Component):
                 "step": In(1),
                 "here": Out(round_layout()),
                 "following": Out(round_layout()),
-                "bound": Out(range(parameters.virtual_lanes)),
-                "last_bound": Out(range(parameters.virtual_lanes)),
+                "bound": Out(parameters.lane_bits),
+                "last_bound": Out(parameters.lane_bits),
             }
         )
 

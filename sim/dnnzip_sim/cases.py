@@ -5,6 +5,7 @@ it through the reference codec; the fast codec, the RTL in Amaranth's simulator 
 same. Everything random comes from the seed, so a case is named completely by its name and its seed.
 """
 
+import functools
 import random
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,6 @@ from dnnzip.format import (
     Codec,
     HeaderLayout,
     Limits,
-    TableHeader,
     TableSet,
     Verdict,
     VerdictError,
@@ -81,49 +81,73 @@ class Outcome:
 class SoftwareResult(Protocol):
     """What a software decoder returns: the reference's ``Decoded`` and the fast one's."""
 
-    verdict: Verdict
-    codes: Any
-    header: WeightHeader | None
+    @property
+    def verdict(self) -> Verdict:
+        """How the stream ended."""
+
+    @property
+    def codes(self) -> Any:
+        """The codes, channel by channel, where the verdict is ok."""
+
+    @property
+    def header(self) -> WeightHeader | None:
+        """The header, where it was whole and sound."""
 
 
 SoftwareDecoder = Callable[[bytes, TableSet | None, Limits], SoftwareResult]
 
 
-def outcomes(case: Case, limits: Limits = RTL_LIMITS, decode: SoftwareDecoder = reference.decode) -> list[Outcome]:
-    """Return what a software decoder, by default the reference, makes of the case's streams.
+class SoftwareRow:
+    """A software decoder that meets streams one after the other, and keeps the table set from one to the next.
 
     A table set whose header is sound replaces the one before, whatever comes after the header; it is loaded from its
     verdict ``ok`` on.
+
+    Parameters
+    ----------
+    limits
+        Of the hardware that it stands for.
+    decode
+        The decoder of weight streams.
     """
-    loaded: TableSet | None = None
+
+    def __init__(self, limits: Limits = RTL_LIMITS, decode: SoftwareDecoder = reference.decode) -> None:
+        self.limits = limits
+        self.loaded: TableSet | None = None
+        self._decode = decode
+
+    def take(self, stream: bytes) -> tuple[Verdict, SoftwareResult | None]:
+        """Return the verdict on the next stream, and for a weight stream all that the decoder made of it."""
+        if stream[0] != TABLES_MAGIC:
+            decoded = self._decode(stream, self.loaded, self.limits)
+            return decoded.verdict, decoded
+        verdict, tables = _table_set(stream, self.limits.log2_states, self.limits.low_bits)
+        if TableSet.takes_over(stream, self.limits.log2_states):
+            self.loaded = tables
+        return verdict, None
+
+
+@functools.lru_cache(maxsize=256)  # in a long run the same sets come again and again
+def _table_set(stream: bytes, log2_states: int, low_bits: int) -> tuple[Verdict, TableSet | None]:
+    """Return the verdict on a table set stream, and the set where that is ``ok``."""
+    try:
+        return Verdict.OK, TableSet.from_bytes(stream, log2_states, low_bits)
+    except VerdictError as error:
+        return error.verdict, None
+
+
+def outcomes(case: Case, limits: Limits = RTL_LIMITS, decode: SoftwareDecoder = reference.decode) -> list[Outcome]:
+    """Return what a software decoder, by default the reference, makes of the case's streams."""
+    row = SoftwareRow(limits, decode)
     result = []
     for stream in case.streams:
-        if stream[0] == TABLES_MAGIC:
-            try:
-                loaded = TableSet.from_bytes(stream, limits.log2_states, limits.low_bits)
-                result.append(Outcome(Verdict.OK))
-            except VerdictError as error:
-                if _header_was_sound(stream, error.verdict, limits):
-                    loaded = None
-                result.append(Outcome(error.verdict))
+        verdict, decoded = row.take(stream)
+        if decoded is None or decoded.header is None:
+            result.append(Outcome(verdict))
             continue
-        decoded = decode(stream, loaded, limits)
-        if decoded.header is None:
-            result.append(Outcome(decoded.verdict))
-            continue
-        weights = _leaving_order(decoded.codes, decoded.header) if decoded.verdict == Verdict.OK else ()
-        result.append(Outcome(decoded.verdict, weights, decoded.header.weights))
+        weights = _leaving_order(decoded.codes, decoded.header) if verdict == Verdict.OK else ()
+        result.append(Outcome(verdict, weights, decoded.header.weights))
     return result
-
-
-def _header_was_sound(tables: bytes, verdict: Verdict, limits: Limits) -> bool:
-    """Return whether a table set with this verdict, not ``ok``, had a header that a decoder goes by.
-
-    Too many states are ``unsupported`` in the header, too large a shift is so after it.
-    """
-    if verdict in (Verdict.BAD_MAGIC, Verdict.VERSION, Verdict.BAD_HEADER) or len(tables) < TABLE_HEADER.bytes:
-        return False
-    return verdict != Verdict.UNSUPPORTED or TableHeader.unpack(tables).log2_states <= limits.log2_states
 
 
 def _leaving_order(codes: Sequence[Sequence[int]], header: WeightHeader) -> tuple[int, ...]:

@@ -17,8 +17,6 @@ OPTIONS = ("-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wco
 CHECKED = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 FORGET = 0xFFFFFFFF
 
-OF_HEADER = (Verdict.BAD_MAGIC, Verdict.VERSION, Verdict.UNSUPPORTED, Verdict.BAD_HEADER)
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -116,7 +114,7 @@ def wanted(limits, streams):
                 loaded = TableSet.from_bytes(stream, limits.log2_states, limits.low_bits)
                 answers.append(Answer(Verdict.OK))
             except VerdictError as error:
-                if error.verdict not in OF_HEADER and len(stream) >= 8:
+                if TableSet.takes_over(stream, limits.log2_states):
                     loaded = None
                 answers.append(Answer(error.verdict))
             continue

@@ -123,6 +123,18 @@ def test_truncation_at_every_word(rng):
     assert verdicts[-2:] == [Verdict.OK, Verdict.OK]
 
 
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_raw_stream_begins_with_its_first_item_after_a_truncated_one(lanes, rng):
+    """Items of a word leave in several beats where lanes are few; a stream may be given up between two of them."""
+    raw = to_words(reference.encode_raw([rng.randrange(-8, 8) for _ in range(22)], 2, 4))
+    streams = []
+    for end in range(WEIGHT_HEADER.words + 1, len(raw)):
+        streams += [raw[:end], raw]
+    verdicts = check(streams, DecompressorParameters(lanes, 4 // lanes, 8, 16), "stalled sink")
+    assert set(verdicts[0::2]) == {Verdict.TRUNCATED}
+    assert set(verdicts[1::2]) == {Verdict.OK}
+
+
 def test_every_field_of_the_weight_header(rng):
     tables = simple_tables()
     streams = [to_words(tables.to_bytes())]

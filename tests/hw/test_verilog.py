@@ -46,6 +46,13 @@ def test_export_is_the_same_in_every_run_and_matches_the_port_list():
             assert sum(field["width"] for field in port["fields"]) == port["width"]
 
 
+def test_smallest_decompressor_has_no_signal_without_bits():
+    """Yosys writes one as ``[-1:0]``, which Verilator warns of; and a warning fails a build."""
+    text = decompressor_verilog(DecompressorParameters(lanes=1, slots=1, log2_states=8))
+    assert f"module {TOP}(" in text
+    assert "[-1:0]" not in text
+
+
 def test_command_writes_the_verilog_and_the_kit(tmp_path):
     folder = tmp_path / "new" / "rtl"
     result = CliRunner().invoke(

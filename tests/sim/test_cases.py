@@ -1,12 +1,25 @@
 """The case list itself, and what the fast codec makes of it."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from dnnzip.codec import fast
+from dnnzip.codec import fast, reference
+from dnnzip.codec.reference import AnsChoices
 from dnnzip.format import Verdict
-from dnnzip_sim.cases import LINE_LIMITS, Outcome, damaged_cases, line_cases, outcomes, random_case, sound_cases
+from dnnzip_sim.cases import (
+    LINE_LIMITS,
+    RTL_LIMITS,
+    Case,
+    Outcome,
+    damaged_cases,
+    line_cases,
+    outcomes,
+    random_case,
+    single_token,
+    sound_cases,
+)
 
 SEED = 1
 CASES = [*sound_cases(SEED), *damaged_cases(SEED), *(random_case(seed) for seed in range(SEED, SEED + 12))]
@@ -55,3 +68,14 @@ def test_fast_decoder_of_lines(case):
 def test_outcome_of_a_table_set_has_no_weights():
     case = sound_cases(SEED)[0]
     assert outcomes(case)[0] == Outcome(Verdict.OK)
+
+
+def test_a_set_with_too_large_a_shift_takes_the_loaded_one_away():
+    """It is unsupported after its header was taken, unlike one with too many states."""
+    narrow = replace(RTL_LIMITS, code_bits=8)
+    good, deep, big = (single_token(0, log2_states=log2, shift=shift) for log2, shift in ((8, 0), (8, 4), (10, 0)))
+    stream = reference.encode_ans([[0, 0]], (1, 1), good, AnsChoices(0, [0]))
+    case = Case("shift", (good.to_bytes(), stream, big.to_bytes(), stream, deep.to_bytes(), stream))
+    assert [outcome.verdict.label for outcome in outcomes(case, narrow)] == [
+        "ok", "ok", "unsupported", "ok", "unsupported", "wrong tables",
+    ]  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dnnzip.format import Verdict
-from dnnzip_sim.harness import build_harness, stream_through
+from dnnzip_sim.harness import Cut, Reset, build_harness, stream_through, stream_with_resets
 from dnnzip_sim.run import SimulationFailedError
 
 # Gives every word but a stream's first back as a weight of lane `weight % 4`. What it does wrong is its first word.
@@ -15,21 +15,22 @@ module dnnzip_decompressor (
     input clk, input rst, input [16:0] i__payload, input i__valid, output i__ready,
     output [72:0] o__payload, output o__valid, input o__ready
 );
-    localparam FINE = 0, HANG = 1, EARLY = 2, WITH_WEIGHTS = 3, TWICE = 4, NO_VERDICT = 5;
-    reg first; reg [3:0] kind; reg ending; reg again; reg stuck; reg [1:0] lane;
+    localparam FINE = 0, HANG = 1, EARLY = 2, WITH_WEIGHTS = 3, TWICE = 4, NO_VERDICT = 5, UNSTABLE = 6;
+    reg first; reg [3:0] kind; reg ending; reg again; reg stuck; reg [1:0] lane; reg [3:0] waited;
     wire taken = i__valid & i__ready;
     wire [15:0] word = i__payload[15:0];
     wire at_end = ending | again;
     wire [63:0] shifted = {48'd0, word} << {lane, 4'd0};
     assign i__ready = !at_end & !stuck & o__ready;
     assign o__valid = at_end | taken & !first;
-    wire [3:0] cause = (kind == NO_VERDICT) ? 4'd15 : 4'd10;
+    wire [3:0] cause = (kind == NO_VERDICT) ? 4'd15 : (kind == UNSTABLE) ? waited : 4'd10;
     wire [3:0] end_mask = (kind == WITH_WEIGHTS) ? 4'd1 : 4'd0;
     assign o__payload = at_end ? {cause, 1'b1, end_mask, 64'd0} : {4'd0, 1'b0, 4'd1 << lane, shifted};
     always @(posedge clk) if (rst) begin
-        first <= 1; ending <= 0; again <= 0; stuck <= 0; kind <= 0; lane <= 0;
+        first <= 1; ending <= 0; again <= 0; stuck <= 0; kind <= 0; lane <= 0; waited <= 0;
     end else begin
-        if (at_end) begin ending <= 0; again <= ending & (kind == TWICE); end
+        if (at_end) waited <= o__ready ? 0 : 1;
+        if (at_end & o__ready) begin ending <= 0; again <= ending & (kind == TWICE); end
         if (taken) begin
             first <= i__payload[16];
             ending <= i__payload[16];
@@ -43,7 +44,7 @@ module dnnzip_decompressor (
     end
 endmodule
 """
-FINE, HANG, EARLY, WITH_WEIGHTS, TWICE, NO_VERDICT = range(6)
+FINE, HANG, EARLY, WITH_WEIGHTS, TWICE, NO_VERDICT, UNSTABLE = range(7)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,44 @@ def test_weights_cycles_and_verdicts(stub, tmp_path):
 def test_odd_byte_is_filled_up(stub, tmp_path):
     passage = stream_through(stub, [stream(FINE) + b"\x05"], tmp_path)
     assert list(passage.outcomes[0].weights) == [5]
+
+
+def test_pauses_take_time_and_change_nothing_else(stub, tmp_path):
+    streams = [stream(FINE, *range(count)) for count in (2000, 0, 3)]
+    passages = [stream_through(stub, streams, tmp_path, pauses=seed) for seed in (0, 1, 2)]
+    for passage in passages:
+        assert [outcome.weights.tolist() for outcome in passage.outcomes] == [list(range(2000)), [], [0, 1, 2]]
+    assert passages[0].cycles < passages[1].cycles != passages[2].cycles > passages[0].cycles
+
+
+def test_beat_that_changes_while_it_waits_is_seen(stub, tmp_path):
+    with pytest.raises(SimulationFailedError, match=r"a beat of stream \d+ of 200 changed before it was taken"):
+        stream_through(stub, [stream(UNSTABLE)] * 200, tmp_path, pauses=1)
+    stream_through(stub, [stream(UNSTABLE)] * 200, tmp_path)
+
+
+@pytest.mark.parametrize("pauses", [0, 5])
+def test_resets_cut_streams_off(stub, tmp_path, pauses):
+    streams = [
+        stream(FINE, *range(100)),
+        stream(FINE, 7),
+        stream(HANG, 1),
+        stream(FINE, 8),
+        stream(FINE),
+        stream(FINE, 9),
+    ]
+    resets = [Reset(2, 50), Reset(3, 300, 3), Reset(5, 100_000, 2)]
+    ended, _, _ = stream_with_resets(stub, streams, resets, tmp_path, pauses=pauses, patience=5000)
+    first, second, hangs, *rest = ended
+    assert isinstance(first, Cut)
+    assert first.begun
+    assert first.weights.tolist() == list(range(first.weights.size))
+    assert 10 < first.weights.size < 50
+    assert second == Cut(second.weights, begun=False)
+    assert second.weights.size == 0
+    assert isinstance(hangs, Cut)
+    assert [outcome.weights.tolist() for outcome in rest] == [[8], [], [9]]
+    assert not any(isinstance(outcome, Cut) for outcome in rest)
 
 
 def test_no_streams(stub, tmp_path):

@@ -1,8 +1,9 @@
 """The harness that streams a whole network through the decompressor at the speed of the compiled model.
 
 The Verilog top ``dnnzip_harness`` holds the clock, the decompressor and, in C++ behind DPI, the memories: words of all
-streams in, weights and verdicts out. It offers a word in every cycle and takes every beat. cocotb starts it and waits;
-a decompressor that makes no progress for ``PATIENCE_CYCLES`` ends the run with an error that names the stream.
+streams in, weights and verdicts out. It offers a word in every cycle and takes every beat, or pauses at random on both
+sides, and it can reset the decompressor on the way. cocotb starts it and waits; a decompressor that makes no progress
+for ``PATIENCE_CYCLES`` ends the run with an error that names the stream.
 """
 
 import struct
@@ -38,6 +39,8 @@ _SOURCES = (f"{TOP}.sv", "memory.cpp")
 _TOTALS = struct.Struct("<Qd")
 _VERDICTS = {int(verdict) for verdict in Verdict}
 _OUTCOME = struct.Struct("<4Q")
+_RESET = struct.Struct("<3Q")
+_CUT = 255  # as memory.cpp has it
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,41 @@ class Outcome:
     def cycles(self) -> int:
         """Clock cycles from the first word to the end beat, both counted."""
         return self.end - self.begin + 1
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What left for a stream that a reset cut off.
+
+    Parameters
+    ----------
+    weights
+        int16: the weights of the beats that had left.
+    begun
+        Whether its first word was taken before the cycle in which the reset was decided.
+    """
+
+    weights: NDArray[np.int16]
+    begun: bool
+
+
+@dataclass(frozen=True)
+class Reset:
+    """A reset of the decompressor.
+
+    Parameters
+    ----------
+    streams
+        The streams before this one are cut off where they have not ended; the next to be offered is this one.
+    after
+        In which cycle, counted from the reset before; earlier where all streams before it have ended.
+    cycles
+        How long it lasts, at least 1.
+    """
+
+    streams: int
+    after: int
+    cycles: int = 1
 
 
 @dataclass(frozen=True)
@@ -103,7 +141,13 @@ def build_harness(verilog: str, *, lanes: int, weight_bits: int, cache: Path | N
 
 
 def stream_through(
-    harness: Build, streams: Sequence[bytes], folder: Path, *, patience: int = PATIENCE_CYCLES
+    harness: Build,
+    streams: Sequence[bytes],
+    folder: Path,
+    *,
+    patience: int = PATIENCE_CYCLES,
+    pauses: int = 0,
+    plusargs: Sequence[str] = (),
 ) -> Passage:
     """Send the streams through the decompressor, back to back, and return what came out.
 
@@ -117,39 +161,85 @@ def stream_through(
         An empty folder for the files of the run; its owner removes it.
     patience
         Cycles without progress after which the decompressor hangs.
+    pauses
+        Seed of random pauses on both sides, which come and go; 0 for none. With pauses, beats that wait are watched.
+    plusargs
+        More of them, for what the Verilog looks at.
 
     Raises
     ------
     SimulationFailedError
-        If the decompressor hangs, breaks the order of its beats, or gives another number of results than streams.
+        If the decompressor hangs, breaks the order of its beats, changes one that waits, or gives another number of
+        results than streams.
+    """
+    ended, cycles, seconds = stream_with_resets(
+        harness, streams, (), folder, patience=patience, pauses=pauses, plusargs=plusargs
+    )
+    return Passage([outcome for outcome in ended if isinstance(outcome, Outcome)], cycles, seconds)
+
+
+def stream_with_resets(
+    harness: Build,
+    streams: Sequence[bytes],
+    resets: Sequence[Reset],
+    folder: Path,
+    *,
+    patience: int = PATIENCE_CYCLES,
+    pauses: int = 0,
+    plusargs: Sequence[str] = (),
+) -> tuple[list[Outcome | Cut], int, float]:
+    """Send the streams through the decompressor, back to back but for the resets.
+
+    Parameters
+    ----------
+    harness, streams, folder, patience, pauses, plusargs
+        As for ``stream_through``.
+    resets
+        In the order of their ``streams``.
+
+    Returns
+    -------
+    tuple
+        One result per stream; cycles and seconds as in ``Passage``.
+
+    Raises
+    ------
+    SimulationFailedError
+        As from ``stream_through``.
     """
     job, result, weights, failure = (folder / name for name in ("job", "result", "weights", "failure"))
-    _write_job(job, streams)
-    plusargs = [f"+job={job}", f"+result={result}", f"+weights={weights}", f"+failure={failure}"]
-    run(harness, BENCH, expected_tests=1, folder=folder, plusargs=[*plusargs, f"+patience={patience}"])
-    passage = _read_passage(result, weights)
-    if len(passage.outcomes) != len(streams):
-        raise SimulationFailedError(f"{len(streams)} streams went in, {len(passage.outcomes)} results came out")
-    return passage
+    _write_job(job, streams, resets)
+    files = [f"+job={job}", f"+result={result}", f"+weights={weights}", f"+failure={failure}"]
+    every_plusarg = [*files, f"+patience={patience}", f"+pauses={pauses}", *plusargs]
+    run(harness, BENCH, expected_tests=1, folder=folder, plusargs=every_plusarg)
+    ended, cycles, seconds = _read_results(result, weights)
+    if len(ended) != len(streams):
+        raise SimulationFailedError(f"{len(streams)} streams went in, {len(ended)} results came out")
+    return ended, cycles, seconds
 
 
-def _write_job(path: Path, streams: Sequence[bytes]) -> None:
+def _write_job(path: Path, streams: Sequence[bytes], resets: Sequence[Reset]) -> None:
     with path.open("wb") as file:
         lengths = [(len(stream) + WORD_BYTES - 1) // WORD_BYTES for stream in streams]
-        file.write(struct.pack(f"<{1 + len(lengths)}Q", len(lengths), *lengths))
+        file.write(struct.pack(f"<{2 + len(lengths)}Q", len(lengths), *lengths, len(resets)))
+        file.write(b"".join(_RESET.pack(reset.streams, reset.after, reset.cycles) for reset in resets))
         for stream, length in zip(streams, lengths, strict=True):
             file.write(stream.ljust(length * WORD_BYTES, b"\0"))
 
 
-def _read_passage(result: Path, weights: Path) -> Passage:
+def _read_results(result: Path, weights: Path) -> tuple[list[Outcome | Cut], int, float]:
     totals = result.read_bytes()
-    outcomes: list[Outcome] = []
+    ended: list[Outcome | Cut] = []
     cycles, seconds = _TOTALS.unpack_from(totals)
     codes = np.fromfile(weights, "<i2").astype(np.int16, copy=False)
     first = 0
     for begin, end, count, verdict in _OUTCOME.iter_unpack(totals[_TOTALS.size :]):
-        if verdict not in _VERDICTS:
-            raise SimulationFailedError(f"stream {len(outcomes)} ended with cause {verdict}, which is no verdict")
-        outcomes.append(Outcome(Verdict(verdict), codes[first : first + count], begin, end))
+        codes_here = codes[first : first + count]
         first += count
-    return Passage(outcomes, cycles, seconds)
+        if verdict == _CUT:
+            ended.append(Cut(codes_here, begin < end))
+        elif verdict in _VERDICTS:
+            ended.append(Outcome(Verdict(verdict), codes_here, begin, end))
+        else:
+            raise SimulationFailedError(f"stream {len(ended)} ended with cause {verdict}, which is no verdict")
+    return ended, cycles, seconds

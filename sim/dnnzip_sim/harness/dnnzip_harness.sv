@@ -18,14 +18,16 @@ module dnnzip_harness #(
     localparam int RESET_CYCLES = 4;
     localparam int CYCLES_PER_WAKE = 1000;
 
-    // Opens the files; `patience` is the number of cycles without progress after which the decompressor hangs.
+    // Opens the files; `patience` is the number of cycles without progress after which the decompressor hangs, `pauses`
+    // the seed of the pauses on both sides, or 0 for none.
     import "DPI-C" function void memory_open(
         input string job, input string result, input string weights, input string failure, input int patience,
-        input int lanes, input int weight_bits, input int cause_bits);
+        input int pauses, input int lanes, input int weight_bits, input int cause_bits);
     // What happened in a cycle, and what is offered in the next one. Ends with `done`.
     import "DPI-C" function void memory_cycle(
-        input bit taken, input bit given, input bit [BEAT_BITS-1:0] beat,
-        output bit valid, output shortint unsigned word, output bit last, output bit done, output bit failed);
+        input bit taken, input bit beat_valid, input bit [BEAT_BITS-1:0] beat,
+        output bit valid, output shortint unsigned word, output bit last, output bit ready, output bit reset,
+        output bit done, output bit failed);
 
     bit clk;
     bit wake;
@@ -36,25 +38,26 @@ module dnnzip_harness #(
     bit [16:0] i_payload;  // the word, and above it `last`
     wire i_ready;
     wire o_valid;
+    bit o_ready;
     wire [BEAT_BITS-1:0] o_payload;
     int reset_left;
 
     dnnzip_decompressor decompressor (
         .clk(clk), .rst(rst),
         .i__payload(i_payload), .i__valid(i_valid), .i__ready(i_ready),
-        .o__payload(o_payload), .o__valid(o_valid), .o__ready(1'b1));
+        .o__payload(o_payload), .o__valid(o_valid), .o__ready(o_ready));
 
     initial begin
         string job, result, weights, failure;
-        int patience;
+        int patience, pauses;
         rst = 1;
         reset_left = RESET_CYCLES;
         wait (start);
         if (!$value$plusargs("job=%s", job) || !$value$plusargs("result=%s", result)
             || !$value$plusargs("weights=%s", weights) || !$value$plusargs("failure=%s", failure)
-            || !$value$plusargs("patience=%d", patience))
-            $fatal(1, "the harness needs +job= +result= +weights= +failure= +patience=");
-        memory_open(job, result, weights, failure, patience, LANES, WEIGHT_BITS, CAUSE_BITS);
+            || !$value$plusargs("patience=%d", patience) || !$value$plusargs("pauses=%d", pauses))
+            $fatal(1, "the harness needs +job= +result= +weights= +failure= +patience= +pauses=");
+        memory_open(job, result, weights, failure, patience, pauses, LANES, WEIGHT_BITS, CAUSE_BITS);
         while (!done) #1 wake = ~wake;
     end
 
@@ -74,14 +77,19 @@ module dnnzip_harness #(
         bit next_valid;
         shortint unsigned next_word;
         bit next_last;
+        bit next_ready;
+        bit next_reset;
         bit is_done;
         bit is_failed;
         if (reset_left != 0) begin
+            o_ready <= 1;
             reset_left <= reset_left - 1;
             rst <= reset_left != 1;
         end else begin
             memory_cycle(i_valid & i_ready, o_valid, o_payload,
-                         next_valid, next_word, next_last, is_done, is_failed);
+                         next_valid, next_word, next_last, next_ready, next_reset, is_done, is_failed);
+            rst <= next_reset;
+            o_ready <= next_ready;
             i_valid <= next_valid;
             i_payload <= {next_last, next_word};
             done <= is_done;

@@ -1,10 +1,15 @@
 // The memories of dnnzip_harness.sv: words of streams in, weights and verdicts out.
 //
-// Job file, little-endian: uint64 number of streams, uint64 words of each, then their words (uint16) back to back.
+// Job file, little-endian: uint64 number of streams, uint64 words of each, uint64 number of resets, uint64 {streams,
+// after, cycles} of each, then the words (uint16) of the streams back to back. A reset is given `after` so many cycles
+// since the one before it, or soon after the end of all `streams` that come before it, for so many `cycles`; what is
+// left of those streams is never offered.
 // Result file: uint64 clock cycles, double seconds, then per stream uint64 {begin, end, weights, verdict}: the cycle in
-// which its first word was taken and the one in which its end beat was given. Weights file: int16, the weights of all
+// which its first word was taken and the one in which its end beat was given, or the reset that came before: then the
+// verdict is kCut. A stream of which no word was taken begins with its end. Weights file: int16, the weights of all
 // beats in order, idle lanes left out. Failure file: one line, there only where the run failed.
 
+#include <algorithm>
 #include <chrono>
 #include <cstdarg>
 #include <cstdint>
@@ -21,6 +26,45 @@ namespace {
 // After the last end beat, so many cycles must pass without another beat.
 constexpr uint64_t kQuietCycles = 64;
 constexpr size_t kFlushWeights = 1 << 16;
+
+// Instead of the verdict of a stream that a reset cut off.
+constexpr uint64_t kCut = 255;
+
+// With pauses: how long a side rests or works at most, and for how long it keeps its habit.
+constexpr uint64_t kLongestBurst = 8, kHabitCycles = 1024;
+
+struct Reset {
+    uint64_t streams, after, cycles;
+};
+
+// Random numbers (splitmix64) of a seed.
+struct Random {
+    uint64_t state = 0;
+    uint64_t below(uint64_t end) {
+        uint64_t z = state += 0x9E3779B97F4A7C15u;
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+        z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+        return (z ^ z >> 31) % end;
+    }
+};
+
+// When one side of a stream rests: in bursts, or for a while not at all.
+struct Pauses {
+    bool rests = false, never = false;
+    uint64_t burst_left = 0, habit_left = 0;
+    bool next(Random& random) {
+        if (habit_left-- == 0) {
+            habit_left = random.below(kHabitCycles);
+            never = random.below(3) == 0;
+        }
+        if (burst_left == 0) {
+            burst_left = 1 + random.below(kLongestBurst);
+            rests = !rests;
+        }
+        --burst_left;
+        return rests && !never;
+    }
+};
 
 struct Outcome {
     uint64_t begin, end, weights, verdict;
@@ -42,6 +86,15 @@ struct Memory {
     uint64_t left = 0;          // words of that stream that were not taken yet
     uint64_t stream_weights = 0;
     bool finished = false;
+    std::vector<Reset> resets;
+    size_t next_reset = 0;
+    uint64_t group_begin = 0;   // when the last reset ended
+    uint64_t reset_left = 0;    // cycles of a reset that go on
+    bool with_pauses = false, offers = false, ready = true;
+    Random random;
+    Pauses source, sink;
+    std::vector<svBitVecVal> held;  // a beat that waits
+    bool holds = false;
     std::chrono::steady_clock::time_point begun;
 };
 
@@ -105,12 +158,44 @@ uint32_t bits(const svBitVecVal* vector, int offset, int width) {
     return pair & ((1u << width) - 1);
 }
 
+// The streams that are offered before the next reset.
+uint64_t group_end() {
+    return memory.next_reset < memory.resets.size() ? memory.resets[memory.next_reset].streams : memory.lengths.size();
+}
+
+// Check that a beat which had to wait is the same as before, and note whether it waits.
+bool watch_beat(bool valid, const svBitVecVal* beat) {
+    const size_t size = (memory.lanes * (memory.weight_bits + 1) + 1 + memory.cause_bits + 31) / 32;
+    if (memory.holds && (!valid || !std::equal(beat, beat + size, memory.held.begin())))
+        return fail("a beat of " + name(memory.outcomes.size()) + " changed before it was taken");
+    memory.holds = valid && !memory.ready;
+    if (memory.holds) memory.held.assign(beat, beat + size);
+    return false;
+}
+
+// Begin the reset that is due: what was not offered or has not ended is cut off.
+void begin_reset() {
+    const Reset& reset = memory.resets[memory.next_reset++];
+    while (memory.outcomes.size() < reset.streams) {
+        if (memory.begins.size() == memory.outcomes.size()) memory.begins.push_back(memory.cycle);
+        memory.outcomes.push_back(
+            {memory.begins[memory.outcomes.size()], memory.cycle, memory.stream_weights, kCut});
+        memory.stream_weights = 0;
+    }
+    while (memory.stream < reset.streams) {
+        memory.next_word += memory.left;
+        memory.left = ++memory.stream < memory.lengths.size() ? memory.lengths[memory.stream] : 0;
+    }
+    memory.reset_left = reset.cycles;
+    memory.offers = memory.holds = false;
+}
+
 // Take what a beat carries; return whether it breaks a rule that every beat keeps.
 bool take_beat(const svBitVecVal* beat) {
     const int mask_at = memory.lanes * memory.weight_bits;
     const uint32_t mask = bits(beat, mask_at, memory.lanes);
     const uint64_t stream = memory.outcomes.size();
-    if (stream == memory.lengths.size()) return fail("a beat came after the end beat of the last stream");
+    if (stream == group_end()) return fail("a beat came after the end beat of the last stream");
     if (stream >= memory.begins.size()) return fail("a beat came before the first word of " + name(stream));
     for (int lane = 0; lane < memory.lanes; ++lane) {
         if (!(mask >> lane & 1)) continue;
@@ -139,8 +224,10 @@ void take_word() {
 }  // namespace
 
 extern "C" void memory_open(const char* job, const char* result, const char* weights, const char* failure, int patience,
-                            int lanes, int weight_bits, int cause_bits) {
+                            int pauses, int lanes, int weight_bits, int cause_bits) {
     memory = Memory();
+    memory.with_pauses = pauses != 0;
+    memory.random.state = pauses;
     memory.result_path = result;
     memory.failure_path = failure;
     memory.patience = patience;
@@ -156,6 +243,15 @@ extern "C" void memory_open(const char* job, const char* result, const char* wei
         if (!length) stop(std::string(job) + " has a stream without words");
         total += length;
     }
+    uint64_t resets, before = 0;
+    read(file, &resets, 1, job);
+    memory.resets.resize(resets);
+    read(file, memory.resets.data(), resets, job);
+    for (const Reset& reset : memory.resets) {
+        if (reset.streams < before || reset.streams > streams || !reset.cycles)
+            stop(std::string(job) + " has a reset out of order, or of no cycles");
+        before = reset.streams;
+    }
     memory.words.resize(total);
     read(file, memory.words.data(), total, job);
     std::fclose(file);
@@ -165,27 +261,66 @@ extern "C" void memory_open(const char* job, const char* result, const char* wei
     memory.begun = std::chrono::steady_clock::now();
 }
 
-extern "C" void memory_cycle(svBit taken, svBit given, const svBitVecVal* beat, svBit* valid, unsigned short* word,
-                             svBit* last, svBit* done, svBit* failed) {
+extern "C" void memory_cycle(svBit taken, svBit beat_valid, const svBitVecVal* beat, svBit* valid, unsigned short* word,
+                             svBit* last, svBit* ready, svBit* reset, svBit* done, svBit* failed) {
     *valid = 0;
     *word = 0;
     *last = 0;
+    *ready = 1;
+    *reset = 0;
     *done = memory.finished;
     *failed = 0;
     if (memory.finished) return;
-    if (taken) take_word();
-    if (given) *failed = take_beat(beat);
+    if (memory.reset_left) {
+        // Nothing is transferred in a reset, whatever stands on the ports.
+        if (--memory.reset_left) {
+            *reset = 1;
+            *valid = memory.random.below(2);
+            *word = memory.random.below(1 << 16);
+            *last = memory.random.below(2);
+            *ready = memory.random.below(2);
+        } else {
+            memory.group_begin = memory.last_progress = memory.cycle;
+            memory.ready = true;
+        }
+        ++memory.cycle;
+        return;
+    }
+    const bool given = beat_valid && memory.ready;
+    if (taken) {
+        take_word();
+        memory.offers = false;
+    }
+    if (memory.with_pauses) *failed = watch_beat(beat_valid, beat);
+    if (given && !*failed) *failed = take_beat(beat);
     if (taken || given) memory.last_progress = memory.cycle;
     const uint64_t quiet = memory.cycle - memory.last_progress;
-    if (!*failed && memory.outcomes.size() == memory.lengths.size()) {
+    const bool complete = memory.outcomes.size() == group_end();
+    if (!*failed && memory.next_reset < memory.resets.size() &&
+        (memory.cycle - memory.group_begin >= memory.resets[memory.next_reset].after ||
+         (complete && quiet >= kQuietCycles))) {
+        begin_reset();
+        *reset = 1;
+        ++memory.cycle;
+        return;
+    }
+    if (!*failed && complete && memory.next_reset == memory.resets.size()) {
         if (quiet >= kQuietCycles) finish();
-    } else if (!*failed && quiet >= memory.patience) {
+    } else if (!*failed && !complete && quiet >= memory.patience) {
         *failed = fail(name(memory.outcomes.size()) + " hangs: no word taken and no beat given in " +
                        std::to_string(memory.patience) + " cycles");
     }
     ++memory.cycle;
     *done = memory.finished;
-    if (memory.stream < memory.lengths.size()) {
+    if (memory.with_pauses) {
+        memory.ready = !memory.sink.next(memory.random);
+        // A word that was offered stays.
+        memory.offers = !memory.source.next(memory.random) || memory.offers;
+    } else {
+        memory.offers = true;
+    }
+    *ready = memory.ready;
+    if (memory.stream < group_end() && memory.offers) {
         *valid = 1;
         *word = memory.words[memory.next_word];
         *last = memory.left == 1;

@@ -46,8 +46,8 @@ SHORT_CHANNEL = 16
 LANE_BITS = 30
 """What a virtual lane costs, on average: its first state and the rest of its last word."""
 
-BITS_PER_LANE = 2400
-"""A virtual lane is opened for so many bits, so that it costs less than 1.3 %; a lane more decodes faster."""
+BITS_PER_LANE = 3200
+"""A virtual lane is opened for so many bits, so that it costs less than 1 %; a lane more decodes faster."""
 
 ALL_LANES = 1 << 16
 """Streams of so many weights get all lanes, whatever these cost: they decide how long a network takes to decode."""

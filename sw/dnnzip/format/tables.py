@@ -185,6 +185,15 @@ class TableSet:
         class_map = tuple(tuple(flat[row * CONTEXTS : (row + 1) * CONTEXTS]) for row in range(CLASSES))
         return cls(header.log2_states, class_map, tuple(shifts), tuple(counts), header.table_set)
 
+    @staticmethod
+    def takes_over(data: bytes, max_log2_states: int = MAX_LOG2_STATES) -> bool:
+        """Return whether a table set stream has a sound header: then the set before it is no longer loaded."""
+        try:
+            TableSet.from_bytes(data[: TABLE_HEADER.bytes], max_log2_states)
+        except VerdictError as error:
+            return error.verdict == Verdict.TRUNCATED and len(data) >= TABLE_HEADER.bytes
+        return True
+
     def entries(self, table: int) -> list[Entry]:
         """Return the decoding table: one entry per state.
 
