@@ -1,4 +1,4 @@
-"""The ``rtl`` command: the decompressor's Verilog, its port list and the integration kit."""
+"""The ``rtl`` command: Verilog of the decompressor and of its AXI top, ports, registers and the integration kit."""
 
 import contextlib
 import json
@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 
 from dnnzip.errors import InputError, MissingToolError
+from dnnzip_hw.axi.parameters import AxiParameters
+from dnnzip_hw.axi.verilog import axi_files
 from dnnzip_hw.kit import kit_files
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.verilog import TOP, decompressor_verilog, find_yosys, ports
@@ -20,7 +22,12 @@ OPTIONS = {
     "log2_states": "--states",
     "weight_bits": "--weight-bits",
     "line": "--line",
+    "target": "--target",
+    "groups": "--groups",
+    "bus_bits": "--bus-bits",
+    "row_weights": "--row-weights",
 }
+"""Parameter to the option that sets it."""
 
 
 @click.command("rtl")
@@ -34,16 +41,35 @@ OPTIONS = {
 )
 @click.option("--weight-bits", default=DEFAULTS.weight_bits, show_default=True, help="Width of a weight: 8 or 16.")
 @click.option("--line", is_flag=True, help="With the core of the line codec, a baseline to compare with.")
-def rtl(folder: str, lanes: int, slots: int, states: int, weight_bits: int, line: bool) -> None:
-    """Write the decompressor as Verilog, with a kit around it.
+@click.option(
+    "--target", default=DEFAULTS.target, show_default=True, help="What memories are built of: generic or ecp5."
+)
+@click.option("--groups", default=1, show_default=True, help="Of the AXI top: decompressors side by side, 1, 2, 4, ...")
+@click.option("--bus-bits", default=32, show_default=True, help="Of the AXI top: width of an input, 16, 32, 64 or 128.")
+@click.option("--row-weights", default=0, help="Of the AXI top: weights of a full output beat; by default the lanes.")
+def rtl(
+    folder: str,
+    lanes: int,
+    slots: int,
+    states: int,
+    weight_bits: int,
+    line: bool,
+    target: str,
+    groups: int,
+    bus_bits: int,
+    row_weights: int,
+) -> None:
+    """Write the decompressor as Verilog, alone and with AXI ports, with a kit around it.
 
-    The kit: the list of ports as JSON, the format's numbers as a SystemVerilog package and a C header, a decoder in C,
-    and a testbench with sample streams that checks itself; README.md in the folder says how to run them.
+    The kit: ports and registers as JSON, the register map as Markdown and as a C header, the format's numbers as a
+    SystemVerilog package and a C header, a decoder in C, and a testbench with sample streams that checks itself;
+    README.md in the folder says how to run them.
     """
     if states <= 0 or states & states - 1:
         raise InputError("--states", f"is {states}", "it must be 256, 512 or 1024")
     try:
-        parameters = DecompressorParameters(lanes, slots, states.bit_length() - 1, weight_bits, line)
+        parameters = DecompressorParameters(lanes, slots, states.bit_length() - 1, weight_bits, line, target)
+        axi_parameters = AxiParameters(parameters, bus_bits, row_weights, groups)
     except ValueError as error:
         raise InputError(_option_of(str(error)), str(error)) from None
     if not find_yosys():
@@ -52,6 +78,7 @@ def rtl(folder: str, lanes: int, slots: int, states: int, weight_bits: int, line
     files = {
         f"{TOP}.v": decompressor_verilog(parameters),
         f"{TOP}.json": json.dumps(listed, indent=2) + "\n",
+        **axi_files(axi_parameters),
         **kit_files(parameters, listed),
     }
     for path in write_whole(Path(folder), files):

@@ -1,4 +1,4 @@
-"""The AXI top's Verilog and the ``axi`` command."""
+"""The AXI top's Verilog, as the ``rtl`` command writes it."""
 
 import json
 import re
@@ -7,21 +7,23 @@ import pytest
 from click.testing import CliRunner
 
 from dnnzip.errors import InputError
-from dnnzip_hw.axi.cli import axi
-from dnnzip_hw.axi.verilog import HEADER, TOP, as_c_header
+from dnnzip_hw.axi.registers import as_c_header, as_markdown
+from dnnzip_hw.axi.verilog import HEADER, REGISTERS, TOP
+from dnnzip_hw.cli import rtl
 
 SMALL = ["--lanes", "1", "--slots", "1", "--states", "256", "--weight-bits", "8"]
 
 
 def invoke(*arguments):
-    return CliRunner().invoke(axi, list(map(str, arguments)), catch_exceptions=False)
+    return CliRunner().invoke(rtl, list(map(str, arguments)), catch_exceptions=False)
 
 
 @pytest.mark.parametrize(("groups", "prefixes"), [(1, ["s_axis"]), (2, ["s_axis_0", "s_axis_1"])])
 def test_the_files_agree(tmp_path, groups, prefixes):
     folder = tmp_path / "new"
     assert invoke("-o", folder, *SMALL, "--groups", groups, "--row-weights", 4).exit_code == 0
-    assert sorted(path.name for path in folder.iterdir()) == sorted([f"{TOP}.json", f"{TOP}.v", HEADER])
+    assert {path.name for path in folder.iterdir()} > {f"{TOP}.json", f"{TOP}.v", HEADER, REGISTERS}
+    assert as_markdown("group") in (folder / REGISTERS).read_text()
     assert (folder / HEADER).read_text() == as_c_header()
     listed = json.loads((folder / f"{TOP}.json").read_text())
     text = (folder / f"{TOP}.v").read_text()

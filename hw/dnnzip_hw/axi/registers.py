@@ -250,6 +250,16 @@ def as_markdown(block: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def as_manual() -> str:
+    """Return the register map as a page of its own."""
+    blocks = {
+        "shared": "Shared block, at 0x000",
+        "group": f"Block of group n, at {group_base(0):#05x} + {BLOCK_BYTES:#x} n",
+    }
+    tables = "".join(f"\n## {title}\n\n{as_markdown(block)}" for block, title in blocks.items())
+    return f"# Registers of the dnnzip AXI top\n\nAddresses are in bytes; registers have 32 bits.\n{tables}"
+
+
 def as_dict() -> dict[str, object]:
     """Return the register map as plain data, for JSON."""
     return {

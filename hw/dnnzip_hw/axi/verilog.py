@@ -7,12 +7,13 @@ from amaranth.hdl import Value
 from amaranth.lib.wiring import In
 
 from dnnzip_hw.axi.parameters import AxiParameters
-from dnnzip_hw.axi.registers import as_c_header, as_dict
+from dnnzip_hw.axi.registers import as_c_header, as_dict, as_manual
 from dnnzip_hw.axi.top import AxiDecompressor
 from dnnzip_hw.verilog import convert
 
 TOP = "dnnzip_axi"
 HEADER = "dnnzip_registers.h"
+REGISTERS = "dnnzip_registers.md"
 
 
 def axi_verilog(parameters: AxiParameters) -> str:
@@ -42,9 +43,10 @@ def axi_ports(parameters: AxiParameters) -> dict[str, object]:
 
 
 def axi_files(parameters: AxiParameters) -> dict[str, str]:
-    """Return the files of an AXI top by name: Verilog, ports and registers as JSON, the C header."""
+    """Return the files of an AXI top by name: Verilog, ports and registers as JSON, registers as C header and page."""
     return {
         f"{TOP}.v": axi_verilog(parameters),
         f"{TOP}.json": json.dumps(axi_ports(parameters), indent=2) + "\n",
         HEADER: as_c_header(),
+        REGISTERS: as_manual(),
     }
