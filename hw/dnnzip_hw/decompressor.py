@@ -198,7 +198,7 @@ class Decompressor(wiring.Component):
         with m.If(ring.columns_en):
             m.d.sync += column_address.eq(column_address + 1)
 
-        def go(after: Phase) -> list[object]:
+        def go(after: int) -> list[object]:
             """Return the statement that goes on to another phase."""
             return [next_phase.eq(after)]
 
