@@ -114,6 +114,7 @@ class Decompressor(wiring.Component):
         phase, next_phase = Signal(Phase), Signal(Phase)
         cause, next_cause = Signal(CAUSE_BITS), Signal(CAUSE_BITS)
         weighing = Signal()  # the phase is that of the weights
+        wordless = Signal()  # the stream ended before the words of all escapes that have been decoded
         m.d.comb += [next_phase.eq(phase), next_cause.eq(cause)]
         m.d.sync += [phase.eq(next_phase), cause.eq(next_cause), weighing.eq(next_phase == Phase.WEIGHTS)]
 
@@ -313,6 +314,7 @@ class Decompressor(wiring.Component):
             with m.Case(Phase.WEIGHTS):
                 with m.If(distributor.asks & (ended | payload_over)):
                     m.d.comb += give_up(Verdict.TRUNCATED)
+                    m.d.sync += wordless.eq(1)
                 with m.Elif(ring.done & distributor.idle):
                     m.d.comb += go(Phase.PAYLOAD_END)
                     with m.If(~header.weights.wide & (ring.bad_code | output.bad_code)):
@@ -349,7 +351,7 @@ class Decompressor(wiring.Component):
                 m.d.comb += [over.eq(1), output.end.eq(1)]
                 with m.If(output.ended):
                     m.d.comb += [header.restart.eq(1), crc.start.eq(1)]
-                    m.d.sync += ended.eq(0)
+                    m.d.sync += [ended.eq(0), wordless.eq(0)]
                     m.d.comb += go(Phase.HEADER)
-        m.d.comb += [distributor.flush.eq(over), output.give_up.eq(over & (cause != Verdict.OK))]
+        m.d.comb += [distributor.flush.eq(over), output.give_up.eq(wordless)]
         return m
