@@ -114,7 +114,7 @@ class Output(wiring.Component):
         # Items of a word, a beat of them at a time.
         most_items = WORD_BITS // min(RAW_WIDTHS)
         first = Signal(range(most_items))  # item that the next beat begins with
-        item_mask = Signal(lanes)
+        item_mask = Signal(min(lanes, most_items))
         items = Signal(data.ArrayLayout(signed(weight_bits), lanes))
         word_ends = Signal()
         with m.Switch(Mux(self.direct, self.raw_width, RAW_WIDTHS.index(WORD_BITS))):

@@ -12,6 +12,7 @@ from c_decoder import OPTIONS, compiler
 from dnnzip.codec import reference
 from dnnzip.format import TABLES_MAGIC, Codec, TableSet, Verdict, WeightHeader
 from dnnzip_hw import DecompressorParameters
+from dnnzip_hw.axi import verilog as axi
 from dnnzip_hw.cli import write_whole
 from dnnzip_hw.kit import kit_files
 from dnnzip_hw.kit.sample import outcomes, sample_streams
@@ -122,11 +123,14 @@ def test_in_icarus(tmp_path, name):
         check_flipped_bits(folder, lambda: ended(folder, run), VARIANTS[name])
 
 
+AXI_FILES = {f"{axi.TOP}.v", f"{axi.TOP}.json", axi.HEADER, axi.REGISTERS}
+
+
 def test_the_readme_names_every_file():
     parameters = VARIANTS["default"]
     names = {path.partition("/")[0] + "/" * ("/" in path) for path in kit_files(parameters, ports(parameters))}
     named = set(re.findall(r"^\| `([^`]+)` \|", kit_files(parameters, ports(parameters))["README.md"], re.MULTILINE))
-    assert named == names - {"README.md"} | {f"{TOP}.v", f"{TOP}.json"}
+    assert named == names - {"README.md"} | {f"{TOP}.v", f"{TOP}.json"} | AXI_FILES
 
 
 def test_the_readmes_c_compiles(tmp_path):
