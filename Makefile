@@ -7,7 +7,7 @@ BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test ports bitstream faults zoo family bench shared-tables fuzz lint format docs types env env-dev clean
+.PHONY: help sim test ports bitstream faults formal waves zoo family bench shared-tables fuzz lint format docs types env env-dev clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -47,6 +47,12 @@ fuzz: env-dev ## a million changed streams and containers through the decoders; 
 
 faults: env ## 100,000 broken streams and 6,000 resets through the RTL; FAULTS='--streams N --resets N --seed S'
 	@$(BIN)/python -m dnnzip_sim.faults $(FAULTS)
+
+formal: env-dev ## proofs about the RTL and the bugs that they must find; FORMAL='--quick --no-mutants'
+	@$(BIN)/python -m dnnzip_sim.formal --page docs/formal.md $(FORMAL)
+
+waves: env ## the waveforms of a decoded layer, in build/waves
+	@$(BIN)/python -m dnnzip_sim.waves
 
 lint: env-dev ## style and format of the sources
 	@$(BIN)/ruff check $(SOURCES)

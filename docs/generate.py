@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Fill the generated parts of the pages in this folder: ``python docs/generate.py``; with ``--check``, compare only.
 
-A part stands between ``<!-- generated: NAME -->`` and ``<!-- /generated -->``.
+A part stands between ``<!-- generated: NAME -->`` and ``<!-- /generated -->``. Of each timing diagram, a WaveDrom
+source ``*.json``, a picture is drawn, ``*.svg``.
 """
 
 import re
@@ -9,6 +10,8 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
+
+import wavedrom
 
 from dnnzip.codec import reference
 from dnnzip.format import (
@@ -122,15 +125,24 @@ def filled(text: str) -> str:
     return PART.sub(lambda match: f"{match[1]}\n{PARTS[match[2]]()}\n{match[3]}", text)
 
 
+def picture(source: str) -> str:
+    """Return the drawing of a timing diagram."""
+    return str(wavedrom.render(source).tostring()) + "\n"
+
+
 def main() -> int:
-    """Fill or check every page; return the status of the process."""
+    """Fill or check every page and picture; return the status of the process."""
+    drawn = {page.with_suffix(".svg"): picture(page.read_text()) for page in sorted(FOLDER.glob("*.json"))}
+    old = [path for path, text in drawn.items() if not path.is_file() or path.read_text() != text]
     stale = [page for page in sorted(FOLDER.glob("*.md")) if filled(page.read_text()) != page.read_text()]
     if "--check" in sys.argv[1:]:
-        for page in stale:
+        for page in [*stale, *old]:
             print(f"{page.name} is not what docs/generate.py makes of it", file=sys.stderr)
-        return bool(stale)
+        return bool(stale or old)
     for page in stale:
         page.write_text(filled(page.read_text()))
+    for path in old:
+        path.write_text(drawn[path])
     return 0
 
 

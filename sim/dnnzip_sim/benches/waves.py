@@ -1,0 +1,42 @@
+"""A table set and a layer through the decompressor, with back-pressure for a while; see ``dnnzip_sim.waves``."""
+
+import random
+from pathlib import Path
+
+import cocotb
+from cocotb.handle import HierarchyObject
+
+from dnnzip.format import WORD_BITS, WORD_BYTES
+from dnnzip_sim.streams import PAUSE_PATTERNS, Scoreboard, StreamSink, StreamSource, nothing_left_over, start
+
+SEED = 1
+
+
+def payloads(stream: bytes) -> list[int]:
+    """Return the stream as payloads of the input: words, the final one with ``last`` above it."""
+    words = [int.from_bytes(stream[at : at + WORD_BYTES], "little") for at in range(0, len(stream), WORD_BYTES)]
+    words[-1] |= 1 << WORD_BITS
+    return words
+
+
+@cocotb.test()
+async def decode_layer(dut: HierarchyObject) -> None:
+    """Send the streams; every beat is noted for the one who started this run."""
+    folder = Path(str(cocotb.plusargs["streams"]))
+    streams = [path.read_bytes() for path in sorted(folder.glob("*.bin"))]
+    beats: list[int] = []
+    await start(dut)
+    ends = Scoreboard("end beats")
+    ends.expect([1] * len(streams))
+
+    def take(payload: int) -> None:
+        beats.append(payload)
+        if payload >> int(str(cocotb.plusargs["last"])) & 1:
+            ends.receive(1)
+
+    StreamSink(dut, "o", take, PAUSE_PATTERNS["stalled_sink"].sink(random.Random(SEED)))
+    source = StreamSource(dut, "i")
+    for stream in streams:
+        source.send(payloads(stream))
+    await nothing_left_over(dut, [ends], [source])
+    (folder / "beats").write_text("\n".join(f"{beat:x}" for beat in beats))
