@@ -1,8 +1,7 @@
 """The decompressor: streams of 16-bit words in, beats of weights out."""
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import enum, stream, wiring
-from amaranth.lib.crc import Algorithm
 from amaranth.lib.wiring import In, Out, connect
 from amaranth.utils import ceil_log2
 
@@ -16,6 +15,7 @@ from dnnzip.format import (
     Codec,
     Verdict,
 )
+from dnnzip_hw.checksum import StreamChecksum
 from dnnzip_hw.distributor import Distributor
 from dnnzip_hw.header import Header
 from dnnzip_hw.layouts import CAUSE_BITS, COLUMNS_WORD_LAYOUT, beat_layout, word_layout
@@ -27,15 +27,8 @@ from dnnzip_hw.ring import Ring
 from dnnzip_hw.rounds import PER_WORD
 from dnnzip_hw.tables import TableBuilder
 
-STREAM_CRC = Algorithm(
-    crc_width=32,
-    polynomial=0x04C11DB7,
-    initial_crc=0xFFFFFFFF,
-    reflect_input=True,
-    reflect_output=True,
-    xor_output=0xFFFFFFFF,
-)
-"""``zlib.crc32``; the stream's last two words make it end in its residue."""
+PAYLOAD_NEAR = 3
+"""Bits of the count of the payload's words that are looked at as they change."""
 
 
 class Phase(enum.Enum):
@@ -43,19 +36,64 @@ class Phase(enum.Enum):
 
     HEADER = 0
     JUDGE = 1
-    TABLES = 2
-    RAW_SIZE = 3
-    RAW = 4
-    LINE = 5
-    COLUMNS = 6
-    OFFSETS = 7
-    PREPARE = 8
-    WEIGHTS = 9
-    PAYLOAD_END = 10
-    CRC = 11
-    VERDICT = 12
-    DRAIN = 13
-    END = 14
+    BEGIN = 2
+    CHOOSE = 3
+    TABLES = 4
+    RAW_SIZE = 5
+    RAW = 6
+    LINE = 7
+    COLUMNS = 8
+    OFFSETS = 9
+    PREPARE = 10
+    WEIGHTS = 11
+    WEIGHTS_END = 12
+    PAYLOAD_END = 13
+    CRC = 14
+    VERDICT = 15
+    DRAIN = 16
+    END = 17
+    RESTART = 18
+
+
+class Phases:
+    """The phase that a stream is in, one bit for each, and the verdict that it is left with."""
+
+    def __init__(self, m: Module) -> None:
+        self._m = m
+        self._bits = Signal(len(Phase), init=1 << Phase.HEADER.value, name="phase")
+        self._moves: list[tuple[Value, Phase, Phase, Value | Verdict]] = []
+
+    def at(self, phase: Phase) -> Value:
+        """Return whether that is the phase."""
+        return self._bits[phase.value]
+
+    def leave(self, phase: Phase, *ways: tuple[Value, Phase | Value | Verdict]) -> None:
+        """Say when a phase is left and for which other one, or with which verdict; the first way that is open counts.
+
+        This is called once per phase.
+        """
+        closed: list[Value] = []
+        for condition, target in ways:
+            open_way = Signal(name=f"{phase.name.lower()}_{len(closed)}")
+            self._m.d.comb += open_way.eq(self.at(phase) & condition & ~Cat(closed).any())
+            closed.append(condition)
+            if isinstance(target, Phase):
+                self._moves.append((open_way, phase, target, Verdict.OK))
+            else:
+                self._moves.append((open_way, phase, Phase.DRAIN, target))
+
+    def build(self, cause: Signal) -> None:
+        """Build what was said. ``cause`` is the verdict from ``Phase.DRAIN`` on."""
+        for phase in Phase:
+            enters = Cat(way for way, _, target, _ in self._moves if target == phase).any()
+            leaves = Cat(way for way, source, _, _ in self._moves if source == phase).any()
+            self._m.d.sync += self.at(phase).eq(enters | (self.at(phase) & ~leaves))
+        given = [(way, verdict) for way, _, target, verdict in self._moves if target == Phase.DRAIN]
+        with self._m.If(Cat(way for way, _ in given).any()):
+            total: Value = C(0, CAUSE_BITS)
+            for way, verdict in given:
+                total = total | Mux(way, verdict, Verdict.OK)
+            self._m.d.sync += cause.eq(total)
 
 
 def port_signature(parameters: DecompressorParameters) -> wiring.Signature:
@@ -109,38 +147,48 @@ class Decompressor(wiring.Component):
         m.submodules.ring = ring = Ring(parameters)
         m.submodules.distributor = distributor = Distributor(parameters)
         m.submodules.output = output = Output(parameters)
-        m.submodules.crc = crc = STREAM_CRC(data_width=WORD_BITS).create()
+        m.submodules.checksum = checksum = StreamChecksum()
+        phases = Phases(m)
+        at = phases.at
+        cause = Signal(CAUSE_BITS)
 
-        phase, next_phase = Signal(Phase), Signal(Phase)
-        cause, next_cause = Signal(CAUSE_BITS), Signal(CAUSE_BITS)
-        weighing = Signal()  # the phase is that of the weights
-        m.d.comb += [next_phase.eq(phase), next_cause.eq(cause)]
-        m.d.sync += [phase.eq(next_phase), cause.eq(next_cause), weighing.eq(next_phase == Phase.WEIGHTS)]
-
-        # The word that is offered to a phase. A phase says whether it wants one, and then gets it or learns that it is
+        # The word that is offered. It goes to the phase that has `taking` set, or where the distributor says, or to the
+        # core of `line`.
         word, word_last, has_word = Signal(WORD_BITS), Signal(), Signal()
-        # missing; in the weight phase the distributor knows whether there is one, and takes it.
-        wants, discards, in_payload = Signal(), Signal(), Signal()
         ended = Signal()  # the stream's last word has been taken
+        in_payload, payload_over, one_left = Signal(), Signal(), Signal()
         payload_left = Signal(WEIGHT_HEADER["payload_words"].width)
-        payload_over, one_left = Signal(), Signal()
-        missing, gets, goes = Signal(), Signal(), Signal()
+        missing, present = Signal(), Signal()
+        taking, gets, goes = Signal(), Signal(), Signal()
+        line_gets, line_gives = Signal(), Signal()
         m.d.comb += [
             missing.eq(ended | (in_payload & payload_over)),
-            gets.eq(wants & ~missing & has_word),
-            goes.eq(gets | (discards & ~ended & has_word) | (weighing & distributor.taken)),
+            present.eq(has_word & ~missing),
+            gets.eq(taking & present),
+            goes.eq(gets | distributor.taken | line_gets),
             self.i.ready.eq(~has_word | goes),
-            one_left.eq(payload_left == 1),
         ]
         with m.If(self.i.ready):
             m.d.sync += [has_word.eq(self.i.valid), word.eq(self.i.payload.data), word_last.eq(self.i.payload.last)]
         with m.If(goes & word_last):
             m.d.sync += ended.eq(1)
-        with m.If((gets & in_payload) | (weighing & distributor.taken)):
+        # The upper bits change only when the lower ones go below zero, so that their flag has time.
+        near = Signal(PAYLOAD_NEAR)
+        upper_zero = Signal()
+        m.d.comb += [near.eq(payload_left), one_left.eq(upper_zero & (near == 1))]
+        m.d.sync += upper_zero.eq(payload_left[PAYLOAD_NEAR:] == 0)
+        with m.If(((gets | line_gets) & in_payload) | distributor.taken):
             m.d.sync += [payload_left.eq(payload_left - 1), payload_over.eq(one_left)]
-        taken_word = Signal(WORD_BITS)
-        m.d.sync += [crc.valid.eq(goes), taken_word.eq(word)]
-        m.d.comb += crc.data.eq(taken_word)
+        taken_word, taken_full = Signal(WORD_BITS), Signal()
+        recent = Signal(2)  # words of the last cycles that a phase has got
+        m.d.sync += [
+            checksum.word_en.eq(goes),
+            taken_word.eq(word),
+            taken_full.eq(~one_left | (raw_size.over == 0)),
+            recent.eq(Cat(gets, recent)),
+        ]
+        settled = Signal()
+        m.d.comb += settled.eq(~gets & ~recent.any())
 
         # The table set that is loaded.
         loaded = Signal()
@@ -149,17 +197,19 @@ class Decompressor(wiring.Component):
         block = Signal(COLUMNS_WORD_LAYOUT)
         column_words_left = Signal.like(ring.columns_address)
         column_address = Signal.like(ring.columns_address)
+        last_column_word = Signal()
         over = Signal()  # the verdict is known
-        crc_words = Signal(range(CRC_WORDS + 2))
+        crc_words = Signal(CRC_WORDS)  # one bit for each that has come
 
         m.d.comb += [
-            header.word.eq(word),
+            header.word.eq(taken_word),
             header.loaded.eq(loaded),
             header.loaded_id.eq(loaded_id),
             header.loaded_log2_states.eq(loaded_log2_states),
+            header.restart.eq(at(Phase.RESTART)),
             builder.log2_states.eq(loaded_log2_states),
             builder.tables.eq(header.tables.tables),
-            builder.i.payload.eq(word),
+            builder.i.payload.eq(taken_word),
             raw_size.header.eq(header.weights),
             ring.header.eq(header.weights),
             ring.block.eq(block),
@@ -167,8 +217,7 @@ class Decompressor(wiring.Component):
             ring.tables.eq(builder.write),
             ring.word.eq(word),
             ring.columns_word.eq(taken_word),
-            ring.room.eq(distributor.room & output.room),
-            ring.run.eq(weighing),
+            ring.run.eq(at(Phase.WEIGHTS)),
             ring.slot.eq(distributor.slot),
             ring.half.eq(distributor.half),
             ring.lane_en.eq(distributor.lane_en),
@@ -177,179 +226,183 @@ class Decompressor(wiring.Component):
             distributor.request.eq(ring.request),
             distributor.i.payload.eq(word),
             distributor.i.valid.eq(has_word & ~ended & ~payload_over),
-            distributor.escapes.ready.eq(output.words.ready),
+            distributor.escapes.ready.eq(output.words_room),
             output.beat_en.eq(ring.beat_en),
             output.beat.eq(ring.beat),
-            output.words.payload.data.eq(word),
-            output.words.payload.full.eq(~one_left | (raw_size.over == 0)),
-            output.words.payload.items.eq(raw_size.over),
-            output.words.valid.eq(distributor.escapes.valid),
+            output.words.data.eq(taken_word),
+            output.words.full.eq(taken_full),
+            output.words.items.eq(raw_size.over),
             output.raw_width.eq(header.weights.raw_width),
+            output.direct.eq(at(Phase.RAW)),
+            output.end.eq(at(Phase.END)),
             output.cause.eq(cause),
+            checksum.word.eq(taken_word),
+            checksum.start.eq(at(Phase.RESTART)),
+            over.eq(at(Phase.DRAIN) | at(Phase.END)),
+            distributor.flush.eq(over),
+        ]
+        m.d.sync += [
+            header.word_en.eq(gets & at(Phase.HEADER)),
+            builder.i.valid.eq(gets & at(Phase.TABLES)),
+            ring.columns_en.eq(gets & at(Phase.OFFSETS)),
+            ring.room.eq(distributor.room & output.room),
+            output.words_en.eq((gets & at(Phase.RAW)) | distributor.escapes.valid | line_gives),
+            output.give_up.eq(over & (cause != Verdict.OK)),
         ]
         connect(m, output.o, wiring.flipped(self.o))
 
-        line = None
-        if parameters.line:
-            m.submodules.line = line = LineDecoder()
-            m.d.comb += [line.header.eq(header.weights), line.i.payload.eq(word)]
+        # Whether a phase gets the next word. One that needs time to know whether it wants another one gets no word in
+        # the cycles after one.
+        m.d.sync += taking.eq(
+            (settled & at(Phase.HEADER) & (header.early == Verdict.OK) & ~header.whole)
+            | (settled & at(Phase.TABLES) & builder.i.ready)
+            | (settled & at(Phase.CRC) & ~crc_words[-1])
+            | (settled & at(Phase.COLUMNS))
+            | (at(Phase.OFFSETS) & ~(gets & last_column_word))
+            | (at(Phase.RAW) & output.words_room)
+            | at(Phase.DRAIN)
+        )
+        lacks = taking & missing
 
-        m.d.sync += [ring.prepare.eq(0), ring.columns_en.eq(0)]
+        phases.leave(
+            Phase.HEADER,
+            (header.early != Verdict.OK, header.early),
+            (header.judged, Phase.JUDGE),
+            (lacks, Verdict.TRUNCATED),
+        )
+        with m.If(at(Phase.JUDGE)):
+            m.d.sync += payload_left.eq(
+                Mux(header.is_tables, header.tables.payload_words, header.weights.payload_words)
+            )
+        phases.leave(Phase.JUDGE, (header.verdict != Verdict.OK, header.verdict), (C(1), Phase.BEGIN))
+        phases.leave(Phase.BEGIN, (C(1), Phase.CHOOSE))
+        is_raw, is_line = header.weights.codec == Codec.RAW, header.weights.codec == Codec.LINE
+        with m.If(at(Phase.CHOOSE)):
+            m.d.sync += [payload_over.eq(upper_zero & (near == 0)), in_payload.eq(1)]
+            m.d.comb += [output.restart.eq(1), raw_size.start.eq(1), builder.start.eq(header.is_tables)]
+            with m.If(header.is_tables):
+                m.d.sync += [
+                    loaded.eq(0),
+                    loaded_id.eq(header.tables.table_set),
+                    loaded_log2_states.eq(header.log2_states),
+                ]
+        to_line = [(is_line, Phase.LINE)] if parameters.line else []
+        phases.leave(
+            Phase.CHOOSE,
+            (header.is_tables, Phase.TABLES),
+            (is_raw, Phase.RAW_SIZE),
+            *to_line,
+            (header.weights.columns, Phase.COLUMNS),
+            (C(1), Phase.PREPARE),
+        )
+        phases.leave(
+            Phase.TABLES,
+            (builder.verdict != Verdict.OK, builder.verdict),
+            (lacks, Verdict.TRUNCATED),
+            (builder.done, Phase.PAYLOAD_END),
+        )
+        phases.leave(
+            Phase.RAW_SIZE,
+            (raw_size.done & raw_size.wrong, Verdict.BAD_HEADER),
+            (raw_size.done, Phase.RAW),
+        )
+        phases.leave(
+            Phase.RAW,
+            (ended & ~payload_over, Verdict.TRUNCATED),
+            (payload_over & output.idle, Phase.PAYLOAD_END),
+        )
+        if parameters.line:
+            self._line(m, phases, line_gets, line_gives, present, missing, word)
+
+        with m.If(at(Phase.COLUMNS)):
+            m.d.sync += [
+                block.eq(word),
+                column_words_left.eq(COLUMNS_WORD_LAYOUT(word).columns >> ceil_log2(PER_WORD)),
+                column_address.eq(0),
+            ]
+        phases.leave(Phase.COLUMNS, (lacks, Verdict.TRUNCATED), (gets, Phase.OFFSETS))
+        gets_offsets = gets & at(Phase.OFFSETS)
+        with m.If(gets_offsets):
+            m.d.sync += column_words_left.eq(column_words_left - 1)
+        m.d.sync += last_column_word.eq(column_words_left == Mux(gets_offsets, 1, 0))
         with m.If(ring.columns_en):
             m.d.sync += column_address.eq(column_address + 1)
+        phases.leave(Phase.OFFSETS, (lacks, Verdict.TRUNCATED), (gets & last_column_word, Phase.PREPARE))
+        was_preparing = Signal()
+        m.d.sync += was_preparing.eq(at(Phase.PREPARE))
+        m.d.comb += ring.prepare.eq(at(Phase.PREPARE) & ~was_preparing)
+        phases.leave(Phase.PREPARE, (was_preparing & ring.prepared, Phase.WEIGHTS))
 
-        def go(after: Phase) -> list[object]:
-            """Return the statement that goes on to another phase."""
-            return [next_phase.eq(after)]
-
-        def give_up(verdict: Value | Verdict) -> list[object]:
-            """Return the statements that end the stream with ``verdict``."""
-            return [next_cause.eq(verdict), *go(Phase.DRAIN)]
-
-        def begin_payload(words: Value) -> list[object]:
-            """Return the statements that begin a payload of so many words."""
-            return [payload_left.eq(words), payload_over.eq(words == 0)]
-
-        with m.Switch(phase):
-            with m.Case(Phase.HEADER):
-                m.d.comb += [wants.eq((header.early == Verdict.OK) & ~header.whole), header.word_en.eq(gets)]
-                with m.If(header.early != Verdict.OK):
-                    m.d.comb += give_up(header.early)
-                with m.Elif(header.judged):
-                    m.d.comb += go(Phase.JUDGE)
-                with m.Elif(missing & ~header.whole):
-                    m.d.comb += give_up(Verdict.TRUNCATED)
-            with m.Case(Phase.JUDGE):
-                with m.If(header.verdict != Verdict.OK):
-                    m.d.comb += give_up(header.verdict)
-                with m.Elif(header.is_tables):
-                    m.d.comb += builder.start.eq(1)
-                    m.d.sync += [
-                        loaded.eq(0),
-                        loaded_id.eq(header.tables.table_set),
-                        loaded_log2_states.eq(header.log2_states),
-                        *begin_payload(header.tables.payload_words),
-                    ]
-                    m.d.comb += go(Phase.TABLES)
-                with m.Else():
-                    m.d.comb += [output.restart.eq(1), raw_size.start.eq(1)]
-                    m.d.sync += begin_payload(header.weights.payload_words)
-                    with m.If(header.weights.codec == Codec.RAW):
-                        m.d.comb += go(Phase.RAW_SIZE)
-                    if line is not None:
-                        with m.Elif(header.weights.codec == Codec.LINE):
-                            m.d.comb += line.start.eq(1)
-                            m.d.comb += go(Phase.LINE)
-                    with m.Elif(header.weights.columns):
-                        m.d.comb += go(Phase.COLUMNS)
-                    with m.Else():
-                        m.d.sync += ring.prepare.eq(1)
-                        m.d.comb += go(Phase.PREPARE)
-            with m.Case(Phase.TABLES):
-                m.d.comb += [in_payload.eq(1), wants.eq(builder.i.ready), builder.i.valid.eq(gets)]
-                with m.If(builder.verdict != Verdict.OK):
-                    m.d.comb += give_up(builder.verdict)
-                with m.Elif(wants & missing):
-                    m.d.comb += give_up(Verdict.TRUNCATED)
-                with m.Elif(builder.done):
-                    m.d.comb += go(Phase.PAYLOAD_END)
-            with m.Case(Phase.RAW_SIZE), m.If(raw_size.done):
-                m.d.comb += go(Phase.RAW)
-                with m.If(raw_size.wrong):
-                    m.d.comb += give_up(Verdict.BAD_HEADER)
-            with m.Case(Phase.RAW):
-                m.d.comb += [
-                    in_payload.eq(1),
-                    wants.eq(output.words.ready),
-                    output.direct.eq(1),
-                    output.words.valid.eq(gets),
-                ]
-                with m.If(ended & ~payload_over):
-                    m.d.comb += give_up(Verdict.TRUNCATED)
-                with m.Elif(payload_over & output.idle):
-                    m.d.comb += go(Phase.PAYLOAD_END)
-            if line is not None:
-                with m.Case(Phase.LINE):
-                    m.d.comb += [
-                        in_payload.eq(1),
-                        wants.eq(line.i.ready),
-                        line.i.valid.eq(gets),
-                        output.direct.eq(1),
-                        output.raw_width.eq(RAW_WIDTHS.index(WORD_BITS)),
-                        output.words.payload.data.eq(line.o.payload),
-                        output.words.payload.full.eq(1),
-                        output.words.valid.eq(line.o.valid),
-                        line.o.ready.eq(output.words.ready),
-                    ]
-                    with m.If(line.bad):
-                        m.d.comb += give_up(Verdict.BAD_CODE)
-                    with m.Elif(wants & missing):
-                        m.d.comb += give_up(Verdict.TRUNCATED)
-                    with m.Elif(line.done & output.idle):
-                        m.d.comb += go(Phase.PAYLOAD_END)
-            with m.Case(Phase.COLUMNS):
-                m.d.comb += [in_payload.eq(1), wants.eq(1)]
-                m.d.sync += [
-                    block.eq(word),
-                    column_words_left.eq(COLUMNS_WORD_LAYOUT(word).columns >> ceil_log2(PER_WORD)),
-                    column_address.eq(0),
-                ]
-                with m.If(missing):
-                    m.d.comb += give_up(Verdict.TRUNCATED)
-                with m.Elif(gets):
-                    m.d.comb += go(Phase.OFFSETS)
-            with m.Case(Phase.OFFSETS):
-                m.d.comb += [in_payload.eq(1), wants.eq(1)]
-                m.d.sync += ring.columns_en.eq(gets)
-                with m.If(missing):
-                    m.d.comb += give_up(Verdict.TRUNCATED)
-                with m.Elif(gets):
-                    m.d.sync += column_words_left.eq(column_words_left - 1)
-                    with m.If(column_words_left == 0):
-                        m.d.sync += ring.prepare.eq(1)
-                        m.d.comb += go(Phase.PREPARE)
-            with m.Case(Phase.PREPARE), m.If(~ring.prepare & ring.prepared):
-                m.d.comb += go(Phase.WEIGHTS)
-            with m.Case(Phase.WEIGHTS):
-                with m.If(distributor.asks & (ended | payload_over)):
-                    m.d.comb += give_up(Verdict.TRUNCATED)
-                with m.Elif(ring.done & distributor.idle):
-                    m.d.comb += go(Phase.PAYLOAD_END)
-                    with m.If(~header.weights.wide & (ring.bad_code | output.bad_code)):
-                        m.d.comb += give_up(Verdict.BAD_CODE)
-                    with m.Elif(ring.bad_state):
-                        m.d.comb += give_up(Verdict.BAD_STATE)
-            with m.Case(Phase.PAYLOAD_END):
-                m.d.sync += crc_words.eq(0)
-                m.d.comb += go(Phase.CRC)
-                with m.If(~payload_over):
-                    m.d.comb += give_up(Verdict.TRAILING)
-            with m.Case(Phase.CRC):
-                # The checksum is known two cycles after its last word.
-                m.d.comb += wants.eq(crc_words < CRC_WORDS)
-                with m.If(gets | ~wants):
-                    m.d.sync += crc_words.eq(crc_words + 1)
-                with m.If(wants & missing):
-                    m.d.comb += give_up(Verdict.TRUNCATED)
-                with m.Elif(crc_words == CRC_WORDS + 1):
-                    m.d.comb += go(Phase.VERDICT)
-            with m.Case(Phase.VERDICT):
-                m.d.comb += give_up(Verdict.OK)
-                with m.If(~ended):
-                    m.d.comb += give_up(Verdict.TRAILING)
-                with m.Elif(~crc.match_detected):
-                    m.d.comb += give_up(Verdict.BAD_CRC)
-                with m.Elif(header.is_tables):
-                    m.d.sync += loaded.eq(1)
-            with m.Case(Phase.DRAIN):
-                m.d.comb += [discards.eq(1), over.eq(1)]
-                with m.If(ended & ~ring.flying):
-                    m.d.comb += go(Phase.END)
-            with m.Case(Phase.END):
-                m.d.comb += [over.eq(1), output.end.eq(1)]
-                with m.If(output.ended):
-                    m.d.comb += [header.restart.eq(1), crc.start.eq(1)]
-                    m.d.sync += ended.eq(0)
-                    m.d.comb += go(Phase.HEADER)
-        m.d.comb += [distributor.flush.eq(over), output.give_up.eq(over & (cause != Verdict.OK))]
+        phases.leave(
+            Phase.WEIGHTS,
+            (distributor.asks & (ended | payload_over), Verdict.TRUNCATED),
+            (ring.done & distributor.idle, Phase.WEIGHTS_END),
+        )
+        phases.leave(
+            Phase.WEIGHTS_END,
+            (~header.weights.wide & (ring.bad_code | output.bad_code), Verdict.BAD_CODE),
+            (ring.bad_state, Verdict.BAD_STATE),
+            (C(1), Phase.PAYLOAD_END),
+        )
+        with m.If(at(Phase.PAYLOAD_END)):
+            m.d.sync += [in_payload.eq(0), crc_words.eq(0)]
+        phases.leave(Phase.PAYLOAD_END, (~payload_over, Verdict.TRAILING), (C(1), Phase.CRC))
+        with m.If(at(Phase.CRC) & gets):
+            m.d.sync += crc_words.eq(Cat(C(1), crc_words))
+        phases.leave(Phase.CRC, (lacks, Verdict.TRUNCATED), (crc_words[-1] & settled, Phase.VERDICT))
+        with m.If(at(Phase.VERDICT) & ended & checksum.matches & header.is_tables):
+            m.d.sync += loaded.eq(1)
+        phases.leave(
+            Phase.VERDICT,
+            (~ended, Verdict.TRAILING),
+            (~checksum.matches, Verdict.BAD_CRC),
+            (C(1), Verdict.OK),
+        )
+        with m.If(at(Phase.DRAIN)):
+            m.d.sync += in_payload.eq(0)
+        phases.leave(Phase.DRAIN, (ended & ~ring.flying, Phase.END))
+        phases.leave(Phase.END, (output.ended, Phase.RESTART))
+        with m.If(at(Phase.RESTART)):
+            m.d.sync += ended.eq(0)
+        phases.leave(Phase.RESTART, (C(1), Phase.HEADER))
+        phases.build(cause)
         return m
+
+    def _line(
+        self,
+        m: Module,
+        phases: Phases,
+        gets: Signal,
+        gives: Signal,
+        present: Value,
+        missing: Value,
+        word: Value,
+    ) -> None:
+        """Build the core of ``line`` streams between the words and the output."""
+        m.submodules.line = line = LineDecoder()
+        output, header, at = m.submodules.output, m.submodules.header, phases.at(Phase.LINE)
+        wants = line.i.ready & at
+        m.d.comb += [
+            line.start.eq(phases.at(Phase.CHOOSE)),
+            line.header.eq(header.weights),
+            line.i.payload.eq(word),
+            line.i.valid.eq(present & at),
+            gets.eq(present & wants),
+            line.o.ready.eq(output.words_room & at),
+            gives.eq(line.o.valid & line.o.ready),
+        ]
+        code = Signal(WORD_BITS)
+        m.d.sync += code.eq(line.o.payload)
+        with m.If(at):
+            m.d.comb += [
+                output.direct.eq(1),
+                output.raw_width.eq(RAW_WIDTHS.index(WORD_BITS)),
+                output.words.data.eq(code),
+                output.words.full.eq(1),
+            ]
+        phases.leave(
+            Phase.LINE,
+            (line.bad, Verdict.BAD_CODE),
+            (wants & missing, Verdict.TRUNCATED),
+            (line.done & output.idle, Phase.PAYLOAD_END),
+        )

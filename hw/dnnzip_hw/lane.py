@@ -31,7 +31,6 @@ from dnnzip_hw.parameters import PIPELINE, DecompressorParameters
 from dnnzip_hw.rounds import Kind
 from dnnzip_hw.tables import TablesWrite
 
-
 NIBBLE = 4
 """Bits of a window that are read as one."""
 

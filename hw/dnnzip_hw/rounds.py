@@ -91,7 +91,7 @@ class Positions(wiring.Component):
         row_ends = Signal()
         input_ends = Signal()
         m.d.sync += one_tap.eq((header.kernel_width == 0) & (header.kernel_height == 0))
-        m.d.comb += [
+        m.d.sync += [
             # One tap: its history is a line of two, as if the kernel were two wide and endlessly high.
             row_ends.eq(Mux(one_tap, x[0], x == header.kernel_width)),
             input_ends.eq(one_tap | (row_ends & (y == header.kernel_height))),
@@ -137,7 +137,7 @@ class Positions(wiring.Component):
 class Rounds(wiring.Component):
     """Gives the rounds of an ``ans`` stream in the order of the format: the present one, and the one after it.
 
-    Throughput: a round every ``SETTLING`` cycles. Latency: ``ready`` rises 2 * ``SETTLING`` + 1 cycles after
+    Throughput: a round every ``SETTLING`` cycles. Latency: ``ready`` rises 2 * ``SETTLING`` + 2 cycles after
     ``restart``. Back-pressure: a round stays until ``step``. Reset: unknown until ``restart``; past the last round of
     the stream come rounds without meaning.
 
@@ -253,13 +253,15 @@ class Rounds(wiring.Component):
                 with m.If(tap.last):
                     m.d.sync += left.eq(left - lanes)
 
-        filling = Signal(range(2 * SETTLING + 2))
-        m.d.comb += steps.eq(self.step | (filling == SETTLING + 1) | (filling == 1))
+        filling = Signal(range(2 * SETTLING + 3))
+        fills = Signal()
+        m.d.comb += steps.eq(self.step | fills)
+        m.d.sync += fills.eq((filling == SETTLING + 2) | (filling == 2))
         with m.If(filling != 0):
             m.d.sync += [filling.eq(filling - 1), self.ready.eq(filling == 1)]
         with m.If(self.restart):
             m.d.sync += [
-                filling.eq(2 * SETTLING + 1),
+                filling.eq(2 * SETTLING + 2),
                 self.ready.eq(0),
                 kind.eq(Kind.FIRST),
                 ends.eq(0),
