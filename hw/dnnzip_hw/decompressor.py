@@ -1,5 +1,9 @@
 """The decompressor: streams of 16-bit words in, beats of weights out."""
 
+from collections.abc import Callable
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
@@ -22,6 +26,7 @@ from dnnzip_hw.layouts import CAUSE_BITS, COLUMNS_WORD_LAYOUT, beat_layout, word
 from dnnzip_hw.line import LineDecoder
 from dnnzip_hw.output import Output
 from dnnzip_hw.parameters import DecompressorParameters
+from dnnzip_hw.phases import Phases
 from dnnzip_hw.raw import RawSize
 from dnnzip_hw.ring import Ring
 from dnnzip_hw.rounds import PER_WORD
@@ -53,47 +58,6 @@ class Phase(enum.Enum):
     DRAIN = 16
     END = 17
     RESTART = 18
-
-
-class Phases:
-    """The phase that a stream is in, one bit for each, and the verdict that it is left with."""
-
-    def __init__(self, m: Module) -> None:
-        self._m = m
-        self._bits = Signal(len(Phase), init=1 << Phase.HEADER.value, name="phase")
-        self._moves: list[tuple[Value, Phase, Phase, Value | Verdict]] = []
-
-    def at(self, phase: Phase) -> Value:
-        """Return whether that is the phase."""
-        return self._bits[phase.value]
-
-    def leave(self, phase: Phase, *ways: tuple[Value, Phase | Value | Verdict]) -> None:
-        """Say when a phase is left and for which other one, or with which verdict; the first way that is open counts.
-
-        This is called once per phase.
-        """
-        closed: list[Value] = []
-        for condition, target in ways:
-            open_way = Signal(name=f"{phase.name.lower()}_{len(closed)}")
-            self._m.d.comb += open_way.eq(self.at(phase) & condition & ~Cat(closed).any())
-            closed.append(condition)
-            if isinstance(target, Phase):
-                self._moves.append((open_way, phase, target, Verdict.OK))
-            else:
-                self._moves.append((open_way, phase, Phase.DRAIN, target))
-
-    def build(self, cause: Signal) -> None:
-        """Build what was said. ``cause`` is the verdict from ``Phase.DRAIN`` on."""
-        for phase in Phase:
-            enters = Cat(way for way, _, target, _ in self._moves if target == phase).any()
-            leaves = Cat(way for way, source, _, _ in self._moves if source == phase).any()
-            self._m.d.sync += self.at(phase).eq(enters | (self.at(phase) & ~leaves))
-        given = [(way, verdict) for way, _, target, verdict in self._moves if target == Phase.DRAIN]
-        with self._m.If(Cat(way for way, _ in given).any()):
-            total: Value = C(0, CAUSE_BITS)
-            for way, verdict in given:
-                total = total | Mux(way, verdict, Verdict.OK)
-            self._m.d.sync += cause.eq(total)
 
 
 def port_signature(parameters: DecompressorParameters) -> wiring.Signature:
@@ -148,9 +112,18 @@ class Decompressor(wiring.Component):
         m.submodules.distributor = distributor = Distributor(parameters)
         m.submodules.output = output = Output(parameters)
         m.submodules.checksum = checksum = StreamChecksum()
-        phases = Phases(m)
+        phases = Phases(m, Phase)
         at = phases.at
         cause = Signal(CAUSE_BITS)
+        given: list[tuple[Value, Value | Verdict]] = []
+
+        def leave(phase: Phase, *ways: tuple[Value, Phase | Value | Verdict]) -> None:
+            """Say when a phase is left, for another one or with a verdict."""
+            targets = [target if isinstance(target, Phase) else Phase.DRAIN for _, target in ways]
+            taken = phases.leave(phase, *((ways[number][0], target) for number, target in enumerate(targets)))
+            given.extend(
+                (way, target) for way, (_, target) in zip(taken, ways, strict=True) if not isinstance(target, Phase)
+            )
 
         # The word that is offered. It goes to the phase that has `taking` set, or where the distributor says, or to the
         # core of `line`.
@@ -158,18 +131,20 @@ class Decompressor(wiring.Component):
         ended = Signal()  # the stream's last word has been taken
         in_payload, payload_over, one_left = Signal(), Signal(), Signal()
         payload_left = Signal(WEIGHT_HEADER["payload_words"].width)
-        missing, present = Signal(), Signal()
-        taking, gets, goes = Signal(), Signal(), Signal()
+        missing, offered = Signal(), Signal()  # no more words are for this part of the stream; one is, and is there
+        taking, gets, goes, over_soon = Signal(), Signal(), Signal(), Signal()
         line_gets, line_gives = Signal(), Signal()
         m.d.comb += [
             missing.eq(ended | (in_payload & payload_over)),
-            present.eq(has_word & ~missing),
-            gets.eq(taking & present),
-            goes.eq(gets | distributor.taken | line_gets),
+            gets.eq(taking & offered),
+            goes.eq((offered & (taking | (distributor.asks & output.words_room))) | line_gets),
             self.i.ready.eq(~has_word | goes),
+            over_soon.eq(in_payload & (payload_over | (goes & one_left))),
         ]
         with m.If(self.i.ready):
             m.d.sync += [has_word.eq(self.i.valid), word.eq(self.i.payload.data), word_last.eq(self.i.payload.last)]
+        # It is a cycle late where a phase moves on to another part of the stream: none takes a word at once.
+        m.d.sync += offered.eq(Mux(self.i.ready, self.i.valid, has_word) & ~ended & ~(goes & word_last) & ~over_soon)
         with m.If(goes & word_last):
             m.d.sync += ended.eq(1)
         # The upper bits change only when the lower ones go below zero, so that their flag has time.
@@ -180,7 +155,7 @@ class Decompressor(wiring.Component):
         with m.If(((gets | line_gets) & in_payload) | distributor.taken):
             m.d.sync += [payload_left.eq(payload_left - 1), payload_over.eq(one_left)]
         taken_word, taken_full = Signal(WORD_BITS), Signal()
-        recent = Signal(2)  # words of the last cycles that a phase has got
+        recent = Signal(4)  # whether a phase got a word in the last cycles
         m.d.sync += [
             checksum.word_en.eq(goes),
             taken_word.eq(word),
@@ -225,7 +200,7 @@ class Decompressor(wiring.Component):
             distributor.request_en.eq(ring.request_en),
             distributor.request.eq(ring.request),
             distributor.i.payload.eq(word),
-            distributor.i.valid.eq(has_word & ~ended & ~payload_over),
+            distributor.i.valid.eq(offered),
             distributor.escapes.ready.eq(output.words_room),
             output.beat_en.eq(ring.beat_en),
             output.beat.eq(ring.beat),
@@ -243,6 +218,7 @@ class Decompressor(wiring.Component):
         ]
         m.d.sync += [
             header.word_en.eq(gets & at(Phase.HEADER)),
+            builder.start.eq(at(Phase.BEGIN) & header.is_tables),
             builder.i.valid.eq(gets & at(Phase.TABLES)),
             ring.columns_en.eq(gets & at(Phase.OFFSETS)),
             ring.room.eq(distributor.room & output.room),
@@ -264,7 +240,7 @@ class Decompressor(wiring.Component):
         )
         lacks = taking & missing
 
-        phases.leave(
+        leave(
             Phase.HEADER,
             (header.early != Verdict.OK, header.early),
             (header.judged, Phase.JUDGE),
@@ -274,12 +250,12 @@ class Decompressor(wiring.Component):
             m.d.sync += payload_left.eq(
                 Mux(header.is_tables, header.tables.payload_words, header.weights.payload_words)
             )
-        phases.leave(Phase.JUDGE, (header.verdict != Verdict.OK, header.verdict), (C(1), Phase.BEGIN))
-        phases.leave(Phase.BEGIN, (C(1), Phase.CHOOSE))
+        leave(Phase.JUDGE, (header.verdict != Verdict.OK, header.verdict), (C(1), Phase.BEGIN))
+        leave(Phase.BEGIN, (C(1), Phase.CHOOSE))
         is_raw, is_line = header.weights.codec == Codec.RAW, header.weights.codec == Codec.LINE
         with m.If(at(Phase.CHOOSE)):
             m.d.sync += [payload_over.eq(upper_zero & (near == 0)), in_payload.eq(1)]
-            m.d.comb += [output.restart.eq(1), raw_size.start.eq(1), builder.start.eq(header.is_tables)]
+            m.d.comb += [output.restart.eq(1), raw_size.start.eq(1)]
             with m.If(header.is_tables):
                 m.d.sync += [
                     loaded.eq(0),
@@ -287,7 +263,7 @@ class Decompressor(wiring.Component):
                     loaded_log2_states.eq(header.log2_states),
                 ]
         to_line = [(is_line, Phase.LINE)] if parameters.line else []
-        phases.leave(
+        leave(
             Phase.CHOOSE,
             (header.is_tables, Phase.TABLES),
             (is_raw, Phase.RAW_SIZE),
@@ -295,24 +271,24 @@ class Decompressor(wiring.Component):
             (header.weights.columns, Phase.COLUMNS),
             (C(1), Phase.PREPARE),
         )
-        phases.leave(
+        leave(
             Phase.TABLES,
             (builder.verdict != Verdict.OK, builder.verdict),
             (lacks, Verdict.TRUNCATED),
             (builder.done, Phase.PAYLOAD_END),
         )
-        phases.leave(
+        leave(
             Phase.RAW_SIZE,
             (raw_size.done & raw_size.wrong, Verdict.BAD_HEADER),
             (raw_size.done, Phase.RAW),
         )
-        phases.leave(
+        leave(
             Phase.RAW,
             (ended & ~payload_over, Verdict.TRUNCATED),
             (payload_over & output.idle, Phase.PAYLOAD_END),
         )
         if parameters.line:
-            self._line(m, phases, line_gets, line_gives, present, missing, word)
+            self._line(m, at, leave, line_gets, line_gives, offered, missing, word)
 
         with m.If(at(Phase.COLUMNS)):
             m.d.sync += [
@@ -320,25 +296,27 @@ class Decompressor(wiring.Component):
                 column_words_left.eq(COLUMNS_WORD_LAYOUT(word).columns >> ceil_log2(PER_WORD)),
                 column_address.eq(0),
             ]
-        phases.leave(Phase.COLUMNS, (lacks, Verdict.TRUNCATED), (gets, Phase.OFFSETS))
+        leave(Phase.COLUMNS, (lacks, Verdict.TRUNCATED), (gets, Phase.OFFSETS))
         gets_offsets = gets & at(Phase.OFFSETS)
         with m.If(gets_offsets):
             m.d.sync += column_words_left.eq(column_words_left - 1)
         m.d.sync += last_column_word.eq(column_words_left == Mux(gets_offsets, 1, 0))
         with m.If(ring.columns_en):
             m.d.sync += column_address.eq(column_address + 1)
-        phases.leave(Phase.OFFSETS, (lacks, Verdict.TRUNCATED), (gets & last_column_word, Phase.PREPARE))
-        was_preparing = Signal()
-        m.d.sync += was_preparing.eq(at(Phase.PREPARE))
-        m.d.comb += ring.prepare.eq(at(Phase.PREPARE) & ~was_preparing)
-        phases.leave(Phase.PREPARE, (was_preparing & ring.prepared, Phase.WEIGHTS))
+        leave(Phase.OFFSETS, (lacks, Verdict.TRUNCATED), (gets & last_column_word, Phase.PREPARE))
+        preparing = Signal(3)  # for so many cycles
+        m.d.sync += [
+            preparing.eq(Mux(at(Phase.PREPARE), Cat(C(1), preparing), 0)),
+            ring.prepare.eq(at(Phase.PREPARE) & ~preparing[0]),
+        ]
+        leave(Phase.PREPARE, (preparing[-1] & ring.prepared, Phase.WEIGHTS))
 
-        phases.leave(
+        leave(
             Phase.WEIGHTS,
             (distributor.asks & (ended | payload_over), Verdict.TRUNCATED),
             (ring.done & distributor.idle, Phase.WEIGHTS_END),
         )
-        phases.leave(
+        leave(
             Phase.WEIGHTS_END,
             (~header.weights.wide & (ring.bad_code | output.bad_code), Verdict.BAD_CODE),
             (ring.bad_state, Verdict.BAD_STATE),
@@ -346,13 +324,13 @@ class Decompressor(wiring.Component):
         )
         with m.If(at(Phase.PAYLOAD_END)):
             m.d.sync += [in_payload.eq(0), crc_words.eq(0)]
-        phases.leave(Phase.PAYLOAD_END, (~payload_over, Verdict.TRAILING), (C(1), Phase.CRC))
+        leave(Phase.PAYLOAD_END, (~payload_over, Verdict.TRAILING), (C(1), Phase.CRC))
         with m.If(at(Phase.CRC) & gets):
             m.d.sync += crc_words.eq(Cat(C(1), crc_words))
-        phases.leave(Phase.CRC, (lacks, Verdict.TRUNCATED), (crc_words[-1] & settled, Phase.VERDICT))
+        leave(Phase.CRC, (lacks, Verdict.TRUNCATED), (crc_words[-1] & settled, Phase.VERDICT))
         with m.If(at(Phase.VERDICT) & ended & checksum.matches & header.is_tables):
             m.d.sync += loaded.eq(1)
-        phases.leave(
+        leave(
             Phase.VERDICT,
             (~ended, Verdict.TRAILING),
             (~checksum.matches, Verdict.BAD_CRC),
@@ -360,47 +338,51 @@ class Decompressor(wiring.Component):
         )
         with m.If(at(Phase.DRAIN)):
             m.d.sync += in_payload.eq(0)
-        phases.leave(Phase.DRAIN, (ended & ~ring.flying, Phase.END))
-        phases.leave(Phase.END, (output.ended, Phase.RESTART))
+        leave(Phase.DRAIN, (ended & ~ring.flying, Phase.END))
+        leave(Phase.END, (output.ended, Phase.RESTART))
         with m.If(at(Phase.RESTART)):
             m.d.sync += ended.eq(0)
-        phases.leave(Phase.RESTART, (C(1), Phase.HEADER))
-        phases.build(cause)
+        leave(Phase.RESTART, (C(1), Phase.HEADER))
+        phases.build()
+        verdict = [Mux(way, value, Verdict.OK) for way, value in given]
+        with m.If(Cat(way for way, _ in given).any()):
+            m.d.sync += cause.eq(reduce(or_, verdict))
         return m
 
     def _line(
         self,
         m: Module,
-        phases: Phases,
+        at: Callable[[Phase], Value],
+        leave: Callable[..., None],
         gets: Signal,
         gives: Signal,
-        present: Value,
+        offered: Value,
         missing: Value,
         word: Value,
     ) -> None:
         """Build the core of ``line`` streams between the words and the output."""
         m.submodules.line = line = LineDecoder()
-        output, header, at = m.submodules.output, m.submodules.header, phases.at(Phase.LINE)
-        wants = line.i.ready & at
+        output, header, here = m.submodules.output, m.submodules.header, at(Phase.LINE)
+        wants = line.i.ready & here
         m.d.comb += [
-            line.start.eq(phases.at(Phase.CHOOSE)),
+            line.start.eq(at(Phase.CHOOSE)),
             line.header.eq(header.weights),
             line.i.payload.eq(word),
-            line.i.valid.eq(present & at),
-            gets.eq(present & wants),
-            line.o.ready.eq(output.words_room & at),
+            line.i.valid.eq(offered & here),
+            gets.eq(offered & wants),
+            line.o.ready.eq(output.words_room & here),
             gives.eq(line.o.valid & line.o.ready),
         ]
         code = Signal(WORD_BITS)
         m.d.sync += code.eq(line.o.payload)
-        with m.If(at):
+        with m.If(here):
             m.d.comb += [
                 output.direct.eq(1),
                 output.raw_width.eq(RAW_WIDTHS.index(WORD_BITS)),
                 output.words.data.eq(code),
                 output.words.full.eq(1),
             ]
-        phases.leave(
+        leave(
             Phase.LINE,
             (line.bad, Verdict.BAD_CODE),
             (wants & missing, Verdict.TRUNCATED),

@@ -168,8 +168,8 @@ class Lane(wiring.Component):
             scale_class_1.eq(self._scale_class(m, turn[0].klass, control.round_0.offset, 0)),
         ]
 
-        # Stage 1: the window, of which a part is cut out; the entry; the tables of the next weight's class. `begin` is the
-        # place of the last bit before the state bits; `width` bits from there on, as the low bits end there.
+        # Stage 1: the window, of which a part is cut out; the entry; the tables of the next weight's class. `begin` is
+        # the place of the last bit before the state bits; `width` bits from there on, as the low bits end there.
         width = low_bits + log2_states
         cut_bits = width + NIBBLE - 1
         nibbles = self._window(m, begin_1, -(-cut_bits // NIBBLE))

@@ -67,14 +67,16 @@ class Queue(wiring.Component):
             write.en.eq(1),
             read.addr.eq(r_place),
             self.r_data.eq(read.data),
-            self.r_rdy.eq(w_place != r_place),
             used.eq(w_place - r_place),
         ]
-        m.d.sync += self.room.eq(~used[-1])
+        m.d.sync += [
+            self.room.eq(~used[-1]),
+            self.r_rdy.eq(self.w_en | (self.r_rdy & ~(self.r_en & (used == 1)))),
+        ]
         with m.If(self.w_en):
             m.d.sync += w_place.eq(w_place + 1)
         with m.If(self.r_en):
             m.d.sync += r_place.eq(r_place + 1)
         with m.If(self.flush):
-            m.d.sync += [w_place.eq(0), r_place.eq(0)]
+            m.d.sync += [w_place.eq(0), r_place.eq(0), self.r_rdy.eq(0)]
         return m

@@ -114,16 +114,19 @@ class Ring(wiring.Component):
             rounds.word.eq(self.columns_word),
             rounds.address.eq(self.columns_address),
             rounds.restart.eq(self.prepare),
-            self.prepared.eq(rounds.ready),
         ]
 
         # Which slot is in which stage, and its round: a slot before the expected one has its turn of the present round
         # behind it.
         slot = [Signal(range(ring), name=f"slot_{stage}") for stage in range(PIPELINE)]
         rnd = [Signal(round_layout(), name=f"round_{stage}") for stage in range(PIPELINE)]
-        expected, passed = Signal(range(ring)), Signal(range(ring))
-        m.d.sync += slot[0].eq(slot[0] + 1)
-        m.d.comb += rnd[0].eq(Mux(slot[0] < passed, rounds.following, rounds.here))
+        expected = Signal(range(ring))
+        # A turn has its round in a register before its first stage.
+        m.d.sync += self.prepared.eq(rounds.ready)
+        coming = Signal(range(ring), init=1)
+        m.d.sync += [coming.eq(coming + 1), slot[0].eq(coming)]
+        # The rounds step a cycle late.
+        m.d.sync += rnd[0].eq(Mux((coming < expected) | rounds.step, rounds.following, rounds.here))
         for stage in range(1, PIPELINE):
             m.d.sync += [slot[stage].eq(slot[stage - 1]), rnd[stage].eq(rnd[stage - 1])]
 
@@ -170,8 +173,6 @@ class Ring(wiring.Component):
             commit_weight_3.eq(commit & (rnd[COMMIT].kind == Kind.WEIGHT)),
             commit_other_3.eq(commit & (rnd[COMMIT].kind != Kind.WEIGHT)),
             rounds.step.eq(commit & is_last_slot),
-            # The rounds step a cycle late, and so does this; a slot's next turn begins later still.
-            passed.eq(expected),
         ]
         with m.If(commit):
             m.d.sync += expected.eq(expected + 1)
@@ -237,7 +238,8 @@ class Ring(wiring.Component):
         # Beats, beside the stages of the lanes and the values.
         ended = Signal(lanes)
         m.d.sync += ended.eq(final & active & commit.replicate(lanes))
-        enabled = commit & (rnd[COMMIT].kind == Kind.WEIGHT) & active.any()
+        # The first lane has the first of the slot's channels.
+        enabled = commit & (rnd[COMMIT].kind == Kind.WEIGHT) & active[0]
         mask, escape = active, escapes
         flying = [commit_3]
         for stage in range(1 + LATENCY):

@@ -237,7 +237,12 @@ class Rounds(wiring.Component):
         with m.Elif(header.class_per_channel & ((kind == Kind.START) | ends)):
             m.d.comb += next_kind.eq(Kind.KLASS)
         steps, makes = Signal(), Signal()
-        m.d.sync += makes.eq(steps)
+        weight_next = Signal()
+        m.d.sync += [
+            makes.eq(steps),
+            weight_next.eq(next_kind == Kind.WEIGHT),
+            positions.step.eq(steps & weight_next),
+        ]
         with m.If(steps):
             m.d.sync += [self.here.eq(self.following), self.following.eq(coming)]
         with m.If(makes):
@@ -248,10 +253,9 @@ class Rounds(wiring.Component):
                 kind.eq(next_kind),
                 ends.eq((next_kind == Kind.WEIGHT) & tap.last),
             ]
-            with m.If(next_kind == Kind.WEIGHT):
-                m.d.comb += positions.step.eq(1)
-                with m.If(tap.last):
-                    m.d.sync += left.eq(left - lanes)
+
+        with m.If(positions.step & tap.last):
+            m.d.sync += left.eq(left - lanes)
 
         filling = Signal(range(2 * SETTLING + 3))
         fills = Signal()
