@@ -146,7 +146,7 @@ class StateNumbering(wiring.Component):
             enabled = Signal(name=f"enabled_{stage}")
             m.d.sync += enabled.eq(stages[-1])
             stages.append(enabled)
-        m.d.comb += self.busy.eq(Cat(stages).any())
+        m.d.sync += self.busy.eq(self.start | Cat(stages).any())
 
         m.submodules.numbers = numbers = Memory(
             shape=most + 1, depth=1 << TOKEN_BITS, init=[], attrs={"ram_style": "distributed"}
@@ -283,9 +283,9 @@ class TableBuilder(wiring.Component):
         has_bit, bit = Signal(), Signal()
         collects, advances, is_read, settles = Signal(), Signal(), Signal(), Signal()
         m.d.comb += bit.eq(word[0])
-        m.d.sync += self.i.ready.eq(
-            (at(_Phase.UNARY) | (collects & ~is_read & ~settles)) & ~has_bit & ~(self.i.ready & self.i.valid)
-        )
+        reads = at(_Phase.UNARY) | (collects & ~is_read & ~settles)
+        m.d.comb += advances.eq(has_bit & reads)
+        m.d.sync += self.i.ready.eq(reads & ~has_bit & ~(self.i.ready & self.i.valid))
         with m.If(advances):
             m.d.sync += [word.eq(word >> 1), bits_left.eq(bits_left - 1), has_bit.eq(bits_left != 0)]
         with m.If(self.i.valid & self.i.ready):
@@ -294,7 +294,6 @@ class TableBuilder(wiring.Component):
         # A number of some bits, lowest first. `place` and `end` are one hot: where the next bit goes, and where none.
         number, place, end = Signal(most + 2), Signal(most + 2), Signal(most + 2)
         # Whether the number is read is known a cycle after it has begun, or `end` changed.
-        m.d.comb += advances.eq(has_bit & (at(_Phase.UNARY) | (collects & ~is_read & ~settles)))
         m.d.sync += [
             is_read.eq((Mux(advances, place << 1, place) & end).any()),
             settles.eq(0),
