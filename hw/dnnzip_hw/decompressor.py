@@ -214,7 +214,7 @@ class Decompressor(wiring.Component):
             checksum.word.eq(taken_word),
             checksum.start.eq(at(Phase.RESTART)),
             over.eq(at(Phase.DRAIN) | at(Phase.END)),
-            distributor.flush.eq(over),
+            distributor.flush.eq(~at(Phase.WEIGHTS)),
         ]
         m.d.sync += [
             header.word_en.eq(gets & at(Phase.HEADER)),
@@ -344,9 +344,14 @@ class Decompressor(wiring.Component):
             m.d.sync += ended.eq(0)
         leave(Phase.RESTART, (C(1), Phase.HEADER))
         phases.build()
-        verdict = [Mux(way, value, Verdict.OK) for way, value in given]
-        with m.If(Cat(way for way, _ in given).any()):
-            m.d.sync += cause.eq(reduce(or_, verdict))
+        # The verdict is put down in the first cycle of draining.
+        ways = Signal(len(given))
+        m.d.sync += ways.eq(Cat(way for way, _ in given))
+        verdict = [Mux(ways[number], value, Verdict.OK) for number, (_, value) in enumerate(given)]
+        with m.If(at(Phase.RESTART)):
+            m.d.sync += cause.eq(Verdict.OK)
+        with m.Else():
+            m.d.sync += cause.eq(cause | reduce(or_, verdict))
         return m
 
     def _line(

@@ -42,7 +42,7 @@ class Distributor(wiring.Component):
     room : Out(1)
         More requests fit.
     flush : In(1)
-        Drop all requests.
+        Drop all requests, and write words without meaning to the upper halves of all windows, a slot per cycle.
     i : In(stream of words)
         The payload.
     asks : Out(1)
@@ -95,7 +95,7 @@ class Distributor(wiring.Component):
         due = Signal(2 * lanes)
         first = Signal(2 * lanes)
         due_any, due_more = Signal(), Signal()
-        loads, is_escape = Signal(), Signal()
+        loads, is_escape, clears = Signal(), Signal(), Signal()
         m.d.comb += [
             request_more.eq(at_least(request, 2)),
             first.eq(Cat(due[place] & ~due[:place].any() for place in range(2 * lanes))),
@@ -104,7 +104,7 @@ class Distributor(wiring.Component):
             self.i.ready.eq(due_any & self.escapes.ready),
             self.taken.eq(self.i.valid & self.i.ready),
             loads.eq(~due_any | (self.taken & ~due_more)),
-            self.lane_en.eq(first[1::2] & self.taken.replicate(lanes)),
+            self.lane_en.eq((first[1::2] & self.taken.replicate(lanes)) | clears.replicate(lanes)),
             self.escapes.valid.eq(self.taken & is_escape),
             self.escapes.payload.eq(self.i.payload),
             queue.w_data.eq(Cat(self.request, request_more)),
@@ -123,7 +123,9 @@ class Distributor(wiring.Component):
             ]
         with m.Elif(self.taken):
             m.d.sync += [due.eq(due & ~first), due_more.eq(at_least(due, 3))]
+        # After a flush each slot's window gets a word for its upper half, which stands for those before the first.
+        m.d.sync += clears.eq(self.flush)
         with m.If(self.flush):
-            m.d.sync += due_any.eq(0)
+            m.d.sync += [due_any.eq(0), self.slot.eq(self.slot + 1), self.half.eq(-1)]
         m.d.sync += self.idle.eq(~due_any & ~queue.r_rdy)
         return m

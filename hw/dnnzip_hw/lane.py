@@ -9,6 +9,7 @@ from amaranth.utils import ceil_log2
 from dnnzip.format import (
     CLASS_BITS,
     CLASSES,
+    COLUMN_OFFSET_BITS,
     CONTEXTS,
     ESCAPE,
     MAX_LOG2_STATES,
@@ -24,11 +25,9 @@ from dnnzip_hw.layouts import (
     coded_layout,
     entry_layout,
     lane_state_layout,
-    round_layout,
 )
 from dnnzip_hw.memory import RegisteredMemory
 from dnnzip_hw.parameters import PIPELINE, DecompressorParameters
-from dnnzip_hw.rounds import Kind
 from dnnzip_hw.tables import TablesWrite
 
 NIBBLE = 4
@@ -46,10 +45,15 @@ class LaneControl(data.StructLayout):
                 "klass": CLASS_BITS,  # of all channels, where they have none of their own
                 "other_bits_1": WINDOW_BITS,  # what each lane reads in a round that is not of weights
                 "slot_1": ceil_log2(parameters.ring),
-                "round_0": round_layout(),
-                "round_1": round_layout(),
-                "round_2": round_layout(),
-                "round_3": round_layout(),
+                "weights_0": 1,  # it is a round of weights
+                "weights_1": 1,
+                "starts_1": 1,  # it is the start round
+                "klass_2": 1,  # it is a class round
+                "offset_0": COLUMN_OFFSET_BITS,  # of the next weight's column
+                "offset_2": COLUMN_OFFSET_BITS,
+                "left_2": 1,  # the next weight has a left neighbour: this weight
+                "same_2": 1,  # ... has a tap above, and it is this weight
+                "above_2": 1,  # ... has a tap above, an earlier weight
                 "commit_3": 1,
                 "commit_state_3": 1,  # ... of a round that reads a state
                 "commit_weight_3": 1,  # ... of weights
@@ -67,7 +71,8 @@ class Lane(wiring.Component):
     comes round.
 
     Throughput: a weight per cycle. Latency: a slot's next turn follows four cycles later, or as many as the ring has
-    turns. Reset, and ``control.run`` low for a turn of the ring: every virtual lane is before its first word.
+    turns. While ``control.run`` is low for a turn of the ring, every virtual lane goes before its first word. Reset:
+    unknown until then.
 
     Parameters
     ----------
@@ -83,7 +88,7 @@ class Lane(wiring.Component):
     above_2 : In(2)
         Sign of the tap above the next position.
     word, word_en, word_slot, word_half : In
-        A word for a half of the window of a slot.
+        A word for a half of the window of a slot. Before a stream each slot must have got one for the upper half.
     active_1, refills_1 : In(1)
         The slot has a channel; its next weight may need a word.
     waits_2, crossed_2 : Out(1)
@@ -135,7 +140,6 @@ class Lane(wiring.Component):
             m.d.sync += turn[stage].eq(turn[stage - 1])
         following = Signal(state_layout)  # what stage 3 makes of its turn
         last = Signal(state_layout)  # ... after the turns that a longer ring adds
-        is_weight = [control[f"round_{stage}"].kind == Kind.WEIGHT for stage in range(PIPELINE)]
 
         # Stage 3 of the turn before gave the address.
         m.submodules.entries = entries = RegisteredMemory(
@@ -159,13 +163,13 @@ class Lane(wiring.Component):
             shifts_write.addr.eq(self.tables.table),
             shifts_write.data.eq(self.tables.shift),
             shifts_write.en.eq(self.tables.shift_en),
-            shift[0].eq(Mux(is_weight[0], shifts_read.data, 0)),
+            shift[0].eq(Mux(control.weights_0, shifts_read.data, 0)),
         ]
         for stage in range(1, PIPELINE):
             m.d.sync += shift[stage].eq(shift[stage - 1])
         m.d.sync += [
             begin_1.eq(turn[0].read + shift[0]),
-            scale_class_1.eq(self._scale_class(m, turn[0].klass, control.round_0.offset, 0)),
+            scale_class_1.eq(self._scale_class(m, turn[0].klass, control.offset_0, 0)),
         ]
 
         # Stage 1: the window, of which a part is cut out; the entry; the tables of the next weight's class. `begin` is
@@ -173,12 +177,15 @@ class Lane(wiring.Component):
         width = low_bits + log2_states
         cut_bits = width + NIBBLE - 1
         nibbles = self._window(m, begin_1, -(-cut_bits // NIBBLE))
-        arrived = Signal(ring)  # parity of the words that each slot has got
-        for slot in range(ring):
-            with m.If(self.word_en & (self.word_slot == slot)):
-                m.d.sync += arrived[slot].eq(~arrived[slot])
-        with m.If(~control.run):
-            m.d.sync += arrived.eq(0)
+        # The parity of the words that each slot has got: its words go to the halves in turn.
+        m.submodules.arrived = arrived = Memory(shape=1, depth=ring, init=[])
+        arrived_write, arrived_read = arrived.write_port(), arrived.read_port(domain="comb")
+        m.d.comb += [
+            arrived_read.addr.eq(control.slot_1),
+            arrived_write.addr.eq(self.word_slot),
+            arrived_write.data.eq(~self.word_half),
+            arrived_write.en.eq(self.word_en),
+        ]
         m.submodules.class_map = class_map = Memory(
             shape=data.ArrayLayout(TABLE_BITS, CONTEXTS), depth=CLASSES, init=[]
         )
@@ -193,11 +200,19 @@ class Lane(wiring.Component):
         bits_1 = Signal(WINDOW_BITS)
         m.d.comb += [
             entry_1.eq(entries.read_data),
-            bits_1.eq((entry_1.bits & is_weight[1].replicate(ORDER_BITS)) | control.other_bits_1),
+            bits_1.eq((entry_1.bits & control.weights_1.replicate(ORDER_BITS)) | control.other_bits_1),
         ]
+        # Where the weight's low bits are in the part that is cut out.
+        low_places_1, low_places_2 = Signal(low_bits + NIBBLE - 1), Signal(low_bits + NIBBLE - 1)
+        with m.Switch(begin_1[: ceil_log2(NIBBLE)]):
+            for step in range(NIBBLE):
+                with m.Case(step):
+                    m.d.comb += low_places_1[step : step + low_bits].eq(
+                        Cat(shift[1] >= low_bits - index for index in range(low_bits))
+                    )
         coarse_2, fine_2 = Signal(cut_bits), Signal(range(NIBBLE))
         sum_2, base_2, mask_2 = Signal(WINDOW_BITS), Signal(log2_states), Signal(log2_states)
-        token_2, low_mask_2 = Signal.like(entry_1.token), Signal(low_bits)
+        token_2 = Signal.like(entry_1.token)
         escape_2, token_zero_2, refills_2 = Signal(), Signal(), Signal()
         row_2 = Signal.like(map_read.data)
         # The sum's top bit says whether the weight reaches the end of a word.
@@ -211,16 +226,16 @@ class Lane(wiring.Component):
             token_2.eq(entry_1.token),
             token_zero_2.eq(entry_1.token == 0),
             escape_2.eq((entry_1.token.as_signed() == ESCAPE) & self.active_1),
-            low_mask_2.eq(Cat(shift[1] >= low_bits - index for index in range(low_bits))),
-            self.waits_2.eq((arrived.bit_select(control.slot_1, 1) ^ turn[1].read[-1]) & self.active_1),
+            low_places_2.eq(low_places_1),
+            self.waits_2.eq((arrived_read.data ^ turn[1].read[-1]) & self.active_1),
             refills_2.eq(self.refills_1),
             row_2.eq(map_read.data),
         ]
         # Another round reads a state, or its state bits have no meaning.
-        with m.If(control.round_1.kind == Kind.START):
+        with m.If(control.starts_1):
             m.d.sync += mask_2.eq(Cat(control.log2_states > index for index in range(log2_states)))
             m.d.sync += mask_2[:MIN_LOG2_STATES].eq(-1)
-        with m.If(~is_weight[1]):
+        with m.If(~control.weights_1):
             m.d.sync += [base_2.eq(0), escape_2.eq(0)]
 
         # Stage 2: the bits; what the weight asks for.
@@ -240,25 +255,23 @@ class Lane(wiring.Component):
         ]
         # The next weight's table and sign for each sign that this weight may have: the context is |a + b|.
         minus_2 = Signal()
-        left, same = control.round_2.left, control.round_2.same_line
+        left, same = control.left_2, control.same_2
         above, above_minus = Signal(), self.above_2.as_value()[1]
         m.d.comb += [
             minus_2.eq(token_2[-1] ^ turn[2].negate),
-            above.eq(control.round_2.above & ~same & self.above_2.as_value()[0]),
+            above.eq(control.above_2 & self.above_2.as_value()[0]),
         ]
         state_3, read_3, klass_3 = Signal(log2_states), Signal(WINDOW_BITS), Signal(CLASS_BITS)
         own_class_2, first_class_3 = Signal(CLASS_BITS), Signal(CLASS_BITS)
-        m.d.comb += own_class_2.eq(Mux(control.round_2.kind == Kind.KLASS, state_bits_2, control.klass))
+        m.d.comb += own_class_2.eq(Mux(control.klass_2, state_bits_2, control.klass))
         zero_table_3, other_table_3 = Signal(TABLE_BITS), Signal(TABLE_BITS)
         zero_negate_3, other_negate_3 = Signal(), Signal()
         low_3, token_3 = Signal(low_bits), Signal.like(token_2)
-        escape_3, token_zero_3, minus_3, low_zero_3 = Signal(), Signal(), Signal(), Signal(2)
-        half_low = low_bits // 2
-        masked_low = Signal(low_bits)
-        m.d.comb += masked_low.eq(low_2 & low_mask_2)
+        zero_3, minus_3 = Signal(), Signal()
+        low_zero_2 = (coarse_2[: len(low_places_2)] & low_places_2) == 0
         with m.If(left & above):
             m.d.sync += other_table_3.eq(row_2[Mux(minus_2 == above_minus, 2, 0)])
-        with m.Elif(left | above | (same & control.round_2.above)):
+        with m.Elif(left | above | same):
             m.d.sync += other_table_3.eq(row_2[1])
         with m.Else():
             m.d.sync += other_table_3.eq(row_2[0])
@@ -266,24 +279,20 @@ class Lane(wiring.Component):
             state_3.eq(base_2 | (state_bits_2 & mask_2)),
             read_3.eq(read_2),
             klass_3.eq(own_class_2),
-            first_class_3.eq(self._scale_class(m, own_class_2, control.round_2.offset, 2)),
+            first_class_3.eq(self._scale_class(m, own_class_2, control.offset_2, 2)),
             zero_table_3.eq(row_2[above]),
             zero_negate_3.eq(above & above_minus),
-            other_negate_3.eq(Mux(left | (same & control.round_2.above), minus_2, above & above_minus)),
+            other_negate_3.eq(Mux(left | same, minus_2, above & above_minus)),
             low_3.eq(low_2),
             token_3.eq(token_2),
-            escape_3.eq(escape_2),
-            token_zero_3.eq(token_zero_2),
+            zero_3.eq(escape_2 | (token_zero_2 & low_zero_2)),
             minus_3.eq(minus_2),
-            low_zero_3.eq(Cat(masked_low[:half_low] == 0, masked_low[half_low:] == 0)),
         ]
 
         # Stage 3: the weight's sign; the state of the slot's next turn.
-        zero_3 = Signal()
         m.submodules.first_tables = first_tables = Memory(shape=TABLE_BITS, depth=CLASSES, init=[])
         first_write, first_read = first_tables.write_port(), first_tables.read_port(domain="comb")
         m.d.comb += [
-            zero_3.eq(escape_3 | (token_zero_3 & low_zero_3.all())),
             self.sign_3.eq(Mux(zero_3, Sign.ZERO, Mux(minus_3, Sign.MINUS, Sign.PLUS))),
             first_read.addr.eq(first_class_3),
             first_write.addr.eq(self.tables.klass),

@@ -84,8 +84,12 @@ class RawSize(wiring.Component):
                 with m.Case(late):
                     m.d.comb += wanted.eq(bit)
         running = Signal()
-        m.d.sync += [running.eq(starts & ~self.done), starts.eq(~self.done), is_word.eq(fetched >= log2_items)]
-        with m.If(running & ~self.done):
+        m.d.sync += [
+            running.eq(starts & ~self.done & (fetched != bits + 2)),
+            starts.eq(~self.done),
+            is_word.eq(fetched >= log2_items),
+        ]
+        with m.If(running):
             m.d.sync += [partial.eq(total[1:]), carry.eq(Mux(is_word, product_bit & carry, product_bit | carry))]
             with m.If(is_word & (word_bit != wanted)):
                 m.d.sync += self.wrong.eq(1)

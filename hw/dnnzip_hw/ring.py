@@ -126,7 +126,9 @@ class Ring(wiring.Component):
         coming = Signal(range(ring), init=1)
         m.d.sync += [coming.eq(coming + 1), slot[0].eq(coming)]
         # The rounds step a cycle late.
-        m.d.sync += rnd[0].eq(Mux((coming < expected) | rounds.step, rounds.following, rounds.here))
+        chosen = Signal(round_layout())
+        m.d.comb += chosen.eq(Mux((coming < expected) | rounds.step, rounds.following, rounds.here))
+        m.d.sync += rnd[0].eq(chosen)
         for stage in range(1, PIPELINE):
             m.d.sync += [slot[stage].eq(slot[stage - 1]), rnd[stage].eq(rnd[stage - 1])]
 
@@ -143,6 +145,18 @@ class Ring(wiring.Component):
                 final_1[lane].eq(rnd[1].ends & (rnd[1].final | (rnd[1].before_final & ~has_last[lane]))),
             ]
         m.d.sync += [active.eq(active_1), final.eq(final_1)]
+        # What the lanes have to know of the round, each in a register.
+        weights_0, weights_1, starts_1 = Signal(), Signal(), Signal()
+        klass_2, left_2, same_2, above_2 = Signal(), Signal(), Signal(), Signal()
+        m.d.sync += [
+            weights_0.eq(chosen.kind == Kind.WEIGHT),
+            weights_1.eq(weights_0),
+            starts_1.eq(rnd[0].kind == Kind.START),
+            klass_2.eq(rnd[1].kind == Kind.KLASS),
+            left_2.eq(rnd[1].left),
+            same_2.eq(rnd[1].above & rnd[1].same_line),
+            above_2.eq(rnd[1].above & ~rnd[1].same_line),
+        ]
         other_bits = Signal(WINDOW_BITS)
         with m.Switch(rnd[0].kind):
             with m.Case(Kind.WEIGHT):
@@ -197,7 +211,15 @@ class Ring(wiring.Component):
                 control.log2_states.eq(self.log2_states),
                 control.klass.eq(self.header.klass),
                 control.slot_1.eq(slot[1]),
-                *(control[f"round_{stage}"].eq(rnd[stage]) for stage in range(PIPELINE)),
+                control.weights_0.eq(weights_0),
+                control.weights_1.eq(weights_1),
+                control.starts_1.eq(starts_1),
+                control.klass_2.eq(klass_2),
+                control.offset_0.eq(rnd[0].offset),
+                control.offset_2.eq(rnd[2].offset),
+                control.left_2.eq(left_2),
+                control.same_2.eq(same_2),
+                control.above_2.eq(above_2),
                 control.other_bits_1.eq(other_bits),
                 control.commit_3.eq(commit_3),
                 control.commit_state_3.eq(commit_state_3),
@@ -238,16 +260,18 @@ class Ring(wiring.Component):
         # Beats, beside the stages of the lanes and the values.
         ended = Signal(lanes)
         m.d.sync += ended.eq(final & active & commit.replicate(lanes))
-        # The first lane has the first of the slot's channels.
-        enabled = commit & (rnd[COMMIT].kind == Kind.WEIGHT) & active[0]
+        # The first lane has the first of the slot's channels: without it, the slot has none.
         mask, escape = active, escapes
         flying = [commit_3]
         for stage in range(1 + LATENCY):
-            source = enabled, mask, escape
             enabled = Signal(name=f"beat_{stage}")
-            mask = Signal(lanes, name=f"mask_{stage}")
-            escape = Signal(lanes, name=f"escape_{stage}")
-            m.d.sync += [target.eq(value) for target, value in zip((enabled, mask, escape), source, strict=True)]
+            if stage == 0:
+                m.d.comb += enabled.eq(commit_weight_3)
+            else:
+                m.d.sync += enabled.eq(flying[-1] & mask[0])
+            source = mask, escape
+            mask, escape = Signal(lanes, name=f"mask_{stage}"), Signal(lanes, name=f"escape_{stage}")
+            m.d.sync += [mask.eq(source[0]), escape.eq(source[1])]
             flying.append(enabled)
         m.d.comb += [
             self.beat_en.eq(enabled),

@@ -30,7 +30,7 @@ from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.phases import Phases
 
 TOKENS = len(TOKEN_ORDER)
-NUMBERED = 3
+NUMBERED = 4
 """Cycles from a state to its number."""
 
 
@@ -75,7 +75,7 @@ class StateNumbering(wiring.Component):
     """Turns the tokens of a table's states into decoding entries, in rising order of the states.
 
     The n-th state of a token of count c stands for the number x = c + n; its entry has the bits by which x falls short
-    of the states, and the base that x shifted by them gives. Throughput: a state per cycle. Latency: states + 8 cycles
+    of the states, and the base that x shifted by them gives. Throughput: a state per cycle. Latency: states + 10 cycles
     from ``start`` to ``busy`` low. There is no back-pressure. Reset: idle.
 
     Parameters
@@ -139,7 +139,7 @@ class StateNumbering(wiring.Component):
         with m.Elif(running):
             m.d.sync += [state.eq(state + 1), running.eq(~is_last)]
 
-        # Two cycles for a state's token, one for its number; then that is shifted, a step per cycle.
+        # Three cycles for a state's token, one for its number; then that is shifted, a step per cycle.
         steps = (8, 4, 2, 1)
         stages = [running]
         for stage in range(1, NUMBERED + len(steps) + 1):
@@ -153,9 +153,14 @@ class StateNumbering(wiring.Component):
         )
         write, read = numbers.write_port(), numbers.read_port(domain="comb")
         token, number, following = Signal(TOKEN_BITS), Signal(most + 1), Signal(most + 1)
-        same = stages[NUMBERED] & (tokens.read_data == token)
-        m.d.comb += [following.eq(number + 1), read.addr.eq(tokens.read_data)]
-        m.d.sync += [token.eq(tokens.read_data), number.eq(Mux(same, following, read.data))]
+        token_read = Signal(TOKEN_BITS)
+        same = stages[NUMBERED] & (token_read == token)
+        m.d.comb += [following.eq(number + 1), read.addr.eq(token_read)]
+        m.d.sync += [
+            token_read.eq(tokens.read_data),
+            token.eq(token_read),
+            number.eq(Mux(same, following, read.data)),
+        ]
         with m.If(stages[NUMBERED]):
             m.d.comb += [write.addr.eq(token), write.data.eq(following), write.en.eq(1)]
         with m.Else():
@@ -270,7 +275,7 @@ class TableBuilder(wiring.Component):
         with m.Switch(self.log2_states):
             for log2 in log2_states_cases(most):
                 with m.Case(log2):
-                    m.d.comb += [
+                    m.d.sync += [
                         states.eq(1 << log2),
                         first_count.eq(first_prediction(log2)),
                         first_order.eq(1 << golomb_order(first_prediction(log2))),
