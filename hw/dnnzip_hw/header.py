@@ -47,7 +47,7 @@ def second_word(word: Value) -> data.View:
 class Header(wiring.Component):
     """Collects the words of a header and judges it.
 
-    Throughput: a word in every fourth cycle. Latency: ``whole`` follows a word by two cycles, ``early`` by three,
+    Throughput: a word in every fifth cycle. Latency: ``whole`` follows a word by two cycles, ``early`` by four,
     ``judged`` by six. Back-pressure: none. Reset and ``restart``: no word has come.
 
     Parameters
@@ -108,7 +108,7 @@ class Header(wiring.Component):
         count = Signal(range(WEIGHT_HEADER.words + 1))
         whole = Signal()
         # The check takes a byte per cycle, in the two cycles after the word; the rules of the first words are looked at
-        # meanwhile, and said in the third.
+        # meanwhile, and said in the fourth.
         m.submodules.check = check = HEADER_CRC(data_width=BYTE).create()
         since = Signal(3)  # cycles since a word came
         m.d.sync += since.eq(Cat(self.word_en, since))
@@ -140,15 +140,21 @@ class Header(wiring.Component):
             m.d.sync += [words.eq(Cat(words[WORD_BITS:], self.word)), count.eq(count + 1)]
         with m.If(since[0] & (count == 1)):
             m.d.sync += self.is_tables.eq(weights.magic == TABLES_MAGIC)
-        with m.If(since[1] & (count == 1)):
-            with m.If(~known_magic):
-                m.d.sync += self.early.eq(Verdict.BAD_MAGIC)
-            with m.Elif(~known_version):
-                m.d.sync += self.early.eq(Verdict.VERSION)
-            with m.Elif(unsupported):
-                m.d.sync += self.early.eq(Verdict.UNSUPPORTED)
-        with m.If(since[1] & (count == 2) & ~self.is_tables & unsupported_second):
-            m.d.sync += self.early.eq(Verdict.UNSUPPORTED)
+        first_verdict, second_verdict = Signal(CAUSE_BITS), Signal(CAUSE_BITS)
+        m.d.sync += [
+            first_verdict.eq(
+                Mux(
+                    known_magic,
+                    Mux(known_version, Mux(unsupported, Verdict.UNSUPPORTED, Verdict.OK), Verdict.VERSION),
+                    Verdict.BAD_MAGIC,
+                )
+            ),
+            second_verdict.eq(Mux(unsupported_second & ~self.is_tables, Verdict.UNSUPPORTED, Verdict.OK)),
+        ]
+        with m.If(since[2] & (count == 1)):
+            m.d.sync += self.early.eq(first_verdict)
+        with m.If(since[2] & (count == 2)):
+            m.d.sync += self.early.eq(second_verdict)
         with m.If(self.restart):
             m.d.sync += [count.eq(0), self.early.eq(Verdict.OK)]
 

@@ -1,6 +1,6 @@
 """One hardware lane: the virtual lanes of its slots decode a weight each in turn."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -32,6 +32,16 @@ from dnnzip_hw.tables import TablesWrite
 
 NIBBLE = 4
 """Bits of a window that are read as one."""
+
+
+def plus(number: Value, small: Value) -> Value:
+    """Return the sum, as wide as ``number``, of gates: a carry chain is slower where one of them has few bits."""
+    bits, carry = [], C(0, 1)
+    for place, bit in enumerate(number):
+        other = small[place] if place < len(small) else C(0, 1)
+        bits.append(bit ^ other ^ carry)
+        carry = (bit & other) | (carry & (bit | other))
+    return Cat(bits)
 
 
 class LaneControl(data.StructLayout):
@@ -168,7 +178,7 @@ class Lane(wiring.Component):
         for stage in range(1, PIPELINE):
             m.d.sync += shift[stage].eq(shift[stage - 1])
         m.d.sync += [
-            begin_1.eq(turn[0].read + shift[0]),
+            begin_1.eq(plus(turn[0].read, shift[0])),
             scale_class_1.eq(self._scale_class(m, turn[0].klass, control.offset_0, 0)),
         ]
 

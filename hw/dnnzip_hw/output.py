@@ -144,10 +144,9 @@ class Output(wiring.Component):
             beats.r_en.eq(free & beats.r_rdy),
         ]
         for lane in range(lanes):
-            with m.If(free):
-                m.d.sync += beat.weights[lane].eq(Mux(self.direct, items[lane], head.codes[lane]))
-            with m.Elif(waits & words.r_rdy & served[lane]):
-                m.d.sync += beat.weights[lane].eq(items[lane])
+            # Where neither is so, the register keeps what it has.
+            with m.If(free | (waits & words.r_rdy & served[lane])):
+                m.d.sync += beat.weights[lane].eq(Mux(self.direct | waits, items[lane], head.codes[lane]))
         with m.If(free):
             m.d.sync += [held.eq(0), beat.last.eq(0)]
             with m.If(beats.r_rdy):

@@ -360,7 +360,6 @@ class TableBuilder(wiring.Component):
                 m.d.sync += [context.eq(0), klass.eq(klass + 1)]
                 with m.If(klass == CLASSES - 1):
                     m.d.sync += end.eq(1 << SHIFT_BITS)
-            fail_if(number > self.tables)
         with m.If(at(_Phase.SHIFT)), m.If(is_read):
             m.d.comb += self.write.shift_en.eq(1)
             m.d.sync += [
@@ -371,8 +370,6 @@ class TableBuilder(wiring.Component):
                 order.eq(first_order),
                 position.eq(0),
             ]
-            fail_if(number > self.parameters.low_bits, fails_unsupported)
-            fail_if(self.log2_states + number[:SHIFT_BITS] > MAX_WEIGHT_BITS)
         with m.If(at(_Phase.UNARY)):
             m.d.sync += restart_number
             with m.If(has_bit & ~bit):
@@ -411,6 +408,18 @@ class TableBuilder(wiring.Component):
                 fail_if(index == TOKENS - 1)
         with m.If(at(_Phase.NUMBERING)), m.If(~numbering.busy):
             m.d.sync += [*restart_number, end.eq(1 << SHIFT_BITS), table.eq(table + 1)]
+        # A table's number and a shift are judged in the cycle after.
+        read_table, read_shift = Signal(), Signal()
+        no_table, large_shift, too_large_shift = Signal(), Signal(), Signal()
+        m.d.sync += [
+            read_table.eq(at(_Phase.MAP) & is_read),
+            read_shift.eq(at(_Phase.SHIFT) & is_read),
+            no_table.eq(number[:TABLE_BITS] > self.tables),
+            large_shift.eq(number[:SHIFT_BITS] > self.parameters.low_bits),
+            too_large_shift.eq(self.log2_states + number[:SHIFT_BITS] > MAX_WEIGHT_BITS),
+        ]
+        fail_if((read_table & no_table) | (read_shift & too_large_shift))
+        fail_if(read_shift & large_shift, fails_unsupported)
         m.d.comb += self.done.eq(at(_Phase.DONE))
         last_entry = is_read & (context == CONTEXTS - 1) & (klass == CLASSES - 1)
         leave(_Phase.MAP, (last_entry, _Phase.SHIFT))
