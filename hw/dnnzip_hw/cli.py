@@ -10,6 +10,7 @@ import click
 
 from dnnzip.errors import InputError, MissingToolError
 from dnnzip_hw.kit import kit_files
+from dnnzip_hw.memory import TARGETS
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.verilog import TOP, decompressor_verilog, find_yosys, ports
 
@@ -20,6 +21,7 @@ OPTIONS = {
     "log2_states": "--states",
     "weight_bits": "--weight-bits",
     "line": "--line",
+    "target": "--target",
 }
 
 
@@ -34,7 +36,14 @@ OPTIONS = {
 )
 @click.option("--weight-bits", default=DEFAULTS.weight_bits, show_default=True, help="Width of a weight: 8 or 16.")
 @click.option("--line", is_flag=True, help="With the core of the line codec, a baseline to compare with.")
-def rtl(folder: str, lanes: int, slots: int, states: int, weight_bits: int, line: bool) -> None:
+@click.option(
+    "--target",
+    type=click.Choice(TARGETS),
+    default=DEFAULTS.target,
+    show_default=True,
+    help="What the memories are made of: plain Verilog, or ECP5's block RAM with its output register.",
+)
+def rtl(folder: str, lanes: int, slots: int, states: int, weight_bits: int, line: bool, target: str) -> None:
     """Write the decompressor as Verilog, with a kit around it.
 
     The kit: the list of ports as JSON, the format's numbers as a SystemVerilog package and a C header, a decoder in C,
@@ -43,7 +52,7 @@ def rtl(folder: str, lanes: int, slots: int, states: int, weight_bits: int, line
     if states <= 0 or states & states - 1:
         raise InputError("--states", f"is {states}", "it must be 256, 512 or 1024")
     try:
-        parameters = DecompressorParameters(lanes, slots, states.bit_length() - 1, weight_bits, line)
+        parameters = DecompressorParameters(lanes, slots, states.bit_length() - 1, weight_bits, line, target)
     except ValueError as error:
         raise InputError(_option_of(str(error)), str(error)) from None
     if not find_yosys():

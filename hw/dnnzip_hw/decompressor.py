@@ -1,11 +1,12 @@
 """The decompressor: streams of 16-bit words in, beats of weights out."""
 
+import enum
 from collections.abc import Callable
 from functools import reduce
 from operator import or_
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
-from amaranth.lib import enum, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 from amaranth.utils import ceil_log2
 
@@ -189,7 +190,6 @@ class Decompressor(wiring.Component):
             ring.header.eq(header.weights),
             ring.block.eq(block),
             ring.log2_states.eq(loaded_log2_states),
-            ring.tables.eq(builder.write),
             ring.word.eq(word),
             ring.columns_word.eq(taken_word),
             ring.run.eq(at(Phase.WEIGHTS)),
@@ -221,6 +221,7 @@ class Decompressor(wiring.Component):
             builder.start.eq(at(Phase.BEGIN) & header.is_tables),
             builder.i.valid.eq(gets & at(Phase.TABLES)),
             ring.columns_en.eq(gets & at(Phase.OFFSETS)),
+            ring.tables.eq(builder.write),
             ring.room.eq(distributor.room & output.room),
             output.words_en.eq((gets & at(Phase.RAW)) | distributor.escapes.valid | line_gives),
             output.give_up.eq(over & (cause != Verdict.OK)),

@@ -26,7 +26,7 @@ from dnnzip_hw.layouts import (
     entry_layout,
     lane_state_layout,
 )
-from dnnzip_hw.memory import RegisteredMemory
+from dnnzip_hw.memory import RegisteredMemory, small_memory
 from dnnzip_hw.parameters import PIPELINE, DecompressorParameters
 from dnnzip_hw.tables import TablesWrite
 
@@ -188,7 +188,9 @@ class Lane(wiring.Component):
         cut_bits = width + NIBBLE - 1
         nibbles = self._window(m, begin_1, -(-cut_bits // NIBBLE))
         # The parity of the words that each slot has got: its words go to the halves in turn.
-        m.submodules.arrived = arrived = Memory(shape=1, depth=ring, init=[])
+        m.submodules.arrived = arrived = Memory(
+            shape=1, depth=ring, init=[], attrs=small_memory(self.parameters.target)
+        )
         arrived_write, arrived_read = arrived.write_port(), arrived.read_port(domain="comb")
         m.d.comb += [
             arrived_read.addr.eq(control.slot_1),

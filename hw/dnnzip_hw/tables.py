@@ -1,7 +1,9 @@
 """The table set: its payload read bit by bit, its decoding tables built and written."""
 
+import enum
+
 from amaranth.hdl import C, Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -25,7 +27,7 @@ from dnnzip.format import (
     spread_step,
 )
 from dnnzip_hw.layouts import CAUSE_BITS, TABLE_BITS, entry_layout
-from dnnzip_hw.memory import RegisteredMemory
+from dnnzip_hw.memory import RegisteredMemory, small_memory
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.phases import Phases
 
@@ -149,17 +151,22 @@ class StateNumbering(wiring.Component):
         m.d.sync += self.busy.eq(self.start | Cat(stages).any())
 
         m.submodules.numbers = numbers = Memory(
-            shape=most + 1, depth=1 << TOKEN_BITS, init=[], attrs={"ram_style": "distributed"}
+            shape=most + 1, depth=1 << TOKEN_BITS, init=[], attrs=small_memory(self.target)
         )
-        write, read = numbers.write_port(), numbers.read_port(domain="comb")
-        token, number, following = Signal(TOKEN_BITS), Signal(most + 1), Signal(most + 1)
-        token_read = Signal(TOKEN_BITS)
-        same = stages[NUMBERED] & (token_read == token)
-        m.d.comb += [following.eq(number + 1), read.addr.eq(token_read)]
+        write, read = numbers.write_port(), numbers.read_port()
+        token_read, token = Signal(TOKEN_BITS), Signal(TOKEN_BITS)
+        number, following, written = Signal(most + 1), Signal(most + 1), Signal(most + 1)
+        same = Signal()  # what is read is what was written in that cycle
+        m.d.comb += [
+            read.addr.eq(token_read),
+            number.eq(Mux(same, written, read.data)),
+            following.eq(number + 1),
+        ]
         m.d.sync += [
             token_read.eq(tokens.read_data),
             token.eq(token_read),
-            number.eq(Mux(same, following, read.data)),
+            same.eq(stages[NUMBERED] & (token_read == token)),
+            written.eq(following),
         ]
         with m.If(stages[NUMBERED]):
             m.d.comb += [write.addr.eq(token), write.data.eq(following), write.en.eq(1)]
