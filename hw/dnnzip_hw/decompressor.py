@@ -1,8 +1,12 @@
 """The decompressor: streams of 16-bit words in, beats of weights out."""
 
-from amaranth.hdl import Module, Signal, Value
-from amaranth.lib import enum, stream, wiring
-from amaranth.lib.crc import Algorithm
+import enum
+from collections.abc import Callable
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 from amaranth.utils import ceil_log2
 
@@ -16,26 +20,21 @@ from dnnzip.format import (
     Codec,
     Verdict,
 )
+from dnnzip_hw.checksum import StreamChecksum
 from dnnzip_hw.distributor import Distributor
 from dnnzip_hw.header import Header
 from dnnzip_hw.layouts import CAUSE_BITS, COLUMNS_WORD_LAYOUT, beat_layout, word_layout
 from dnnzip_hw.line import LineDecoder
 from dnnzip_hw.output import Output
 from dnnzip_hw.parameters import DecompressorParameters
+from dnnzip_hw.phases import Phases
 from dnnzip_hw.raw import RawSize
 from dnnzip_hw.ring import Ring
 from dnnzip_hw.rounds import PER_WORD
 from dnnzip_hw.tables import TableBuilder
 
-STREAM_CRC = Algorithm(
-    crc_width=32,
-    polynomial=0x04C11DB7,
-    initial_crc=0xFFFFFFFF,
-    reflect_input=True,
-    reflect_output=True,
-    xor_output=0xFFFFFFFF,
-)
-"""``zlib.crc32``; the stream's last two words make it end in its residue."""
+PAYLOAD_NEAR = 3
+"""Bits of the count of the payload's words that are looked at as they change."""
 
 
 class Phase(enum.Enum):
@@ -43,19 +42,23 @@ class Phase(enum.Enum):
 
     HEADER = 0
     JUDGE = 1
-    TABLES = 2
-    RAW_SIZE = 3
-    RAW = 4
-    LINE = 5
-    COLUMNS = 6
-    OFFSETS = 7
-    PREPARE = 8
-    WEIGHTS = 9
-    PAYLOAD_END = 10
-    CRC = 11
-    VERDICT = 12
-    DRAIN = 13
-    END = 14
+    BEGIN = 2
+    CHOOSE = 3
+    TABLES = 4
+    RAW_SIZE = 5
+    RAW = 6
+    LINE = 7
+    COLUMNS = 8
+    OFFSETS = 9
+    PREPARE = 10
+    WEIGHTS = 11
+    WEIGHTS_END = 12
+    PAYLOAD_END = 13
+    CRC = 14
+    VERDICT = 15
+    DRAIN = 16
+    END = 17
+    RESTART = 18
 
 
 def port_signature(parameters: DecompressorParameters) -> wiring.Signature:
@@ -79,7 +82,7 @@ class Decompressor(wiring.Component):
 
     Throughput: a beat per cycle where words and output allow and every slot has a channel; a word per cycle. Latency: a
     weight stream's first beat follows its last start word by about a dozen cycles; a table set of eight tables of 512
-    states takes about 12,500 cycles. Back-pressure: the output's payload is stable while it waits; words are taken
+    states takes 7,500 to 9,500 cycles. Back-pressure: the output's payload is stable while it waits; words are taken
     only as they are needed. Reset: no table set is loaded, and the next word is a stream's first.
 
     Parameters
@@ -109,39 +112,59 @@ class Decompressor(wiring.Component):
         m.submodules.ring = ring = Ring(parameters)
         m.submodules.distributor = distributor = Distributor(parameters)
         m.submodules.output = output = Output(parameters)
-        m.submodules.crc = crc = STREAM_CRC(data_width=WORD_BITS).create()
+        m.submodules.checksum = checksum = StreamChecksum()
+        phases = Phases(m, Phase)
+        at = phases.at
+        cause = Signal(CAUSE_BITS)
+        given: list[tuple[Value, Value | Verdict]] = []
 
-        phase, next_phase = Signal(Phase), Signal(Phase)
-        cause, next_cause = Signal(CAUSE_BITS), Signal(CAUSE_BITS)
-        weighing = Signal()  # the phase is that of the weights
-        wordless = Signal()  # the stream ended before the words of all escapes that have been decoded
-        m.d.comb += [next_phase.eq(phase), next_cause.eq(cause)]
-        m.d.sync += [phase.eq(next_phase), cause.eq(next_cause), weighing.eq(next_phase == Phase.WEIGHTS)]
+        def leave(phase: Phase, *ways: tuple[Value, Phase | Value | Verdict]) -> None:
+            """Say when a phase is left, for another one or with a verdict."""
+            targets = [target if isinstance(target, Phase) else Phase.DRAIN for _, target in ways]
+            taken = phases.leave(phase, *((ways[number][0], target) for number, target in enumerate(targets)))
+            given.extend(
+                (way, target) for way, (_, target) in zip(taken, ways, strict=True) if not isinstance(target, Phase)
+            )
 
-        # The word that is offered to a phase. A phase says whether it wants one, and then gets it or learns that it is
+        # The word that is offered. It goes to the phase that has `taking` set, or where the distributor says, or to the
+        # core of `line`.
         word, word_last, has_word = Signal(WORD_BITS), Signal(), Signal()
-        # missing; in the weight phase the distributor knows whether there is one, and takes it.
-        wants, discards, in_payload = Signal(), Signal(), Signal()
         ended = Signal()  # the stream's last word has been taken
+        in_payload, payload_over, one_left = Signal(), Signal(), Signal()
         payload_left = Signal(WEIGHT_HEADER["payload_words"].width)
-        payload_over, one_left = Signal(), Signal()
-        missing, gets, goes = Signal(), Signal(), Signal()
+        missing, offered = Signal(), Signal()  # no more words are for this part of the stream; one is, and is there
+        taking, gets, goes, over_soon = Signal(), Signal(), Signal(), Signal()
+        line_gets, line_gives = Signal(), Signal()
         m.d.comb += [
             missing.eq(ended | (in_payload & payload_over)),
-            gets.eq(wants & ~missing & has_word),
-            goes.eq(gets | (discards & ~ended & has_word) | (weighing & distributor.taken)),
+            gets.eq(taking & offered),
+            goes.eq((offered & (taking | (distributor.asks & output.words_room))) | line_gets),
             self.i.ready.eq(~has_word | goes),
-            one_left.eq(payload_left == 1),
+            over_soon.eq(in_payload & (payload_over | (goes & one_left))),
         ]
         with m.If(self.i.ready):
             m.d.sync += [has_word.eq(self.i.valid), word.eq(self.i.payload.data), word_last.eq(self.i.payload.last)]
+        # It is a cycle late where a phase moves on to another part of the stream: none takes a word at once.
+        m.d.sync += offered.eq(Mux(self.i.ready, self.i.valid, has_word) & ~ended & ~(goes & word_last) & ~over_soon)
         with m.If(goes & word_last):
             m.d.sync += ended.eq(1)
-        with m.If((gets & in_payload) | (weighing & distributor.taken)):
+        # The upper bits change only when the lower ones go below zero, so that their flag has time.
+        near = Signal(PAYLOAD_NEAR)
+        upper_zero = Signal()
+        m.d.comb += [near.eq(payload_left), one_left.eq(upper_zero & (near == 1))]
+        m.d.sync += upper_zero.eq(payload_left[PAYLOAD_NEAR:] == 0)
+        with m.If(((gets | line_gets) & in_payload) | distributor.taken):
             m.d.sync += [payload_left.eq(payload_left - 1), payload_over.eq(one_left)]
-        taken_word = Signal(WORD_BITS)
-        m.d.sync += [crc.valid.eq(goes), taken_word.eq(word)]
-        m.d.comb += crc.data.eq(taken_word)
+        taken_word, taken_full = Signal(WORD_BITS), Signal()
+        recent = Signal(4)  # whether a phase got a word in the last cycles
+        m.d.sync += [
+            checksum.word_en.eq(goes),
+            taken_word.eq(word),
+            taken_full.eq(~one_left | (raw_size.over == 0)),
+            recent.eq(Cat(gets, recent)),
+        ]
+        settled = Signal()
+        m.d.comb += settled.eq(~gets & ~recent.any())
 
         # The table set that is loaded.
         loaded = Signal()
@@ -150,26 +173,26 @@ class Decompressor(wiring.Component):
         block = Signal(COLUMNS_WORD_LAYOUT)
         column_words_left = Signal.like(ring.columns_address)
         column_address = Signal.like(ring.columns_address)
-        over = Signal()  # the verdict is known
-        crc_words = Signal(range(CRC_WORDS + 2))
+        last_column_word = Signal()
+        wordless = Signal()  # the stream ended before the words of all escapes that have been decoded
+        crc_words = Signal(CRC_WORDS)  # one bit for each that has come
 
         m.d.comb += [
-            header.word.eq(word),
+            header.word.eq(taken_word),
             header.loaded.eq(loaded),
             header.loaded_id.eq(loaded_id),
             header.loaded_log2_states.eq(loaded_log2_states),
+            header.restart.eq(at(Phase.RESTART)),
             builder.log2_states.eq(loaded_log2_states),
             builder.tables.eq(header.tables.tables),
-            builder.i.payload.eq(word),
+            builder.i.payload.eq(taken_word),
             raw_size.header.eq(header.weights),
             ring.header.eq(header.weights),
             ring.block.eq(block),
             ring.log2_states.eq(loaded_log2_states),
-            ring.tables.eq(builder.write),
             ring.word.eq(word),
             ring.columns_word.eq(taken_word),
-            ring.room.eq(distributor.room & output.room),
-            ring.run.eq(weighing),
+            ring.run.eq(at(Phase.WEIGHTS)),
             ring.slot.eq(distributor.slot),
             ring.half.eq(distributor.half),
             ring.lane_en.eq(distributor.lane_en),
@@ -177,181 +200,199 @@ class Decompressor(wiring.Component):
             distributor.request_en.eq(ring.request_en),
             distributor.request.eq(ring.request),
             distributor.i.payload.eq(word),
-            distributor.i.valid.eq(has_word & ~ended & ~payload_over),
-            distributor.escapes.ready.eq(output.words.ready),
+            distributor.i.valid.eq(offered),
+            distributor.escapes.ready.eq(output.words_room),
             output.beat_en.eq(ring.beat_en),
             output.beat.eq(ring.beat),
-            output.words.payload.data.eq(word),
-            output.words.payload.full.eq(~one_left | (raw_size.over == 0)),
-            output.words.payload.items.eq(raw_size.over),
-            output.words.valid.eq(distributor.escapes.valid),
+            output.words.data.eq(taken_word),
+            output.words.full.eq(taken_full),
+            output.words.items.eq(raw_size.over),
             output.raw_width.eq(header.weights.raw_width),
+            output.direct.eq(at(Phase.RAW)),
+            output.end.eq(at(Phase.END)),
             output.cause.eq(cause),
+            checksum.word.eq(taken_word),
+            checksum.start.eq(at(Phase.RESTART)),
+            distributor.flush.eq(~at(Phase.WEIGHTS)),
+        ]
+        m.d.sync += [
+            header.word_en.eq(gets & at(Phase.HEADER)),
+            builder.start.eq(at(Phase.BEGIN) & header.is_tables),
+            builder.i.valid.eq(gets & at(Phase.TABLES)),
+            ring.columns_en.eq(gets & at(Phase.OFFSETS)),
+            ring.tables.eq(builder.write),
+            ring.room.eq(distributor.room & output.room),
+            output.words_en.eq((gets & at(Phase.RAW)) | distributor.escapes.valid | line_gives),
+            output.give_up.eq(wordless),
         ]
         connect(m, output.o, wiring.flipped(self.o))
 
-        line = None
-        if parameters.line:
-            m.submodules.line = line = LineDecoder()
-            m.d.comb += [line.header.eq(header.weights), line.i.payload.eq(word)]
+        # Whether a phase gets the next word. One that needs time to know whether it wants another one gets no word in
+        # the cycles after one.
+        m.d.sync += taking.eq(
+            (settled & at(Phase.HEADER) & (header.early == Verdict.OK) & ~header.whole)
+            | (settled & at(Phase.TABLES) & builder.i.ready)
+            | (settled & at(Phase.CRC) & ~crc_words[-1])
+            | (settled & at(Phase.COLUMNS))
+            | (at(Phase.OFFSETS) & ~(gets & last_column_word))
+            | (at(Phase.RAW) & output.words_room)
+            | at(Phase.DRAIN)
+        )
+        lacks = taking & missing
 
-        m.d.sync += [ring.prepare.eq(0), ring.columns_en.eq(0)]
+        leave(
+            Phase.HEADER,
+            (header.early != Verdict.OK, header.early),
+            (header.judged, Phase.JUDGE),
+            (lacks, Verdict.TRUNCATED),
+        )
+        with m.If(at(Phase.JUDGE)):
+            m.d.sync += payload_left.eq(
+                Mux(header.is_tables, header.tables.payload_words, header.weights.payload_words)
+            )
+        leave(Phase.JUDGE, (header.verdict != Verdict.OK, header.verdict), (C(1), Phase.BEGIN))
+        leave(Phase.BEGIN, (C(1), Phase.CHOOSE))
+        is_raw, is_line = header.weights.codec == Codec.RAW, header.weights.codec == Codec.LINE
+        with m.If(at(Phase.CHOOSE)):
+            m.d.sync += [payload_over.eq(upper_zero & (near == 0)), in_payload.eq(1)]
+            m.d.comb += [output.restart.eq(1), raw_size.start.eq(1)]
+            with m.If(header.is_tables):
+                m.d.sync += [
+                    loaded.eq(0),
+                    loaded_id.eq(header.tables.table_set),
+                    loaded_log2_states.eq(header.log2_states),
+                ]
+        to_line = [(is_line, Phase.LINE)] if parameters.line else []
+        leave(
+            Phase.CHOOSE,
+            (header.is_tables, Phase.TABLES),
+            (is_raw, Phase.RAW_SIZE),
+            *to_line,
+            (header.weights.columns, Phase.COLUMNS),
+            (C(1), Phase.PREPARE),
+        )
+        leave(
+            Phase.TABLES,
+            (builder.verdict != Verdict.OK, builder.verdict),
+            (lacks, Verdict.TRUNCATED),
+            (builder.done, Phase.PAYLOAD_END),
+        )
+        leave(
+            Phase.RAW_SIZE,
+            (raw_size.done & raw_size.wrong, Verdict.BAD_HEADER),
+            (raw_size.done, Phase.RAW),
+        )
+        leave(
+            Phase.RAW,
+            (ended & ~payload_over, Verdict.TRUNCATED),
+            (payload_over & output.idle, Phase.PAYLOAD_END),
+        )
+        if parameters.line:
+            self._line(m, at, leave, line_gets, line_gives, offered, missing, word)
+
+        with m.If(at(Phase.COLUMNS)):
+            m.d.sync += [
+                block.eq(word),
+                column_words_left.eq(COLUMNS_WORD_LAYOUT(word).columns >> ceil_log2(PER_WORD)),
+                column_address.eq(0),
+            ]
+        leave(Phase.COLUMNS, (lacks, Verdict.TRUNCATED), (gets, Phase.OFFSETS))
+        gets_offsets = gets & at(Phase.OFFSETS)
+        with m.If(gets_offsets):
+            m.d.sync += column_words_left.eq(column_words_left - 1)
+        m.d.sync += last_column_word.eq(column_words_left == Mux(gets_offsets, 1, 0))
         with m.If(ring.columns_en):
             m.d.sync += column_address.eq(column_address + 1)
+        leave(Phase.OFFSETS, (lacks, Verdict.TRUNCATED), (gets & last_column_word, Phase.PREPARE))
+        preparing = Signal(3)  # for so many cycles
+        m.d.sync += [
+            preparing.eq(Mux(at(Phase.PREPARE), Cat(C(1), preparing), 0)),
+            ring.prepare.eq(at(Phase.PREPARE) & ~preparing[0]),
+        ]
+        leave(Phase.PREPARE, (preparing[-1] & ring.prepared, Phase.WEIGHTS))
 
-        def go(after: int) -> list[object]:
-            """Return the statement that goes on to another phase."""
-            return [next_phase.eq(after)]
-
-        def give_up(verdict: Value | Verdict) -> list[object]:
-            """Return the statements that end the stream with ``verdict``."""
-            return [next_cause.eq(verdict), *go(Phase.DRAIN)]
-
-        def begin_payload(words: Value) -> list[object]:
-            """Return the statements that begin a payload of so many words."""
-            return [payload_left.eq(words), payload_over.eq(words == 0)]
-
-        with m.Switch(phase):
-            with m.Case(Phase.HEADER):
-                m.d.comb += [wants.eq((header.early == Verdict.OK) & ~header.whole), header.word_en.eq(gets)]
-                with m.If(header.early != Verdict.OK):
-                    m.d.comb += give_up(header.early)
-                with m.Elif(header.judged):
-                    m.d.comb += go(Phase.JUDGE)
-                with m.Elif(missing & ~header.whole):
-                    m.d.comb += give_up(Verdict.TRUNCATED)
-            with m.Case(Phase.JUDGE):
-                with m.If(header.verdict != Verdict.OK):
-                    m.d.comb += give_up(header.verdict)
-                with m.Elif(header.is_tables):
-                    m.d.comb += builder.start.eq(1)
-                    m.d.sync += [
-                        loaded.eq(0),
-                        loaded_id.eq(header.tables.table_set),
-                        loaded_log2_states.eq(header.log2_states),
-                        *begin_payload(header.tables.payload_words),
-                    ]
-                    m.d.comb += go(Phase.TABLES)
-                with m.Else():
-                    m.d.comb += [output.restart.eq(1), raw_size.start.eq(1)]
-                    m.d.sync += begin_payload(header.weights.payload_words)
-                    with m.If(header.weights.codec == Codec.RAW):
-                        m.d.comb += go(Phase.RAW_SIZE)
-                    if line is not None:
-                        with m.Elif(header.weights.codec == Codec.LINE):
-                            m.d.comb += line.start.eq(1)
-                            m.d.comb += go(Phase.LINE)
-                    with m.Elif(header.weights.columns):
-                        m.d.comb += go(Phase.COLUMNS)
-                    with m.Else():
-                        m.d.sync += ring.prepare.eq(1)
-                        m.d.comb += go(Phase.PREPARE)
-            with m.Case(Phase.TABLES):
-                m.d.comb += [in_payload.eq(1), wants.eq(builder.i.ready), builder.i.valid.eq(gets)]
-                with m.If(builder.verdict != Verdict.OK):
-                    m.d.comb += give_up(builder.verdict)
-                with m.Elif(wants & missing):
-                    m.d.comb += give_up(Verdict.TRUNCATED)
-                with m.Elif(builder.done):
-                    m.d.comb += go(Phase.PAYLOAD_END)
-            with m.Case(Phase.RAW_SIZE), m.If(raw_size.done):
-                m.d.comb += go(Phase.RAW)
-                with m.If(raw_size.wrong):
-                    m.d.comb += give_up(Verdict.BAD_HEADER)
-            with m.Case(Phase.RAW):
-                m.d.comb += [
-                    in_payload.eq(1),
-                    wants.eq(output.words.ready),
-                    output.direct.eq(1),
-                    output.words.valid.eq(gets),
-                ]
-                with m.If(ended & ~payload_over):
-                    m.d.comb += give_up(Verdict.TRUNCATED)
-                with m.Elif(payload_over & output.idle):
-                    m.d.comb += go(Phase.PAYLOAD_END)
-            if line is not None:
-                with m.Case(Phase.LINE):
-                    m.d.comb += [
-                        in_payload.eq(1),
-                        wants.eq(line.i.ready),
-                        line.i.valid.eq(gets),
-                        output.direct.eq(1),
-                        output.raw_width.eq(RAW_WIDTHS.index(WORD_BITS)),
-                        output.words.payload.data.eq(line.o.payload),
-                        output.words.payload.full.eq(1),
-                        output.words.valid.eq(line.o.valid),
-                        line.o.ready.eq(output.words.ready),
-                    ]
-                    with m.If(line.bad):
-                        m.d.comb += give_up(Verdict.BAD_CODE)
-                    with m.Elif(wants & missing):
-                        m.d.comb += give_up(Verdict.TRUNCATED)
-                    with m.Elif(line.done & output.idle):
-                        m.d.comb += go(Phase.PAYLOAD_END)
-            with m.Case(Phase.COLUMNS):
-                m.d.comb += [in_payload.eq(1), wants.eq(1)]
-                m.d.sync += [
-                    block.eq(word),
-                    column_words_left.eq(COLUMNS_WORD_LAYOUT(word).columns >> ceil_log2(PER_WORD)),
-                    column_address.eq(0),
-                ]
-                with m.If(missing):
-                    m.d.comb += give_up(Verdict.TRUNCATED)
-                with m.Elif(gets):
-                    m.d.comb += go(Phase.OFFSETS)
-            with m.Case(Phase.OFFSETS):
-                m.d.comb += [in_payload.eq(1), wants.eq(1)]
-                m.d.sync += ring.columns_en.eq(gets)
-                with m.If(missing):
-                    m.d.comb += give_up(Verdict.TRUNCATED)
-                with m.Elif(gets):
-                    m.d.sync += column_words_left.eq(column_words_left - 1)
-                    with m.If(column_words_left == 0):
-                        m.d.sync += ring.prepare.eq(1)
-                        m.d.comb += go(Phase.PREPARE)
-            with m.Case(Phase.PREPARE), m.If(~ring.prepare & ring.prepared):
-                m.d.comb += go(Phase.WEIGHTS)
-            with m.Case(Phase.WEIGHTS):
-                with m.If(distributor.asks & (ended | payload_over)):
-                    m.d.comb += give_up(Verdict.TRUNCATED)
-                    m.d.sync += wordless.eq(1)
-                with m.Elif(ring.done & distributor.idle):
-                    m.d.comb += go(Phase.PAYLOAD_END)
-                    with m.If(~header.weights.wide & (ring.bad_code | output.bad_code)):
-                        m.d.comb += give_up(Verdict.BAD_CODE)
-                    with m.Elif(ring.bad_state):
-                        m.d.comb += give_up(Verdict.BAD_STATE)
-            with m.Case(Phase.PAYLOAD_END):
-                m.d.sync += crc_words.eq(0)
-                m.d.comb += go(Phase.CRC)
-                with m.If(~payload_over):
-                    m.d.comb += give_up(Verdict.TRAILING)
-            with m.Case(Phase.CRC):
-                # The checksum is known two cycles after its last word.
-                m.d.comb += wants.eq(crc_words < CRC_WORDS)
-                with m.If(gets | ~wants):
-                    m.d.sync += crc_words.eq(crc_words + 1)
-                with m.If(wants & missing):
-                    m.d.comb += give_up(Verdict.TRUNCATED)
-                with m.Elif(crc_words == CRC_WORDS + 1):
-                    m.d.comb += go(Phase.VERDICT)
-            with m.Case(Phase.VERDICT):
-                m.d.comb += give_up(Verdict.OK)
-                with m.If(~ended):
-                    m.d.comb += give_up(Verdict.TRAILING)
-                with m.Elif(~crc.match_detected):
-                    m.d.comb += give_up(Verdict.BAD_CRC)
-                with m.Elif(header.is_tables):
-                    m.d.sync += loaded.eq(1)
-            with m.Case(Phase.DRAIN):
-                m.d.comb += [discards.eq(1), over.eq(1)]
-                with m.If(ended & ~ring.flying):
-                    m.d.comb += go(Phase.END)
-            with m.Case(Phase.END):
-                m.d.comb += [over.eq(1), output.end.eq(1)]
-                with m.If(output.ended):
-                    m.d.comb += [header.restart.eq(1), crc.start.eq(1)]
-                    m.d.sync += [ended.eq(0), wordless.eq(0)]
-                    m.d.comb += go(Phase.HEADER)
-        m.d.comb += [distributor.flush.eq(over), output.give_up.eq(wordless)]
+        lacks_word = distributor.asks & (ended | payload_over)
+        with m.If(at(Phase.WEIGHTS) & lacks_word):
+            m.d.sync += wordless.eq(1)
+        leave(
+            Phase.WEIGHTS,
+            (lacks_word, Verdict.TRUNCATED),
+            (ring.done & distributor.idle, Phase.WEIGHTS_END),
+        )
+        leave(
+            Phase.WEIGHTS_END,
+            (~header.weights.wide & (ring.bad_code | output.bad_code), Verdict.BAD_CODE),
+            (ring.bad_state, Verdict.BAD_STATE),
+            (C(1), Phase.PAYLOAD_END),
+        )
+        with m.If(at(Phase.PAYLOAD_END)):
+            m.d.sync += [in_payload.eq(0), crc_words.eq(0)]
+        leave(Phase.PAYLOAD_END, (~payload_over, Verdict.TRAILING), (C(1), Phase.CRC))
+        with m.If(at(Phase.CRC) & gets):
+            m.d.sync += crc_words.eq(Cat(C(1), crc_words))
+        leave(Phase.CRC, (lacks, Verdict.TRUNCATED), (crc_words[-1] & settled, Phase.VERDICT))
+        with m.If(at(Phase.VERDICT) & ended & checksum.matches & header.is_tables):
+            m.d.sync += loaded.eq(1)
+        leave(
+            Phase.VERDICT,
+            (~ended, Verdict.TRAILING),
+            (~checksum.matches, Verdict.BAD_CRC),
+            (C(1), Verdict.OK),
+        )
+        with m.If(at(Phase.DRAIN)):
+            m.d.sync += in_payload.eq(0)
+        leave(Phase.DRAIN, (ended & ~ring.flying, Phase.END))
+        leave(Phase.END, (output.ended, Phase.RESTART))
+        with m.If(at(Phase.RESTART)):
+            m.d.sync += [ended.eq(0), wordless.eq(0)]
+        leave(Phase.RESTART, (C(1), Phase.HEADER))
+        phases.build()
+        # The verdict is put down in the first cycle of draining.
+        ways = Signal(len(given))
+        m.d.sync += ways.eq(Cat(way for way, _ in given))
+        verdict = [Mux(ways[number], value, Verdict.OK) for number, (_, value) in enumerate(given)]
+        with m.If(at(Phase.RESTART)):
+            m.d.sync += cause.eq(Verdict.OK)
+        with m.Else():
+            m.d.sync += cause.eq(cause | reduce(or_, verdict))
         return m
+
+    def _line(
+        self,
+        m: Module,
+        at: Callable[[Phase], Value],
+        leave: Callable[..., None],
+        gets: Signal,
+        gives: Signal,
+        offered: Value,
+        missing: Value,
+        word: Value,
+    ) -> None:
+        """Build the core of ``line`` streams between the words and the output."""
+        m.submodules.line = line = LineDecoder()
+        output, header, here = m.submodules.output, m.submodules.header, at(Phase.LINE)
+        wants = line.i.ready & here
+        m.d.comb += [
+            line.start.eq(at(Phase.CHOOSE)),
+            line.header.eq(header.weights),
+            line.i.payload.eq(word),
+            line.i.valid.eq(offered & here),
+            gets.eq(offered & wants),
+            line.o.ready.eq(output.words_room & here),
+            gives.eq(line.o.valid & line.o.ready),
+        ]
+        code = Signal(WORD_BITS)
+        m.d.sync += code.eq(line.o.payload)
+        with m.If(here):
+            m.d.comb += [
+                output.direct.eq(1),
+                output.raw_width.eq(RAW_WIDTHS.index(WORD_BITS)),
+                output.words.data.eq(code),
+                output.words.full.eq(1),
+            ]
+        leave(
+            Phase.LINE,
+            (line.bad, Verdict.BAD_CODE),
+            (wants & missing, Verdict.TRUNCATED),
+            (line.done & output.idle, Phase.PAYLOAD_END),
+        )

@@ -1,25 +1,34 @@
 """The word distributor: hands the payload's words to escapes and lane windows in the order of the format."""
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from dnnzip.format import WORD_BITS
 from dnnzip_hw.layouts import request_layout
 from dnnzip_hw.parameters import DecompressorParameters
+from dnnzip_hw.queue import Queue
 
-DEPTH = 16
-LATE = 4
-"""Requests that may still come after ``room`` went low."""
+
+def at_least(bits: Value, number: int) -> Value:
+    """Return whether so many bits are set: halves first, so that it takes few levels of logic."""
+    if number == 0:
+        return C(1)
+    if number > len(bits):
+        return C(0)
+    if len(bits) == 1:
+        return bits[0]
+    middle = len(bits) // 2
+    ways = [at_least(bits[:middle], below) & at_least(bits[middle:], number - below) for below in range(number + 1)]
+    return Cat(ways).any()
 
 
 class Distributor(wiring.Component):
     """Serves the requests of the lanes in order, one word per cycle.
 
     Throughput: a word per cycle. Latency: a word goes to its lane or to ``escapes`` in the cycle in which it is taken;
-    a request can be served two cycles after it was made. Back-pressure: ``room`` is low where fewer than ``LATE`` more
-    requests fit; an escape's word is taken when ``escapes`` is ready for it. Reset and ``flush``: no requests.
+    a request can be served in the cycle after it was made. Back-pressure: ``room`` as that of a ``Queue``; words are
+    taken only while ``escapes`` is ready for one. Reset and ``flush``: no requests.
 
     Parameters
     ----------
@@ -29,11 +38,11 @@ class Distributor(wiring.Component):
     Members
     -------
     request_en : In(1), request : In(request_layout)
-        What a turn asks for.
+        What a turn asks for; at least one word.
     room : Out(1)
         More requests fit.
     flush : In(1)
-        Drop all requests.
+        Drop all requests, and write words without meaning to the upper halves of all windows, a slot per cycle.
     i : In(stream of words)
         The payload.
     asks : Out(1)
@@ -45,7 +54,7 @@ class Distributor(wiring.Component):
     escapes : Out(stream of words)
         Words of escapes.
     idle : Out(1)
-        All requests are served.
+        All requests are served, and were in the cycle before.
     """
 
     def __init__(self, parameters: DecompressorParameters) -> None:
@@ -73,46 +82,50 @@ class Distributor(wiring.Component):
         m = Module()
         lanes = self.parameters.lanes
         layout = request_layout(self.parameters)
-        queue = SyncFIFO(width=layout.size, depth=DEPTH)
-        m.submodules.queue = ResetInserter(self.flush)(queue)
-        head = layout(queue.r_data)
+        m.submodules.queue = queue = Queue(layout.size + 1)
+        request, request_more = (
+            Cat((self.request.escape[lane], self.request.refill[lane]) for lane in range(lanes)),
+            Signal(),
+        )
+        head, head_more = layout(queue.r_data[:-1]), queue.r_data[-1]
 
-        # The word that is served next, one hot, and those of the same request after it. A lane's escape comes before
-        # its refill.
-        served, rest = Signal(2 * lanes), Signal(2 * lanes)
-        has_rest, is_escape, is_refill = Signal(), Signal(), Signal()
-        source, lowest = Signal(2 * lanes), Signal(2 * lanes)
-        goes_on = Signal()
+        # The words that are due of one request, the first one at the bottom: a lane's escape comes before its refill.
+        # `more` than one are. When the last one is served, the next request takes the place: the oldest in the queue,
+        # or one that is just made.
+        due = Signal(2 * lanes)
+        first = Signal(2 * lanes)
+        due_any, due_more = Signal(), Signal()
+        loads, is_escape, clears = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(is_refill | (is_escape & self.escapes.ready)),
-            self.asks.eq(is_refill | is_escape),
+            request_more.eq(at_least(request, 2)),
+            first.eq(Cat(due[place] & ~due[:place].any() for place in range(2 * lanes))),
+            is_escape.eq(first[0::2].any()),
+            self.asks.eq(due_any),
+            self.i.ready.eq(due_any & self.escapes.ready),
             self.taken.eq(self.i.valid & self.i.ready),
-            goes_on.eq(self.taken | ~(is_escape | is_refill)),
-            self.lane_en.eq(served[1::2] & (is_refill & self.i.valid).replicate(lanes)),
-            self.escapes.valid.eq(self.i.valid & is_escape),
+            loads.eq(~due_any | (self.taken & ~due_more)),
+            self.lane_en.eq((first[1::2] & self.taken.replicate(lanes)) | clears.replicate(lanes)),
+            self.escapes.valid.eq(self.taken & is_escape),
             self.escapes.payload.eq(self.i.payload),
-            source.eq(Mux(has_rest, rest, Cat((head.escape[lane], head.refill[lane]) for lane in range(lanes)))),
-            lowest.eq(source & -source),
-            queue.r_en.eq(goes_on & ~has_rest),
+            queue.w_data.eq(Cat(self.request, request_more)),
+            queue.w_en.eq(self.request_en & (~loads | queue.r_rdy)),
+            queue.r_en.eq(loads & queue.r_rdy),
+            queue.flush.eq(self.flush),
+            self.room.eq(queue.room),
         ]
-        with m.If(goes_on):
-            m.d.sync += [is_escape.eq(0), is_refill.eq(0)]
-            with m.If(has_rest | queue.r_rdy):
-                m.d.sync += [
-                    served.eq(lowest),
-                    rest.eq(source & ~lowest),
-                    has_rest.eq((source & ~lowest).any()),
-                    is_escape.eq(lowest[0::2].any()),
-                    is_refill.eq(lowest[1::2].any()),
-                ]
-            with m.If(~has_rest):
-                m.d.sync += [self.slot.eq(head.slot), self.half.eq(head.half)]
-        m.d.comb += [
-            queue.w_data.eq(self.request),
-            queue.w_en.eq(self.request_en),
-            self.idle.eq(~is_escape & ~is_refill & ~queue.r_rdy),
-        ]
-        m.d.sync += self.room.eq(queue.level < DEPTH - LATE)
+        with m.If(loads):
+            m.d.sync += [
+                due.eq(Mux(queue.r_rdy, Cat((head.escape[lane], head.refill[lane]) for lane in range(lanes)), request)),
+                due_more.eq(Mux(queue.r_rdy, head_more, request_more)),
+                due_any.eq(queue.r_rdy | self.request_en),
+                self.slot.eq(Mux(queue.r_rdy, head.slot, self.request.slot)),
+                self.half.eq(Mux(queue.r_rdy, head.half, self.request.half)),
+            ]
+        with m.Elif(self.taken):
+            m.d.sync += [due.eq(due & ~first), due_more.eq(at_least(due, 3))]
+        # After a flush each slot's window gets a word for its upper half, which stands for those before the first.
+        m.d.sync += clears.eq(self.flush)
         with m.If(self.flush):
-            m.d.sync += [is_escape.eq(0), is_refill.eq(0), has_rest.eq(0)]
+            m.d.sync += [due_any.eq(0), self.slot.eq(self.slot + 1), self.half.eq(-1)]
+        m.d.sync += self.idle.eq(~due_any & ~queue.r_rdy)
         return m

@@ -29,6 +29,10 @@ HEADER_CRC = Algorithm(
 """``dnnzip.format.crc8``; zero over a header with its check."""
 
 
+BYTE = 8
+"""Bits of a header that its check takes in a cycle."""
+
+
 def first_word(layout: HeaderLayout, word: Value) -> data.View:
     """Return the header of which ``word`` is the first word; fields of other words read as zero."""
     hardware = WEIGHT_HEADER_LAYOUT if layout is WEIGHT_HEADER else TABLE_HEADER_LAYOUT
@@ -43,9 +47,8 @@ def second_word(word: Value) -> data.View:
 class Header(wiring.Component):
     """Collects the words of a header and judges it.
 
-    Throughput: a word per cycle. Latency: ``early`` and ``whole`` follow a word by one cycle, ``judged`` by
-    three. Back-pressure: none.
-    Reset and ``restart``: no word has come.
+    Throughput: a word in every fifth cycle. Latency: ``whole`` follows a word by two cycles, ``early`` by four,
+    ``judged`` by six. Back-pressure: none. Reset and ``restart``: no word has come.
 
     Parameters
     ----------
@@ -103,65 +106,84 @@ class Header(wiring.Component):
         limits = self.parameters.limits
         words = Signal(WEIGHT_HEADER.bits)  # the newest on top
         count = Signal(range(WEIGHT_HEADER.words + 1))
-        m.submodules.check = check = HEADER_CRC(data_width=WORD_BITS).create()
-        m.d.comb += [check.start.eq(self.restart), check.valid.eq(self.word_en), check.data.eq(self.word)]
-
-        weights, tables, second = (
-            first_word(WEIGHT_HEADER, self.word),
-            first_word(TABLE_HEADER, self.word),
-            second_word(self.word),
-        )
-        unsupported = Signal()
-        with m.If(self.word_en):
-            m.d.sync += [words.eq(Cat(words[WORD_BITS:], self.word)), count.eq(count + 1)]
-            with m.If(count == 0):
-                m.d.sync += self.is_tables.eq(weights.magic == TABLES_MAGIC)
-                with m.If((weights.magic != WEIGHTS_MAGIC) & (weights.magic != TABLES_MAGIC)):
-                    m.d.sync += self.early.eq(Verdict.BAD_MAGIC)
-                with m.Elif(weights.version != VERSION):
-                    m.d.sync += self.early.eq(Verdict.VERSION)
-                with m.Elif(
-                    Mux(
-                        weights.magic == TABLES_MAGIC,
-                        tables.log2_states > limits.log2_states - MIN_LOG2_STATES,
-                        ~self._is_known(weights) | (weights.log2_lanes > limits.log2_lanes),
-                    )
-                ):
-                    m.d.sync += self.early.eq(Verdict.UNSUPPORTED)
-            m.d.comb += unsupported.eq(
+        whole = Signal()
+        # The check takes a byte per cycle, in the two cycles after the word; the rules of the first words are looked at
+        # meanwhile, and said in the fourth.
+        m.submodules.check = check = HEADER_CRC(data_width=BYTE).create()
+        since = Signal(3)  # cycles since a word came
+        m.d.sync += since.eq(Cat(self.word_en, since))
+        newest = words[-WORD_BITS:]
+        m.d.comb += [
+            check.start.eq(self.restart),
+            check.valid.eq(since[0] | since[1]),
+            check.data.eq(Mux(since[0], newest[:BYTE], newest[BYTE:])),
+        ]
+        weights, tables = first_word(WEIGHT_HEADER, newest), first_word(TABLE_HEADER, newest)
+        second = second_word(newest)
+        known_magic, known_version, unsupported, unsupported_second = Signal(), Signal(), Signal(), Signal()
+        m.d.sync += [
+            known_magic.eq((weights.magic == WEIGHTS_MAGIC) | (weights.magic == TABLES_MAGIC)),
+            known_version.eq(weights.version == VERSION),
+            unsupported.eq(
+                Mux(
+                    weights.magic == TABLES_MAGIC,
+                    tables.log2_states > limits.log2_states - MIN_LOG2_STATES,
+                    ~self._is_known(weights) | (weights.log2_lanes > limits.log2_lanes),
+                )
+            ),
+            unsupported_second.eq(
                 (second.log2_states > limits.log2_states - MIN_LOG2_STATES)
                 | (second.wide & int(limits.code_bits == NARROW_BITS))
-            )
-            with m.If((count == 1) & ~self.is_tables & unsupported):
-                m.d.sync += self.early.eq(Verdict.UNSUPPORTED)
+            ),
+        ]
+        with m.If(self.word_en):
+            m.d.sync += [words.eq(Cat(words[WORD_BITS:], self.word)), count.eq(count + 1)]
+        with m.If(since[0] & (count == 1)):
+            m.d.sync += self.is_tables.eq(weights.magic == TABLES_MAGIC)
+        first_verdict, second_verdict = Signal(CAUSE_BITS), Signal(CAUSE_BITS)
+        m.d.sync += [
+            first_verdict.eq(
+                Mux(
+                    known_magic,
+                    Mux(known_version, Mux(unsupported, Verdict.UNSUPPORTED, Verdict.OK), Verdict.VERSION),
+                    Verdict.BAD_MAGIC,
+                )
+            ),
+            second_verdict.eq(Mux(unsupported_second & ~self.is_tables, Verdict.UNSUPPORTED, Verdict.OK)),
+        ]
+        with m.If(since[2] & (count == 1)):
+            m.d.sync += self.early.eq(first_verdict)
+        with m.If(since[2] & (count == 2)):
+            m.d.sync += self.early.eq(second_verdict)
         with m.If(self.restart):
             m.d.sync += [count.eq(0), self.early.eq(Verdict.OK)]
 
         m.d.comb += [
             self.weights.eq(words),
             self.tables.eq(words[WEIGHT_HEADER.bits - TABLE_HEADER.bits :]),
-            self.whole.eq(count == Mux(self.is_tables, TABLE_HEADER.words, WEIGHT_HEADER.words)),
+            whole.eq(count == Mux(self.is_tables, TABLE_HEADER.words, WEIGHT_HEADER.words)),
             self.log2_states.eq(
                 MIN_LOG2_STATES + Mux(self.is_tables, self.tables.log2_states, self.weights.log2_states)
             ),
         ]
         # First what each rule says, then the verdict.
         sound, consistent, fits = Signal(), Signal(), Signal()
-        whole, has_lanes = Signal(), Signal()
+        has_lanes, same_id = Signal(), Signal()
+        judging = Signal(4)
         channels = self.weights.channels  # less one
         assert WEIGHT_HEADER["channels"].bias == 1
         with m.Switch(self.weights.log2_lanes):
             for log2 in range(limits.log2_lanes + 1):
                 with m.Case(log2):
-                    m.d.comb += has_lanes.eq(channels[log2:].any() | channels[:log2].all())
+                    m.d.sync += has_lanes.eq(channels[log2:].any() | channels[:log2].all())
         m.d.sync += [
-            whole.eq(self.whole),
+            self.whole.eq(whole),
+            judging.eq(Cat(whole, judging)),
             sound.eq((check.crc == 0) & ~Mux(self.is_tables, self.tables.reserved.any(), self.weights.reserved.any())),
+            same_id.eq(self.loaded_id == self.weights.table_set),
             consistent.eq(has_lanes),
-            fits.eq(
-                self.loaded & (self.loaded_id == self.weights.table_set) & (self.loaded_log2_states == self.log2_states)
-            ),
-            self.judged.eq(whole & self.whole),
+            fits.eq(self.loaded & same_id & (self.loaded_log2_states == self.log2_states)),
+            self.judged.eq(judging[-1]),
             self.verdict.eq(Verdict.OK),
         ]
         with m.If(self.weights.codec == Codec.RAW):
@@ -174,7 +196,7 @@ class Header(wiring.Component):
             with m.Elif(self.weights.codec == Codec.LINE):
                 m.d.sync += consistent.eq(self.weights.wide)
         with m.If(self.restart):
-            m.d.sync += [whole.eq(0), self.judged.eq(0)]
+            m.d.sync += [self.whole.eq(0), judging.eq(0), self.judged.eq(0)]
         with m.If(~sound | (~self.is_tables & ~consistent)):
             m.d.sync += self.verdict.eq(Verdict.BAD_HEADER)
         with m.Elif(~self.is_tables & (self.weights.codec == Codec.ANS) & ~fits):

@@ -1,25 +1,47 @@
 """One hardware lane: the virtual lanes of its slots decode a weight each in turn."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from dnnzip.format import CLASS_BITS, CLASSES, CONTEXTS, ESCAPE, MAX_LOG2_STATES, MAX_TABLES, WORD_BITS
+from dnnzip.format import (
+    CLASS_BITS,
+    CLASSES,
+    COLUMN_OFFSET_BITS,
+    CONTEXTS,
+    ESCAPE,
+    MAX_LOG2_STATES,
+    MAX_TABLES,
+    MIN_LOG2_STATES,
+    WORD_BITS,
+)
 from dnnzip_hw.history import Sign
 from dnnzip_hw.layouts import (
+    ORDER_BITS,
     TABLE_BITS,
     WINDOW_BITS,
     coded_layout,
     entry_layout,
     lane_state_layout,
-    round_layout,
 )
-from dnnzip_hw.memory import RegisteredMemory
+from dnnzip_hw.memory import RegisteredMemory, small_memory
 from dnnzip_hw.parameters import PIPELINE, DecompressorParameters
-from dnnzip_hw.rounds import Kind
 from dnnzip_hw.tables import TablesWrite
+
+NIBBLE = 4
+"""Bits of a window that are read as one."""
+
+
+def plus(number: Value, small: Value) -> Value:
+    """Return the sum, as wide as ``number``, of gates: a carry chain is slower where one of them has few bits."""
+    bits, carry = [], C(0, 1)
+    for place, bit in enumerate(number):
+        other = small[place] if place < len(small) else C(0, 1)
+        bits.append(bit ^ other ^ carry)
+        carry = (bit & other) | (carry & (bit | other))
+    return Cat(bits)
 
 
 class LaneControl(data.StructLayout):
@@ -31,12 +53,21 @@ class LaneControl(data.StructLayout):
                 "run": 1,  # a stream is decoded; otherwise the lanes are filled with start states
                 "log2_states": ceil_log2(MAX_LOG2_STATES + 1),
                 "klass": CLASS_BITS,  # of all channels, where they have none of their own
+                "other_bits_1": WINDOW_BITS,  # what each lane reads in a round that is not of weights
                 "slot_1": ceil_log2(parameters.ring),
-                "round_0": round_layout(),
-                "round_1": round_layout(),
-                "round_2": round_layout(),
-                "round_3": round_layout(),
+                "weights_0": 1,  # it is a round of weights
+                "weights_1": 1,
+                "starts_1": 1,  # it is the start round
+                "klass_2": 1,  # it is a class round
+                "offset_0": COLUMN_OFFSET_BITS,  # of the next weight's column
+                "offset_2": COLUMN_OFFSET_BITS,
+                "left_2": 1,  # the next weight has a left neighbour: this weight
+                "same_2": 1,  # ... has a tap above, and it is this weight
+                "above_2": 1,  # ... has a tap above, an earlier weight
                 "commit_3": 1,
+                "commit_state_3": 1,  # ... of a round that reads a state
+                "commit_weight_3": 1,  # ... of weights
+                "commit_other_3": 1,  # ... of another kind
             }
         )
 
@@ -50,7 +81,8 @@ class Lane(wiring.Component):
     comes round.
 
     Throughput: a weight per cycle. Latency: a slot's next turn follows four cycles later, or as many as the ring has
-    turns. Reset, and ``control.run`` low for a turn of the ring: every virtual lane is before its first word.
+    turns. While ``control.run`` is low for a turn of the ring, every virtual lane goes before its first word. Reset:
+    unknown until then.
 
     Parameters
     ----------
@@ -66,9 +98,14 @@ class Lane(wiring.Component):
     above_2 : In(2)
         Sign of the tap above the next position.
     word, word_en, word_slot, word_half : In
-        A word for a half of the window of a slot.
-    wait_2, escape_2, refill_2, half_2 : Out(1)
-        The weight needs a word that has not come; it is an escape; it makes a refill word due, for that half.
+        A word for a half of the window of a slot. Before a stream each slot must have got one for the upper half.
+    active_1, refills_1 : In(1)
+        The slot has a channel; its next weight may need a word.
+    waits_2, crossed_2 : Out(1)
+        The turn may not commit where both are set: the window has no word beyond the one whose end the weight reaches;
+        the weight reaches it.
+    escape_2, refill_2, half_2 : Out(1)
+        The weight is an escape; it makes a refill word due, for that half.
     sign_3 : Out(2)
         Of the weight.
     astray_3 : Out(1)
@@ -88,7 +125,10 @@ class Lane(wiring.Component):
                 "word_en": In(1),
                 "word_slot": In(range(parameters.ring)),
                 "word_half": In(1),
-                "wait_2": Out(1),
+                "active_1": In(1),
+                "refills_1": In(1),
+                "waits_2": Out(1),
+                "crossed_2": Out(1),
                 "escape_2": Out(1),
                 "refill_2": Out(1),
                 "half_2": Out(1),
@@ -110,7 +150,6 @@ class Lane(wiring.Component):
             m.d.sync += turn[stage].eq(turn[stage - 1])
         following = Signal(state_layout)  # what stage 3 makes of its turn
         last = Signal(state_layout)  # ... after the turns that a longer ring adds
-        is_weight = [control[f"round_{stage}"].kind == Kind.WEIGHT for stage in range(PIPELINE)]
 
         # Stage 3 of the turn before gave the address.
         m.submodules.entries = entries = RegisteredMemory(
@@ -134,34 +173,31 @@ class Lane(wiring.Component):
             shifts_write.addr.eq(self.tables.table),
             shifts_write.data.eq(self.tables.shift),
             shifts_write.en.eq(self.tables.shift_en),
-            shift[0].eq(Mux(is_weight[0], shifts_read.data, 0)),
+            shift[0].eq(Mux(control.weights_0, shifts_read.data, 0)),
         ]
         for stage in range(1, PIPELINE):
             m.d.sync += shift[stage].eq(shift[stage - 1])
         m.d.sync += [
-            begin_1.eq(turn[0].read + shift[0]),
-            scale_class_1.eq(self._scale_class(m, turn[0].klass, control.round_0.offset, 0)),
+            begin_1.eq(plus(turn[0].read, shift[0])),
+            scale_class_1.eq(self._scale_class(m, turn[0].klass, control.offset_0, 0)),
         ]
 
-        # Stage 1: the window, of which a part is cut out; the entry; the tables of the next weight's class.
-        window = Signal(2 * WORD_BITS)
-        arrived = Signal(ring)  # parity of the words that each slot has got
-        for half in range(2):
-            memory = Memory(shape=WORD_BITS, depth=ring, init=[])
-            m.submodules[f"window_{half}"] = memory
-            write, read = memory.write_port(), memory.read_port(domain="comb")
-            m.d.comb += [
-                read.addr.eq(control.slot_1),
-                window.word_select(half, WORD_BITS).eq(read.data),
-                write.addr.eq(self.word_slot),
-                write.data.eq(self.word),
-                write.en.eq(self.word_en & (self.word_half == half)),
-            ]
-        for slot in range(ring):
-            with m.If(self.word_en & (self.word_slot == slot)):
-                m.d.sync += arrived[slot].eq(~arrived[slot])
-        with m.If(~control.run):
-            m.d.sync += arrived.eq(0)
+        # Stage 1: the window, of which a part is cut out; the entry; the tables of the next weight's class. `begin` is
+        # the place of the last bit before the state bits; `width` bits from there on, as the low bits end there.
+        width = low_bits + log2_states
+        cut_bits = width + NIBBLE - 1
+        nibbles = self._window(m, begin_1, -(-cut_bits // NIBBLE))
+        # The parity of the words that each slot has got: its words go to the halves in turn.
+        m.submodules.arrived = arrived = Memory(
+            shape=1, depth=ring, init=[], attrs=small_memory(self.parameters.target)
+        )
+        arrived_write, arrived_read = arrived.write_port(), arrived.read_port(domain="comb")
+        m.d.comb += [
+            arrived_read.addr.eq(control.slot_1),
+            arrived_write.addr.eq(self.word_slot),
+            arrived_write.data.eq(~self.word_half),
+            arrived_write.en.eq(self.word_en),
+        ]
         m.submodules.class_map = class_map = Memory(
             shape=data.ArrayLayout(TABLE_BITS, CONTEXTS), depth=CLASSES, init=[]
         )
@@ -172,110 +208,104 @@ class Lane(wiring.Component):
             map_write.data.eq(self.tables.row),
             map_write.en.eq(self.tables.row_en),
         ]
-
-        # The low bits end where the state bits begin, `read` is one less than that, and the window is a circle.
-        width = low_bits + log2_states
-        coarse_bits = WINDOW_BITS - 3
-        turned = Cat(window[(index + 1 - low_bits) % len(window)] for index in range(len(window)))
-        coarse_1 = Signal(width + 7)
-        with m.Switch(begin_1[-coarse_bits:]):
-            for step in range(1 << coarse_bits):
-                with m.Case(step):
-                    m.d.comb += coarse_1.eq(Cat(turned[(8 * step + index) % len(turned)] for index in range(width + 7)))
         entry_1 = Signal(entry_layout(log2_states))
         bits_1 = Signal(WINDOW_BITS)
-        m.d.comb += entry_1.eq(entries.read_data)
-        with m.Switch(control.round_1.kind):
-            with m.Case(Kind.FIRST):
-                m.d.comb += bits_1.eq(WORD_BITS)
-            with m.Case(Kind.START):
-                m.d.comb += bits_1.eq(control.log2_states)
-            with m.Case(Kind.KLASS):
-                m.d.comb += bits_1.eq(CLASS_BITS)
-            with m.Case(Kind.WEIGHT):
-                m.d.comb += bits_1.eq(entry_1.bits)
-        coarse_2, fine_2 = Signal(width + 7), Signal(3)
-        read_2, base_2, mask_2 = Signal(WINDOW_BITS), Signal(log2_states), Signal(log2_states)
-        token_2, low_mask_2, pending_2 = Signal.like(entry_1.token), Signal(low_bits), Signal()
-        escape_2, token_zero_2 = Signal(), Signal()
+        m.d.comb += [
+            entry_1.eq(entries.read_data),
+            bits_1.eq((entry_1.bits & control.weights_1.replicate(ORDER_BITS)) | control.other_bits_1),
+        ]
+        # Where the weight's low bits are in the part that is cut out.
+        low_places_1, low_places_2 = Signal(low_bits + NIBBLE - 1), Signal(low_bits + NIBBLE - 1)
+        with m.Switch(begin_1[: ceil_log2(NIBBLE)]):
+            for step in range(NIBBLE):
+                with m.Case(step):
+                    m.d.comb += low_places_1[step : step + low_bits].eq(
+                        Cat(shift[1] >= low_bits - index for index in range(low_bits))
+                    )
+        coarse_2, fine_2 = Signal(cut_bits), Signal(range(NIBBLE))
+        sum_2, base_2, mask_2 = Signal(WINDOW_BITS), Signal(log2_states), Signal(log2_states)
+        token_2 = Signal.like(entry_1.token)
+        escape_2, token_zero_2, refills_2 = Signal(), Signal(), Signal()
         row_2 = Signal.like(map_read.data)
+        # The sum's top bit says whether the weight reaches the end of a word.
+        top = begin_1[-1] ^ turn[1].read[-1]
         m.d.sync += [
-            coarse_2.eq(coarse_1),
+            coarse_2.eq(nibbles),
             fine_2.eq(begin_1),
-            read_2.eq(begin_1 + bits_1),
-            mask_2.eq(Cat(bits_1 > index for index in range(log2_states))),
+            sum_2.eq(Cat(begin_1[:-1], top) + bits_1),
+            mask_2.eq(Cat(entry_1.bits > index for index in range(log2_states))),
             base_2.eq(entry_1.base),
             token_2.eq(entry_1.token),
             token_zero_2.eq(entry_1.token == 0),
-            escape_2.eq(entry_1.token.as_signed() == ESCAPE),
-            low_mask_2.eq(Cat(shift[1] >= low_bits - index for index in range(low_bits))),
-            pending_2.eq(arrived.bit_select(control.slot_1, 1) ^ turn[1].read[-1]),
+            escape_2.eq((entry_1.token.as_signed() == ESCAPE) & self.active_1),
+            low_places_2.eq(low_places_1),
+            self.waits_2.eq((arrived_read.data ^ turn[1].read[-1]) & self.active_1),
+            refills_2.eq(self.refills_1),
             row_2.eq(map_read.data),
         ]
-        with m.If(~is_weight[1]):
+        # Another round reads a state, or its state bits have no meaning.
+        with m.If(control.starts_1):
+            m.d.sync += mask_2.eq(Cat(control.log2_states > index for index in range(log2_states)))
+            m.d.sync += mask_2[:MIN_LOG2_STATES].eq(-1)
+        with m.If(~control.weights_1):
             m.d.sync += [base_2.eq(0), escape_2.eq(0)]
 
         # Stage 2: the bits; what the weight asks for.
         cut_2 = Signal(width)
         with m.Switch(fine_2):
-            for step in range(8):
+            for step in range(NIBBLE):
                 with m.Case(step):
                     m.d.comb += cut_2.eq(coarse_2[step:])
         low_2, state_bits_2 = cut_2[:low_bits], cut_2[low_bits:]
-        crossed_2 = Signal()
+        read_2 = Signal(WINDOW_BITS)
         m.d.comb += [
-            crossed_2.eq(read_2[-1] ^ turn[2].read[-1]),
-            self.wait_2.eq(pending_2 & crossed_2),
+            self.crossed_2.eq(sum_2[-1]),
+            read_2.eq(Cat(sum_2[:-1], sum_2[-1] ^ turn[2].read[-1])),
             self.escape_2.eq(escape_2),
-            self.refill_2.eq(crossed_2),
+            self.refill_2.eq(sum_2[-1] & refills_2),
             self.half_2.eq(~read_2[-1]),
         ]
         # The next weight's table and sign for each sign that this weight may have: the context is |a + b|.
         minus_2 = Signal()
-        left, same = control.round_2.left, control.round_2.same_line
+        left, same = control.left_2, control.same_2
         above, above_minus = Signal(), self.above_2.as_value()[1]
         m.d.comb += [
             minus_2.eq(token_2[-1] ^ turn[2].negate),
-            above.eq(control.round_2.above & ~same & self.above_2.as_value()[0]),
+            above.eq(control.above_2 & self.above_2.as_value()[0]),
         ]
         state_3, read_3, klass_3 = Signal(log2_states), Signal(WINDOW_BITS), Signal(CLASS_BITS)
+        own_class_2, first_class_3 = Signal(CLASS_BITS), Signal(CLASS_BITS)
+        m.d.comb += own_class_2.eq(Mux(control.klass_2, state_bits_2, control.klass))
         zero_table_3, other_table_3 = Signal(TABLE_BITS), Signal(TABLE_BITS)
         zero_negate_3, other_negate_3 = Signal(), Signal()
         low_3, token_3 = Signal(low_bits), Signal.like(token_2)
-        escape_3, token_zero_3, minus_3, low_zero_3 = Signal(), Signal(), Signal(), Signal(2)
-        half_low = low_bits // 2
-        masked_low = Signal(low_bits)
-        m.d.comb += masked_low.eq(low_2 & low_mask_2)
+        zero_3, minus_3 = Signal(), Signal()
+        low_zero_2 = (coarse_2[: len(low_places_2)] & low_places_2) == 0
         with m.If(left & above):
             m.d.sync += other_table_3.eq(row_2[Mux(minus_2 == above_minus, 2, 0)])
-        with m.Elif(left | above | (same & control.round_2.above)):
+        with m.Elif(left | above | same):
             m.d.sync += other_table_3.eq(row_2[1])
         with m.Else():
             m.d.sync += other_table_3.eq(row_2[0])
         m.d.sync += [
             state_3.eq(base_2 | (state_bits_2 & mask_2)),
             read_3.eq(read_2),
-            klass_3.eq(Mux(control.round_2.kind == Kind.KLASS, state_bits_2, control.klass)),
+            klass_3.eq(own_class_2),
+            first_class_3.eq(self._scale_class(m, own_class_2, control.offset_2, 2)),
             zero_table_3.eq(row_2[above]),
             zero_negate_3.eq(above & above_minus),
-            other_negate_3.eq(Mux(left | (same & control.round_2.above), minus_2, above & above_minus)),
+            other_negate_3.eq(Mux(left | same, minus_2, above & above_minus)),
             low_3.eq(low_2),
             token_3.eq(token_2),
-            escape_3.eq(escape_2),
-            token_zero_3.eq(token_zero_2),
+            zero_3.eq(escape_2 | (token_zero_2 & low_zero_2)),
             minus_3.eq(minus_2),
-            low_zero_3.eq(Cat(masked_low[:half_low] == 0, masked_low[half_low:] == 0)),
         ]
 
         # Stage 3: the weight's sign; the state of the slot's next turn.
-        zero_3 = Signal()
-        first_class_3 = Signal(CLASS_BITS)
         m.submodules.first_tables = first_tables = Memory(shape=TABLE_BITS, depth=CLASSES, init=[])
         first_write, first_read = first_tables.write_port(), first_tables.read_port(domain="comb")
         m.d.comb += [
-            zero_3.eq(escape_3 | (token_zero_3 & low_zero_3.all())),
             self.sign_3.eq(Mux(zero_3, Sign.ZERO, Mux(minus_3, Sign.MINUS, Sign.PLUS))),
-            first_class_3.eq(self._scale_class(m, klass_3, control.round_3.offset, 3)),
             first_read.addr.eq(first_class_3),
             first_write.addr.eq(self.tables.klass),
             first_write.data.eq(self.tables.row[0]),
@@ -284,19 +314,15 @@ class Lane(wiring.Component):
         ]
         with m.If(control.commit_3):
             m.d.comb += following.read.eq(read_3)
-            with m.If(control.round_3.kind != Kind.KLASS):
-                m.d.comb += following.state.eq(state_3)
-            with m.If(is_weight[3]):
-                m.d.comb += [
-                    following.table.eq(Mux(zero_3, zero_table_3, other_table_3)),
-                    following.negate.eq(Mux(zero_3, zero_negate_3, other_negate_3)),
-                ]
-            with m.Else():
-                m.d.comb += [
-                    following.table.eq(first_read.data),
-                    following.negate.eq(0),
-                    following.klass.eq(klass_3),
-                ]
+        with m.If(control.commit_state_3):
+            m.d.comb += following.state.eq(state_3)
+        with m.If(control.commit_weight_3):
+            m.d.comb += [
+                following.table.eq(Mux(zero_3, zero_table_3, other_table_3)),
+                following.negate.eq(Mux(zero_3, zero_negate_3, other_negate_3)),
+            ]
+        with m.If(control.commit_other_3):
+            m.d.comb += [following.table.eq(first_read.data), following.negate.eq(0), following.klass.eq(klass_3)]
         with m.If(~control.run):
             # One less than the number of a bit that stands a word before the first.
             m.d.comb += following.read.eq(-WORD_BITS - 1)
@@ -314,6 +340,46 @@ class Lane(wiring.Component):
             self.coded_3.negate.eq(turn[3].negate),
         ]
         return m
+
+    def _window(self, m: Module, begin: Signal, count: int) -> Value:
+        """Return so many nibbles of the slot's window, from the one with place ``begin`` on.
+
+        The window is a circle of two words. Nibbles that stand at the same place of their words share a memory, so
+        that up to four neighbours are read at once. The places count from the first low bit where ``begin`` is the
+        state bits' place less one: a word's last bits lie in the first nibbles, in the other half.
+        """
+        control = self.control
+        per_word = WORD_BITS // NIBBLE
+        first, half = begin[ceil_log2(NIBBLE) : -1], begin[-1]
+        turned = self.parameters.low_bits - 1
+        # Beyond the fourth nibble, the same ones again from the other half.
+        rows = []
+        for copy in range(-(-count // per_word)):
+            row = [Signal(NIBBLE, name=f"nibble_{copy}_{number}") for number in range(per_word)]
+            rows.append(row)
+            for number in range(per_word):
+                places = range(number * NIBBLE, (number + 1) * NIBBLE)
+                for wraps in (False, True):
+                    here = [place for place in places if (place < turned) == wraps]
+                    if not here:
+                        continue
+                    memory = Memory(shape=len(here), depth=2 * self.parameters.ring, init=[])
+                    m.submodules[f"window_{copy}_{number}_{int(wraps)}"] = memory
+                    write, read = memory.write_port(), memory.read_port(domain="comb")
+                    m.d.comb += [
+                        read.addr.eq(Cat(half ^ (number < first) ^ bool(copy), control.slot_1)),
+                        Cat(row[number][place % NIBBLE] for place in here).eq(read.data),
+                        write.addr.eq(Cat(self.word_half ^ wraps, self.word_slot)),
+                        write.data.eq(Cat(self.word[(place - turned) % WORD_BITS] for place in here)),
+                        write.en.eq(self.word_en),
+                    ]
+        found = Signal(count * NIBBLE)
+        with m.Switch(first):
+            for number in range(per_word):
+                with m.Case(number):
+                    order = [rows[place // per_word][(number + place) % per_word] for place in range(count)]
+                    m.d.comb += found.eq(Cat(order))
+        return found
 
     def _scale_class(self, m: Module, klass: Signal, offset: Signal, stage: int) -> Signal:
         """Return the class of a weight in a column: their sum, at most the last class."""

@@ -16,6 +16,11 @@ ECP5_WIDTHS = {14: 1, 13: 2, 12: 4, 11: 9, 10: 18}
 """Data bits of a DP16KD by its address bits."""
 
 
+def small_memory(target: str) -> dict[str, str]:
+    """Return the attributes of a memory of few rows: it is to be LUT RAM where the target has that."""
+    return {"ram_style": "distributed"} if target == ECP5 else {}
+
+
 class RegisteredMemory(wiring.Component):
     """A memory with one write port and one read port.
 

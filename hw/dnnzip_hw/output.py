@@ -1,20 +1,13 @@
 """The output: beats in order, escapes filled in, items of ``raw`` words, and the end beat."""
 
-from amaranth.hdl import Module, Mux, ResetInserter, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from dnnzip.format import NARROW_BITS, RAW_WIDTHS, WEIGHT_HEADER, WORD_BITS
 from dnnzip_hw.layouts import CAUSE_BITS, beat_layout, payload_word_layout
 from dnnzip_hw.parameters import DecompressorParameters
-
-DEPTH = 16
-LATE = 8
-"""Beats that may still come after ``room`` went low."""
-
-WORDS = 4
-"""Words of escapes that may wait for their beats."""
+from dnnzip_hw.queue import Queue
 
 
 def decoded_layout(parameters: DecompressorParameters) -> data.StructLayout:
@@ -31,8 +24,8 @@ def decoded_layout(parameters: DecompressorParameters) -> data.StructLayout:
 class Output(wiring.Component):
     """Queues beats, fills in escapes, takes words of ``raw`` and ``line`` streams apart, and ends streams.
 
-    Throughput: a beat per cycle. Latency: two cycles. Back-pressure: ``room`` is low where fewer than ``LATE`` more
-    beats fit. Reset: empty.
+    Throughput: a beat per cycle. Latency: two cycles. Back-pressure: ``room`` and ``words_room`` as those of a
+    ``Queue``. Reset: empty.
 
     Parameters
     ----------
@@ -47,8 +40,10 @@ class Output(wiring.Component):
         A beat of the lanes.
     room : Out(1)
         Beats may be on their way.
-    words : In(stream of payload_word_layout)
+    words_en : In(1), words : In(payload_word_layout)
         Words of escapes, in the order of the beats; or words of items.
+    words_room : Out(1)
+        Words may be on their way.
     give_up : In(1)
         Escapes get no more words than have come: let their beats go as they are.
     bad_code : Out(1)
@@ -74,7 +69,9 @@ class Output(wiring.Component):
                 "beat_en": In(1),
                 "beat": In(decoded_layout(parameters)),
                 "room": Out(1),
-                "words": In(stream.Signature(payload_word_layout())),
+                "words_en": In(1),
+                "words": In(payload_word_layout()),
+                "words_room": Out(1),
                 "give_up": In(1),
                 "bad_code": Out(1),
                 "restart": In(1),
@@ -91,29 +88,30 @@ class Output(wiring.Component):
         m = Module()
         lanes, weight_bits = self.parameters.lanes, self.parameters.weight_bits
         layout = decoded_layout(self.parameters)
-        m.submodules.beats = beats = SyncFIFO(width=layout.size, depth=DEPTH)
-        words = SyncFIFO(width=payload_word_layout().size, depth=WORDS)
-        m.submodules.words = ResetInserter(self.restart)(words)
+        m.submodules.beats = beats = Queue(layout.size)
+        m.submodules.words = words = Queue(payload_word_layout().size)
         m.d.comb += [
             beats.w_en.eq(self.beat_en),
             beats.w_data.eq(self.beat),
-            words.w_en.eq(self.words.valid),
-            words.w_data.eq(self.words.payload),
-            self.words.ready.eq(words.w_rdy),
+            self.room.eq(beats.room),
+            words.w_en.eq(self.words_en),
+            words.w_data.eq(self.words),
+            words.flush.eq(self.restart),
+            self.words_room.eq(words.room),
         ]
-        m.d.sync += self.room.eq(beats.level < DEPTH - LATE)
         head = layout(beats.r_data)
         word = payload_word_layout()(words.r_data)
 
-        sign = self.words.payload.data[NARROW_BITS - 1 :]
+        sign = self.words.data[NARROW_BITS - 1 :]
         with m.If(self.restart):
             m.d.sync += self.bad_code.eq(0)
-        with m.Elif(self.words.valid & self.words.ready & ~self.direct & sign.any() & ~sign.all()):
+        with m.Elif(self.words_en & ~self.direct & sign.any() & ~sign.all()):
             m.d.sync += self.bad_code.eq(1)
 
         # Items of a word, a beat of them at a time.
         most_items = WORD_BITS // min(RAW_WIDTHS)
         first = Signal(range(most_items))  # item that the next beat begins with
+        one_beat = lanes >= most_items  # per word: always the first one
         item_mask = Signal(min(lanes, most_items))
         items = Signal(data.ArrayLayout(signed(weight_bits), lanes))
         word_ends = Signal()
@@ -129,7 +127,9 @@ class Output(wiring.Component):
                         m.d.comb += items[lane].eq(item)
                         if lane < here:
                             m.d.comb += item_mask[lane].eq(word.full | (place < word.items))
-                    m.d.comb += word_ends.eq((first == per_word - here) | (~word.full & (first + here >= word.items)))
+                    m.d.comb += word_ends.eq(
+                        one_beat | (first == per_word - here) | (~word.full & (first + here >= word.items))
+                    )
 
         held, waits = Signal(), Signal()
         beat = Signal(beat_layout(self.parameters))
@@ -139,15 +139,14 @@ class Output(wiring.Component):
             self.o.payload.eq(beat),
             self.o.valid.eq(held & ~waits),
             free.eq(~held | (self.o.valid & self.o.ready)),
-            served.eq(missing & -missing),
-            self.idle.eq(~beats.r_rdy & ~waits & (~words.r_rdy | ~self.direct)),
-            beats.r_en.eq(free),
+            served.eq(Cat(missing[lane] & ~missing[:lane].any() for lane in range(lanes))),
+            self.idle.eq(~beats.r_rdy & ~waits & ~self.words_en & (~words.r_rdy | ~self.direct)),
+            beats.r_en.eq(free & beats.r_rdy),
         ]
         for lane in range(lanes):
-            with m.If(free):
-                m.d.sync += beat.weights[lane].eq(Mux(self.direct, items[lane], head.codes[lane]))
-            with m.Elif(waits & words.r_rdy & served[lane]):
-                m.d.sync += beat.weights[lane].eq(items[lane])
+            # Where neither is so, the register keeps what it has.
+            with m.If(free | (waits & words.r_rdy & served[lane])):
+                m.d.sync += beat.weights[lane].eq(Mux(self.direct | waits, items[lane], head.codes[lane]))
         with m.If(free):
             m.d.sync += [held.eq(0), beat.last.eq(0)]
             with m.If(beats.r_rdy):

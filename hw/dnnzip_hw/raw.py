@@ -57,11 +57,16 @@ class RawSize(wiring.Component):
         number = Signal(range(bits + 4))
         adds, length_bit = Signal(), Signal()
         declared = [Signal(name=f"declared_{late}") for late in range(MOST_LOG2 + 1)]
-        of_length = self.header.length.bit_select(number, 1)
+        of_length, of_words = Signal(), Signal()
+        starts = Signal()  # the first bits are there
+        fetched = Signal.like(number)  # the bit that these are of
         m.d.sync += [
+            fetched.eq(number),
+            of_length.eq(self.header.length.bit_select(number, 1)),
+            of_words.eq(self.header.payload_words.bit_select(number, 1)),
             length_bit.eq(of_length ^ adds),
-            adds.eq(of_length & adds),
-            declared[0].eq(self.header.payload_words.bit_select(number, 1)),
+            adds.eq((of_length & adds) | ~starts),
+            declared[0].eq(of_words),
             *(after.eq(before) for before, after in pairwise(declared)),
         ]
         # Second cycle: that of the product, and of the words, rounded up.
@@ -72,7 +77,6 @@ class RawSize(wiring.Component):
         m.d.comb += [
             total.eq(partial + (self.header.channels & length_bit.replicate(channels.width)) + length_bit),
             product_bit.eq(total[0]),
-            is_word.eq(number > log2_items),
             word_bit.eq(product_bit ^ carry),
         ]
         with m.Switch(log2_items):
@@ -80,24 +84,28 @@ class RawSize(wiring.Component):
                 with m.Case(late):
                     m.d.comb += wanted.eq(bit)
         running = Signal()
-        m.d.sync += running.eq(~self.done)
-        with m.If(running & ~self.done):
+        m.d.sync += [
+            running.eq(starts & ~self.done & (fetched != bits + 2)),
+            starts.eq(~self.done),
+            is_word.eq(fetched >= log2_items),
+        ]
+        with m.If(running):
             m.d.sync += [partial.eq(total[1:]), carry.eq(Mux(is_word, product_bit & carry, product_bit | carry))]
             with m.If(is_word & (word_bit != wanted)):
                 m.d.sync += self.wrong.eq(1)
             for place in range(MOST_LOG2):
-                with m.If(~is_word & (number == place + 1)):
+                with m.If(~is_word & (fetched == place + 1)):
                     m.d.sync += self.over[place].eq(product_bit)
         with m.If(~self.done):
-            m.d.sync += [number.eq(number + 1), self.done.eq(number == bits + 2)]
+            m.d.sync += [number.eq(number + 1), self.done.eq(fetched == bits + 2)]
         with m.If(self.start):
             m.d.sync += [
                 number.eq(0),
-                adds.eq(1),
                 partial.eq(0),
                 carry.eq(0),
                 self.done.eq(0),
                 running.eq(0),
+                starts.eq(0),
                 self.wrong.eq(0),
                 self.over.eq(0),
             ]

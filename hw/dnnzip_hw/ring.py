@@ -5,10 +5,16 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from dnnzip.format import MAX_LOG2_STATES, WORD_BITS
+from dnnzip.format import CLASS_BITS, MAX_LOG2_STATES, WORD_BITS
 from dnnzip_hw.history import History
 from dnnzip_hw.lane import Lane
-from dnnzip_hw.layouts import COLUMNS_WORD_LAYOUT, WEIGHT_HEADER_LAYOUT, request_layout, round_layout
+from dnnzip_hw.layouts import (
+    COLUMNS_WORD_LAYOUT,
+    WEIGHT_HEADER_LAYOUT,
+    WINDOW_BITS,
+    request_layout,
+    round_layout,
+)
 from dnnzip_hw.output import decoded_layout
 from dnnzip_hw.parameters import PIPELINE, DecompressorParameters
 from dnnzip_hw.rounds import DEPTH, Kind, Rounds
@@ -108,7 +114,6 @@ class Ring(wiring.Component):
             rounds.word.eq(self.columns_word),
             rounds.address.eq(self.columns_address),
             rounds.restart.eq(self.prepare),
-            self.prepared.eq(rounds.ready),
         ]
 
         # Which slot is in which stage, and its round: a slot before the expected one has its turn of the present round
@@ -116,50 +121,85 @@ class Ring(wiring.Component):
         slot = [Signal(range(ring), name=f"slot_{stage}") for stage in range(PIPELINE)]
         rnd = [Signal(round_layout(), name=f"round_{stage}") for stage in range(PIPELINE)]
         expected = Signal(range(ring))
-        m.d.sync += slot[0].eq(slot[0] + 1)
-        m.d.comb += rnd[0].eq(Mux(slot[0] < expected, rounds.following, rounds.here))
+        # A turn has its round in a register before its first stage.
+        m.d.sync += self.prepared.eq(rounds.ready)
+        coming = Signal(range(ring), init=1)
+        m.d.sync += [coming.eq(coming + 1), slot[0].eq(coming)]
+        # The rounds step a cycle late.
+        chosen = Signal(round_layout())
+        m.d.comb += chosen.eq(Mux((coming < expected) | rounds.step, rounds.following, rounds.here))
+        m.d.sync += rnd[0].eq(chosen)
         for stage in range(1, PIPELINE):
             m.d.sync += [slot[stage].eq(slot[stage - 1]), rnd[stage].eq(rnd[stage - 1])]
 
         # Which lanes have a channel in this round, and for which this is the last weight.
+        active_1, final_1 = Signal(lanes), Signal(lanes)
         active, final = Signal(lanes), Signal(lanes)
+        has_channel, has_last = Signal(lanes), Signal(lanes)  # in every pass but the last; in the last
         lane_bits = ceil_log2(lanes)
-        bound = Signal.like(rounds.bound)
-        m.d.sync += bound.eq(Mux(rnd[0].final, rounds.last_bound, rounds.bound))
         for lane in range(lanes):
-            number = Cat(C(lane, lane_bits), slot[1])
-            m.d.sync += [
-                active[lane].eq(number <= bound),
-                final[lane].eq(rnd[1].ends & (rnd[1].final | (rnd[1].before_final & (number > rounds.last_bound)))),
+            number = Cat(C(lane, lane_bits), slot[0])
+            m.d.sync += [has_channel[lane].eq(number <= rounds.bound), has_last[lane].eq(number <= rounds.last_bound)]
+            m.d.comb += [
+                active_1[lane].eq(Mux(rnd[1].final, has_last[lane], has_channel[lane])),
+                final_1[lane].eq(rnd[1].ends & (rnd[1].final | (rnd[1].before_final & ~has_last[lane]))),
             ]
+        m.d.sync += [active.eq(active_1), final.eq(final_1)]
+        # What the lanes have to know of the round, each in a register.
+        weights_0, weights_1, starts_1 = Signal(), Signal(), Signal()
+        klass_2, left_2, same_2, above_2 = Signal(), Signal(), Signal(), Signal()
+        m.d.sync += [
+            weights_0.eq(chosen.kind == Kind.WEIGHT),
+            weights_1.eq(weights_0),
+            starts_1.eq(rnd[0].kind == Kind.START),
+            klass_2.eq(rnd[1].kind == Kind.KLASS),
+            left_2.eq(rnd[1].left),
+            same_2.eq(rnd[1].above & rnd[1].same_line),
+            above_2.eq(rnd[1].above & ~rnd[1].same_line),
+        ]
+        other_bits = Signal(WINDOW_BITS)
+        with m.Switch(rnd[0].kind):
+            with m.Case(Kind.WEIGHT):
+                m.d.sync += other_bits.eq(0)
+            with m.Case(Kind.FIRST):
+                m.d.sync += other_bits.eq(WORD_BITS)
+            with m.Case(Kind.START):
+                m.d.sync += other_bits.eq(self.log2_states)
+            with m.Case(Kind.KLASS):
+                m.d.sync += other_bits.eq(CLASS_BITS)
 
         # A turn commits in its place: in the cycle after its predecessor, or when its slot has come round.
-        in_place = Signal()
-        waits = Signal(lanes)
+        in_place, is_next = Signal(), Signal()
+        waits, crossed = Signal(lanes), Signal(lanes)
         commit, commit_3 = Signal(), Signal()
+        commit_state_3, commit_weight_3, commit_other_3 = Signal(), Signal(), Signal()
         is_last_slot, ends = Signal(), Signal()
-        m.d.comb += [
-            commit.eq(in_place & self.room & ((waits & active) == 0)),
-            is_last_slot.eq(slot[COMMIT] == ring - 1),
-            ends.eq(is_last_slot & rnd[COMMIT].ends & rnd[COMMIT].final),
-            rounds.step.eq(commit & is_last_slot),
-        ]
         going = Signal()
+        m.d.comb += commit.eq(in_place & self.room & ((waits & crossed) == 0))
         m.d.sync += [
+            is_last_slot.eq(slot[COMMIT - 1] == ring - 1),
+            ends.eq((slot[COMMIT - 1] == ring - 1) & rnd[COMMIT - 1].ends & rnd[COMMIT - 1].final),
+            # The expected slot stays where no turn commits.
+            is_next.eq(slot[COMMIT - 2] == expected),
+            in_place.eq(going & Mux(in_place, commit & ~ends, is_next)),
             commit_3.eq(commit),
-            in_place.eq(going & self.run & Mux(in_place, commit & ~ends, slot[COMMIT - 1] == expected)),
+            commit_state_3.eq(commit & (rnd[COMMIT].kind != Kind.KLASS)),
+            commit_weight_3.eq(commit & (rnd[COMMIT].kind == Kind.WEIGHT)),
+            commit_other_3.eq(commit & (rnd[COMMIT].kind != Kind.WEIGHT)),
+            rounds.step.eq(commit & is_last_slot),
         ]
         with m.If(commit):
             m.d.sync += expected.eq(expected + 1)
             with m.If(ends):
                 m.d.sync += going.eq(0)
+        with m.If(~self.run):
+            m.d.sync += in_place.eq(0)
         with m.If(self.prepare):
             m.d.sync += [going.eq(1), expected.eq(0)]
 
         # The lanes.
         m.submodules.history = history = History(lanes, ring)
         escapes, refills, halves, astray = Signal(lanes), Signal(lanes), Signal(lanes), Signal(lanes)
-        escaped, refilled = Signal(lanes), Signal(lanes)
         outside = Signal(lanes)
         codes = []
         for number in range(lanes):
@@ -171,8 +211,22 @@ class Ring(wiring.Component):
                 control.log2_states.eq(self.log2_states),
                 control.klass.eq(self.header.klass),
                 control.slot_1.eq(slot[1]),
-                *(control[f"round_{stage}"].eq(rnd[stage]) for stage in range(PIPELINE)),
+                control.weights_0.eq(weights_0),
+                control.weights_1.eq(weights_1),
+                control.starts_1.eq(starts_1),
+                control.klass_2.eq(klass_2),
+                control.offset_0.eq(rnd[0].offset),
+                control.offset_2.eq(rnd[2].offset),
+                control.left_2.eq(left_2),
+                control.same_2.eq(same_2),
+                control.above_2.eq(above_2),
+                control.other_bits_1.eq(other_bits),
                 control.commit_3.eq(commit_3),
+                control.commit_state_3.eq(commit_state_3),
+                control.commit_weight_3.eq(commit_weight_3),
+                control.commit_other_3.eq(commit_other_3),
+                lane.active_1.eq(active_1[number]),
+                lane.refills_1.eq(active_1[number] & ~final_1[number]),
                 lane.tables.eq(self.tables),
                 lane.above_2.eq(history.above[number]),
                 lane.word.eq(self.word),
@@ -180,7 +234,8 @@ class Ring(wiring.Component):
                 lane.word_slot.eq(self.slot),
                 lane.word_half.eq(self.half[number]),
                 history.signs[number].eq(lane.sign_3),
-                waits[number].eq(lane.wait_2),
+                waits[number].eq(lane.waits_2),
+                crossed[number].eq(lane.crossed_2),
                 escapes[number].eq(lane.escape_2),
                 refills[number].eq(lane.refill_2),
                 halves[number].eq(lane.half_2),
@@ -194,28 +249,29 @@ class Ring(wiring.Component):
             history.read_line.eq(rnd[1].next_line),
             history.write_slot.eq(slot[3]),
             history.write_line.eq(rnd[3].line),
-            history.write_en.eq(commit_3 & (rnd[3].kind == Kind.WEIGHT)),
-            escaped.eq(escapes & active),
-            refilled.eq(refills & active & ~final),
+            history.write_en.eq(commit_weight_3),
             self.request.slot.eq(slot[COMMIT]),
-            self.request.escape.eq(escaped),
-            self.request.refill.eq(refilled),
+            self.request.escape.eq(escapes),
+            self.request.refill.eq(refills),
             self.request.half.eq(halves),
-            self.request_en.eq(commit & (escaped | refilled).any()),
+            self.request_en.eq(commit & (escapes | refills).any()),
         ]
 
         # Beats, beside the stages of the lanes and the values.
         ended = Signal(lanes)
         m.d.sync += ended.eq(final & active & commit.replicate(lanes))
-        enabled = commit & (rnd[COMMIT].kind == Kind.WEIGHT) & active.any()
-        mask, escape = active, escaped
-        flying = [in_place, commit_3]  # a turn that is in its place may commit in the cycle in which ``run`` is low
+        # The first lane has the first of the slot's channels: without it, the slot has none.
+        mask, escape = active, escapes
+        flying = [commit_3]
         for stage in range(1 + LATENCY):
-            source = enabled, mask, escape
             enabled = Signal(name=f"beat_{stage}")
-            mask = Signal(lanes, name=f"mask_{stage}")
-            escape = Signal(lanes, name=f"escape_{stage}")
-            m.d.sync += [target.eq(value) for target, value in zip((enabled, mask, escape), source, strict=True)]
+            if stage == 0:
+                m.d.comb += enabled.eq(commit_weight_3)
+            else:
+                m.d.sync += enabled.eq(flying[-1] & mask[0])
+            source = mask, escape
+            mask, escape = Signal(lanes, name=f"mask_{stage}"), Signal(lanes, name=f"escape_{stage}")
+            m.d.sync += [mask.eq(source[0]), escape.eq(source[1])]
             flying.append(enabled)
         m.d.comb += [
             self.beat_en.eq(enabled),
@@ -229,6 +285,7 @@ class Ring(wiring.Component):
             m.d.sync += self.bad_code.eq(1)
         with m.If(self.prepare):
             m.d.sync += [self.bad_state.eq(0), self.bad_code.eq(0)]
-        m.d.comb += self.flying.eq(Cat(flying).any())
+        # A turn that is in its place may commit in the cycle in which `run` falls.
+        m.d.comb += self.flying.eq(in_place | Cat(flying).any())
         m.d.sync += self.done.eq(~going & ~self.flying)
         return m

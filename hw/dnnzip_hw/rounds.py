@@ -25,7 +25,7 @@ class Kind(enum.Enum, shape=2):  # type: ignore[call-arg]  # Amaranth's enumerat
 
 
 class Positions(wiring.Component):
-    """Walks the positions of a channel, over and over, and looks up each one's column offset.
+    """Walks the positions of a channel, and looks up each one's column offset.
 
     Throughput: a position every ``SETTLING`` cycles. Latency: ``tap`` is that of the new position ``SETTLING`` cycles
     after ``step`` or ``restart``. Back-pressure: ``tap`` stays until ``step``. Reset: as ``restart``; the offsets are
@@ -45,9 +45,9 @@ class Positions(wiring.Component):
     write : In(1), word : In(16), address : In
         Write a word of column offsets.
     restart : In(1)
-        Go to the first position of a channel.
+        Go to the first position of a channel, also where ``step`` is set.
     step : In(1)
-        Go to the next position; after the last one of a channel comes the first.
+        Go to the next position of the channel.
     tap : Out(tap_layout)
         The position.
     """
@@ -91,13 +91,14 @@ class Positions(wiring.Component):
         row_ends = Signal()
         input_ends = Signal()
         m.d.sync += one_tap.eq((header.kernel_width == 0) & (header.kernel_height == 0))
-        m.d.comb += [
+        m.d.sync += [
             # One tap: its history is a line of two, as if the kernel were two wide and endlessly high.
             row_ends.eq(Mux(one_tap, x[0], x == header.kernel_width)),
             input_ends.eq(one_tap | (row_ends & (y == header.kernel_height))),
         ]
-        ends = Signal()
+        ends, column_ends = Signal(), Signal()
         m.d.sync += [
+            column_ends.eq(input_ends & fills),
             self.tap.last.eq(position == header.length),
             fills.eq(number.bit_select(self.block.shift, 1)),
             ends.eq(past | (column == self.block.columns)),
@@ -108,11 +109,11 @@ class Positions(wiring.Component):
                 m.d.sync += [x.eq(0), y.eq(Mux(one_tap, 1, y + 1))]
             with m.If(input_ends):
                 m.d.sync += number.eq(number + 1)
-                with m.If(fills):
-                    m.d.sync += [number.eq(1), column.eq(column + 1), past.eq(ends)]
                 with m.If(~one_tap):
                     m.d.sync += y.eq(0)
-        with m.If(self.restart | (self.step & self.tap.last)):
+        with m.If(self.step & column_ends):
+            m.d.sync += [number.eq(1), column.eq(column + 1), past.eq(ends)]
+        with m.If(self.restart):
             m.d.sync += [
                 position.eq(0),
                 x.eq(0),
@@ -137,7 +138,7 @@ class Positions(wiring.Component):
 class Rounds(wiring.Component):
     """Gives the rounds of an ``ans`` stream in the order of the format: the present one, and the one after it.
 
-    Throughput: a round every ``SETTLING`` cycles. Latency: ``ready`` rises 2 * ``SETTLING`` + 1 cycles after
+    Throughput: a round every ``SETTLING`` cycles. Latency: ``ready`` rises 2 * ``SETTLING`` + 3 cycles after
     ``restart``. Back-pressure: a round stays until ``step``. Reset: unknown until ``restart``; past the last round of
     the stream come rounds without meaning.
 
@@ -194,7 +195,6 @@ class Rounds(wiring.Component):
             positions.write.eq(self.write),
             positions.word.eq(self.word),
             positions.address.eq(self.address),
-            positions.restart.eq(self.restart),
         ]
         tap = positions.tap
 
@@ -237,7 +237,13 @@ class Rounds(wiring.Component):
         with m.Elif(header.class_per_channel & ((kind == Kind.START) | ends)):
             m.d.comb += next_kind.eq(Kind.KLASS)
         steps, makes = Signal(), Signal()
-        m.d.sync += makes.eq(steps)
+        weight_next = Signal()
+        m.d.sync += [
+            makes.eq(steps),
+            weight_next.eq(next_kind == Kind.WEIGHT),
+            positions.step.eq(steps & weight_next),
+            positions.restart.eq(self.restart | (steps & weight_next & tap.last)),
+        ]
         with m.If(steps):
             m.d.sync += [self.here.eq(self.following), self.following.eq(coming)]
         with m.If(makes):
@@ -248,18 +254,19 @@ class Rounds(wiring.Component):
                 kind.eq(next_kind),
                 ends.eq((next_kind == Kind.WEIGHT) & tap.last),
             ]
-            with m.If(next_kind == Kind.WEIGHT):
-                m.d.comb += positions.step.eq(1)
-                with m.If(tap.last):
-                    m.d.sync += left.eq(left - lanes)
 
-        filling = Signal(range(2 * SETTLING + 2))
-        m.d.comb += steps.eq(self.step | (filling == SETTLING + 1) | (filling == 1))
+        with m.If(positions.step & tap.last):
+            m.d.sync += left.eq(left - lanes)
+
+        filling = Signal(range(2 * SETTLING + 4))
+        fills = Signal()
+        m.d.comb += steps.eq(self.step | fills)
+        m.d.sync += fills.eq((filling == SETTLING + 2) | (filling == 2))
         with m.If(filling != 0):
             m.d.sync += [filling.eq(filling - 1), self.ready.eq(filling == 1)]
         with m.If(self.restart):
             m.d.sync += [
-                filling.eq(2 * SETTLING + 1),
+                filling.eq(2 * SETTLING + 3),
                 self.ready.eq(0),
                 kind.eq(Kind.FIRST),
                 ends.eq(0),

@@ -1,7 +1,9 @@
 """The table set: its payload read bit by bit, its decoding tables built and written."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, enum, stream, wiring
+import enum
+
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -24,11 +26,14 @@ from dnnzip.format import (
     map_width,
     spread_step,
 )
-from dnnzip_hw.layouts import CAUSE_BITS, ORDER_BITS, TABLE_BITS, entry_layout
-from dnnzip_hw.memory import RegisteredMemory
+from dnnzip_hw.layouts import CAUSE_BITS, TABLE_BITS, entry_layout
+from dnnzip_hw.memory import RegisteredMemory, small_memory
 from dnnzip_hw.parameters import DecompressorParameters
+from dnnzip_hw.phases import Phases
 
 TOKENS = len(TOKEN_ORDER)
+NUMBERED = 4
+"""Cycles from a state to its number."""
 
 
 def log2_states_cases(most: int) -> range:
@@ -72,7 +77,7 @@ class StateNumbering(wiring.Component):
     """Turns the tokens of a table's states into decoding entries, in rising order of the states.
 
     The n-th state of a token of count c stands for the number x = c + n; its entry has the bits by which x falls short
-    of the states, and the base that x shifted by them gives. Throughput: a state per cycle. Latency: states + 6 cycles
+    of the states, and the base that x shifted by them gives. Throughput: a state per cycle. Latency: states + 10 cycles
     from ``start`` to ``busy`` low. There is no back-pressure. Reset: idle.
 
     Parameters
@@ -136,52 +141,57 @@ class StateNumbering(wiring.Component):
         with m.Elif(running):
             m.d.sync += [state.eq(state + 1), running.eq(~is_last)]
 
-        # Two cycles for a state's token, one for its number; then that is shifted.
+        # Three cycles for a state's token, one for its number; then that is shifted, a step per cycle.
+        steps = (8, 4, 2, 1)
         stages = [running]
-        for stage in range(1, 6):
+        for stage in range(1, NUMBERED + len(steps) + 1):
             enabled = Signal(name=f"enabled_{stage}")
             m.d.sync += enabled.eq(stages[-1])
             stages.append(enabled)
-        m.d.comb += self.busy.eq(Cat(stages).any())
+        m.d.sync += self.busy.eq(self.start | Cat(stages).any())
 
         m.submodules.numbers = numbers = Memory(
-            shape=most + 1, depth=1 << TOKEN_BITS, init=[], attrs={"ram_style": "distributed"}
+            shape=most + 1, depth=1 << TOKEN_BITS, init=[], attrs=small_memory(self.target)
         )
-        write = numbers.write_port()
-        read = numbers.read_port(transparent_for=(write,))
-        token_3, token_4, token_5 = Signal(TOKEN_BITS), Signal(TOKEN_BITS), Signal(TOKEN_BITS)
-        m.d.sync += [token_3.eq(tokens.read_data), token_4.eq(token_3), token_5.eq(token_4)]
-        m.d.comb += read.addr.eq(tokens.read_data)
-        with m.If(stages[3]):
-            m.d.comb += [write.addr.eq(token_3), write.data.eq(read.data + 1), write.en.eq(1)]
+        write, read = numbers.write_port(), numbers.read_port()
+        token_read, token = Signal(TOKEN_BITS), Signal(TOKEN_BITS)
+        number, following, written = Signal(most + 1), Signal(most + 1), Signal(most + 1)
+        same = Signal()  # what is read is what was written in that cycle
+        m.d.comb += [
+            read.addr.eq(token_read),
+            number.eq(Mux(same, written, read.data)),
+            following.eq(number + 1),
+        ]
+        m.d.sync += [
+            token_read.eq(tokens.read_data),
+            token.eq(token_read),
+            same.eq(stages[NUMBERED] & (token_read == token)),
+            written.eq(following),
+        ]
+        with m.If(stages[NUMBERED]):
+            m.d.comb += [write.addr.eq(token), write.data.eq(following), write.en.eq(1)]
         with m.Else():
             m.d.comb += [write.addr.eq(self.token), write.data.eq(self.count), write.en.eq(self.count_en)]
 
-        # The number, shifted until its top bit is set: by eight and four places, then by two and one.
-        number: Value = read.data
-        coarse, fine = Signal(most + 1), Signal(most + 1)
-        shifts_4, shifts_5 = Signal(ORDER_BITS), Signal(ORDER_BITS)
-        for places in (8, 4):
+        # The number, shifted until its top bit is set.
+        shifts: Value = C(0, 0)
+        for places in steps:
             small = Signal(name=f"small_{places}")
+            shifted, shifted_token = (
+                Signal(most + 1, name=f"shifted_{places}"),
+                Signal(TOKEN_BITS, name=f"token_{places}"),
+            )
+            all_shifts = Signal(len(shifts) + 1, name=f"shifts_{places}")
             m.d.comb += small.eq(number[max(most + 1 - places, 0) :] == 0)
-            shifted = Signal(most + 1, name=f"shifted_{places}")
-            m.d.comb += shifted.eq(Mux(small, number << places, number))
-            m.d.sync += shifts_4.bit_select(places.bit_length() - 1, 1).eq(small)
-            number = shifted
-        m.d.sync += coarse.eq(number)
-        number = coarse
-        m.d.sync += shifts_5.eq(shifts_4)
-        for places in (2, 1):
-            small = Signal(name=f"small_{places}")
-            m.d.comb += small.eq(number[most + 1 - places :] == 0)
-            shifted = Signal(most + 1, name=f"shifted_{places}")
-            m.d.comb += shifted.eq(Mux(small, number << places, number))
-            m.d.sync += shifts_5[places.bit_length() - 1].eq(small)
-            number = shifted
-        m.d.sync += fine.eq(number)
+            m.d.sync += [
+                shifted.eq(Mux(small, number << places, number)),
+                shifted_token.eq(token),
+                all_shifts.eq(Cat(small, shifts)),
+            ]
+            number, token, shifts = shifted, shifted_token, all_shifts
 
-        m.d.comb += [self.entry_en.eq(stages[5]), self.entry.token.eq(token_5)]
-        with m.If(~stages[5]):
+        m.d.comb += [self.entry_en.eq(stages[-1]), self.entry.token.eq(token)]
+        with m.If(~stages[-1]):
             m.d.sync += self.entry_state.eq(0)
         with m.Else():
             m.d.sync += self.entry_state.eq(self.entry_state + 1)
@@ -189,8 +199,8 @@ class StateNumbering(wiring.Component):
             for log2 in log2_states_cases(most):
                 with m.Case(log2):
                     m.d.comb += [
-                        self.entry.base.eq(fine[most - log2 : most]),
-                        self.entry.bits.eq(shifts_5 - (most - log2)),
+                        self.entry.base.eq(number[most - log2 : most]),
+                        self.entry.bits.eq(shifts - (most - log2)),
                     ]
         return m
 
@@ -205,10 +215,12 @@ class _Phase(enum.Enum):
     NUMBER = 4
     MAPPED = 5
     COUNT = 6
-    CHECK = 7
-    SPREAD = 8
-    NUMBERING = 9
-    DONE = 10
+    REST = 7
+    CHECK = 8
+    BEFORE_SPREAD = 9
+    SPREAD = 10
+    NUMBERING = 11
+    DONE = 12
 
 
 class TableBuilder(wiring.Component):
@@ -257,17 +269,20 @@ class TableBuilder(wiring.Component):
         """Build the circuit."""
         m = Module()
         most = self.parameters.log2_states
-        phase = Signal(_Phase)
+        phases = Phases(m, _Phase)
+        at, leave = phases.at, phases.leave
+        always = C(1)
+        fails, fails_unsupported = Signal(), Signal()
 
-        def fail_if(condition: Value, verdict: Verdict = Verdict.BAD_CODE) -> None:
+        def fail_if(condition: Value, flag: Signal = fails) -> None:
             with m.If(condition):
-                m.d.sync += [phase.eq(_Phase.IDLE), self.verdict.eq(verdict)]
+                m.d.sync += flag.eq(1)
 
         states, first_count, first_order, step = Signal(most + 1), Signal(most + 1), Signal(most + 1), Signal(most)
         with m.Switch(self.log2_states):
             for log2 in log2_states_cases(most):
                 with m.Case(log2):
-                    m.d.comb += [
+                    m.d.sync += [
                         states.eq(1 << log2),
                         first_count.eq(first_prediction(log2)),
                         first_order.eq(1 << golomb_order(first_prediction(log2))),
@@ -277,21 +292,34 @@ class TableBuilder(wiring.Component):
         # Bits: the lowest unread one is at the bottom.
         word = Signal(WORD_BITS)
         bits_left = Signal(range(WORD_BITS))  # besides the lowest
-        reading, has_bit, bit = Signal(), Signal(), Signal()
+        has_bit, bit = Signal(), Signal()
+        collects, advances, is_read, settles = Signal(), Signal(), Signal(), Signal()
         m.d.comb += bit.eq(word[0])
-        m.d.sync += self.i.ready.eq(reading & ~has_bit & ~(self.i.ready & self.i.valid))
-        with m.If(reading & has_bit):
+        reads = at(_Phase.UNARY) | (collects & ~is_read & ~settles)
+        m.d.comb += advances.eq(has_bit & reads)
+        m.d.sync += self.i.ready.eq(reads & ~has_bit & ~(self.i.ready & self.i.valid))
+        with m.If(advances):
             m.d.sync += [word.eq(word >> 1), bits_left.eq(bits_left - 1), has_bit.eq(bits_left != 0)]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [word.eq(self.i.payload), bits_left.eq(WORD_BITS - 1), has_bit.eq(1)]
 
         # A number of some bits, lowest first. `place` and `end` are one hot: where the next bit goes, and where none.
         number, place, end = Signal(most + 2), Signal(most + 2), Signal(most + 2)
-        is_read = Signal()
-        m.d.comb += is_read.eq((place & end).any())
-        with m.If(reading & has_bit):
+        # Whether the number is read is known a cycle after it has begun, or `end` changed.
+        m.d.sync += [
+            is_read.eq((Mux(advances, place << 1, place) & end).any()),
+            settles.eq(0),
+            # A cycle late, which is well: a number begins with a cycle in which nothing is read.
+            collects.eq(at(_Phase.MAP) | at(_Phase.SHIFT) | at(_Phase.NUMBER)),
+        ]
+        with m.If(advances):
             m.d.sync += [place.eq(place << 1), number.eq(number | (place & bit.replicate(most + 2)))]
 
+        end_is_last = Signal()  # no larger number has a code
+        with m.Switch(self.log2_states):
+            for log2 in log2_states_cases(most):
+                with m.Case(log2):
+                    m.d.comb += end_is_last.eq(end[log2 + 1])
         table, last_table = Signal(TABLE_BITS), Signal()
         klass = Signal(CLASS_BITS)
         context = Signal(range(CONTEXTS))
@@ -310,7 +338,6 @@ class TableBuilder(wiring.Component):
         to_spread = Signal(most + 1)
         index = Signal(TOKEN_BITS)
         position = Signal(most)
-        m.d.comb += rest.eq(left - count)
 
         m.submodules.numbering = numbering = StateNumbering(self.parameters)
         m.d.comb += [
@@ -327,88 +354,105 @@ class TableBuilder(wiring.Component):
             self.write.row.eq(Cat(earlier, number[:TABLE_BITS])),
         ]
 
-        restart_number = [number.eq(0), place.eq(1)]
-        with m.Switch(phase):
-            with m.Case(_Phase.MAP):
-                m.d.comb += reading.eq(~is_read)
-                with m.If(is_read):
-                    m.d.sync += [*restart_number, end.eq(map_end), context.eq(context + 1)]
-                    m.d.sync += earlier.eq(Cat(earlier[1], number[:TABLE_BITS]))
-                    with m.If(context == CONTEXTS - 1):
-                        m.d.comb += self.write.row_en.eq(1)
-                        m.d.sync += [context.eq(0), klass.eq(klass + 1)]
-                        with m.If(klass == CLASSES - 1):
-                            m.d.sync += [phase.eq(_Phase.SHIFT), end.eq(1 << SHIFT_BITS)]
-                    fail_if(number > self.tables)
-            with m.Case(_Phase.SHIFT):
-                m.d.comb += reading.eq(~is_read)
-                with m.If(is_read):
-                    m.d.comb += self.write.shift_en.eq(1)
-                    m.d.sync += [
-                        left.eq(states),
-                        index.eq(0),
-                        prediction.eq(first_count),
-                        end.eq(first_order),
-                        order.eq(first_order),
-                        position.eq(0),
-                        phase.eq(_Phase.UNARY),
-                    ]
-                    fail_if(number > self.parameters.low_bits, Verdict.UNSUPPORTED)
-                    fail_if(self.log2_states + number[:SHIFT_BITS] > MAX_WEIGHT_BITS)
-            with m.Case(_Phase.UNARY):
-                m.d.comb += reading.eq(1)
-                m.d.sync += restart_number
-                with m.If(has_bit & bit):
-                    m.d.sync += phase.eq(_Phase.NUMBER)
-                with m.Elif(has_bit):
-                    m.d.sync += end.eq(end << 1)
-                    fail_if((end >> self.log2_states)[1])
-            with m.Case(_Phase.NUMBER):
-                m.d.comb += reading.eq(~is_read)
-                with m.If(is_read):
-                    m.d.sync += phase.eq(_Phase.MAPPED)
-            with m.Case(_Phase.MAPPED):
-                # The number with its leading one, less the power of two that stands for 0.
-                m.d.sync += [mapped.eq((number | end) - order), phase.eq(_Phase.COUNT)]
-            with m.Case(_Phase.COUNT):
-                half = mapped[1:] ^ (~mapped[0]).replicate(most + 1)
+        restart_number = [number.eq(0), place.eq(1), settles.eq(1), is_read.eq(0)]
+        left_zero, spreads = Signal(), Signal()
+        following_order = Signal(most + 1)
+        highest = [prediction[bit] & ~prediction[bit + 1 :].any() for bit in range(2, most + 1)]
+        m.d.sync += [left_zero.eq(left == 0), following_order.eq(Cat(prediction[2:] == 0, *highest))]
+        with m.If(at(_Phase.MAP)), m.If(is_read):
+            m.d.sync += [*restart_number, end.eq(map_end), context.eq(context + 1)]
+            m.d.sync += earlier.eq(Cat(earlier[1], number[:TABLE_BITS]))
+            with m.If(context == CONTEXTS - 1):
+                m.d.comb += self.write.row_en.eq(1)
+                m.d.sync += [context.eq(0), klass.eq(klass + 1)]
+                with m.If(klass == CLASSES - 1):
+                    m.d.sync += end.eq(1 << SHIFT_BITS)
+        with m.If(at(_Phase.SHIFT)), m.If(is_read):
+            m.d.comb += self.write.shift_en.eq(1)
+            m.d.sync += [
+                left.eq(states),
+                index.eq(0),
+                prediction.eq(first_count),
+                end.eq(first_order),
+                order.eq(first_order),
+                position.eq(0),
+            ]
+        with m.If(at(_Phase.UNARY)):
+            m.d.sync += restart_number
+            with m.If(has_bit & ~bit):
+                m.d.sync += end.eq(end << 1)
+                fail_if(end_is_last)
+        with m.If(at(_Phase.MAPPED)):
+            # The number with its leading one, less the power of two that stands for 0.
+            m.d.sync += mapped.eq((number | end) - order)
+        with m.If(at(_Phase.COUNT)):
+            half = mapped[1:] ^ (~mapped[0]).replicate(most + 1)
+            m.d.sync += count.eq(prediction + Cat(half, ~mapped[0]).as_signed() + 1)
+        with m.If(at(_Phase.REST)):
+            m.d.sync += rest.eq(left - count)
+        with m.If(at(_Phase.CHECK)):
+            m.d.comb += numbering.count_en.eq(1)
+            m.d.sync += [left.eq(rest), prediction.eq(count), to_spread.eq(count)]
+            fail_if(count[-1] | rest[-1])
+        with m.If(at(_Phase.BEFORE_SPREAD)):
+            m.d.sync += spreads.eq(to_spread != 0)
+        with m.If(at(_Phase.SPREAD)):
+            with m.If(spreads):
+                m.d.comb += numbering.token_en.eq(1)
                 m.d.sync += [
-                    count.eq(prediction + Cat(half, ~mapped[0]).as_signed() + 1),
-                    phase.eq(_Phase.CHECK),
+                    to_spread.eq(to_spread - 1),
+                    spreads.eq(to_spread[1:] != 0),
+                    position.eq((position + step) & (states - 1)),
                 ]
-            with m.Case(_Phase.CHECK):
-                m.d.comb += numbering.count_en.eq(1)
-                m.d.sync += [left.eq(rest), prediction.eq(count), to_spread.eq(count), phase.eq(_Phase.SPREAD)]
-                fail_if(count[-1] | rest[-1])
-            with m.Case(_Phase.SPREAD):
-                with m.If(to_spread != 0):
-                    m.d.comb += numbering.token_en.eq(1)
-                    m.d.sync += [
-                        to_spread.eq(to_spread - 1),
-                        position.eq((position + step) & (states - 1)),
-                    ]
-                with m.Elif(left == 0):
-                    m.d.comb += numbering.start.eq(1)
-                    m.d.sync += phase.eq(_Phase.NUMBERING)
-                with m.Else():
-                    highest = [prediction[bit] & ~prediction[bit + 1 :].any() for bit in range(2, most + 1)]
-                    following_order = Cat(prediction[2:] == 0, *highest)
-                    m.d.sync += [
-                        order.eq(following_order),
-                        end.eq(following_order),
-                        index.eq(index + 1),
-                        phase.eq(_Phase.UNARY),
-                    ]
-                    fail_if(index == TOKENS - 1)
-            with m.Case(_Phase.NUMBERING), m.If(~numbering.busy):
-                m.d.sync += [*restart_number, end.eq(1 << SHIFT_BITS), table.eq(table + 1), phase.eq(_Phase.SHIFT)]
-                with m.If(last_table):
-                    m.d.sync += phase.eq(_Phase.DONE)
-            with m.Case(_Phase.DONE):
-                m.d.comb += self.done.eq(1)
+            with m.Elif(left_zero):
+                m.d.comb += numbering.start.eq(1)
+            with m.Else():
+                m.d.sync += [
+                    order.eq(following_order),
+                    end.eq(following_order),
+                    index.eq(index + 1),
+                ]
+                fail_if(index == TOKENS - 1)
+        with m.If(at(_Phase.NUMBERING)), m.If(~numbering.busy):
+            m.d.sync += [*restart_number, end.eq(1 << SHIFT_BITS), table.eq(table + 1)]
+        # A table's number and a shift are judged in the cycle after.
+        read_table, read_shift = Signal(), Signal()
+        no_table, large_shift, too_large_shift = Signal(), Signal(), Signal()
+        m.d.sync += [
+            read_table.eq(at(_Phase.MAP) & is_read),
+            read_shift.eq(at(_Phase.SHIFT) & is_read),
+            no_table.eq(number[:TABLE_BITS] > self.tables),
+            large_shift.eq(number[:SHIFT_BITS] > self.parameters.low_bits),
+            too_large_shift.eq(self.log2_states + number[:SHIFT_BITS] > MAX_WEIGHT_BITS),
+        ]
+        fail_if((read_table & no_table) | (read_shift & too_large_shift))
+        fail_if(read_shift & large_shift, fails_unsupported)
+        m.d.comb += self.done.eq(at(_Phase.DONE))
+        last_entry = is_read & (context == CONTEXTS - 1) & (klass == CLASSES - 1)
+        leave(_Phase.MAP, (last_entry, _Phase.SHIFT))
+        leave(_Phase.SHIFT, (is_read, _Phase.UNARY))
+        leave(_Phase.UNARY, (has_bit & bit, _Phase.NUMBER))
+        leave(_Phase.NUMBER, (is_read, _Phase.MAPPED))
+        leave(_Phase.MAPPED, (always, _Phase.COUNT))
+        leave(_Phase.COUNT, (always, _Phase.REST))
+        leave(_Phase.REST, (always, _Phase.CHECK))
+        leave(_Phase.CHECK, (always, _Phase.BEFORE_SPREAD))
+        leave(_Phase.BEFORE_SPREAD, (always, _Phase.SPREAD))
+        leave(_Phase.SPREAD, (~spreads & left_zero, _Phase.NUMBERING), (~spreads, _Phase.UNARY))
+        leave(
+            _Phase.NUMBERING,
+            (~numbering.busy & last_table, _Phase.DONE),
+            (~numbering.busy, _Phase.SHIFT),
+        )
+        phases.jump(fails | fails_unsupported, _Phase.IDLE)
+        phases.jump(self.start, _Phase.MAP)
+        phases.build()
+        with m.If(fails | fails_unsupported):
+            m.d.sync += self.verdict.eq(Mux(fails_unsupported, Verdict.UNSUPPORTED, Verdict.BAD_CODE))
         with m.If(self.start):
             m.d.sync += [
-                phase.eq(_Phase.MAP),
+                fails.eq(0),
+                fails_unsupported.eq(0),
                 has_bit.eq(0),
                 self.i.ready.eq(0),
                 *restart_number,

@@ -1,0 +1,135 @@
+"""Gates and energy of the decompressor beside an array: ``python -m dnnzip_hw.asic`` fills docs/synthesis.md.
+
+Yosys maps to two-input gates; each counts as so many NAND2 gates as a plain standard cell of its kind is large.
+Memories are not mapped: their bits are counted apart.
+"""
+
+import json
+from typing import Any
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from dnnzip_hw.decompressor import Decompressor
+from dnnzip_hw.parameters import DecompressorParameters
+from dnnzip_hw.synthesis import FOLDER, PAGE, fill, markdown, yosys
+from dnnzip_hw.verilog import convert
+
+GATES = {
+    "$_NOT_": 0.67, "$_NAND_": 1.0, "$_NOR_": 1.0, "$_AND_": 1.33, "$_OR_": 1.33, "$_ANDNOT_": 1.33, "$_ORNOT_": 1.33,
+    "$_XOR_": 2.0, "$_XNOR_": 2.0, "$_MUX_": 2.33, "$_DFF_P_": 4.67, "$_DFFE_PP_": 6.33,
+}  # fmt: skip
+"""NAND2 equivalents of a cell."""
+
+RAM_BITS = 2048
+"""A memory with more bits is a RAM macro; one with fewer is latches."""
+
+LATCH_GATES = 2.0
+"""NAND2 equivalents of a bit of a small memory, with its share of the read multiplexer."""
+
+SIDE = 16
+SRAM_PJ_PER_BIT = 10 / 64
+"""10 pJ for 64 bits of an 8 KB SRAM at 45 nm (Horowitz, ISSCC 2014)."""
+
+ADD_PJ, ADD_GATES = 0.1, 32 * 9.0
+"""A 32-bit addition at 45 nm (the same source), and the gates of a ripple-carry adder: nine per bit."""
+
+PJ_PER_GATE = ADD_PJ / ADD_GATES
+ACTIVITY = 0.5
+"""How much a gate of the decompressor toggles, compared with those of an adder in use."""
+
+
+class MacArray(wiring.Component):
+    """A weight-stationary array of 8-bit multiply-accumulate elements, to compare with.
+
+    Activations enter each row from the left, sums leave each column below; weights move down while ``load`` is set.
+
+    Members
+    -------
+    load : In(1), weights : In, activations : In, sums : Out
+        As above.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "load": In(1),
+                "weights": In(data.ArrayLayout(signed(8), SIDE)),
+                "activations": In(data.ArrayLayout(signed(8), SIDE)),
+                "sums": Out(data.ArrayLayout(signed(24), SIDE)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
+        """Build the circuit."""
+        m = Module()
+        above_weight = list(self.weights)
+        above_sum: list[Any] = [0] * SIDE
+        for row in range(SIDE):
+            moving = self.activations[row]
+            for column in range(SIDE):
+                weight = Signal(signed(8), name=f"weight_{row}_{column}")
+                activation = Signal(signed(8), name=f"activation_{row}_{column}")
+                total = Signal(signed(24), name=f"sum_{row}_{column}")
+                with m.If(self.load):
+                    m.d.sync += weight.eq(above_weight[column])
+                m.d.sync += [activation.eq(moving), total.eq(above_sum[column] + weight * moving)]
+                above_weight[column], moving, above_sum[column] = weight, activation, total
+        m.d.comb += [self.sums[column].eq(total) for column, total in enumerate(above_sum)]
+        return m
+
+
+def gates(component: wiring.Component, name: str) -> tuple[float, int, int]:
+    """Return the NAND2 equivalents of a component, its bits in small memories, and those in RAM macros."""
+    folder = FOLDER / "asic"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.v").write_text(convert(component, name), encoding="utf-8")
+    cells = " ".join(f"-cell {cell} 01" for cell in GATES if cell.startswith("$_DFF"))
+    yosys(
+        f"read_verilog {name}.v; prep -flatten -top {name}; opt -full; memory -nomap; opt; alumacc; opt; techmap; "
+        f"opt -fast; dfflegalize {cells}; opt_clean; abc -g gates; opt_clean; write_json {name}.json",
+        folder,
+    )
+    netlist = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["modules"][name]
+    total, small, large = 0.0, 0, 0
+    for cell in netlist["cells"].values():
+        kind = cell["type"]
+        if kind.startswith("$mem"):
+            bits = int(cell["parameters"]["SIZE"], 2) * int(cell["parameters"]["WIDTH"], 2)
+            small, large = (small, large + bits) if bits > RAM_BITS else (small + bits, large)
+        else:
+            total += GATES[kind]
+    return total, small, large
+
+
+def main() -> None:
+    """Count the gates and fill the page."""
+    parameters = DecompressorParameters(weight_bits=8)
+    decompressor = gates(Decompressor(parameters), "dnnzip_decompressor")
+    array = gates(MacArray(), "mac_array")
+    logic = decompressor[0] + decompressor[1] * LATCH_GATES
+    rows = [
+        ["decompressor, 4 lanes, 8-bit weights", *(f"{value:,.0f}" for value in decompressor), f"{logic:,.0f}"],
+        [f"array, {SIDE} x {SIDE} int8, 24-bit sums", *(f"{value:,.0f}" for value in array), f"{array[0]:,.0f}"],
+    ]
+    entry_bits = 19
+    table = entry_bits * SRAM_PJ_PER_BIT
+    switched = logic * PJ_PER_GATE * ACTIVITY / parameters.lanes
+    each = table + switched
+    text = markdown(("", "logic, NAND2", "bits in latches", "bits in RAM", "logic and latches, NAND2"), rows)
+    text += (
+        f"\nThe decompressor's logic is {100 * logic / (logic + array[0]):.0f} % of both together. A weight costs "
+        f"{table:.2f} pJ for its table entry ({entry_bits} bits) and {switched:.2f} pJ of logic, {each:.2f} pJ in all."
+        "\n\n"
+    )
+    text += markdown(
+        ("bits per weight", "memory energy above which 8-bit weights pay to be compressed"),
+        [[str(bits), f"{each / (8 - bits):.2f} pJ/bit"] for bits in (2, 3, 4, 5, 6)],
+    )
+    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), "gates", text), encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

