@@ -1,0 +1,118 @@
+"""``make formal``: every proof, then every planted bug, printed as a table and kept as JSON."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dnnzip.errors import CheckFailedError, DnnzipError
+from dnnzip.flow.provenance import provenance
+from dnnzip.flow.tables import TextTable, stdout_console
+from dnnzip_sim.formal.page import page
+from dnnzip_sim.formal.properties import PROPERTIES, Property
+from dnnzip_sim.formal.prover import PROVED, REFUTED, Result, prove
+from dnnzip_sim.formal.wrapper import Bench, Shell
+
+FOLDER = Path("build") / "formal"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A proof, or with a ``bug`` a planted bug that it had to find, and what came of it."""
+
+    name: str
+    component: str
+    bug: str
+    method: str
+    seconds: float
+    result: str
+    step: int
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it came out as it must."""
+        return self.result == (REFUTED if self.bug else PROVED)
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the cells of the table."""
+        outcome = f"found in cycle {self.step}" if self.bug and self.is_right else self.result
+        mark = "" if self.is_right else "  WRONG"
+        return self.name, self.component, self.bug, self.method, f"{self.seconds:.1f} s", outcome + mark
+
+
+def proof(proved: Property) -> Row:
+    """Prove a property."""
+    bench = Bench(proved.make(), proved.check)
+    return _row(
+        proved, "", prove(bench, depth=proved.depth, induction=proved.induction, as_registers=proved.as_registers)
+    )
+
+
+def planted(proved: Property, bug: str) -> Row:
+    """Plant a bug and look for it."""
+    bench = Bench(Shell(proved.make(), proved.mutants[bug]), proved.check)
+    return _row(proved, bug, prove(bench, depth=proved.search, induction=False, as_registers=proved.as_registers))
+
+
+def _row(proved: Property, bug: str, result: Result) -> Row:
+    method = f"search to cycle {proved.search}" if bug else proved.method
+    return Row(proved.name, proved.component, bug, method, round(result.seconds, 1), result.status, result.step)
+
+
+def rows(properties: Sequence[Property], *, mutants: bool) -> Iterator[Row]:
+    """Yield the rows as they come."""
+    for proved in properties:
+        yield proof(proved)
+        if mutants:
+            for bug in proved.mutants:
+                yield planted(proved, bug)
+
+
+def table(found: Sequence[Row]) -> TextTable:
+    """Return the table of results."""
+    return TextTable(
+        ("property", "block", "planted bug", "method", "time", "result"), tuple(row.cells() for row in found)
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the proofs; return the status of the process."""
+    parser = argparse.ArgumentParser(prog="make formal", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="only what the test suite proves too")
+    parser.add_argument("--no-mutants", action="store_true", help="without the planted bugs")
+    parser.add_argument("-o", "--output", type=Path, default=FOLDER, help="folder of formal.json")
+    parser.add_argument("--page", type=Path, default=None, help="where to write the page about what is proved")
+    options = parser.parse_args(arguments)
+    chosen = [proved for proved in PROPERTIES if proved.quick or not options.quick]
+    begin = time.monotonic()
+    found = []
+    try:
+        for row in rows(chosen, mutants=not options.no_mutants):
+            found.append(row)
+            if sys.stderr.isatty():
+                print("  ".join(row.cells()), file=sys.stderr)
+        table(found).show(stdout_console())
+        wrong = [row for row in found if not row.is_right]
+        options.output.mkdir(parents=True, exist_ok=True)
+        content = {
+            "provenance": provenance(),
+            "seconds": round(time.monotonic() - begin, 1),
+            "rows": [asdict(row) for row in found],
+        }
+        (options.output / "formal.json").write_text(json.dumps(content, indent=2) + "\n")
+        if options.page is not None:
+            options.page.write_text(page())
+        if wrong:
+            raise CheckFailedError(f"{len(wrong)} of {len(found)} proofs came out wrong")
+    except DnnzipError as error:
+        print(f"dnnzip: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"{len(found)} proofs and planted bugs, all as they must be")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

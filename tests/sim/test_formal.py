@@ -1,0 +1,56 @@
+"""A few of the proofs of ``make formal``, each with its planted bugs; the page of them all."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dnnzip.errors import MissingToolError
+from dnnzip_sim.formal import __main__ as command
+from dnnzip_sim.formal import prover
+from dnnzip_sim.formal.page import page
+from dnnzip_sim.formal.properties import PROPERTIES
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+QUICK = [proved for proved in PROPERTIES if proved.quick]
+
+
+def test_quick_proofs_and_their_planted_bugs(tmp_path, capsys):
+    assert command.main(["--quick", "-o", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "formal.json").read_text())["rows"]
+    proofs = [row for row in rows if not row["bug"]]
+    bugs = [row for row in rows if row["bug"]]
+    assert len(proofs) == len(QUICK) >= 3
+    assert len(bugs) == sum(len(proved.mutants) for proved in QUICK) >= 6
+    assert {row["result"] for row in proofs} == {"proved"}
+    assert {row["result"] for row in bugs} == {"refuted"}
+    printed = capsys.readouterr().out
+    assert "WRONG" not in printed
+    assert all(proved.component in printed for proved in QUICK)
+
+
+def test_a_proof_that_misses_a_planted_bug_fails(tmp_path, capsys, monkeypatch):
+    """A bug that is none is not found, and that is an error."""
+    harmless = [replace(QUICK[0], mutants={"none": lambda *_: None})]
+    monkeypatch.setattr(command, "PROPERTIES", harmless)
+    assert command.main(["--quick", "-o", str(tmp_path)]) == 1
+    printed = capsys.readouterr()
+    assert "proved  WRONG" in printed.out
+    assert "1 of 2 proofs came out wrong" in printed.err
+
+
+def test_every_property_has_planted_bugs_and_words():
+    for proved in PROPERTIES:
+        assert proved.mutants, proved
+        assert proved.sentence.endswith(".")
+
+
+def test_page_is_that_of_the_properties():
+    assert (DOCS / "formal.md").read_text() == page()
+
+
+def test_missing_solver_is_named(monkeypatch):
+    monkeypatch.setattr(prover.shutil, "which", lambda program, **_: None if program == "z3" else program)
+    with pytest.raises(MissingToolError, match=r"z3 is missing; pip install 'dnnzip\[formal\]'"):
+        prover.environment()
