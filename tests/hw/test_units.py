@@ -110,6 +110,7 @@ def test_positions_are_the_format_s(kernel, columns):
             ctx.set(dut.word, sum(value << 2 * n for n, value in enumerate(offsets[address : address + PER_WORD])))
             await ctx.tick()
         ctx.set(dut.write, 0)
+        await ctx.tick()
         ctx.set(dut.restart, 1)
         await ctx.tick()
         ctx.set(dut.restart, 0)
@@ -126,9 +127,10 @@ def test_positions_are_the_format_s(kernel, columns):
             if above is not None:
                 assert lines[int(tap.line)] == above
             lines[int(tap.line)] = position
-            ctx.set(dut.step, 1)
+            move = dut.restart if tap.last else dut.step
+            ctx.set(move, 1)
             await ctx.tick()
-            ctx.set(dut.step, 0)
+            ctx.set(move, 0)
 
     run(dut, test)
 
@@ -159,6 +161,7 @@ def test_rounds_are_the_format_s(channels, per_channel):
         await ctx.tick()
         ctx.set(dut.restart, 0)
         await ctx.tick().until(dut.ready)
+        await ctx.tick().repeat(SETTLING)
         assert ctx.get(dut.bound) == lanes - 1
         assert ctx.get(dut.last_bound) == (channels - 1) % lanes
         lines = {}
@@ -335,10 +338,12 @@ def test_output_takes_words_of_items_apart(lanes, width):
             while rng.random() < 0.3:
                 await ctx.tick()
             packed = sum(item << width * number for number, item in enumerate(word))
-            ctx.set(dut.words.valid, 1)
-            ctx.set(dut.words.payload, {"data": packed, "full": len(word) == per_word, "items": len(word) % per_word})
-            await ctx.tick().until(dut.words.ready)
-            ctx.set(dut.words.valid, 0)
+            while not ctx.get(dut.words_room):
+                await ctx.tick()
+            ctx.set(dut.words_en, 1)
+            ctx.set(dut.words, {"data": packed, "full": len(word) == per_word, "items": len(word) % per_word})
+            await ctx.tick()
+            ctx.set(dut.words_en, 0)
 
     async def sink(ctx):
         ctx.set(dut.direct, 1)

@@ -14,12 +14,11 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from dnnzip_hw import Decompressor, DecompressorParameters
-from dnnzip_hw.distributor import DEPTH as REQUESTS
 from dnnzip_hw.distributor import Distributor
 from dnnzip_hw.header import Header
 from dnnzip_hw.line import LineDecoder
-from dnnzip_hw.output import DEPTH as BEATS
 from dnnzip_hw.output import Output
+from dnnzip_hw.queue import DEPTH
 from dnnzip_hw.raw import RawSize
 from dnnzip_hw.rounds import SETTLING, Rounds
 from dnnzip_hw.tables import StateNumbering
@@ -194,7 +193,7 @@ def every_request_is_served(m: Module, block: Any) -> None:
     )
     m.d.sync += requests.eq(Mux(block.flush, 0, requests + block.request_en))
     m.d.comb += [
-        Assume(requests < REQUESTS),
+        Assume(requests < DEPTH),
         Assert(~(block.i.valid & block.i.ready) | (outstanding != 0), "a word is taken that was not asked for"),
         Assert(~block.idle | (outstanding == 0), "a request is lost"),
     ]
@@ -208,8 +207,8 @@ def beats_leave_in_order(m: Module, block: Any) -> None:
         _count(m, block.beat_en, "beats_in"),
         _count(m, block.o.valid & block.o.ready, "beats_out"),
     )
-    m.d.comb += Assume(count_in - count_out < BEATS)
-    watched = Signal(range(BEATS))
+    m.d.comb += Assume(count_in - count_out < DEPTH)
+    watched = Signal(range(DEPTH))
     started = before(m, Value.cast(1), "started")
     with m.If(~started):
         m.d.comb += Assume(~block.beat_en)
@@ -504,7 +503,9 @@ END_BUGS: dict[str, Change] = {
 }
 
 PROPERTIES = (
-    Property("stable", "Output, 2 lanes", lambda: Output(SMALL), output_is_stable, 2, True, STREAM_BUGS, search=6, quick=True),
+    Property(
+        "stable", "Output, 2 lanes", lambda: Output(SMALL), output_is_stable, 2, True, STREAM_BUGS, search=6, quick=True
+    ),
     Property("stable", "LineDecoder", LineDecoder, line_is_stable, 2, True, STREAM_BUGS, search=46),
     Property(
         "stable", "Distributor, 2 lanes", lambda: Distributor(SMALL), escapes_are_stable, 10, False,
