@@ -192,8 +192,8 @@ def test_a_given_table_set_that_does_not_suit_is_named(network):
 
 def test_links_are_found_by_name():
     assert isinstance(open_link("golden"), GoldenLink)
-    with pytest.raises(InputError, match=r"^--link: no link is named 'serial'; one of golden, sim$"):
-        open_link("serial:/dev/ttyUSB0")
+    with pytest.raises(InputError, match=r"^--link: no link is named 'cable'; one of golden, serial, sim$"):
+        open_link("cable:/dev/ttyUSB0")
 
 
 def test_tables_in_text_and_markdown(capsys):

@@ -544,7 +544,7 @@ PROPERTIES = (
     ),
     Property(
         "verdict stays", "RawSize", RawSize, raw_size_stays, 3, True,
-        {"verdict decays": verdict_decays, "done decays": done_decays}, search=62,
+        {"verdict decays": verdict_decays, "done decays": done_decays}, search=62, quick=True,
     ),
     Property(
         "progress", "Rounds", lambda: Rounds(SMALLEST), rounds_are_ready_in_time, 22, True, {"late": ready_late},
