@@ -64,11 +64,11 @@ def rtl(
     bus_bits: int,
     row_weights: int,
 ) -> None:
-    """Write the decompressor as Verilog, alone and with AXI ports, with a kit around it.
+    """Write the decompressor as Verilog, with a kit around it.
 
-    The kit: ports and registers as JSON, the register map as Markdown and as a C header, the format's numbers as a
-    SystemVerilog package and a C header, a decoder in C, and a testbench with sample streams that checks itself;
-    README.md in the folder says how to run them.
+    It is written alone and with AXI ports. The kit: ports and registers as JSON, the register map as Markdown and as a
+    C header, the format's numbers as a SystemVerilog package and a C header, a decoder in C, and a testbench with
+    sample streams that checks itself; README.md in the folder says how to run them.
     """
     if states <= 0 or states & states - 1:
         raise InputError("--states", f"is {states}", "it must be 256, 512 or 1024")

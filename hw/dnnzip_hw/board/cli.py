@@ -23,7 +23,7 @@ from dnnzip.errors import InputError
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of place and route.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the summary as JSON too; - for standard output.")
 def bitstream(name: str, folder: str, seed: int, json_file: str | None) -> None:
-    """Build the bitstream of a board: the decompressor behind its serial line.
+    """Build a board's bitstream, with the decompressor in it.
 
     A design that does not fit, or misses the board's clock, is a failed build.
     """
