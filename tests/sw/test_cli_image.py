@@ -142,12 +142,14 @@ def test_the_c_header_says_what_the_image_says(dnnzip, mixed, tmp_path):
     subprocess.run([compiler, *options, "print.c", "-o", "print"], cwd=tmp_path, check=True)
     printed = subprocess.run([tmp_path / "print"], capture_output=True, check=True).stdout
     entries = read_image_table(data)
-    table, text = printed[: 32 * len(entries)], printed[32 * len(entries) :].decode()
-    rows = [struct.unpack_from("<8I", table, 32 * number) for number in range(len(entries))]
+    table, text = printed[: 40 * len(entries)], printed[40 * len(entries) :].decode()
+    rows = [struct.unpack_from("<10I", table, 40 * number) for number in range(len(entries))]
     assert [row[:6] for row in rows] == [
         (entry.offset, entry.bus_words, entry.words, entry.layer, entry.part, entry.first_channel) for entry in entries
     ]
-    assert [row[6:] for row in rows] == [(entry.channels, entry.length) for entry in entries]
+    assert [row[6:] for row in rows] == [
+        (entry.channels, entry.length, entry.kind, entry.virtual_lanes) for entry in entries
+    ]
     names = [layer.name for layer in read_compressed(mixed).layers]
     assert ODD_NAME in names
     assert text.splitlines() == [*names, f"{len(data)} 8 {IMAGE_NO_LAYER}"]

@@ -172,7 +172,17 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
         first = 0
         for part, stream in enumerate(split_streams(layer.stream)):
             header = WeightHeader.unpack(stream)
-            entry = ImageEntry(0, 0, _words(stream), number, part, first, header.channels, header.length)
+            entry = ImageEntry(
+                0,
+                0,
+                _words(stream),
+                number,
+                part,
+                first,
+                header.channels,
+                header.length,
+                virtual_lanes=header.lanes,
+            )
             unplaced.append(ImageStream(entry, layer.name, Codec(header.codec).name.lower()))
             first += header.channels
         if step is not None:

@@ -7,6 +7,7 @@ and whole words of 16 or 32 bits, so that they are members of a C structure as t
 
 import zlib
 from dataclasses import dataclass, fields
+from enum import IntEnum
 
 from dnnzip.format.fields import WORD_BYTES, Field, HeaderLayout
 
@@ -43,9 +44,21 @@ IMAGE_ENTRY = HeaderLayout(
         Field("first_channel", 32, "channel of the layer at which the stream starts"),
         Field("channels", 32, "channels of the stream; 0 for the table set"),
         Field("length", 32, "weights of a channel; 0 for the table set"),
-        Field("reserved", 32, "zero"),
+        Field("kind", 16, "what the words are: 0 a stream of the format, 1 plain weights"),
+        Field("virtual_lanes", 16, "virtual lanes among which the channels are dealt; 0 for the table set"),
     ),
 )
+
+
+class ImageKind(IntEnum):
+    """What the words of an image's entry are.
+
+    ``PLAIN`` weights are bytes, for an array that takes them past the decompressor. They lie in the order in which an
+    ``ans`` stream gives its weights: passes of ``virtual_lanes`` channels; in each its positions; at each the channels.
+    """
+
+    STREAM = 0
+    PLAIN = 1
 
 
 class ImageError(ValueError):
@@ -64,6 +77,8 @@ class ImageEntry:
     first_channel: int = 0
     channels: int = 0
     length: int = 0
+    kind: ImageKind = ImageKind.STREAM
+    virtual_lanes: int = 0
 
     @property
     def is_table_set(self) -> bool:
@@ -78,7 +93,7 @@ class ImageEntry:
         ValueError
             If a number does not fit its field.
         """
-        return IMAGE_ENTRY.pack({field.name: getattr(self, field.name) for field in fields(self)} | {"reserved": 0})
+        return IMAGE_ENTRY.pack({field.name: getattr(self, field.name) for field in fields(self)})
 
 
 def check_bus_bits(bus_bits: int) -> None:
@@ -164,4 +179,8 @@ def image_check(head: bytes) -> int:
 
 def _entry(data: bytes) -> ImageEntry:
     values = IMAGE_ENTRY.unpack(data)
-    return ImageEntry(**{field.name: values[field.name] for field in fields(ImageEntry)})
+    try:
+        kind = ImageKind(values.pop("kind"))
+    except ValueError as error:
+        raise ImageError(f"an entry's kind must be 0 or 1 ({error})") from None
+    return ImageEntry(kind=kind, **values)

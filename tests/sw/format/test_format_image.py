@@ -13,6 +13,7 @@ from dnnzip.format import (
     IMAGE_NO_LAYER,
     ImageEntry,
     ImageError,
+    ImageKind,
     check_bus_bits,
     image_head,
     read_image_table,
@@ -22,7 +23,7 @@ from dnnzip.format import (
 BUS_BYTES = 8
 ENTRIES = [
     ImageEntry(96, 2, 5, IMAGE_NO_LAYER),
-    ImageEntry(112, 1, 4, 0, 0, 0, 6, 25),
+    ImageEntry(112, 1, 4, 0, 0, 0, 6, 25, ImageKind.PLAIN, 8),
 ]
 
 
@@ -36,8 +37,8 @@ def test_the_bytes_of_an_image():
     streams, layers, size, check, reserved = struct.unpack_from("<IIIIQ", data, 8)
     assert (streams, layers, size, reserved) == (2, 1, 120, 0)
     assert check == zlib.crc32(data[:20] + bytes(4) + data[24:96])
-    assert struct.unpack_from("<IIIHHIIII", data, 32) == (96, 2, 5, 0xFFFF, 0, 0, 0, 0, 0)
-    assert struct.unpack_from("<IIIHHIIII", data, 64) == (112, 1, 4, 0, 0, 0, 6, 25, 0)
+    assert struct.unpack_from("<IIIHHIIIHH", data, 32) == (96, 2, 5, 0xFFFF, 0, 0, 0, 0, 0, 0)
+    assert struct.unpack_from("<IIIHHIIIHH", data, 64) == (112, 1, 4, 0, 0, 0, 6, 25, 1, 8)
 
 
 def test_fields_are_members_of_a_structure_as_they_stand():
@@ -71,6 +72,10 @@ def test_a_table_is_read_back():
         ),
         (image([ENTRIES[0], replace(ENTRIES[1], offset=100)]), "stream 1 must lie on bus words inside the image"),
         (image([ENTRIES[0], replace(ENTRIES[1], offset=120)]), "stream 1 must lie on bus words inside the image"),
+        (
+            image([ENTRIES[0], replace(ENTRIES[1], kind=2)]),
+            "an entry's kind must be 0 or 1 (2 is not",
+        ),
         (image([ENTRIES[0], replace(ENTRIES[1], words=5)]), "stream 1 must have the bus words of 5 words, not 1"),
     ],
 )

@@ -1,0 +1,84 @@
+"""What a host tells the PE array: which streams to fetch, and which vectors to multiply with which tiles.
+
+A *walk* sends the memory side through entries of an image's table. A *run* sends vectors of activations through the
+array, against the tiles of weights that are in it then. Both are whole words of 16 bits, little-endian.
+
+Array: ``columns`` positions of a channel by ``groups`` blocks of rows, a row for each virtual lane of the group's
+decompressor. The weights of a part fill tiles in the order in which they come: passes of ``virtual_lanes`` channels, in
+each its blocks of ``columns`` positions, the last of which may be narrower. What lies in columns and rows that a tile
+does not fill has no meaning: the host sends the zero point to such columns and does not read such rows.
+"""
+
+from dataclasses import dataclass, fields
+
+from dnnzip.format.fields import Field, HeaderLayout
+
+MAX_GROUPS = 16
+"""Most lane groups of an array, and bits of ``take``."""
+
+WALK = HeaderLayout(
+    "walk",
+    (
+        Field("first", 16, "the first entry of the image's table to fetch"),
+        Field("count", 16, "how many entries, at least one"),
+    ),
+)
+
+RUN = HeaderLayout(
+    "run",
+    (
+        Field("vectors", 16, "vectors of the run, at least one"),
+        Field("base", 16, "the accumulator of the first vector; the next vectors use the next ones"),
+        Field("take", MAX_GROUPS, "a bit for each lane group: it goes on to its next tile, once that is complete"),
+        Field("zero_point", 8, "of the activations, in their own type; it is subtracted from each"),
+        Field("signed", 1, "1: activations are int8, 0: uint8"),
+        Field("first", 1, "1: accumulators start from zero, 0: they go on"),
+        Field("last", 1, "1: the accumulators are given out instead of kept"),
+        Field("reserved", 5, "zero"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Entries of an image to fetch; the fields are those of ``WALK``."""
+
+    first: int
+    count: int
+
+    def pack(self) -> bytes:
+        """Return the walk's bytes.
+
+        Raises
+        ------
+        ValueError
+            If a number does not fit its field.
+        """
+        return WALK.pack({field.name: getattr(self, field.name) for field in fields(self)})
+
+
+@dataclass(frozen=True)
+class Run:
+    """Vectors to multiply; the fields are those of ``RUN``, ``zero_point`` as the number that its byte stands for."""
+
+    vectors: int
+    base: int
+    take: int
+    zero_point: int
+    signed: bool
+    first: bool
+    last: bool
+
+    def pack(self) -> bytes:
+        """Return the run's bytes.
+
+        Raises
+        ------
+        ValueError
+            If a number does not fit its field.
+        """
+        low, high = (-128, 127) if self.signed else (0, 255)
+        if not low <= self.zero_point <= high:
+            raise ValueError(f"zero_point must be {low} to {high}, not {self.zero_point}")
+        values = {field.name: int(getattr(self, field.name)) for field in fields(self)}
+        return RUN.pack(values | {"zero_point": self.zero_point & 0xFF, "reserved": 0})
