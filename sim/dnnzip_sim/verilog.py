@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from dnnzip_hw import DecompressorParameters, verilog
+from dnnzip_hw.array import ArrayParameters
+from dnnzip_hw.array import verilog as array
 from dnnzip_hw.axi import AxiParameters
 from dnnzip_hw.axi import verilog as axi
 from dnnzip_hw.board.serial import SerialDecompressor, SerialParameters
@@ -74,11 +76,25 @@ def serial_verilog(parameters: SerialParameters, *, cache: Path | None = None) -
     return _exported("serial", dataclasses.asdict(parameters), cache)
 
 
+def array_verilog(parameters: ArrayParameters, *, cache: Path | None = None) -> str:
+    """Return Verilog with the module ``dnnzip_array``; see ``decompressor_verilog``."""
+    return _exported("array", dataclasses.asdict(parameters), cache)
+
+
+def axi_array_verilog(parameters: ArrayParameters, *, cache: Path | None = None) -> str:
+    """Return Verilog with the module ``dnnzip_axi_array``; see ``decompressor_verilog``."""
+    return _exported("axi-array", dataclasses.asdict(parameters), cache)
+
+
 def _made(top: str, parameters: dict[str, Any]) -> str:
     """Return the Verilog of a top, made now."""
     if top == "decompressor":
         return verilog.decompressor_verilog(DecompressorParameters(**parameters))
     decompressor = DecompressorParameters(**parameters.pop("decompressor"))
+    if top == "array":
+        return array.array_verilog(ArrayParameters(decompressor, **parameters))
+    if top == "axi-array":
+        return array.axi_array_verilog(ArrayParameters(decompressor, **parameters))
     if top == "axi":
         return axi.axi_verilog(AxiParameters(decompressor, **parameters))
     return verilog.convert(SerialDecompressor(SerialParameters(decompressor, **parameters)), SERIAL_TOP)
