@@ -14,7 +14,7 @@ from dnnzip_hw.array import ArrayParameters, Placement
 from dnnzip_hw.array.interface import MISPLACED
 from dnnzip_hw.array.verilog import AXI_TOP
 from dnnzip_hw.array.walker import ImageFault
-from dnnzip_sim.array import Memory, build_array, run_program
+from dnnzip_sim.array import Memory, build_array, run_job
 from dnnzip_sim.build import build
 from dnnzip_sim.run import SimulationFailedError, run
 from dnnzip_sim.streams import PAUSE_PATTERNS
@@ -34,7 +34,7 @@ ARRAYS = {
 def run_layers(parameters, layers, folder, seed, **options):
     """Run a program of the layers, and return the result and how many sums were right."""
     program, expected = make_program(layers, parameters, log2_states=parameters.decompressor.log2_states)
-    result = run_program(build_array(parameters), parameters, program, folder, **options)
+    result = run_job(build_array(parameters), parameters, program, folder, **options)
     return result, check_sums(result, expected, seed)
 
 
@@ -119,7 +119,7 @@ def test_a_layer_that_waits_for_the_memory_is_as_fast_as_its_bytes_come(width, t
         program = dataclasses.replace(
             program, walks=[walk for walk in program.walks if not (plain and walk.first == 0)]
         )
-        result = run_program(build_array(parameters), parameters, program, tmp_path, memory=Memory(width))
+        result = run_job(build_array(parameters), parameters, program, tmp_path, memory=Memory(width))
         check_sums(result, expected, SEED)
         cycles.append(int(result.times[-1][1]) - int(result.times[0][0]))
         words.append(codes.size if plain else 2 * result.figures.bus_moves)
@@ -144,7 +144,7 @@ def broken(parameters, change, folder):
     rng = np.random.default_rng(SEED)
     layer = Layer([rng.integers(-9, 10, (4, 30)).astype(np.int16)], rng.integers(0, 9, (1, 3, 30)), 0, False, [False])
     program, _ = make_program([layer], parameters, log2_states=8)
-    return run_program(build_array(parameters), parameters, change(program), folder, patience=5000)
+    return run_job(build_array(parameters), parameters, change(program), folder, patience=5000)
 
 
 def flipped(program, place, bit=1):
@@ -168,13 +168,15 @@ BROKEN = {
         lambda p: flipped(p, HEADER_BYTES + ENTRY_BYTES + 30, 64),
         f"walks stopped with fault {ImageFault.ENTRY}",
     ),
-    "words": (lambda p: flipped(p, HEADER_BYTES + ENTRY_BYTES + 8, 32), f"walks stopped with fault {ImageFault.ENTRY}"),
+    "words": (lambda p: flipped(p, HEADER_BYTES + ENTRY_BYTES + 8, 2), "not to be used, cause "),
     "payload": (lambda p: flipped(p, -8), f"not to be used, cause {Verdict.BAD_CRC}"),
     "length": (lambda p: flipped(p, HEADER_BYTES + ENTRY_BYTES + 24, 32), f"not to be used, cause {MISPLACED}"),
     "fewer channels": (lambda p: flipped(p, HEADER_BYTES + ENTRY_BYTES + 20, 6), f"not to be used, cause {MISPLACED}"),
     "no tile": (
         lambda p: dataclasses.replace(
-            p, runs=[*p.runs, Run(1, 0, 1, 0, False, True, True)], vectors=np.vstack([p.vectors, p.vectors[:1]])
+            p,
+            runs=[*p.runs, Run(1, 0, 1, 0, False, True, True)],
+            activations=np.vstack([p.activations, p.activations[:1]]),
         ),
         "hangs: walk 2, run",
     ),
@@ -197,7 +199,7 @@ def test_a_wrong_sum_would_be_seen(tmp_path):
     rng = np.random.default_rng(SEED)
     layers = [random_layer(rng, parameters, most_vectors=10)]
     program, expected = make_program(layers, parameters, log2_states=8)
-    result = run_program(build_array(parameters), parameters, program, tmp_path)
+    result = run_job(build_array(parameters), parameters, program, tmp_path)
     sums, known = expected[-1]
     row = int(np.flatnonzero(known[-1])[0])
     sums[-1, row] += 1
@@ -218,7 +220,7 @@ def test_the_ports_with_a_memory_and_streams_of_others(tmp_path):
         image=np.frombuffer(program.image, np.uint8),
         walks=np.frombuffer(b"".join(walk.pack() for walk in program.walks), np.uint8).reshape(-1, 4),
         runs=np.frombuffer(b"".join(item.pack() for item in program.runs), np.uint8).reshape(-1, 8),
-        vectors=program.vectors,
+        vectors=program.activations,
         sums=np.concatenate([sums for sums, _ in expected]),
         known=np.concatenate([known for _, known in expected]),
     )

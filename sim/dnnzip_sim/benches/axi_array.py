@@ -7,11 +7,12 @@
 import os
 import random
 from itertools import cycle
+from typing import Any
 
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.handle import HierarchyObject
+from cocotb.handle import HierarchyObject, LogicArrayObject, PackedObject
 from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 from cocotbext.axi import AxiRamRead, AxiReadBus, AxiStreamBus, AxiStreamSink, AxiStreamSource
 
@@ -35,14 +36,23 @@ def pauses(rng: random.Random) -> list[bool]:
     return pattern
 
 
+def vector(dut: HierarchyObject, name: str) -> LogicArrayObject | PackedObject[Any]:
+    """Return the handle of the signal ``name``, of several bits."""
+    handle = getattr(dut, name)
+    assert isinstance(handle, LogicArrayObject | PackedObject), f"{name} has more bits than one"
+    return handle
+
+
 async def watch_bursts(dut: HierarchyObject, seen: list[tuple[int, int]]) -> None:
     """Check every burst that is asked for: inside its page, its address aligned; collect (address, beats)."""
-    size = len(dut.m_axi_rdata) // 8
+    size = len(vector(dut, f"{MEMORY}_rdata")) // 8
+    valid, ready = scalar(dut, f"{MEMORY}_arvalid"), scalar(dut, f"{MEMORY}_arready")
+    start, length = vector(dut, f"{MEMORY}_araddr"), vector(dut, f"{MEMORY}_arlen")
     while True:
-        await RisingEdge(dut.aclk)
-        if not (dut.m_axi_arvalid.value and dut.m_axi_arready.value):
+        await RisingEdge(scalar(dut, "aclk"))
+        if not (valid.value and ready.value):
             continue
-        address, beats = dut.m_axi_araddr.value.to_unsigned(), dut.m_axi_arlen.value.to_unsigned() + 1
+        address, beats = start.value.to_unsigned(), length.value.to_unsigned() + 1
         assert address % size == 0, f"burst from {address}, which is no multiple of {size}"
         assert address // PAGE_BYTES == (address + beats * size - 1) // PAGE_BYTES, (
             f"burst from {address} leaves its page"
@@ -55,7 +65,7 @@ async def watch_bursts(dut: HierarchyObject, seen: list[tuple[int, int]]) -> Non
 async def a_program_gives_its_sums(dut: HierarchyObject, pattern: str) -> None:
     """Put the image behind the read channels across a page, send the program, compare the sums."""
     rng = random.Random(f"{SEED}/{pattern}")
-    cocotb.start_soon(Clock(dut.aclk, CLOCK_PERIOD_NS, unit="ns").start())
+    Clock(scalar(dut, "aclk"), CLOCK_PERIOD_NS, unit="ns").start()
     clk, reset = scalar(dut, "aclk"), scalar(dut, "aresetn")
     memory = AxiRamRead(AxiReadBus.from_prefix(dut, MEMORY), clk, reset, False, size=RAM_BYTES)
     base = PAGE_BYTES - 64
@@ -65,7 +75,7 @@ async def a_program_gives_its_sums(dut: HierarchyObject, pattern: str) -> None:
         for name, prefix in INPUTS.items()
     }
     sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, OUTPUT), clk, reset, False)
-    dut.base.value = base
+    vector(dut, "base").value = base
     reset.value = 0
     await ClockCycles(clk, 4)
     reset.value = 1
@@ -92,9 +102,9 @@ async def a_program_gives_its_sums(dut: HierarchyObject, pattern: str) -> None:
     await ClockCycles(clk, QUIET_CYCLES)
     assert sink.empty(), "sums are left over"
     assert all(source.idle() for source in sources.values()), "a part of the program is left over"
-    assert not dut.cause.value
-    assert not dut.fault.value
-    assert not dut.memory_failed.value
+    for name in ("cause", "fault"):
+        assert vector(dut, name).value.to_unsigned() == 0
+    assert not scalar(dut, "memory_failed").value
     # A bus word is fetched once: the beats of all bursts are the words that came.
-    assert sum(beats for _, beats in bursts) == dut.figure_memory_words.value.to_unsigned()
+    assert sum(beats for _, beats in bursts) == vector(dut, "figure_memory_words").value.to_unsigned()
     assert any(address % PAGE_BYTES == 0 for address, _ in bursts), "no burst started a page"
