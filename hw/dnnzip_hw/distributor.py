@@ -27,7 +27,7 @@ class Distributor(wiring.Component):
     """Serves the requests of the lanes in order, one word per cycle.
 
     Throughput: a word per cycle. Latency: a word goes to its lane or to ``escapes`` in the cycle in which it is taken;
-    a request can be served in the cycle after it was made. Back-pressure: ``room`` as that of a ``Queue``; words are
+    a request can be served two cycles after it was made. Back-pressure: ``room`` as that of a ``Queue``; words are
     taken only while ``escapes`` is ready for one. Reset and ``flush``: no requests.
 
     Parameters
@@ -83,8 +83,11 @@ class Distributor(wiring.Component):
         lanes = self.parameters.lanes
         layout = request_layout(self.parameters)
         m.submodules.queue = queue = Queue(layout.size + 1)
+        # Requests are known late in a cycle.
+        asked, asked_en = Signal(layout), Signal()
+        m.d.sync += [asked.eq(self.request), asked_en.eq(self.request_en & ~self.flush)]
         request, request_more = (
-            Cat((self.request.escape[lane], self.request.refill[lane]) for lane in range(lanes)),
+            Cat((asked.escape[lane], asked.refill[lane]) for lane in range(lanes)),
             Signal(),
         )
         head, head_more = layout(queue.r_data[:-1]), queue.r_data[-1]
@@ -107,8 +110,8 @@ class Distributor(wiring.Component):
             self.lane_en.eq((first[1::2] & self.taken.replicate(lanes)) | clears.replicate(lanes)),
             self.escapes.valid.eq(self.taken & is_escape),
             self.escapes.payload.eq(self.i.payload),
-            queue.w_data.eq(Cat(self.request, request_more)),
-            queue.w_en.eq(self.request_en & (~loads | queue.r_rdy)),
+            queue.w_data.eq(Cat(asked, request_more)),
+            queue.w_en.eq(asked_en & (~loads | queue.r_rdy)),
             queue.r_en.eq(loads & queue.r_rdy),
             queue.flush.eq(self.flush),
             self.room.eq(queue.room),
@@ -117,9 +120,9 @@ class Distributor(wiring.Component):
             m.d.sync += [
                 due.eq(Mux(queue.r_rdy, Cat((head.escape[lane], head.refill[lane]) for lane in range(lanes)), request)),
                 due_more.eq(Mux(queue.r_rdy, head_more, request_more)),
-                due_any.eq(queue.r_rdy | self.request_en),
-                self.slot.eq(Mux(queue.r_rdy, head.slot, self.request.slot)),
-                self.half.eq(Mux(queue.r_rdy, head.half, self.request.half)),
+                due_any.eq(queue.r_rdy | asked_en),
+                self.slot.eq(Mux(queue.r_rdy, head.slot, asked.slot)),
+                self.half.eq(Mux(queue.r_rdy, head.half, asked.half)),
             ]
         with m.Elif(self.taken):
             m.d.sync += [due.eq(due & ~first), due_more.eq(at_least(due, 3))]
@@ -127,5 +130,5 @@ class Distributor(wiring.Component):
         m.d.sync += clears.eq(self.flush)
         with m.If(self.flush):
             m.d.sync += [due_any.eq(0), self.slot.eq(self.slot + 1), self.half.eq(-1)]
-        m.d.sync += self.idle.eq(~due_any & ~queue.r_rdy)
+        m.d.sync += self.idle.eq(~due_any & ~queue.r_rdy & ~asked_en)
         return m

@@ -44,10 +44,10 @@ def build_tables(tables, most):
                 entry = write.entry
                 token = int(entry.token) - (64 if entry.token >= 32 else 0)
                 entries[write.table, write.state] = (token, entry.bits, entry.base)
-            if write.shift_en:
-                shifts[write.table] = write.shift
             if write.row_en:
-                class_map.update({(write.klass, number): int(table) for number, table in enumerate(write.row)})
+                for number, row in enumerate(write.row):
+                    class_map[write.klass, number] = row.table
+                    shifts[row.table] = row.shift
             await ctx.tick()
             cycles += 1
             assert cycles < 20_000
