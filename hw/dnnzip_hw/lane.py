@@ -99,9 +99,8 @@ class Lane(wiring.Component):
         A word for a half of the window of a slot. Before a stream each slot must have got one for the upper half.
     active_1, refills_1 : In(1)
         The slot has a channel; its next weight may need a word.
-    waits_2, crossed_2 : Out(1)
-        The turn may not commit where both are set: the window has no word beyond the one whose end the weight reaches;
-        the weight reaches it.
+    blocked_2 : Out(1)
+        The turn may not commit: the window has no word beyond the one whose end the weight reaches.
     escape_2, refill_2, half_2 : Out(1)
         The weight is an escape; it makes a refill word due, for that half.
     sign_3 : Out(2)
@@ -125,8 +124,7 @@ class Lane(wiring.Component):
                 "word_half": In(1),
                 "active_1": In(1),
                 "refills_1": In(1),
-                "waits_2": Out(1),
-                "crossed_2": Out(1),
+                "blocked_2": Out(1),
                 "escape_2": Out(1),
                 "refill_2": Out(1),
                 "half_2": Out(1),
@@ -208,29 +206,32 @@ class Lane(wiring.Component):
         ]
         entry_1 = Signal(entry_layout(log2_states))
         weight_bits_1, total_1 = Signal(ORDER_BITS), Signal(WINDOW_BITS)
+        crossed_1, waits_1 = Signal(), Signal()
         m.d.comb += [
             entry_1.eq(entries.read_data),
             weight_bits_1.eq(entry_1.bits & control.weights_1.replicate(ORDER_BITS)),
             total_1.eq(plus(Cat(sum_1, C(0, 1)), weight_bits_1)),
+            crossed_1.eq(total_1[-1] | top_1),
+            waits_1.eq(arrived_read.data ^ turn[1].read[-1]),
         ]
         coarse_2, fine_2 = Signal(cut_bits), Signal(range(NIBBLE))
         sum_2, base_2, mask_2 = Signal(WINDOW_BITS - 1), Signal(log2_states), Signal(log2_states)
         token_2, minus_2 = Signal.like(entry_1.token), Signal()
-        crossed_2, escape_2, token_zero_2, refills_2 = Signal(), Signal(), Signal(), Signal()
+        crossed_2, escape_2, token_zero_2 = Signal(), Signal(), Signal()
         row_2 = Signal.like(map_read.data)
         m.d.sync += [
             coarse_2.eq(nibbles),
             fine_2.eq(begin_1),
             sum_2.eq(total_1),
-            crossed_2.eq(total_1[-1] | top_1),
+            crossed_2.eq(crossed_1),
             mask_2.eq(Cat(entry_1.bits > index for index in range(log2_states))),
             base_2.eq(entry_1.base),
             token_2.eq(entry_1.token),
             minus_2.eq(entry_1.token[-1] ^ turn[1].negate),
             token_zero_2.eq(entry_1.token == 0),
             escape_2.eq((entry_1.token.as_signed() == ESCAPE) & self.active_1),
-            self.waits_2.eq((arrived_read.data ^ turn[1].read[-1]) & self.active_1),
-            refills_2.eq(self.refills_1),
+            self.blocked_2.eq(waits_1 & self.active_1 & crossed_1),
+            self.refill_2.eq(self.refills_1 & crossed_1),
             row_2.eq(map_read.data),
         ]
         # Another round reads a state, or its state bits have no meaning.
@@ -249,10 +250,8 @@ class Lane(wiring.Component):
         low_2, state_bits_2 = cut_2[:low_bits], cut_2[low_bits:]
         read_2 = Signal(WINDOW_BITS)
         m.d.comb += [
-            self.crossed_2.eq(crossed_2),
             read_2.eq(Cat(sum_2, crossed_2 ^ turn[2].read[-1])),
             self.escape_2.eq(escape_2),
-            self.refill_2.eq(crossed_2 & refills_2),
             self.half_2.eq(~read_2[-1]),
         ]
         # The next weight's table and sign for each sign that this weight may have: the context is |a + b|. Before the

@@ -169,12 +169,12 @@ class Ring(wiring.Component):
 
         # A turn commits in its place: in the cycle after its predecessor, or when its slot has come round.
         in_place, is_next = Signal(), Signal()
-        waits, crossed = Signal(lanes), Signal(lanes)
+        blocked = Signal(lanes)
         commit, commit_3 = Signal(), Signal()
         commit_state_3, commit_weight_3, commit_klass_3 = Signal(), Signal(), Signal()
         is_last_slot, ends = Signal(), Signal()
         going = Signal()
-        m.d.comb += commit.eq(in_place & self.room & ((waits & crossed) == 0))
+        m.d.comb += commit.eq(in_place & self.room & ~blocked.any())
         m.d.sync += [
             is_last_slot.eq(slot[COMMIT - 1] == ring - 1),
             ends.eq((slot[COMMIT - 1] == ring - 1) & rnd[COMMIT - 1].ends & rnd[COMMIT - 1].final),
@@ -231,8 +231,7 @@ class Ring(wiring.Component):
                 lane.word_slot.eq(self.slot),
                 lane.word_half.eq(self.half[number]),
                 history.signs[number].eq(lane.sign_3),
-                waits[number].eq(lane.waits_2),
-                crossed[number].eq(lane.crossed_2),
+                blocked[number].eq(lane.blocked_2),
                 escapes[number].eq(lane.escape_2),
                 refills[number].eq(lane.refill_2),
                 halves[number].eq(lane.half_2),
