@@ -34,9 +34,9 @@ NIBBLE = 4
 """Bits of a window that are read as one."""
 
 
-def plus(number: Value, small: Value) -> Value:
+def plus(number: Value, small: Value, carry: Value | None = None) -> Value:
     """Return the sum, as wide as ``number``, of gates: a carry chain is slower where one of them has few bits."""
-    bits, carry = [], C(0, 1)
+    bits, carry = [], C(0, 1) if carry is None else carry
     for place, bit in enumerate(number):
         other = small[place] if place < len(small) else C(0, 1)
         bits.append(bit ^ other ^ carry)
@@ -141,11 +141,11 @@ class Lane(wiring.Component):
         low_bits = self.parameters.low_bits
         control = self.control
         state_layout = lane_state_layout(self.parameters)
-        turn = [Signal(state_layout, name=f"turn_{stage}") for stage in range(PIPELINE)]
+        turn = [Signal(state_layout, name=f"turn_{stage}", reset_less=True) for stage in range(PIPELINE)]
         for stage in range(1, PIPELINE):
             m.d.sync += turn[stage].eq(turn[stage - 1])
-        following = Signal(state_layout)  # what stage 3 makes of its turn
-        last = Signal(state_layout)  # ... after the turns that a longer ring adds
+        following = Signal(state_layout, reset_less=True)  # what stage 3 makes of its turn
+        last = Signal(state_layout, reset_less=True)  # ... after the turns that a longer ring adds
 
         # Stage 3 of the turn before gave the address.
         m.submodules.entries = entries = RegisteredMemory(
@@ -160,10 +160,14 @@ class Lane(wiring.Component):
 
         # Stage 0: where the state bits begin, and the class of the next weight. Another round reads other bits, from
         # where it is: its sum is known here.
-        scale_class_1 = Signal(CLASS_BITS)
-        begin_1, sum_1, top_1 = Signal(WINDOW_BITS), Signal(WINDOW_BITS - 1), Signal()
-        shift_0 = Signal.like(turn[0].table.shift)
-        shifted_0, sum_0 = Signal(WINDOW_BITS), Signal(WINDOW_BITS)
+        scale_class_1 = Signal(CLASS_BITS, reset_less=True)
+        begin_1, sum_1, top_1 = (
+            Signal(WINDOW_BITS, reset_less=True),
+            Signal(WINDOW_BITS - 1, reset_less=True),
+            Signal(reset_less=True),
+        )
+        shift_0 = Signal.like(turn[0].table.shift, reset_less=True)
+        shifted_0, sum_0 = Signal(WINDOW_BITS, reset_less=True), Signal(WINDOW_BITS, reset_less=True)
         m.d.comb += [
             shift_0.eq(turn[0].table.shift & control.weights_0.replicate(len(shift_0))),
             shifted_0.eq(plus(turn[0].read, shift_0)),
@@ -204,21 +208,34 @@ class Lane(wiring.Component):
             map_write.data.eq(self.tables.row),
             map_write.en.eq(self.tables.row_en),
         ]
-        entry_1 = Signal(entry_layout(log2_states))
-        weight_bits_1, total_1 = Signal(ORDER_BITS), Signal(WINDOW_BITS)
-        crossed_1, waits_1 = Signal(), Signal()
+        entry_1 = Signal(entry_layout(log2_states), reset_less=True)
+        # The entry comes late: its bits are added in two halves at once. Kept apart, the carries take one LUT each.
+        carry_1, carry_0_1, carry_1_1 = (
+            Signal(name=name, attrs={"keep": 1}) for name in ("carry_1", "carry_0_1", "carry_1_1")
+        )
+        weight_bits_1, total_1 = Signal(ORDER_BITS), Signal(WINDOW_BITS - 1)
+        crossed_1, waits_1 = Signal(reset_less=True), Signal(reset_less=True)
         m.d.comb += [
             entry_1.eq(entries.read_data),
             weight_bits_1.eq(entry_1.bits & control.weights_1.replicate(ORDER_BITS)),
-            total_1.eq(plus(Cat(sum_1, C(0, 1)), weight_bits_1)),
-            crossed_1.eq(total_1[-1] | top_1),
+            carry_1.eq(plus(Cat(sum_1[:2], C(0, 1)), entry_1.bits[:2])[-1]),
+            carry_0_1.eq(plus(Cat(sum_1[2:], C(0, 1)), entry_1.bits[2:])[-1]),
+            carry_1_1.eq(plus(Cat(sum_1[2:], C(0, 1)), entry_1.bits[2:], C(1, 1))[-1]),
+            total_1.eq(
+                Cat(plus(sum_1[:2], weight_bits_1[:2]), plus(sum_1[2:], weight_bits_1[2:], carry_1 & control.weights_1))
+            ),
+            crossed_1.eq(top_1 | (control.weights_1 & Mux(carry_1, carry_1_1, carry_0_1))),
             waits_1.eq(arrived_read.data ^ turn[1].read[-1]),
         ]
-        coarse_2, fine_2 = Signal(cut_bits), Signal(range(NIBBLE))
-        sum_2, base_2, mask_2 = Signal(WINDOW_BITS - 1), Signal(log2_states), Signal(log2_states)
-        token_2, minus_2 = Signal.like(entry_1.token), Signal()
-        crossed_2, escape_2, token_zero_2 = Signal(), Signal(), Signal()
-        row_2 = Signal.like(map_read.data)
+        coarse_2, fine_2 = Signal(cut_bits, reset_less=True), Signal(range(NIBBLE), reset_less=True)
+        sum_2, base_2, mask_2 = (
+            Signal(WINDOW_BITS - 1, reset_less=True),
+            Signal(log2_states, reset_less=True),
+            Signal(log2_states, reset_less=True),
+        )
+        token_2, minus_2 = Signal.like(entry_1.token, reset_less=True), Signal(reset_less=True)
+        crossed_2, escape_2, token_zero_2 = Signal(reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
+        row_2 = Signal.like(map_read.data, reset_less=True)
         m.d.sync += [
             coarse_2.eq(nibbles),
             fine_2.eq(begin_1),
@@ -242,13 +259,13 @@ class Lane(wiring.Component):
             m.d.sync += [base_2.eq(0), escape_2.eq(0)]
 
         # Stage 2: the bits; what the weight asks for.
-        cut_2 = Signal(width)
+        cut_2 = Signal(width, reset_less=True)
         with m.Switch(fine_2):
             for step in range(NIBBLE):
                 with m.Case(step):
                     m.d.comb += cut_2.eq(coarse_2[step:])
         low_2, state_bits_2 = cut_2[:low_bits], cut_2[low_bits:]
-        read_2 = Signal(WINDOW_BITS)
+        read_2 = Signal(WINDOW_BITS, reset_less=True)
         m.d.comb += [
             read_2.eq(Cat(sum_2, crossed_2 ^ turn[2].read[-1])),
             self.escape_2.eq(escape_2),
@@ -257,18 +274,20 @@ class Lane(wiring.Component):
         # The next weight's table and sign for each sign that this weight may have: the context is |a + b|. Before the
         # first weight there are no neighbours, and what this turn read as its own sign does not count.
         left, same = control.left_2, control.same_2
-        above, above_minus = Signal(), self.above_2.as_value()[1]
+        above, above_minus = Signal(reset_less=True), self.above_2.as_value()[1]
         m.d.comb += above.eq(control.above_2 & self.above_2.as_value()[0])
-        state_3, read_3, klass_3 = Signal(log2_states), Signal(WINDOW_BITS), Signal(CLASS_BITS)
-        first_class_3 = Signal(CLASS_BITS)
-        zero_table_3, other_table_3 = Signal(table), Signal(table)
-        zero_negate_3, other_negate_3 = Signal(), Signal()
-        low_3, token_3 = Signal(low_bits), Signal.like(token_2)
-        zero_3, minus_3 = Signal(), Signal()
+        state_3, read_3, klass_3 = (
+            Signal(log2_states, reset_less=True),
+            Signal(WINDOW_BITS, reset_less=True),
+            Signal(CLASS_BITS, reset_less=True),
+        )
+        first_class_3 = Signal(CLASS_BITS, reset_less=True)
+        zero_table_3, other_table_3 = Signal(table, reset_less=True), Signal(table, reset_less=True)
+        zero_negate_3, other_negate_3 = Signal(reset_less=True), Signal(reset_less=True)
+        low_3, token_3 = Signal(low_bits, reset_less=True), Signal.like(token_2, reset_less=True)
+        zero_3, minus_3 = Signal(reset_less=True), Signal(reset_less=True)
         # Of the low bits, the top ones are the weight's.
-        low_zero_2 = ~Cat(
-            low_2[index] & (turn[2].table.shift >= low_bits - index) for index in range(low_bits)
-        ).any()
+        low_zero_2 = ~Cat(low_2[index] & (turn[2].table.shift >= low_bits - index) for index in range(low_bits)).any()
         with m.If(left & above):
             m.d.sync += other_table_3.eq(Mux(minus_2 == above_minus, row_2[2], row_2[0]))
         with m.Elif(left | above | same):
@@ -317,7 +336,7 @@ class Lane(wiring.Component):
             m.d.comb += [following.read.eq(-WORD_BITS - 1), following.klass.eq(control.klass)]
         delayed = following
         for turn_number in range(PIPELINE, ring):
-            source, delayed = delayed, Signal(state_layout, name=f"turn_{turn_number}")
+            source, delayed = delayed, Signal(state_layout, name=f"turn_{turn_number}", reset_less=True)
             m.d.sync += delayed.eq(source)
         m.d.comb += last.eq(delayed)
         m.d.sync += turn[0].eq(last)
@@ -344,7 +363,7 @@ class Lane(wiring.Component):
         # Beyond the fourth nibble, the same ones again from the other half.
         rows = []
         for copy in range(-(-count // per_word)):
-            row = [Signal(NIBBLE, name=f"nibble_{copy}_{number}") for number in range(per_word)]
+            row = [Signal(NIBBLE, name=f"nibble_{copy}_{number}", reset_less=True) for number in range(per_word)]
             rows.append(row)
             for number in range(per_word):
                 places = range(number * NIBBLE, (number + 1) * NIBBLE)
@@ -362,7 +381,7 @@ class Lane(wiring.Component):
                         write.data.eq(Cat(self.word[(place - turned) % WORD_BITS] for place in here)),
                         write.en.eq(self.word_en),
                     ]
-        found = Signal(count * NIBBLE)
+        found = Signal(count * NIBBLE, reset_less=True)
         with m.Switch(first):
             for number in range(per_word):
                 with m.Case(number):
@@ -372,6 +391,6 @@ class Lane(wiring.Component):
 
     def _scale_class(self, m: Module, klass: Signal, offset: Signal, stage: int) -> Signal:
         """Return the class of a weight in a column: their sum, at most the last class."""
-        total = Signal(range(CLASSES + 4), name=f"class_sum_{stage}")
+        total = Signal(range(CLASSES + 4), name=f"class_sum_{stage}", reset_less=True)
         m.d.comb += total.eq(klass + offset)
         return Mux(total[CLASS_BITS], CLASSES - 1, total[:CLASS_BITS])
