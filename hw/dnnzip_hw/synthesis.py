@@ -250,9 +250,9 @@ def place_entries(netlist: Path) -> None:
         name for name, cell in cells.items() if cell["type"] == "DP16KD" and re.search(r"\.entries\.ram_\d+$", name)
     )
     places = [(start + 2 * number, number) for start in EBR_GROUPS for number in range(EBRS_PER_GROUP)]
-    places = places[len(places) // 2 - (len(rams) + 1) // 2 :]  # about the middle of the row
     if len(rams) > len(places):
         raise ValueError(f"the row has {len(places)} block RAMs, not the {len(rams)} that the lanes' tables take")
+    places = places[(len(places) - len(rams)) // 2 :]  # about the middle of the row
     for name, (column, number) in zip(rams, places, strict=False):
         cells[name]["attributes"]["BEL"] = f"X{column}/Y{EBR_ROW}/EBR{number}"
     netlist.write_text(json.dumps(design), encoding="utf-8")

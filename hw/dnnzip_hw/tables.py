@@ -226,10 +226,9 @@ class _Phase(enum.Enum):
 class TableBuilder(wiring.Component):
     """Reads the payload of a table set and writes its class map, shifts and decoding tables.
 
-    Throughput: a bit, or a state, per cycle. A table of 512 states takes 1,700 to 1,800
-    cycles. Back-pressure: it
-    takes a word when it needs a bit of it, never earlier. Reset and ``start``: begin anew; what was built before is no
-    longer a whole set.
+    Throughput: a bit, or a state, per cycle. A table of 512 states takes 1,700 to 1,800 cycles. Back-pressure: it takes
+    a word when it needs a bit of it, never earlier. Reset and ``start``: begin anew; what was built before is no longer
+    a whole set. The class map is written at the end, when every table's shift is known.
 
     Parameters
     ----------
@@ -249,7 +248,7 @@ class TableBuilder(wiring.Component):
     verdict : Out
         The rule that the payload breaks, where the builder has stopped; otherwise ``ok``.
     done : Out(1)
-        All is written; until the next ``start``.
+        All is written; until two cycles after the next ``start``.
     """
 
     def __init__(self, parameters: DecompressorParameters) -> None:
