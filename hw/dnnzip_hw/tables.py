@@ -151,25 +151,31 @@ class StateNumbering(wiring.Component):
         m.submodules.numbers = numbers = Memory(
             shape=most + 1, depth=1 << TOKEN_BITS, init=[], attrs=small_memory(self.target)
         )
-        write, read = numbers.write_port(), numbers.read_port(domain="comb")
+        write, read = numbers.write_port(), numbers.read_port()
         # `number` is that of `token`, and goes back to the memory, one higher. Where the next state has the same token,
-        # it takes the number from there, as the memory does not have it yet.
+        # it takes the number from there, as the memory does not have it yet; where the one after that has it, what was
+        # written while the memory was read.
         token_read, token = Signal(TOKEN_BITS), Signal(TOKEN_BITS)
-        number, following = Signal(most + 1), Signal(most + 1)
-        same, counts = Signal(), Signal()  # `token_read` is `token`, which is of a state; `number` is a count
+        number, following, written = Signal(most + 1), Signal(most + 1), Signal(most + 1)
+        late = Signal()
+        same, raises = Signal(), Signal()  # `token_read` is `token`, which is of a state; `number` is no count
+        given = Signal(most + 1, attrs={"keep": 1})  # kept apart, so that one LUT stands after the sum
         m.d.comb += [
-            read.addr.eq(token_read),
-            following.eq(number + ~counts),
+            read.addr.eq(tokens.read_data),
+            following.eq(number + raises),
+            given.eq(Mux(self.count_en, self.count, Mux(late, written, read.data))),
             write.addr.eq(token),
             write.data.eq(following),
-            write.en.eq(stages[NUMBERED] | counts),
+            write.en.eq(stages[NUMBERED] | ~raises),
         ]
         m.d.sync += [
             token_read.eq(tokens.read_data),
             token.eq(Mux(self.count_en, self.token, token_read)),
             same.eq(stages[NUMBERED - 1] & (token_read == tokens.read_data)),
-            counts.eq(self.count_en),
-            number.eq(Mux(self.count_en, self.count, Mux(same, following, read.data))),
+            raises.eq(~self.count_en),
+            written.eq(following),
+            late.eq(stages[NUMBERED] & (token == tokens.read_data)),
+            number.eq(Mux(same, following, given)),
         ]
 
         # The number, shifted until its top bit is set.
@@ -322,6 +328,8 @@ class TableBuilder(wiring.Component):
                     m.d.comb += end_is_last.eq(end[log2 + 1])
         table, last_table = Signal(TABLE_BITS), Signal()
         klass = Signal(CLASS_BITS)
+        last_class = Signal()  # a cycle late: a number takes longer
+        m.d.sync += last_class.eq(klass == CLASSES - 1)
         context = Signal(range(CONTEXTS))
         earlier = Signal(data.ArrayLayout(TABLE_BITS, CONTEXTS - 1))  # tables of the class's contexts before this one
         map_end = Signal(range(1 << TABLE_BITS + 1))
@@ -389,7 +397,7 @@ class TableBuilder(wiring.Component):
             m.d.sync += earlier.eq(Cat(earlier[1], number[:TABLE_BITS]))
             with m.If(context == CONTEXTS - 1):
                 m.d.sync += [context.eq(0), klass.eq(klass + 1)]
-                with m.If(klass == CLASSES - 1):
+                with m.If(last_class):
                     m.d.sync += end.eq(1 << SHIFT_BITS)
         with m.If(at(_Phase.SHIFT)), m.If(is_read):
             m.d.sync += [
@@ -451,7 +459,7 @@ class TableBuilder(wiring.Component):
         fail_if((read_table & no_table) | (read_shift & too_large_shift))
         fail_if(read_shift & large_shift, fails_unsupported)
         m.d.comb += self.done.eq(at(_Phase.DONE))
-        last_entry = is_read & (context == CONTEXTS - 1) & (klass == CLASSES - 1)
+        last_entry = is_read & (context == CONTEXTS - 1) & last_class
         leave(_Phase.MAP, (last_entry, _Phase.SHIFT))
         leave(_Phase.SHIFT, (is_read, _Phase.UNARY))
         leave(_Phase.UNARY, (has_bit & bit, _Phase.NUMBER))
