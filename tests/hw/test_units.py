@@ -62,6 +62,15 @@ def single_token(token, log2_states=8):
     return TableSet(log2_states, tuple((0,) * CONTEXTS for _ in range(CLASSES)), (7,), (counts,))
 
 
+def alternating_tokens():
+    """Return a table in which a state's token is often that of the state two before, but not that of the one before."""
+    counts = tuple({0: 250, 1: 262}.get(token, 0) for token in TOKEN_ORDER)
+    tables = TableSet(9, tuple((0,) * CONTEXTS for _ in range(CLASSES)), (7,), (counts,))
+    tokens = [entry.token for entry in tables.entries(0)]
+    assert sum(first == third != second for first, second, third in zip(tokens, tokens[1:], tokens[2:], strict=False))
+    return tables
+
+
 @pytest.mark.parametrize(
     "tables",
     [
@@ -72,6 +81,7 @@ def single_token(token, log2_states=8):
         single_token(0),
         single_token(-32),
         single_token(31),
+        alternating_tokens(),
     ],
     ids=lambda tables: f"{len(tables.counts)}x{tables.states}",
 )
