@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from amaranth.hdl import ClockSignal, Module, ResetSignal, Value
+from amaranth.hdl import Cat, ClockSignal, Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Component
 
@@ -121,6 +121,47 @@ class Registered(Component):
         return m
 
 
+class Folded(Component):
+    """A component with more ports than a device has pins: inputs come from a shift register, outputs are folded.
+
+    Four outputs, each through its flip-flop, give one by XOR, and so on in further cycles, a LUT for each four; that is
+    counted with the component.
+
+    Parameters
+    ----------
+    inner
+        The component.
+
+    Members
+    -------
+    i : In(1), o : Out(1)
+        One pin each.
+    """
+
+    def __init__(self, inner: Component) -> None:
+        self.inner = inner
+        super().__init__({"i": wiring.In(1), "o": wiring.Out(1)})
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
+        """Build the circuit."""
+        m = Module()
+        m.submodules.core = self.inner
+        ports = [(member.flow, Value.cast(value)) for _, member, value in self.inner.signature.flatten(self.inner)]
+        inputs = Cat(value for flow, value in ports if flow == wiring.In)
+        shifted = Signal(len(inputs))
+        m.d.sync += shifted.eq(Cat(self.i, shifted))
+        m.d.comb += inputs.eq(shifted)
+        folded: Value = Cat(value for flow, value in ports if flow == wiring.Out)
+        level = 0
+        while len(folded) > 1 or level == 0:
+            groups = [folded] if level == 0 else [folded[at : at + 4].xor() for at in range(0, len(folded), 4)]
+            kept = Signal(len(Cat(groups)), name=f"folded_{level}")
+            m.d.sync += kept.eq(Cat(groups))
+            folded, level = kept, level + 1
+        m.d.comb += self.o.eq(folded)
+        return m
+
+
 @dataclass(frozen=True)
 class Device:
     """What a design is placed on.
@@ -193,7 +234,7 @@ ROWS = (
     Row("25f-axi", "the first with AXI ports and counters", ECP5_25F, lambda: Registered(AxiDecompressor(AXI)), 200),
     Row("85f-2", "2 groups of the first", ECP5_85F, lambda: Groups(GROUP_8, 2), 180, seeds=2),
     Row("85f-4", "4 groups of the first", ECP5_85F, lambda: Groups(GROUP_8, 4), 180, seeds=2),
-    Row("85f-array", "8 x 8 array, decompressor, DMA", ECP5_85F, lambda: Registered(Accelerator(ARRAY)), 100, seeds=2),
+    Row("85f-array", "8 x 8 array, decompressor, DMA", ECP5_85F, lambda: Folded(Accelerator(ARRAY)), 100, seeds=2),
     Row("hx8k", "1 lane, 256 states, 8-bit weights", HX8K, lambda: Groups(ONE_LANE, 1), 200),
     Row("up5k", "1 lane, 256 states, 8-bit weights", UP5K, lambda: Groups(ONE_LANE, 1), 48),
 )
