@@ -19,9 +19,10 @@ MAY_IMPORT = {
     "accelerator": {"codec", "format", "errors"},
     "link": {"codec", "format", "errors"},
     "digits": set(),
-    "flow": {"model", "accelerator", "link", "codec", "format", "errors", "digits"},
+    "compiler": {"model", "link", "codec", "format", "errors"},
+    "flow": {"compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
     "api": {"flow", "model", "link", "codec", "format", "errors"},
-    "cli": {"flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
+    "cli": {"flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
     "bench": {"cli", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
@@ -116,6 +117,8 @@ def test_the_python_api_is_loaded_by_its_first_use():
         ("dnnzip.codec.fast", "from dnnzip.model.bound import Bound"),
         ("dnnzip.codec.fast", "from dnnzip import model"),
         ("dnnzip.model.grid", "from dnnzip.link import open_link"),
+        ("dnnzip.model.grid", "from dnnzip.compiler.layers import find_layers"),
+        ("dnnzip.compiler.network", "from dnnzip.flow.summary import summarise"),
         ("dnnzip.link.api", "from dnnzip.model.files import load_model"),
         ("dnnzip.accelerator.array", "import dnnzip.flow.report"),
         ("dnnzip.flow.summary", "import dnnzip.cli"),

@@ -415,6 +415,108 @@ def image(model: str, folder: str, bus_bits: int, output: Output) -> None:
     output.table(image_table(planned), totals, *map(str, paths))
 
 
+@cli.command()
+@model_argument()
+@click.option("--data", required=True, metavar="SET.npz", help="Samples to calibrate with: arrays x and y.")
+@click.option("-o", "--output-model", "target", required=True, metavar="Q.onnx", help="The network of 8 bits.")
+@click.option(
+    "--samples",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Calibrate with so many samples, from the first.  [default: 100]",
+)
+@output_options
+def quantize(model: str, data: str, target: str, samples: int | None, output: Output) -> None:
+    """Quantise a network to 8 bits with onnxruntime.
+
+    Weights become int8, symmetric around zero, each output channel with its own scale; activations become int8.
+    """
+    from dnnzip.compiler.quantiser import SAMPLES, quantise_network
+    from dnnzip.flow.tables import TextTable
+    from dnnzip.model.dataset import load_dataset
+    from dnnzip.model.files import load_model, save_model
+
+    output.check(target)
+    network = load_model(model)
+    dataset = load_dataset(data, samples)
+    used = dataset if samples is not None else dataset.first(SAMPLES)
+    result = quantise_network(network, used, model)
+    save_model(result, target)
+    output.json({"samples": len(used.x), "model": target})
+    output.table(TextTable((), ()), f"calibrated with {len(used.x)} samples: {target}")
+
+
+@cli.command()
+@model_argument(metavar="MODEL")
+@click.option("--data", required=True, metavar="SET.npz", help="Arrays x (samples) and y (class indices).")
+@click.option(
+    "--link", required=True, metavar="LINK", help="What executes the array's layers: golden, sim or serial:PORT."
+)
+@click.option("--samples", type=click.IntRange(1), metavar="N", help="Only so many samples, from the first.")
+@click.option("--groups", type=int, metavar="G", default=1, show_default=True, help="Lane groups of the array.")
+@click.option("--lanes", type=int, metavar="M", default=4, show_default=True, help="Hardware lanes of a group.")
+@click.option(
+    "--slots", type=int, metavar="K", default=4, show_default=True, help="Virtual lanes of each; rows: G M K."
+)
+@click.option("--columns", type=int, metavar="C", default=16, show_default=True, help="Columns of the array.")
+@click.option("--vectors", type=int, metavar="P", default=1024, show_default=True, help="Accumulators of each row.")
+@click.option(
+    "--check/--no-check", default=True, show_default=True, help="Compare every sum with NumPy's and onnxruntime's."
+)
+@output_options
+def run(
+    model: str,
+    data: str,
+    link: str,
+    samples: int | None,
+    groups: int,
+    lanes: int,
+    slots: int,
+    columns: int,
+    vectors: int,
+    check: bool,
+    output: Output,
+) -> None:
+    """Run a whole 8-bit network on the PE array.
+
+    The model may be plain or compressed. Its convolutions and matrix products run on the array, the rest in
+    onnxruntime; predictions are compared with those of onnxruntime alone.
+    """
+    from dnnzip.compiler.network import compile_network
+    from dnnzip.flow.network_run import require, run_on_array
+    from dnnzip.flow.tables import run_table
+    from dnnzip.link.array import ArrayShape, open_array
+    from dnnzip.model.dataset import load_dataset
+    from dnnzip.model.files import load_model
+
+    output.check()
+    if slots < 1 or slots & slots - 1:
+        raise InputError("--slots", f"slots must be a power of two from 1 to 16, not {slots}")
+    try:
+        shape = ArrayShape(groups, lanes * slots, columns, vectors, lanes)
+    except ValueError as error:
+        raise InputError("array", str(error), "rows_per_group is --lanes times --slots") from None
+    opened = open_array(link, shape)
+    compiled = compile_network(load_model(model), shape, model)
+    dataset = load_dataset(data, samples)
+    with output.progress("running", len(compiled.pieces)) as step:
+        result = run_on_array(compiled, opened, dataset, check=check, step=step)
+    output.json(result.as_json())
+    same = result.accuracy.samples - len(result.differences)
+    lines = [
+        f"sample {item.sample}: class {item.array}, onnxruntime {item.onnxruntime}: {item.reason}"
+        for item in result.differences
+    ]
+    output.table(
+        run_table(result),
+        *lines,
+        f"top1 {100 * result.accuracy.top1:.2f} %, onnxruntime {100 * result.reference.top1:.2f} %, "
+        f"same class for {same} of {result.accuracy.samples} samples",
+    )
+    if check:
+        require(result)
+
+
 def main() -> None:
     """Run the command line; the process ends with 0, 1 for a failed check, 2 for bad input or usage."""
     try:

@@ -8,9 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from dnnzip.flow.image import Image
+from dnnzip.flow.network_run import NetworkResult
 from dnnzip.flow.simulation import LayerRun, Simulation
 from dnnzip.flow.summary import Summary, bits_per_weight
 from dnnzip.flow.verification import LayerCheck
+from dnnzip.link.array import ArrayFigures
 from dnnzip.model.container import CompressedLayer
 
 PIPE_WIDTH = 200
@@ -115,6 +117,37 @@ def image_table(image: Image) -> TextTable:
     )
     header = ("layer", "part", "codec", "offset", "words", "bytes", "channels", "length")
     return TextTable(header, rows)
+
+
+def run_table(result: NetworkResult) -> TextTable:
+    """Return the table of ``run``."""
+    rows = tuple(
+        (
+            layer.name,
+            layer.operator,
+            f"{layer.macs:,}",
+            f"{layer.sums:,}",
+            str(layer.mismatches) if result.checked else "-",
+            f"{layer.weight_bytes:,}",
+            *_array_cycles(layer.figures, layer.macs),
+        )
+        for layer in result.layers
+    )
+    header = ("layer", "operator", "MACs", "sums", "mismatches", "weight bytes", "cycles", "MACs/cycle")
+    total = (
+        "total",
+        "",
+        f"{result.macs:,}",
+        f"{result.sums:,}",
+        str(result.mismatches) if result.checked else "-",
+        f"{sum(layer.weight_bytes for layer in result.layers):,}",
+        *_array_cycles(result.figures, result.macs),
+    )
+    return TextTable(header, rows, total)
+
+
+def _array_cycles(figures: ArrayFigures, macs: int) -> tuple[str, str]:
+    return (f"{figures.cycles:,}", f"{macs / figures.cycles:.2f}") if figures.cycles else ("-", "-")
 
 
 def whole_table(summary: Summary, checks: Sequence[LayerCheck], simulation: Simulation) -> TextTable:

@@ -1,9 +1,13 @@
 """The order in which weights leave a decoder, and the way back to channels."""
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.format import Codec, WeightHeader
+
+Item = TypeVar("Item", bound=np.generic)
 
 
 def codes_from_beats(weights: NDArray[np.int16], header: WeightHeader) -> NDArray[np.int16]:
@@ -31,10 +35,31 @@ def codes_from_beats(weights: NDArray[np.int16], header: WeightHeader) -> NDArra
         raise ValueError(f"there must be {header.weights} weights, not {weights.size}")
     if header.codec in (Codec.RAW, Codec.LINE):
         return weights.reshape(header.channels, header.length)
-    whole = header.channels // header.lanes * header.lanes
-    split = whole * header.length
-    codes = np.empty((header.channels, header.length), np.int16)
-    passes = weights[:split].reshape(-1, header.length, header.lanes)
-    codes[:whole] = passes.transpose(0, 2, 1).reshape(whole, header.length)
-    codes[whole:] = weights[split:].reshape(header.length, header.channels - whole).T
-    return codes
+    return channels_from_passes(weights, header.channels, header.length, header.lanes)
+
+
+def channels_from_passes(weights: NDArray[Item], channels: int, length: int, lanes: int) -> NDArray[Item]:
+    """Return weights by channel, [channels, length], from the order (pass, position in the channel, virtual lane).
+
+    Parameters
+    ----------
+    weights
+        [channels * length].
+    channels, length
+        Channels, and weights of each.
+    lanes
+        Virtual lanes: channels of a pass; the last one may have fewer.
+    """
+    whole = channels // lanes * lanes
+    split = whole * length
+    rows = np.empty((channels, length), weights.dtype)
+    passes = weights[:split].reshape(-1, length, lanes)
+    rows[:whole] = passes.transpose(0, 2, 1).reshape(whole, length)
+    rows[whole:] = weights[split:].reshape(length, channels - whole).T
+    return rows
+
+
+def passes_from_channels(rows: NDArray[Item], lanes: int) -> NDArray[Item]:
+    """Undo ``channels_from_passes``: [channels, length] to [channels * length]."""
+    starts = range(0, rows.shape[0], lanes)
+    return np.concatenate([rows[:0].reshape(-1), *(rows[start : start + lanes].T.reshape(-1) for start in starts)])

@@ -1,7 +1,7 @@
 """How often a network is right, measured with onnxruntime on the CPU."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,14 +83,32 @@ def evaluate(model: str | Path | onnx.ModelProto, data: str | Path | Dataset, sa
         dataset = Dataset(data.x[:samples], data.y[:samples], data.where)
     if is_compressed(proto):
         proto = decompressed(open_compressed(proto, where))
-    with _session(proto, where) as session:
-        return _score(_scores(session, dataset, where), dataset)
+    return score(scores_of(proto, dataset, where), dataset)
+
+
+def scores_of(model: onnx.ModelProto, dataset: Dataset, where: str) -> NDArray[np.generic]:
+    """Run a plain network on all samples: [samples, classes] of its first output.
+
+    Raises
+    ------
+    InputError
+        See `evaluate`.
+    """
+    with _session(model, where) as session:
+        return _scores(session, dataset, where)
+
+
+def session_options() -> onnxruntime.SessionOptions:
+    """Return how onnxruntime runs networks here: with all of its optimisations, and silent."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = QUIET
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    return options
 
 
 @contextmanager
 def _session(model: onnx.ModelProto, where: str) -> Iterator[onnxruntime.InferenceSession]:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = QUIET
+    options = session_options()
     with tempfile.TemporaryDirectory(prefix="dnnzip") as folder:
         # A message of more than 2 GB does not exist: such a model takes the way over files.
         is_large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_MESSAGE // 2
@@ -102,7 +120,7 @@ def _session(model: onnx.ModelProto, where: str) -> Iterator[onnxruntime.Inferen
         try:
             session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except RUNTIME_ERRORS as error:
-            raise InputError(where, f"does not run in onnxruntime ({_line(error)})") from None
+            raise InputError(where, f"does not run in onnxruntime ({first_line(error)})") from None
         yield session
 
 
@@ -116,20 +134,38 @@ def _scores(session: onnxruntime.InferenceSession, dataset: Dataset, where: str)
     fixed = wanted.shape[0] if wanted.shape and isinstance(wanted.shape[0], int) else None
     batch = fixed or min(BATCH, len(dataset.x))
     output = session.get_outputs()[0].name
-    parts = []
-    for start in range(0, len(dataset.x), batch):
-        x = dataset.x[start : start + batch]
-        count = len(x)
-        if fixed and count < fixed:
-            # A network of a fixed batch takes no smaller one: the last is filled up and the rest of its answer dropped.
-            x = np.concatenate([x, np.repeat(x[-1:], fixed - count, axis=0)])
+    given = []
+    for x in batches_of(dataset.x, batch, fixed is not None):
         try:
-            (scores,) = session.run([output], {wanted.name: x})
+            given += session.run([output], {wanted.name: x})
         except RUNTIME_ERRORS as error:
-            raise InputError(where, f"does not run on {dataset.where} ({_line(error)})") from None
-        if not isinstance(scores, np.ndarray) or scores.ndim < 1 or len(scores) != len(x) or scores.size < len(x):
+            raise InputError(where, f"does not run on {dataset.where} ({first_line(error)})") from None
+    return joined_scores(given, batch, len(dataset.x), where)
+
+
+def batches_of(x: NDArray[np.generic], batch: int, fixed: bool) -> Iterator[NDArray[np.generic]]:
+    """Visit samples in batches; where only whole batches are taken, the last is filled up with its last sample."""
+    for start in range(0, len(x), batch):
+        part = x[start : start + batch]
+        missing = batch - len(part) if fixed else 0
+        yield np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
+
+
+def joined_scores(given: Sequence[object], batch: int, samples: int, where: str) -> NDArray[np.generic]:
+    """Return [samples, classes] from what a network gave for each batch; what fills the last one up is dropped.
+
+    Raises
+    ------
+    InputError
+        They are no lists of scores, one for each sample.
+    """
+    parts = []
+    for start, scores in zip(range(0, samples, batch), given, strict=True):
+        count = min(batch, samples - start)
+        sizes = (count, batch)
+        if not isinstance(scores, np.ndarray) or scores.ndim < 1 or len(scores) not in sizes or scores.size < count:
             raise InputError(where, "does not give one list of scores for each sample", "give a classifier")
-        parts.append(scores.reshape(len(x), -1)[:count])
+        parts.append(scores.reshape(len(scores), -1)[:count])
     return np.concatenate(parts)
 
 
@@ -152,7 +188,14 @@ def _check_samples(wanted: onnxruntime.NodeArg, dataset: Dataset, where: str) ->
         raise InputError(dataset.where, f"samples of x have the shape {x.shape[1:]}", f"{where} takes ({text})")
 
 
-def _score(scores: NDArray[np.generic], dataset: Dataset) -> Accuracy:
+def score(scores: NDArray[np.generic], dataset: Dataset) -> Accuracy:
+    """Return how often scores [samples, classes] are right.
+
+    Raises
+    ------
+    InputError
+        The data set has a class that the network does not have.
+    """
     classes = scores.shape[1]
     y = dataset.y
     if int(y.max()) >= classes:
@@ -171,6 +214,6 @@ def _score(scores: NDArray[np.generic], dataset: Dataset) -> Accuracy:
     return Accuracy(len(y), float(np.mean(predictions == y)), top5, predictions)
 
 
-def _line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of onnxruntime's message, shortened."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

@@ -32,6 +32,10 @@ class Dataset:
     y: NDArray[np.int64]
     where: str
 
+    def first(self, samples: int) -> "Dataset":
+        """Return the first samples, or all where there are fewer."""
+        return Dataset(self.x[:samples], self.y[:samples], self.where)
+
 
 def load_dataset(path: str | Path, samples: int | None = None) -> Dataset:
     """Read labelled samples.

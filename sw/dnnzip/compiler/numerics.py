@@ -1,0 +1,89 @@
+"""What becomes of a layer's int32 sums: 8-bit values again, float32 values, or nothing.
+
+8-bit values as onnxruntime's QLinearConv and QGemm make them: the sum and the int32 bias are added, converted to
+float32, multiplied by a float32 scale (input scale x weight scale / output scale, from left to right), rounded half to
+even, moved by the zero point, then saturated.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Requantised:
+    """A result of 8 bits.
+
+    Parameters
+    ----------
+    scale
+        float32 [channels] or [1].
+    bias
+        int32 [channels] or [1].
+    zero_point
+        Of the result.
+    low, high
+        Limits of the result: those of its type, or narrower where a Relu or Clip is folded in.
+    dtype
+        int8 or uint8.
+    """
+
+    scale: NDArray[np.float32]
+    bias: NDArray[np.int32]
+    zero_point: int
+    low: int
+    high: int
+    dtype: np.dtype[np.generic]
+
+    def finish(self, sums: NDArray[np.int32]) -> NDArray[np.generic]:
+        """Return the result of sums [vectors, channels]."""
+        scaled = (sums + self.bias).astype(np.float32) * self.scale
+        # What is far out of range saturates all the same, and fits the conversion to whole numbers like this.
+        rounded = np.rint(np.clip(scaled, np.float32(-1024), np.float32(1024))).astype(np.int32)
+        saturated: NDArray[np.int32] = np.clip(rounded + self.zero_point, self.low, self.high)
+        return saturated.astype(self.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """A float32 result.
+
+    Parameters
+    ----------
+    scale
+        float32 [channels] or [1].
+    bias
+        int32 [channels] or [1], added before scaling.
+    addend
+        float32, broadcast to [..., channels], added after scaling; None for nothing.
+    """
+
+    scale: NDArray[np.float32]
+    bias: NDArray[np.int32]
+    addend: NDArray[np.float32] | None = None
+
+    def finish(self, sums: NDArray[np.int32]) -> NDArray[np.generic]:
+        """Return the result of sums [vectors, channels]."""
+        scaled = (sums + self.bias).astype(np.float32) * self.scale
+        return scaled if self.addend is None else scaled + self.addend
+
+
+@dataclass(frozen=True)
+class Unscaled:
+    """The int32 sums themselves."""
+
+    def finish(self, sums: NDArray[np.int32]) -> NDArray[np.generic]:
+        """Return the sums [vectors, channels]."""
+        return sums
+
+
+Finish = Requantised | Scaled | Unscaled
+
+
+def quantised(value: NDArray[np.float32], scale: np.float32, zero_point: int, dtype: np.dtype[np.generic]) -> int:
+    """Return what QuantizeLinear makes of one value."""
+    limits = np.iinfo(dtype.name)
+    with np.errstate(over="ignore", invalid="ignore"):
+        code = np.rint(np.float32(value) / scale) + zero_point
+    return int(np.clip(code, limits.min, limits.max))
