@@ -21,8 +21,8 @@ from dnnzip_hw.board.cli import bitstream
 class Blinker(wiring.Component):
     """A top that needs a clock and a pin."""
 
-    def __init__(self, board):
-        self.board = board
+    def __init__(self, board, top):
+        self.board, self.top = board, top
         super().__init__({})
 
     def elaborate(self, platform):
@@ -34,7 +34,7 @@ class Blinker(wiring.Component):
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
 def test_the_line_divides_every_board_s_clock(board):
-    assert board.parameters.divisor * BAUD == board.clock
+    assert board.design().divisor * BAUD == board.clock
     assert board.make_platform().default_clk_constraint.frequency == board.clock
 
 

@@ -9,7 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 
-from dnnzip_hw.board.serial import SerialParameters
+from dnnzip_hw.board.array_core import SerialArrayParameters
+from dnnzip_hw.board.decompressor_core import SerialDecompressorParameters
 from dnnzip_sim.build import Build, build
 from dnnzip_sim.harness import OPTIONS
 from dnnzip_sim.run import Run, SimulationFailedError, run
@@ -72,13 +73,13 @@ class SimulatedBoard:
 
     def __init__(
         self,
-        parameters: SerialParameters | None = None,
+        parameters: SerialDecompressorParameters | SerialArrayParameters | None = None,
         *,
         lost: float = 0.0,
         damaged: float = 0.0,
         seed: int = 1,
     ) -> None:
-        self.parameters = parameters or SerialParameters(divisor=DIVISOR)
+        self.parameters = parameters or SerialDecompressorParameters(divisor=DIVISOR)
         self.port = ""
         self.result: BoardRun | None = None
         self._faults = {"lost": round(lost * MILLION), "damaged": round(damaged * MILLION), "seed": seed}
