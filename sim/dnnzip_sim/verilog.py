@@ -86,6 +86,11 @@ def array_verilog(parameters: ArrayParameters, *, cache: Path | None = None) -> 
     return _exported("array", dataclasses.asdict(parameters), cache)
 
 
+def axi_array_verilog(parameters: ArrayParameters, *, cache: Path | None = None) -> str:
+    """Return Verilog with the module ``dnnzip_axi_array``; see ``decompressor_verilog``."""
+    return _exported("axi-array", dataclasses.asdict(parameters), cache)
+
+
 def _made(top: str, parameters: dict[str, Any]) -> str:
     """Return the Verilog of a top, made now."""
     if top == "decompressor":
@@ -97,6 +102,8 @@ def _made(top: str, parameters: dict[str, Any]) -> str:
     decompressor = DecompressorParameters(**parameters.pop("decompressor"))
     if top == "array":
         return array.array_verilog(ArrayParameters(decompressor, **parameters))
+    if top == "axi-array":
+        return array.axi_array_verilog(ArrayParameters(decompressor, **parameters))
     if top == "axi":
         return axi.axi_verilog(AxiParameters(decompressor, **parameters))
     return verilog.convert(SerialTop(SerialDecompressorParameters(decompressor, **parameters)), SERIAL_TOP)

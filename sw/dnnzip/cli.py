@@ -507,12 +507,13 @@ def run(
         f"sample {item.sample}: class {item.array}, onnxruntime {item.onnxruntime}: {item.reason}"
         for item in result.differences
     ]
-    output.table(
-        run_table(result),
-        *lines,
+    lines.append(
         f"top1 {100 * result.accuracy.top1:.2f} %, onnxruntime {100 * result.reference.top1:.2f} %, "
-        f"same class for {same} of {result.accuracy.samples} samples",
+        f"same class for {same} of {result.accuracy.samples} samples"
     )
+    if result.figures.cycles:
+        lines.append(f"{result.macs_per_second / 1e6:.1f} M MACs/s in the array, without its start")
+    output.table(run_table(result), *lines)
     if check:
         require(result)
 

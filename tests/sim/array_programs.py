@@ -7,7 +7,7 @@ import numpy as np
 from dnnzip.codec import CodecOptions, CodeTensor, encode_network, split_streams
 from dnnzip.format import IMAGE_NO_LAYER, ImageEntry, ImageKind, WeightHeader, image_head, table_bytes
 from dnnzip.format.program import Run, Walk
-from dnnzip_sim.array import Program
+from dnnzip.link.array import ArrayJob
 
 
 @dataclass
@@ -102,7 +102,7 @@ def make_program(layers, parameters, *, virtual_lanes=None, log2_states=9):
             )
     columns = parameters.columns
     joined = np.concatenate(vectors) if vectors else np.zeros((0, columns), np.uint8)
-    return Program(image, walks, runs, joined), expected
+    return ArrayJob(image, walks, runs, joined), expected
 
 
 def place(unplaced, blobs, bus_bytes, layers):

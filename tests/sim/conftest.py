@@ -1,8 +1,11 @@
 """Fixtures of the tests that simulate."""
 
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # array_programs
 
 BENCHES = Path(__file__).parent
 

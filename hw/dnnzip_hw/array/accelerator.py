@@ -28,11 +28,12 @@ RESULTS = 32
 
 FIGURE_BITS = 32
 
-FIGURES = ("vectors", "lacks_tile", "lacks_vector", "lacks_room", "bus_moves", "memory_words", "runs")
+FIGURES = ("vectors", "lacks_tile", "lacks_vector", "lacks_room", "bus_moves", "memory_words", "runs", "loading")
 """What is counted, in cycles or items since the reset, modulo 2^32.
 
 ``vectors`` that went into the array; cycles in which a run waited for a tile, a vector, or room for results; ``moves``
-on the on-chip bus; ``memory_words``: bus words that came from the memory; ``runs`` that have begun.
+on the on-chip bus; ``memory_words``: bus words that came from the memory; ``runs`` that have begun; cycles in which a
+table set was ``loading``.
 """
 
 
@@ -157,6 +158,7 @@ class Accelerator(wiring.Component):
             "bus_moves": sum((group.moved for group in groups[1:]), groups[0].moved),
             "memory_words": reader.received,
             "runs": control.i_runs.valid & control.i_runs.ready,
+            "loading": Cat(group.loading for group in groups).any(),
         }
         for name in FIGURES:
             figure = getattr(self, f"figure_{name}")

@@ -35,7 +35,7 @@ class LaneGroup(wiring.Component):
         The parts whose bus words come.
     i : In(stream)
         Bus words.
-    write_en, write, complete, take, cause
+    write_en, write, complete, take, loading, cause
         See ``PEArrayInterface``.
     moved : Out(1)
         A word or a beat of weights, by the placement, enters the on-chip bus.
@@ -51,6 +51,7 @@ class LaneGroup(wiring.Component):
                 "write": Out(tile_write_layout(parameters)),
                 "complete": Out(1),
                 "take": In(1),
+                "loading": Out(1),
                 "cause": Out(CAUSE_BITS),
                 "moved": Out(1),
             }
@@ -134,6 +135,7 @@ class LaneGroup(wiring.Component):
             self.write.eq(interface.write),
             self.complete.eq(interface.complete),
             interface.take.eq(self.take),
+            self.loading.eq(interface.loading),
             self.cause.eq(interface.cause),
         ]
         return m

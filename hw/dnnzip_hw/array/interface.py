@@ -42,6 +42,8 @@ class PEArrayInterface(wiring.Component):
         The next tile is complete.
     take : In(1)
         It is taken. Only while ``complete``.
+    loading : Out(1)
+        A table set is awaited, or on its way.
     cause : Out
         0, or why the weights are not to be used: a ``Verdict``, or ``MISPLACED``.
     """
@@ -56,6 +58,7 @@ class PEArrayInterface(wiring.Component):
                 "write": Out(tile_write_layout(parameters)),
                 "complete": Out(1),
                 "take": In(1),
+                "loading": Out(1),
                 "cause": Out(CAUSE_BITS),
             }
         )
@@ -80,7 +83,7 @@ class PEArrayInterface(wiring.Component):
             ending.eq(self.i.valid & self.i.ready & self.i.payload.last),
         ]
         with m.If(order.start):
-            m.d.sync += awaits_end.eq(1)
+            m.d.sync += [awaits_end.eq(1), self.loading.eq(self.parts.payload.tables)]
         m.d.sync += [
             self.write_en.eq(stepping),
             self.write.slot.eq(order.slot),
@@ -98,6 +101,7 @@ class PEArrayInterface(wiring.Component):
         with m.If(ending):
             m.d.sync += [
                 awaits_end.eq(0),
+                self.loading.eq(0),
                 self.cause.eq(
                     Mux(
                         (self.i.payload.cause == Verdict.OK) & order.active,

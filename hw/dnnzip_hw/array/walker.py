@@ -37,7 +37,7 @@ class ImageFault(enum.IntEnum):
     NONE
         It did not.
     HEADER
-        There is no image at the address, or one of another version or for another bus.
+        There is no image at the address, or one of another version or for a narrower bus.
     RANGE
         A walk goes past the end of the table.
     ENTRY
@@ -135,13 +135,11 @@ class ImageWalker(wiring.Component):
             is_tables.eq(entry.layer == IMAGE_NO_LAYER),
             is_plain.eq(entry.kind == ImageKind.PLAIN),
             fits.eq(
-                (is_plain | (entry.kind == ImageKind.STREAM))
-                & (entry.words != 0)
-                & (entry.bus_words << log2_bytes == self._bytes(entry.words))
-                & (is_tables | self._has_rows(entry))
+                (is_plain | (entry.kind == ImageKind.STREAM)) & (entry.words != 0) & (is_tables | self._has_rows(entry))
             ),
             fetched.address.eq(self.base + entry.offset),
-            fetched.words.eq(entry.bus_words),
+            # The image may have been made for a wider bus: its own count of bus words is not this one's.
+            fetched.words.eq((entry.words * WORD_BYTES + parameters.bus_bytes - 1) >> log2_bytes),
             part.tables.eq(is_tables),
             part.plain.eq(is_plain),
             part.words.eq(entry.words),
@@ -232,11 +230,6 @@ class ImageWalker(wiring.Component):
             with m.State("FAULT"):
                 pass
         return m
-
-    def _bytes(self, words: Signal) -> Signal:
-        """Return the bytes of the bus words that hold so many words."""
-        step = self.parameters.bus_bytes
-        return ((words * WORD_BYTES + step - 1) >> ceil_log2(step)) << ceil_log2(step)
 
     def _has_rows(self, entry: Signal) -> Signal:
         """Return whether the array has the rows that an entry's virtual lanes need, and whether there are weights."""

@@ -3,7 +3,7 @@
 // Job file, little-endian uint64: patience, pauses (the seed of the pauses on all streams, or 0 for none), bytes per
 // bus word's worth of cycles (see Memory), latency, resets after (a cycle, or 0 for none), walks, runs, vectors, sums,
 // image bytes; then the walks (uint32), the runs (uint64), the vectors (columns bytes each), the image.
-// Result file: uint64 cycles, double seconds, uint32 figures, uint32 zero; per run uint64 {first, last}: the cycles of
+// Result file: uint64 cycles until the last that happened, double seconds, uint32 figures; per run uint64 {first, last}: the cycles of
 // its first and last vector; then the sums, int32, rows of each vector. Failure file: one line, there only where the
 // run failed.
 
@@ -21,7 +21,7 @@
 
 namespace {
 
-constexpr size_t kFigures = 7;
+constexpr size_t kFigures = 8;
 constexpr uint64_t kQuietCycles = 64;  // after the last result nothing else may come
 constexpr uint64_t kLongestBurst = 8, kHabitCycles = 1024;
 constexpr uint64_t kResetCycles = 3;
@@ -120,11 +120,10 @@ void finish() {
     state.finished = true;
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - state.begun).count();
     FILE* file = opened(state.result_path, "wb");
-    const uint32_t filler = 0;
-    write(file, &state.cycle, 1);
+    const uint64_t cycles = state.last_progress + 1;
+    write(file, &cycles, 1);
     write(file, &seconds, 1);
     write(file, state.figures, kFigures);
-    write(file, &filler, 1);
     write(file, state.times.data(), state.times.size());
     write(file, state.sums.data(), state.sums.size());
     if (std::fclose(file)) stop("cannot write " + state.result_path);

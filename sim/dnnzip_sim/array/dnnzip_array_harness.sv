@@ -16,7 +16,7 @@ module dnnzip_array_harness #(
 );
     localparam int RESET_CYCLES = 4;
     localparam int CYCLES_PER_WAKE = 1000;
-    localparam int FIGURES = 7;
+    localparam int FIGURES = 8;
 
     import "DPI-C" function void array_open(
         input string job, input string result, input string failure, input int columns, input int rows,
@@ -67,7 +67,8 @@ module dnnzip_array_harness #(
         .cause(cause), .fault(fault), .memory_failed(memory_failed),
         .figure_vectors(figures[31:0]), .figure_lacks_tile(figures[63:32]), .figure_lacks_vector(figures[95:64]),
         .figure_lacks_room(figures[127:96]), .figure_bus_moves(figures[159:128]),
-        .figure_memory_words(figures[191:160]), .figure_runs(figures[223:192]));
+        .figure_memory_words(figures[191:160]), .figure_runs(figures[223:192]),
+        .figure_loading(figures[255:224]));
 
     initial begin
         string job, result, failure;

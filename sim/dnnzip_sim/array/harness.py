@@ -1,11 +1,10 @@
-"""The harness that runs a program on the array at the speed of the compiled model.
+"""The harness that runs a job on the array at the speed of the compiled model.
 
 The Verilog top ``dnnzip_array_harness`` holds the clock, the accelerator and, in C++ behind DPI, what is around it: a
 memory with the image, the program, the vectors, the sums. cocotb starts it and waits.
 """
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.format.program import Run, Walk
+from dnnzip.link.array import ArrayJob, ArrayShape, check_job
 from dnnzip_hw.array.accelerator import FIGURES
 from dnnzip_hw.array.parameters import ArrayParameters
 from dnnzip_sim.build import Build, build
@@ -23,10 +22,10 @@ from dnnzip_sim.verilog import array_verilog
 
 TOP = "dnnzip_array_harness"
 PATIENCE_CYCLES = 100_000
-"""Cycles without progress after which a program hangs; the building of the largest table set takes fewer."""
+"""Cycles without progress after which a job hangs; the building of the largest table set takes fewer."""
 
 _SOURCES = (f"{TOP}.sv", "array.cpp")
-_TOTALS = struct.Struct(f"<Qd{len(FIGURES)}I4x")
+_TOTALS = struct.Struct(f"<Qd{len(FIGURES)}I")
 
 
 @dataclass(frozen=True)
@@ -46,31 +45,6 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Program:
-    """What is run.
-
-    Parameters
-    ----------
-    image
-        The memory's content from address 0 on.
-    walks, runs
-        See ``dnnzip.format.program``.
-    vectors
-        uint8 [vectors, columns]: the bytes of the activations.
-    """
-
-    image: bytes
-    walks: Sequence[Walk]
-    runs: Sequence[Run]
-    vectors: NDArray[np.uint8]
-
-    @property
-    def given(self) -> int:
-        """Vectors of sums that the program gives."""
-        return sum(run.vectors for run in self.runs if run.last)
-
-
-@dataclass(frozen=True)
 class Figures:
     """What the accelerator counted; see ``dnnzip_hw.array.accelerator.FIGURES``."""
 
@@ -81,11 +55,12 @@ class Figures:
     bus_moves: int
     memory_words: int
     runs: int
+    loading: int
 
 
 @dataclass(frozen=True)
-class ProgramResult:
-    """What a program gave.
+class JobResult:
+    """What a job gave.
 
     Parameters
     ----------
@@ -94,7 +69,7 @@ class ProgramResult:
     times
         uint64 [runs, 2]: the cycle of each run's first and last vector, counted from the end of the reset.
     cycles
-        Cycles until nothing more came.
+        Cycles until the last sum was given, or whatever came last.
     figures
         What the accelerator counted.
     seconds
@@ -106,6 +81,17 @@ class ProgramResult:
     cycles: int
     figures: Figures
     seconds: float
+
+
+def shape_of(parameters: ArrayParameters) -> ArrayShape:
+    """Return how large an array of these parameters is."""
+    return ArrayShape(
+        parameters.groups,
+        parameters.rows_per_group,
+        parameters.columns,
+        parameters.vectors,
+        parameters.decompressor.lanes,
+    )
 
 
 def build_array(parameters: ArrayParameters, *, cache: Path | None = None) -> Build:
@@ -122,79 +108,76 @@ def build_array(parameters: ArrayParameters, *, cache: Path | None = None) -> Bu
     return build(TOP, sources, parameters=constants, options=OPTIONS, cache=cache)
 
 
-def run_program(
+def run_job(
     harness: Build,
     parameters: ArrayParameters,
-    program: Program,
+    job: ArrayJob,
     folder: Path,
     *,
     memory: Memory | None = None,
     patience: int = PATIENCE_CYCLES,
     pauses: int = 0,
     reset_after: int = 0,
-) -> ProgramResult:
-    """Run a program.
+) -> JobResult:
+    """Run a job.
 
     Parameters
     ----------
     harness
         What ``build_array`` made for ``parameters``.
-    program
+    job
         What to run.
     folder
         For the files of the run.
     memory
         The memory; by default one that is as fast as the bus.
     patience
-        Cycles without progress after which the program hangs.
+        Cycles without progress after which the job hangs.
     pauses
         Seed of pauses on all streams; 0 for none.
     reset_after
-        Cycle of a reset, after which the program starts again; 0 for none.
+        Cycle of a reset, after which the job starts again; 0 for none.
 
     Raises
     ------
-    ValueError
-        If the runs do not use as many vectors as there are.
+    ProgramError
+        If the job contradicts itself.
     SimulationFailedError
-        If the program hangs, or the accelerator reports an error, breaks a rule of its memory or gives too much.
+        If it hangs, or the accelerator reports an error, breaks a rule of its memory or gives too much.
     """
     memory = memory or Memory()
-    used = sum(run.vectors for run in program.runs)
-    if program.vectors.shape != (used, parameters.columns) or program.vectors.dtype != np.uint8:
-        raise ValueError(
-            f"vectors must be uint8 {(used, parameters.columns)}, not {program.vectors.dtype} {program.vectors.shape}"
-        )
-    job, result, failure = (folder / name for name in ("job", "result", "failure"))
-    image = program.image.ljust(-(-len(program.image) // parameters.bus_bytes) * parameters.bus_bytes, b"\0")
+    shape = shape_of(parameters)
+    check_job(job, shape)
+    given, result, failure = (folder / name for name in ("job", "result", "failure"))
+    image = job.image.ljust(-(-len(job.image) // parameters.bus_bytes) * parameters.bus_bytes, b"\0")
     facts = (
         patience,
         pauses,
         memory.bytes_per_cycle or parameters.bus_bytes,
         memory.latency,
         reset_after,
-        len(program.walks),
-        len(program.runs),
-        used,
-        program.given,
+        len(job.walks),
+        len(job.runs),
+        job.vectors,
+        job.given,
         len(image),
     )
-    with job.open("wb") as file:
+    with given.open("wb") as file:
         file.write(struct.pack(f"<{len(facts)}Q", *facts))
-        file.write(b"".join(walk.pack() for walk in program.walks))
-        file.write(b"".join(run.pack() for run in program.runs))
-        file.write(np.ascontiguousarray(program.vectors).tobytes())
+        file.write(b"".join(walk.pack() for walk in job.walks))
+        file.write(b"".join(run.pack() for run in job.runs))
+        file.write(np.ascontiguousarray(job.activations).tobytes())
         file.write(image)
-    plusargs = [f"+job={job}", f"+result={result}", f"+failure={failure}"]
+    plusargs = [f"+job={given}", f"+result={result}", f"+failure={failure}"]
     run(harness, BENCH, expected_tests=1, folder=folder, plusargs=plusargs)
-    return _read(result, len(program.runs), program.given, parameters.rows)
+    return _read(result, len(job.runs), job.given, parameters.rows)
 
 
-def _read(path: Path, runs: int, given: int, rows: int) -> ProgramResult:
+def _read(path: Path, runs: int, given: int, rows: int) -> JobResult:
     data = path.read_bytes()
     cycles, seconds, *figures = _TOTALS.unpack_from(data)
     times = np.frombuffer(data, "<u8", 2 * runs, _TOTALS.size).reshape(runs, 2)
     sums = np.frombuffer(data, "<i4", offset=_TOTALS.size + times.nbytes)
     if sums.size != given * rows:
-        raise SimulationFailedError(f"the program gives {given} vectors of {rows} sums, {sums.size} sums came")
-    return ProgramResult(sums.reshape(given, rows), times, cycles, Figures(*figures), seconds)
+        raise SimulationFailedError(f"the job gives {given} vectors of {rows} sums, {sums.size} sums came")
+    return JobResult(sums.reshape(given, rows), times, cycles, Figures(*figures), seconds)

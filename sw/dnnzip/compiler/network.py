@@ -23,6 +23,9 @@ from dnnzip.model.accuracy import BATCH, batches_of, joined_scores
 from dnnzip.model.container import decompressed, is_compressed, open_compressed
 from dnnzip.model.graph import lift_constants
 
+JOB_BYTES = 1 << 30
+"""Activations and sums of one job; a layer with more has several."""
+
 
 @dataclass(frozen=True, eq=False)
 class CompiledLayer:
@@ -214,7 +217,7 @@ def run_network(
     keep: Collection[str] = (),
     step: Callable[[str], None] | None = None,
 ) -> NetworkRun:
-    """Run a network: each layer of the array as one job for all samples, the rest batch by batch.
+    """Run a network: each layer of the array as one job for all samples (see ``JOB_BYTES``), the rest batch by batch.
 
     Parameters
     ----------
@@ -307,11 +310,15 @@ def _execute(
     compiled: CompiledNetwork, own: CompiledLayer, link: ArrayLink, vectors: NDArray[np.generic]
 ) -> tuple[NDArray[np.int32], ArrayFigures]:
     """Return the sums of vectors [groups, vectors, length], int32 [vectors, channels], and what they took."""
-    count = vectors.shape[1]
-    if count == 0:
-        return np.empty((0, own.layer.channels), np.int32), ArrayFigures()
-    result = link.execute(own.program.job(compiled.image.content, vectors, own.layer.zero_point))
-    return own.program.sums(result.sums, count), result.figures
+    most = max(1, JOB_BYTES // own.program.bytes_per_vector)
+    sums = [np.empty((0, own.layer.channels), np.int32)]
+    figures = ArrayFigures()
+    for start in range(0, vectors.shape[1], most):
+        part = vectors[:, start : start + most]
+        result = link.execute(own.program.job(compiled.image.content, part, own.layer.zero_point))
+        sums.append(own.program.sums(result.sums, part.shape[1]))
+        figures += result.figures
+    return np.concatenate(sums), figures
 
 
 def _check_inputs(layer: ArrayLayer, inputs: Sequence[Value], where: str) -> None:

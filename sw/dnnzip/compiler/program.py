@@ -135,6 +135,12 @@ class LayerProgram:
         """Vectors of a group of the convolution that the accumulators hold at once."""
         return self._shape.vectors // max(len(step.groups) for step in self.steps)
 
+    @property
+    def bytes_per_vector(self) -> int:
+        """Bytes of activations and sums in a job for each vector of a group of the convolution."""
+        given = sum(len(step.groups) for step in self.steps)
+        return given * (self.blocks * self._shape.columns + 4 * self._shape.rows)
+
     def job(self, image: bytes, vectors: NDArray[np.generic], zero_point: int) -> ArrayJob:
         """Return the job that multiplies these vectors with the layer.
 

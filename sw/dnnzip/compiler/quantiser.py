@@ -1,7 +1,7 @@
 """A float network to 8 bits, with onnxruntime's own quantiser.
 
-Weights become int8, symmetric, with a scale for each output channel; activations become int8, their ranges are their smallest and largest values over calibration samples. The result depends on the
-model, the samples and onnxruntime's version alone.
+Weights become int8, symmetric, with a scale for each output channel; activations become int8, with the ranges that they
+have over calibration samples. The result depends on the model, the samples and onnxruntime's version alone.
 """
 
 import logging

@@ -53,6 +53,8 @@ class NetworkResult:
         Samples with different classes.
     checked
         Whether sums were compared.
+    image_bytes
+        Size of the memory image: table, table set, weights and what lies between them.
     """
 
     accuracy: Accuracy
@@ -60,6 +62,7 @@ class NetworkResult:
     layers: tuple[LayerRun, ...]
     differences: tuple[Difference, ...]
     checked: bool
+    image_bytes: int
 
     @property
     def figures(self) -> ArrayFigures:
@@ -75,6 +78,11 @@ class NetworkResult:
     def sums(self) -> int:
         """Sums of all layers."""
         return sum(layer.sums for layer in self.layers)
+
+    @property
+    def macs_per_second(self) -> float:
+        """Multiplications per second of the link itself, without its start."""
+        return self.macs / self.figures.seconds if self.figures.seconds else 0.0
 
     @property
     def mismatches(self) -> int:
@@ -93,6 +101,8 @@ class NetworkResult:
             "macs": self.macs,
             "sums": self.sums,
             "mismatches": self.mismatches,
+            "image_bytes": self.image_bytes,
+            "macs_per_second": self.macs_per_second,
             **_figures(self.figures),
             "layers": [
                 {
@@ -167,7 +177,7 @@ def run_on_array(
             f"{reason}; score of {classes[0]} less that of {classes[1]}: {margin[0]:.4g}, onnxruntime {margin[1]:.4g}"
         )
         differences.append(Difference(sample, *classes, text))
-    return NetworkResult(accuracy, reference, run.layers, tuple(differences), check)
+    return NetworkResult(accuracy, reference, run.layers, tuple(differences), check, len(compiled.image.content))
 
 
 def require(result: NetworkResult) -> None:

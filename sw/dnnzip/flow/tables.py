@@ -18,6 +18,9 @@ from dnnzip.model.container import CompressedLayer
 PIPE_WIDTH = 200
 """Columns of a table that does not go to a terminal, so that no cell is folded."""
 
+LONGEST_NAME = 60
+"""Characters of a layer's name in a table with many columns."""
+
 
 @dataclass(frozen=True)
 class TextTable:
@@ -120,11 +123,11 @@ def image_table(image: Image) -> TextTable:
 
 
 def run_table(result: NetworkResult) -> TextTable:
-    """Return the table of ``run``."""
+    """Return the table of ``run``; the total of the weights' bytes is the whole image."""
     rows = tuple(
         (
-            layer.name,
-            layer.operator,
+            _shortened(layer.name),
+            layer.operator.partition(" ")[0],
             f"{layer.macs:,}",
             f"{layer.sums:,}",
             str(layer.mismatches) if result.checked else "-",
@@ -140,10 +143,15 @@ def run_table(result: NetworkResult) -> TextTable:
         f"{result.macs:,}",
         f"{result.sums:,}",
         str(result.mismatches) if result.checked else "-",
-        f"{sum(layer.weight_bytes for layer in result.layers):,}",
+        f"{result.image_bytes:,}",
         *_array_cycles(result.figures, result.macs),
     )
     return TextTable(header, rows, total)
+
+
+def _shortened(name: str) -> str:
+    """Return a name that leaves room for the numbers beside it."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}…{name[-LONGEST_NAME // 2 + 1 :]}"
 
 
 def _array_cycles(figures: ArrayFigures, macs: int) -> tuple[str, str]:

@@ -1,0 +1,110 @@
+"""The array with AXI ports, driven by cocotbext-axi: a memory, sources and a sink that nobody of this project wrote.
+
+``DNNZIP_PROGRAM`` in the environment names a file with a program: NumPy arrays ``image``, ``walks``, ``runs``,
+``vectors``, and ``sums`` with ``known``, what must come and which of it has a meaning.
+"""
+
+import os
+import random
+from itertools import cycle
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.handle import HierarchyObject, LogicArrayObject, PackedObject
+from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
+from cocotbext.axi import AxiRamRead, AxiReadBus, AxiStreamBus, AxiStreamSink, AxiStreamSource
+
+from dnnzip_hw.array.axi import INPUTS, MEMORY, OUTPUT
+from dnnzip_sim.streams import CLOCK_PERIOD_NS, PAUSE_PATTERNS, scalar
+
+PROGRAM = dict(np.load(os.environ["DNNZIP_PROGRAM"]))
+SEED = cocotb.RANDOM_SEED
+PATIENCE_US = 2000
+QUIET_CYCLES = 64
+PAGE_BYTES = 4096
+RAM_BYTES = 1 << 20
+
+
+def pauses(rng: random.Random) -> list[bool]:
+    """Return a long pattern of rests, each side for 1 to 8 cycles at a time."""
+    pattern: list[bool] = []
+    while len(pattern) < 1000:
+        for resting in (True, False):
+            pattern += [resting] * rng.randint(1, 8)
+    return pattern
+
+
+def vector(dut: HierarchyObject, name: str) -> LogicArrayObject | PackedObject[Any]:
+    """Return the handle of the signal ``name``, of several bits."""
+    handle = getattr(dut, name)
+    assert isinstance(handle, LogicArrayObject | PackedObject), f"{name} has more bits than one"
+    return handle
+
+
+async def watch_bursts(dut: HierarchyObject, seen: list[tuple[int, int]]) -> None:
+    """Check every burst that is asked for: inside its page, its address aligned; collect (address, beats)."""
+    size = len(vector(dut, f"{MEMORY}_rdata")) // 8
+    valid, ready = scalar(dut, f"{MEMORY}_arvalid"), scalar(dut, f"{MEMORY}_arready")
+    start, length = vector(dut, f"{MEMORY}_araddr"), vector(dut, f"{MEMORY}_arlen")
+    while True:
+        await RisingEdge(scalar(dut, "aclk"))
+        if not (valid.value and ready.value):
+            continue
+        address, beats = start.value.to_unsigned(), length.value.to_unsigned() + 1
+        assert address % size == 0, f"burst from {address}, which is no multiple of {size}"
+        assert address // PAGE_BYTES == (address + beats * size - 1) // PAGE_BYTES, (
+            f"burst from {address} leaves its page"
+        )
+        seen.append((address, beats))
+
+
+@cocotb.test()
+@cocotb.parametrize(pattern=list(PAUSE_PATTERNS))
+async def a_program_gives_its_sums(dut: HierarchyObject, pattern: str) -> None:
+    """Put the image behind the read channels across a page, send the program, compare the sums."""
+    rng = random.Random(f"{SEED}/{pattern}")
+    Clock(scalar(dut, "aclk"), CLOCK_PERIOD_NS, unit="ns").start()
+    clk, reset = scalar(dut, "aclk"), scalar(dut, "aresetn")
+    memory = AxiRamRead(AxiReadBus.from_prefix(dut, MEMORY), clk, reset, False, size=RAM_BYTES)
+    base = PAGE_BYTES - 64
+    memory.write(base, PROGRAM["image"].tobytes())
+    sources = {
+        name: AxiStreamSource(AxiStreamBus.from_prefix(dut, prefix), clk, reset, False)
+        for name, prefix in INPUTS.items()
+    }
+    sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, OUTPUT), clk, reset, False)
+    vector(dut, "base").value = base
+    reset.value = 0
+    await ClockCycles(clk, 4)
+    reset.value = 1
+    bursts: list[tuple[int, int]] = []
+    cocotb.start_soon(watch_bursts(dut, bursts))
+    if PAUSE_PATTERNS[pattern].idle_source:
+        for source in sources.values():
+            source.set_pause_generator(cycle(pauses(rng)))
+        memory.r_channel.set_pause_generator(cycle(pauses(rng)))
+    if PAUSE_PATTERNS[pattern].stalled_sink:
+        sink.set_pause_generator(cycle(pauses(rng)))
+        memory.ar_channel.set_pause_generator(cycle(pauses(rng)))
+    for name, key in (("walks", "walks"), ("runs", "runs"), ("i", "vectors")):
+        for row in PROGRAM[key]:
+            sources[name].send_nowait(row.tobytes())
+    wanted, known = PROGRAM["sums"], PROGRAM["known"]
+    for number, row in enumerate(wanted):
+        frame = await with_timeout(sink.read(wanted.shape[1] * 4), PATIENCE_US, "us")
+        got = np.frombuffer(bytes(frame), "<i4")
+        wrong = np.flatnonzero(known[number] & (got != row))
+        assert not len(wrong), (
+            f"seed {SEED}: vector {number}, row {wrong[0]}: expected {row[wrong[0]]}, got {got[wrong[0]]}"
+        )
+    await ClockCycles(clk, QUIET_CYCLES)
+    assert sink.empty(), "sums are left over"
+    assert all(source.idle() for source in sources.values()), "a part of the program is left over"
+    for name in ("cause", "fault"):
+        assert vector(dut, name).value.to_unsigned() == 0
+    assert not scalar(dut, "memory_failed").value
+    # A bus word is fetched once: the beats of all bursts are the words that came.
+    assert sum(beats for _, beats in bursts) == vector(dut, "figure_memory_words").value.to_unsigned()
+    assert any(address % PAGE_BYTES == 0 for address, _ in bursts), "no burst started a page"
