@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from dnnzip.format import NARROW_BITS, WORD_BITS
+from dnnzip.format import NARROW_BITS, WORD_BITS, WORD_BYTES
 from dnnzip.format.frames import ARRAY_RESULT, END, LOAD, MEMORY_UNIT, ORDERS, ArrayFault, Order, Top
 from dnnzip_hw.array.accelerator import Accelerator
 from dnnzip_hw.array.layouts import RUN_LAYOUT, SUM_BITS, WALK_LAYOUT, sums_layout, vector_layout
@@ -58,7 +58,7 @@ class SerialArrayParameters:
     """
 
     array: ArrayParameters = field(default_factory=board_array)
-    memory_bytes: int = 1 << 17
+    memory_bytes: int = 1 << 18
     divisor: int = 25
     frames: int = 8
 
@@ -133,12 +133,16 @@ class ArrayCore(wiring.Component):
         connect(m, answers.o, flipped(self.o))
 
         stopped, fault = Signal(), Signal(ARRAY_RESULT["fault"].width)
+        fits, overflowed = Signal(), Signal()
+        with m.If(sequencer.load_en & ~fits):
+            m.d.sync += overflowed.eq(1)
         m.d.comb += [
-            memory.write_en.eq(sequencer.load_en),
+            fits.eq(sequencer.load_address < self._parameters.memory_bytes // WORD_BYTES),
+            memory.write_en.eq(sequencer.load_en & fits),
             memory.write_address.eq(sequencer.load_address),
             memory.write_data.eq(sequencer.load_data),
             sequencer.fetched.eq(accelerator.figure_memory_words),
-            fault.eq(Mux(accelerator.memory_failed, ArrayFault.MEMORY, accelerator.fault)),
+            fault.eq(Mux(accelerator.memory_failed | overflowed, ArrayFault.MEMORY, accelerator.fault)),
             stopped.eq((accelerator.cause != 0) | (fault != 0)),
             sequencer.stopped.eq(stopped),
             answers.ends.eq(sequencer.ended),

@@ -106,7 +106,7 @@ BOARDS: Mapping[str, Board] = {
             16,
             "-b ulx3s",
             array=_ARRAY,
-            memory_bytes=1 << 17,
+            memory_bytes=1 << 18,
         ),
         Board("ulx3s-25f", "ECP5-25F", "amaranth_boards.ulx3s:ULX3S_25F_Platform", 25_000_000, _LARGE, 16, "-b ulx3s"),
         Board(

@@ -146,7 +146,7 @@ class ArrayFault(IntEnum):
     HEADER = 1, "no image is at address 0 of the memory"
     RANGE = 2, "a walk goes past the end of the table"
     ENTRY = 3, "an entry asks for what the array cannot do"
-    MEMORY = 4, "an entry lies outside of the memory"
+    MEMORY = 4, "a load or an entry lies outside of the memory"
     ORDER = 5, "an order is none, or the job ends in the middle of one"
 
     sentence: str
@@ -165,9 +165,7 @@ MISPLACED = 15
 ARRAY_RESULT = HeaderLayout(
     "array result",
     (
-        Field(
-            "cause", 8, "verdict of the stream that stopped the job; 15 for one that does not hold what its entry says"
-        ),
+        Field("cause", 8, "verdict of the stream that stopped the job; 15: not what its entry says"),
         Field("fault", 8, "what else stopped it: 1 to 3 the image, 4 the memory, 5 an order"),
         Field("vectors", 32, "vectors that went into the array"),
         Field("lacks_tile", 32, "clock cycles in which a run waited for weights"),

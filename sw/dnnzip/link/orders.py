@@ -150,7 +150,11 @@ class BoardImage:
             if len(data) <= room:
                 found.append(_piece(entry, data))
             elif entry.is_table_set:
-                raise InputError("--link serial", f"the table set has {len(data)} bytes", f"the board holds {room}")
+                raise InputError(
+                    "--link serial",
+                    f"the table set has {len(data)} bytes, the board room for {room}",
+                    "build it with more memory",
+                )
             else:
                 if entry.kind is ImageKind.STREAM:
                     entry, data = self._decoded(entry, data, tables, number)
@@ -183,7 +187,11 @@ def _cut(entry: ImageEntry, data: bytes, room: int, columns: int) -> Iterator[Pi
     lanes, length = entry.virtual_lanes, entry.length
     pass_bytes = lanes * length
     if lanes * columns > room:
-        raise InputError("--link serial", f"the board holds {room} bytes of weights", "build it with more memory")
+        raise InputError(
+            "--link serial",
+            f"the board has room for {room} bytes of weights, less than a tile",
+            "build it with more memory",
+        )
     if pass_bytes <= room:
         step = room // pass_bytes * lanes
         for first in range(0, entry.channels, step):
