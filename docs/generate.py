@@ -27,7 +27,7 @@ from dnnzip.format import (
     TableSet,
     Verdict,
 )
-from dnnzip.format.frames import FRAME_HEADER, HELLO, RESULT
+from dnnzip.format.frames import ARRAY_RESULT, END, FRAME_HEADER, HELLO, LOAD, RESULT, ArrayFault, Order
 from dnnzip_hw.axi import registers
 
 FOLDER = Path(__file__).resolve().parent
@@ -115,6 +115,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "frame header": lambda: layout(FRAME_HEADER),
     "hello": lambda: layout(HELLO),
     "result": lambda: layout(RESULT),
+    "orders": orders,
+    "load": lambda: layout(LOAD),
+    "end": lambda: layout(END),
+    "array result": lambda: layout(ARRAY_RESULT),
+    "array faults": faults,
     "shared registers": lambda: registers.as_markdown("shared"),
     "group registers": lambda: registers.as_markdown("group"),
 }

@@ -1,12 +1,16 @@
 """Jobs on the array of the simulated board: its UART pins behind a pseudo-terminal that pyserial opens."""
 
+import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from array_programs import Layer, check_sums, make_program, random_layer
 
+from dnnzip import digits
 from dnnzip.errors import InputError
 from dnnzip.format import read_image_table
 from dnnzip.format.frames import ARRAY_RESULT, MISPLACED, ORDERS, ArrayFault, Order, Top
@@ -230,6 +234,52 @@ def test_jobs_that_contradict_themselves_are_refused():
         job_orders(job, SHAPE, table + 16)
     with pytest.raises(InputError, match="the board has room for 60 bytes of weights, less than a tile"):
         job_orders(job, SHAPE, table + 60)
+
+
+DNNZIP = [sys.executable, "-c", "from dnnzip.cli import main; main()"]
+SIZES = ["--groups", "1", "--lanes", "2", "--slots", "4", "--columns", "8", "--vectors", "512"]
+
+
+def dnnzip(*arguments):
+    done = subprocess.run([*DNNZIP, *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """Return the digits network with 8 bits, compressed for eight virtual lanes."""
+    folder = tmp_path_factory.mktemp("models")
+    plain, compressed = folder / "q.onnx", folder / "q.dnz.onnx"
+    dnnzip("quantize", digits.MODEL, "--data", digits.TEST_SET, "-o", plain)
+    dnnzip("compress", plain, "-o", compressed, "--max-error", "1%", "--virtual-lanes", "8", "--quiet")
+    return compressed
+
+
+def whole_network(model, port, samples, folder):
+    """Run the network on the golden array and on the board, and compare what they say."""
+    said = {}
+    for link in ("golden", f"serial:{port}"):
+        place = folder / "result.json"
+        dnnzip("run", model, "--data", digits.TEST_SET, "--samples", samples, *SIZES, "--link", link, "--json", place)
+        said[link] = json.loads(place.read_text())
+    golden, board = said.values()
+    assert board["predictions"] == golden["predictions"]
+    assert board["mismatches"] == 0
+    assert board["sums"] == golden["sums"] == samples * 6518
+    assert all(layer["compressed"] and layer["cycles"] for layer in board["layers"])
+    print(f"{board['sums']} sums, {board['macs']} multiplications, {board['cycles']} cycles without the line's")
+
+
+def test_a_whole_network_through_the_command_line(port, network, tmp_path):
+    """LeNet-5, whose largest layer is three times as large as the board's memory: every sum is right."""
+    whole_network(network, port, 1, tmp_path)
+
+
+@pytest.mark.ports
+def test_a_whole_network_over_a_bad_line(network, tmp_path):
+    with SimulatedBoard(PARAMETERS, lost=2e-4, damaged=2e-4, seed=SEED) as board:
+        whole_network(network, board.port, 3, tmp_path)
+    print(board.result)
 
 
 @pytest.mark.ports
