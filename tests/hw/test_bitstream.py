@@ -106,11 +106,12 @@ def test_the_command_prints_and_keeps_a_summary(tmp_path):
 
 @pytest.mark.usefixtures("tools")
 def test_the_array_has_files_and_rows_of_its_own(tmp_path):
-    result = invoke("--board", "ulx3s-85f", "--top", "array", "-o", tmp_path)
+    folder = tmp_path / "bits"
+    result = invoke("--board", "ulx3s-85f", "--top", "array", "-o", folder)
     assert result.exit_code == 0
     names = ["dnnzip_ulx3s_85f_array.bit", "dnnzip_ulx3s_85f_array.json"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == names
-    kept = json.loads((tmp_path / names[1]).read_text())
+    assert sorted(path.name for path in folder.iterdir()) == names
+    kept = json.loads((folder / names[1]).read_text())
     assert kept["top"] == "array"
     assert kept["parameters"]["array"]["decompressor"]["lanes"] == 2
     assert re.search(r"array +groups 1, columns 8, vectors 512", result.output)
