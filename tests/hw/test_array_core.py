@@ -1,7 +1,7 @@
 """The parts of the array's top on a board, each alone in Amaranth's simulator: orders, memory, answers."""
 
 import pytest
-from simulated import PAUSES, run
+from simulated import MOST_IDLE, PAUSES, run
 
 from dnnzip.format import NARROW_BITS
 from dnnzip.format.frames import ARRAY_RESULT, END, LOAD, Order
@@ -219,10 +219,13 @@ def pieces(rng, dut, port, count, sink_pause, background):
     found = []
 
     async def sink(ctx):
+        idle = 0
         while len(found) < count:
             ready = rng.random() >= sink_pause
             ctx.set(port.ready, ready)
             _, _, valid, payload = await ctx.tick().sample(port.valid, port.payload)
+            idle = 0 if valid else idle + 1
+            assert idle < MOST_IDLE, f"hangs after {len(found)} of {count} pieces"
             if valid and ready:
                 found.append((Piece(payload.kind), payload.byte))
         ctx.set(port.ready, 1)
