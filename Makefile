@@ -7,7 +7,7 @@ BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test ports bitstream faults formal waves synth asic zoo family bench shared-tables fuzz lint format docs \
+.PHONY: help sim test ports bitstream faults formal gain waves synth asic zoo family bench shared-tables fuzz lint format docs \
 	types env env-dev clean
 
 help: ## list the verbs
@@ -52,6 +52,9 @@ faults: env ## 100,000 broken streams and 6,000 resets through the RTL; FAULTS='
 
 formal: env-dev ## proofs about the RTL and the bugs that they must find; FORMAL='--quick --no-mutants'
 	@$(BIN)/python -m dnnzip_sim.formal --page docs/formal.md $(FORMAL)
+
+gain: env ## what compressed weights buy on the PE array in cycles and bytes; minutes; GAIN='--widths 2 --batches 1'
+	@$(BIN)/python -m dnnzip_sim.gain --page docs/gain.md $(GAIN)
 
 waves: env ## the waveforms of a decoded layer, in build/waves
 	@$(BIN)/python -m dnnzip_sim.waves

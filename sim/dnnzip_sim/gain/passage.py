@@ -1,0 +1,275 @@
+"""A whole network through the simulated array, batch by batch as a host would send it, and what each layer took.
+
+All layers go as one job, back to back: weights of the next layer are fetched while one multiplies.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnzip.compiler.network import CompiledLayer, CompiledNetwork, run_network
+from dnnzip.errors import CheckFailedError
+from dnnzip.format import IMAGE_ENTRY, IMAGE_HEADER, WORD_BITS, WORD_BYTES, ImageEntry, ImageKind, read_image_table
+from dnnzip.format.program import Walk
+from dnnzip.link.array import ArrayJob
+from dnnzip.link.golden_array import GoldenArray
+from dnnzip_hw.array import ArrayParameters, Placement
+from dnnzip_sim.array import Memory, build_array, run_job, shape_of
+
+WAITS = 0.02
+"""Share of its time that the memory may wait for the decompressors while it still counts as what limits a layer."""
+
+
+@dataclass(frozen=True)
+class LayerPassage:
+    """What a layer took.
+
+    Parameters
+    ----------
+    name
+        Of its weights.
+    weights
+        How many there are.
+    compressed
+        Whether they came as streams.
+    stored_bytes
+        Their size in the image, padding included.
+    fetches
+        How often they were fetched.
+    vectors
+        Vectors that went into the array, each for a cycle.
+    macs
+        Multiplications that the layer needs.
+    cycles
+        From the last vector of the layer before, or the first tile of the network, to the layer's own last vector.
+    memory_words, bus_words
+        Bus words of the memory, and words of 16 bits on the on-chip bus.
+    memory_limit, decoder_limit
+        Cycles that the memory takes at least for the bytes; and the decompressors beside it, of whose virtual lanes one
+        gives a weight every ``ring`` cycles: in a pass of few channels the memory waits for them.
+    """
+
+    name: str
+    weights: int
+    compressed: bool
+    stored_bytes: int
+    fetches: int
+    vectors: int
+    macs: int
+    cycles: int
+    memory_words: int
+    bus_words: int
+    memory_limit: int
+    decoder_limit: int
+
+    @property
+    def limit(self) -> str:
+        """What limits the layer: ``memory``, ``decoder`` or ``array``.
+
+        The decompressors do where the memory waits for them for more than ``WAITS`` of its time.
+        """
+        if self.vectors >= max(self.memory_limit, self.decoder_limit):
+            return "array"
+        return "decoder" if self.decoder_limit > (1 + WAITS) * self.memory_limit else "memory"
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What a network took.
+
+    Parameters
+    ----------
+    layers
+        Its layers.
+    start_cycles
+        Cycles until the first tile was there, with the table set's loading where there is one.
+    table_cycles
+        Cycles in which the table set was fetched and loaded.
+    cycles
+        From the first walk to the last vector.
+    memory_words, bus_words
+        As counted by the hardware; the image's table and the table set are among them.
+    processing_elements
+        Of the array.
+    mismatches
+        Sums that differ from those of the golden array.
+    """
+
+    layers: tuple[LayerPassage, ...]
+    start_cycles: int
+    table_cycles: int
+    cycles: int
+    memory_words: int
+    bus_words: int
+    processing_elements: int
+    mismatches: int
+
+    @property
+    def utilisation(self) -> float:
+        """Multiplications per cycle and processing element, from the first tile on."""
+        cycles = self.cycles - self.start_cycles
+        return sum(layer.macs for layer in self.layers) / (cycles * self.processing_elements)
+
+
+def pass_through(
+    compiled: CompiledNetwork, x: NDArray[np.generic], parameters: ArrayParameters, memory: Memory
+) -> Passage:
+    """Run a network on samples in the simulated array.
+
+    Parameters
+    ----------
+    compiled
+        The network, compiled for an array of this shape.
+    x
+        The samples of one batch.
+    parameters, memory
+        The accelerator and its memory.
+
+    Raises
+    ------
+    CheckFailedError
+        The words that the hardware counted are not those of the image.
+    SimulationFailedError
+        See ``run_job``.
+    """
+    assert shape_of(parameters) == compiled.shape, "compiled for another array"
+    layers = list(compiled.layers.values())
+    golden = GoldenArray(compiled.shape)
+    sources = [own.layer.source for own in layers]
+    inputs = run_network(compiled, golden, x, check=False, batch=len(x), keep=sources).kept
+    vectors = [
+        np.concatenate([own.layer.geometry.vectors(part, own.layer.zero_point) for part in inputs[source]], axis=1)
+        for own, source in zip(layers, sources, strict=True)
+    ]
+    jobs = [
+        own.program.job(compiled.image.content, part, own.layer.zero_point)
+        for own, part in zip(layers, vectors, strict=True)
+    ]
+    tables = [compiled.image.tables] if compiled.image.tables else []
+    walks = [[walk for walk in job.walks if walk not in tables] for job in jobs]
+    whole = ArrayJob(
+        compiled.image.content,
+        [*tables, *(walk for own in walks for walk in own)],
+        [run for job in jobs for run in job.runs],
+        np.concatenate([job.activations for job in jobs]),
+    )
+    with tempfile.TemporaryDirectory(prefix="dnnzip-gain-") as folder:
+        result = run_job(build_array(parameters), parameters, whole, Path(folder), memory=memory)
+    entries = read_image_table(compiled.image.content)
+    passages: list[LayerPassage] = []
+    mismatches = run = given = 0
+    before = start = int(result.times[0, 0])
+    for own, job, part, own_walks in zip(layers, jobs, vectors, walks, strict=True):
+        last = int(result.times[run + len(job.runs) - 1, 1])
+        streams = [entries[walk.first : walk.first + walk.count] for walk in own_walks]
+        passages.append(_layer(own, job, part, streams, parameters, memory, last - before))
+        before, run = last, run + len(job.runs)
+        sums = own.program.sums(result.sums[given : given + job.given], part.shape[1])
+        mismatches += int(np.count_nonzero(sums != own.program.sums(golden.execute(job).sums, part.shape[1])))
+        given += job.given
+    passage = Passage(
+        tuple(passages),
+        start,
+        result.figures.loading,
+        before + 1,
+        result.figures.memory_words,
+        result.figures.bus_moves * _bus_item_words(parameters),
+        parameters.rows * parameters.columns,
+        mismatches,
+    )
+    _check_words(passage, entries, tables + [walk for own in walks for walk in own], parameters)
+    return passage
+
+
+def _layer(
+    own: CompiledLayer,
+    job: ArrayJob,
+    vectors: NDArray[np.generic],
+    fetched: Sequence[Sequence[ImageEntry]],
+    parameters: ArrayParameters,
+    memory: Memory,
+    cycles: int,
+) -> LayerPassage:
+    """Return what a layer took; ``fetched`` holds the entries of each of its walks."""
+    entries = [entry for walk in fetched for entry in walk]
+    words = sum(_bus_words(entry, parameters) for entry in entries)
+    bytes_per_cycle = memory.bytes_per_cycle or parameters.bus_bytes
+    # The groups share the memory; each is as slow as its share or its own passes.
+    share = WORD_BYTES * parameters.groups / bytes_per_cycle
+    busy = [0.0] * parameters.groups
+    for entry in entries:
+        busy[entry.part % parameters.groups] += _group_cycles(entry, parameters, max(1.0, share))
+    return LayerPassage(
+        own.layer.name,
+        own.layer.weights.size,
+        own.placed.compressed,
+        sum(_bus_words(entry, parameters) for entry in fetched[0]) * parameters.bus_bytes,
+        len(fetched),
+        job.vectors,
+        vectors.shape[1] * own.layer.weights.size,
+        cycles,
+        words,
+        sum(_bus_load(entry, parameters) for entry in entries),
+        -(-words * parameters.bus_bytes // bytes_per_cycle),
+        round(max(busy)),
+    )
+
+
+def _group_cycles(entry: ImageEntry, parameters: ArrayParameters, cycles_per_word: float) -> float:
+    """Return the cycles that a group needs for a part, pass by pass: for its words, or for its turns of the ring."""
+    lanes = entry.virtual_lanes
+    words = entry.words / entry.channels * cycles_per_word
+    cycles = 0.0
+    for first in range(0, entry.channels, lanes):
+        channels = min(lanes, entry.channels - first)
+        turns = 0 if entry.kind is ImageKind.PLAIN else entry.length * parameters.decompressor.ring
+        cycles += max(words * channels, turns)
+    return cycles
+
+
+def _bus_words(entry: ImageEntry, parameters: ArrayParameters) -> int:
+    """Return the words of the memory's bus that a stream takes."""
+    return -(-entry.words * WORD_BYTES // parameters.bus_bytes)
+
+
+def _beats(entry: ImageEntry, parameters: ArrayParameters) -> int:
+    """Return the beats of a stream's weights."""
+    lanes = entry.virtual_lanes
+    passes = [min(lanes, entry.channels - first) for first in range(0, entry.channels, lanes or 1)]
+    return sum(-(-channels // parameters.decompressor.lanes) for channels in passes) * entry.length
+
+
+def _bus_item_words(parameters: ArrayParameters) -> int:
+    """Return the words of 16 bits of what moves on the on-chip bus at once: a word, or the weights of a beat."""
+    if parameters.placement is Placement.ARRAY:
+        return 1
+    return -(-parameters.decompressor.lanes * parameters.decompressor.weight_bits // WORD_BITS)
+
+
+def _bus_load(entry: ImageEntry, parameters: ArrayParameters) -> int:
+    """Return the words of 16 bits that a stream puts on the on-chip bus."""
+    moves = entry.words if parameters.placement is Placement.ARRAY else _beats(entry, parameters)
+    return moves * _bus_item_words(parameters)
+
+
+def _check_words(
+    passage: Passage, entries: Sequence[ImageEntry], walks: Sequence[Walk], parameters: ArrayParameters
+) -> None:
+    """Compare what the hardware counted with the image: every word is fetched, and moved, once for each walk."""
+    walked = [entry for walk in walks for entry in entries[walk.first : walk.first + walk.count]]
+    per_entry = IMAGE_ENTRY.bytes // parameters.bus_bytes
+    memory_words = IMAGE_HEADER.bytes // parameters.bus_bytes
+    memory_words += sum(per_entry + _bus_words(entry, parameters) for entry in walked)
+    # The table set goes to each group; where the decompressors are at the memory it stays there.
+    copies = parameters.groups if parameters.placement is Placement.ARRAY else 0
+    bus_words = sum(copies * entry.words if entry.is_table_set else _bus_load(entry, parameters) for entry in walked)
+    for what, counted, wanted in (
+        ("memory words", passage.memory_words, memory_words),
+        ("words on the on-chip bus", passage.bus_words, bus_words),
+    ):
+        if counted != wanted:
+            raise CheckFailedError(f"the hardware counted {counted} {what}, the image has {wanted}")
