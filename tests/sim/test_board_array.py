@@ -15,7 +15,7 @@ from dnnzip.errors import InputError
 from dnnzip.format import read_image_table
 from dnnzip.format.frames import ARRAY_RESULT, MISPLACED, ORDERS, ArrayFault, Order, Top
 from dnnzip.link.array import ArrayJob, ArrayShape, ProgramError, open_array
-from dnnzip.link.orders import BoardImage, job_orders
+from dnnzip.link.board_job import BoardImage, job_orders
 from dnnzip.link.serial_array import SerialArray
 from dnnzip.link.serial_line import SerialLink
 from dnnzip.link.serial_port import SerialLine
@@ -24,13 +24,13 @@ from dnnzip_hw.array import interface
 from dnnzip_hw.array.walker import ImageFault
 from dnnzip_hw.board.array_core import SerialArrayParameters
 from dnnzip_hw.board.boards import BOARDS
-from dnnzip_hw.memory import GENERIC
 from dnnzip_sim.board import SimulatedBoard
-from dnnzip_sim.board.simulated import DIVISOR
+from dnnzip_sim.board.__main__ import command, main
+from dnnzip_sim.board.simulated import DIVISOR, as_simulated
 
 SEED = 20200827
-BOARD_ARRAY = BOARDS["ulx3s-85f"].array
-ARRAY = replace(BOARD_ARRAY, decompressor=replace(BOARD_ARRAY.decompressor, target=GENERIC))
+AS_BUILT = as_simulated(BOARDS["ulx3s-85f"].design(Top.ARRAY))
+ARRAY = AS_BUILT.array
 MEMORY = 1 << 13
 """A small memory, so that small layers do not fit it."""
 
@@ -188,7 +188,7 @@ def test_streams_alone_need_the_other_top(port):
 
 
 def test_a_job_needs_the_top_with_an_array():
-    with SimulatedBoard(replace(BOARDS["icebreaker"].design(), divisor=DIVISOR)) as board:
+    with SimulatedBoard(as_simulated(BOARDS["icebreaker"].design())) as board:
         message = "the board has the top decompressor, and this needs array; load the bitstream of `dnnzip bitstream"
         with pytest.raises(InputError, match=re.escape(message)):
             open_array(f"serial:{board.port}", SHAPE)
@@ -275,11 +275,28 @@ def test_a_whole_network_through_the_command_line(port, network, tmp_path):
     whole_network(network, port, 1, tmp_path)
 
 
+def test_the_simulated_board_names_its_command(capsys, monkeypatch):
+    """Without a simulator: the command line that it prints fits the array's sizes."""
+    shown = command(BOARDS["ulx3s-85f"].design(Top.ARRAY), "/dev/pts/7")
+    assert shown == f"dnnzip run MODEL --data SET {' '.join(SIZES)} --link serial:/dev/pts/7"
+    monkeypatch.setattr(sys, "argv", ["board", "--top", "array", "--board", "icebreaker"])
+    assert main() == 2
+    said = capsys.readouterr().err
+    assert said == "dnnzip: --top array: the array does not fit icebreaker (iCE40 UP5K); --board ulx3s-85f\n"
+
+
 @pytest.mark.ports
 def test_a_whole_network_over_a_bad_line(network, tmp_path):
     with SimulatedBoard(PARAMETERS, lost=2e-4, damaged=2e-4, seed=SEED) as board:
         whole_network(network, board.port, 3, tmp_path)
     print(board.result)
+
+
+@pytest.mark.ports
+def test_the_board_as_built_runs_a_whole_network(network, tmp_path):
+    """The memory and the slots of the bitstream."""
+    with SimulatedBoard(AS_BUILT) as board:
+        whole_network(network, board.port, 2, tmp_path)
 
 
 @pytest.mark.ports

@@ -3,17 +3,16 @@
 import argparse
 import sys
 import time
-from dataclasses import replace
 
 from dnnzip.errors import DnnzipError
 from dnnzip.format.frames import Top
 from dnnzip_hw.board.array_core import SerialArrayParameters
 from dnnzip_hw.board.boards import BOARDS
 from dnnzip_hw.board.decompressor_core import SerialDecompressorParameters
-from dnnzip_sim.board.simulated import DIVISOR, SimulatedBoard
+from dnnzip_sim.board.simulated import SimulatedBoard, as_simulated
 
 
-def _command(parameters: SerialDecompressorParameters | SerialArrayParameters, port: str) -> str:
+def command(parameters: SerialDecompressorParameters | SerialArrayParameters, port: str) -> str:
     """Return the command line that uses the board."""
     if isinstance(parameters, SerialDecompressorParameters):
         return f"dnnzip simulate MODEL --link serial:{port}"
@@ -39,10 +38,10 @@ def main() -> int:
     top = tops[chosen.top]
     name = chosen.board or ("ulx3s-85f" if top is Top.ARRAY else "icebreaker")
     try:
-        parameters = replace(BOARDS[name].design(top), divisor=DIVISOR)
+        parameters = as_simulated(BOARDS[name].design(top))
         board = SimulatedBoard(parameters, lost=chosen.lost, damaged=chosen.damaged, seed=chosen.seed)
         with board:
-            print(_command(parameters, board.port), flush=True)
+            print(command(parameters, board.port), flush=True)
             while True:
                 time.sleep(1)
     except KeyboardInterrupt:

@@ -4,13 +4,14 @@ import concurrent.futures
 import os
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 
 from dnnzip_hw.board.array_core import SerialArrayParameters
 from dnnzip_hw.board.decompressor_core import SerialDecompressorParameters
+from dnnzip_hw.memory import GENERIC
 from dnnzip_sim.build import Build, build
 from dnnzip_sim.harness import OPTIONS
 from dnnzip_sim.run import Run, SimulationFailedError, run
@@ -49,6 +50,16 @@ class BoardRun:
     to_board_damaged: int
     from_board_lost: int
     from_board_damaged: int
+
+
+def as_simulated(
+    parameters: SerialDecompressorParameters | SerialArrayParameters,
+) -> SerialDecompressorParameters | SerialArrayParameters:
+    """Return a board's top with memories that a simulator knows, at the fastest line."""
+    if isinstance(parameters, SerialArrayParameters):
+        array = replace(parameters.array, decompressor=replace(parameters.array.decompressor, target=GENERIC))
+        return replace(parameters, array=array, divisor=DIVISOR)
+    return replace(parameters, decompressor=replace(parameters.decompressor, target=GENERIC), divisor=DIVISOR)
 
 
 class SimulatedBoard:

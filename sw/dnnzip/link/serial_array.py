@@ -8,7 +8,7 @@ from dnnzip.errors import InputError
 from dnnzip.format import Verdict
 from dnnzip.format.frames import ARRAY_RESULT, MEMORY_UNIT, MISPLACED, ArrayFault, Top
 from dnnzip.link.array import ArrayFigures, ArrayJob, ArrayResult, ArrayShape
-from dnnzip.link.orders import job_orders
+from dnnzip.link.board_job import job_orders
 from dnnzip.link.serial_port import SerialLine, parse_port
 from dnnzip.link.session import Session, Statistics
 
