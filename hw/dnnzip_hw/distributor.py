@@ -23,6 +23,11 @@ def at_least(bits: Value, number: int) -> Value:
     return Cat(ways).any()
 
 
+def lowest(bits: Value) -> Value:
+    """Return the lowest bit that is set, alone."""
+    return Cat(bits[place] & ~bits[:place].any() for place in range(len(bits)))
+
+
 class Distributor(wiring.Component):
     """Serves the requests of the lanes in order, one word per cycle.
 
@@ -82,32 +87,34 @@ class Distributor(wiring.Component):
         m = Module()
         lanes = self.parameters.lanes
         layout = request_layout(self.parameters)
-        m.submodules.queue = queue = Queue(layout.size + 1)
-        request, request_more = (
-            Cat((self.request.escape[lane], self.request.refill[lane]) for lane in range(lanes)),
-            Signal(),
-        )
-        head, head_more = layout(queue.r_data[:-1]), queue.r_data[-1]
+        request, request_first = Signal(2 * lanes), Signal(2 * lanes)
+        m.submodules.queue = queue = Queue(layout.size + 2 * lanes + 1)
+        head = layout(queue.r_data[: layout.size])
+        head_due = Cat((head.escape[lane], head.refill[lane]) for lane in range(lanes))
+        head_first, head_more = queue.r_data[layout.size : -1], queue.r_data[-1]
 
-        # The words that are due of one request, the first one at the bottom: a lane's escape comes before its refill.
-        # `more` than one are. When the last one is served, the next request takes the place: the oldest in the queue,
-        # or one that is just made.
-        due = Signal(2 * lanes)
-        first = Signal(2 * lanes)
-        due_any, due_more = Signal(), Signal()
+        # The words that are due of one request, the next one at the bottom: a lane's escape comes before its refill.
+        # `first` is that one, `more` than one are. When the last one is served, the next request takes the place: the
+        # oldest in the queue, or one that is just made.
+        due, first = Signal(2 * lanes), Signal(2 * lanes)
+        due_any, due_more, request_more = Signal(), Signal(), Signal()
         loads, is_escape, clears = Signal(), Signal(), Signal()
         m.d.comb += [
+            request.eq(Cat((self.request.escape[lane], self.request.refill[lane]) for lane in range(lanes))),
+            request_first.eq(lowest(request)),
             request_more.eq(at_least(request, 2)),
-            first.eq(Cat(due[place] & ~due[:place].any() for place in range(2 * lanes))),
             is_escape.eq(first[0::2].any()),
             self.asks.eq(due_any),
             self.i.ready.eq(due_any & self.escapes.ready),
             self.taken.eq(self.i.valid & self.i.ready),
             loads.eq(~due_any | (self.taken & ~due_more)),
-            self.lane_en.eq((first[1::2] & self.taken.replicate(lanes)) | clears.replicate(lanes)),
-            self.escapes.valid.eq(self.taken & is_escape),
+            # Without a word that is due, none is first.
+            self.lane_en.eq(
+                (first[1::2] & (self.i.valid & self.escapes.ready).replicate(lanes)) | clears.replicate(lanes)
+            ),
+            self.escapes.valid.eq(self.i.valid & self.escapes.ready & is_escape),
             self.escapes.payload.eq(self.i.payload),
-            queue.w_data.eq(Cat(self.request, request_more)),
+            queue.w_data.eq(Cat(self.request, request_first, request_more)),
             queue.w_en.eq(self.request_en & (~loads | queue.r_rdy)),
             queue.r_en.eq(loads & queue.r_rdy),
             queue.flush.eq(self.flush),
@@ -115,17 +122,18 @@ class Distributor(wiring.Component):
         ]
         with m.If(loads):
             m.d.sync += [
-                due.eq(Mux(queue.r_rdy, Cat((head.escape[lane], head.refill[lane]) for lane in range(lanes)), request)),
+                due.eq(Mux(queue.r_rdy, head_due, request)),
                 due_more.eq(Mux(queue.r_rdy, head_more, request_more)),
                 due_any.eq(queue.r_rdy | self.request_en),
+                first.eq(Mux(queue.r_rdy, head_first, request_first & self.request_en.replicate(2 * lanes))),
                 self.slot.eq(Mux(queue.r_rdy, head.slot, self.request.slot)),
                 self.half.eq(Mux(queue.r_rdy, head.half, self.request.half)),
             ]
         with m.Elif(self.taken):
-            m.d.sync += [due.eq(due & ~first), due_more.eq(at_least(due, 3))]
+            m.d.sync += [due.eq(due & ~first), first.eq(lowest(due & ~first)), due_more.eq(at_least(due, 3))]
         # After a flush each slot's window gets a word for its upper half, which stands for those before the first.
         m.d.sync += clears.eq(self.flush)
         with m.If(self.flush):
-            m.d.sync += [due_any.eq(0), self.slot.eq(self.slot + 1), self.half.eq(-1)]
+            m.d.sync += [due_any.eq(0), first.eq(0), self.slot.eq(self.slot + 1), self.half.eq(-1)]
         m.d.sync += self.idle.eq(~due_any & ~queue.r_rdy)
         return m

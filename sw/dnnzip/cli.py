@@ -16,6 +16,7 @@ from dnnzip.errors import CheckFailedError, DnnzipError, InputError, MissingTool
 
 if TYPE_CHECKING:
     from dnnzip.flow.tables import TextTable
+    from dnnzip.link.array import ArrayShape
 
 COMMANDS = "dnnzip.commands"
 INTERRUPTED = 130
@@ -485,17 +486,12 @@ def run(
     from dnnzip.compiler.network import compile_network
     from dnnzip.flow.network_run import require, run_on_array
     from dnnzip.flow.tables import run_table
-    from dnnzip.link.array import ArrayShape, open_array
+    from dnnzip.link.array import open_array
     from dnnzip.model.dataset import load_dataset
     from dnnzip.model.files import load_model
 
     output.check()
-    if slots < 1 or slots & slots - 1:
-        raise InputError("--slots", f"slots must be a power of two from 1 to 16, not {slots}")
-    try:
-        shape = ArrayShape(groups, lanes * slots, columns, vectors, lanes)
-    except ValueError as error:
-        raise InputError("array", str(error), "rows_per_group is --lanes times --slots") from None
+    shape = _array_shape(groups, lanes, slots, columns, vectors)
     opened = open_array(link, shape)
     compiled = compile_network(load_model(model), shape, model)
     dataset = load_dataset(data, samples)
@@ -516,6 +512,26 @@ def run(
     output.table(run_table(result), *lines)
     if check:
         require(result)
+
+
+def _array_shape(groups: int, lanes: int, slots: int, columns: int, vectors: int) -> "ArrayShape":
+    """Return the array that the options describe."""
+    from dnnzip.link.array import MAX_ROWS_PER_GROUP, ArrayShape
+
+    for option, value in (("--lanes", lanes), ("--slots", slots)):
+        if not 1 <= value <= MAX_ROWS_PER_GROUP or value & value - 1:
+            raise InputError(f"{option} {value}", f"must be a power of two from 1 to {MAX_ROWS_PER_GROUP}")
+    if lanes * slots > MAX_ROWS_PER_GROUP:
+        raise InputError(
+            f"--lanes {lanes} --slots {slots}",
+            f"give a group {lanes * slots} rows",
+            f"their product is at most {MAX_ROWS_PER_GROUP}",
+        )
+    try:
+        return ArrayShape(groups, lanes * slots, columns, vectors, lanes)
+    except ValueError as error:
+        name, _, rule = str(error).partition(" ")
+        raise InputError(f"--{name}", rule) from None
 
 
 def main() -> None:

@@ -44,10 +44,10 @@ def build_tables(tables, most):
                 entry = write.entry
                 token = int(entry.token) - (64 if entry.token >= 32 else 0)
                 entries[write.table, write.state] = (token, entry.bits, entry.base)
-            if write.shift_en:
-                shifts[write.table] = write.shift
             if write.row_en:
-                class_map.update({(write.klass, number): int(table) for number, table in enumerate(write.row)})
+                for number, row in enumerate(write.row):
+                    class_map[write.klass, number] = row.table
+                    shifts[row.table] = row.shift
             await ctx.tick()
             cycles += 1
             assert cycles < 20_000
@@ -62,6 +62,15 @@ def single_token(token, log2_states=8):
     return TableSet(log2_states, tuple((0,) * CONTEXTS for _ in range(CLASSES)), (7,), (counts,))
 
 
+def alternating_tokens():
+    """Return a table in which a state's token is often that of the state two before, but not that of the one before."""
+    counts = tuple({0: 250, 1: 262}.get(token, 0) for token in TOKEN_ORDER)
+    tables = TableSet(9, tuple((0,) * CONTEXTS for _ in range(CLASSES)), (7,), (counts,))
+    tokens = [entry.token for entry in tables.entries(0)]
+    assert sum(first == third != second for first, second, third in zip(tokens, tokens[1:], tokens[2:], strict=False))
+    return tables
+
+
 @pytest.mark.parametrize(
     "tables",
     [
@@ -72,6 +81,7 @@ def single_token(token, log2_states=8):
         single_token(0),
         single_token(-32),
         single_token(31),
+        alternating_tokens(),
     ],
     ids=lambda tables: f"{len(tables.counts)}x{tables.states}",
 )

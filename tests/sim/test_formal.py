@@ -9,8 +9,8 @@ import pytest
 from dnnzip.errors import MissingToolError
 from dnnzip_sim.formal import __main__ as command
 from dnnzip_sim.formal import prover
+from dnnzip_sim.formal.catalogue import PROPERTIES
 from dnnzip_sim.formal.page import page
-from dnnzip_sim.formal.properties import PROPERTIES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 QUICK = [proved for proved in PROPERTIES if proved.quick]

@@ -73,7 +73,9 @@ def compress(model, tmp_path, *options):
 # --- model files ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["compress", "decompress", "info", "verify", "evaluate", "simulate", "image"])
+@pytest.mark.parametrize(
+    "command", ["compress", "decompress", "info", "verify", "evaluate", "simulate", "image", "quantize", "run"]
+)
 @pytest.mark.parametrize("kind", ["missing", "empty", "text", "noise", "truncated", "folder", "no rights"])
 def test_what_is_no_model(fault, tmp_path, command, kind):
     path = tmp_path / "bad.onnx"
@@ -97,6 +99,8 @@ def test_what_is_no_model(fault, tmp_path, command, kind):
         "evaluate": ("evaluate", path, "--data", TEST_SET),
         "simulate": ("simulate", path, "--link", "golden", "-o", tmp_path / "out.onnx"),
         "image": ("image", path, "-o", tmp_path),
+        "quantize": ("quantize", path, "--data", TEST_SET, "-o", tmp_path / "out.onnx"),
+        "run": ("run", path, "--data", TEST_SET, "--link", "golden"),
     }
     line = fault(*arguments[command])
     expected = {

@@ -11,8 +11,9 @@ from pathlib import Path
 from dnnzip.errors import CheckFailedError, DnnzipError
 from dnnzip.flow.provenance import provenance
 from dnnzip.flow.tables import TextTable, stdout_console
+from dnnzip_sim.formal.catalogue import PROPERTIES
 from dnnzip_sim.formal.page import page
-from dnnzip_sim.formal.properties import PROPERTIES, Property
+from dnnzip_sim.formal.properties import Property
 from dnnzip_sim.formal.prover import PROVED, REFUTED, Result, prove
 from dnnzip_sim.formal.wrapper import Bench, Shell
 

@@ -1,7 +1,7 @@
 """The page about the proofs, ``docs/formal.md``, made from the list of properties."""
 
 from dnnzip.flow.tables import TextTable
-from dnnzip_sim.formal.properties import PROPERTIES
+from dnnzip_sim.formal.catalogue import PROPERTIES
 
 _TEXT = """# What is proved of the RTL
 

@@ -106,21 +106,23 @@ class Queue(wiring.Component):
 # --- checks ----------------------------------------------------------------------------------------------------------
 
 
-def _stable(m: Module, port: Any, unless: Value | int = 0) -> None:
+def stable(m: Module, port: Any, unless: Value | int = 0) -> None:
+    """Assert that a payload which waits stays as it is, ``unless`` something dropped it."""
     waited = before(m, port.valid & ~port.ready & ~unless, "waited")
     payload = before(m, port.payload, "payload_before")
     with m.If(waited):
         m.d.comb += Assert(port.valid & (Value.cast(port.payload) == payload), "a beat changed while it waited")
 
 
-def _assume_stable(m: Module, port: Any) -> None:
+def assume_stable(m: Module, port: Any) -> None:
+    """Assume the same of an input."""
     waited = before(m, port.valid & ~port.ready, "input_waited")
     payload = before(m, port.payload, "input_before")
     with m.If(waited):
         m.d.comb += Assume(port.valid & (Value.cast(port.payload) == payload))
 
 
-def _count(m: Module, happens: Value, name: str, by: Value | int = 1) -> Signal:
+def count_of(m: Module, happens: Value, name: str, by: Value | int = 1) -> Signal:
     """Return how often something has happened in the cycles before this one."""
     counter = Signal(COUNTER_BITS, name=name)
     with m.If(happens):
@@ -130,27 +132,27 @@ def _count(m: Module, happens: Value, name: str, by: Value | int = 1) -> Signal:
 
 def output_is_stable(m: Module, block: Any) -> None:
     """A beat on ``o`` that is not taken stays valid and keeps its payload until it is."""
-    _stable(m, block.o)
+    stable(m, block.o)
 
 
 def line_is_stable(m: Module, block: Any) -> None:
     """A weight that is not taken stays as it is until it is taken, or ``start`` drops the stream."""
-    _stable(m, block.o, block.start)
+    stable(m, block.o, block.start)
 
 
 def escapes_are_stable(m: Module, block: Any) -> None:
     """If the words keep the rules of a stream, then so do the words of escapes, until a ``flush`` drops them."""
-    _assume_stable(m, block.i)
-    _stable(m, block.escapes, block.flush)
+    assume_stable(m, block.i)
+    stable(m, block.escapes, block.flush)
 
 
 def queue_keeps_order(m: Module, block: Any) -> None:
     """What a queue gives is what it was given, in the same order: nothing is lost, doubled or changed."""
-    _in_order(m, Value.cast(block.i.payload), block.i.valid & block.i.ready, Value.cast(block.o.payload), block.o)
-    _stable(m, block.o)
+    in_order(m, Value.cast(block.i.payload), block.i.valid & block.i.ready, Value.cast(block.o.payload), block.o)
+    stable(m, block.o)
 
 
-def _in_order(m: Module, given: Value, puts: Value, payload: Value, port: Any) -> None:
+def in_order(m: Module, given: Value, puts: Value, payload: Value, port: Any) -> None:
     """Watch the item that follows any number of others."""
     watched = Signal(COUNTER_BITS, name="watched")  # holds what it held at the start, which is free
     number = Signal(COUNTER_BITS, name="number", init=0)
@@ -158,7 +160,7 @@ def _in_order(m: Module, given: Value, puts: Value, payload: Value, port: Any) -
     m.d.sync += started.eq(1)
     with m.If(~started):
         m.d.sync += watched.eq(given)  # any number: the first payload on offer, even if it is not valid
-    count_in, count_out = _count(m, puts, "count_in"), _count(m, port.valid & port.ready, "count_out")
+    count_in, count_out = count_of(m, puts, "count_in"), count_of(m, port.valid & port.ready, "count_out")
     kept = Signal(len(given), name="kept")
     with m.If(puts & started & (count_in == watched)):
         m.d.sync += kept.eq(given)
@@ -210,8 +212,8 @@ def beats_leave_in_order(m: Module, block: Any) -> None:
     given = block.beat
     m.d.comb += [Assume(~given.escape.any()), Assume(~block.direct), Assume(~block.restart), Assume(~block.end)]
     count_in, count_out = (
-        _count(m, block.beat_en, "beats_in"),
-        _count(m, block.o.valid & block.o.ready, "beats_out"),
+        count_of(m, block.beat_en, "beats_in"),
+        count_of(m, block.o.valid & block.o.ready, "beats_out"),
     )
     m.d.comb += Assume(count_in - count_out < DEPTH)
     watched = Signal(range(DEPTH))
@@ -298,8 +300,8 @@ def entries_are_written_while_busy(m: Module, block: Any) -> None:
 
 def _streams(m: Module, block: Any) -> tuple[Signal, Signal]:
     """Return how many last words were taken and how many end beats given before this cycle."""
-    lasts = _count(m, block.i.valid & block.i.ready & block.i.payload.last, "lasts")
-    ends = _count(m, block.o.valid & block.o.ready & block.o.payload.last, "ends")
+    lasts = count_of(m, block.i.valid & block.i.ready & block.i.payload.last, "lasts")
+    ends = count_of(m, block.o.valid & block.o.ready & block.o.payload.last, "ends")
     return lasts, ends
 
 
@@ -337,7 +339,7 @@ def escape_falls(m: Module, block: Any, around: Any) -> None:
 
 def second_is_lost(m: Module, block: Any, around: Any) -> None:
     """The second item is taken and dropped."""
-    count = _count(m, around.i.valid & block.i.ready, "seen")
+    count = count_of(m, around.i.valid & block.i.ready, "seen")
     m.d.comb += block.i.valid.eq(around.i.valid & (count != 1))
 
 
@@ -355,14 +357,14 @@ def two_lanes_take_a_word(m: Module, block: Any, around: Any) -> None:
 
 def word_is_lost(m: Module, block: Any, around: Any) -> None:
     """The third word that is taken goes nowhere."""
-    count = _count(m, block.taken, "seen")
+    count = count_of(m, block.taken, "seen")
     with m.If(count == 2):
         m.d.comb += around.lane_en.eq(0)
 
 
 def request_is_lost(m: Module, block: Any, around: Any) -> None:
     """The second request is dropped."""
-    count = _count(m, around.request_en, "seen")
+    count = count_of(m, around.request_en, "seen")
     m.d.comb += block.request_en.eq(around.request_en & (count != 1))
 
 
@@ -373,7 +375,7 @@ def request_is_doubled(m: Module, block: Any, around: Any) -> None:
 
 def beat_is_lost(m: Module, block: Any, around: Any) -> None:
     """The second beat is dropped."""
-    count = _count(m, around.beat_en, "seen")
+    count = count_of(m, around.beat_en, "seen")
     m.d.comb += block.beat_en.eq(around.beat_en & (count != 1))
 
 
@@ -384,13 +386,13 @@ def beat_is_doubled(m: Module, block: Any, around: Any) -> None:
 
 def weight_flips(m: Module, block: Any, around: Any) -> None:
     """The third beat that leaves has a wrong bit."""
-    count = _count(m, block.o.valid & block.o.ready, "seen")
+    count = count_of(m, block.o.valid & block.o.ready, "seen")
     m.d.comb += Value.cast(around.o.payload)[0].eq(Value.cast(block.o.payload)[0] ^ (count == 2))
 
 
 def end_is_lost(m: Module, block: Any, around: Any) -> None:
     """The second end beat is swallowed."""
-    count = _count(m, block.o.valid & block.o.ready & block.o.payload.last, "seen")
+    count = count_of(m, block.o.valid & block.o.ready & block.o.payload.last, "seen")
     with m.If(block.o.payload.last & (count == 1)):
         m.d.comb += [around.o.valid.eq(0), block.o.ready.eq(1)]
 
@@ -446,7 +448,7 @@ def starts_itself(m: Module, block: Any, around: Any) -> None:
 
 def end_comes_early(m: Module, block: Any, around: Any) -> None:
     """An end beat is given with the fourth word, whether it is the last or not."""
-    count = _count(m, around.i.valid & block.i.ready, "seen")
+    count = count_of(m, around.i.valid & block.i.ready, "seen")
     with m.If(count == 4):
         m.d.comb += [around.o.valid.eq(1), around.o.payload.last.eq(1), around.o.payload.mask.eq(0)]
 
@@ -458,7 +460,7 @@ END_BUGS: dict[str, Change] = {
     "end with weights": end_has_weights,
 }
 
-PROPERTIES = (
+DECOMPRESSOR_PROPERTIES = (
     Property(
         "stable", "Output, 2 lanes", lambda: Output(SMALL), output_is_stable, 2, True, STREAM_BUGS, search=6, quick=True
     ),

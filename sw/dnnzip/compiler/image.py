@@ -36,7 +36,7 @@ from dnnzip.link.array import ArrayShape
 from dnnzip.link.order import passes_from_channels
 
 BUS_BITS = 64
-"""Streams start on words of so many bits; narrower buses can be served as well."""
+"""Streams start on words of so many bits where nothing else is said; narrower buses are served as well."""
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from dnnzip.compiler.image import NetworkImage, PlacedLayer, network_image
+from dnnzip.compiler.image import BUS_BITS, NetworkImage, PlacedLayer, network_image
 from dnnzip.compiler.kernels import LayerKernel
 from dnnzip.compiler.layers import ArrayLayer, find_layers
 from dnnzip.compiler.norm import layer_sums
 from dnnzip.compiler.program import LayerProgram
 from dnnzip.compiler.segments import Piece, Segment, Value, cut, piece_reads, run_segment
 from dnnzip.errors import InputError
+from dnnzip.format import WORD_BITS
 from dnnzip.link.array import ArrayFigures, ArrayLink, ArrayShape
 from dnnzip.model.accuracy import BATCH, batches_of, joined_scores
 from dnnzip.model.container import decompressed, is_compressed, open_compressed
@@ -154,7 +155,8 @@ def compile_network(
     where
         The file, for messages.
     bus_bits
-        Streams in the image start on words of so many bits; by default 64.
+        Streams in the image start on words of so many bits; by default 64, or 16 for each lane group where that is
+        more. Such an image serves narrower buses as well.
 
     Raises
     ------
@@ -185,8 +187,7 @@ def compile_network(
                 "give it weights of its own",
             )
         weights[layer.name] = layer.weights
-    options = {} if bus_bits is None else {"bus_bits": bus_bits}
-    image = network_image(weights, streams, tables, shape, where, **options)
+    image = network_image(weights, streams, tables, shape, where, bus_bits or max(BUS_BITS, WORD_BITS * shape.groups))
     pieces = cut(plain, layers, str(plain.graph.output[0].name))
     compiled = {piece.target: _compiled(piece, image, shape) for piece in pieces if isinstance(piece, ArrayLayer)}
     return CompiledNetwork(plain, where, shape, tuple(pieces), compiled, image)

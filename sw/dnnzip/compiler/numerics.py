@@ -38,7 +38,8 @@ class Requantised:
 
     def finish(self, sums: NDArray[np.int32]) -> NDArray[np.generic]:
         """Return the result of sums [vectors, channels]."""
-        scaled = (sums + self.bias).astype(np.float32) * self.scale
+        with np.errstate(over="ignore"):
+            scaled = (sums + self.bias).astype(np.float32) * self.scale
         # What is far out of range saturates all the same, and fits the conversion to whole numbers like this.
         rounded = np.rint(np.clip(scaled, np.float32(-1024), np.float32(1024))).astype(np.int32)
         saturated: NDArray[np.int32] = np.clip(rounded + self.zero_point, self.low, self.high)
