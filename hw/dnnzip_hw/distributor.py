@@ -88,7 +88,7 @@ class Distributor(wiring.Component):
         lanes = self.parameters.lanes
         layout = request_layout(self.parameters)
         request, request_first = Signal(2 * lanes), Signal(2 * lanes)
-        m.submodules.queue = queue = Queue(layout.size + 2 * lanes + 1)
+        m.submodules.queue = queue = Queue(layout.size + 2 * lanes + 1, self.parameters.target)
         head = layout(queue.r_data[: layout.size])
         head_due = Cat((head.escape[lane], head.refill[lane]) for lane in range(lanes))
         head_first, head_more = queue.r_data[layout.size : -1], queue.r_data[-1]

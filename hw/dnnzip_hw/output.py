@@ -88,8 +88,8 @@ class Output(wiring.Component):
         m = Module()
         lanes, weight_bits = self.parameters.lanes, self.parameters.weight_bits
         layout = decoded_layout(self.parameters)
-        m.submodules.beats = beats = Queue(layout.size)
-        m.submodules.words = words = Queue(payload_word_layout().size)
+        m.submodules.beats = beats = Queue(layout.size, self.parameters.target)
+        m.submodules.words = words = Queue(payload_word_layout().size, self.parameters.target)
         m.d.comb += [
             beats.w_en.eq(self.beat_en),
             beats.w_data.eq(self.beat),

@@ -1,10 +1,12 @@
 """A queue that says early that it fills up, so that nothing has to wait for it in the same cycle."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
+
+from dnnzip_hw.memory import ECP5, GENERIC
 
 DEPTH = 16
 """Rows of a queue: what a LUT RAM has."""
@@ -24,6 +26,9 @@ class Queue(wiring.Component):
     ----------
     width
         Bits of a row.
+    target
+        What memories are built of, see ``RegisteredMemory``. On ECP5 the rows are a LUT RAM that is read in the same
+        cycle; elsewhere they may be a block RAM, which is read a cycle ahead. Both behave alike.
 
     Members
     -------
@@ -39,8 +44,8 @@ class Queue(wiring.Component):
         It has been read. Only with ``r_rdy``.
     """
 
-    def __init__(self, width: int) -> None:
-        self.width = width
+    def __init__(self, width: int, target: str = GENERIC) -> None:
+        self.width, self.target = width, target
         super().__init__(
             {
                 "flush": In(1),
@@ -57,15 +62,22 @@ class Queue(wiring.Component):
         """Build the circuit."""
         m = Module()
         m.submodules.rows = rows = Memory(shape=self.width, depth=DEPTH, init=[])
-        write, read = rows.write_port(), rows.read_port(domain="comb")
+        write = rows.write_port()
         # The memory is written in every cycle; it is the pointer that makes a row of it.
         w_place, r_place = Signal(ceil_log2(DEPTH)), Signal(ceil_log2(DEPTH))
+        next_place = Signal.like(r_place)
+        m.d.comb += next_place.eq(Mux(self.flush, 0, r_place + self.r_en))
+        if self.target == ECP5:
+            read = rows.read_port(domain="comb")
+            m.d.comb += read.addr.eq(r_place)
+        else:
+            read = rows.read_port(transparent_for=(write,))
+            m.d.comb += read.addr.eq(next_place)
         used = Signal(ceil_log2(DEPTH))
         m.d.comb += [
             write.addr.eq(w_place),
             write.data.eq(self.w_data),
             write.en.eq(1),
-            read.addr.eq(r_place),
             self.r_data.eq(read.data),
             used.eq(w_place - r_place),
         ]
@@ -75,8 +87,7 @@ class Queue(wiring.Component):
         ]
         with m.If(self.w_en):
             m.d.sync += w_place.eq(w_place + 1)
-        with m.If(self.r_en):
-            m.d.sync += r_place.eq(r_place + 1)
+        m.d.sync += r_place.eq(next_place)
         with m.If(self.flush):
-            m.d.sync += [w_place.eq(0), r_place.eq(0), self.r_rdy.eq(0)]
+            m.d.sync += [w_place.eq(0), self.r_rdy.eq(0)]
         return m

@@ -3,18 +3,52 @@
 import random
 
 import pytest
+from amaranth.hdl import Module
 from random_streams import table_set, to_words
 from simulated import run
 
 from dnnzip.format import CLASSES, CONTEXTS, TABLE_HEADER, TOKEN_ORDER, TableSet, Verdict, column_of, neighbours
 from dnnzip_hw.distributor import Distributor
 from dnnzip_hw.history import History, Sign
-from dnnzip_hw.memory import GENERIC
+from dnnzip_hw.memory import ECP5, GENERIC
 from dnnzip_hw.output import Output
 from dnnzip_hw.parameters import DecompressorParameters
+from dnnzip_hw.queue import DEPTH, Queue
 from dnnzip_hw.raw import RawSize
 from dnnzip_hw.rounds import PER_WORD, SETTLING, Kind, Positions, Rounds
 from dnnzip_hw.tables import TableBuilder
+
+
+def test_a_queue_behaves_alike_whatever_its_rows_are():
+    """Both kinds beside each other, cycle by cycle, with random writes, reads and flushes."""
+    rng = random.Random(11)
+    m = Module()
+    m.submodules.lut_ram = one = Queue(5, ECP5)
+    m.submodules.block_ram = other = Queue(5, GENERIC)
+    reads = 0
+
+    async def bench(ctx):
+        nonlocal reads
+        used = 0
+        for _ in range(4000):
+            ready = ctx.get(one.r_rdy)
+            assert ready == ctx.get(other.r_rdy)
+            assert ctx.get(one.room) == ctx.get(other.room)
+            if ready:
+                assert ctx.get(one.r_data) == ctx.get(other.r_data)
+            writes, takes = rng.random() < 0.5 and used < DEPTH - 1, ready and rng.random() < 0.5
+            flushes, row = rng.random() < 0.02, rng.getrandbits(5)
+            for queue in (one, other):
+                ctx.set(queue.w_en, writes)
+                ctx.set(queue.w_data, row)
+                ctx.set(queue.r_en, takes)
+                ctx.set(queue.flush, flushes)
+            used = 0 if flushes else used + writes - takes
+            reads += takes
+            await ctx.tick()
+
+    run(m, bench)
+    assert reads > 1000
 
 
 def build_tables(tables, most):

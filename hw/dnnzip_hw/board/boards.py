@@ -90,7 +90,8 @@ _ARRAY = ArrayParameters(
     DecompressorParameters(lanes=2, slots=4, weight_bits=NARROW_BITS, target=ECP5), columns=8, vectors=512
 )
 # It has no memories but block RAMs; whoever asks for another kind gets registers or what Yosys finds better.
-_ICE40_SCRIPT = "setattr -unset ram_style m:*"
+# Mapping may take as long as a path as the boards' clock leaves, in picoseconds: it takes area back there.
+_ICE40_SCRIPT = "setattr -unset ram_style m:*; scratchpad -set abc9.D 60000"
 
 _SMALL = DecompressorParameters(lanes=1, slots=4, log2_states=8, weight_bits=8)
 
