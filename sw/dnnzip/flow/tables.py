@@ -126,7 +126,7 @@ def run_table(result: NetworkResult) -> TextTable:
     """Return the table of ``run``; the total of the weights' bytes is the whole image."""
     rows = tuple(
         (
-            _shortened(layer.name),
+            shortened(layer.name),
             layer.operator.partition(" ")[0],
             f"{layer.macs:,}",
             f"{layer.sums:,}",
@@ -149,7 +149,7 @@ def run_table(result: NetworkResult) -> TextTable:
     return TextTable(header, rows, total)
 
 
-def _shortened(name: str) -> str:
+def shortened(name: str) -> str:
     """Return a name that leaves room for the numbers beside it."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}…{name[-LONGEST_NAME // 2 + 1 :]}"
 
