@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from dnnzip.accelerator.configuration import Accelerator, LaneArray, SystolicArray, VectorArray
+from dnnzip.accelerator.lanes import chunks, vectors_of
 from dnnzip.accelerator.layers import Kind, Layer
 
 
@@ -81,14 +82,8 @@ def work_of(layer: Layer, accelerator: Accelerator, batch: int) -> Work:
             cycles = _grouped(layer, cores, positions, array)
             return Work(cores, cycles, layer.operations * batch)
         case LaneArray() as array:
-            filters = math.ceil(layer.units / cores)
-            tiles = math.ceil(filters / array.rows) * math.ceil(layer.reduction / array.columns)
-            return Work(
-                cores,
-                tiles * positions,
-                layer.operations * batch,
-                math.ceil(positions / array.vectors) if layer.weights else 1,
-            )
+            fetches = len(chunks(layer, array, batch)) if layer.weights else 1
+            return Work(cores, vectors_of(layer, array, batch), layer.operations * batch, fetches)
 
 
 def _grouped(layer: Layer, cores: int, positions: int, array: SystolicArray) -> int:

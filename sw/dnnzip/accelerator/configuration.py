@@ -200,7 +200,7 @@ class SystolicArray(Section):
 class LaneArray(Section):
     """The project's own array: rows of channels, columns of their kernels' positions, a vector per cycle.
 
-    The next tile is loaded while one multiplies.
+    There is one, and the next tile is loaded while one multiplies; see `dnnzip.accelerator.lanes`.
 
     Parameters
     ----------
@@ -210,10 +210,13 @@ class LaneArray(Section):
         Output channels and weights of each that a tile holds.
     vectors
         Accumulators of each row: so many positions run against a tile before the next one comes.
-    load_per_cycle
-        Weights of a tile that come in per cycle at most.
-    restart
-        Cycles between one tile's last vector and the next tile's first, where the tile is there.
+    buffer
+        Bytes that the memory may be ahead.
+    part_start, pass_start
+        Cycles before the first of a layer's plain weights, and before each pass over the channels of a compressed one;
+        before its first pass it is the decompressor's ``start``.
+    stream_end
+        Cycles from a stream's last weight until the next stream's header is read.
     pool_per_cycle, mac_energy, pool_energy, operand_reads, leakage
         See ``VectorArray``.
     """
@@ -222,8 +225,10 @@ class LaneArray(Section):
     rows: int = Field(ge=1, le=4096)
     columns: int = Field(ge=1, le=64)
     vectors: int = Field(ge=1, le=1 << 15)
-    load_per_cycle: PerCycle
-    restart: Cycles
+    buffer: Bytes
+    part_start: Cycles
+    pass_start: Cycles
+    stream_end: Cycles
     pool_per_cycle: PerCycle
     mac_energy: Energy
     pool_energy: Energy
@@ -329,6 +334,12 @@ class Accelerator(Section):
     decompressor: Decompressor
     departures: Departures = Departures()
 
+    @model_validator(mode="after")
+    def _lanes_have_one_array(self) -> Self:
+        if isinstance(self.array, LaneArray) and self.cores != 1:
+            raise ValueError(f"array.model lanes needs a mesh with one processing element, not {self.cores}")
+        return self
+
     @property
     def cores(self) -> int:
         """Processing elements."""
@@ -413,6 +424,8 @@ def _first_fault(error: ValidationError) -> tuple[str, str | None]:
     models = {"vector", "weight-stationary", "lanes"}
     key = ".".join(str(part) for part in fault["loc"] if part not in models)
     match fault["type"]:
+        case "value_error" if not key:
+            return fault["msg"].removeprefix("Value error, "), None
         case "missing":
             return f"{key} is missing", None
         case "extra_forbidden":

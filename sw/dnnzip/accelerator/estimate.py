@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from dnnzip.accelerator.compute import Work, work_of
-from dnnzip.accelerator.configuration import Accelerator, Placement
+from dnnzip.accelerator.configuration import Accelerator, LaneArray, Placement
+from dnnzip.accelerator.lanes import LanePipeline
 from dnnzip.accelerator.layers import Kind, Layer, Network
 from dnnzip.accelerator.mesh import MeshNetwork
 
@@ -268,10 +269,14 @@ class Estimator:
         estimates = []
         if compressed and network.table_bytes and network.is_compressed:
             estimates.append(self._tables(network.table_bytes, timing))
+        lanes = None
+        if timing is Timing.OVERLAP and isinstance(self.accelerator.array, LaneArray):
+            lanes = LanePipeline(self.accelerator, bits, batch)
         for layer in network.layers:
             own = layer if compressed else layer.compressed(None)
             source = None if layer.source is None else network.layers[layer.source]
-            estimates.append(_LayerModel(self, own, source, batch, bits, timing).estimate())
+            model = _LayerModel(self, own, source, batch, bits, timing)
+            estimates.append(model.estimate(lanes.cycles(own) if lanes and own.weights else None))
         return Estimate(tuple(estimates), self.accelerator.clock.value)
 
     def memory_cycles(self, size: float) -> float:
@@ -347,15 +352,17 @@ class _LayerModel:
         self.memory = self.communication = 0.0
         self.energies: list[Energy] = []
 
-    def estimate(self) -> LayerEstimate:
-        """Return what the layer takes."""
+    def estimate(self, pipeline: float | None) -> LayerEstimate:
+        """Return what the layer takes; ``pipeline`` are its cycles where the array's tiles were gone through."""
         self._load_input()
+        loading = self.memory
         weight_bytes = self._load_weights()
         self._store_output()
         self._compute()
         decompressor, decoders = self._decompress()
         cycles = Cycles(self.memory, self.communication, self.work.cycles, decompressor, self._fill())
-        latency = cycles.latency(self.timing)
+        # The memory brings activations before it goes on with weights.
+        latency = cycles.latency(self.timing) if pipeline is None else pipeline + loading
         leaked = self.estimator.leakage(self.layer.kind, self.work.cores, cycles, latency, decoders)
         return LayerEstimate(
             self.layer.name, cycles, latency, Energy.sum((*self.energies, leaked)), weight_bytes, self.work.cores
