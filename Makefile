@@ -23,10 +23,11 @@ ports: env-dev ## the AXI and serial ports with every case, width and pause; min
 	@$(BIN)/python -m pytest -q -m ports
 
 BOARD ?= ulx3s-85f
-bitstream: ## build/bitstreams: the decompressor for a board; BOARD=ulx3s-85f, ulx3s-25f, icebreaker or hx8k-b-evn
+TOP ?= decompressor
+bitstream: ## build/bitstreams: BOARD=ulx3s-85f, ulx3s-25f, icebreaker or hx8k-b-evn; TOP=decompressor, or array on ulx3s-85f
 	@command -v $(PYTHON) >/dev/null || { echo 'dnnzip: $(PYTHON) is missing; on Debian or Ubuntu: apt-get install python3 python3-venv' >&2; exit 2; }
 	@$(PYTHON) bootstrap.py fpga
-	@$(BIN)/dnnzip bitstream --board $(BOARD)
+	@$(BIN)/dnnzip bitstream --board $(BOARD) --top $(TOP)
 
 zoo: env ## the table over the trained networks in the folder DNNZIP_ZOO
 	@$(BIN)/python -m dnnzip_sim.zoo

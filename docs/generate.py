@@ -27,7 +27,7 @@ from dnnzip.format import (
     TableSet,
     Verdict,
 )
-from dnnzip.format.frames import FRAME_HEADER, HELLO, RESULT
+from dnnzip.format.frames import ARRAY_RESULT, END, FRAME_HEADER, HELLO, LOAD, ORDERS, RESULT, ArrayFault, Order
 from dnnzip_hw.axi import registers
 
 FOLDER = Path(__file__).resolve().parent
@@ -54,6 +54,23 @@ def layout(of: HeaderLayout) -> str:
 def verdicts() -> str:
     """Return the table of verdicts."""
     return table(("cause", "verdict", "meaning"), [(str(int(v)), v.label, v.sentence) for v in Verdict])
+
+
+def orders() -> str:
+    """Return the table of orders."""
+    behind = {
+        Order.LOAD: "words for the weight memory",
+        Order.WALK: "nothing",
+        Order.RUN: "its vectors, a byte for each column, each vector filled up to whole words",
+        Order.END: "nothing; it is the job's last word",
+    }
+    rows = [(str(int(o)), f"`{o.name}`", f"{ORDERS[o].name}, {ORDERS[o].bytes} bytes", behind[o]) for o in Order]
+    return table(("number", "order", "arguments", "what follows"), rows)
+
+
+def faults() -> str:
+    """Return the table of what stops a job."""
+    return table(("fault", "meaning"), [(str(int(fault)), fault.sentence) for fault in ArrayFault])
 
 
 def example() -> str:
@@ -115,6 +132,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "frame header": lambda: layout(FRAME_HEADER),
     "hello": lambda: layout(HELLO),
     "result": lambda: layout(RESULT),
+    "orders": orders,
+    "load": lambda: layout(LOAD),
+    "end": lambda: layout(END),
+    "array result": lambda: layout(ARRAY_RESULT),
+    "array faults": faults,
     "shared registers": lambda: registers.as_markdown("shared"),
     "group registers": lambda: registers.as_markdown("group"),
 }

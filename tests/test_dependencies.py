@@ -190,6 +190,6 @@ def test_the_rtl_elaborates_without_the_software_parts():
 
 def test_extras_are_found_by_entry_point():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for group in ("dnnzip.links", "dnnzip.commands"):
+    for group in ("dnnzip.links", "dnnzip.arrays", "dnnzip.commands"):
         for target in project["entry-points"][group].values():
             assert target.partition(":")[0] in SOURCES

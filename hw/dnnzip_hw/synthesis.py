@@ -12,15 +12,19 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, ClockSignal, Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Component
 
+from dnnzip_hw.array import Accelerator, ArrayParameters
+from dnnzip_hw.axi import AxiParameters
+from dnnzip_hw.axi.top import AxiDecompressor
 from dnnzip_hw.decompressor import Decompressor, port_signature
 from dnnzip_hw.memory import ECP5, GENERIC
 from dnnzip_hw.parameters import DecompressorParameters
@@ -83,6 +87,81 @@ class Groups(Component):
         return m
 
 
+class Registered(Component):
+    """A component with a flip-flop at each of its ports, so that paths through the ports count.
+
+    Parameters
+    ----------
+    inner
+        The component.
+
+    Members
+    -------
+    Its ports, named by their paths. The flip-flops break the streams' rules; this is for measuring alone.
+    """
+
+    def __init__(self, inner: Component) -> None:
+        self.inner = inner
+        self.ports = [
+            ("__".join(map(str, path)), member.flow, Value.cast(value))
+            for path, member, value in inner.signature.flatten(inner)
+            if "__".join(map(str, path)) not in ("aclk", "aresetn")
+        ]
+        super().__init__({name: wiring.Member(flow, len(value)) for name, flow, value in self.ports})
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
+        """Build the circuit."""
+        m = Module()
+        m.submodules.core = self.inner
+        if hasattr(self.inner, "aclk"):
+            m.d.comb += [self.inner.aclk.eq(ClockSignal()), self.inner.aresetn.eq(~ResetSignal())]
+        for name, flow, value in self.ports:
+            outer = getattr(self, name)
+            m.d.sync += value.eq(outer) if flow == wiring.In else outer.eq(value)
+        return m
+
+
+class Folded(Component):
+    """A component with more ports than a device has pins: inputs come from a shift register, outputs are folded.
+
+    Four outputs, each through its flip-flop, give one by XOR, and so on in further cycles, a LUT for each four; that is
+    counted with the component.
+
+    Parameters
+    ----------
+    inner
+        The component.
+
+    Members
+    -------
+    i : In(1), o : Out(1)
+        One pin each.
+    """
+
+    def __init__(self, inner: Component) -> None:
+        self.inner = inner
+        super().__init__({"i": wiring.In(1), "o": wiring.Out(1)})
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
+        """Build the circuit."""
+        m = Module()
+        m.submodules.core = self.inner
+        ports = [(member.flow, Value.cast(value)) for _, member, value in self.inner.signature.flatten(self.inner)]
+        inputs = Cat(value for flow, value in ports if flow == wiring.In)
+        shifted = Signal(len(inputs))
+        m.d.sync += shifted.eq(Cat(self.i, shifted))
+        m.d.comb += inputs.eq(shifted)
+        folded: Value = Cat(value for flow, value in ports if flow == wiring.Out)
+        level = 0
+        while len(folded) > 1 or level == 0:
+            groups = [folded] if level == 0 else [folded[at : at + 4].xor() for at in range(0, len(folded), 4)]
+            kept = Signal(len(Cat(groups)), name=f"folded_{level}")
+            m.d.sync += kept.eq(Cat(groups))
+            folded, level = kept, level + 1
+        m.d.comb += self.o.eq(folded)
+        return m
+
+
 @dataclass(frozen=True)
 class Device:
     """What a design is placed on.
@@ -122,8 +201,10 @@ class Row:
         Name of the row on the command line.
     title
         As the table prints it.
-    device, parameters, groups
-        What is built.
+    device
+        What it is placed on.
+    make
+        Makes the design.
     target
         The clock to reach, in MHz.
     seeds
@@ -133,22 +214,29 @@ class Row:
     key: str
     title: str
     device: Device
-    parameters: DecompressorParameters
+    make: Callable[[], Component]
     target: int
-    groups: int = 1
     seeds: int = 3
 
 
 GROUP_8 = DecompressorParameters(weight_bits=8, target=ECP5)
 GROUP_16 = DecompressorParameters(target=ECP5)
 ONE_LANE = DecompressorParameters(lanes=1, log2_states=8, weight_bits=8, target=GENERIC)
+AXI = AxiParameters(GROUP_8, bus_bits=32)
+ARRAY = ArrayParameters(
+    DecompressorParameters(lanes=2, weight_bits=8, target=ECP5), columns=8, bus_bits=32, burst=16, buffer=64
+)
+"""The array of the board: 8 x 8."""
+
 ROWS = (
-    Row("25f-8", "4 lanes, 512 states, 8-bit weights", ECP5_25F, GROUP_8, 200, seeds=5),
-    Row("25f-16", "4 lanes, 512 states, 16-bit weights", ECP5_25F, GROUP_16, 200),
-    Row("85f-2", "2 groups of the first", ECP5_85F, GROUP_8, 180, groups=2, seeds=2),
-    Row("85f-4", "4 groups of the first", ECP5_85F, GROUP_8, 180, groups=4, seeds=2),
-    Row("hx8k", "1 lane, 256 states, 8-bit weights", HX8K, ONE_LANE, 200),
-    Row("up5k", "1 lane, 256 states, 8-bit weights", UP5K, ONE_LANE, 48),
+    Row("25f-8", "4 lanes, 512 states, 8-bit weights", ECP5_25F, lambda: Groups(GROUP_8, 1), 200, seeds=5),
+    Row("25f-16", "4 lanes, 512 states, 16-bit weights", ECP5_25F, lambda: Groups(GROUP_16, 1), 200),
+    Row("25f-axi", "the first with AXI ports and counters", ECP5_25F, lambda: Registered(AxiDecompressor(AXI)), 200),
+    Row("85f-2", "2 groups of the first", ECP5_85F, lambda: Groups(GROUP_8, 2), 180, seeds=2),
+    Row("85f-4", "4 groups of the first", ECP5_85F, lambda: Groups(GROUP_8, 4), 180, seeds=2),
+    Row("85f-array", "8 x 8 array, decompressor, DMA", ECP5_85F, lambda: Folded(Accelerator(ARRAY)), 100, seeds=2),
+    Row("hx8k", "1 lane, 256 states, 8-bit weights", HX8K, lambda: Groups(ONE_LANE, 1), 200),
+    Row("up5k", "1 lane, 256 states, 8-bit weights", UP5K, lambda: Groups(ONE_LANE, 1), 48),
 )
 
 
@@ -263,7 +351,7 @@ def run_row(row: Row, most_seeds: int, *, kept: bool = False) -> dict[str, Any]:
 
     With ``kept`` nothing is run; no ``clocks`` where nothing was found.
     """
-    text = convert(Groups(row.parameters, row.groups), TOP)
+    text = convert(row.make(), TOP)
     script = ecp5_script(TOP) if row.device.family == "ecp5" else ice40_script(TOP, row.device)
     options = [*row.device.options, *(ECP5_PLACING if row.device.family == "ecp5" else ())]
     places = (EBR_ROW, EBR_GROUPS) if row.device.side_by_side else ()
@@ -359,27 +447,47 @@ BLOCKS = {
 }
 
 
-def block_table() -> str:
-    """Return the table of the blocks of the group with 8-bit weights, each mapped on its own."""
+AXI_BLOCKS = {
+    "decompressor": (r"\.decompressor",),
+    "input beats to words": (r"\.splitter",),
+    "weights to rows": (r"\.packer", r"\.slice", r"\.exit"),
+    "registers, AXI4-Lite": (r"\.registers",),
+    "counters, errors, resets, table load": (r"\.group_\d",),
+    "top": ("",),
+}
+ARRAY_BLOCKS = {
+    "decompressor": (r"\.decompressor",),
+    "processing elements": (r"\.array",),
+    "accumulators": (r"\.accumulators",),
+    "runs": (r"\.control",),
+    "image walker": (r"\.walker",),
+    "reader of the memory": (r"\.reader",),
+    "words, plain weights, tiles": (r"\.group_\d",),
+    "results, counters": ("",),
+}
+CELLS = ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "DP16KD", "MULT18X18D")
+
+
+def block_table(make: Callable[[], Component], blocks: Mapping[str, tuple[str, ...]]) -> str:
+    """Return the table of a design's blocks, each mapped on its own; a module counts for the first title that fits."""
     top = "dnnzip_decompressor"
-    text = convert(Decompressor(GROUP_8), top)
+    text = convert(make(), top)
     folder = FOLDER / f"blocks-{hashlib.sha256((text + str(versions())).encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     stat = folder / f"{top}.stat"
     if not stat.is_file():
         (folder / f"{top}.v").write_text(text, encoding="utf-8")
         yosys(ecp5_script(top, flatten=False, mapping="abc -lut 4:5"), folder)
-    names = ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "DP16KD")
-    totals = {title: dict.fromkeys(names, 0) for title in BLOCKS}
+    totals = {title: dict.fromkeys(CELLS, 0) for title in blocks}
     for module, counts in cell_counts(stat.read_text(encoding="utf-8")).items():
-        for title, patterns in BLOCKS.items():
+        for title, patterns in blocks.items():
             if any(re.search(pattern, module) for pattern in patterns):
-                for name in names:
+                for name in CELLS:
                     totals[title][name] += counts.get(name, 0)
                 break
     return markdown(
-        ("block", "LUT4", "carry cells", "LUT RAM", "flip-flops", "block RAM"),
-        [[title, *(str(counts[name]) for name in names)] for title, counts in totals.items()],
+        ("block", "LUT4", "carry cells", "LUT RAM", "flip-flops", "block RAM", "multipliers"),
+        [[title, *(str(counts[name]) for name in CELLS)] for title, counts in totals.items()],
     )
 
 
@@ -425,7 +533,9 @@ def main() -> None:
     stamp = f"Commit {commit()}; " + ", ".join(f"{name} {version}" for name, version in versions().items()) + ".\n"
     page = PAGE.read_text(encoding="utf-8")
     page = fill(page, "table", stamp + "\n" + markdown(HEADER, done))
-    page = fill(page, "blocks", block_table())
+    page = fill(page, "blocks", block_table(lambda: Decompressor(GROUP_8), BLOCKS))
+    page = fill(page, "axi", block_table(lambda: AxiDecompressor(AXI), AXI_BLOCKS))
+    page = fill(page, "array", block_table(lambda: Accelerator(ARRAY), ARRAY_BLOCKS))
     PAGE.write_text(page, encoding="utf-8")
 
 

@@ -32,7 +32,7 @@ from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.phases import Phases
 
 TOKENS = len(TOKEN_ORDER)
-NUMBERED = 4
+NUMBERED = 5
 """Cycles from a state to its number."""
 
 
@@ -75,7 +75,7 @@ class StateNumbering(wiring.Component):
     """Turns the tokens of a table's states into decoding entries, in rising order of the states.
 
     The n-th state of a token of count c stands for the number x = c + n; its entry has the bits by which x falls short
-    of the states, and the base that x shifted by them gives. Throughput: a state per cycle. Latency: states + 10 cycles
+    of the states, and the base that x shifted by them gives. Throughput: a state per cycle. Latency: states + 11 cycles
     from ``start`` to ``busy`` low. There is no back-pressure. Reset: idle.
 
     Parameters
@@ -139,7 +139,7 @@ class StateNumbering(wiring.Component):
         with m.Elif(running):
             m.d.sync += [state.eq(state + 1), running.eq(~is_last)]
 
-        # Three cycles for a state's token, one for its number; then that is shifted, a step per cycle.
+        # Four cycles for a state's token, one for its number; then that is shifted, a step per cycle.
         steps = (8, 4, 2, 1)
         stages = [running]
         for stage in range(1, NUMBERED + len(steps) + 1):
@@ -155,13 +155,13 @@ class StateNumbering(wiring.Component):
         # `number` is that of `token`, and goes back to the memory, one higher. Where the next state has the same token,
         # it takes the number from there, as the memory does not have it yet; where the one after that has it, what was
         # written while the memory was read.
-        token_read, token = Signal(TOKEN_BITS), Signal(TOKEN_BITS)
+        token_early, token_read, token = Signal(TOKEN_BITS), Signal(TOKEN_BITS), Signal(TOKEN_BITS)
         number, following, written = Signal(most + 1), Signal(most + 1), Signal(most + 1)
         late = Signal()
         same, raises = Signal(), Signal()  # `token_read` is `token`, which is of a state; `number` is no count
         given = Signal(most + 1, attrs={"keep": 1})  # kept apart, so that one LUT stands after the sum
         m.d.comb += [
-            read.addr.eq(tokens.read_data),
+            read.addr.eq(token_early),
             following.eq(number + raises),
             given.eq(Mux(self.count_en, self.count, Mux(late, written, read.data))),
             write.addr.eq(token),
@@ -169,12 +169,13 @@ class StateNumbering(wiring.Component):
             write.en.eq(stages[NUMBERED] | ~raises),
         ]
         m.d.sync += [
-            token_read.eq(tokens.read_data),
+            token_early.eq(tokens.read_data),
+            token_read.eq(token_early),
             token.eq(Mux(self.count_en, self.token, token_read)),
-            same.eq(stages[NUMBERED - 1] & (token_read == tokens.read_data)),
+            same.eq(stages[NUMBERED - 1] & (token_read == token_early)),
             raises.eq(~self.count_en),
             written.eq(following),
-            late.eq(stages[NUMBERED] & (token == tokens.read_data)),
+            late.eq(stages[NUMBERED] & (token == token_early)),
             number.eq(Mux(same, following, given)),
         ]
 

@@ -22,7 +22,9 @@ from dnnzip_hw.array import ArrayParameters
 from dnnzip_hw.array import verilog as array
 from dnnzip_hw.axi import AxiParameters
 from dnnzip_hw.axi import verilog as axi
-from dnnzip_hw.board.serial import SerialDecompressor, SerialParameters
+from dnnzip_hw.board.array_core import SerialArrayParameters
+from dnnzip_hw.board.decompressor_core import SerialDecompressorParameters
+from dnnzip_hw.board.serial import SerialTop
 from dnnzip_sim import toolchain
 from dnnzip_sim.build import BuildFailedError, cache_folder
 
@@ -71,9 +73,12 @@ def axi_verilog(parameters: AxiParameters, *, cache: Path | None = None) -> str:
     return _exported("axi", dataclasses.asdict(parameters), cache)
 
 
-def serial_verilog(parameters: SerialParameters, *, cache: Path | None = None) -> str:
+def serial_verilog(
+    parameters: SerialDecompressorParameters | SerialArrayParameters, *, cache: Path | None = None
+) -> str:
     """Return Verilog with the module ``dnnzip_serial``; see ``decompressor_verilog``."""
-    return _exported("serial", dataclasses.asdict(parameters), cache)
+    top = "serial-array" if isinstance(parameters, SerialArrayParameters) else "serial"
+    return _exported(top, dataclasses.asdict(parameters), cache)
 
 
 def array_verilog(parameters: ArrayParameters, *, cache: Path | None = None) -> str:
@@ -90,6 +95,10 @@ def _made(top: str, parameters: dict[str, Any]) -> str:
     """Return the Verilog of a top, made now."""
     if top == "decompressor":
         return verilog.decompressor_verilog(DecompressorParameters(**parameters))
+    if top == "serial-array":
+        inner = parameters.pop("array")
+        array_parameters = ArrayParameters(DecompressorParameters(**inner.pop("decompressor")), **inner)
+        return verilog.convert(SerialTop(SerialArrayParameters(array_parameters, **parameters)), SERIAL_TOP)
     decompressor = DecompressorParameters(**parameters.pop("decompressor"))
     if top == "array":
         return array.array_verilog(ArrayParameters(decompressor, **parameters))
@@ -97,7 +106,7 @@ def _made(top: str, parameters: dict[str, Any]) -> str:
         return array.axi_array_verilog(ArrayParameters(decompressor, **parameters))
     if top == "axi":
         return axi.axi_verilog(AxiParameters(decompressor, **parameters))
-    return verilog.convert(SerialDecompressor(SerialParameters(decompressor, **parameters)), SERIAL_TOP)
+    return verilog.convert(SerialTop(SerialDecompressorParameters(decompressor, **parameters)), SERIAL_TOP)
 
 
 def _exported(top: str, parameters: dict[str, Any], cache: Path | None) -> str:

@@ -569,6 +569,11 @@ def run(
     )
     if result.figures.cycles:
         lines.append(f"{result.macs_per_second / 1e6:.1f} M MACs/s in the array, without its start")
+    if idle := compiled.layers_with_idle_rows:
+        lines.append(
+            f"{len(idle)} layers have streams of fewer virtual lanes than there are rows for their channels; "
+            f"compress with --virtual-lanes {shape.rows_per_group} --groups {shape.groups} to use all rows"
+        )
     output.table(run_table(result), *lines)
     if check:
         require(result)

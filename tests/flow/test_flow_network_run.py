@@ -1,8 +1,10 @@
 """Whole networks on the golden array: every sum, every class, and the sentence for a class that differs."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 from dnnzip.codec import CodecOptions
@@ -86,9 +88,14 @@ def test_totals(digits):
     assert replace(result, layers=()).macs_per_second == 0
 
 
-def test_the_place_where_two_ways_part_is_found(digits, monkeypatch):
-    """A sum of another layer that is put off, and the same beside the array's layers."""
-    compiled = compile_network(digits, SHAPE, "net")
+@pytest.mark.parametrize("batch", [None, 3])
+def test_the_place_where_two_ways_part_is_found(digits, monkeypatch, batch):
+    model = onnx.ModelProto()
+    model.CopyFrom(digits)
+    for value in (model.graph.input[0], model.graph.output[0]):
+        if batch is not None:
+            value.type.tensor_type.shape.dim[0].dim_value = batch
+    compiled = compile_network(model, SHAPE, "net")
     dataset = load_dataset(TEST_SET, 20)
 
     class Turned(GoldenArray):
@@ -105,8 +112,25 @@ def test_the_place_where_two_ways_part_is_found(digits, monkeypatch):
     result = run_on_array(compiled, Turned(SHAPE), dataset)
     assert len(result.differences) > 5
     for difference in result.differences:
-        assert difference.reason.startswith("first in what layer 'fc3.weight_quantized' makes of equal inputs: ")
+        pattern = (
+            r"first in what layer 'fc3\.weight_quantized' makes of equal inputs: (\d+) of (\d+) values, by at most "
+        )
+        counts = re.match(pattern, difference.reason)
+        assert counts
+        assert int(counts[2]) == 10 * (batch or 1)
+        assert int(counts[1]) % (batch or 1) == 0
         assert "score of" in difference.reason
+
+
+def test_a_difference_beside_the_arrays_layers_and_none(digits):
+    compiled = compile_network(digits, SHAPE, "net")
+    first, last = (list(compiled.layers)[number] for number in (0, -1))
+    names, ours = [first, "between", last], [np.zeros(4, np.int8), np.zeros(4, np.float32), np.zeros(4, np.int8)]
+    theirs = dict(zip(names, (ours[0], np.array([0, 0.5, -2, 0], np.float32), np.ones(4, np.int8)), strict=True))
+    found = network_run._first_difference(compiled, names, ours, theirs)
+    assert found == "first in 'between', between the array's layers: 2 of 4 values, by at most 2"
+    found = network_run._first_difference(compiled, names, ours, dict(zip(names, ours, strict=True)))
+    assert found == "no tensor differs while each is looked at: onnxruntime then fuses other operators"
 
 
 @pytest.mark.slow

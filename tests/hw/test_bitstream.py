@@ -12,6 +12,7 @@ from amaranth.lib import io, wiring
 from click.testing import CliRunner
 
 from dnnzip.errors import CheckFailedError, InputError, MissingToolError
+from dnnzip.format.frames import Top
 from dnnzip_hw.board import bitstream as bitstreams
 from dnnzip_hw.board.bitstream import TOOLS, BoardTop, build_bitstream
 from dnnzip_hw.board.boards import BAUD, BOARDS
@@ -21,8 +22,8 @@ from dnnzip_hw.board.cli import bitstream
 class Blinker(wiring.Component):
     """A top that needs a clock and a pin."""
 
-    def __init__(self, board):
-        self.board = board
+    def __init__(self, board, top):
+        self.board, self.top = board, top
         super().__init__({})
 
     def elaborate(self, platform):
@@ -34,17 +35,20 @@ class Blinker(wiring.Component):
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
 def test_the_line_divides_every_board_s_clock(board):
-    assert board.parameters.divisor * BAUD == board.clock
+    assert board.design().divisor * BAUD == board.clock
     assert board.make_platform().default_clk_constraint.frequency == board.clock
 
 
-@pytest.mark.parametrize("name", ["ulx3s-85f", "icebreaker"])
-def test_the_top_finds_its_pins(name, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "top"),
+    [("ulx3s-85f", Top.DECOMPRESSOR), ("icebreaker", Top.DECOMPRESSOR), ("ulx3s-85f", Top.ARRAY)],
+)
+def test_the_top_finds_its_pins(name, top, monkeypatch):
     board = BOARDS[name]
     for variable in (*TOOLS, "OPENFPGALOADER"):
         monkeypatch.setenv(variable, "true")
     platform = board.make_platform()
-    plan = platform.prepare(BoardTop(board), "top", nextpnr_opts="--seed 3")
+    plan = platform.prepare(BoardTop(board, top), "top", nextpnr_opts="--seed 3")
     script = plan.files[f"{plan.script}.sh"]
     assert "--seed 3" in script
     assert "timing-allow-fail" not in script, "a build that misses its clock must fail"
@@ -92,11 +96,40 @@ def test_the_command_prints_and_keeps_a_summary(tmp_path):
     assert kept["seed"] == 7
     assert kept["utilization"]["TRELLIS_COMB"] == {"used": 100, "available": 24288}
     assert kept["parameters"]["decompressor"]["lanes"] == 4
+    assert kept["top"] == "decompressor"
     assert "amaranth" in kept["tools"]
     assert re.search(r"clock +25\.0 MHz, possible 31\.4 MHz", result.output)
     assert "100 of 24,288 (0 %)" in result.output
     assert "PLL" not in result.output
     assert json.loads(invoke("--board", "ulx3s-25f", "-o", folder, "--seed", 7, "--json", "-").output)["seed"] == 7
+
+
+@pytest.mark.usefixtures("tools")
+def test_the_array_has_files_and_rows_of_its_own(tmp_path):
+    folder = tmp_path / "bits"
+    result = invoke("--board", "ulx3s-85f", "--top", "array", "-o", folder)
+    assert result.exit_code == 0
+    names = ["dnnzip_ulx3s_85f_array.bit", "dnnzip_ulx3s_85f_array.json"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    kept = json.loads((folder / names[1]).read_text())
+    assert kept["top"] == "array"
+    assert kept["parameters"]["array"]["decompressor"]["lanes"] == 2
+    assert re.search(r"array +groups 1, columns 8, vectors 512", result.output)
+    assert re.search(r"weight memory +262,144 bytes", result.output)
+
+
+@pytest.mark.parametrize("name", [name for name, board in BOARDS.items() if board.array is None])
+def test_a_board_that_the_array_does_not_fit_is_named(name, tmp_path):
+    message = f"--top array: the array does not fit {name} ({BOARDS[name].chip}); --board ulx3s-85f"
+    with pytest.raises(InputError, match=re.escape(message)):
+        invoke("--board", name, "--top", "array", "-o", tmp_path)
+    with pytest.raises(InputError, match=re.escape(message)):
+        build_bitstream(BOARDS[name], tmp_path, 1, Top.ARRAY)
+
+
+def test_an_unknown_top_is_named(tmp_path):
+    with pytest.raises(InputError, match="--top: no top is named 'pe'; one of decompressor, array"):
+        invoke("--board", "ulx3s-85f", "--top", "pe", "-o", tmp_path)
 
 
 def test_a_missed_clock_is_a_failed_build(tools, tmp_path):

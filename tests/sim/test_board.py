@@ -20,13 +20,13 @@ from dnnzip.format.frames import Frame, Kind
 from dnnzip.link.serial_line import SerialLink
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.board.boards import BOARDS
-from dnnzip_hw.board.serial import SerialParameters
+from dnnzip_hw.board.decompressor_core import SerialDecompressorParameters
 from dnnzip_sim.board import SimulatedBoard
 from dnnzip_sim.board.simulated import DIVISOR, LINE_BITS
 from dnnzip_sim.cases import Case, outcomes, random_case, random_table_set
 
 SEED = 20200827
-SMALL = SerialParameters(BOARDS["icebreaker"].decompressor, DIVISOR, BOARDS["icebreaker"].frames)
+SMALL = SerialDecompressorParameters(BOARDS["icebreaker"].decompressor, DIVISOR, BOARDS["icebreaker"].frames)
 DNNZIP = [sys.executable, "-c", "from dnnzip.cli import main; main()"]
 
 
@@ -138,7 +138,7 @@ def test_a_port_that_nothing_answers_on_is_one_line(compressed):
 def test_random_cases_on_a_bad_line(seed):
     """The default decompressor: random table sets and streams, with a fault in every third frame."""
     case = random_case(SEED + seed)
-    parameters = SerialParameters(DecompressorParameters(), DIVISOR)
+    parameters = SerialDecompressorParameters(DecompressorParameters(), DIVISOR)
     wanted = outcomes(Case("all", case.streams), parameters.decompressor.limits)
     with SimulatedBoard(parameters, lost=1e-3, damaged=1e-3, seed=seed + 1) as board:
         link = SerialLink(board.port)
@@ -159,4 +159,4 @@ def test_random_cases_on_a_bad_line(seed):
 )
 def test_wrong_parameters_are_named(arguments, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        SerialParameters(**arguments)
+        SerialDecompressorParameters(**arguments)

@@ -120,6 +120,18 @@ def spoil(monkeypatch, change):
     monkeypatch.setattr(golden_array.GoldenArray, "execute", wrong)
 
 
+def test_streams_that_leave_rows_idle_are_pointed_out(dnnzip, quantised, tmp_path):
+    path = tmp_path / "q.dnz.onnx"
+    assert dnnzip("compress", quantised, "-o", path, "--max-error", "1lsb", "--quiet")[0] == 0
+    _, out, _ = dnnzip(*run_arguments(path))
+    assert "layers have streams of fewer virtual lanes" in out
+    assert "compress with --virtual-lanes 16 --groups 1 to use all rows" in out
+    options = ("--max-error", "1lsb", "--virtual-lanes", 16, "--quiet")
+    assert dnnzip("compress", quantised, "-o", path, *options)[0] == 0
+    _, out, _ = dnnzip(*run_arguments(path))
+    assert "virtual lanes" not in out
+
+
 def test_a_wrong_sum_fails_and_the_results_are_written(dnnzip, quantised, tmp_path, monkeypatch):
     def change(sums):
         sums[3, 1] += 1

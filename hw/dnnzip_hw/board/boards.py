@@ -5,7 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dnnzip_hw.board.serial import SerialParameters
+from dnnzip.errors import InputError
+from dnnzip.format import NARROW_BITS
+from dnnzip.format.frames import Top
+from dnnzip_hw.array.parameters import ArrayParameters
+from dnnzip_hw.board.array_core import SerialArrayParameters
+from dnnzip_hw.board.decompressor_core import SerialDecompressorParameters
 from dnnzip_hw.memory import ECP5
 from dnnzip_hw.parameters import DecompressorParameters
 
@@ -15,7 +20,7 @@ BAUD = 1_000_000
 
 @dataclass(frozen=True)
 class Board:
-    """A board, and the decompressor that is built for it.
+    """A board, and what is built for it.
 
     Parameters
     ----------
@@ -28,13 +33,17 @@ class Board:
     clock
         Of its oscillator, which the design runs at, in Hz.
     decompressor
-        What fits.
+        What fits behind its line.
     frames
         See ``SerialParameters``.
     script
         What Yosys does with the design before it synthesises it.
     flash
         How the bitstream gets there: the arguments of openFPGALoader before the file.
+    array
+        The array that fits; None where none does.
+    memory_bytes
+        Size of its weight memory.
     """
 
     name: str
@@ -45,11 +54,24 @@ class Board:
     frames: int
     flash: str
     script: str = ""
+    array: ArrayParameters | None = None
+    memory_bytes: int = 0
 
-    @property
-    def parameters(self) -> SerialParameters:
-        """Of the top."""
-        return SerialParameters(self.decompressor, self.clock // BAUD, self.frames)
+    def design(self, top: Top = Top.DECOMPRESSOR) -> SerialDecompressorParameters | SerialArrayParameters:
+        """Return the parameters of a top.
+
+        Raises
+        ------
+        InputError
+            If it does not fit the board.
+        """
+        divisor = self.clock // BAUD
+        if top is Top.DECOMPRESSOR:
+            return SerialDecompressorParameters(self.decompressor, divisor, self.frames)
+        if self.array is None:
+            fitting = ", ".join(board.name for board in BOARDS.values() if board.array)
+            raise InputError("--top array", f"the array does not fit {self.name} ({self.chip})", f"--board {fitting}")
+        return SerialArrayParameters(self.array, self.memory_bytes, divisor, self.frames)
 
     def make_platform(self) -> Any:
         """Return a new platform of ``amaranth_boards``.
@@ -64,6 +86,9 @@ class Board:
 
 
 _LARGE = DecompressorParameters(target=ECP5)
+_ARRAY = ArrayParameters(
+    DecompressorParameters(lanes=2, slots=4, weight_bits=NARROW_BITS, target=ECP5), columns=8, vectors=512
+)
 # It has no memories but block RAMs; whoever asks for another kind gets registers or what Yosys finds better.
 _ICE40_SCRIPT = "setattr -unset ram_style m:*"
 
@@ -72,7 +97,17 @@ _SMALL = DecompressorParameters(lanes=1, slots=4, log2_states=8, weight_bits=8)
 BOARDS: Mapping[str, Board] = {
     board.name: board
     for board in (
-        Board("ulx3s-85f", "ECP5-85F", "amaranth_boards.ulx3s:ULX3S_85F_Platform", 25_000_000, _LARGE, 16, "-b ulx3s"),
+        Board(
+            "ulx3s-85f",
+            "ECP5-85F",
+            "amaranth_boards.ulx3s:ULX3S_85F_Platform",
+            25_000_000,
+            _LARGE,
+            16,
+            "-b ulx3s",
+            array=_ARRAY,
+            memory_bytes=1 << 18,
+        ),
         Board("ulx3s-25f", "ECP5-25F", "amaranth_boards.ulx3s:ULX3S_25F_Platform", 25_000_000, _LARGE, 16, "-b ulx3s"),
         Board(
             "icebreaker",

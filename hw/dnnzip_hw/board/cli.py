@@ -7,10 +7,18 @@ from pathlib import Path
 import click
 
 from dnnzip.errors import InputError
+from dnnzip.format.frames import Top
 
 
 @click.command("bitstream")
 @click.option("--board", "name", required=True, metavar="NAME", help="ulx3s-85f, ulx3s-25f, icebreaker or hx8k-b-evn.")
+@click.option(
+    "--top",
+    default=Top.DECOMPRESSOR.label,
+    show_default=True,
+    metavar="TOP",
+    help="What is behind the serial line: decompressor or array.",
+)
 @click.option(
     "-o",
     "--output",
@@ -22,8 +30,8 @@ from dnnzip.errors import InputError
 )
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of place and route.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the summary as JSON too; - for standard output.")
-def bitstream(name: str, folder: str, seed: int, json_file: str | None) -> None:
-    """Build a board's bitstream, with the decompressor in it.
+def bitstream(name: str, top: str, folder: str, seed: int, json_file: str | None) -> None:
+    """Build a board's bitstream, with the decompressor or the PE array in it.
 
     A design that does not fit, or misses the board's clock, is a failed build.
     """
@@ -32,11 +40,15 @@ def bitstream(name: str, folder: str, seed: int, json_file: str | None) -> None:
 
     if name not in BOARDS:
         raise InputError("--board", f"no board is named {name!r}", f"one of {', '.join(BOARDS)}")
+    tops = {known.label: known for known in Top}
+    if top not in tops:
+        raise InputError("--top", f"no top is named {top!r}", f"one of {', '.join(tops)}")
+    BOARDS[name].design(tops[top])
     if sys.stderr.isatty():
         wait = "; the tools' first start takes a minute or two more" if is_first_start() else ""
-        print(f"dnnzip: building for {name}, about a minute{wait}", file=sys.stderr)
+        print(f"dnnzip: building for {name}, a minute or three{wait}", file=sys.stderr)
     try:
-        made = build_bitstream(BOARDS[name], Path(folder), seed)
+        made = build_bitstream(BOARDS[name], Path(folder), seed, tops[top])
         text = json.dumps(made.as_json(), indent=2) + "\n"
         if json_file == "-":
             click.echo(text, nl=False)

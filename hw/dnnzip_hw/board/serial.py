@@ -1,70 +1,64 @@
-"""The decompressor behind a serial line: the top of a board, without its pins."""
+"""The protocol of a serial line around what a board is for: the top of a board, without its pins."""
 
-from dataclasses import dataclass, field
+from typing import Protocol
 
 from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from dnnzip.format import VERSION
-from dnnzip.format.frames import FRAME_HEADER, HELLO, MAX_FRAMES, NUMBERS, PROTOCOL, RESULT, Kind
+from dnnzip.format.frames import FRAME_HEADER, HELLO, MAX_FRAMES, NUMBERS, Kind
 from dnnzip_hw.board.frames import BYTE, FrameReceiver, FrameSender
 from dnnzip_hw.board.slots import SIZE_LAYOUT, Inbox, Outbox
-from dnnzip_hw.board.uart import UartReceiver, UartTransmitter, check_divisor
-from dnnzip_hw.decompressor import Decompressor
-from dnnzip_hw.parameters import DecompressorParameters
+from dnnzip_hw.board.uart import UartReceiver, UartTransmitter
 
 
-@dataclass(frozen=True)
-class SerialParameters:
-    """Parameters of a decompressor behind a serial line.
+class SerialParameters(Protocol):
+    """Parameters of a board's top.
 
-    Parameters
-    ----------
-    decompressor
-        Of the decompressor.
+    Members
+    -------
     divisor
         Clock cycles of a bit on the line: 4 or more.
     frames
         Data frames that each side may send before the first one is confirmed: a power of two from 2 to 64. Each takes
         128 bytes of memory in each direction.
-
-    Raises
-    ------
-    ValueError
-        If one of them breaks its rule.
+    hello
+        What the board says of itself, by the fields of ``HELLO``.
     """
 
-    decompressor: DecompressorParameters = field(default_factory=DecompressorParameters)
-    divisor: int = 25
-    frames: int = 8
+    @property
+    def divisor(self) -> int:
+        """Clock cycles of a bit on the line."""
+        ...
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.decompressor, DecompressorParameters):
-            raise ValueError(f"decompressor must be DecompressorParameters, not {self.decompressor!r}")
-        check_divisor(self.divisor)
-        if not isinstance(self.frames, int) or not 2 <= self.frames <= MAX_FRAMES or self.frames & self.frames - 1:
-            raise ValueError(f"frames must be a power of two from 2 to {MAX_FRAMES}, not {self.frames!r}")
+    @property
+    def frames(self) -> int:
+        """Data frames that each side may send before the first one is confirmed."""
+        ...
 
     @property
     def hello(self) -> dict[str, int]:
         """What the board says of itself."""
-        return {
-            "protocol": PROTOCOL,
-            "format": VERSION,
-            "lanes": self.decompressor.lanes,
-            "slots": self.decompressor.slots,
-            "log2_states": self.decompressor.log2_states,
-            "weight_bits": self.decompressor.weight_bits,
-            "line": int(self.decompressor.line),
-            "frames": self.frames,
-        }
+        ...
+
+    def make_core(self) -> wiring.Component:
+        """Return what is behind the line: words of messages, ``i``, to pieces of their answers, ``o``.
+
+        ``i`` is a stream of ``word_layout``, ``o`` one of ``piece_layout``.
+        """
+        ...
 
 
-class Decoder(wiring.Component):
-    """All that a reset frame resets: the decompressor between its frames' slots.
+def check_frames(frames: object) -> None:
+    """Raise ValueError unless each side of a line can have so many frames."""
+    if not isinstance(frames, int) or not 2 <= frames <= MAX_FRAMES or frames & frames - 1:
+        raise ValueError(f"frames must be a power of two from 2 to {MAX_FRAMES}, not {frames!r}")
 
-    Throughput, latency and back-pressure: see ``Inbox``, ``Outbox`` and ``Decompressor``. Reset: all is empty.
+
+class SlottedCore(wiring.Component):
+    """All that a reset frame resets: the core between its frames' slots.
+
+    Throughput, latency and back-pressure: see ``Inbox``, ``Outbox`` and the core. Reset: all is empty.
 
     Parameters
     ----------
@@ -73,18 +67,16 @@ class Decoder(wiring.Component):
 
     Members
     -------
-    The ports of ``Inbox`` but its words, with ``in_`` before their names, and those of ``Outbox`` but its beats and its
-    cycles, with ``out_`` before them.
+    The ports of ``Inbox`` but its words, with ``in_`` before their names, and those of ``Outbox`` but its pieces, with
+    ``out_`` before them.
     """
 
     def __init__(self, parameters: SerialParameters) -> None:
         self._parameters = parameters
-        inbox, outbox = Inbox(parameters.frames), Outbox(parameters.decompressor, parameters.frames)
+        inbox, outbox = Inbox(parameters.frames), Outbox(parameters.frames)
         self._inbox, self._outbox = inbox, outbox
         names = {f"in_{name}": member for name, member in inbox.signature.members.items() if name != "o"}
-        names |= {
-            f"out_{name}": member for name, member in outbox.signature.members.items() if name not in ("i", "cycles")
-        }
+        names |= {f"out_{name}": member for name, member in outbox.signature.members.items() if name != "i"}
         super().__init__(names)
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
@@ -92,30 +84,19 @@ class Decoder(wiring.Component):
         m = Module()
         m.submodules.inbox = inbox = self._inbox
         m.submodules.outbox = outbox = self._outbox
-        m.submodules.decompressor = decompressor = Decompressor(self._parameters.decompressor)
-        connect(m, inbox.o, decompressor.i)
-        connect(m, decompressor.o, outbox.i)
+        m.submodules.core = core = self._parameters.make_core()
+        connect(m, inbox.o, core.i)
+        connect(m, core.o, outbox.i)
         for prefix, box in (("in_", inbox), ("out_", outbox)):
             for name, member in box.signature.members.items():
                 if hasattr(self, prefix + name):
                     outer, inner = getattr(self, prefix + name), getattr(box, name)
                     m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
-        active = Signal()
-        cycles = Signal(RESULT["cycles"].width)
-        words, beats = decompressor.i, decompressor.o
-        waits = (words.ready & ~words.valid) | (beats.valid & ~beats.ready)
-        m.d.comb += outbox.cycles.eq(cycles)
-        with m.If(words.valid & words.ready):
-            m.d.sync += active.eq(1)
-        with m.If((active | words.valid) & ~waits):
-            m.d.sync += cycles.eq(cycles + 1)
-        with m.If(beats.valid & beats.ready & beats.payload.last):
-            m.d.sync += [active.eq(0), cycles.eq(0)]
         return m
 
 
-class SerialDecompressor(wiring.Component):
-    """A decompressor that takes streams from a host over a serial line and gives weights and verdicts back.
+class SerialTop(wiring.Component):
+    """Takes messages from a host over a serial line, and gives answers back.
 
     It speaks the protocol of ``dnnzip.format.frames``: frames with a CRC, numbers and confirmations in both directions,
     so that what the line loses or damages is sent again, and nothing is lost or comes twice.
@@ -139,8 +120,8 @@ class SerialDecompressor(wiring.Component):
         A reset frame has come.
     """
 
-    def __init__(self, parameters: SerialParameters | None = None) -> None:
-        self.parameters = parameters or SerialParameters()
+    def __init__(self, parameters: SerialParameters) -> None:
+        self.parameters = parameters
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "open": Out(1)})
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
@@ -151,35 +132,35 @@ class SerialDecompressor(wiring.Component):
         m.submodules.receiver = receiver = FrameReceiver()
         m.submodules.sender = sender = FrameSender()
         restart = Signal()
-        decoder = Decoder(self.parameters)
-        m.submodules.decoder = ResetInserter(restart)(decoder)
+        core = SlottedCore(self.parameters)
+        m.submodules.core = ResetInserter(restart)(core)
         connect(m, sender.o, uart_out.i)
         m.d.comb += [
             uart_in.rx.eq(self.rx),
             self.tx.eq(uart_out.tx),
             receiver.byte.eq(uart_in.data),
             receiver.done.eq(uart_in.done),
-            decoder.in_payload.eq(receiver.payload),
-            decoder.in_place.eq(receiver.place),
-            decoder.in_writes.eq(receiver.writes),
-            decoder.in_size.eq(receiver.size),
-            decoder.in_last.eq(receiver.header.last),
+            core.in_payload.eq(receiver.payload),
+            core.in_place.eq(receiver.place),
+            core.in_writes.eq(receiver.writes),
+            core.in_size.eq(receiver.size),
+            core.in_last.eq(receiver.header.last),
         ]
         state = _State()
-        self._send(m, state, sender, decoder)
-        self._receive(m, state, receiver, decoder)
-        m.d.comb += [restart.eq(state.restarts), decoder.out_tail.eq(state.tail)]
+        self._send(m, state, sender, core)
+        self._receive(m, state, receiver, core)
+        m.d.comb += [restart.eq(state.restarts), core.out_tail.eq(state.tail)]
         return m
 
-    def _receive(self, m: Module, state: "_State", receiver: FrameReceiver, decoder: Decoder) -> None:
+    def _receive(self, m: Module, state: "_State", receiver: FrameReceiver, core: SlottedCore) -> None:
         """Do what a frame says."""
         header = receiver.header
         asked = Signal()  # for the gap that is there
         seen = Signal.like(header.seq)  # how far behind the gap the last frame was
         confirmed = (header.ack - state.tail)[: len(state.tail)]
-        waiting = (decoder.out_head - state.tail)[: len(state.tail)]
-        ahead = (header.seq - decoder.in_head)[: len(header.seq)]
-        is_next = (ahead == 0) & decoder.in_room & ~receiver.size[0] & (receiver.size != 0)
+        waiting = (core.out_head - state.tail)[: len(state.tail)]
+        ahead = (header.seq - core.in_head)[: len(header.seq)]
+        is_next = (ahead == 0) & core.in_room & ~receiver.size[0] & (receiver.size != 0)
         with m.If(receiver.good & (header.kind == Kind.RESET)):
             m.d.comb += state.restarts.eq(1)
             m.d.sync += [self.open.eq(1), asked.eq(0), seen.eq(0), state.nonce.eq(Cat(header.seq, header.ack))]
@@ -191,7 +172,7 @@ class SerialDecompressor(wiring.Component):
             with m.If(header.kind == Kind.DATA):
                 m.d.sync += state.reports.eq(1)
                 with m.If(is_next):
-                    m.d.comb += decoder.in_commits.eq(1)
+                    m.d.comb += core.in_commits.eq(1)
                     m.d.sync += [asked.eq(0), seen.eq(0)]
                 with m.Elif((ahead != 0) & ~ahead[-1]):
                     m.d.sync += seen.eq(ahead)
@@ -200,36 +181,36 @@ class SerialDecompressor(wiring.Component):
         with m.Elif(receiver.bad & self.open):
             m.d.sync += [asked.eq(1), state.wants.eq(1), state.reports.eq(1)]
         # The host learns at once of the room for another frame.
-        before = Signal.like(decoder.in_limit)
-        m.d.sync += before.eq(decoder.in_limit)
-        with m.If(self.open & (before != decoder.in_limit)):
+        before = Signal.like(core.in_limit)
+        m.d.sync += before.eq(core.in_limit)
+        with m.If(self.open & (before != core.in_limit)):
             m.d.sync += state.reports.eq(1)
         with m.If(state.restarts):
             m.d.sync += [state.tail.eq(0), state.reports.eq(0), state.wants.eq(0), state.rewinds.eq(0)]
 
-    def _send(self, m: Module, state: "_State", sender: FrameSender, decoder: Decoder) -> None:
+    def _send(self, m: Module, state: "_State", sender: FrameSender, core: SlottedCore) -> None:
         """Send what there is: the hello, data frames, or else the status that is due."""
         greets, says_hello = Signal(), Signal()
         number = Signal(range(NUMBERS))  # of the data frame that is next, or under way
         sends = Signal()  # it is under way
         settled = Signal()  # its size has been read
-        size = SIZE_LAYOUT(decoder.out_byte)
+        size = SIZE_LAYOUT(core.out_byte)
         hello = Const(int.from_bytes(HELLO.pack(self.parameters.hello), "little"), HELLO.bits)
         hello_byte = hello.word_select(sender.place[: (HELLO.bytes - 1).bit_length()], BYTE)
         header = {field.name: Signal(field.width, name=f"header_{field.name}") for field in FRAME_HEADER.fields}
         m.d.comb += [
             sender.header.eq(Cat(header.values())),
-            header["ack"].eq(decoder.in_head),
-            header["limit"].eq(decoder.in_limit),
+            header["ack"].eq(core.in_head),
+            header["limit"].eq(core.in_limit),
             header["seq"].eq(number),
             header["resend"].eq(state.wants),
-            decoder.out_number.eq(number),
-            decoder.out_place.eq(Mux(sender.ready, 0, sender.place + 1)),
-            sender.payload.eq(Mux(says_hello, hello_byte, decoder.out_byte)),
+            core.out_number.eq(number),
+            core.out_place.eq(Mux(sender.ready, 0, sender.place + 1)),
+            sender.payload.eq(Mux(says_hello, hello_byte, core.out_byte)),
         ]
         after = (number - state.tail)[: len(number)]
-        waiting = (decoder.out_head - state.tail)[: len(number)]
-        has_data = number != decoder.out_head
+        waiting = (core.out_head - state.tail)[: len(number)]
+        has_data = number != core.out_head
         m.d.sync += settled.eq(0)
         with m.If(sender.ready):
             with m.If(state.rewinds):

@@ -1,4 +1,4 @@
-"""The frames that a board keeps: those that came and wait for the decoder, and those that wait to be confirmed.
+"""The frames that a board keeps: those that came and have not been read, and those that wait to be confirmed.
 
 A slot of 128 bytes holds a frame's payload behind a byte with its size and its ``last``.
 """
@@ -9,10 +9,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from dnnzip.format.frames import MAX_PAYLOAD, NUMBERS, RESULT
-from dnnzip_hw.board.frames import BYTE, RESULT_LAYOUT
-from dnnzip_hw.layouts import beat_layout, word_layout
-from dnnzip_hw.parameters import DecompressorParameters
+from dnnzip.format.frames import MAX_PAYLOAD, NUMBERS
+from dnnzip_hw.board.frames import BYTE
+from dnnzip_hw.layouts import word_layout
 
 SLOT_BYTES = MAX_PAYLOAD + 2
 SIZE_LAYOUT = data.StructLayout({"size": BYTE - 1, "last": 1})
@@ -121,28 +120,46 @@ class Inbox(wiring.Component):
         return m
 
 
+class Piece(enum.Enum):
+    """What a piece of an answer is.
+
+    Members
+    -------
+    BYTE
+        A byte.
+    CUT
+        None; what follows has a frame of its own.
+    LAST
+        The answer's last byte.
+    """
+
+    BYTE = 0
+    CUT = 1
+    LAST = 2
+
+
+def piece_layout() -> data.StructLayout:
+    """Return the layout of a piece of an answer."""
+    return data.StructLayout({"byte": BYTE, "kind": Piece})
+
+
 class Outbox(wiring.Component):
-    """Makes frames of what a decompressor gives, and keeps them until they are confirmed.
+    """Makes frames of the bytes of answers, and keeps them until they are confirmed.
 
-    The weights of a stream fill frames, each of them whole; then the result has a frame of its own, with ``last``.
+    The bytes fill frames, each of them whole, up to a cut or the last one.
 
-    Throughput: a weight in as many cycles as it has bytes. Latency: a frame can be sent once it is complete.
-    Back-pressure: a beat is taken when all of it is in a frame. Reset: no frame is there, and the next one has the
-    number 0.
+    Throughput: a byte per cycle. Latency: a frame can be sent once it is complete. Back-pressure: a byte is taken when
+    it is in a frame. Reset: no frame is there, and the next one has the number 0.
 
     Parameters
     ----------
-    parameters
-        Of the decompressor.
     frames
         Slots.
 
     Members
     -------
-    i : In(stream of beat_layout)
-        Beats.
-    cycles : In(32)
-        For the result of the stream whose end beat comes.
+    i : In(stream of piece_layout)
+        Pieces of answers.
     head : Out(8)
         Number of the frame that is made.
     tail : In(8)
@@ -153,22 +170,11 @@ class Outbox(wiring.Component):
         That byte, a cycle later.
     """
 
-    class Phase(enum.Enum):
-        """What is written."""
-
-        WEIGHTS = 0
-        FULL = 1
-        REST = 2
-        RESULT = 3
-        END = 4
-
-    def __init__(self, parameters: DecompressorParameters, frames: int) -> None:
-        self._parameters = parameters
+    def __init__(self, frames: int) -> None:
         self._frames = frames
         super().__init__(
             {
-                "i": In(stream.Signature(beat_layout(parameters))),
-                "cycles": In(RESULT["cycles"].width),
+                "i": In(stream.Signature(piece_layout())),
                 "head": Out(range(NUMBERS)),
                 "tail": In(range(NUMBERS)),
                 "number": In(range(NUMBERS)),
@@ -187,19 +193,10 @@ class Outbox(wiring.Component):
             reader.en.eq(1),
             self.byte.eq(reader.data),
         ]
-        beat = self.i.payload
-        bytes_each = self._parameters.weight_bits // BYTE
-        pieces = data.ArrayLayout(BYTE, self._parameters.lanes * bytes_each)(beat.weights.as_value())
-        result = Signal(RESULT_LAYOUT)
-        m.d.comb += [result.cause.eq(beat.cause), result.cycles.eq(self.cycles)]
-        results = data.ArrayLayout(BYTE, RESULT.bytes)(result.as_value())
-
-        phase = Signal(self.Phase)
-        piece = Signal(range(max(self._parameters.lanes * bytes_each, RESULT.bytes) + 1))
+        piece = self.i.payload
         count = Signal(range(SLOT_BYTES))
+        ends = Signal()  # the last byte is in the frame
         room = (self.head - self.tail)[: len(self.head)] != self._frames
-        lane = piece >> ceil_log2(bytes_each)
-        is_kept = beat.mask.bit_select(lane, 1)
         place = Signal(range(SLOT_BYTES))
         m.d.comb += [writer.addr.eq(address(self.head, place, self._frames)), place.eq(count + 1)]
 
@@ -208,31 +205,21 @@ class Outbox(wiring.Component):
             m.d.comb += [place.eq(0), writer.en.eq(1), writer.data.eq(Cat(count[: BYTE - 1], last))]
             m.d.sync += [self.head.eq(self.head + 1), count.eq(0)]
 
-        with m.Switch(phase):
-            with m.Case(self.Phase.WEIGHTS):
-                with m.If(self.i.valid & beat.last):
-                    m.d.sync += [piece.eq(0), phase.eq(Mux(count == 0, self.Phase.RESULT, self.Phase.REST))]
-                with m.Elif(self.i.valid & (count == MAX_PAYLOAD)):
-                    m.d.sync += phase.eq(self.Phase.FULL)
-                with m.Elif(self.i.valid & room):
-                    m.d.comb += [writer.data.eq(pieces[piece]), writer.en.eq(is_kept)]
-                    m.d.sync += [count.eq(count + is_kept), piece.eq(piece + 1)]
-                    with m.If(piece == self._parameters.lanes * bytes_each - 1):
-                        m.d.comb += self.i.ready.eq(1)
-                        m.d.sync += piece.eq(0)
-            with m.Case(self.Phase.FULL):
+        with m.If(ends):
+            close(1)
+            m.d.comb += self.i.ready.eq(1)
+            m.d.sync += ends.eq(0)
+        with m.Elif(self.i.valid & (piece.kind == Piece.CUT)):
+            m.d.comb += self.i.ready.eq(1)
+            with m.If(count != 0):
                 close(0)
-                m.d.sync += phase.eq(self.Phase.WEIGHTS)
-            with m.Case(self.Phase.REST):
-                close(0)
-                m.d.sync += phase.eq(self.Phase.RESULT)
-            with m.Case(self.Phase.RESULT), m.If(room):
-                m.d.comb += [writer.data.eq(results[piece]), writer.en.eq(1)]
-                m.d.sync += [count.eq(count + 1), piece.eq(piece + 1)]
-                with m.If(piece == RESULT.bytes - 1):
-                    m.d.sync += phase.eq(self.Phase.END)
-            with m.Case(self.Phase.END):
-                close(1)
+        with m.Elif(self.i.valid & (count == MAX_PAYLOAD)):
+            close(0)
+        with m.Elif(self.i.valid & room):
+            m.d.comb += [writer.data.eq(piece.byte), writer.en.eq(1)]
+            m.d.sync += count.eq(count + 1)
+            with m.If(piece.kind == Piece.LAST):
+                m.d.sync += ends.eq(1)
+            with m.Else():
                 m.d.comb += self.i.ready.eq(1)
-                m.d.sync += [piece.eq(0), phase.eq(self.Phase.WEIGHTS)]
         return m

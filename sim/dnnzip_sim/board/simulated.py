@@ -4,12 +4,14 @@ import concurrent.futures
 import os
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 
-from dnnzip_hw.board.serial import SerialParameters
+from dnnzip_hw.board.array_core import SerialArrayParameters
+from dnnzip_hw.board.decompressor_core import SerialDecompressorParameters
+from dnnzip_hw.memory import GENERIC
 from dnnzip_sim.build import Build, build
 from dnnzip_sim.harness import OPTIONS
 from dnnzip_sim.run import Run, SimulationFailedError, run
@@ -50,6 +52,16 @@ class BoardRun:
     from_board_damaged: int
 
 
+def as_simulated(
+    parameters: SerialDecompressorParameters | SerialArrayParameters,
+) -> SerialDecompressorParameters | SerialArrayParameters:
+    """Return a board's top with memories that a simulator knows, at the fastest line."""
+    if isinstance(parameters, SerialArrayParameters):
+        array = replace(parameters.array, decompressor=replace(parameters.array.decompressor, target=GENERIC))
+        return replace(parameters, array=array, divisor=DIVISOR)
+    return replace(parameters, decompressor=replace(parameters.decompressor, target=GENERIC), divisor=DIVISOR)
+
+
 class SimulatedBoard:
     """Runs the board while the body of the ``with`` uses its port.
 
@@ -72,13 +84,13 @@ class SimulatedBoard:
 
     def __init__(
         self,
-        parameters: SerialParameters | None = None,
+        parameters: SerialDecompressorParameters | SerialArrayParameters | None = None,
         *,
         lost: float = 0.0,
         damaged: float = 0.0,
         seed: int = 1,
     ) -> None:
-        self.parameters = parameters or SerialParameters(divisor=DIVISOR)
+        self.parameters = parameters or SerialDecompressorParameters(divisor=DIVISOR)
         self.port = ""
         self.result: BoardRun | None = None
         self._faults = {"lost": round(lost * MILLION), "damaged": round(damaged * MILLION), "seed": seed}

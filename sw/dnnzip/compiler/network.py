@@ -75,6 +75,21 @@ class CompiledNetwork:
         return str(self.model.graph.output[0].name)
 
     @property
+    def layers_with_idle_rows(self) -> tuple[str, ...]:
+        """Names of compressed layers for which streams of more virtual lanes would use more rows at once.
+
+        A stream has at most as many virtual lanes as the largest power of two among its channels.
+        """
+        idle = []
+        for own in self.layers.values():
+            per_group = -(-own.layer.channels // self.shape.groups)
+            most = min(self.shape.rows_per_group, 1 << per_group.bit_length() - 1)
+            fewest = min(part.virtual_lanes for part in own.placed.parts)
+            if own.placed.compressed and (fewest < most and len(own.placed.parts) <= self.shape.groups):
+                idle.append(own.layer.name)
+        return tuple(idle)
+
+    @property
     def fixed_batch(self) -> int | None:
         """Samples that it takes at once; None where it takes any number."""
         dimensions = _inputs(self.model)[0].type.tensor_type.shape.dim

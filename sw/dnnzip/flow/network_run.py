@@ -205,15 +205,16 @@ def _reasons(compiled: CompiledNetwork, x: NDArray[np.generic]) -> list[str]:
         dict.fromkeys(name for piece in compiled.pieces for name in (*piece_reads(piece), *piece_gives(piece)))
     )
     names.remove(compiled.input)
-    # Each sample is a batch of its own, so that all values of a tensor belong to it.
-    ours = run_network(compiled, GoldenArray(compiled.shape), x, batch=1, check=False, keep=names).kept
-    whole = Segment(tuple(range(len(compiled.model.graph.node))), (compiled.input,), tuple(names))
+    # Each sample fills a batch of its own, so that all values of a tensor belong to it.
     size = compiled.fixed_batch or 1
-    batches = [{compiled.input: part} for part in batches_of(x, size, compiled.fixed_batch is not None)]
-    theirs = list(run_segment(compiled.model, whole, batches, compiled.where))
+    alone = np.repeat(x, size, axis=0)
+    ours = run_network(compiled, GoldenArray(compiled.shape), alone, batch=1, check=False, keep=names).kept
+    whole = Segment(tuple(range(len(compiled.model.graph.node))), (compiled.input,), tuple(names))
+    batches = [{compiled.input: part} for part in batches_of(alone, size, False)]
+    theirs = run_segment(compiled.model, whole, batches, compiled.where)
     return [
-        _first_difference(compiled, names, [ours[name][sample // size] for name in names], theirs[sample // size])
-        for sample in range(len(x))
+        _first_difference(compiled, names, [ours[name][sample] for name in names], values)
+        for sample, values in enumerate(theirs)
     ]
 
 

@@ -11,9 +11,19 @@ for which it has no room. The host keeps the time: where nothing goes on it asks
 answers that at once.
 
 RESET, with two random bytes as ``seq`` and ``ack``, makes the board forget everything; it answers with HELLO and the
-same two bytes, and all numbers are 0. The payload of a host's DATA frames are the words of streams, ``last`` with the
-final one of each; a payload of a host is whole words. A board's are the weights of a stream in the order of the
-decoder's beats, little-endian, and after them, with ``last``, a frame of its own with the RESULT.
+same two bytes, and all numbers are 0. HELLO says which top the board has: what the DATA frames carry is another thing
+for each. A payload of a host is whole words, ``last`` with the final one of a message; what comes of the message is
+bytes in any number of frames, and after them, with ``last``, a frame of its own.
+
+Decompressor: a message is a stream. Its weights come back in the order of the decoder's beats, little-endian, and the
+RESULT.
+
+Array: a message is a job, from a reset on: orders, each of them a word with its number, its arguments and what
+follows them, END as the only and final one of its kind. LOAD: arguments LOAD, then so many words for the board's
+weight memory. WALK: a walk of ``dnnzip.format.program``; the image is at address 0. The host sends it no earlier than
+a run needs it, since the board does not go on before it has begun the walk. RUN: a run, then its vectors, each of them
+filled up to whole words. Back come the sums that the runs give, 4 bytes for each row, little-endian, and the
+ARRAY_RESULT. After an error the rest of the job is dropped.
 
 The module needs the standard library alone and neither a port nor a clock.
 """
@@ -24,8 +34,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from dnnzip.format.fields import Field, HeaderLayout
+from dnnzip.format.program import RUN, WALK
 
-PROTOCOL = 1
+PROTOCOL = 2
 FLAG = 0x7E
 ESCAPE = 0x7D
 FLIP = 0x20
@@ -45,6 +56,18 @@ class Kind(IntEnum):
     DATA = 1
     RESET = 2
     HELLO = 3
+
+
+class Top(IntEnum):
+    """What is behind a board's line."""
+
+    DECOMPRESSOR = 0
+    ARRAY = 1
+
+    @property
+    def label(self) -> str:
+        """Its name for the user."""
+        return self.name.lower()
 
 
 FRAME_HEADER = HeaderLayout(
@@ -71,8 +94,16 @@ HELLO = HeaderLayout(
         Field("weight_bits", 8, "width of a weight"),
         Field("line", 8, "1: `line` streams are decoded"),
         Field("frames", 8, "data frames that a side may send before the first one is confirmed"),
+        Field("top", 8, "0 decompressor, 1 array; what follows is zero for a decompressor"),
+        Field("groups", 8, "lane groups of the array"),
+        Field("columns", 8, "columns of the array"),
+        Field("log2_vectors", 8, "log2 of the accumulators of a row"),
+        Field("memory", 16, "size of the weight memory, in units of 1,024 bytes"),
     ),
 )
+
+MEMORY_UNIT = 1024
+"""Bytes of a unit of ``memory``."""
 
 RESULT = HeaderLayout(
     "result",
@@ -80,6 +111,68 @@ RESULT = HeaderLayout(
         Field("cause", 8, "verdict of the stream"),
         Field("reserved", 8, "zero"),
         Field("cycles", 32, "clock cycles in which the decoder did not wait for the line"),
+    ),
+)
+
+
+class Order(IntEnum):
+    """What an array is told to do."""
+
+    LOAD = 0
+    WALK = 1
+    RUN = 2
+    END = 3
+
+
+LOAD = HeaderLayout(
+    "load",
+    (
+        Field("words", 32, "words that follow, one at least"),
+        Field("address", 32, "where the first one goes, in words"),
+        Field("fetched", 32, "words that the array must have fetched before, since the reset"),
+    ),
+)
+
+END = HeaderLayout("end", (Field("fetched", 32, "words that the array must have fetched, since the reset"),))
+
+ORDERS = {Order.LOAD: LOAD, Order.WALK: WALK, Order.RUN: RUN, Order.END: END}
+"""The arguments of each order."""
+
+
+class ArrayFault(IntEnum):
+    """Why a job stopped, other than because of a stream; the first four are those of the walker."""
+
+    NONE = 0, "nothing stopped it"
+    HEADER = 1, "no image is at address 0 of the memory"
+    RANGE = 2, "a walk goes past the end of the table"
+    ENTRY = 3, "an entry asks for what the array cannot do"
+    MEMORY = 4, "a load or an entry lies outside of the memory"
+    ORDER = 5, "an order is none, or the job ends in the middle of one"
+
+    sentence: str
+
+    def __new__(cls, value: int, sentence: str = "") -> "ArrayFault":
+        """Make the member with its number and its sentence."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.sentence = sentence
+        return member
+
+
+MISPLACED = 15
+"""Cause of a stream that does not hold what its entry in the image's table says; no verdict has this number."""
+
+ARRAY_RESULT = HeaderLayout(
+    "array result",
+    (
+        Field("cause", 8, "verdict of the stream that stopped the job; 15: not what its entry says"),
+        Field("fault", 8, "what else stopped it: 1 to 3 the image, 4 the memory, 5 an order"),
+        Field("vectors", 32, "vectors that went into the array"),
+        Field("lacks_tile", 32, "clock cycles in which a run waited for weights"),
+        Field("lacks_vector", 32, "clock cycles in which a run waited for vectors"),
+        Field("lacks_room", 32, "clock cycles in which a run waited for room for its sums"),
+        Field("bus_moves", 32, "words on the on-chip bus"),
+        Field("memory_words", 32, "words that the array fetched"),
     ),
 )
 

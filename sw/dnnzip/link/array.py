@@ -205,7 +205,7 @@ def check_job(job: ArrayJob, shape: ArrayShape) -> None:
 
 
 def open_array(name: str, shape: ArrayShape) -> ArrayLink:
-    """Return the array of a link's name: ``golden``, or one that an installed extra provides (``sim``).
+    """Return the array of a link's name: ``golden``, or one that an installed extra provides (``sim``, ``serial``).
 
     What follows a colon in the name, for example the port in ``serial:/dev/ttyUSB0``, goes to the link.
 

@@ -1,70 +1,37 @@
 """The serial link: streams are decoded by a board on a serial port."""
 
-import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import serial
 
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict, VerdictError, WeightHeader
+from dnnzip.format.frames import RESULT
 from dnnzip.link.api import LinkRun, StreamResult
 from dnnzip.link.order import codes_from_beats
-from dnnzip.link.session import Session, Statistics, StreamAnswer
-
-DEFAULT_BAUD = 1_000_000
-READ_SECONDS = 0.02
-READ_BYTES = 1 << 12
+from dnnzip.link.serial_port import SerialLine, parse_port
+from dnnzip.link.session import Answer, Session, Statistics
 
 
-class SerialLine:
-    """A port that pyserial opens.
+@dataclass(frozen=True)
+class StreamAnswer:
+    """What a board made of a stream.
 
     Parameters
     ----------
-    port
-        Its name.
-    baud
-        Bits per second.
-
-    Raises
-    ------
-    InputError
-        If it cannot be opened, or is gone.
+    verdict
+        How it ended.
+    weights
+        Its weights as they left the decoder, little-endian.
+    cycles
+        Clock cycles in which the decoder did not wait for the line.
     """
 
-    def __init__(self, port: str, baud: int) -> None:
-        self._name = f"--link serial:{port}"
-        try:
-            self._port = serial.Serial(port, baud, timeout=READ_SECONDS, exclusive=True)
-        except (OSError, ValueError) as error:
-            raise InputError(self._name, f"cannot be opened ({_reason(error)})", "name the board's port") from None
-
-    def read(self) -> bytes:
-        """Return what has come; see ``dnnzip.link.session.Line``."""
-        try:
-            first: bytes = self._port.read(1)
-            return first + self._port.read(min(self._port.in_waiting, READ_BYTES)) if first else first
-        except OSError as error:
-            raise InputError(self._name, f"is gone ({_reason(error)})", "connect the board again") from None
-
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
-        try:
-            self._port.write(data)
-        except OSError as error:
-            raise InputError(self._name, f"is gone ({_reason(error)})", "connect the board again") from None
-
-    def close(self) -> None:
-        """Give the port back."""
-        self._port.close()
-
-
-def _reason(error: Exception) -> str:
-    """Return the system's words for what went wrong, or else the library's."""
-    number = getattr(error, "errno", None)
-    return os.strerror(number) if number else str(error)
+    verdict: Verdict
+    weights: bytes
+    cycles: int
 
 
 class SerialLink:
@@ -87,16 +54,7 @@ class SerialLink:
     """
 
     def __init__(self, argument: str = "") -> None:
-        port, separator, speed = argument.rpartition("@")
-        if not separator:
-            port, speed = argument, str(DEFAULT_BAUD)
-        if not port:
-            raise InputError("--link serial", "names no port", "for example serial:/dev/ttyUSB0")
-        if not speed.isascii() or not speed.isdigit() or not 0 < int(speed) <= 100_000_000:
-            raise InputError(
-                f"--link serial:{argument}", f"{speed!r} is no speed", "for example serial:/dev/ttyUSB0@115200"
-            )
-        self._port, self._baud = port, int(speed)
+        self._port, self._baud = parse_port(argument)
         self.last_run: LinkRun | None = None
         self.statistics = Statistics()
 
@@ -121,16 +79,13 @@ class SerialLink:
         answers: list[StreamAnswer] = []
         weight_bytes = 1
         if offered:
-            line = SerialLine(self._port, self._baud)
-            try:
+            with SerialLine(self._port, self._baud) as line:
                 session = Session(line, f"--link serial:{self._port}")
                 self.statistics = session.statistics
                 session.open()
                 weight_bytes = session.hello["weight_bits"] // 8
                 begun = time.perf_counter()
-                answers = session.exchange(offered)
-            finally:
-                line.close()
+                answers = [_stream_answer(answer) for answer in session.exchange(offered)]
             self.last_run = LinkRun(
                 weights=sum(len(answer.weights) for answer in answers) // weight_bytes,
                 cycles=sum(answer.cycles for answer in answers),
@@ -156,6 +111,12 @@ class SerialLink:
                 f"compress with --states {states} --virtual-lanes {lanes}",
             )
         raise VerdictError(answers[0].verdict)
+
+
+def _stream_answer(answer: Answer) -> StreamAnswer:
+    """Return what an answer says."""
+    said = RESULT.unpack(answer.end.ljust(RESULT.bytes, b"\0"))
+    return StreamAnswer(Verdict(said["cause"]), answer.body, said["cycles"])
 
 
 def _result(stream: bytes, answer: StreamAnswer, weight_bytes: int) -> StreamResult:

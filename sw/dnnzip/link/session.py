@@ -1,4 +1,4 @@
-"""The host's side of the frames of ``dnnzip.format.frames``: streams to a board, weights and results back.
+"""The host's side of the frames of ``dnnzip.format.frames``: messages to a board, answers back.
 
 What the line loses or damages is sent again, so that everything arrives once and in order. The board needs no clock for
 that: only this side waits for a time and asks again.
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dnnzip.errors import InputError
-from dnnzip.format import VERSION, Verdict
-from dnnzip.format.frames import HELLO, MAX_PAYLOAD, NUMBERS, PROTOCOL, RESULT, Frame, FrameReader, Kind
+from dnnzip.format import VERSION
+from dnnzip.format.frames import HELLO, MAX_PAYLOAD, NUMBERS, PROTOCOL, Frame, FrameReader, Kind, Top
 
 
 class Line(Protocol):
@@ -28,22 +28,19 @@ class Line(Protocol):
 
 
 @dataclass(frozen=True)
-class StreamAnswer:
-    """What a board made of a stream.
+class Answer:
+    """What a board made of a message.
 
     Parameters
     ----------
-    verdict
-        How it ended.
-    weights
-        Its weights as they left the decoder, little-endian.
-    cycles
-        Clock cycles in which the decoder did not wait for the line.
+    body
+        Bytes of all frames but the last.
+    end
+        Bytes of the last one.
     """
 
-    verdict: Verdict
-    weights: bytes
-    cycles: int
+    body: bytes
+    end: bytes
 
 
 @dataclass
@@ -107,16 +104,21 @@ class Session:
         self._expected = 0
         self._asked = False  # for the gap that is there
         self._seen = 0  # how far behind the gap the last frame was
-        self._answers: list[StreamAnswer] = []
-        self._weights = bytearray()
+        self._answers: list[Answer] = []
+        self._body = bytearray()
 
-    def open(self) -> None:
+    def open(self, top: Top = Top.DECOMPRESSOR) -> None:
         """Reset the board and learn what it is.
+
+        Parameters
+        ----------
+        top
+            What must be behind its line.
 
         Raises
         ------
         InputError
-            If nothing answers, or something else than a board with dnnzip.
+            If nothing answers, or something else than a board with dnnzip and this top.
         """
         nonce = os.urandom(2)
         heard = 0
@@ -128,13 +130,13 @@ class Session:
                 heard += len(data)
                 for frame in self._reader.feed(data):
                     if frame and frame.kind is Kind.HELLO and bytes((frame.seq, frame.ack)) == nonce:
-                        self._greet(frame)
+                        self._greet(frame, top)
                         return
         if heard:
             raise InputError(self._name, "what answers is no dnnzip board, or at another speed", "see docs/board.md")
         raise InputError(self._name, "nothing answers", "is the board's bitstream loaded and the port the right one?")
 
-    def _greet(self, frame: Frame) -> None:
+    def _greet(self, frame: Frame, top: Top) -> None:
         said = HELLO.unpack(frame.payload.ljust(HELLO.bytes, b"\0"))
         if said["protocol"] != PROTOCOL or said["format"] != VERSION:
             raise InputError(
@@ -142,15 +144,22 @@ class Session:
                 f"the board speaks protocol {said['protocol']} with format {said['format']}",
                 f"this dnnzip needs {PROTOCOL} with {VERSION}; build the bitstream anew",
             )
+        if said["top"] != top:
+            other = next((known.label for known in Top if known == said["top"]), "an unknown top")
+            raise InputError(
+                self._name,
+                f"the board has the top {other}, and this needs {top.label}",
+                f"load the bitstream of `dnnzip bitstream --top {top.label}`",
+            )
         self.hello = said
         self._limit = frame.limit
 
-    def exchange(self, streams: Sequence[bytes]) -> list[StreamAnswer]:
-        """Send streams, and return what the board makes of each.
+    def exchange(self, messages: Sequence[bytes]) -> list[Answer]:
+        """Send messages, and return what the board makes of each.
 
         Parameters
         ----------
-        streams
+        messages
             None of them empty; an odd last byte is filled up with a zero.
 
         Raises
@@ -158,14 +167,14 @@ class Session:
         InputError
             If the board does not answer any more.
         """
-        for stream in streams:
-            data = stream + b"\0" * (len(stream) % 2)
+        for message in messages:
+            data = message + b"\0" * (len(message) % 2)
             starts = range(0, len(data), MAX_PAYLOAD)
             self._frames += [(data[at : at + MAX_PAYLOAD], at + MAX_PAYLOAD >= len(data)) for at in starts]
         self._answers = []
         waited, progress = 0, self._progress()
         last_byte = last_progress = time.monotonic()
-        while len(self._answers) < len(streams):
+        while len(self._answers) < len(messages):
             self._send_frames()
             data = self._line.read()
             self._take(data)
@@ -178,7 +187,7 @@ class Session:
                 waited += 1
                 if waited > self._attempts:
                     raise InputError(
-                        self._name, f"no answer any more in stream {len(self._answers)}", "reset the board"
+                        self._name, f"no answer any more in message {len(self._answers)}", "reset the board"
                     )
                 last_byte = last_progress = now
                 self._go_back()
@@ -252,8 +261,7 @@ class Session:
         self._expected += 1
         self.statistics.received += 1
         if not frame.last:
-            self._weights += frame.payload
+            self._body += frame.payload
             return
-        said = RESULT.unpack(frame.payload.ljust(RESULT.bytes, b"\0"))
-        self._answers.append(StreamAnswer(Verdict(said["cause"]), bytes(self._weights), said["cycles"]))
-        self._weights = bytearray()
+        self._answers.append(Answer(bytes(self._body), frame.payload))
+        self._body = bytearray()

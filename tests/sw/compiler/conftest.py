@@ -141,11 +141,12 @@ def integer(op, x_shape, w_shape, attributes=None, *, x_type=np.uint8, w_type=np
     return Network(make([node], constants, x, helper.np_dtype_to_tensor_dtype(np.dtype(x_type))), x)
 
 
-def reference(model, x):
-    """What onnxruntime gives for the first output."""
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
-    )
+def reference(model, x, *, fused=True):
+    """What onnxruntime gives for the first output; without ``fused`` in float32, operator by operator."""
+    options = session_options()
+    if not fused:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return session.run(None, {session.get_inputs()[0].name: x})[0]
 
 

@@ -1,0 +1,129 @@
+"""The PE array of a board on a serial port."""
+
+import time
+
+import numpy as np
+
+from dnnzip.errors import InputError
+from dnnzip.format import Verdict
+from dnnzip.format.frames import ARRAY_RESULT, MEMORY_UNIT, MISPLACED, ArrayFault, Top
+from dnnzip.link.array import ArrayFigures, ArrayJob, ArrayResult, ArrayShape
+from dnnzip.link.board_job import job_orders
+from dnnzip.link.serial_port import SerialLine, parse_port
+from dnnzip.link.session import Session, Statistics
+
+SUM_BYTES = 4
+
+
+class SerialArray:
+    """Executes jobs on the array of a board; see ``dnnzip.link.array.ArrayLink``.
+
+    Weights go into the board's block RAM with each job, as much of a layer at a time as fits.
+
+    Cycles are those in which a vector went into the array or a run waited for its weights: the line, which is slower by
+    far, does not count, and neither does what happens while it brings the next vector.
+
+    Parameters
+    ----------
+    shape
+        The array that jobs are made for: the board's groups, rows and columns, and at most its accumulators.
+    argument
+        What follows ``serial:`` in the link's name; see ``parse_port``.
+
+    Members
+    -------
+    shape
+        The same.
+    statistics
+        What happened on the line in the last job.
+
+    Raises
+    ------
+    InputError
+        If the port cannot be opened, nothing or something else answers, or the board's array is another one.
+    """
+
+    def __init__(self, shape: ArrayShape, argument: str = "") -> None:
+        self._shape = shape
+        self._port, self._baud = parse_port(argument)
+        self._name = f"--link serial:{self._port}"
+        self.statistics = Statistics()
+        with SerialLine(self._port, self._baud) as line:
+            self._memory = self._open(line).hello["memory"] * MEMORY_UNIT
+
+    @property
+    def shape(self) -> ArrayShape:
+        """How large the array is."""
+        return self._shape
+
+    def execute(self, job: ArrayJob) -> ArrayResult:
+        """Execute a job, and return the sums of its runs with ``last``, in their order.
+
+        Raises
+        ------
+        ProgramError
+            The job contradicts itself.
+        InputError
+            The board is gone, is another one now, or cannot do the job.
+        """
+        begun = time.perf_counter()
+        message = job_orders(job, self._shape, self._memory)
+        with SerialLine(self._port, self._baud) as line:
+            session = self._open(line)
+            self.statistics = session.statistics
+            (answer,) = session.exchange([message])
+        said = ARRAY_RESULT.unpack(answer.end.ljust(ARRAY_RESULT.bytes, b"\0"))
+        self._check(said, session.hello)
+        wanted = job.given * self._shape.rows * SUM_BYTES
+        if len(answer.body) != wanted:
+            raise InputError(self._name, f"the board gave {len(answer.body)} bytes of sums", f"these are {wanted}")
+        figures = ArrayFigures(
+            cycles=said["vectors"] + said["lacks_tile"],
+            memory_words=said["memory_words"],
+            bus_words=said["bus_moves"],
+            busy_cycles=said["vectors"],
+            tile_wait_cycles=said["lacks_tile"],
+            vector_wait_cycles=said["lacks_vector"],
+            result_wait_cycles=said["lacks_room"],
+            seconds=time.perf_counter() - begun,
+        )
+        sums = np.frombuffer(answer.body, "<i4").reshape(job.given, self._shape.rows)
+        return ArrayResult(sums.astype(np.int32), figures)
+
+    def _open(self, line: SerialLine) -> Session:
+        """Return a session with the board, reset, after a look at what it has."""
+        session = Session(line, self._name)
+        session.open(Top.ARRAY)
+        said, shape = session.hello, self._shape
+        rows, vectors = said["lanes"] * said["slots"], 1 << said["log2_vectors"]
+        fits = (said["groups"], rows, said["columns"]) == (shape.groups, shape.rows_per_group, shape.columns)
+        if not fits or shape.vectors > vectors:
+            raise InputError(
+                self._name,
+                f"the board's array has {said['groups'] * rows} rows, {said['columns']} columns and {vectors} vectors",
+                f"--groups {said['groups']} --lanes {said['lanes']} --slots {said['slots']} "
+                f"--columns {said['columns']} --vectors {vectors}",
+            )
+        return session
+
+    def _check(self, said: dict[str, int], hello: dict[str, int]) -> None:
+        """Raise if the job was not done."""
+        cause, fault = said["cause"], said["fault"]
+        if fault:
+            known = next((one.sentence for one in ArrayFault if one == fault), f"fault {fault}")
+            raise InputError(self._name, f"the board stopped: {known}", "build the bitstream with this dnnzip")
+        if cause == Verdict.UNSUPPORTED:
+            states, lanes = 1 << hello["log2_states"], hello["lanes"] * hello["slots"]
+            raise InputError(
+                self._name,
+                f"the board decodes tables of up to {states} states",
+                f"compress with --states {states} --virtual-lanes {lanes}",
+            )
+        if cause:
+            what = "does not hold what its entry says" if cause == MISPLACED else f"ends with {_label(cause)!r}"
+            raise InputError(self._name, f"a stream of the layer {what}", "compress the model again")
+
+
+def _label(cause: int) -> str:
+    """Return the name of a verdict, or its number where it is none."""
+    return next((verdict.label for verdict in Verdict if verdict == cause), str(cause))
