@@ -489,9 +489,10 @@ def estimate(
     placement: str | None,
     output: Output,
 ) -> None:
-    """Estimate latency and energy on an accelerator, with plain weights and with compressed ones.
+    """Estimate latency and energy on an accelerator.
 
-    The model may be compressed; plain, or of shapes only, together with --bits or --ratio.
+    Weights as they are stand beside compressed ones. The model may be compressed; a plain one, or one of shapes only,
+    needs --bits or --ratio.
     """
     from dnnzip.accelerator import Placement, Timing, load_accelerator
     from dnnzip.flow.estimation import EstimationOptions, compare, read_network

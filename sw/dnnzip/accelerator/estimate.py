@@ -215,12 +215,15 @@ def reductions(before: Estimate | LayerEstimate, after: Estimate | LayerEstimate
         With weights that are not compressed, and with such as are.
     """
     return {
-        "latency_reduction": 1 - after.latency / before.latency,
-        "energy_reduction": 1 - after.energy.total / before.energy.total,
-        "energy_reduction_without_leakage": 1 - after.energy.dynamic / before.energy.dynamic
-        if before.energy.dynamic
-        else 0.0,
+        "latency_reduction": _saved(before.latency, after.latency),
+        "energy_reduction": _saved(before.energy.total, after.energy.total),
+        "energy_reduction_without_leakage": _saved(before.energy.dynamic, after.energy.dynamic),
     }
+
+
+def _saved(before: float, after: float) -> float:
+    """Return the share that is saved; of nothing, as a small layer may take in whole cycles, none."""
+    return 1 - after / before if before else 0.0
 
 
 class Estimator:
@@ -509,7 +512,9 @@ class _LayerModel:
         count = self.work.cores if at_elements else len(self.accelerator.mesh.interfaces)
         weights = self.layer.weights * self.work.fetches
         self.energies.append(Energy(decompressor=weights * decompressor.energy.value))
-        return decompressor.start.value + weights / count / decompressor.weights_per_cycle.value, count
+        cycles = weights / count / decompressor.weights_per_cycle.value
+        # Where parts overlap, the start is in the fill, whatever limits the layer.
+        return cycles if self.timing is Timing.OVERLAP else cycles + decompressor.start.value, count
 
     def _fill(self) -> float:
         """Return the cycles until the first weight, or input, is at the farthest core."""

@@ -109,6 +109,10 @@ def test_the_decompressor_costs_its_start_its_rate_and_its_energy(accelerator, l
     assert result.energy.decompressor == pytest.approx(2800e-12)
     free = Estimator(machine.departing(free_decompressor=True)).estimate(Network("one", (own,))).layers[0]
     assert free.cycles.decompressor == free.energy.decompressor == 0
+    hidden = Estimator(machine).estimate(Network("one", (own,)), Timing.OVERLAP).layers[0].cycles
+    plain = Estimator(machine).estimate(Network("one", (own,)), Timing.OVERLAP, compressed=False).layers[0].cycles
+    assert hidden.decompressor == pytest.approx(2800 / 14 / 2)
+    assert hidden.fill - plain.fill == pytest.approx(50)
     outside = Estimator(machine.placed(Placement.MEMORY_INTERFACE)).estimate(Network("one", (own,))).layers[0]
     assert outside.cycles.decompressor == pytest.approx(50 + 2800 / 2 / 2)
 
@@ -197,3 +201,13 @@ def test_energies_add_part_by_part():
 
 def test_layers_are_what_the_type_says(layer):
     assert isinstance(layer(), Layer)
+
+
+def test_a_layer_that_takes_no_whole_cycle_saves_nothing(layer):
+    # One value on one core: the family's tool counts no cycle at all.
+    first, second = layer(1, 1, 1), layer(1, 1, 1, Kind.POOLING, source=0)
+    estimator = Estimator(load_accelerator("paper-mesh-8x8"))
+    network = compressed(Network("tiny", (first, second)), 3)
+    before, after = (estimator.estimate(network, compressed=on) for on in (False, True))
+    assert before.layers[1].latency == 0
+    assert reductions(before.layers[1], after.layers[1])["latency_reduction"] == 0
