@@ -217,6 +217,8 @@ class LaneArray(Section):
         before its first pass it is the decompressor's ``start``.
     stream_end
         Cycles from a stream's last weight until the next stream's header is read.
+    turn_share
+        Share of a decompressor's turns that give weights; in the others a lane lacks a word.
     pool_per_cycle, mac_energy, pool_energy, operand_reads, leakage
         See ``VectorArray``.
     """
@@ -229,6 +231,7 @@ class LaneArray(Section):
     part_start: Cycles
     pass_start: Cycles
     stream_end: Cycles
+    turn_share: Share
     pool_per_cycle: PerCycle
     mac_energy: Energy
     pool_energy: Energy

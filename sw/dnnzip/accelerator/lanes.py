@@ -147,7 +147,7 @@ class LanePipeline:
         for columns in [self.array.columns] * whole + ([rest] if rest else []):
             size = channels * columns * bits / 8
             # In a turn each lane gives a weight of its own time slot, also those without a channel.
-            turn = self.array.rows / self.decompressor.weights_per_cycle.value
+            turn = self.array.rows / self.decompressor.weights_per_cycle.value / self.array.turn_share.value
             cycles = columns * turn if packed else size / self.port
             yield Tile(vectors, size, cycles, start)
             start = 0.0

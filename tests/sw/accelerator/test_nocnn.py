@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dnnzip.accelerator import Departures, Estimator, load_accelerator
+from dnnzip.accelerator import Departures, Estimator, load_accelerator, reductions
 from dnnzip.accelerator.family import NETWORKS
 
 ORACLE = json.loads((Path(__file__).parent / "fixtures" / "nocnn.json").read_text(encoding="utf-8"))
@@ -78,6 +78,20 @@ def test_the_published_reductions_at_a_ratio_of_three(network_name, latency, ene
     before, after = (estimate(f"{network_name}/cr={ratio}", free_decompressor=True) for ratio in (1, 3))
     assert 1 - after.latency / before.latency == pytest.approx(latency, abs=6e-4)
     assert 1 - after.energy.total / before.energy.total == pytest.approx(energy, abs=1.1e-3)
+
+
+@pytest.mark.parametrize(
+    ("network_name", "bits", "latency", "energy", "without_leakage"),
+    [("alexnet", 3, 0.807, 0.742, 0.571), ("lenet5", 1.3, 0.901, 0.889, 0.843)],
+)
+def test_the_reductions_on_the_page_with_the_cost_of_decompressors(
+    network_name, bits, latency, energy, without_leakage
+):
+    plain = NETWORKS[network_name]()
+    packed = replace(plain, layers=tuple(layer.compressed(bits) for layer in plain.layers))
+    estimator = Estimator(PRESET)
+    saved = reductions(estimator.estimate(plain), estimator.estimate(packed))
+    assert list(saved.values()) == pytest.approx([latency, energy, without_leakage], abs=6e-4)
 
 
 @pytest.mark.parametrize(
