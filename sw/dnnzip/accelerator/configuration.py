@@ -250,6 +250,8 @@ class Decompressor(Section):
         Of each.
     start
         Cycles from a stream's first word to its first weight.
+    table_build
+        Cycles in which a decompressor makes its tables of a table set.
     energy
         Of a weight, in J.
     leakage
@@ -259,6 +261,7 @@ class Decompressor(Section):
     placement: Placement
     weights_per_cycle: PerCycle
     start: Cycles
+    table_build: Cycles
     energy: Energy
     leakage: Power
 

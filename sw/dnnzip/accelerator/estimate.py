@@ -164,13 +164,16 @@ class Estimate:
     Parameters
     ----------
     layers
-        Its layers; the first one is the loading of the table set where there is one.
+        Its layers.
     clock_hz
         Of the accelerator.
+    table_set
+        The loading of the table set, where there is one: once, before the first inference, and in no sum.
     """
 
     layers: tuple[LayerEstimate, ...]
     clock_hz: float
+    table_set: LayerEstimate | None = None
 
     @property
     def latency(self) -> float:
@@ -270,8 +273,9 @@ class Estimator:
             raise ValueError(f"batch must be 1 or more, not {batch}")
         bits = weight_bits or self.accelerator.weight_bits
         estimates = []
+        tables = None
         if compressed and network.table_bytes and network.is_compressed:
-            estimates.append(self._tables(network.table_bytes, timing))
+            tables = self._tables(network.table_bytes, timing)
         lanes = None
         if timing is Timing.OVERLAP and isinstance(self.accelerator.array, LaneArray):
             lanes = LanePipeline(self.accelerator, bits, batch)
@@ -280,7 +284,7 @@ class Estimator:
             source = None if layer.source is None else network.layers[layer.source]
             model = _LayerModel(self, own, source, batch, bits, timing)
             estimates.append(model.estimate(lanes.cycles(own) if lanes and own.weights else None))
-        return Estimate(tuple(estimates), self.accelerator.clock.value)
+        return Estimate(tuple(estimates), self.accelerator.clock.value, tables)
 
     def memory_cycles(self, size: float) -> float:
         """Return the cycles of the main memory for so many bytes."""
@@ -315,7 +319,7 @@ class Estimator:
         )
 
     def _tables(self, size: int, timing: Timing) -> LayerEstimate:
-        """Return what the table set takes: it goes to every decompressor before the first layer."""
+        """Return what the table set takes, which goes to every decompressor."""
         accelerator = self.accelerator
         in_elements = accelerator.decompressor.placement is Placement.PE
         cores = accelerator.cores if in_elements else len(accelerator.mesh.interfaces)
@@ -326,7 +330,8 @@ class Estimator:
             pattern = self.mesh.from_memory(cores, shared=True)
             communication = self.mesh.cycles(pattern, size)
             moved = 8 * size * self.mesh.byte_hops(pattern) * _bit_hop(accelerator)
-        cycles = Cycles(memory, communication, fill=accelerator.main_memory.latency.value)
+        build = 0.0 if accelerator.departures.free_decompressor else accelerator.decompressor.table_build.value
+        cycles = Cycles(memory, communication, decompressor=build, fill=accelerator.main_memory.latency.value)
         latency = cycles.latency(timing)
         spent = Energy(main_memory=energy, communication=moved)
         leaked = self.leakage(None, 0, cycles, latency, cores)

@@ -107,7 +107,7 @@ class Network:
     layers
         Its layers; ``source`` counts in this list.
     table_bytes
-        Bytes that every run needs beside the layers' weights: the table set of compressed ones.
+        Bytes of the table set of compressed weights, which is loaded once.
     """
 
     name: str

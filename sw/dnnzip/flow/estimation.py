@@ -93,15 +93,13 @@ class Comparison:
 
     @property
     def pairs(self) -> list[tuple[Layer, LayerEstimate, LayerEstimate]]:
-        """Layers with their two estimates, without the loading of the table set, which the baseline lacks."""
-        count = len(self.network.layers)
-        return list(zip(self.network.layers, self.baseline.layers, self.compressed.layers[-count:], strict=True))
+        """Layers with their two estimates."""
+        return list(zip(self.network.layers, self.baseline.layers, self.compressed.layers, strict=True))
 
     @property
     def table_set(self) -> LayerEstimate | None:
-        """What the loading of the table set takes, where there is one."""
-        extra = len(self.compressed.layers) - len(self.network.layers)
-        return self.compressed.layers[0] if extra else None
+        """What the loading of the table set takes, once, where there is one; it is in no total."""
+        return self.compressed.table_set
 
     def as_json(self) -> dict[str, Any]:
         """Return the documented JSON object."""

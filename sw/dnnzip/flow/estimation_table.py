@@ -31,10 +31,6 @@ def estimation_table(result: Comparison) -> TextTable:
         )
         for layer, before, after in result.pairs
     ]
-    tables = result.table_set
-    if tables is not None:
-        cycles, energy = f"{tables.latency:,.0f}", _microjoules(tables.energy)
-        rows.insert(0, (tables.name, "-", "-", "-", "-", cycles, "-", "-", energy, "-", "-"))
     weights = sum(layer.weights for layer in result.network.layers)
     return TextTable(
         HEADER, tuple(rows), ("total", "", f"{weights:,}", "", *_figures(result.baseline, result.compressed))
@@ -63,6 +59,12 @@ def summary_lines(result: Comparison) -> list[str]:
         total = estimate.energy.total
         shares = ", ".join(f"{part} {100 * value / total:.1f} %" for part, value in estimate.energy.as_json().items())
         lines.append(f"{name} energy ({options.timing.value}): {shares}")
+    tables = result.table_set
+    if tables is not None:
+        lines.append(
+            f"table set: {tables.weight_bytes:,.0f} bytes, {tables.latency:,.0f} cycles, {_microjoules(tables.energy)} "
+            "uJ, once before the first inference and not in the sums above"
+        )
     return lines
 
 
