@@ -181,7 +181,7 @@ def test_the_codec_needs_no_onnx_and_a_link_neither():
 
 
 def test_the_command_line_opens_without_what_its_commands_need():
-    assert not loaded("import dnnzip.cli") & {"numpy", "onnx", "onnxruntime", "numba", "amaranth"}
+    assert not loaded("import dnnzip.cli") & {"numpy", "onnx", "onnxruntime", "numba", "amaranth", "pydantic"}
 
 
 def test_the_rtl_elaborates_without_the_software_parts():

@@ -2,18 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from dnnzip.flow.image import Image
-from dnnzip.flow.network_run import NetworkResult
 from dnnzip.flow.simulation import LayerRun, Simulation
 from dnnzip.flow.summary import Summary, bits_per_weight
 from dnnzip.flow.verification import LayerCheck
 from dnnzip.link.array import ArrayFigures
 from dnnzip.model.container import CompressedLayer
+
+if TYPE_CHECKING:
+    # Loads the compiler and onnxruntime, which most tables do without.
+    from dnnzip.flow.network_run import NetworkResult
 
 PIPE_WIDTH = 200
 """Columns of a table that does not go to a terminal, so that no cell is folded."""
@@ -122,11 +126,11 @@ def image_table(image: Image) -> TextTable:
     return TextTable(header, rows)
 
 
-def run_table(result: NetworkResult) -> TextTable:
+def run_table(result: "NetworkResult") -> TextTable:
     """Return the table of ``run``; the total of the weights' bytes is the whole image."""
     rows = tuple(
         (
-            _shortened(layer.name),
+            shortened(layer.name),
             layer.operator.partition(" ")[0],
             f"{layer.macs:,}",
             f"{layer.sums:,}",
@@ -149,7 +153,7 @@ def run_table(result: NetworkResult) -> TextTable:
     return TextTable(header, rows, total)
 
 
-def _shortened(name: str) -> str:
+def shortened(name: str) -> str:
     """Return a name that leaves room for the numbers beside it."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}…{name[-LONGEST_NAME // 2 + 1 :]}"
 

@@ -1,0 +1,95 @@
+"""Cycles of the processing elements for a layer, each kind of array by its own formula."""
+
+import math
+from dataclasses import dataclass
+
+from dnnzip.accelerator.configuration import Accelerator, LaneArray, SystolicArray, VectorArray
+from dnnzip.accelerator.lanes import chunks, vectors_of
+from dnnzip.accelerator.layers import Kind, Layer
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the processing elements do for a layer.
+
+    Parameters
+    ----------
+    cores
+        Elements at work.
+    cycles
+        Of the busiest one.
+    operations
+        Multiplications, or values into a pooling, of all of them.
+    fetches
+        How often the layer's weights come from the main memory.
+    """
+
+    cores: int
+    cycles: float
+    operations: float
+    fetches: int = 1
+
+
+def systolic_cycles(reduction: int, filters: int, positions: int, rows: int, columns: int) -> int:
+    """Return the cycles of a matrix product on a weight-stationary systolic array.
+
+    Each tile of weights is shifted in row by row, the inputs enter skewed and the sums leave skewed; the closed form of
+    SCALE-Sim's weight-stationary dataflow.
+
+    Parameters
+    ----------
+    reduction, filters, positions
+        Length of the sums, columns of the result, rows of the result.
+    rows, columns
+        Of the array.
+    """
+    tiles = math.ceil(reduction / rows) * math.ceil(filters / columns)
+    return tiles * (positions + 2 * rows + columns - 2) - 1
+
+
+def work_of(layer: Layer, accelerator: Accelerator, batch: int) -> Work:
+    """Return what a layer takes of the processing elements.
+
+    Units are shared among as many cores as there are, whole ones unless `Departures.whole_counts`.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    accelerator
+        Its array and its number of cores.
+    batch
+        Samples at once.
+    """
+    cores = min(layer.units, accelerator.cores)
+    positions = layer.positions * batch
+    whole = accelerator.departures.whole_counts
+    if layer.kind is Kind.POOLING:
+        rate = accelerator.array.pool_per_cycle.value
+        # The estimator drops the channels that do not divide evenly.
+        channels = layer.units // cores if whole else math.ceil(layer.units / cores)
+        operations = channels * layer.reduction * positions
+        done = operations * cores if whole else layer.operations * batch
+        return Work(cores, operations // rate if whole else operations / rate, done)
+    match accelerator.array:
+        case VectorArray() as array:
+            if whole:
+                each = math.floor(layer.units / cores * (layer.reduction * positions))
+                return Work(cores, each // array.macs_per_cycle.value, each * cores)
+            each = math.ceil(layer.units / cores) * layer.reduction * positions
+            return Work(cores, each / array.macs_per_cycle.value, layer.operations * batch)
+        case SystolicArray() as array:
+            cycles = _grouped(layer, cores, positions, array)
+            return Work(cores, cycles, layer.operations * batch)
+        case LaneArray() as array:
+            fetches = len(chunks(layer, array, batch)) if layer.weights else 1
+            return Work(cores, vectors_of(layer, array, batch), layer.operations * batch, fetches)
+
+
+def _grouped(layer: Layer, cores: int, positions: int, array: SystolicArray) -> int:
+    """Return the cycles of the busiest systolic array: one matrix product after the other for each of its groups."""
+    groups = math.ceil(layer.groups / cores)
+    # Cores beyond the groups share the filters of a group.
+    sharing = max(1, cores // layer.groups)
+    filters = math.ceil(layer.units / layer.groups / sharing)
+    return groups * systolic_cycles(layer.reduction, filters, positions, array.rows, array.columns)

@@ -1,0 +1,445 @@
+"""The configuration of an accelerator: a TOML file, checked as a whole before anything is computed.
+
+Three of them come with the library, see `PRESETS`; any other is a file of the same form.
+"""
+
+import enum
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dnnzip.accelerator.constants import (
+    Bandwidth,
+    Bits,
+    Bytes,
+    Count,
+    Cycles,
+    Energy,
+    EnergyPerBit,
+    Frequency,
+    PerCycle,
+    Power,
+    Share,
+)
+from dnnzip.errors import InputError
+
+PRESETS = ("paper-mesh-8x8", "edge-lpddr4", "ulx3s")
+
+LARGEST_SIDE = 32
+"""Nodes along a side of the mesh at most: pairs of nodes grow with the fourth power of it."""
+
+
+class Placement(enum.StrEnum):
+    """Where weights are decompressed.
+
+    Members
+    -------
+    PE
+        In each processing element: compressed weights come from the main memory and travel on the network on chip.
+    MEMORY_INTERFACE
+        At the memory interfaces: compressed weights come from the main memory alone.
+    """
+
+    PE = "pe"
+    MEMORY_INTERFACE = "memory-interface"
+
+
+class Section(BaseModel):
+    """A table of the file: every key known, none changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MainMemory(Section):
+    """The DRAM.
+
+    Parameters
+    ----------
+    bandwidth
+        Peak, in B/s.
+    efficiency
+        Share of it that long sequential reads get.
+    latency
+        Cycles from a request to its first data; counts in the fill of ``overlap`` alone.
+    energy
+        Of each bit that is read or written, with the interface, in J/bit.
+    leakage
+        Power that it takes without traffic, in W.
+    """
+
+    bandwidth: Bandwidth
+    efficiency: Share
+    latency: Cycles
+    energy: EnergyPerBit
+    leakage: Power
+
+
+class LocalMemory(Section):
+    """The SRAM of each processing element.
+
+    Parameters
+    ----------
+    size
+        In B; outputs beyond it go to the main memory.
+    energy
+        Of each bit that is read or written, in J/bit.
+    leakage
+        In W.
+    """
+
+    size: Bytes
+    energy: EnergyPerBit
+    leakage: Power
+
+
+class Mesh(Section):
+    """The network on chip: a mesh, rows of nodes numbered from 0.
+
+    Parameters
+    ----------
+    width, height
+        Nodes along its sides, 1 to 32.
+    interfaces
+        Nodes with a memory interface; all others hold a processing element.
+    routing
+        ``xy``: along the row first.
+    multicast
+        Whether what all elements need passes each link once.
+    ports
+        Whether the link between a node and its router limits, too.
+    link_bits
+        Width of a link; a flit.
+    flits_per_cycle
+        1, or 0.5 where a handshake takes two cycles; a hop takes as much longer.
+    router_latency
+        Cycles of a hop at a flit per cycle.
+    router_energy, link_energy
+        Of a bit over one hop, in J/bit.
+    router_leakage, link_leakage
+        Of each router, and of each of its four links, in W.
+    """
+
+    width: int = Field(ge=1, le=LARGEST_SIDE)
+    height: int = Field(ge=1, le=LARGEST_SIDE)
+    interfaces: tuple[int, ...] = Field(min_length=1)
+    routing: Literal["xy"]
+    multicast: bool
+    ports: bool
+    link_bits: Bits
+    flits_per_cycle: Share
+    router_latency: Cycles
+    router_energy: EnergyPerBit
+    link_energy: EnergyPerBit
+    router_leakage: Power
+    link_leakage: Power
+
+    @model_validator(mode="after")
+    def _interfaces_are_nodes(self) -> Self:
+        nodes = self.width * self.height
+        if len(set(self.interfaces)) != len(self.interfaces):
+            raise ValueError("interfaces must be different nodes")
+        if not all(0 <= node < nodes for node in self.interfaces):
+            raise ValueError(f"interfaces must be nodes from 0 to {nodes - 1}, not {list(self.interfaces)}")
+        if len(self.interfaces) == nodes:
+            raise ValueError("interfaces must leave a node for a processing element")
+        return self
+
+
+class VectorArray(Section):
+    """A processing element that multiplies so many pairs per cycle, whatever the layer's shape.
+
+    Parameters
+    ----------
+    model
+        ``vector``.
+    macs_per_cycle, pool_per_cycle
+        Multiplications, and values into a pooling, per cycle and element.
+    mac_energy, pool_energy
+        Of one of them, in J.
+    operand_reads
+        Operands that come from the local memory for each multiplication.
+    leakage
+        Of an element, in W.
+    """
+
+    model: Literal["vector"]
+    macs_per_cycle: PerCycle
+    pool_per_cycle: PerCycle
+    mac_energy: Energy
+    pool_energy: Energy
+    operand_reads: Count
+    leakage: Power
+
+
+class SystolicArray(Section):
+    """A processing element that is a weight-stationary systolic array, filled and drained for each tile of weights.
+
+    Parameters
+    ----------
+    model
+        ``weight-stationary``.
+    rows, columns
+        Length of the reduction and filters of a tile.
+    pool_per_cycle, mac_energy, pool_energy, operand_reads, leakage
+        See ``VectorArray``.
+    """
+
+    model: Literal["weight-stationary"]
+    rows: int = Field(ge=1, le=4096)
+    columns: int = Field(ge=1, le=4096)
+    pool_per_cycle: PerCycle
+    mac_energy: Energy
+    pool_energy: Energy
+    operand_reads: Count
+    leakage: Power
+
+
+class LaneArray(Section):
+    """The project's own array: rows of channels, columns of their kernels' positions, a vector per cycle.
+
+    There is one, and the next tile is loaded while one multiplies; see `dnnzip.accelerator.lanes`.
+
+    Parameters
+    ----------
+    model
+        ``lanes``.
+    rows, columns
+        Output channels and weights of each that a tile holds.
+    vectors
+        Accumulators of each row: so many positions run against a tile before the next one comes.
+    buffer
+        Bytes that the memory may be ahead.
+    part_start, pass_start
+        Cycles before the first of a layer's plain weights, and before each pass over the channels of a compressed one;
+        before its first pass it is the decompressor's ``start``.
+    stream_end
+        Cycles from a stream's last weight until the next stream's header is read.
+    turn_share
+        Share of a decompressor's turns that give weights; in the others a lane lacks a word.
+    pool_per_cycle, mac_energy, pool_energy, operand_reads, leakage
+        See ``VectorArray``.
+    """
+
+    model: Literal["lanes"]
+    rows: int = Field(ge=1, le=4096)
+    columns: int = Field(ge=1, le=64)
+    vectors: int = Field(ge=1, le=1 << 15)
+    buffer: Bytes
+    part_start: Cycles
+    pass_start: Cycles
+    stream_end: Cycles
+    turn_share: Share
+    pool_per_cycle: PerCycle
+    mac_energy: Energy
+    pool_energy: Energy
+    operand_reads: Count
+    leakage: Power
+
+
+class Decompressor(Section):
+    """The decompressors, one in each processing element or at each memory interface.
+
+    Parameters
+    ----------
+    placement
+        Where they are; see ``Placement``.
+    weights_per_cycle
+        Of each.
+    start
+        Cycles from a stream's first word to its first weight.
+    table_build
+        Cycles in which a decompressor makes its tables of a table set.
+    energy
+        Of a weight, in J.
+    leakage
+        Of each, in W.
+    """
+
+    placement: Placement
+    weights_per_cycle: PerCycle
+    start: Cycles
+    table_build: Cycles
+    energy: Energy
+    leakage: Power
+
+
+class Departures(Section):
+    """Where an accelerator is computed as the paper family's estimator does, and not as this model would.
+
+    Each can be switched by itself; ``docs/accelerator.md`` says what each one changes.
+
+    Parameters
+    ----------
+    whole_bytes_per_cycle
+        The memory's bandwidth is cut to whole bytes per cycle.
+    whole_counts
+        Bytes, operations and cycles of a core are cut to whole numbers, and load imbalance is not counted.
+    convolutions_keep_no_leakage
+        Local memories do not leak in convolutions.
+    elements_do_not_leak
+        Processing elements do not leak.
+    interface_routers_do_not_leak
+        Routers of memory interfaces do not leak.
+    memory_leaks_outside_transfers
+        The main memory leaks while it is not used, and only then.
+    spill_of_all_but_one_core
+        Where outputs do not fit in local memories, the next layer reads all of its input but one memory's size from the
+        main memory.
+    spill_energy_of_local_part
+        Such a read takes the energy of one local memory's size for each core.
+    local_reads_by_ranges
+        Transfers between cores take local energy for (sources - 1) x destinations.
+    loads_skip_local_memory
+        What comes from the main memory is not written into the local memories.
+    free_decompressor
+        Decompression takes neither time nor energy.
+    """
+
+    whole_bytes_per_cycle: bool = False
+    whole_counts: bool = False
+    convolutions_keep_no_leakage: bool = False
+    elements_do_not_leak: bool = False
+    interface_routers_do_not_leak: bool = False
+    memory_leaks_outside_transfers: bool = False
+    spill_of_all_but_one_core: bool = False
+    spill_energy_of_local_part: bool = False
+    local_reads_by_ranges: bool = False
+    loads_skip_local_memory: bool = False
+    free_decompressor: bool = False
+
+
+class Accelerator(Section):
+    """An accelerator.
+
+    Parameters
+    ----------
+    name, description
+        For the reader.
+    clock
+        In Hz; one for all parts.
+    weight_bits
+        Of a weight that is not compressed: 8, 16 or 32.
+    activation_bits
+        Of an activation: 8, 16 or 32.
+    main_memory, local_memory, mesh, array, decompressor, departures
+        Its parts.
+    """
+
+    name: str = Field(min_length=1)
+    description: str
+    clock: Frequency
+    weight_bits: Literal[8, 16, 32]
+    activation_bits: Literal[8, 16, 32]
+    main_memory: MainMemory
+    local_memory: LocalMemory
+    mesh: Mesh
+    array: Annotated[VectorArray | SystolicArray | LaneArray, Field(discriminator="model")]
+    decompressor: Decompressor
+    departures: Departures = Departures()
+
+    @model_validator(mode="after")
+    def _lanes_have_one_array(self) -> Self:
+        if isinstance(self.array, LaneArray) and self.cores != 1:
+            raise ValueError(f"array.model lanes needs a mesh with one processing element, not {self.cores}")
+        return self
+
+    @property
+    def cores(self) -> int:
+        """Processing elements."""
+        return self.mesh.width * self.mesh.height - len(self.mesh.interfaces)
+
+    def departing(self, **switched: bool) -> "Accelerator":
+        """Return the accelerator with some of its departures switched.
+
+        Parameters
+        ----------
+        switched
+            Names of ``Departures`` to on or off.
+        """
+        changed = Departures.model_validate({**self.departures.model_dump(), **switched})
+        return self.model_copy(update={"departures": changed})
+
+    def placed(self, placement: Placement) -> "Accelerator":
+        """Return the accelerator with its decompressors elsewhere."""
+        return self.model_copy(
+            update={"decompressor": self.decompressor.model_copy(update={"placement": Placement(placement)})}
+        )
+
+
+def load_accelerator(name: str | Path) -> Accelerator:
+    """Read a preset by its name, or a TOML file.
+
+    Parameters
+    ----------
+    name
+        One of ``PRESETS``, or a path that ends in ``.toml``.
+
+    Raises
+    ------
+    InputError
+        It is neither; or the file is missing, no TOML, or breaks a rule: the message names the key.
+    """
+    where = str(name)
+    if where in PRESETS:
+        text = (resources.files("dnnzip.accelerator") / "presets" / f"{where}.toml").read_text(encoding="utf-8")
+        return parse_accelerator(text, where)
+    path = Path(name)
+    if path.suffix != ".toml":
+        raise InputError(where, "is no preset", f"give {', '.join(PRESETS)} or a file that ends in .toml")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(where, f"cannot be read ({error.strerror})", "give a TOML file or a preset") from None
+    except UnicodeDecodeError:
+        raise InputError(where, "is not TOML: it is not UTF-8", "see docs/accelerator.md for the form") from None
+    return parse_accelerator(text, where)
+
+
+def parse_accelerator(text: str, where: str) -> Accelerator:
+    """Read the text of a configuration.
+
+    Parameters
+    ----------
+    text
+        TOML.
+    where
+        The file, for messages.
+
+    Raises
+    ------
+    InputError
+        See ``load_accelerator``.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(where, f"is not TOML: {error}", "see docs/accelerator.md for the form") from None
+    try:
+        return Accelerator.model_validate(values)
+    except ValidationError as error:
+        raise InputError(where, *_first_fault(error)) from None
+
+
+def _first_fault(error: ValidationError) -> tuple[str, str | None]:
+    """Return what is wrong with the first key at fault, and what would be right where that is known."""
+    fault = error.errors(include_url=False)[0]
+    # The array's model is a step of the place, and no key of the file.
+    models = {"vector", "weight-stationary", "lanes"}
+    key = ".".join(str(part) for part in fault["loc"] if part not in models)
+    match fault["type"]:
+        case "value_error" if not key:
+            return fault["msg"].removeprefix("Value error, "), None
+        case "missing":
+            return f"{key} is missing", None
+        case "extra_forbidden":
+            return f"{key} is no known key", "see docs/accelerator.md for the keys"
+        case "union_tag_not_found" | "union_tag_invalid":
+            return f"{key}.model must be vector, weight-stationary or lanes", None
+        case "value_error":
+            return f"{key}: {fault['msg'].removeprefix('Value error, ')}", None
+        case _:
+            message = fault["msg"][:1].lower() + fault["msg"][1:]
+            return f"{key} = {fault['input']!r}: {message}"[:200], None

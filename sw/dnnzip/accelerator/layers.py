@@ -1,0 +1,125 @@
+"""What the model needs to know of a network: its layers, each with its counts and where its input comes from."""
+
+import enum
+from dataclasses import dataclass, replace
+
+
+class Kind(enum.StrEnum):
+    """What a layer computes.
+
+    Members
+    -------
+    CONVOLUTION
+        A convolution, plain, grouped, depthwise or transposed.
+    DENSE
+        A matrix product with weights.
+    PRODUCT
+        A matrix product of two activations: no weights.
+    POOLING
+        Pooling: no weights and no multiplications.
+    """
+
+    CONVOLUTION = "convolution"
+    DENSE = "dense"
+    PRODUCT = "product"
+    POOLING = "pooling"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer, for one sample.
+
+    Parameters
+    ----------
+    name
+        Of its weights; of its node where it has none.
+    operator
+        The ONNX operator.
+    kind
+        What it computes.
+    units
+        What cores share among them: output channels, neurons, or the channels of a pooling.
+    reduction
+        Products that one output needs; values in the window of a pooling.
+    positions
+        Outputs of each unit.
+    groups
+        Groups of a convolution: a unit reads one group's channels alone.
+    weights
+        Distinct weights.
+    inputs, outputs
+        Activations that it reads and writes.
+    source
+        Number of the layer whose cores hold its input; None where that is the network's input in the main memory.
+    input_bits, output_bits
+        Width of those activations; None for the accelerator's.
+    bits_per_weight
+        What a compressed weight takes in the main memory; None where its weights are not compressed.
+    """
+
+    name: str
+    operator: str
+    kind: Kind
+    units: int
+    reduction: int
+    positions: int
+    groups: int
+    weights: int
+    inputs: int
+    outputs: int
+    source: int | None = None
+    input_bits: int | None = None
+    output_bits: int | None = None
+    bits_per_weight: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("units", "reduction", "positions", "groups", "inputs", "outputs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if self.weights < 0:
+            raise ValueError(f"weights must be 0 or more, not {self.weights}")
+        if self.bits_per_weight is not None and not self.bits_per_weight > 0:
+            raise ValueError(f"bits_per_weight must be above 0, not {self.bits_per_weight}")
+
+    @property
+    def operations(self) -> int:
+        """Multiplications, or values that go into a pooling."""
+        return self.units * self.reduction * self.positions
+
+    @property
+    def macs(self) -> int:
+        """Multiplications."""
+        return 0 if self.kind is Kind.POOLING else self.operations
+
+    def compressed(self, bits_per_weight: float | None) -> "Layer":
+        """Return the layer with weights of so many bits; one without weights as it is."""
+        return replace(self, bits_per_weight=bits_per_weight) if self.weights else self
+
+
+@dataclass(frozen=True)
+class Network:
+    """The layers of a network in the order in which they run.
+
+    Parameters
+    ----------
+    name
+        Of the network.
+    layers
+        Its layers; ``source`` counts in this list.
+    table_bytes
+        Bytes of the table set of compressed weights, which is loaded once.
+    """
+
+    name: str
+    layers: tuple[Layer, ...]
+    table_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        for number, layer in enumerate(self.layers):
+            if layer.source is not None and not 0 <= layer.source < number:
+                raise ValueError(f"source of layer {number} must be a layer before it, not {layer.source}")
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the weights of any layer are compressed."""
+        return any(layer.bits_per_weight is not None for layer in self.layers)

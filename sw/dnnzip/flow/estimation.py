@@ -1,0 +1,213 @@
+"""A network's latency and energy on an accelerator, with plain weights and with compressed ones."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dnnzip.accelerator import (
+    Accelerator,
+    Estimate,
+    Estimator,
+    Kind,
+    Layer,
+    LayerEstimate,
+    Network,
+    Timing,
+    reductions,
+)
+from dnnzip.errors import InputError
+from dnnzip.flow.summary import bits_per_weight
+from dnnzip.model.container import CompressedLayer, is_compressed, open_compressed
+from dnnzip.model.files import open_model
+from dnnzip.model.shapes import layer_shapes
+
+#: Codecs whose streams hold the original values: an accelerator would store these at its own width.
+UNCOMPRESSED = ("raw",)
+
+WIDEST_BITS = 64
+
+
+@dataclass(frozen=True)
+class EstimationOptions:
+    """How a network is estimated.
+
+    Parameters
+    ----------
+    timing
+        How the parts of a layer overlap.
+    batch
+        Samples at once, 1 or more.
+    weight_bits
+        Of a weight that is not compressed; None for the accelerator's.
+    bits
+        Of every compressed weight, in the place of the model's own streams.
+    ratio
+        Plain over compressed size of every weight, in their place; not together with ``bits``.
+    """
+
+    timing: Timing = Timing.SERIAL
+    batch: int = 1
+    weight_bits: int | None = None
+    bits: float | None = None
+    ratio: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise InputError("--batch", f"{self.batch} is not a number of samples", "give 1 or more")
+        if self.bits is not None and self.ratio is not None:
+            raise InputError("--bits", "cannot be given together with --ratio", "give one of them")
+        if self.bits is not None and not 0 < self.bits <= WIDEST_BITS:
+            raise InputError("--bits", f"{self.bits:g} is out of range", f"give bits above 0 and up to {WIDEST_BITS}")
+        if self.ratio is not None and not (self.ratio > 0 and math.isfinite(self.ratio)):
+            raise InputError("--ratio", f"{self.ratio:g} is out of range", "give a ratio above 0")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A network with plain weights beside the same with compressed ones.
+
+    Parameters
+    ----------
+    network
+        Its layers.
+    accelerator
+        What it runs on.
+    options
+        How it was estimated.
+    weight_bits
+        Of a weight that is not compressed.
+    baseline, compressed
+        The estimates, in the timing asked for.
+    others
+        The same pair for each timing.
+    """
+
+    network: Network
+    accelerator: Accelerator
+    options: EstimationOptions
+    weight_bits: int
+    baseline: Estimate
+    compressed: Estimate
+    others: dict[Timing, tuple[Estimate, Estimate]]
+
+    @property
+    def pairs(self) -> list[tuple[Layer, LayerEstimate, LayerEstimate]]:
+        """Layers with their two estimates."""
+        return list(zip(self.network.layers, self.baseline.layers, self.compressed.layers, strict=True))
+
+    @property
+    def table_set(self) -> LayerEstimate | None:
+        """What the loading of the table set takes, once, where there is one; it is in no total."""
+        return self.compressed.table_set
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the documented JSON object."""
+        layers = [
+            {
+                "name": layer.name,
+                "operator": layer.operator,
+                "weights": layer.weights,
+                "macs": layer.macs * self.options.batch,
+                "bits_per_weight": layer.bits_per_weight,
+                "baseline": before.as_json(),
+                "compressed": after.as_json(),
+                **reductions(before, after),
+            }
+            for layer, before, after in self.pairs
+        ]
+        return {
+            "accelerator": self.accelerator.name,
+            "timing": self.options.timing.value,
+            "batch": self.options.batch,
+            "weight_bits": self.weight_bits,
+            "placement": self.accelerator.decompressor.placement.value,
+            "total": _pair(self.baseline, self.compressed),
+            "timings": {timing.value: _pair(*pair) for timing, pair in self.others.items()},
+            "table_set": self.table_set.as_json() if self.table_set else None,
+            "layers": layers,
+        }
+
+
+def _pair(before: Estimate, after: Estimate) -> dict[str, Any]:
+    return {"baseline": before.as_json(), "compressed": after.as_json(), **reductions(before, after)}
+
+
+def read_network(path: str | Path) -> Network:
+    """Read a network's layers: a plain model, a compressed one, or one of shapes only.
+
+    Parameters
+    ----------
+    path
+        The model file.
+
+    Returns
+    -------
+    Its layers; those of a compressed model have the bits of their streams.
+
+    Raises
+    ------
+    InputError
+        See ``open_model``, ``open_compressed`` and ``layer_shapes``.
+    """
+    where = str(path)
+    model = open_model(path)
+    streams: dict[str, CompressedLayer] = {}
+    table_bytes = 0
+    if is_compressed(model):
+        compressed = open_compressed(model, where)
+        streams = {layer.name: layer for layer in compressed.layers if layer.codec not in UNCOMPRESSED}
+        table_bytes = len(compressed.tables)
+    layers = [
+        Layer(
+            name=shape.name,
+            operator=shape.operator,
+            kind=Kind(shape.role.value),
+            units=shape.units,
+            reduction=shape.reduction,
+            positions=shape.positions,
+            groups=shape.groups,
+            weights=shape.weights,
+            inputs=shape.inputs,
+            outputs=shape.outputs,
+            source=shape.source,
+            bits_per_weight=bits_per_weight(streams[shape.name]) if shape.name in streams else None,
+        )
+        for shape in layer_shapes(model, where)
+    ]
+    return Network(Path(path).name, tuple(layers), table_bytes)
+
+
+def compare(network: Network, accelerator: Accelerator, options: EstimationOptions, where: str) -> Comparison:
+    """Estimate a network with plain and with compressed weights.
+
+    Parameters
+    ----------
+    network
+        Its layers.
+    accelerator
+        What it runs on.
+    options
+        How.
+    where
+        The model file, for messages.
+
+    Raises
+    ------
+    InputError
+        Nothing says how many bits compressed weights take.
+    """
+    weight_bits = options.weight_bits or accelerator.weight_bits
+    bits = options.bits if options.ratio is None else weight_bits / options.ratio
+    if bits is not None:
+        # No streams, no table set.
+        network = replace(network, layers=tuple(layer.compressed(bits) for layer in network.layers), table_bytes=0)
+    elif not network.is_compressed:
+        raise InputError(where, "has no compressed weights", "give --bits or --ratio, or a model of 'dnnzip compress'")
+    estimator = Estimator(accelerator)
+    pairs = {}
+    for timing in Timing:
+        before = estimator.estimate(network, timing, options.batch, weight_bits, compressed=False)
+        after = estimator.estimate(network, timing, options.batch, weight_bits)
+        pairs[timing] = (before, after)
+    return Comparison(network, accelerator, options, weight_bits, *pairs[options.timing], pairs)

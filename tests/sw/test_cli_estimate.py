@@ -1,0 +1,183 @@
+"""``dnnzip estimate``: its JSON, its table, its options, and its faults in one line."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import onnx
+import pytest
+
+from dnnzip.accelerator import PRESETS, load_accelerator
+from dnnzip.digits import MODEL
+from dnnzip.flow.estimation import EstimationOptions, compare, read_network
+
+LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+ALEXNET = LIGHT / "light_bvlc_alexnet.onnx"
+PARTS = {"memory", "communication", "computation", "decompressor", "leakage"}
+REDUCTIONS = {"latency_reduction", "energy_reduction", "energy_reduction_without_leakage"}
+
+
+@pytest.fixture
+def estimate(dnnzip):
+    """Run the command, which has to succeed; returns its JSON."""
+
+    def run(*arguments):
+        status, out, err = dnnzip("estimate", *arguments, "--json", "-")
+        assert (status, err) == (0, "")
+        return json.loads(out)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """The digits network at 2 %, and the JSON of its compression."""
+    folder = tmp_path_factory.mktemp("digits")
+    command = [str(Path(sys.executable).with_name("dnnzip")), "compress", str(MODEL), "--max-error", "2%", "--quiet"]
+    command += ["-o", str(folder / "m.dnz.onnx"), "--json", str(folder / "c.json")]
+    subprocess.run(command, check=True)
+    return folder / "m.dnz.onnx", json.loads((folder / "c.json").read_text())
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("timing", ["serial", "overlap"])
+def test_the_json_has_the_documented_keys_and_adds_up(preset, timing, estimate):
+    result = estimate(ALEXNET, "--accelerator", preset, "--bits", 3, "--timing", timing)
+    assert result.keys() >= {"total", "layers", "timings", "accelerator", "timing", "batch", "weight_bits", "placement"}
+    assert result["total"] == result["timings"][timing]
+    assert set(result["timings"]) == {"serial", "overlap"}
+    for entry in (result["total"], *result["layers"]):
+        assert entry.keys() >= REDUCTIONS
+        for side in ("baseline", "compressed"):
+            assert set(entry[side]["energy_J"]) == PARTS
+            assert sum(entry[side]["energy_J"].values()) == pytest.approx(entry[side]["energy_total_J"])
+    for side in ("baseline", "compressed"):
+        cycles = sum(layer[side]["latency_cycles"] for layer in result["layers"])
+        assert result["total"][side]["latency_cycles"] == pytest.approx(cycles)
+    ratio = [result["total"][side]["latency_cycles"] for side in ("compressed", "baseline")]
+    assert result["total"]["latency_reduction"] == pytest.approx(1 - ratio[0] / ratio[1])
+
+
+def test_three_bits_on_the_family_preset_reach_the_published_reductions(estimate):
+    total = estimate(ALEXNET, "--accelerator", "paper-mesh-8x8", "--bits", 3)["total"]
+    assert total["latency_reduction"] >= 0.80
+    assert total["energy_reduction"] >= 0.74
+
+
+def test_a_compressed_model_brings_its_own_bits_and_its_table_set(digits, estimate):
+    path, written = digits
+    result = estimate(path, "--accelerator", "edge-lpddr4")
+    bits = {layer["name"]: layer["bits_per_weight"] for layer in written["layers"]}
+    found = {layer["name"]: layer["bits_per_weight"] for layer in result["layers"] if layer["weights"]}
+    assert found == pytest.approx(bits)
+    assert result["table_set"]["weight_bytes"] == written["totals"]["table_bytes"]
+    # All bytes of the streams, and no other.
+    fetched = result["total"]["compressed"]["weight_bytes"] + result["table_set"]["weight_bytes"]
+    assert fetched == pytest.approx(written["totals"]["stream_bytes"])
+    # Given bits stand in the place of its own, without a table set.
+    other = estimate(path, "--accelerator", "edge-lpddr4", "--bits", 2)
+    assert other["table_set"] is None
+    assert {layer["bits_per_weight"] for layer in other["layers"] if layer["weights"]} == {2}
+
+
+def test_layers_left_as_they_are_come_with_the_baseline_bits(tmp_path, dnnzip, estimate):
+    path = tmp_path / "some.dnz.onnx"
+    assert dnnzip("compress", MODEL, "-o", path, "--max-error", "2%", "--layers", "fc1*", "--quiet")[0] == 0
+    layers = [layer for layer in estimate(path, "--accelerator", "edge-lpddr4")["layers"] if layer["weights"]]
+    compressed = [layer["name"] for layer in layers if layer["bits_per_weight"] is not None]
+    assert len(compressed) == 1
+    for layer in layers:
+        same = layer["compressed"] == layer["baseline"]
+        assert same == (layer["name"] not in compressed)
+
+
+def test_a_ratio_is_of_the_baseline(estimate):
+    by_ratio = estimate(ALEXNET, "--accelerator", "paper-mesh-8x8", "--ratio", 4, "--weight-bits", 32)
+    by_bits = estimate(ALEXNET, "--accelerator", "paper-mesh-8x8", "--bits", 8, "--weight-bits", 32)
+    assert by_ratio == by_bits
+    assert by_ratio["weight_bits"] == 32
+
+
+def test_options_reach_the_model(estimate):
+    common = (ALEXNET, "--accelerator", "edge-lpddr4", "--bits", 3)
+    plain = estimate(*common)
+    batch = estimate(*common, "--batch", 16)
+    assert batch["total"]["baseline"]["latency_cycles"] > plain["total"]["baseline"]["latency_cycles"]
+    assert batch["layers"][0]["macs"] == 16 * plain["layers"][0]["macs"]
+    moved = estimate(*common, "--placement", "memory-interface")
+    assert (plain["placement"], moved["placement"]) == ("pe", "memory-interface")
+    communication = [run["total"]["compressed"]["energy_J"]["communication"] for run in (plain, moved)]
+    assert communication[0] < communication[1]
+
+
+def test_the_table_shows_every_layer_both_timings_and_zero_leakage(dnnzip):
+    status, out, err = dnnzip("estimate", ALEXNET, "--accelerator", "paper-mesh-8x8", "--ratio", "5.3")
+    assert (status, err) == (0, "")
+    assert all(name in out for name in ("conv1_w_0", "fc8_w_0", "total", "serial:", "overlap:", "without leakage"))
+    assert dnnzip("estimate", ALEXNET, "--accelerator", "ulx3s", "--bits", 3, "--quiet")[1] == ""
+
+
+def test_a_json_file_is_written_whole(tmp_path, dnnzip):
+    target = tmp_path / "e.json"
+    assert dnnzip("estimate", ALEXNET, "--accelerator", "ulx3s", "--bits", 3, "--quiet", "--json", target)[0] == 0
+    assert json.loads(target.read_text())["accelerator"] == "ulx3s"
+
+
+@pytest.mark.parametrize("path", sorted(LIGHT.glob("light_*.onnx")), ids=lambda path: path.stem)
+def test_one_network_takes_less_than_a_second(path):
+    accelerator = load_accelerator("paper-mesh-8x8")
+    start = time.process_time()
+    result = compare(read_network(path), accelerator, EstimationOptions(bits=3), str(path))
+    assert time.process_time() - start < 1
+    assert result.compressed.latency < result.baseline.latency
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            (ALEXNET, "--accelerator", "ulx3s"),
+            f"{ALEXNET}: has no compressed weights; give --bits or --ratio, or a model of 'dnnzip compress'",
+        ),
+        (
+            (ALEXNET, "--accelerator", "moon", "--bits", "3"),
+            "moon: is no preset; give paper-mesh-8x8, edge-lpddr4, ulx3s ",
+        ),
+        (
+            (ALEXNET, "--accelerator", "ulx3s", "--bits", "0"),
+            "--bits: 0 is out of range; give bits above 0 and up to 64",
+        ),
+        ((ALEXNET, "--accelerator", "ulx3s", "--bits", "nan"), "--bits: nan is out of range"),
+        ((ALEXNET, "--accelerator", "ulx3s", "--ratio", "-1"), "--ratio: -1 is out of range; give a ratio above 0"),
+        ((ALEXNET, "--accelerator", "ulx3s", "--ratio", "inf"), "--ratio: inf is out of range; give a ratio above 0"),
+        (
+            (ALEXNET, "--accelerator", "ulx3s", "--ratio", "2", "--bits", "2"),
+            "--bits: cannot be given together with --ratio; give one of them",
+        ),
+        (
+            (ALEXNET, "--accelerator", "none.toml", "--bits", "3"),
+            "none.toml: cannot be read (No such file or directory)",
+        ),
+        (("none.onnx", "--accelerator", "ulx3s", "--bits", "3"), "none.onnx: "),
+        ((ALEXNET, "--accelerator", "ulx3s", "--bits", "3", "--batch", "0"), "Invalid value for '--batch'"),
+        (
+            (ALEXNET, "--accelerator", "ulx3s", "--bits", "3", "--weight-bits", "12"),
+            "Invalid value for '--weight-bits'",
+        ),
+        ((ALEXNET, "--bits", "3"), "Missing option '--accelerator'"),
+    ],
+)
+def test_a_fault_is_one_line(arguments, message, dnnzip):
+    status, out, err = dnnzip("estimate", *arguments)
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_a_fault_in_a_file_names_its_key(tmp_path, dnnzip):
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\n', encoding="utf-8")
+    status, _, err = dnnzip("estimate", ALEXNET, "--accelerator", path, "--bits", "3")
+    assert (status, err) == (2, f"dnnzip: {path}: description is missing\n")
