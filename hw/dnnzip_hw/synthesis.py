@@ -209,6 +209,8 @@ class Row:
         The clock to reach, in MHz.
     seeds
         So many are run, from 1 on.
+    placing
+        Options of nextpnr for ECP5.
     """
 
     key: str
@@ -217,6 +219,7 @@ class Row:
     make: Callable[[], Component]
     target: int
     seeds: int = 3
+    placing: tuple[str, ...] = ECP5_PLACING
 
 
 GROUP_8 = DecompressorParameters(weight_bits=8, target=ECP5)
@@ -234,7 +237,7 @@ ROWS = (
     Row("25f-axi", "the first with AXI ports and counters", ECP5_25F, lambda: Registered(AxiDecompressor(AXI)), 200),
     Row("85f-2", "2 groups of the first", ECP5_85F, lambda: Groups(GROUP_8, 2), 180, seeds=2),
     Row("85f-4", "4 groups of the first", ECP5_85F, lambda: Groups(GROUP_8, 4), 180, seeds=2),
-    Row("85f-array", "8 x 8 array, decompressor, DMA", ECP5_85F, lambda: Folded(Accelerator(ARRAY)), 100, seeds=2),
+    Row("85f-array", "8 x 8 array, decompressor, DMA", ECP5_85F, lambda: Folded(Accelerator(ARRAY)), 50, 1, ()),
     Row("hx8k", "1 lane, 256 states, 8-bit weights", HX8K, lambda: Groups(ONE_LANE, 1), 200),
     Row("up5k", "1 lane, 256 states, 8-bit weights", UP5K, lambda: Groups(ONE_LANE, 1), 48),
 )
@@ -353,7 +356,7 @@ def run_row(row: Row, most_seeds: int, *, kept: bool = False) -> dict[str, Any]:
     """
     text = convert(row.make(), TOP)
     script = ecp5_script(TOP) if row.device.family == "ecp5" else ice40_script(TOP, row.device)
-    options = [*row.device.options, *(ECP5_PLACING if row.device.family == "ecp5" else ())]
+    options = [*row.device.options, *(row.placing if row.device.family == "ecp5" else ())]
     places = (EBR_ROW, EBR_GROUPS) if row.device.side_by_side else ()
     identity = json.dumps([text, script, options, places, row.target, versions()])
     folder = FOLDER / f"{row.key}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"

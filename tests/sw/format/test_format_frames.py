@@ -85,5 +85,5 @@ def test_a_payload_that_is_too_long_is_no_frame():
 
 
 def test_layouts_fill_bytes():
-    assert (FRAME_HEADER.bytes, HELLO.bytes, RESULT.bytes) == (4, 8, 6)
+    assert (FRAME_HEADER.bytes, HELLO.bytes, RESULT.bytes) == (4, 14, 6)
     assert MAX_PAYLOAD % 2 == 0, "no word is split"
