@@ -31,7 +31,7 @@ from dnnzip.format.frames import Top
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of place and route.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the summary as JSON too; - for standard output.")
 def bitstream(name: str, top: str, folder: str, seed: int, json_file: str | None) -> None:
-    """Build a bitstream: the decompressor or the PE array on a board.
+    """Build a bitstream: decompressor or array on a board.
 
     A design that does not fit, or misses the board's clock, is a failed build.
     """
