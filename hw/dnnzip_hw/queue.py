@@ -63,21 +63,15 @@ class Queue(wiring.Component):
         m = Module()
         m.submodules.rows = rows = Memory(shape=self.width, depth=DEPTH, init=[])
         write = rows.write_port()
+        read = rows.read_port(domain="comb") if self.target == ECP5 else rows.read_port(transparent_for=(write,))
         # The memory is written in every cycle; it is the pointer that makes a row of it.
         w_place, r_place = Signal(ceil_log2(DEPTH)), Signal(ceil_log2(DEPTH))
-        next_place = Signal.like(r_place)
-        m.d.comb += next_place.eq(Mux(self.flush, 0, r_place + self.r_en))
-        if self.target == ECP5:
-            read = rows.read_port(domain="comb")
-            m.d.comb += read.addr.eq(r_place)
-        else:
-            read = rows.read_port(transparent_for=(write,))
-            m.d.comb += read.addr.eq(next_place)
         used = Signal(ceil_log2(DEPTH))
         m.d.comb += [
             write.addr.eq(w_place),
             write.data.eq(self.w_data),
             write.en.eq(1),
+            read.addr.eq(r_place if self.target == ECP5 else Mux(self.flush, 0, r_place + self.r_en)),
             self.r_data.eq(read.data),
             used.eq(w_place - r_place),
         ]
@@ -87,7 +81,8 @@ class Queue(wiring.Component):
         ]
         with m.If(self.w_en):
             m.d.sync += w_place.eq(w_place + 1)
-        m.d.sync += r_place.eq(next_place)
+        with m.If(self.r_en):
+            m.d.sync += r_place.eq(r_place + 1)
         with m.If(self.flush):
-            m.d.sync += [w_place.eq(0), self.r_rdy.eq(0)]
+            m.d.sync += [w_place.eq(0), r_place.eq(0), self.r_rdy.eq(0)]
         return m
