@@ -62,8 +62,11 @@ class Queue(wiring.Component):
         """Build the circuit."""
         m = Module()
         m.submodules.rows = rows = Memory(shape=self.width, depth=DEPTH, init=[])
-        write = rows.write_port()
-        read = rows.read_port(domain="comb") if self.target == ECP5 else rows.read_port(transparent_for=(write,))
+        if self.target == ECP5:
+            write, read = rows.write_port(), rows.read_port(domain="comb")
+        else:
+            write = rows.write_port()
+            read = rows.read_port(transparent_for=(write,))
         # The memory is written in every cycle; it is the pointer that makes a row of it.
         w_place, r_place = Signal(ceil_log2(DEPTH)), Signal(ceil_log2(DEPTH))
         used = Signal(ceil_log2(DEPTH))
