@@ -19,7 +19,7 @@ sim: env ## the main job: compress the digits network, decode it in the simulate
 test: env-dev ## the whole test suite
 	@$(BIN)/python -m pytest -q -n 2
 
-ports: env-dev ## the AXI and serial ports with every case, width and pause; minutes
+ports: env-dev ## the AXI and serial ports with every case, width and pause, and the array's; minutes
 	@$(BIN)/python -m pytest -q -m ports
 
 BOARD ?= ulx3s-85f

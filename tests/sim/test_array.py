@@ -208,6 +208,7 @@ def test_a_wrong_sum_would_be_seen(tmp_path):
         check_sums(result, expected, SEED)
 
 
+@pytest.mark.ports
 def test_the_ports_with_a_memory_and_streams_of_others(tmp_path):
     parameters = ARRAYS["groups"]
     rng = np.random.default_rng(SEED)
