@@ -168,7 +168,7 @@ BROKEN = {
         lambda p: flipped(p, HEADER_BYTES + ENTRY_BYTES + 30, 64),
         f"walks stopped with fault {ImageFault.ENTRY}",
     ),
-    "words": (lambda p: flipped(p, HEADER_BYTES + ENTRY_BYTES + 8, 2), "not to be used, cause "),
+    "words": (lambda p: flipped(p, HEADER_BYTES + ENTRY_BYTES + 8, 2), "a burst reads past the image"),
     "payload": (lambda p: flipped(p, -8), f"not to be used, cause {Verdict.BAD_CRC}"),
     "length": (lambda p: flipped(p, HEADER_BYTES + ENTRY_BYTES + 24, 32), f"not to be used, cause {MISPLACED}"),
     "fewer channels": (lambda p: flipped(p, HEADER_BYTES + ENTRY_BYTES + 20, 6), f"not to be used, cause {MISPLACED}"),
