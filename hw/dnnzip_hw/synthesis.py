@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from amaranth.hdl import Cat, ClockSignal, Module, ResetSignal, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Component
 
@@ -105,7 +105,6 @@ class Registered(Component):
         self.ports = [
             ("__".join(map(str, path)), member.flow, Value.cast(value))
             for path, member, value in inner.signature.flatten(inner)
-            if "__".join(map(str, path)) not in ("aclk", "aresetn")
         ]
         super().__init__({name: wiring.Member(flow, len(value)) for name, flow, value in self.ports})
 
@@ -113,11 +112,11 @@ class Registered(Component):
         """Build the circuit."""
         m = Module()
         m.submodules.core = self.inner
-        if hasattr(self.inner, "aclk"):
-            m.d.comb += [self.inner.aclk.eq(ClockSignal()), self.inner.aresetn.eq(~ResetSignal())]
         for name, flow, value in self.ports:
             outer = getattr(self, name)
-            m.d.sync += value.eq(outer) if flow == wiring.In else outer.eq(value)
+            # An AXI top makes the domain itself, of these two.
+            domain = m.d.comb if name in ("aclk", "aresetn") else m.d.sync
+            domain += value.eq(outer) if flow == wiring.In else outer.eq(value)
         return m
 
 
