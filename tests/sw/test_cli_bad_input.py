@@ -569,6 +569,8 @@ def test_an_interrupt_leaves_no_output(tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # Where the tests run in the background, a process inherits that it ignores interrupts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as process,
         pipe.open("wb") as file,
     ):
