@@ -16,7 +16,7 @@ from dnnzip.link.array import ArrayJob, ArrayShape, check_job
 from dnnzip_hw.array.accelerator import FIGURES
 from dnnzip_hw.array.parameters import ArrayParameters
 from dnnzip_sim.build import Build, build
-from dnnzip_sim.harness import BENCH, OPTIONS
+from dnnzip_sim.harness import BENCH, OPTIONS, PAUSES
 from dnnzip_sim.run import SimulationFailedError, run
 from dnnzip_sim.verilog import array_verilog
 
@@ -103,6 +103,7 @@ def build_array(parameters: ArrayParameters, *, cache: Path | None = None) -> Bu
         See ``dnnzip_sim.build.build``.
     """
     sources = {name: (files(__package__) / name).read_text() for name in _SOURCES}
+    sources[PAUSES] = (files("dnnzip_sim.harness") / PAUSES).read_text()
     sources["dnnzip_array.v"] = array_verilog(parameters, cache=cache)
     constants = {"COLUMNS": parameters.columns, "ROWS": parameters.rows, "BUS_BITS": parameters.bus_bits}
     return build(TOP, sources, parameters=constants, options=OPTIONS, cache=cache)

@@ -35,7 +35,10 @@ OPTIONS = (
     "5000",
     *VERILATOR_OPTIONS,
 )
-_SOURCES = (f"{TOP}.sv", "memory.cpp")
+PAUSES = "pauses.h"
+"""The source that all harnesses include for their pauses."""
+
+_SOURCES = (f"{TOP}.sv", "memory.cpp", PAUSES)
 _TOTALS = struct.Struct("<Qd")
 _VERDICTS = {int(verdict) for verdict in Verdict}
 _OUTCOME = struct.Struct("<4Q")

@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "pauses.h"
 #include "svdpi.h"
 
 namespace {
@@ -30,40 +31,8 @@ constexpr size_t kFlushWeights = 1 << 16;
 // Instead of the verdict of a stream that a reset cut off.
 constexpr uint64_t kCut = 255;
 
-// With pauses: how long a side rests or works at most, and for how long it keeps its habit.
-constexpr uint64_t kLongestBurst = 8, kHabitCycles = 1024;
-
 struct Reset {
     uint64_t streams, after, cycles;
-};
-
-// Random numbers (splitmix64) of a seed.
-struct Random {
-    uint64_t state = 0;
-    uint64_t below(uint64_t end) {
-        uint64_t z = state += 0x9E3779B97F4A7C15u;
-        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-        z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-        return (z ^ z >> 31) % end;
-    }
-};
-
-// When one side of a stream rests: in bursts, or for a while not at all.
-struct Pauses {
-    bool rests = false, never = false;
-    uint64_t burst_left = 0, habit_left = 0;
-    bool next(Random& random) {
-        if (habit_left-- == 0) {
-            habit_left = random.below(kHabitCycles);
-            never = random.below(3) == 0;
-        }
-        if (burst_left == 0) {
-            burst_left = 1 + random.below(kLongestBurst);
-            rests = !rests;
-        }
-        --burst_left;
-        return rests && !never;
-    }
 };
 
 struct Outcome {
