@@ -15,8 +15,8 @@ from dnnzip.exploration.record import NetworkFacts
 from dnnzip.exploration.task import Encoding, TaskResult, measure_plain, run_encoding
 from dnnzip.exploration.workload import OpenWorkload, Workload
 
-ALLOWED_FAILURES = 3
-"""A task is given up once so many workers and one more have died over it; Dask's default, which clusters have too."""
+ALLOWED_FAILURES = 1
+"""A task is put aside once so many workers and one more have died over it, on a cluster of this machine."""
 
 CONNECT_SECONDS = 10
 """So long a scheduler may take to answer, and then to have a first worker."""
@@ -127,7 +127,9 @@ def local_cluster(workers: int) -> Iterator[LocalCluster]:
             n_workers=0,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            # Some free port, and no dashboard: Dask's own port may be taken by another exploration.
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
             silence_logs=QUIET,
         )
     try:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from distributed import Client, Future, KilledWorker, as_completed
 
 from dnnzip.errors import CheckFailedError, InputError
-from dnnzip.exploration.cluster import ALLOWED_FAILURES, Shipment, encoding_on_worker, plain_on_worker
+from dnnzip.exploration.cluster import Shipment, encoding_on_worker, plain_on_worker
 from dnnzip.exploration.record import ExplorationFolder, NetworkFacts
 from dnnzip.exploration.request import Plan
 from dnnzip.exploration.task import Encoding, TaskResult
@@ -35,7 +35,7 @@ def run(
     """Run encodings and write what comes out.
 
     A worker that dies costs the task that it was at: the scheduler gives it to another. A task over which several
-    workers have died is left out, and named when all others are done.
+    workers have died is run again by itself after all others, and named at the end where that fails too.
 
     Parameters
     ----------
@@ -62,17 +62,25 @@ def run(
         Workers died over a task, again and again.
     """
     seconds: list[float] = []
-    killed: list[Encoding] = []
     with shipped(client, plan) as digest:
         if not folder.has_network():
             folder.write_network(_plain(client, digest))
-        for encoding, result in _results(client, digest, encodings, folder.network().top1):
-            if result is None:
-                killed.append(encoding)
-                continue
-            folder.write_results(result.encoding, result.points, result.layers)
-            seconds.append(result.seconds)
-            step(result.encoding)
+        top1 = folder.network().top1
+
+        def written(chosen: Sequence[Encoding], attempt: str) -> list[Encoding]:
+            """Write the results of encodings; return those over which workers died."""
+            killed = []
+            for encoding, result in _results(client, digest, chosen, top1, attempt):
+                if result is None:
+                    killed.append(encoding)
+                    continue
+                folder.write_results(result.encoding, result.points, result.layers)
+                seconds.append(result.seconds)
+                step(result.encoding)
+            return killed
+
+        # Who stood beside a deadly task on the same worker is under suspicion too; alone, each shows what it does.
+        killed = [encoding for suspect in written(encodings, "first") for encoding in written([suspect], "alone")]
     if killed:
         raise CheckFailedError(_killed(killed))
     return seconds
@@ -114,13 +122,17 @@ def _plain(client: Client, digest: str) -> NetworkFacts:
 
 
 def _results(
-    client: Client, digest: str, encodings: Sequence[Encoding], top1: float
+    client: Client, digest: str, encodings: Sequence[Encoding], top1: float, attempt: str
 ) -> Iterator[tuple[Encoding, TaskResult | None]]:
-    """Submit tasks and visit results as they come; None where workers died over a task."""
+    """Submit tasks and visit results as they come; None where workers died over a task.
+
+    The scheduler knows a task by its key, of which the attempt is a part: it would answer the next one with what it
+    knows of the last.
+    """
     waiting: dict[Future[TaskResult], Encoding] = {}
     try:
         for encoding in encodings:
-            key = f"dnnzip_encoding-{digest}-{encoding.hash}"
+            key = f"dnnzip_encoding-{digest}-{encoding.hash}-{attempt}"
             waiting[client.submit(encoding_on_worker, digest, encoding, top1, key=key, pure=False)] = encoding
         # Not all futures are held: a result is let go as soon as it is written.
         for future in as_completed(list(waiting), loop=client.loop):
@@ -137,10 +149,7 @@ def _results(
                 client.cancel(list(waiting))
 
 
-_DEADLY = (
-    f"took {ALLOWED_FAILURES + 1} workers down, one after the other; look at their memory, give them more or fewer "
-    "threads each, and run the same command again to continue"
-)
+_DEADLY = "took down each worker that tried it; look at the workers' memory, and run the same command again to continue"
 
 
 def _killed(encodings: list[Encoding]) -> str:
