@@ -1,10 +1,13 @@
 """Explorations on a real cluster: two workers in processes of their own, one of which is killed."""
 
 import importlib
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -78,6 +81,7 @@ def suspicions(client):
     return sum(prefixes.values())
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_only_its_task(client, start):
     grid = {"layers": ("all", "each"), "max_error": ("1%", "3%", "9%")}
     plan, calm = start("calm", **grid)
@@ -105,6 +109,7 @@ def test_a_killed_worker_costs_only_its_task(client, start):
     assert min(before) not in after, "the worker was not killed"
 
 
+@pytest.mark.slow
 def test_a_worker_that_starts_again_has_the_workload(client, start):
     """Both are killed before anything is run, so that only the scheduler still knows what was shipped."""
     plan, folder = start("again", layers=("all", "each"))
@@ -136,8 +141,17 @@ def cluster_module_shipped(client, plan):
 def test_nothing_stays_on_the_workers(client, start):
     plan, folder = start("gone")
     run(plan, folder, client, plan.encodings, ignore)
+    assert_clean(client)
+
+
+def assert_clean(client):
+    """Check that no workload is left on any worker, and no task of ours on the scheduler."""
     names = client.run(lambda dask_worker: sorted(dask_worker.plugins))
     assert not any(name.startswith("dnnzip") for plugins in names.values() for name in plugins)
+    deadline = time.monotonic() + 30
+    while client.run_on_scheduler(lambda dask_scheduler: [key for key in dask_scheduler.tasks if "dnnzip" in key]):
+        assert time.monotonic() < deadline, "tasks are left on the scheduler"
+        time.sleep(0.1)
 
 
 def test_a_restart_runs_what_is_left(client, start):
@@ -150,8 +164,9 @@ def test_a_restart_runs_what_is_left(client, start):
         if len(came) == 5:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        run(plan, folder, client, remaining(plan, folder), stop_after_five)
+    with connected(client.scheduler.address, 1) as other, pytest.raises(KeyboardInterrupt):
+        run(plan, folder, other, remaining(plan, folder), stop_after_five)
+    assert_clean(client)
     assert folder.finished() == set(came)
     left = remaining(plan, folder)
     assert len(left) == 7
@@ -161,6 +176,7 @@ def test_a_restart_runs_what_is_left(client, start):
     assert remaining(plan, folder) == []
 
 
+@pytest.mark.slow
 def test_a_deadly_task_is_named_and_the_others_are_done(monkeypatch, start, tmp_path):
     (tmp_path / "deadly.py").write_text(DEADLY, encoding="utf-8")
     # Workers that start now look for modules where this process does.
@@ -192,6 +208,53 @@ def test_an_exploration_runs_on_a_scheduler_elsewhere(client, start):
     assert len(folder.finished()) == 1
     # The cluster is not ours to end.
     assert len(client.run(os.getpid)) == WORKERS
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """Start a scheduler and a worker as a user does; gives the scheduler's process and address."""
+    file = tmp_path / "scheduler.json"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    dask = [sys.executable, "-m", "dask"]
+    with ExitStack() as stack:
+
+        def started(*arguments):
+            process = stack.enter_context(subprocess.Popen([*dask, *arguments], cwd=tmp_path, **quiet))
+            stack.callback(process.terminate)
+            return process
+
+        scheduler = started(
+            "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file
+        )
+        started("worker", "--scheduler-file", file, "--nthreads", "2", "--no-nanny", "--no-dashboard")
+        deadline = time.monotonic() + 60
+        while not file.exists():
+            assert time.monotonic() < deadline
+            assert scheduler.poll() is None
+            time.sleep(0.05)
+        yield scheduler, json.loads(file.read_text(encoding="utf-8"))["address"]
+
+
+@pytest.mark.slow
+def test_a_cluster_of_others_is_used_and_its_end_is_told(foreign, start, capfd):
+    scheduler, address = foreign
+    plan, folder = start("foreign", layers=("all", "each", "all-but-one"), max_error=("1%", "2%", "3%", "4%"))
+    came = []
+
+    def kill(encoding):
+        came.append(encoding)
+        if len(came) == 3:
+            scheduler.kill()
+
+    expected = "^--scheduler: the cluster is gone; start it and run the same command again to continue$"
+    with connected(address, 1) as client:
+        # So long it tries to find the scheduler again.
+        client._timeout = 1
+        with pytest.raises(InputError, match=expected):
+            run(plan, folder, client, plan.encodings, kill)
+    assert folder.finished() == set(came)
+    assert 3 <= len(came) < len(plan.encodings)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

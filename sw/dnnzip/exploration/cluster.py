@@ -110,7 +110,7 @@ def connected(scheduler: str | None, workers: int) -> Iterator[Client]:
             with local_cluster(workers) as cluster, Client(cluster, set_as_default=False) as client:
                 yield client
         else:
-            with _remote(scheduler) as client:
+            with _silent(), _remote(scheduler) as client:
                 yield client
 
 
@@ -161,6 +161,18 @@ def _remote(address: str) -> Iterator[Client]:
         except TimeoutError:
             raise InputError(where, "has no workers", f"start some with 'dask worker {address}'") from None
         yield client
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep Dask's messages from the terminal, as `LocalCluster` does by itself."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(QUIET)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """An exploration from its plan to a full folder: tasks go out, results are written as they come."""
 
-from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 
 from distributed import Client, Future, KilledWorker, as_completed
@@ -104,10 +104,22 @@ def shipped(client: Client, plan: Plan) -> Iterator[str]:
         ) from None
     try:
         yield shipment.digest
-    finally:
-        # Where the cluster is gone, nothing is left to forget it.
-        with suppress(OSError, ValueError, TimeoutError, CancelledError):
-            client.unregister_worker_plugin(shipment.name)
+    except BaseException:
+        if _stays(client):
+            _forget(client, shipment)
+        raise
+    _forget(client, shipment)
+
+
+def _forget(client: Client, shipment: Shipment) -> None:
+    # Where the cluster is gone, nothing is left to forget it.
+    with suppress(OSError, ValueError, TimeoutError, CancelledError):
+        client.unregister_worker_plugin(shipment.name)
+
+
+def _stays(client: Client) -> bool:
+    """Whether the cluster outlives this run: then it is left clean; ours is killed, and waits for nothing."""
+    return client.cluster is None
 
 
 def _plain(client: Client, digest: str) -> NetworkFacts:
@@ -144,7 +156,7 @@ def _results(
             except CancelledError:
                 raise _lost() from None
     finally:
-        if waiting:
+        if waiting and _stays(client):
             with suppress(OSError, TimeoutError):
                 client.cancel(list(waiting))
 
