@@ -121,5 +121,4 @@ def exploration_json(
         "plain": {"top1": network.top1, "samples": network.samples, "weights": network.weights, "bytes": network.bytes},
         "against": list(against),
         "front": list(front),
-        "provenance": request.provenance,
     }

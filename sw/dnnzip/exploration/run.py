@@ -31,6 +31,7 @@ def run(
     client: Client,
     encodings: Sequence[Encoding],
     step: Callable[[str], None],
+    task: Callable[[str, Encoding, float], TaskResult] = encoding_on_worker,
 ) -> list[float]:
     """Run encodings and write what comes out.
 
@@ -49,6 +50,8 @@ def run(
         What is to be run, see `remaining`.
     step
         Called with an encoding's hash when its results are there.
+    task
+        What a worker does with the workload's digest, an encoding, and the accuracy of the plain network.
 
     Returns
     -------
@@ -70,7 +73,7 @@ def run(
         def written(chosen: Sequence[Encoding], attempt: str) -> list[Encoding]:
             """Write the results of encodings; return those over which workers died."""
             killed = []
-            for encoding, result in _results(client, digest, chosen, top1, attempt):
+            for encoding, result in _results(client, digest, chosen, top1, attempt, task):
                 if result is None:
                     killed.append(encoding)
                     continue
@@ -134,7 +137,12 @@ def _plain(client: Client, digest: str) -> NetworkFacts:
 
 
 def _results(
-    client: Client, digest: str, encodings: Sequence[Encoding], top1: float, attempt: str
+    client: Client,
+    digest: str,
+    encodings: Sequence[Encoding],
+    top1: float,
+    attempt: str,
+    task: Callable[[str, Encoding, float], TaskResult],
 ) -> Iterator[tuple[Encoding, TaskResult | None]]:
     """Submit tasks and visit results as they come; None where workers died over a task.
 
@@ -145,7 +153,7 @@ def _results(
     try:
         for encoding in encodings:
             key = f"dnnzip_encoding-{digest}-{encoding.hash}-{attempt}"
-            waiting[client.submit(encoding_on_worker, digest, encoding, top1, key=key, pure=False)] = encoding
+            waiting[client.submit(task, digest, encoding, top1, key=key, pure=False)] = encoding
         # Not all futures are held: a result is let go as soon as it is written.
         for future in as_completed(list(waiting), loop=client.loop):
             encoding = waiting.pop(future)
