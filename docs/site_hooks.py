@@ -4,6 +4,7 @@ Equations become MathML, Mermaid diagrams SVG, both while building; the browser 
 other host. Pages that stand at the root of the repository, such as CONTRIBUTING.md, are pages of the site as well.
 """
 
+import hashlib
 import html
 import re
 import xml.etree.ElementTree as ET
@@ -20,6 +21,17 @@ from pymdownx.superfences import SuperFencesException
 
 ROOT_PAGES = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 """Page of the site to the file at the repository's root that it shows."""
+
+SPACING = {
+    "flowchart": {
+        "rankSpacing": 28,
+        "nodeSpacing": 24,
+        "padding": 8,
+        "diagramPadding": 4,
+        "subGraphTitleMargin": {"top": 4, "bottom": 18},
+    }
+}
+"""Close enough that a diagram from top to bottom fits a screen."""
 
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 """A formula as Arithmatex leaves it: in a line, or in lines of its own."""
@@ -70,7 +82,9 @@ def diagram(source: str, language: str, css_class: str, options: Any, md: Any, *
     """
     del language, options, md
     try:
-        svg = mermaidx.render(source, theme="neutral").svg()
+        svg = mermaidx.render(source, theme="neutral", config=SPACING).svg()
     except Exception as error:
         raise SuperFencesException(f"the diagram that starts with {source[:40]!r} cannot be drawn: {error}") from error
-    return f'<div class="{css_class}">{svg}</div>'
+    # Every diagram has the same id, and names its parts by it; a page may have several.
+    own = f"diagram-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
+    return f'<div class="{css_class}">{svg.replace("my-svg", own)}</div>'
