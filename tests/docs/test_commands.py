@@ -46,10 +46,10 @@ class Reader:
     folder
         An empty one.
     seconds
-        So long may a block's shell run.
+        So long may a block's shell run; the first one may compile the codec or the simulation.
     """
 
-    def __init__(self, folder, seconds=120):
+    def __init__(self, folder, seconds=300):
         self.folder, self.seconds = folder, seconds
         for name in LINKED:
             (folder / name).symlink_to(ROOT / name)
