@@ -7,7 +7,7 @@ BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test ports bitstream faults formal gain waves synth asic zoo family bench shared-tables fuzz lint format docs \
+.PHONY: help sim test ports bitstream faults formal gain waves synth asic zoo family bench shared-tables fuzz lint format docs site \
 	types env env-dev clean
 
 help: ## list the verbs
@@ -77,6 +77,9 @@ format: env-dev ## rewrite the sources in the common format
 
 docs: env-dev ## fill the generated parts of the documents
 	@$(BIN)/python docs/generate.py
+
+site: env-dev ## build/site: the manual as a website; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 types: env-dev ## static type check of the three packages
 	@$(BIN)/mypy
