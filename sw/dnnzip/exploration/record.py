@@ -1,0 +1,474 @@
+"""What an exploration's folder holds, written and read in one place.
+
+::
+
+    DIR/request.json           what was asked (`Request`), with the provenance of its first run
+    DIR/network.json           the plain network: accuracy and layers (`NetworkFacts`)
+    DIR/results/ENC.parquet    points (`POINT_SCHEMA`) of the encoding ENC, one for each estimate
+    DIR/layers/ENC.parquet     layers (`LAYER_SCHEMA`) of the same points
+    DIR/tune.json              optional: what ``dnnzip tune --json`` wrote
+    DIR/report.html, figures/  what ``dnnzip report`` writes
+
+Every file appears whole or not at all. The points of an encoding are written after its layers, so where they are, all
+of the encoding is there: a run that continues leaves it out.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dnnzip.errors import InputError
+from dnnzip.model.files import open_output, write_output
+
+FORM = 1
+"""Version of the folder's form; a change of a file's meaning raises it."""
+
+REQUEST = "request.json"
+NETWORK = "network.json"
+RESULTS = "results"
+LAYERS = "layers"
+TUNE = "tune.json"
+REPORT = ("report.html", "figures")
+
+ENERGY_PARTS = ("memory", "communication", "computation", "decompressor", "leakage")
+"""Where energy is spent; local memory counts as memory."""
+
+FIGURES = ("latency_cycles", "latency_s", "energy_J", *(f"energy_{part}_J" for part in ENERGY_PARTS))
+"""What an estimate gives: cycles, seconds, J, for a batch of samples. The parts add up to ``energy_J``."""
+
+PLAIN = "plain_"
+"""Before the name of a figure: the same for weights that are not compressed."""
+
+NOT_COMPRESSED = "none"
+"""Codec of a layer whose weights are not compressed, or that has none."""
+
+TUNED = "tuned"
+"""Label of the layers of a point that is a compressed model as it was given."""
+
+
+def _columns(kind: pa.DataType, *names: str, nullable: bool = False) -> list[pa.Field]:
+    return [pa.field(name, kind, nullable=nullable) for name in names]
+
+
+_ESTIMATES = _columns(pa.float64(), *FIGURES, *(PLAIN + name for name in FIGURES))
+
+POINT_SCHEMA = pa.schema(
+    [
+        *_columns(pa.string(), "point", "encoding", "layers", "max_error"),
+        *_columns(pa.float64(), "bound_order", nullable=True),
+        *_columns(pa.string(), "scope", "codec", "accelerator", "placement", "timing"),
+        *_columns(pa.int64(), "samples"),
+        *_columns(pa.float64(), "top1", "top1_plain", "bits_per_weight"),
+        *_columns(pa.int64(), "stream_bytes", "left_out_bytes"),
+        *_columns(pa.float64(), "ratio"),
+        *_ESTIMATES,
+        *_columns(pa.float64(), "latency_reduction", "energy_reduction"),
+    ]
+)
+"""A row for each encoding, accelerator, placement and timing.
+
+``point``, ``encoding``
+    Hashes of the setting, the same in every run; ``encoding`` is that of the layers, the bound, the scope and the
+    codec, equal for all accelerators.
+``layers``
+    Label of the compressed layers: ``all``, a layer's name, ``all but`` a name, ``largest``, a glob, or ``tuned``.
+``max_error``, ``bound_order``
+    The bound as given, and its number for sorting (of a percentage the fraction); null for ``tuned``.
+``top1``, ``top1_plain``
+    Shares of the ``samples`` that the network gets right, compressed and plain.
+``bits_per_weight``
+    Over all weights: streams with headers and tables, left-out weights at their own width.
+``stream_bytes``, ``left_out_bytes``, ``ratio``
+    Of the streams, of left-out weights, and the bytes of all plain weights over the sum of both.
+``latency_reduction``, ``energy_reduction``
+    Shares saved, below 0 where there is more.
+"""
+
+LAYER_SCHEMA = pa.schema(
+    [
+        *_columns(pa.string(), "encoding", "layer"),
+        *_columns(pa.int64(), "weights"),
+        *_columns(pa.string(), "codec"),
+        *_columns(pa.float64(), "bits_per_weight", "bound", "largest_error", "mse", nullable=True),
+        *_columns(pa.string(), "unit", nullable=True),
+        *_columns(pa.string(), "accelerator", "placement", "timing"),
+        *_ESTIMATES,
+    ]
+)
+"""A row for each encoding, layer, accelerator, placement and timing; in the order in which the layers run.
+
+All layers that take time are there, poolings with 0 weights too, so that a point is the sum of its layers. ``codec`` is
+`NOT_COMPRESSED` where nothing is compressed: then ``bits_per_weight`` is the weight's own width (null without weights),
+and ``bound``, ``largest_error``, ``mse`` and ``unit`` are null. Those are in ``unit``: ``absolute`` in the weights' own
+unit, ``lsb`` in steps of integer weights; ``mse`` in its square.
+"""
+
+Facts = TypeVar("Facts", bound="_Facts")
+
+
+class _Facts(BaseModel):
+    """What a JSON file of the folder holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    form: int = FORM
+
+
+class Grid(BaseModel):
+    """The values of each axis, as the user gave them; an exploration is their product.
+
+    Parameters
+    ----------
+    layers
+        Labels of the sets of layers.
+    max_error, error_scope, codec
+        Of the encodings.
+    accelerator, placement, timing
+        Of the estimates; a placement of ``own`` is the accelerator's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layers: tuple[str, ...]
+    max_error: tuple[str, ...]
+    error_scope: tuple[str, ...]
+    codec: tuple[str, ...]
+    accelerator: tuple[str, ...]
+    placement: tuple[str, ...]
+    timing: tuple[str, ...]
+
+
+class Request(_Facts):
+    """What was asked.
+
+    Parameters
+    ----------
+    model, data
+        Files as the user named them.
+    model_sha256, data_sha256
+        Digests of their content; that of a model with arrays in files of their own includes these.
+    samples
+        How many samples accuracy is measured on.
+    seed
+        By which they were drawn; None where they are the first ones.
+    tuned, tuned_sha256
+        The compressed model that is a point by itself, and its digest; None without one.
+    batch
+        Samples at once on the accelerator.
+    weight_bits
+        Of a plain weight on the accelerator; None for the accelerator's.
+    grid
+        The axes.
+    accelerator_sha256
+        Digest of each accelerator's configuration, by its name.
+    points, encodings
+        How many of each the whole exploration has.
+    command
+        The command line.
+    provenance
+        Commit, versions and command of the first run, see `dnnzip.flow.provenance`.
+    """
+
+    model: str
+    model_sha256: str
+    data: str
+    data_sha256: str
+    samples: int
+    seed: int | None
+    tuned: str | None
+    tuned_sha256: str | None
+    batch: int
+    weight_bits: int | None
+    grid: Grid
+    accelerator_sha256: dict[str, str]
+    points: int
+    encodings: int
+    command: str
+    provenance: dict[str, str]
+
+    def same_as(self, other: "Request") -> bool:
+        """Whether two runs ask for the same points, whatever their files' names and their versions are."""
+        return self._asked() == other._asked()
+
+    def _asked(self) -> dict[str, Any]:
+        asked = self.model_dump(exclude={"model", "data", "tuned", "command", "provenance"})
+        return asked | {"grid": {axis: sorted(values) for axis, values in asked["grid"].items()}}
+
+
+class LayerFacts(BaseModel):
+    """A layer with weights, of the plain network.
+
+    Parameters
+    ----------
+    name
+        Name of its weights' initializer.
+    operator
+        The ONNX operator that reads it; None where that one takes no part in the estimate.
+    shape, weights
+        Of its weights.
+    macs
+        Multiplications for one sample; None where the operator is None.
+    bits
+        Of a weight as it is stored.
+    compressible
+        Whether it can be compressed.
+    reason
+        The rule that leaves it out where it cannot; None otherwise.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    operator: str | None
+    shape: tuple[int, ...]
+    weights: int
+    macs: int | None
+    bits: int
+    compressible: bool
+    reason: str | None = None
+
+
+class NetworkFacts(_Facts):
+    """The plain network.
+
+    Parameters
+    ----------
+    name
+        The file's name, without its folder.
+    top1
+        Share of the samples that it gets right.
+    samples
+        How many samples.
+    weights, bytes
+        Of all layers together, as stored.
+    layers
+        In the order in which they are stored.
+    """
+
+    name: str
+    top1: float
+    samples: int
+    weights: int
+    bytes: int
+    layers: tuple[LayerFacts, ...]
+
+
+class ExplorationFolder:
+    """The folder of an exploration.
+
+    Parameters
+    ----------
+    path
+        The folder, as the user named it; made by `start`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def start(self, request: Request) -> None:
+        """Begin an exploration here, or go on with it.
+
+        Raises
+        ------
+        InputError
+            The folder holds another exploration or other things, or cannot be written.
+        """
+        if (self.path / REQUEST).exists():
+            self._continue(request)
+        elif self.path.is_dir() and any(entry.name not in (TUNE, *REPORT) for entry in self.path.iterdir()):
+            raise InputError(str(self.path), "holds files and no exploration", "give an empty or new folder")
+        try:
+            for name in (RESULTS, LAYERS):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(str(self.path), f"cannot be made ({error.strerror})", "give another folder") from None
+        if not (self.path / REQUEST).exists():
+            self._write(REQUEST, request)
+
+    def _continue(self, request: Request) -> None:
+        there = self.request()
+        if there.same_as(request):
+            return
+        now, before = (item.model_dump(mode="json") for item in (request, there))
+        now |= now.pop("grid")
+        before |= before.pop("grid")
+        free = ("model", "data", "tuned", "command", "provenance", "points", "encodings")
+        name = next((key for key in now if key not in free and now[key] != before[key]), "grid")
+        raise InputError(
+            str(self.path),
+            f"holds another exploration: its {name} is {_short(before.get(name))} and not {_short(now.get(name))}",
+            "give its options again to continue it, or another folder",
+        )
+
+    def request(self) -> Request:
+        """Return what was asked.
+
+        Raises
+        ------
+        InputError
+            There is no exploration here, or the file is damaged.
+        """
+        return self._read(REQUEST, Request)
+
+    def network(self) -> NetworkFacts:
+        """Return the facts of the plain network.
+
+        Raises
+        ------
+        InputError
+            They are not there (yet), or damaged.
+        """
+        return self._read(NETWORK, NetworkFacts)
+
+    def has_network(self) -> bool:
+        """Whether the plain network has been measured."""
+        return (self.path / NETWORK).exists()
+
+    def write_network(self, facts: NetworkFacts) -> None:
+        """Write the facts of the plain network."""
+        self._write(NETWORK, facts)
+
+    def finished(self) -> set[str]:
+        """Return the encodings whose results are there; each file is checked.
+
+        Raises
+        ------
+        InputError
+            A file is damaged or of another kind.
+        """
+        return {path.stem for path in self._files(RESULTS) if self._table(path, POINT_SCHEMA)}
+
+    def write_results(
+        self, encoding: str, points: Sequence[Mapping[str, Any]], layers: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Write what came out for an encoding.
+
+        Parameters
+        ----------
+        encoding
+            Its hash.
+        points, layers
+            Rows of `POINT_SCHEMA` and `LAYER_SCHEMA`; all columns, all of this encoding.
+        """
+        for folder, rows, schema in ((LAYERS, layers, LAYER_SCHEMA), (RESULTS, points, POINT_SCHEMA)):
+            table = pa.Table.from_pylist([_complete(row, schema) for row in rows], schema=schema)
+            with open_output(self.path / folder / f"{encoding}.parquet") as beside:
+                pq.write_table(table, beside, compression="zstd", write_page_checksum=True)
+
+    def points(self) -> pa.Table:
+        """Return all points so far, those of an encoding together; empty where there are none yet.
+
+        Raises
+        ------
+        InputError
+            See `finished`.
+        """
+        return self._tables(RESULTS, POINT_SCHEMA)
+
+    def layers(self) -> pa.Table:
+        """Return the layers of all points so far.
+
+        Raises
+        ------
+        InputError
+            See `finished`.
+        """
+        return self._tables(LAYERS, LAYER_SCHEMA)
+
+    def tune(self) -> dict[str, Any] | None:
+        """Return what ``dnnzip tune --json`` wrote; None where it is not there.
+
+        Raises
+        ------
+        InputError
+            It is no JSON object.
+        """
+        if not (self.path / TUNE).exists():
+            return None
+        content = self._json(TUNE)
+        if not isinstance(content, dict):
+            raise InputError(str(self.path / TUNE), "is no JSON object", "write it with 'dnnzip tune --json'")
+        return content
+
+    def _files(self, folder: str) -> list[Path]:
+        # What an interrupted write leaves beside its target starts with a point.
+        return sorted(path for path in (self.path / folder).glob("*.parquet") if not path.name.startswith("."))
+
+    def _tables(self, folder: str, schema: pa.Schema) -> pa.Table:
+        self.request()
+        done = {path.stem for path in self._files(RESULTS)}
+        tables = [self._table(path, schema) for path in self._files(folder) if path.stem in done]
+        return pa.concat_tables(tables) if tables else schema.empty_table()
+
+    def _table(self, path: Path, schema: pa.Schema) -> pa.Table:
+        repair = "remove it and run 'dnnzip explore' again"
+        try:
+            # Opened here, so that Arrow neither guesses columns from the path nor looks for other files beside it.
+            with path.open("rb") as file:
+                table = pq.read_table(file, page_checksum_verification=True)
+            fault = _fault(table.schema, schema)
+        except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
+            raise InputError(str(path), f"is damaged ({_first_line(error)})", repair) from None
+        if fault:
+            raise InputError(str(path), f"is not of an exploration: it {fault}", repair)
+        if not table.num_rows or set(table.column("encoding").to_pylist()) != {path.stem}:
+            raise InputError(str(path), "does not hold the encoding of its name", repair)
+        return table
+
+    def _json(self, name: str) -> Any:
+        path = self.path / name
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(
+                str(self.path), f"is no exploration: it has no {name}", "name a folder of 'dnnzip explore -o'"
+            ) from None
+        except OSError as error:
+            raise InputError(str(path), f"cannot be read ({error.strerror})") from None
+        except ValueError as error:
+            raise InputError(str(path), f"is damaged: no JSON ({_first_line(error)})") from None
+
+    def _read(self, name: str, kind: type[Facts]) -> Facts:
+        content = self._json(name)
+        where = str(self.path / name)
+        form = content.get("form") if isinstance(content, dict) else None
+        if isinstance(form, int) and form > FORM:
+            raise InputError(where, f"is of form {form}, and {FORM} is known", "update dnnzip to read it")
+        try:
+            return kind.model_validate(content)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            key = ".".join(map(str, fault["loc"])) or "its content"
+            raise InputError(where, f"is damaged: {key}: {fault['msg']}", "explore into another folder") from None
+
+    def _write(self, name: str, facts: _Facts) -> None:
+        write_output(self.path / name, (json.dumps(facts.model_dump(mode="json"), indent=2) + "\n").encode())
+
+
+def _complete(row: Mapping[str, Any], schema: pa.Schema) -> Mapping[str, Any]:
+    """Return a row as it is, if it has exactly the columns of the schema: Arrow would fill a missing one with null."""
+    if row.keys() != set(schema.names):
+        raise ValueError(f"columns must be those of the schema; wrong are {sorted(row.keys() ^ set(schema.names))}")
+    return row
+
+
+def _fault(found: pa.Schema, wanted: pa.Schema) -> str | None:
+    """Say what is wrong with a table's columns, or None."""
+    if found.equals(wanted):
+        return None
+    missing = [name for name in wanted.names if name not in found.names]
+    return f"has no column {missing[0]!r}" if missing else "has other columns or types"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,181 @@
+"""An exploration from its plan to a full folder: tasks go out, results are written as they come."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+
+from distributed import Client, Future, KilledWorker, as_completed
+
+from dnnzip.errors import CheckFailedError, InputError
+from dnnzip.exploration.cluster import Shipment, encoding_on_worker, plain_on_worker
+from dnnzip.exploration.record import ExplorationFolder, NetworkFacts
+from dnnzip.exploration.request import Plan
+from dnnzip.exploration.task import Encoding, TaskResult
+
+
+def remaining(plan: Plan, folder: ExplorationFolder) -> list[Encoding]:
+    """Return the encodings whose results are not there yet.
+
+    Raises
+    ------
+    InputError
+        A file of the results is damaged.
+    """
+    finished = folder.finished()
+    return [encoding for encoding in plan.encodings if encoding.hash not in finished]
+
+
+def run(
+    plan: Plan,
+    folder: ExplorationFolder,
+    client: Client,
+    encodings: Sequence[Encoding],
+    step: Callable[[str], None],
+    task: Callable[[str, Encoding, float], TaskResult] = encoding_on_worker,
+) -> list[float]:
+    """Run encodings and write what comes out.
+
+    A worker that dies costs the task that it was at: the scheduler gives it to another. A task over which several
+    workers have died is run again by itself after all others, and named at the end where that fails too.
+
+    Parameters
+    ----------
+    plan
+        The exploration.
+    folder
+        Its folder, started; results are written as they come.
+    client
+        Of the cluster.
+    encodings
+        What is to be run, see `remaining`.
+    step
+        Called with an encoding's hash when its results are there.
+    task
+        What a worker does with the workload's digest, an encoding, and the accuracy of the plain network.
+
+    Returns
+    -------
+    Seconds of each encoding on its worker, in the order in which they came.
+
+    Raises
+    ------
+    InputError
+        A setting does not suit the network; or the cluster is gone.
+    CheckFailedError
+        Workers died over a task, again and again.
+    """
+    seconds: list[float] = []
+    with shipped(client, plan) as digest:
+        if not folder.has_network():
+            folder.write_network(_plain(client, digest))
+        top1 = folder.network().top1
+
+        def written(chosen: Sequence[Encoding], attempt: str) -> list[Encoding]:
+            """Write the results of encodings; return those over which workers died."""
+            killed = []
+            for encoding, result in _results(client, digest, chosen, top1, attempt, task):
+                if result is None:
+                    killed.append(encoding)
+                    continue
+                folder.write_results(result.encoding, result.points, result.layers)
+                seconds.append(result.seconds)
+                step(result.encoding)
+            return killed
+
+        # Who stood beside a deadly task on the same worker is under suspicion too; alone, each shows what it does.
+        killed = [encoding for suspect in written(encodings, "first") for encoding in written([suspect], "alone")]
+    if killed:
+        raise CheckFailedError(_killed(killed))
+    return seconds
+
+
+@contextmanager
+def shipped(client: Client, plan: Plan) -> Iterator[str]:
+    """Bring the workload to all workers and give its digest; they forget it when the block ends.
+
+    Raises
+    ------
+    InputError
+        A worker cannot read it.
+    """
+    shipment = Shipment(plan.workload)
+    try:
+        client.register_plugin(shipment, name=shipment.name)
+    except ImportError as error:
+        raise InputError(
+            "--scheduler", f"a worker has no {error.name}", "install 'dnnzip[explore]' in every worker's environment"
+        ) from None
+    try:
+        yield shipment.digest
+    except BaseException:
+        if _stays(client):
+            _forget(client, shipment)
+        raise
+    _forget(client, shipment)
+
+
+def _forget(client: Client, shipment: Shipment) -> None:
+    # Where the cluster is gone, nothing is left to forget it.
+    with suppress(OSError, ValueError, TimeoutError, CancelledError):
+        client.unregister_worker_plugin(shipment.name)
+
+
+def _stays(client: Client) -> bool:
+    """Whether the cluster outlives this run: then it is left clean; ours is killed, and waits for nothing."""
+    return client.cluster is None
+
+
+def _plain(client: Client, digest: str) -> NetworkFacts:
+    future = client.submit(plain_on_worker, digest, key=f"dnnzip-plain-{digest}", pure=False)
+    try:
+        facts: NetworkFacts = future.result()
+    except KilledWorker:
+        raise CheckFailedError(f"the plain network {_DEADLY}") from None
+    except CancelledError:
+        raise _lost() from None
+    return facts
+
+
+def _results(
+    client: Client,
+    digest: str,
+    encodings: Sequence[Encoding],
+    top1: float,
+    attempt: str,
+    task: Callable[[str, Encoding, float], TaskResult],
+) -> Iterator[tuple[Encoding, TaskResult | None]]:
+    """Submit tasks and visit results as they come; None where workers died over a task.
+
+    The scheduler knows a task by its key, of which the attempt is a part: it would answer the next one with what it
+    knows of the last.
+    """
+    waiting: dict[Future[TaskResult], Encoding] = {}
+    try:
+        for encoding in encodings:
+            key = f"dnnzip_encoding-{digest}-{encoding.hash}-{attempt}"
+            waiting[client.submit(task, digest, encoding, top1, key=key, pure=False)] = encoding
+        # Not all futures are held: a result is let go as soon as it is written.
+        for future in as_completed(list(waiting), loop=client.loop):
+            encoding = waiting.pop(future)
+            try:
+                yield encoding, future.result()
+            except KilledWorker:
+                yield encoding, None
+            except CancelledError:
+                raise _lost() from None
+    finally:
+        if waiting and _stays(client):
+            with suppress(OSError, TimeoutError):
+                client.cancel(list(waiting))
+
+
+_DEADLY = "took down each worker that tried it; look at the workers' memory, and run the same command again to continue"
+
+
+def _killed(encodings: list[Encoding]) -> str:
+    others = f" (and {len(encodings) - 1} more)" if len(encodings) > 1 else ""
+    return f"{encodings[0].title}{others}: {_DEADLY}"
+
+
+def _lost() -> InputError:
+    return InputError("--scheduler", "the cluster is gone", "start it and run the same command again to continue")
