@@ -27,7 +27,12 @@ class InputError(DnnzipError):
 
     def __init__(self, where: str, wrong: str, right: str | None = None) -> None:
         self.where = where
+        self._facts = (where, wrong, right)
         super().__init__(f"{where}: {wrong}" + (f"; {right}" if right else ""))
+
+    def __reduce__(self) -> tuple[type["InputError"], tuple[str, str, str | None]]:
+        # Made again from its facts where it comes from another process: an exception would be from its message.
+        return type(self), self._facts
 
 
 class CheckFailedError(DnnzipError):

@@ -51,6 +51,8 @@ def request(labels, bounds, encodings):
         data_sha256="2" * 64,
         samples=SAMPLES,
         seed=7,
+        tuned=None,
+        tuned_sha256=None,
         batch=1,
         weight_bits=None,
         grid=Grid(

@@ -12,7 +12,7 @@ from dnnzip.exploration.record import ENERGY_PARTS, ExplorationFolder
 from dnnzip.report import payload as payload_module
 from dnnzip.report.evidence import Kind, kind_of, read_evidence
 from dnnzip.report.figures import all_figures
-from dnnzip.report.headline import choose, closest, pareto_front
+from dnnzip.report.headline import choose, closest, front
 from dnnzip.report.page import _for_script, render
 from dnnzip.report.palette import COLOURS, SERIES, variable
 from dnnzip.report.payload import payload
@@ -230,10 +230,10 @@ def test_kinds_of_sets_of_layers():
     assert kind_of("all but a", {"a"}) is Kind.BUT
 
 
-def test_a_pareto_front():
+def test_a_front():
     costs, gains = [3, 1, 2, 2, 4, 1], [5, 1, 3, 2, 5, 1]
-    assert pareto_front(costs, gains) == [1, 2, 0]
-    assert pareto_front([], []) == []
+    assert front(costs, gains) == [1, 2, 0]
+    assert front([], []) == []
 
 
 def test_the_figures_of_the_page_are_in_it(parsed):

@@ -156,6 +156,8 @@ class Request(_Facts):
         How many samples accuracy is measured on.
     seed
         By which they were drawn; None where they are the first ones.
+    tuned, tuned_sha256
+        The compressed model that is a point by itself, and its digest; None without one.
     batch
         Samples at once on the accelerator.
     weight_bits
@@ -178,6 +180,8 @@ class Request(_Facts):
     data_sha256: str
     samples: int
     seed: int | None
+    tuned: str | None
+    tuned_sha256: str | None
     batch: int
     weight_bits: int | None
     grid: Grid
@@ -192,7 +196,7 @@ class Request(_Facts):
         return self._asked() == other._asked()
 
     def _asked(self) -> dict[str, Any]:
-        asked = self.model_dump(exclude={"model", "data", "command", "provenance"})
+        asked = self.model_dump(exclude={"model", "data", "tuned", "command", "provenance"})
         return asked | {"grid": {axis: sorted(values) for axis, values in asked["grid"].items()}}
 
 
@@ -293,7 +297,7 @@ class ExplorationFolder:
         now, before = (item.model_dump(mode="json") for item in (request, there))
         now |= now.pop("grid")
         before |= before.pop("grid")
-        free = ("model", "data", "command", "provenance", "points", "encodings")
+        free = ("model", "data", "tuned", "command", "provenance", "points", "encodings")
         name = next((key for key in now if key not in free and now[key] != before[key]), "grid")
         raise InputError(
             str(self.path),

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from dnnzip.accelerator import (
     Accelerator,
     Estimate,
@@ -18,7 +20,7 @@ from dnnzip.accelerator import (
 )
 from dnnzip.errors import InputError
 from dnnzip.flow.summary import bits_per_weight
-from dnnzip.model.container import CompressedLayer, is_compressed, open_compressed
+from dnnzip.model.container import CompressedModel, is_compressed, open_compressed
 from dnnzip.model.files import open_model
 from dnnzip.model.shapes import layer_shapes
 
@@ -150,14 +152,43 @@ def read_network(path: str | Path) -> Network:
     InputError
         See ``open_model``, ``open_compressed`` and ``layer_shapes``.
     """
-    where = str(path)
     model = open_model(path)
-    streams: dict[str, CompressedLayer] = {}
-    table_bytes = 0
-    if is_compressed(model):
-        compressed = open_compressed(model, where)
-        streams = {layer.name: layer for layer in compressed.layers if layer.codec not in UNCOMPRESSED}
-        table_bytes = len(compressed.tables)
+    network = network_of(model, Path(path).name, str(path))
+    return with_streams(network, open_compressed(model, str(path))) if is_compressed(model) else network
+
+
+def with_streams(network: Network, compressed: CompressedModel) -> Network:
+    """Give a network's layers the bits of a compressed model's streams.
+
+    Parameters
+    ----------
+    network
+        Its layers, of the plain model or of the compressed one.
+    compressed
+        The compressed model.
+    """
+    bits = {layer.name: bits_per_weight(layer) for layer in compressed.layers if layer.codec not in UNCOMPRESSED}
+    layers = tuple(layer.compressed(bits.get(layer.name)) for layer in network.layers)
+    return replace(network, layers=layers, table_bytes=len(compressed.tables))
+
+
+def network_of(model: onnx.ModelProto, name: str, where: str) -> Network:
+    """Find a network's layers, without the bits of any streams.
+
+    Parameters
+    ----------
+    model
+        The network, plain, compressed, or of shapes only; left as it is.
+    name
+        Of the network.
+    where
+        The file, for messages.
+
+    Raises
+    ------
+    InputError
+        See ``layer_shapes``.
+    """
     layers = [
         Layer(
             name=shape.name,
@@ -171,11 +202,10 @@ def read_network(path: str | Path) -> Network:
             inputs=shape.inputs,
             outputs=shape.outputs,
             source=shape.source,
-            bits_per_weight=bits_per_weight(streams[shape.name]) if shape.name in streams else None,
         )
         for shape in layer_shapes(model, where)
     ]
-    return Network(Path(path).name, tuple(layers), table_bytes)
+    return Network(name, tuple(layers))
 
 
 def compare(network: Network, accelerator: Accelerator, options: EstimationOptions, where: str) -> Comparison:

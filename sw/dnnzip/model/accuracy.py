@@ -86,29 +86,42 @@ def evaluate(model: str | Path | onnx.ModelProto, data: str | Path | Dataset, sa
     return score(scores_of(proto, dataset, where), dataset)
 
 
-def scores_of(model: onnx.ModelProto, dataset: Dataset, where: str) -> NDArray[np.generic]:
+def scores_of(model: onnx.ModelProto, dataset: Dataset, where: str, threads: int | None = None) -> NDArray[np.generic]:
     """Run a plain network on all samples: [samples, classes] of its first output.
+
+    Parameters
+    ----------
+    model
+        The network.
+    dataset
+        The samples.
+    where
+        The model file, for messages.
+    threads
+        Threads of onnxruntime; None for one on each core.
 
     Raises
     ------
     InputError
         See `evaluate`.
     """
-    with _session(model, where) as session:
+    with _session(model, where, threads) as session:
         return _scores(session, dataset, where)
 
 
-def session_options() -> onnxruntime.SessionOptions:
-    """Return how onnxruntime runs networks here: with all of its optimisations, and silent."""
+def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
+    """Return how onnxruntime runs networks here: with all of its optimisations, silent, with so many threads."""
     options = onnxruntime.SessionOptions()
+    if threads is not None:
+        options.intra_op_num_threads = threads
     options.log_severity_level = QUIET
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     return options
 
 
 @contextmanager
-def _session(model: onnx.ModelProto, where: str) -> Iterator[onnxruntime.InferenceSession]:
-    options = session_options()
+def _session(model: onnx.ModelProto, where: str, threads: int | None) -> Iterator[onnxruntime.InferenceSession]:
+    options = session_options(threads)
     with tempfile.TemporaryDirectory(prefix="dnnzip") as folder:
         # A message of more than 2 GB does not exist: such a model takes the way over files.
         is_large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_MESSAGE // 2

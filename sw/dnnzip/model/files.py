@@ -93,6 +93,33 @@ def open_model(path: str | Path) -> onnx.ModelProto:
     return model
 
 
+def model_files(path: str | Path) -> list[Path]:
+    """Return the files of a model: its own, and those beside it that hold arrays.
+
+    Parameters
+    ----------
+    path
+        The model file.
+
+    Returns
+    -------
+    The model file first, then the others by name, each once and inside the model's folder.
+
+    Raises
+    ------
+    InputError
+        See `load_model`.
+    """
+    path = Path(path)
+    slim, _ = without_arrays(path, SMALLEST_PLACED) or (None, {})
+    external = _checked_external_tensors(_parsed(path, slim), path)
+    return [path, *sorted({path.parent / _location(tensor) for tensor in external})]
+
+
+def _location(tensor: onnx.TensorProto) -> str:
+    return next(str(entry.value) for entry in tensor.external_data if entry.key == "location")
+
+
 def _parsed(path: str | Path, content: bytes | None = None) -> onnx.ModelProto:
     """Read a model file, or what there is of its content, without its external data."""
     path = Path(path)

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from dnnzip.exploration.pareto import pareto_front
 from dnnzip.report.evidence import Evidence
 
 TOLERANCE = 1e-9
@@ -38,7 +41,7 @@ def closest(evidence: Evidence) -> int | None:
     )
 
 
-def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> list[int]:
+def front(costs: Sequence[float], gains: Sequence[float]) -> list[int]:
     """Return the points that no other one beats: none has less cost and as much gain, or more gain at the same cost.
 
     Parameters
@@ -52,11 +55,11 @@ def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> list[int]:
     -------
     Indices, by rising cost; of equal points the first.
     """
-    front: list[int] = []
-    for index in sorted(range(len(costs)), key=lambda index: (costs[index], -gains[index], index)):
-        if not front or gains[index] > gains[front[-1]]:
-            front.append(index)
-    return front
+    objectives = np.column_stack([np.asarray(costs, np.float64), -np.asarray(gains, np.float64)])
+    points = {
+        (costs[index], gains[index]): index for index in reversed(np.flatnonzero(pareto_front(objectives)).tolist())
+    }
+    return [points[point] for point in sorted(points)]
 
 
 def as_json(evidence: Evidence, max_drop: float) -> dict[str, Any]:

@@ -268,6 +268,7 @@ def _provenance(request: Request | None) -> list[tuple[str, str, bool, str]]:
         return [report]
     grid = request.grid
     made = {name: value for name, value in request.provenance.items() if name != "command"}
+    tuned = (("Tuned model", request.tuned), ("Tuned model, SHA-256", request.tuned_sha256))
     code = [
         ("Command", request.command),
         ("Commit", made.pop("commit", "unknown")),
@@ -275,6 +276,7 @@ def _provenance(request: Request | None) -> list[tuple[str, str, bool, str]]:
         ("Model, SHA-256", request.model_sha256),
         ("Data", request.data),
         ("Data, SHA-256", request.data_sha256),
+        *((name, value) for name, value in tuned if value is not None),
         *((f"{name}, SHA-256", digest) for name, digest in request.accelerator_sha256.items()),
     ]
     text = [

@@ -5,7 +5,7 @@ from typing import Any
 
 from dnnzip.exploration.record import ENERGY_PARTS, NOT_COMPRESSED
 from dnnzip.report.evidence import ALL_BUT, Evidence, Kind, Setting, cost_of
-from dnnzip.report.headline import choose, closest, pareto_front
+from dnnzip.report.headline import choose, closest, front
 
 DIGITS = 7
 """Significant digits of a number on the page: more than any figure or cell shows."""
@@ -99,15 +99,15 @@ def _details_first(evidence: Evidence) -> list[int]:
     gains = [item.top1 for item in settings]
     wanted += [index for index, item in enumerate(settings) if item.kind is Kind.TUNED]
     wanted += [index for index, item in enumerate(settings) if item.kind is Kind.ALL]
-    wanted += pareto_front([item.bits_per_weight for item in settings], gains)
+    wanted += front([item.bits_per_weight for item in settings], gains)
     for machine in range(len(evidence.machines)):
         for figure in ("energy_J", "latency_s"):
             known = [index for index in range(len(settings)) if (index, machine) in evidence.costs]
-            front = pareto_front(
+            best = front(
                 [evidence.costs[index, machine].compressed[figure] for index in known],
                 [gains[index] for index in known],
             )
-            wanted += [known[place] for place in front]
+            wanted += [known[place] for place in best]
     wanted += range(len(settings))
     return list(dict.fromkeys(index for index in wanted if index is not None))
 

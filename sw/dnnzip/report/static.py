@@ -9,7 +9,7 @@ from dnnzip.exploration.record import ENERGY_PARTS
 from dnnzip.model.files import open_output
 from dnnzip.report.evidence import Evidence, Kind, Setting
 from dnnzip.report.figures import KINDS
-from dnnzip.report.headline import choose, closest, pareto_front
+from dnnzip.report.headline import choose, closest, front
 from dnnzip.report.palette import COLOURS
 from dnnzip.report.wording import machine_name, series_name, setting_name
 
@@ -165,10 +165,10 @@ def _scatter(axes: Axes, evidence: Evidence, costs: Mapping[int, float], chosen:
                 label=name,
                 zorder=3,
             )
-    front = [shown[place] for place in pareto_front([costs[i] for i in shown], [settings[i].top1 for i in shown])]
+    best = [shown[place] for place in front([costs[i] for i in shown], [settings[i].top1 for i in shown])]
     axes.step(
-        [costs[index] for index in front],
-        [100 * settings[index].top1 for index in front],
+        [costs[index] for index in best],
+        [100 * settings[index].top1 for index in best],
         where="post",
         color=COLOURS["muted"].light,
         linewidth=1,

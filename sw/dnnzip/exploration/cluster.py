@@ -1,0 +1,171 @@
+"""The workers of an exploration: processes of this machine that come and go with it, or a Dask cluster elsewhere."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Lock
+
+import dask.config
+from distributed import Client, LocalCluster, Worker, WorkerPlugin
+
+from dnnzip.errors import InputError
+from dnnzip.exploration.record import NetworkFacts
+from dnnzip.exploration.task import Encoding, TaskResult, measure_plain, run_encoding
+from dnnzip.exploration.workload import OpenWorkload, Workload
+
+ALLOWED_FAILURES = 3
+"""A task is given up once so many workers and one more have died over it; Dask's default, which clusters have too."""
+
+CONNECT_SECONDS = 10
+"""So long a scheduler may take to answer, and then to have a first worker."""
+
+QUIET = logging.CRITICAL + 1
+"""Above all messages: what concerns the user comes as an exception."""
+
+SETTINGS = {
+    "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
+    # A worker that dies must not cast suspicion on tasks that only wait for it.
+    "distributed.scheduler.worker-saturation": 1.0,
+    # What is sent is the workload, whole and on purpose.
+    "distributed.admin.large-graph-warning-threshold": "1 TiB",
+}
+
+
+class Shipment(WorkerPlugin):
+    """Brings a workload to each worker once, also to those that join later or start again.
+
+    Parameters
+    ----------
+    workload
+        What the tasks share.
+    """
+
+    idempotent = True
+
+    def __init__(self, workload: Workload) -> None:
+        self.workload = workload
+        self.digest = workload.digest
+        self.name = f"dnnzip-{self.digest}"
+
+    def setup(self, worker: Worker) -> None:
+        """Keep the workload until a task asks for it."""
+        del worker
+        _SHIPPED[self.digest] = _Shipped(self.workload)
+
+    def teardown(self, worker: Worker) -> None:
+        """Forget the workload."""
+        del worker
+        _SHIPPED.pop(self.digest, None)
+
+
+class _Shipped:
+    """A workload on this worker, opened by the first task that needs it."""
+
+    def __init__(self, workload: Workload) -> None:
+        self._workload = workload
+        self._lock = Lock()
+        self._opened: OpenWorkload | None = None
+
+    def opened(self) -> OpenWorkload:
+        with self._lock:
+            if self._opened is None:
+                self._opened = OpenWorkload(self._workload)
+            return self._opened
+
+
+_SHIPPED: dict[str, _Shipped] = {}
+"""Workloads of this process, by their digests."""
+
+
+def plain_on_worker(digest: str) -> NetworkFacts:
+    """Measure the plain network of a workload that has been shipped."""
+    return measure_plain(_SHIPPED[digest].opened())
+
+
+def encoding_on_worker(digest: str, encoding: Encoding, top1_plain: float) -> TaskResult:
+    """Run an encoding of a workload that has been shipped."""
+    return run_encoding(_SHIPPED[digest].opened(), encoding, top1_plain)
+
+
+@contextmanager
+def connected(scheduler: str | None, workers: int) -> Iterator[Client]:
+    """Give a client of a cluster.
+
+    Parameters
+    ----------
+    scheduler
+        Address of a running scheduler; None for a cluster of this machine, which ends with the block.
+    workers
+        Worker processes of this machine's cluster, each with one thread.
+
+    Raises
+    ------
+    InputError
+        The scheduler cannot be reached, or has no worker.
+    """
+    with dask.config.set(SETTINGS):
+        if scheduler is None:
+            with local_cluster(workers) as cluster, Client(cluster, set_as_default=False) as client:
+                yield client
+        else:
+            with _remote(scheduler) as client:
+                yield client
+
+
+@contextmanager
+def local_cluster(workers: int) -> Iterator[LocalCluster]:
+    """Start a cluster of this machine: the scheduler in this process, workers in processes of their own.
+
+    It listens on the loopback interface alone. When the block ends by an exception, Ctrl-C among them, workers are
+    killed: what they still work on is of no use.
+    """
+    with _interrupts_blocked():
+        # Its threads, and the workers that these start, leave Ctrl-C to the main thread for good.
+        cluster = LocalCluster(
+            n_workers=0,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=QUIET,
+        )
+    try:
+        cluster.scale(workers)
+        yield cluster
+    except BaseException:
+        for nanny in list(cluster.workers.values()):
+            nanny.close_gracefully()
+            if nanny.pid:
+                with suppress(ProcessLookupError):
+                    os.kill(nanny.pid, signal.SIGKILL)
+        raise
+    finally:
+        cluster.close(timeout=CONNECT_SECONDS)
+
+
+@contextmanager
+def _remote(address: str) -> Iterator[Client]:
+    where = f"--scheduler {address}"
+    right = "start one with 'dask scheduler' and give its address, tcp://HOST:PORT"
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+        raise InputError(where, f"cannot be reached ({reason})", right) from None
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+        except TimeoutError:
+            raise InputError(where, "has no workers", f"start some with 'dask worker {address}'") from None
+        yield client
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Keep SIGINT from this thread, and for good from the threads that it starts meanwhile and their processes."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,112 @@
+"""What ``explore`` shows at its end: on each accelerator, the points that no other one beats."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dnnzip.exploration.pareto import objectives_of, pareto_front
+from dnnzip.exploration.record import NetworkFacts, Request
+from dnnzip.flow.tables import TextTable, shortened
+
+Row = dict[str, Any]
+"""A row of `record.POINT_SCHEMA`."""
+
+PLACE = ("accelerator", "placement", "timing")
+"""Points of different ones of these are no rivals: they answer different questions."""
+
+SMALLER = ("bits_per_weight", "latency_s", "energy_J")
+LARGER = ("top1",)
+
+HEADER = (
+    "layers",
+    "max error",
+    "scope",
+    "codec",
+    "accelerator",
+    "placement",
+    "timing",
+    "top1 %",
+    "points lost",
+    "bits/weight",
+    "latency %",
+    "energy %",
+)
+
+
+def front_of(rows: Sequence[Row]) -> list[Row]:
+    """Return the points of the Pareto fronts of accuracy, bits, latency and energy: one for each `PLACE`.
+
+    Parameters
+    ----------
+    rows
+        All points.
+
+    Returns
+    -------
+    Those of a place together, the most bits first.
+    """
+    places: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        places.setdefault(tuple(row[name] for name in PLACE), []).append(row)
+    front: list[Row] = []
+    for place in sorted(places):
+        own = places[place]
+        kept = pareto_front(objectives_of(own, SMALLER, LARGER))
+        chosen = [own[number] for number in np.flatnonzero(kept)]
+        front += sorted(chosen, key=lambda row: (-row["bits_per_weight"], row["point"]))
+    return front
+
+
+def front_table(front: Sequence[Row]) -> TextTable:
+    """Return the fronts as a table; latency and energy as changes against plain weights."""
+    return TextTable(HEADER, tuple(_cells(row) for row in front))
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        shortened(row["layers"]),
+        *(row[name] for name in ("max_error", "scope", "codec", *PLACE)),
+        f"{100 * row['top1']:.2f}",
+        f"{100 * (row['top1_plain'] - row['top1']):.2f}",
+        f"{row['bits_per_weight']:.3f}",
+        *(f"{-100 * row[name]:+.1f}" for name in ("latency_reduction", "energy_reduction")),
+    )
+
+
+def front_lines(
+    network: NetworkFacts, rows: Sequence[Row], front: Sequence[Row], found: int, encodings: int, folder: str
+) -> list[str]:
+    """Return the lines under the table.
+
+    Parameters
+    ----------
+    network
+        The plain network.
+    rows, front
+        All points, and those of the table.
+    found, encodings
+        How many encodings were there before, and how many there are.
+    folder
+        The results.
+    """
+    continued = f", {found} of them from before" if found else ""
+    return [
+        f"plain network: top1 {100 * network.top1:.2f} % of {network.samples} samples, {network.weights:,} weights",
+        f"{len(front)} of {len(rows)} points are on a front; {encodings} encodings{continued}: {folder}",
+    ]
+
+
+def exploration_json(
+    request: Request, network: NetworkFacts, rows: Sequence[Row], front: Sequence[Row], found: int, folder: str
+) -> dict[str, Any]:
+    """Return the documented JSON object."""
+    return {
+        "folder": folder,
+        "encodings": request.encodings,
+        "continued": found,
+        "points": len(rows),
+        "plain": {"top1": network.top1, "samples": network.samples, "weights": network.weights, "bytes": network.bytes},
+        "front": list(front),
+        "provenance": request.provenance,
+    }

@@ -1,0 +1,237 @@
+"""From what the user asks to the tasks: every option is checked before any work is done."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dnnzip.accelerator import Accelerator, Placement, Timing, load_accelerator
+from dnnzip.codec import CodecOptions
+from dnnzip.errors import InputError
+from dnnzip.exploration.layer_sets import layer_sets
+from dnnzip.exploration.record import TUNED, Grid, Request
+from dnnzip.exploration.task import Encoding, TunedEncoding
+from dnnzip.exploration.workload import Files, Workload, digest_of, read_files
+from dnnzip.flow.compression import CompressionOptions, plan
+from dnnzip.flow.provenance import provenance
+from dnnzip.model.bound import Bound, Scope, Unit
+from dnnzip.model.container import is_compressed, open_compressed_file
+from dnnzip.model.dataset import Dataset, load_dataset
+from dnnzip.model.files import open_model
+
+OWN_PLACEMENT = "own"
+"""The accelerator's own placement of the decompressors."""
+
+CODECS = ("auto", "ans", "line", "raw")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asks for; each axis is a list of texts as they were given.
+
+    Parameters
+    ----------
+    model, data
+        Files.
+    max_error, error_scope, codec, layers
+        Of the encodings; see `layer_sets` for the last.
+    accelerator, placement, timing
+        Of the estimates: presets or files; ``pe``, ``memory-interface`` or ``own``; ``serial`` or ``overlap``.
+    samples
+        On how many samples accuracy is measured; None for all.
+    seed
+        By which the samples are drawn; None for the first ones.
+    tuned
+        A compressed model that is to be a point by itself.
+    batch, weight_bits
+        Samples at once, and bits of a plain weight; None for the accelerator's.
+    """
+
+    model: str
+    data: str
+    max_error: tuple[str, ...]
+    error_scope: tuple[str, ...] = (Scope.TENSOR.value,)
+    codec: tuple[str, ...] = ("auto",)
+    layers: tuple[str, ...] = ("all",)
+    accelerator: tuple[str, ...] = ("edge-lpddr4",)
+    placement: tuple[str, ...] = (OWN_PLACEMENT,)
+    timing: tuple[str, ...] = (Timing.SERIAL.value, Timing.OVERLAP.value)
+    samples: int | None = None
+    seed: int | None = None
+    tuned: str | None = None
+    batch: int = 1
+    weight_bits: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """An exploration that can begin.
+
+    Parameters
+    ----------
+    request
+        What the folder says of it.
+    workload
+        What all tasks share.
+    encodings
+        The tasks, each with a hash of its own.
+    """
+
+    request: Request
+    workload: Workload
+    encodings: tuple[Encoding, ...]
+
+
+def plan_exploration(options: Options) -> Plan:
+    """Read the files, check every option, and list the tasks.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, an option is none of its values or is given twice, or does not suit the network.
+    """
+    _check_words("--error-scope", options.error_scope, [scope.value for scope in Scope])
+    _check_words("--codec", options.codec, CODECS)
+    _check_words("--placement", options.placement, [*(place.value for place in Placement), OWN_PLACEMENT])
+    _check_words("--timing", options.timing, [timing.value for timing in Timing])
+    for option, axis in (("--max-error", options.max_error), ("--layers", options.layers)):
+        _check_axis(option, axis)
+    bounds = [Bound.parse(text) for text in options.max_error]
+    accelerators = _accelerators(options)
+    dataset = drawn(load_dataset(options.data), options.samples, options.seed)
+    files = read_files(options.model)
+    model = open_model(options.model)
+    if is_compressed(model):
+        raise InputError(options.model, "is compressed already", "give the plain model; --tuned adds a compressed one")
+    whole = CompressionOptions(bound=bounds[0], codec=CodecOptions(codec=options.codec[0]))
+    weights, _ = plan(model, whole, options.model)
+    sets = layer_sets(options.layers, weights)
+    # A percentage suits every selection; other bounds may not suit one of them.
+    for bound in bounds:
+        if bound.unit is not Unit.SHARE:
+            for layers in sets:
+                plan(model, CompressionOptions(bound=bound, layers=layers.names), options.model)
+    tuned = _tuned(options.tuned)
+    measured = (digest_of(files), _digest_of_samples(dataset))
+    encodings: dict[str, Encoding] = {}
+    for layers in sets:
+        for bound in bounds:
+            for scope in options.error_scope:
+                for codec in options.codec:
+                    encoding = Encoding(layers.label, layers.names, bound.text, scope, codec, measured)
+                    encodings.setdefault(encoding.hash, encoding)
+    if tuned:
+        given = TunedEncoding(TUNED, (), TUNED, TUNED, TUNED, (*measured, digest_of(tuned)))
+        encodings[given.hash] = given
+    workload = Workload(
+        model=files,
+        where=options.model,
+        x=dataset.x,
+        y=dataset.y,
+        data_where=options.data,
+        accelerators=tuple(accelerators),
+        timings=tuple(Timing(timing) for timing in options.timing),
+        batch=options.batch,
+        weight_bits=options.weight_bits,
+        tuned=(tuned, str(options.tuned)) if tuned else None,
+    )
+    facts = provenance()
+    request = Request(
+        model=options.model,
+        model_sha256=measured[0],
+        data=options.data,
+        data_sha256=hashlib.sha256(Path(options.data).read_bytes()).hexdigest(),
+        samples=len(dataset.x),
+        seed=options.seed,
+        tuned=options.tuned,
+        tuned_sha256=digest_of(tuned) if tuned else None,
+        batch=options.batch,
+        weight_bits=options.weight_bits,
+        grid=Grid(
+            layers=tuple(layers.label for layers in sets),
+            max_error=tuple(bound.text for bound in bounds),
+            error_scope=options.error_scope,
+            codec=options.codec,
+            accelerator=options.accelerator,
+            placement=options.placement,
+            timing=options.timing,
+        ),
+        accelerator_sha256={item.name: _digest_of_accelerator(item) for item in accelerators},
+        points=len(encodings) * len(accelerators) * len(options.timing),
+        encodings=len(encodings),
+        command=facts["command"],
+        provenance=facts,
+    )
+    return Plan(request, workload, tuple(encodings.values()))
+
+
+def drawn(dataset: Dataset, samples: int | None, seed: int | None) -> Dataset:
+    """Return so many samples: the first ones, or with a seed such as are drawn by it, in the order of the data set.
+
+    Raises
+    ------
+    InputError
+        There are not so many.
+    """
+    count = len(dataset.x) if samples is None else samples
+    if not 1 <= count <= len(dataset.x):
+        raise InputError(
+            f"--samples {count}", f"{dataset.where} has {len(dataset.x)} samples", f"give 1 to {len(dataset.x)}"
+        )
+    if seed is None:
+        return dataset.first(count)
+    chosen = np.sort(np.random.default_rng(seed).choice(len(dataset.x), count, replace=False))
+    return Dataset(dataset.x[chosen], dataset.y[chosen], dataset.where)
+
+
+def _accelerators(options: Options) -> list[Accelerator]:
+    """Return each accelerator in each placement, without those that are equal."""
+    _check_axis("--accelerator", options.accelerator)
+    loaded = [load_accelerator(name) for name in options.accelerator]
+    names = [accelerator.name for accelerator in loaded]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError("--accelerator", f"two are called {name!r}", "give each a name of its own")
+    placed: list[Accelerator] = []
+    for accelerator in loaded:
+        for placement in options.placement:
+            own = accelerator if placement == OWN_PLACEMENT else accelerator.placed(Placement(placement))
+            placed += [own] if own not in placed else []
+    return placed
+
+
+def _check_words(option: str, words: Sequence[str], known: Sequence[str]) -> None:
+    _check_axis(option, words)
+    for word in words:
+        if word not in known:
+            raise InputError(f"{option} {word!r}", "is not known", f"give one or several of {', '.join(known)}")
+
+
+def _check_axis(option: str, words: Sequence[str]) -> None:
+    if not words or "" in words:
+        raise InputError(option, "has an empty value", "give values with a comma between two of them")
+    for word in words:
+        if list(words).count(word) > 1:
+            raise InputError(f"{option} {word!r}", "is given twice", "give each value once")
+
+
+def _tuned(path: str | None) -> Files | None:
+    if path is None:
+        return None
+    open_compressed_file(path)
+    return read_files(path)
+
+
+def _digest_of_samples(dataset: Dataset) -> str:
+    digest = hashlib.sha256()
+    for array in (dataset.x, dataset.y):
+        digest.update(f"{array.dtype} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _digest_of_accelerator(accelerator: Accelerator) -> str:
+    own = accelerator.model_dump_json(exclude={"decompressor": {"placement"}})
+    return hashlib.sha256(own.encode()).hexdigest()
