@@ -196,28 +196,35 @@ def write_tune(path):
     path.mkdir(parents=True, exist_ok=True)
     content = {
         "model": "models/made_up.onnx",
-        "objective": "bytes",
-        "max_drop": 0.01,
-        "bits_per_weight": 3.21,
-        "drop": {"top1": 0.004, "interval": [-0.002, 0.011]},
+        "totals": {"weights": 2000, "stream_bytes": 700, "left_out_bytes": 102, "bits_per_weight_all": 3.208},
         "layers": [
             {
                 "name": HOSTILE,
-                "compress": True,
-                "scope": "channel",
-                "max_error": "1.3%",
-                "bits_per_weight": 3.0,
                 "shape": [16, 8, 3, 3],
-            },
-            {
-                "name": "fc.weight",
-                "compress": False,
-                "scope": None,
-                "max_error": None,
-                "bits_per_weight": 32.0,
-                "shape": [10, 84],
-            },
+                "weights": 1152,
+                "codec": "ans",
+                "stream_bytes": 500,
+                "bits_per_weight": 3.4722,
+                "max_error": 0.0123,
+                "bound": 0.0125,
+                "unit": "absolute",
+                "scope": "channel",
+                "chosen": "1.3%",
+                "later": "of a newer version",
+            }
         ],
+        "left_out": [{"name": "fc.weight", "shape": [10, 84], "weights": 840, "rule": "is not worth its table"}],
+        "accuracy": {
+            "samples": 2000,
+            "folds": 4,
+            "plain_top1": 0.9,
+            "tuned_top1": 0.896,
+            "drop": 0.004,
+            "interval": [-0.002, 0.011],
+        },
+        "single_bound": {"bound": "0.7%", "scope": "tensor", "drop": 0.009, "bits_per_weight": 4.5},
+        "saving": 0.2871,
+        "objective": {"name": "bytes", "max_drop": 0.01},
     }
     (path / "tune.json").write_text(json.dumps(content))
     return path

@@ -163,9 +163,28 @@ def test_provenance_is_at_the_foot(parsed):
 def test_a_tuning_alone_has_a_page(tmp_path):
     parsed = parse(render(read_evidence(write_tune(tmp_path)), 0.01))
     assert text_of(parsed.find(".//h1")) == "made_up.onnx"
-    facts = [text_of(element) for element in parsed.findall(".//section[@aria-labelledby='tuned-title']//dl/*")]
-    assert facts[facts.index("Bits per weight") + 1] == "3.21"
-    assert facts[facts.index("Drop interval") + 1] == "-0.002 to 0.011"
+    section = parsed.find(".//section[@aria-labelledby='tuned-title']")
+    cards = {
+        text_of(card[0]): [text_of(part) for part in card[1:]] for card in section.findall("dl[@class='headline']/div")
+    }
+    gap = "\N{NO-BREAK SPACE}"
+    assert cards == {
+        "Bits per weight, tuned": ["3.208", f"802{gap}B in all"],
+        "Top-1 accuracy, plain": [f"90.00{gap}%", "on 2,000 samples not seen by the search"],
+        "Top-1 accuracy, tuned": [
+            f"89.60{gap}%",
+            f"−0.40{gap}points; 95 % interval −1.10 to +0.20",  # noqa: RUF001 (a minus sign)
+        ],
+        "Against the best single bound": [f"−28.7{gap}%", "4.500 bits at 0.7%, per tensor"],  # noqa: RUF001
+    }
+    facts = [text_of(element) for element in section.findall("dl[@class='card facts spaced']/*")]
+    assert facts == ["Model", "models/made_up.onnx", "Objective name", "bytes", "Objective max drop", "0.01"]
+    columns = [text_of(element) for element in section.findall(".//th[@scope='col']")]
+    assert columns[:4] == ["Layer", "Shape", "Weights", "Chosen bound"]
+    cells = [text_of(element) for element in section.findall(".//tbody/tr[1]/*")]
+    assert cells[:4] == [HOSTILE, "16×8×3×3", "1,152", "1.3%"]  # noqa: RUF001 (a multiplication sign)
+    assert cells[-1] == "of a newer version"
+    assert "is not worth its table" in text_of(section.findall(".//tbody/tr")[1])
     assert len(parsed.findall(".//table[@id='tuned-table']/tbody/tr")) == 2
     assert not list(parsed.iter("script"))
 
@@ -281,9 +300,21 @@ def test_numbers_are_written_with_their_prefix():
 
 
 @pytest.mark.parametrize("layers", [3, [1], [{"bits": 3}], {"name": "x"}])
-def test_a_damaged_tuning_is_told(tmp_path, layers):
-    with pytest.raises(InputError, match=r"tune\.json: is damaged: layers is no list of objects with a name"):
-        read_tuned({"layers": layers}, tmp_path)
+@pytest.mark.parametrize("name", ["layers", "left_out"])
+def test_a_damaged_tuning_is_told(tmp_path, name, layers):
+    with pytest.raises(InputError, match=rf"tune\.json: is damaged: {name} is no list of objects with a name"):
+        read_tuned({name: layers}, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["totals", "accuracy", "single_bound"])
+def test_a_part_of_a_tuning_in_another_form_is_told(tmp_path, name):
+    with pytest.raises(InputError, match=rf"tune\.json: is damaged: {name} is no object"):
+        read_tuned({name: [1]}, tmp_path)
+
+
+def test_a_tuning_that_says_little_is_shown(tmp_path):
+    tuned = read_tuned({"totals": {"bits_per_weight": "x"}, "accuracy": None, "layers": [{"name": "a"}]}, tmp_path)
+    assert (tuned.figures, tuned.columns, tuned.facts) == ((), ("Layer",), ())
 
 
 def test_the_plain_accuracy_is_the_networks(parsed):

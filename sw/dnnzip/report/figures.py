@@ -13,13 +13,13 @@ from dnnzip.report.evidence import Kind
 from dnnzip.report.palette import variable
 
 KINDS = {
-    Kind.ALL: ("all layers", "circle", "o"),
-    Kind.ONE: ("one layer alone", "triangle-up", "^"),
     Kind.BUT: ("all but one", "square", "s"),
+    Kind.ONE: ("one layer alone", "triangle-up", "^"),
     Kind.GROUP: ("a group of layers", "pentagon", "p"),
+    Kind.ALL: ("all layers", "circle", "o"),
     Kind.TUNED: ("tuned", "star", "*"),
 }
-"""Kind of a set of layers to what the legend calls it, its mark here, and its mark on paper."""
+"""Kind of a set of layers to what the legend calls it, its mark here, and its mark on paper; later ones lie on top."""
 
 HEIGHT = 420
 """Of a figure in pixels; those with a bar for each layer grow with the layers."""
@@ -83,7 +83,7 @@ def energy_by_part() -> Figure:
         ]
     )
     figure.update_layout(_layout("energy of an inference", None), barmode="stack", height=260)
-    figure.update_yaxes(autorange="reversed", showgrid=False, automargin=True)
+    figure.update_yaxes(autorange="reversed", showgrid=False, zeroline=False)
     return _as_data(figure)
 
 
@@ -103,7 +103,7 @@ def cost_by_layer() -> Figure:
         ]
     )
     figure.update_layout(_layout("latency by layer", None), barmode="group", bargap=0.28, bargroupgap=0.05)
-    figure.update_yaxes(autorange="reversed", showgrid=False, automargin=True)
+    figure.update_yaxes(autorange="reversed", showgrid=False, zeroline=False)
     return _as_data(figure)
 
 

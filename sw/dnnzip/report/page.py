@@ -23,6 +23,7 @@ from dnnzip.report.figures import KINDS, all_figures
 from dnnzip.report.headline import choose, closest
 from dnnzip.report.palette import style_variables
 from dnnzip.report.payload import payload
+from dnnzip.report.tuned import COLUMNS as LAYER_COLUMNS
 from dnnzip.report.tuned import read_tuned
 from dnnzip.report.wording import (
     NONE,
@@ -93,6 +94,7 @@ def render(evidence: Evidence, max_drop: float) -> str:
         "style": Markup(_asset("style.css")),
         "tuned": read_tuned(evidence.tune, evidence.path) if evidence.tune is not None else None,
         "tune_file": TUNE,
+        "bits_column": LAYER_COLUMNS["bits_per_weight"][0],
         "provenance": _provenance(evidence.request),
         "headline": None,
         "empty": _empty(evidence),
@@ -220,11 +222,18 @@ def _headline(evidence: Evidence, max_drop: float, codecs: int) -> dict[str, Any
         "energy_amount": amount["energy_J"],
         "setting": setting_name(setting, codecs),
         "machine": machine_name(evidence.machines[0]),
+        "width": _plain_width(evidence),
         "why": f"Fewest bits at a loss of at most {limit} points" if best is not None else "Least loss",
         "warning": ""
         if best is not None
         else f"No setting shown loses at most {limit} points of accuracy; the one that loses least is shown.",
     }
+
+
+def _plain_width(evidence: Evidence) -> str:
+    """Return how wide the weights are that latency and energy are compared with."""
+    bits = evidence.request.weight_bits if evidence.request else None
+    return "at the accelerator's own width" if bits is None else f"of {bits} bits"
 
 
 def _layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -299,7 +308,7 @@ def _provenance(request: Request | None) -> list[tuple[str, str, bool, str]]:
         *((name, value, True, "") for name, value in code),
         *((name, value, False, "") for name, value in text),
         *(
-            (name, list_of(values), False, f"{len(values)}" if len(values) > LONGEST_LIST else "")
+            (name, list_of(values), False, f"{len(values)} values" if len(values) > LONGEST_LIST else "")
             for name, values in lists
         ),
         report,

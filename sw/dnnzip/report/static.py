@@ -9,7 +9,7 @@ from dnnzip.exploration.record import ENERGY_PARTS
 from dnnzip.model.files import open_output
 from dnnzip.report.evidence import Evidence, Kind, Setting
 from dnnzip.report.figures import KINDS
-from dnnzip.report.headline import choose, closest, front
+from dnnzip.report.headline import TOLERANCE, choose, closest, front
 from dnnzip.report.palette import COLOURS
 from dnnzip.report.wording import machine_name, series_name, setting_name
 
@@ -150,6 +150,8 @@ def _scatter(axes: Axes, evidence: Evidence, costs: Mapping[int, float], chosen:
     settings = evidence.settings
     plain = evidence.network.top1
     lowest = plain - max(5 * max_drop, NEAREST_RANGE)
+    fits = settings[chosen].drop <= max_drop + TOLERANCE
+    chosen_name = f"fewest bits, loss to {100 * max_drop:g} points" if fits else "least loss"
     shown = [index for index in costs if settings[index].top1 >= lowest] or list(costs)
     for kind, (name, _, mark) in KINDS.items():
         members = [index for index in shown if settings[index].kind is kind]
@@ -185,13 +187,15 @@ def _scatter(axes: Axes, evidence: Evidence, costs: Mapping[int, float], chosen:
             markeredgewidth=1.4,
             color=COLOURS["chosen"].light,
             linestyle="none",
-            label="fewest bits accepted",
+            label=chosen_name,
             zorder=4,
         )
     axes.axhline(100 * plain, color=COLOURS["muted"].light, linewidth=0.9, zorder=1)
     axes.axhline(100 * (plain - max_drop), color=COLOURS["chosen"].light, linewidth=0.9, linestyle=":", zorder=1)
     axes.set_ylabel("top-1 accuracy (%)")
-    axes.legend(frameon=False, fontsize=6.5, loc="lower right")
+    axes.figure.legend(
+        frameon=False, fontsize=6.5, ncols=3, loc="outside upper center", columnspacing=1, handletextpad=0.4
+    )
     return True
 
 

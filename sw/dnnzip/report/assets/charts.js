@@ -165,6 +165,14 @@ function boundSeries(chosen) {
   return alike.sort((left, right) => settings.bound_order[left] - settings.bound_order[right]);
 }
 
+// Selected layers differ in colour and mark, and in the line from the fifth on.
+function apart(trace, number) {
+  const [colour, symbol] = [["--one", "triangle-up"], ["--but", "square"], ["--tuned", "diamond"], ["--group", "pentagon"]][number % 4];
+  const value = getComputedStyle(document.documentElement).getPropertyValue(colour).trim();
+  const dash = ["solid", "dash", "dot"][Math.floor(number / 4) % 3];
+  return {...trace, line: {...trace.line, color: value, dash}, marker: {...trace.marker, symbol, color: value}};
+}
+
 function drawBitsAgainstBound(chosen) {
   const series = boundSeries(chosen);
   if (series.length < 2) {
@@ -182,7 +190,8 @@ function drawBitsAgainstBound(chosen) {
   layers.forEach((layer, index) => {
     const values = series.map((item) => (details[item].codec[index] ? details[item].bits[index] : null));
     if (values.every((value) => value === null)) return;
-    const trace = picked.includes(index) ? look.chosen : look.layer;
+    const number = picked.indexOf(index);
+    const trace = number < 0 ? look.layer : apart(look.chosen, number);
     const name = plainText(layer.name);
     traces.push(line(trace, values, {text: values.map(() => name), name: plainText(shortened(layer.name, NAME_LENGTH)),
       showlegend: picked.includes(index) && picked.length <= 6}));
