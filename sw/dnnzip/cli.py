@@ -52,7 +52,7 @@ def _missing_extra(name: str, error: ImportError) -> click.Command:
     )
     @click.argument("arguments", nargs=-1)
     def command(arguments: tuple[str, ...]) -> None:
-        extra = {"bitstream": "fpga", "explore": "explore"}.get(name, "sim")
+        extra = {"bitstream": "fpga", "explore": "explore", "report": "report"}.get(name, "sim")
         raise MissingToolError(
             f"{name}: {missing} is not installed; pip install 'dnnzip[{extra}]' (called with {arguments})"
         )
