@@ -289,6 +289,19 @@ def test_it_fits_the_screen(opened, width, scheme):
     assert picture[..., :3].std() > 0.03
 
 
+def test_paper_is_light_and_narrow(opened):
+    screen(opened, 1400, "dark")
+    look = (
+        "return [...document.querySelectorAll('.plot')].map(item => [item.layout.font.color, item._fullLayout.width])"
+    )
+    wait_for(opened, lambda: opened.execute_script(look)[0][0] == "#e7ecf3")
+    opened.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert opened.execute_script(look) == [["#18212f", 640]] * 5
+    opened.execute_script("dispatchEvent(new Event('afterprint'))")
+    wait_for(opened, lambda: opened.execute_script(look)[0][0] == "#e7ecf3")
+    assert opened.execute_script(look)[4][1] > 1000
+
+
 @pytest.mark.parametrize("case", ["tuning alone", "nothing finished", "one setting", "all lose more"])
 def test_the_lesser_pages_have_no_errors_either(browser, tmp_path, case):
     path = tmp_path / "out"
