@@ -7,8 +7,8 @@ BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test ports bitstream faults formal gain waves synth asic zoo family bench shared-tables fuzz lint format docs \
-	types env env-dev clean
+.PHONY: help sim test ports bitstream faults formal gain waves synth asic zoo family bench shared-tables fuzz lint \
+	format docs site scaling types env env-dev clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -56,6 +56,9 @@ formal: env-dev ## proofs about the RTL and the bugs that they must find; FORMAL
 gain: env ## what compressed weights buy on the PE array in cycles and bytes; minutes; GAIN='--widths 2 --batches 1'
 	@$(BIN)/python -m dnnzip_sim.gain --page docs/gain.md $(GAIN)
 
+scaling: env-dev ## docs/explore.md: how explorations scale with their workers; minutes
+	@$(BIN)/python -m dnnzip.exploration.scaling --page docs/explore.md
+
 waves: env ## the waveforms of a decoded layer, in build/waves
 	@$(BIN)/python -m dnnzip_sim.waves
 
@@ -77,6 +80,9 @@ format: env-dev ## rewrite the sources in the common format
 
 docs: env-dev ## fill the generated parts of the documents
 	@$(BIN)/python docs/generate.py
+
+site: env-dev ## build/site: the manual as a website; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 types: env-dev ## static type check of the three packages
 	@$(BIN)/mypy

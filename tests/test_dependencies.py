@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "flow": {"compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
     "api": {"flow", "model", "link", "codec", "format", "errors"},
     "cli": {"flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
-    "exploration": {"cli", "flow", "model", "accelerator", "codec", "format", "errors"},
+    "exploration": {"cli", "digits", "flow", "model", "accelerator", "codec", "format", "errors"},
     "report": {"exploration", "cli", "flow", "model", "errors"},
     "bench": {"cli", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
 }

@@ -206,7 +206,7 @@ def model_argument(name: str = "model", metavar: str = "MODEL.onnx") -> Callable
     type=click.IntRange(1),
     metavar="N",
     default=min(os.cpu_count() or 1, 8),
-    show_default=True,
+    show_default="the processors, at most 8",
     help="Threads.",
 )
 @output_options

@@ -15,8 +15,8 @@ from dnnzip.exploration.record import NetworkFacts
 from dnnzip.exploration.task import Encoding, TaskResult, measure_plain, run_encoding
 from dnnzip.exploration.workload import OpenWorkload, Workload
 
-ALLOWED_FAILURES = 3
-"""A task is given up once so many workers and one more have died over it; Dask's default, which clusters have too."""
+ALLOWED_FAILURES = 1
+"""A task is put aside once so many workers and one more have died over it, on a cluster of this machine."""
 
 CONNECT_SECONDS = 10
 """So long a scheduler may take to answer, and then to have a first worker."""
@@ -110,7 +110,7 @@ def connected(scheduler: str | None, workers: int) -> Iterator[Client]:
             with local_cluster(workers) as cluster, Client(cluster, set_as_default=False) as client:
                 yield client
         else:
-            with _remote(scheduler) as client:
+            with _silent(), _remote(scheduler) as client:
                 yield client
 
 
@@ -127,7 +127,9 @@ def local_cluster(workers: int) -> Iterator[LocalCluster]:
             n_workers=0,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            # Some free port, and no dashboard: Dask's own port may be taken by another exploration.
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
             silence_logs=QUIET,
         )
     try:
@@ -159,6 +161,18 @@ def _remote(address: str) -> Iterator[Client]:
         except TimeoutError:
             raise InputError(where, "has no workers", f"start some with 'dask worker {address}'") from None
         yield client
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep Dask's messages from the terminal, as `LocalCluster` does by itself."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(QUIET)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager

@@ -69,6 +69,7 @@ def axis(
 @click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Processes of this machine.  [default: one for each core]"
 )
+@axis("--against", "What the table weighs accuracy against: bits, latency, energy.", "energy")
 @output_options
 def explore(
     model: str,
@@ -88,6 +89,7 @@ def explore(
     folder: str,
     scheduler: str | None,
     workers: int | None,
+    against: tuple[str, ...],
     output: Output,
 ) -> None:
     """Try layers, bounds, codecs and accelerators.
@@ -101,12 +103,13 @@ def explore(
     if scheduler is not None and workers is not None:
         raise click.UsageError("--workers: is of this machine's processes; leave it out with --scheduler")
     from dnnzip.exploration.cluster import connected
-    from dnnzip.exploration.front import exploration_json, front_lines, front_of, front_table
+    from dnnzip.exploration.front import COSTS, exploration_json, front_lines, front_of, front_table
     from dnnzip.exploration.record import ExplorationFolder
-    from dnnzip.exploration.request import Options, plan_exploration
+    from dnnzip.exploration.request import Options, check_words, plan_exploration
     from dnnzip.exploration.run import remaining, run
 
     output.check()
+    check_words("--against", against, list(COSTS))
     plan = plan_exploration(
         Options(
             model=model,
@@ -137,6 +140,6 @@ def explore(
             with connected(scheduler, count) as client:
                 run(plan, into, client, left, step)
     rows = into.points().to_pylist()
-    front = front_of(rows)
-    output.json(exploration_json(plan.request, into.network(), rows, front, found, folder))
-    output.table(front_table(front), *front_lines(into.network(), rows, front, found, len(plan.encodings), folder))
+    front = front_of(rows, against)
+    output.json(exploration_json(plan.request, into.network(), rows, front, found, against, folder))
+    output.table(front_table(front), *front_lines(into.network(), rows, front, found, against, folder))

@@ -15,8 +15,8 @@ Row = dict[str, Any]
 PLACE = ("accelerator", "placement", "timing")
 """Points of different ones of these are no rivals: they answer different questions."""
 
-SMALLER = ("bits_per_weight", "latency_s", "energy_J")
-LARGER = ("top1",)
+COSTS = {"bits": "bits_per_weight", "latency": "latency_s", "energy": "energy_J"}
+"""What accuracy may be weighed against: the user's word, and its column."""
 
 HEADER = (
     "layers",
@@ -34,13 +34,15 @@ HEADER = (
 )
 
 
-def front_of(rows: Sequence[Row]) -> list[Row]:
-    """Return the points of the Pareto fronts of accuracy, bits, latency and energy: one for each `PLACE`.
+def front_of(rows: Sequence[Row], against: Sequence[str]) -> list[Row]:
+    """Return the points of the Pareto fronts of accuracy and costs: one front for each `PLACE`.
 
     Parameters
     ----------
     rows
         All points.
+    against
+        Words of `COSTS`.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def front_of(rows: Sequence[Row]) -> list[Row]:
     front: list[Row] = []
     for place in sorted(places):
         own = places[place]
-        kept = pareto_front(objectives_of(own, SMALLER, LARGER))
+        kept = pareto_front(objectives_of(own, [COSTS[word] for word in against], ["top1"]))
         chosen = [own[number] for number in np.flatnonzero(kept)]
         front += sorted(chosen, key=lambda row: (-row["bits_per_weight"], row["point"]))
     return front
@@ -75,7 +77,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def front_lines(
-    network: NetworkFacts, rows: Sequence[Row], front: Sequence[Row], found: int, encodings: int, folder: str
+    network: NetworkFacts, rows: Sequence[Row], front: Sequence[Row], found: int, against: Sequence[str], folder: str
 ) -> list[str]:
     """Return the lines under the table.
 
@@ -85,28 +87,38 @@ def front_lines(
         The plain network.
     rows, front
         All points, and those of the table.
-    found, encodings
-        How many encodings were there before, and how many there are.
+    found
+        How many encodings were there before.
+    against
+        Words of `COSTS`.
     folder
         The results.
     """
+    encodings = len({row["encoding"] for row in rows})
     continued = f", {found} of them from before" if found else ""
     return [
         f"plain network: top1 {100 * network.top1:.2f} % of {network.samples} samples, {network.weights:,} weights",
-        f"{len(front)} of {len(rows)} points are on a front; {encodings} encodings{continued}: {folder}",
+        f"{len(front)} of {len(rows)} points are on a front of accuracy against {', '.join(against)}",
+        f"{encodings} encodings{continued}: {folder}",
     ]
 
 
 def exploration_json(
-    request: Request, network: NetworkFacts, rows: Sequence[Row], front: Sequence[Row], found: int, folder: str
+    request: Request,
+    network: NetworkFacts,
+    rows: Sequence[Row],
+    front: Sequence[Row],
+    found: int,
+    against: Sequence[str],
+    folder: str,
 ) -> dict[str, Any]:
-    """Return the documented JSON object."""
+    """Return the documented JSON object; its points have the columns of `record.POINT_SCHEMA`."""
     return {
         "folder": folder,
         "encodings": request.encodings,
         "continued": found,
         "points": len(rows),
         "plain": {"top1": network.top1, "samples": network.samples, "weights": network.weights, "bytes": network.bytes},
+        "against": list(against),
         "front": list(front),
-        "provenance": request.provenance,
     }

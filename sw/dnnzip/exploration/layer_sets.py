@@ -66,7 +66,7 @@ def _sets_of(word: str, weights: Sequence[Weight], option: str) -> list[LayerSet
         rest = [LayerSet(f"all but {name}", tuple(other for other in names if other != name)) for name in names]
         return [layers for layers in rest if layers.names]
     if number:
-        return [_largest(word, number[1] or "1", weights, option)]
+        return [_largest(word, "1" if number[1] is None else number[1], weights, option)]
     chosen: set[str] = set()
     for glob in word.split("+"):
         matching = {name for name in names if name == glob or fnmatchcase(name, glob)}

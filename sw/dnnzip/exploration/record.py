@@ -358,7 +358,7 @@ class ExplorationFolder:
         for folder, rows, schema in ((LAYERS, layers, LAYER_SCHEMA), (RESULTS, points, POINT_SCHEMA)):
             table = pa.Table.from_pylist([_complete(row, schema) for row in rows], schema=schema)
             with open_output(self.path / folder / f"{encoding}.parquet") as beside:
-                pq.write_table(table, beside, compression="zstd")
+                pq.write_table(table, beside, compression="zstd", write_page_checksum=True)
 
     def points(self) -> pa.Table:
         """Return all points so far, those of an encoding together; empty where there are none yet.
@@ -410,13 +410,11 @@ class ExplorationFolder:
         try:
             # Opened here, so that Arrow neither guesses columns from the path nor looks for other files beside it.
             with path.open("rb") as file:
-                table = pq.read_table(file)
-        except (OSError, pa.ArrowException) as error:
+                table = pq.read_table(file, page_checksum_verification=True)
+            fault = _fault(table.schema, schema)
+        except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
             raise InputError(str(path), f"is damaged ({_first_line(error)})", repair) from None
-        if not table.schema.equals(schema):
-            names = table.schema.names
-            wrong = next((field.name for field in schema if field.name not in names), None)
-            fault = f"has no column {wrong!r}" if wrong else "has other columns or types"
+        if fault:
             raise InputError(str(path), f"is not of an exploration: it {fault}", repair)
         if not table.num_rows or set(table.column("encoding").to_pylist()) != {path.stem}:
             raise InputError(str(path), "does not hold the encoding of its name", repair)
@@ -457,6 +455,14 @@ def _complete(row: Mapping[str, Any], schema: pa.Schema) -> Mapping[str, Any]:
     if row.keys() != set(schema.names):
         raise ValueError(f"columns must be those of the schema; wrong are {sorted(row.keys() ^ set(schema.names))}")
     return row
+
+
+def _fault(found: pa.Schema, wanted: pa.Schema) -> str | None:
+    """Say what is wrong with a table's columns, or None."""
+    if found.equals(wanted):
+        return None
+    missing = [name for name in wanted.names if name not in found.names]
+    return f"has no column {missing[0]!r}" if missing else "has other columns or types"
 
 
 def _first_line(error: BaseException) -> str:

@@ -92,10 +92,10 @@ def plan_exploration(options: Options) -> Plan:
     InputError
         A file cannot be read, an option is none of its values or is given twice, or does not suit the network.
     """
-    _check_words("--error-scope", options.error_scope, [scope.value for scope in Scope])
-    _check_words("--codec", options.codec, CODECS)
-    _check_words("--placement", options.placement, [*(place.value for place in Placement), OWN_PLACEMENT])
-    _check_words("--timing", options.timing, [timing.value for timing in Timing])
+    check_words("--error-scope", options.error_scope, [scope.value for scope in Scope])
+    check_words("--codec", options.codec, CODECS)
+    check_words("--placement", options.placement, [*(place.value for place in Placement), OWN_PLACEMENT])
+    check_words("--timing", options.timing, [timing.value for timing in Timing])
     for option, axis in (("--max-error", options.max_error), ("--layers", options.layers)):
         _check_axis(option, axis)
     bounds = [Bound.parse(text) for text in options.max_error]
@@ -202,7 +202,14 @@ def _accelerators(options: Options) -> list[Accelerator]:
     return placed
 
 
-def _check_words(option: str, words: Sequence[str], known: Sequence[str]) -> None:
+def check_words(option: str, words: Sequence[str], known: Sequence[str]) -> None:
+    """Check the values of an option that takes several words.
+
+    Raises
+    ------
+    InputError
+        One is empty, given twice, or not known.
+    """
     _check_axis(option, words)
     for word in words:
         if word not in known:

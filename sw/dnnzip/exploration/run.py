@@ -1,13 +1,13 @@
 """An exploration from its plan to a full folder: tasks go out, results are written as they come."""
 
-from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 
 from distributed import Client, Future, KilledWorker, as_completed
 
 from dnnzip.errors import CheckFailedError, InputError
-from dnnzip.exploration.cluster import ALLOWED_FAILURES, Shipment, encoding_on_worker, plain_on_worker
+from dnnzip.exploration.cluster import Shipment, encoding_on_worker, plain_on_worker
 from dnnzip.exploration.record import ExplorationFolder, NetworkFacts
 from dnnzip.exploration.request import Plan
 from dnnzip.exploration.task import Encoding, TaskResult
@@ -31,11 +31,12 @@ def run(
     client: Client,
     encodings: Sequence[Encoding],
     step: Callable[[str], None],
+    task: Callable[[str, Encoding, float], TaskResult] = encoding_on_worker,
 ) -> list[float]:
     """Run encodings and write what comes out.
 
     A worker that dies costs the task that it was at: the scheduler gives it to another. A task over which several
-    workers have died is left out, and named when all others are done.
+    workers have died is run again by itself after all others, and named at the end where that fails too.
 
     Parameters
     ----------
@@ -49,6 +50,8 @@ def run(
         What is to be run, see `remaining`.
     step
         Called with an encoding's hash when its results are there.
+    task
+        What a worker does with the workload's digest, an encoding, and the accuracy of the plain network.
 
     Returns
     -------
@@ -62,17 +65,25 @@ def run(
         Workers died over a task, again and again.
     """
     seconds: list[float] = []
-    killed: list[Encoding] = []
     with shipped(client, plan) as digest:
         if not folder.has_network():
             folder.write_network(_plain(client, digest))
-        for encoding, result in _results(client, digest, encodings, folder.network().top1):
-            if result is None:
-                killed.append(encoding)
-                continue
-            folder.write_results(result.encoding, result.points, result.layers)
-            seconds.append(result.seconds)
-            step(result.encoding)
+        top1 = folder.network().top1
+
+        def written(chosen: Sequence[Encoding], attempt: str) -> list[Encoding]:
+            """Write the results of encodings; return those over which workers died."""
+            killed = []
+            for encoding, result in _results(client, digest, chosen, top1, attempt, task):
+                if result is None:
+                    killed.append(encoding)
+                    continue
+                folder.write_results(result.encoding, result.points, result.layers)
+                seconds.append(result.seconds)
+                step(result.encoding)
+            return killed
+
+        # Who stood beside a deadly task on the same worker is under suspicion too; alone, each shows what it does.
+        killed = [encoding for suspect in written(encodings, "first") for encoding in written([suspect], "alone")]
     if killed:
         raise CheckFailedError(_killed(killed))
     return seconds
@@ -96,10 +107,22 @@ def shipped(client: Client, plan: Plan) -> Iterator[str]:
         ) from None
     try:
         yield shipment.digest
-    finally:
-        # Where the cluster is gone, nothing is left to forget it.
-        with suppress(OSError, ValueError, TimeoutError, CancelledError):
-            client.unregister_worker_plugin(shipment.name)
+    except BaseException:
+        if _stays(client):
+            _forget(client, shipment)
+        raise
+    _forget(client, shipment)
+
+
+def _forget(client: Client, shipment: Shipment) -> None:
+    # Where the cluster is gone, nothing is left to forget it.
+    with suppress(OSError, ValueError, TimeoutError, CancelledError):
+        client.unregister_worker_plugin(shipment.name)
+
+
+def _stays(client: Client) -> bool:
+    """Whether the cluster outlives this run: then it is left clean; ours is killed, and waits for nothing."""
+    return client.cluster is None
 
 
 def _plain(client: Client, digest: str) -> NetworkFacts:
@@ -114,14 +137,23 @@ def _plain(client: Client, digest: str) -> NetworkFacts:
 
 
 def _results(
-    client: Client, digest: str, encodings: Sequence[Encoding], top1: float
+    client: Client,
+    digest: str,
+    encodings: Sequence[Encoding],
+    top1: float,
+    attempt: str,
+    task: Callable[[str, Encoding, float], TaskResult],
 ) -> Iterator[tuple[Encoding, TaskResult | None]]:
-    """Submit tasks and visit results as they come; None where workers died over a task."""
+    """Submit tasks and visit results as they come; None where workers died over a task.
+
+    The scheduler knows a task by its key, of which the attempt is a part: it would answer the next one with what it
+    knows of the last.
+    """
     waiting: dict[Future[TaskResult], Encoding] = {}
     try:
         for encoding in encodings:
-            key = f"dnnzip_encoding-{digest}-{encoding.hash}"
-            waiting[client.submit(encoding_on_worker, digest, encoding, top1, key=key, pure=False)] = encoding
+            key = f"dnnzip_encoding-{digest}-{encoding.hash}-{attempt}"
+            waiting[client.submit(task, digest, encoding, top1, key=key, pure=False)] = encoding
         # Not all futures are held: a result is let go as soon as it is written.
         for future in as_completed(list(waiting), loop=client.loop):
             encoding = waiting.pop(future)
@@ -132,15 +164,12 @@ def _results(
             except CancelledError:
                 raise _lost() from None
     finally:
-        if waiting:
+        if waiting and _stays(client):
             with suppress(OSError, TimeoutError):
                 client.cancel(list(waiting))
 
 
-_DEADLY = (
-    f"took {ALLOWED_FAILURES + 1} workers down, one after the other; look at their memory, give them more or fewer "
-    "threads each, and run the same command again to continue"
-)
+_DEADLY = "took down each worker that tried it; look at the workers' memory, and run the same command again to continue"
 
 
 def _killed(encodings: list[Encoding]) -> str:

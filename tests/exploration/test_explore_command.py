@@ -1,0 +1,213 @@
+"""The command ``explore``: what it prints, what it refuses, how it is interrupted."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import onnx
+import pytest
+
+from dnnzip import cli, digits
+from dnnzip.exploration import cluster, command
+from dnnzip.exploration.record import POINT_SCHEMA, ExplorationFolder
+
+MODEL = [str(digits.MODEL), "--data", str(digits.TEST_SET)]
+
+
+@pytest.fixture
+def explore(monkeypatch, capsys):
+    """Run ``dnnzip explore`` on the digits network in this process; returns (status, standard output, error)."""
+
+    def run(*arguments, model=MODEL):
+        monkeypatch.setattr(sys, "argv", ["dnnzip", "explore", *model, *map(str, arguments)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as error:
+            status = error.code
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def test_a_grid_is_explored_and_continued_without_a_cluster(explore, tmp_path, monkeypatch):
+    arguments = (
+        *("--max-error", "2%,8%", "--error-scope", "tensor,channel", "--layers", "all,largest"),
+        *("--accelerator", "edge-lpddr4,paper-mesh-8x8", "--placement", "pe,memory-interface"),
+        *("--samples", "60", "-o", tmp_path / "d", "--json", tmp_path / "j.json", "--workers", "1"),
+    )
+    status, out, err = explore(*arguments)
+    assert (status, err) == (0, "")
+    result = json.loads((tmp_path / "j.json").read_text(encoding="utf-8"))
+    assert (result["encodings"], result["continued"], result["points"]) == (8, 0, 64)
+    assert (result["plain"]["samples"], result["against"]) == (60, ["energy"])
+    assert result["front"]
+    assert all(row.keys() == set(POINT_SCHEMA.names) for row in result["front"])
+    rows = ExplorationFolder(tmp_path / "d").points().to_pylist()
+    for row in result["front"]:
+        place = [other for other in rows if all(other[k] == row[k] for k in ("accelerator", "placement", "timing"))]
+        assert not [other for other in place if other["top1"] >= row["top1"] and other["energy_J"] < row["energy_J"]]
+    assert re.search(r"^ ?layers +max error +scope +codec +accelerator ", out, re.MULTILINE)
+    assert "60 samples, 61,470 weights" in out
+    assert f"8 encodings: {tmp_path / 'd'}" in out
+    assert f"{len(result['front'])} of 64 points are on a front of accuracy against energy" in out
+
+    def refuse(*_):
+        raise AssertionError("a cluster was started for nothing")
+
+    monkeypatch.setattr(cluster, "local_cluster", refuse)
+    status, out, err = explore(*arguments, "--against", "bits,latency,energy")
+    assert (status, err) == (0, "")
+    assert "8 encodings, 8 of them from before" in out
+    again = json.loads((tmp_path / "j.json").read_text(encoding="utf-8"))
+    assert (again["continued"], again["points"]) == (8, 64)
+    assert len(again["front"]) >= len(result["front"])
+    status, out, err = explore(*arguments[:-4], "--quiet")
+    assert (status, out, err) == (0, "", "")
+
+
+def test_json_on_standard_output_is_all_there_is(explore, tmp_path):
+    status, out, err = explore("--max-error", "5%", "--samples", "20", "-o", tmp_path / "d", "--json", "-")
+    assert (status, err) == (0, "")
+    assert json.loads(out)["points"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--max-error", "5%,no"), "dnnzip: --max-error 'no': is not an error bound; give a share of the range"),
+        (("--max-error", "5%,"), "dnnzip: --max-error: has an empty value; give values with a comma between two"),
+        (
+            ("--max-error", "5%", "--layers", "x*"),
+            "dnnzip: --layers 'x*': 'x*' matches no weight that can be compressed",
+        ),
+        (("--max-error", "5%", "--codec", "zip"), "dnnzip: --codec 'zip': is not known; give one or several of auto,"),
+        (("--max-error", "5%", "--against", "time"), "dnnzip: --against 'time': is not known; give one or several of"),
+        (("--max-error", "5%", "--samples", "0"), "dnnzip: Invalid value for '--samples': 0 is not in the range x>=1."),
+        (
+            ("--max-error", "5%", "--scheduler", "x", "--workers", "2"),
+            "dnnzip: --workers: is of this machine's processes",
+        ),
+        ((), "dnnzip: Missing option '--max-error'."),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_makes_no_folder(explore, tmp_path, arguments, message):
+    status, out, err = explore(*arguments, "-o", tmp_path / "d")
+    assert (status, out) == (2, "")
+    assert err.startswith(message)
+    assert err.count("\n") == 1
+    assert not (tmp_path / "d").exists()
+
+
+def test_another_exploration_is_not_mixed_in(explore, tmp_path):
+    assert explore("--max-error", "5%", "--samples", "20", "-o", tmp_path / "d", "--workers", "1")[0] == 0
+    status, out, err = explore("--max-error", "6%", "--samples", "20", "-o", tmp_path / "d")
+    assert (status, out) == (2, "")
+    assert err == (
+        f'dnnzip: {tmp_path / "d"}: holds another exploration: its max_error is ["5%"] and not ["6%"]; '
+        "give its options again to continue it, or another folder\n"
+    )
+    path = next((tmp_path / "d" / "results").iterdir())
+    path.write_bytes(path.read_bytes()[:500])
+    status, out, err = explore("--max-error", "5%", "--samples", "20", "-o", tmp_path / "d")
+    assert (status, out) == (2, "")
+    assert err.startswith(f"dnnzip: {path}: is damaged (")
+    assert err.endswith("; remove it and run 'dnnzip explore' again\n")
+    path.unlink()
+    status, out, err = explore("--max-error", "5%", "--samples", "20", "-o", tmp_path / "d", "--workers", "1")
+    assert (status, err) == (0, "")
+    assert path.exists()
+
+
+def test_a_task_that_fails_is_one_line(explore, tmp_path):
+    """The model's weights are fine; it does not run, which only a worker finds out."""
+    model = onnx.load(digits.MODEL)
+    for node in model.graph.node:
+        if node.op_type == "Div":
+            node.op_type = "Bernoulli"
+            del node.input[1:]
+            node.attribute.append(onnx.helper.make_attribute("seed", "no number"))
+    onnx.save(model, tmp_path / "broken.onnx")
+    status, out, err = explore(
+        *("--max-error", "5%", "-o", tmp_path / "d", "--workers", "1"),
+        model=[str(tmp_path / "broken.onnx"), *MODEL[1:]],
+    )
+    assert (status, out) == (2, "")
+    assert err.startswith(f"dnnzip: {tmp_path / 'broken.onnx'}: does not run in onnxruntime (")
+    assert err.count("\n") == 1
+
+
+def test_a_missing_extra_is_told(explore, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "NEEDED", ("distributed", "no_such_package"))
+    status, out, err = explore("--max-error", "5%", "-o", tmp_path / "d")
+    assert (status, out) == (2, "")
+    assert err == "dnnzip: explore: no_such_package is not installed; pip install 'dnnzip[explore]'\n"
+
+
+def test_help_needs_no_cluster():
+    """The package's help lists every command, and must not wait for Dask and Arrow to load."""
+    script = (
+        "import sys; from click.testing import CliRunner; from dnnzip.cli import cli;"
+        "result = CliRunner().invoke(cli, ['--help']); assert 'explore' in result.output, result.output;"
+        "print(*sorted({'distributed', 'dask', 'pyarrow', 'onnxruntime'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["start", "work"])
+def test_an_interrupt_ends_it_soon_and_leaves_what_is_done(tmp_path, moment):
+    """Sent to the whole process group, as a terminal does."""
+    folder = ExplorationFolder(tmp_path / "d")
+    arguments = ["--max-error", "1%,2%,3%,4%,5%,6%,7%,8%", "--layers", "all,each,all-but-one", "-o", str(folder.path)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from dnnzip.cli import main; main()", "explore", *MODEL, *arguments, "--workers", "2"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Its own group, and interrupts as they are in a terminal, however the tests were started.
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        deadline = time.monotonic() + 120
+        wanted = folder.path / "request.json" if moment == "start" else folder.path / "results"
+        while not (wanted.is_file() or (wanted.is_dir() and len(list(wanted.glob("*.parquet"))) >= 3)):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.02)
+        group = os.getpgid(process.pid)
+        begin = time.monotonic()
+        os.killpg(group, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        took = time.monotonic() - begin
+    finally:
+        process.kill()
+    print(f"ended after {took:.2f} s")
+    # Click ends the line that a terminal has put ^C on.
+    assert (process.returncode, out, err) == (130, "", "\ndnnzip: interrupted\n")
+    # A second on a machine that has nothing else to do.
+    assert took < 5, f"it took {took:.1f} s"
+    assert_all_gone(group)
+    done = folder.finished()
+    assert len(done) < 88
+    assert moment == "start" or len(done) >= 3
+    assert not list(folder.path.rglob("*.tmp"))
+
+
+def assert_all_gone(group):
+    """Wait a little for the last worker of a process group to be gone."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        assert time.monotonic() < deadline, "a worker is left over"
+        time.sleep(0.05)
