@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from chromium import REQUIRED, without_browser
 from made_up import HOSTILE, NAMES, POOL, write_exploration, write_tune
 
 from dnnzip.report.evidence import read_evidence
@@ -94,6 +95,15 @@ def wait_for(browser, condition):
     WebDriverWait(browser, WAIT).until(lambda _: condition())
 
 
+def test_a_missing_browser_fails_where_it_is_required(monkeypatch):
+    monkeypatch.setenv(REQUIRED, "1")
+    with pytest.raises(pytest.fail.Exception, match="Chromium and its driver are missing"):
+        without_browser()
+    monkeypatch.delenv(REQUIRED)
+    with pytest.raises(pytest.skip.Exception, match="Chromium and its driver are missing"):
+        without_browser()
+
+
 def test_a_connection_is_refused_by_the_page_itself(browser, page_file):
     browser.get(page_file.as_uri())
     refused = browser.execute_async_script(
@@ -160,7 +170,7 @@ def test_a_click_on_a_layer_filters_the_points(opened, evidence):
     expected = [
         number
         for number, setting in enumerate(evidence.settings)
-        if setting.layers in ("all", "*conv*", NAMES[0], f"all but {NAMES[0]}")
+        if setting.layers in ("all", "*conv*", "tuned", NAMES[0], f"all but {NAMES[0]}")
     ]
     assert kept == expected
     assert 0 < len(kept) < everything
