@@ -7,7 +7,7 @@ BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test ports bitstream faults formal gain waves synth asic zoo family bench shared-tables fuzz lint format docs \
+.PHONY: help sim test ports bitstream faults formal gain waves synth asic zoo family paper bench shared-tables fuzz lint format docs \
 	types env env-dev clean
 
 help: ## list the verbs
@@ -34,6 +34,9 @@ zoo: env ## the table over the trained networks in the folder DNNZIP_ZOO
 
 family: env ## the paper's family of compressors over the networks in DNNZIP_ZOO, beside ans
 	@$(BIN)/python -m dnnzip_sim.family
+
+paper: env ## docs/paper.md: the paper's claim repeated, and other ways to store weights at equal accuracy; minutes
+	@$(BIN)/python -m dnnzip.bench.paper --page docs/paper.md --json build/paper/paper.json
 
 bench: $(BENCH)/.installed ## docs/bench.md: dnnzip beside other compressors on the networks in DNNZIP_ZOO
 	@$(BENCH)/bin/python -m dnnzip.bench -o docs --json build/bench/bench.json
