@@ -7,7 +7,7 @@ BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test ports bitstream faults formal gain waves synth asic zoo family paper bench shared-tables fuzz lint format docs \
+.PHONY: help sim test ports bitstream faults formal gain waves synth asic toggles zoo family paper bench shared-tables fuzz lint format docs \
 	types env env-dev clean
 
 help: ## list the verbs
@@ -69,6 +69,9 @@ synth: env-dev ## docs/synthesis.md: clock and area on FPGAs, placed and routed;
 
 asic: env-dev ## docs/synthesis.md: gates of the decompressor beside an array, and the energy of a weight
 	@$(BIN)/python -m dnnzip_hw.asic
+
+toggles: env ## docs/synthesis.md: toggles of the decompressor's gates while it decodes, and their energy; minutes
+	@$(BIN)/python -m dnnzip_sim.toggles --page docs/synthesis.md
 
 lint: env-dev ## style and format of the sources
 	@$(BIN)/ruff check $(SOURCES)

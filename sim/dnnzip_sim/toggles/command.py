@@ -24,9 +24,10 @@ from dnnzip.model.container import CompressedModel
 from dnnzip.model.files import load_model
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.asic import ADD_PJ, GATES
+from dnnzip_hw.synthesis import fill
 from dnnzip_sim.harness import build_harness, stream_through
 from dnnzip_sim.toggles.adder import toggles_per_addition
-from dnnzip_sim.toggles.netlist import FLIP_FLOPS, gate_netlist, watched
+from dnnzip_sim.toggles.netlist import Watched, gate_netlist, watched
 from dnnzip_sim.verilog import decompressor_verilog
 
 FOLDER = Path("build") / "toggles"
@@ -38,9 +39,9 @@ RESET_CLOCKS = 4
 """Clocks of the harness before it counts cycles."""
 
 CLOCK_TOGGLES = 2.0
-"""Changes of a flip-flop's clock per cycle: up and down."""
+"""Changes of a register's clock per cycle: up and down."""
 CLOCK_GATES = 1.0
-"""NAND2 equivalents that a flip-flop's clock moves; nothing gates it."""
+"""NAND2 equivalents that a register's clock moves in every cycle; nothing gates it. Memories, latches, have none."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class LayerToggles:
     gate_toggles
         The same in NAND2 equivalents.
     clock_toggles
-        Changes of flip-flops' clocks, in NAND2 equivalents.
+        Changes of registers' clocks, in NAND2 equivalents.
     """
 
     bound: str
@@ -76,7 +77,7 @@ class LayerToggles:
         return (self.gate_toggles + self.clock_toggles) * per_toggle / self.weights
 
 
-def measure(bound: str, parameters: DecompressorParameters) -> tuple[list[LayerToggles], tuple[int, ...]]:
+def measure(bound: str, parameters: DecompressorParameters) -> tuple[list[LayerToggles], Watched]:
     """Send the digits network's streams through the netlist.
 
     Parameters
@@ -88,7 +89,7 @@ def measure(bound: str, parameters: DecompressorParameters) -> tuple[list[LayerT
 
     Returns
     -------
-    Its layers; and how many cells of each kind the netlist has.
+    Its layers, and the netlist.
 
     Raises
     ------
@@ -112,12 +113,11 @@ def measure(bound: str, parameters: DecompressorParameters) -> tuple[list[LayerT
         counts = np.fromfile(counts_file, "<u8").reshape(-1, len(GATES))
     _check(compressed, [outcome.verdict for outcome in passage.outcomes], [o.weights for o in passage.outcomes])
     sizes = np.array(list(GATES.values()))
-    flip_flops = sum(count for kind, count in zip(GATES, netlist.cells, strict=True) if kind in FLIP_FLOPS)
     found = []
     for layer, outcome in zip(compressed.layers, passage.outcomes[1:], strict=True):
         first, last = outcome.begin + RESET_CLOCKS, outcome.end + RESET_CLOCKS
         toggles = (counts[last] - counts[first]).astype(np.int64)
-        clocks = outcome.cycles * flip_flops * CLOCK_TOGGLES * CLOCK_GATES
+        clocks = outcome.cycles * netlist.registers * CLOCK_TOGGLES * CLOCK_GATES
         found.append(
             LayerToggles(
                 bound,
@@ -129,7 +129,7 @@ def measure(bound: str, parameters: DecompressorParameters) -> tuple[list[LayerT
                 clocks,
             )
         )
-    return found, netlist.cells
+    return found, netlist
 
 
 def _check(compressed: CompressedModel, verdicts: Sequence[Verdict], weights: Sequence[np.ndarray]) -> None:
@@ -192,33 +192,36 @@ def _row(name: str, layers: Sequence[LayerToggles], gates: float, per_toggle: fl
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; return the status of the process."""
     parser = argparse.ArgumentParser(prog="make toggles", description=__doc__)
+    parser.add_argument("--page", type=Path, help="write the table into this Markdown file as well")
     parser.add_argument("-o", "--output", type=Path, default=FOLDER, help="folder of toggles.md and toggles.json")
     options = parser.parse_args(arguments)
     parameters = DecompressorParameters(weight_bits=WEIGHT_BITS)
     layers: list[LayerToggles] = []
-    cells: tuple[int, ...] = ()
+    netlist: Watched | None = None
     try:
         for bound in BOUNDS:
-            found, cells = measure(bound, parameters)
+            found, netlist = measure(bound, parameters)
             layers += found
     except DnnzipError as error:
         print(f"dnnzip: {error}", file=sys.stderr)
         return error.exit_code
-    gates = sum(count * size for count, size in zip(cells, GATES.values(), strict=True))
+    assert netlist is not None, "there is a bound"
+    gates = sum(count * size for count, size in zip(netlist.cells, GATES.values(), strict=True))
     changes = toggles_per_addition()
     per_toggle = ADD_PJ / changes
     result = table(layers, gates, per_toggle)
     result.show(stdout_console())
     whole = sum(layer.energy(per_toggle) * layer.weights for layer in layers) / sum(layer.weights for layer in layers)
     text = (
-        f"{gates:,.0f} NAND2 equivalents; an addition changes {changes:.1f} of 288 NAND2, so a change takes "
-        f"{1000 * per_toggle:.3f} fJ; a weight takes {whole:.3f} pJ of logic and clock."
+        f"{gates:,.0f} NAND2 equivalents, {netlist.registers:,} registers; an addition changes {changes:.1f} of 288 "
+        f"NAND2, so a change takes {1000 * per_toggle:.3f} fJ; a weight takes {whole:.3f} pJ of logic and clock."
     )
     print(text)
     options.output.mkdir(parents=True, exist_ok=True)
     content = {
         "provenance": provenance(),
-        "cells": dict(zip(GATES, cells, strict=True)),
+        "cells": dict(zip(GATES, netlist.cells, strict=True)),
+        "registers": netlist.registers,
         "toggles_per_addition": changes,
         "pJ_per_toggle": per_toggle,
         "pJ_per_weight": whole,
@@ -226,4 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     (options.output / "toggles.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     (options.output / "toggles.md").write_text(f"{result.markdown()}\n{text}\n", encoding="utf-8")
+    if options.page:
+        filled = fill(options.page.read_text(encoding="utf-8"), "toggles", f"{result.markdown()}\n{text}")
+        options.page.write_text(filled, encoding="utf-8")
     return 0

@@ -39,6 +39,9 @@ PER_CALL = 64
 RECIPE = 2
 
 _CELL = re.compile(r"^  (gate_\w+) \S+ \(\n(.*?)\n  \);", re.MULTILINE | re.DOTALL)
+_MEMORY_BIT = re.compile(r"\[\d+\] ?\[\d+\] ?$")
+"""How the name of a row's bit ends, once a memory is flip-flops and nets are bits."""
+
 _OUTPUT = re.compile(r"^    \.[YQ]\((.*)\),?$", re.MULTILINE)
 
 
@@ -52,10 +55,13 @@ class Watched:
         Its text, with the modules of the gates and calls into C++ at every clock.
     cells
         How many there are of each kind, in the order of ``GATES``.
+    registers
+        Flip-flops that are no bits of a memory: those with a clock that never rests.
     """
 
     verilog: str
     cells: tuple[int, ...]
+    registers: int
 
 
 def gate_netlist(source: str, top: str) -> str:
@@ -137,7 +143,8 @@ def watched(netlist: str) -> Watched:
         f"  always @(posedge clk) begin\n{''.join(calls)}    toggles_clock();\n  end\n{end}{rest}"
     )
     cells = tuple(len(names) for names in outputs.values())
-    return Watched(text + "".join(_module(kind) for kind in GATES), cells)
+    registers = sum(not _MEMORY_BIT.search(name) for kind in FLIP_FLOPS for name in outputs[kind])
+    return Watched(text + "".join(_module(kind) for kind in GATES), cells, registers)
 
 
 def _module(kind: str) -> str:
