@@ -37,11 +37,15 @@ from dnnzip.bench.paper.page import claim_table, equal_table, fill, highest_tabl
 from dnnzip.bench.paper.records import Record, Records
 from dnnzip.bench.paper.rounding import Clipping, round_weights
 from dnnzip.bench.paper.savings import FAMILY, bits_per_weight, counted, largest_only, saving, with_bits
-from dnnzip.bench.paper.trained import Entry, Right, TrainedNetwork, load_trained
+from dnnzip.bench.paper.trained import Drop, Entry, Right, TrainedNetwork, load_trained
+from dnnzip.bench.paper.tuned import load_tuned
 from dnnzip.bench.zero_runs import HEADER, packed_bytes
+from dnnzip.codec import CodecOptions
 from dnnzip.errors import CheckFailedError, InputError
-from dnnzip.model.bound import Scope
+from dnnzip.flow.compression import CompressionOptions, compress
+from dnnzip.model.bound import Bound, Scope
 from dnnzip.model.dataset import Dataset
+from dnnzip.model.files import save_model
 
 PRESET = load_accelerator(FAMILY)
 PAGE = Path(__file__).parents[2] / "docs" / "paper.md"
@@ -56,7 +60,7 @@ def subject(name, network, bits, source=STATED, drop=None):
 @pytest.fixture(scope="module")
 def reached():
     return [
-        subject(LENET, lenet5(), 1.3, ONE_BOUND, Right(0.4, 0.4)),
+        subject(LENET, lenet5(), 1.3, ONE_BOUND, Drop(0.4, 0.4)),
         subject(ALEXNET, alexnet(), 3.0),
     ]
 
@@ -70,14 +74,14 @@ def test_the_goals_are_reached_at_the_bits_that_they_are_for(reached):
     ("number", "changed", "message"),
     [
         (0, {"bits": 1.45}, "LeNet-5, one bound: 89.3 % of latency saved, not 90 %"),
-        (0, {"drop": Right(0.0, 0.51)}, "LeNet-5, one bound: accuracy lost is 0.51, not 0.5 points"),
+        (0, {"drop": Drop(0.0, 0.51)}, "LeNet-5, one bound: accuracy lost is 0.51, not 0.5 points"),
         (0, {"drop": None}, "LeNet-5, one bound: accuracy lost is unknown, not 0.5 points"),
         (0, {"source": HIGHEST}, "LeNet-5: no bits per weight from tuned or one bound"),
         (1, {"bits": 3.15}, "AlexNet, stated: 3 bits: 79.8 % of latency saved, not 80 %"),
     ],
 )
 def test_a_figure_that_is_too_small_is_a_fault(reached, number, changed, message):
-    names = ((LENET, lenet5, 1.3, ONE_BOUND, Right(0.4, 0.4)), (ALEXNET, alexnet, 3.0, STATED, None))
+    names = ((LENET, lenet5, 1.3, ONE_BOUND, Drop(0.4, 0.4)), (ALEXNET, alexnet, 3.0, STATED, None))
     name, network, bits, source, drop = names[number]
     facts = {"bits": bits, "source": source, "drop": drop} | changed
     other = [*reached]
@@ -216,7 +220,7 @@ def test_samples_are_taken_evenly_and_halved(trained, tmp_path):
     assert np.array_equal(some.data.x[-1], trained.data.x[-1])
     assert some.digest != trained.digest
     assert trained.right(trained.model) == Right(1.0, 1.0)
-    assert Right(0.9, 0.8).drop(Right(1.0, 0.7)) == Right(pytest.approx(10), pytest.approx(-10))
+    assert Right(0.9, 0.8).drop(Right(1.0, 0.7)) == Drop(pytest.approx(10), pytest.approx(-10))
 
 
 def test_what_methods_store_is_what_they_count(trained):
@@ -233,7 +237,7 @@ def test_what_methods_store_is_what_they_count(trained):
     assert found["int8 per channel"].bits["w"] == 8 * 1200 + 32 * 30
     assert found["int4 per channel MSE"].bits["w"] == 4 * 1200 + 32 * 30
     assert found["int8 per tensor, zero runs"].bits["w"] > found["int8 per tensor"].bits["w"]
-    assert found["ans 1% per tensor"].bits["w"] < found["int8 per tensor"].bits["w"]
+    assert found["ans, one bound 1% per tensor"].bits["w"] < found["int8 per tensor"].bits["w"]
 
 
 def methods_with(losses):
@@ -310,15 +314,15 @@ def test_the_decoder_of_ours_is_paid_for_and_those_of_others_are_not():
     layers = Network("n", (dense("w", 20_000),))
     judges = Judges()
     rows = [
-        judges.judge(layers, Record(name, "", {"w": 20_000}, {"w": 80_000.0}, Right(0.9, 0.985)), Right(0.9, 0.99))
-        for name in ("ans", "int4 per channel")
+        judges.judge(layers, Record(name, "", {"w": 20_000}, {"w": 80_000.0}, Right(0.9, 0.985)), Drop(0.0, 0.5))
+        for name in ("ans, one bound", "int4 per channel")
     ]
     assert rows[0].family.latency < rows[1].family.latency
     assert rows[0].family.energy < rows[1].family.energy
     assert not rows[0].is_over
-    assert replace(rows[0], drop=Right(0.0, 1.2)).is_over
-    table = equal_table([rows[0], replace(rows[0], drop=Right(0.0, 1.2))])
-    assert [row[6] for row in table.rows] == ["yes", "no"]
+    assert replace(rows[0], drop=Drop(None, 1.2)).is_over
+    table = equal_table([rows[0], replace(rows[0], drop=Drop(None, 1.2))])
+    assert [row[4:7] for row in table.rows] == [("+0.00", "+0.50", "yes"), ("-", "+1.20", "no")]
 
 
 def page_rows(name):
@@ -376,7 +380,7 @@ def test_the_whole_command_on_a_small_zoo(tmp_path, monkeypatch, capsys):
         bits = record({name: count * 1.2 for name, count in sizes.items()}, sizes)
         return real(
             accelerator,
-            (layers, bits, Right(lenet[2].seen, 0.3)),
+            (layers, bits, Drop(lenet[2].seen, 0.3)),
             source,
             dict.fromkeys((FIRST, DENSE, "other convolutions"), (5.0, "small")),
         )
@@ -386,14 +390,24 @@ def test_the_whole_command_on_a_small_zoo(tmp_path, monkeypatch, capsys):
     page.write_text(
         "".join(f"<!-- paper: {name} --><!-- /paper -->\n" for name in ("made", "claim", "highest", "equal", "ways"))
     )
-    arguments = ["paper", "--page", str(page), "--folder", str(tmp_path / "kept"), "--json", str(tmp_path / "all.json")]
+    arguments = [
+        "paper",
+        "--page",
+        str(page),
+        "--folder",
+        str(tmp_path / "kept"),
+        "--json",
+        str(tmp_path / "all.json"),
+        "--tuned",
+        str(tmp_path / "none"),
+    ]
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit) as stopped:
         command.main()
     captured = capsys.readouterr()
     assert (stopped.value.code or 0, captured.err) == (0, "")
     assert "small" in captured.out
-    assert "| AlexNet | stated: 3 bits | 3.000 | 80.7 | 74.2 | 57.1 |" in page.read_text()
+    assert "| AlexNet | stated: 3 bits | 3.000 | 80.7 | 74.2 | 56.9 |" in page.read_text()
     content = json.loads((tmp_path / "all.json").read_text())
     assert {row["method"] for row in content["equal_accuracy"]} >= {
         "int8 per tensor",
@@ -418,6 +432,36 @@ def test_a_missing_zoo_is_one_line(tmp_path, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "lenet5_mnist.onnx" in error
+
+
+def write_tuned(trained, folder, name="w"):
+    """Leave what tuning leaves for the small network; return its compressed model."""
+    options = CompressionOptions(Bound.parse("2%"), codec=CodecOptions("ans"))
+    model = onnx.ModelProto()
+    model.CopyFrom(trained.model)
+    if name != "w":
+        model.graph.initializer[0].name = model.graph.node[0].input[1] = name
+    compressed = compress(model, options).compressed
+    save_model(compressed.model, folder / "small.dnz.onnx")
+    facts = {
+        "settings": {"--max-drop": 0.01},
+        "accuracy": {"samples": 8000, "folds": 1, "tuned_top1": 0.99, "drop": 0.004},
+    }
+    (folder / "small.json").write_text(json.dumps(facts))
+    return compressed
+
+
+def test_a_tuned_network_brings_its_bits_and_its_own_drop(trained, tmp_path):
+    assert load_tuned(trained, tmp_path) is None
+    compressed = write_tuned(trained, tmp_path)
+    found = load_tuned(trained, tmp_path)
+    (layer,) = compressed.layers
+    assert found.record.bits == {"w": 8 * (layer.stream_bytes + len(compressed.tables)) + 32}
+    assert (found.drop, found.allowed) == (Drop(None, pytest.approx(0.4)), 1.0)
+    assert found.record.setting == "8,000 samples"
+    write_tuned(trained, tmp_path, "other")
+    with pytest.raises(InputError, match=r"small.dnz.onnx: does not have the weights of small; tune it anew"):
+        load_tuned(trained, tmp_path)
 
 
 def test_bits_of_the_zoo_are_a_table():

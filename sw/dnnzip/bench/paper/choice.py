@@ -10,7 +10,7 @@ Told = Callable[[str], None]
 
 def keeps(records: Records, record: Record, limit: float) -> bool:
     """Return whether the samples that may be seen lose at most ``limit`` points."""
-    return record.right.drop(records.plain()).seen <= limit + 1e-9
+    return 100 * (records.plain().seen - record.right.seen) <= limit + 1e-9
 
 
 def climb(records: Records, ladder: Sequence[Method], limit: float, told: Told) -> Record | None:

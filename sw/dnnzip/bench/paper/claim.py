@@ -10,7 +10,7 @@ from dnnzip.accelerator import Accelerator, Kind, Network, Timing
 from dnnzip.accelerator.family import alexnet, lenet5, vgg16
 from dnnzip.bench.paper.records import Record
 from dnnzip.bench.paper.savings import Counted, bits_per_weight, counted, with_bits
-from dnnzip.bench.paper.trained import Right
+from dnnzip.bench.paper.trained import Drop
 from dnnzip.errors import CheckFailedError
 from dnnzip.flow.estimation import read_network
 
@@ -47,7 +47,7 @@ class Subject:
     name: str
     source: str
     network: Network
-    drop: Right | None
+    drop: Drop | None
     ways: tuple[Counted, ...]
 
     @property
@@ -179,13 +179,13 @@ def carried_over(trained: Network, record: Record, network: Network) -> dict[str
             raise CheckFailedError(
                 f"{network.name}: {own.name} has {own.weights} weights, {other.name} {other.weights}"
             )
-        bits[own.name] = record.of(other.name)
+        bits[own.name] = record.each[other.name]
     return bits
 
 
 def subjects(
     accelerator: Accelerator,
-    lenet: tuple[Network, Record, Right],
+    lenet: tuple[Network, Record, Drop],
     lenet_source: str,
     highest: Mapping[str, tuple[float, str]],
 ) -> list[Subject]:

@@ -14,13 +14,15 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from dnnzip.accelerator import load_accelerator
 from dnnzip.bench.paper.choice import Told, best_of_ladders
-from dnnzip.bench.paper.claim import ONE_BOUND, Subject, check_goals, highest_bits, subjects
+from dnnzip.bench.paper.claim import ONE_BOUND, TUNED, Subject, check_goals, highest_bits, subjects
 from dnnzip.bench.paper.equal import LIMIT, Equal, Judges, measured
 from dnnzip.bench.paper.methods import ANS_LADDERS
 from dnnzip.bench.paper.page import claim_table, equal_table, fill, highest_table, ways_table
 from dnnzip.bench.paper.records import Records
 from dnnzip.bench.paper.savings import FAMILY
 from dnnzip.bench.paper.trained import ENTRIES, load_trained
+from dnnzip.bench.paper.tuned import FOLDER as TUNED_FOLDER
+from dnnzip.bench.paper.tuned import load_tuned
 from dnnzip.errors import CheckFailedError, DnnzipError
 from dnnzip.flow.estimation import read_network
 from dnnzip.flow.provenance import provenance
@@ -42,8 +44,11 @@ def zoo_folder() -> Path:
 @click.command()
 @click.option("--page", type=click.Path(path_type=Path), help="Write the tables into this Markdown file as well.")
 @click.option("--folder", type=click.Path(path_type=Path), default=FOLDER, help="Where measurements are kept.")
+@click.option(
+    "--tuned", type=click.Path(path_type=Path), default=TUNED_FOLDER, help="Where 'make tune' leaves tuned networks."
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Every figure, as JSON.")
-def paper(page: Path | None, folder: Path, json_file: Path | None) -> None:
+def paper(page: Path | None, folder: Path, tuned: Path, json_file: Path | None) -> None:
     """Repeat the paper's claim on its family's networks; compare ways to store weights at equal accuracy."""
     with Progress(
         SpinnerColumn(),
@@ -54,7 +59,7 @@ def paper(page: Path | None, folder: Path, json_file: Path | None) -> None:
         disable=not sys.stderr.isatty(),
     ) as progress:
         task = progress.add_task("", total=None)
-        rows, found, highest = everything(folder, lambda what: progress.update(task, description=what))
+        rows, found, highest = everything(folder, tuned, lambda what: progress.update(task, description=what))
     parts = {
         "claim": claim_table(found),
         "highest": highest_table(highest),
@@ -76,13 +81,17 @@ def paper(page: Path | None, folder: Path, json_file: Path | None) -> None:
         raise CheckFailedError("paper: " + "; ".join(faults))
 
 
-def everything(folder: Path, told: Told) -> tuple[list[Equal], list[Subject], dict[str, tuple[float, str]]]:
+def everything(
+    folder: Path, tuned_folder: Path, told: Told
+) -> tuple[list[Equal], list[Subject], dict[str, tuple[float, str]]]:
     """Measure and estimate all of it.
 
     Parameters
     ----------
     folder
         Where measurements are kept.
+    tuned_folder
+        Where tuned networks are; one that is not there has one bound.
     told
         Called with what is measured next.
 
@@ -102,16 +111,22 @@ def everything(folder: Path, told: Told) -> tuple[list[Equal], list[Subject], di
         records = Records(network, folder)
         layers = replace(read_network(network.path), name=entry.model)
         before = records.plain()
-        methods = measured(records, None, told)
-        rows += [judges.judge(layers, record, before) for record in methods]
-        ours.append((layers, methods[-1]))
+        methods = measured(records, told)
+        rows += [judges.judge(layers, record, record.right.drop(before)) for record in methods]
+        tuned = load_tuned(network, tuned_folder)
+        if tuned is not None:
+            rows.append(judges.judge(layers, tuned.record, tuned.drop))
+        ours.append((layers, tuned.record if tuned else methods[-1]))
         if entry.model == LENET:
-            record = best_of_ladders(records, ANS_LADDERS, CLAIM_LIMIT, told)
-            assert record is not None, "the smallest bound loses nothing"
-            lenet = (layers, record, record.right.drop(before))
+            if tuned is not None:
+                lenet = (layers, tuned.record, tuned.drop), TUNED
+            else:
+                record = best_of_ladders(records, ANS_LADDERS, CLAIM_LIMIT, told)
+                assert record is not None, "the smallest bound loses nothing"
+                lenet = (layers, record, record.right.drop(before)), ONE_BOUND
     assert lenet is not None, "LeNet-5 is in the zoo"
     highest = highest_bits(ours)
-    return rows, subjects(load_accelerator(FAMILY), lenet, ONE_BOUND, highest), highest
+    return rows, subjects(load_accelerator(FAMILY), *lenet, highest), highest
 
 
 def as_json(

@@ -1,19 +1,18 @@
 """The first question of any reviewer: how many bits other ways to store the same weights take at equal accuracy."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dnnzip.accelerator import Estimator, Network, Timing, load_accelerator
 from dnnzip.bench.paper.choice import Told, best_of_ladders, climb, most_right
-from dnnzip.bench.paper.methods import ANS_LADDERS, FIXED, INT4_METHODS, LINE_LADDER, TUNED, Method
+from dnnzip.bench.paper.methods import ANS, ANS_LADDERS, FIXED, INT4_METHODS, LINE_LADDER, TUNED
 from dnnzip.bench.paper.records import Record, Records
 from dnnzip.bench.paper.savings import EDGE, FAMILY, Saving, saving, with_bits
-from dnnzip.bench.paper.trained import Right
+from dnnzip.bench.paper.trained import Drop
 
 LIMIT = 1.0
 """Points of accuracy that a network may lose."""
 
-OURS = ("ans", TUNED)
+OURS = (ANS, TUNED)
 """Methods that pay for their decompressor; all others decode for nothing."""
 
 
@@ -41,7 +40,7 @@ class Equal:
     method: str
     setting: str
     bits_per_weight: float
-    drop: Right
+    drop: Drop
     family: Saving
     edge: Saving
 
@@ -51,7 +50,7 @@ class Equal:
         return self.drop.unseen > LIMIT + 1e-9
 
 
-def measured(records: Records, tuned: Method | None, told: Told) -> list[Record]:
+def measured(records: Records, told: Told) -> list[Record]:
     """Measure every method on a network, each at its best setting; one that never keeps the limit at its mildest."""
     found = []
     for method in FIXED:
@@ -61,9 +60,6 @@ def measured(records: Records, tuned: Method | None, told: Told) -> list[Record]
     found.append(climb(records, LINE_LADDER, LIMIT, told) or records.measure(LINE_LADDER[0]))
     mildest = records.measure(ANS_LADDERS[0][0])
     found.append(best_of_ladders(records, ANS_LADDERS, LIMIT, told) or mildest)
-    if tuned is not None:
-        told(f"{records.network.name}: {tuned.name}")
-        found.append(records.measure(tuned))
     return found
 
 
@@ -80,7 +76,7 @@ class Judges:
             for pays in (False, True)
         }
 
-    def judge(self, layers: Network, record: Record, before: Right) -> Equal:
+    def judge(self, layers: Network, record: Record, drop: Drop) -> Equal:
         """Estimate what a method saves.
 
         Parameters
@@ -89,23 +85,17 @@ class Judges:
             Of the network, with the names of its tensors.
         record
             What was measured of the method.
-        before
-            How often the network was right.
+        drop
+            What it lost.
         """
-        packed = with_bits(layers, {name: record.of(name) for name in record.weights})
+        packed = with_bits(layers, record.each)
         family, edge = self._estimators[record.method in OURS]
         return Equal(
             layers.name,
             record.method,
             record.setting,
             record.bits_per_weight,
-            record.right.drop(before),
+            drop,
             saving(packed, family, Timing.SERIAL, 16),
             saving(packed, edge, Timing.OVERLAP, 8),
         )
-
-
-def fewest_bits(rows: Sequence[Equal]) -> Equal | None:
-    """Return the method with the fewest bits that keeps the limit on samples that no choice saw."""
-    kept = [row for row in rows if not row.is_over]
-    return min(kept, key=lambda row: row.bits_per_weight, default=None)

@@ -62,7 +62,7 @@ class Method:
         return f"{self.name} {self.setting}".strip()
 
 
-ANS, LINE, TUNED = "ans", "line", "ans, tuned"
+ANS, LINE, TUNED = "ans, one bound", "line", "ans, tuned"
 PER_TENSOR, PER_CHANNEL, INT4 = "int8 per tensor", "int8 per channel", "int4 per channel"
 RUNS_PER_TENSOR, RUNS_PER_CHANNEL = f"{PER_TENSOR}, zero runs", f"{PER_CHANNEL}, zero runs"
 

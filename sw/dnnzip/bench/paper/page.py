@@ -7,7 +7,7 @@ from dnnzip.accelerator import Timing
 from dnnzip.bench.paper.claim import PUBLISHED_ENERGY, PUBLISHED_LATENCY, Subject
 from dnnzip.bench.paper.equal import Equal
 from dnnzip.bench.paper.savings import BASELINES, Counted, Saving
-from dnnzip.bench.paper.trained import Right
+from dnnzip.bench.paper.trained import Drop
 from dnnzip.errors import InputError
 from dnnzip.flow.tables import TextTable
 from dnnzip.model.files import write_output
@@ -50,16 +50,18 @@ EQUAL_HEADER = (
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage."""
-    return f"{100 * share:.1f}"
+    """Return a share as a percentage; what rounds to zero has no sign."""
+    return f"{round(100 * share, 1) + 0.0:.1f}"
 
 
 def _parts(saving: Saving) -> tuple[str, str, str]:
     return percent(saving.latency), percent(saving.energy), percent(saving.energy_without_leakage)
 
 
-def _lost(drop: Right | None) -> tuple[str, str]:
-    return ("not measured", "") if drop is None else (f"{drop.seen:+.2f}", f"{drop.unseen:+.2f}")
+def _lost(drop: Drop | None) -> tuple[str, str]:
+    if drop is None:
+        return "not measured", ""
+    return "-" if drop.seen is None else f"{drop.seen:+.2f}", f"{drop.unseen:+.2f}"
 
 
 def claim_table(subjects: Sequence[Subject]) -> TextTable:

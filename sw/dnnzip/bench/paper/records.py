@@ -50,9 +50,10 @@ class Record:
         """Bits of all tensors per weight."""
         return sum(self.bits.values()) / sum(self.weights.values())
 
-    def of(self, name: str) -> float:
-        """Return the bits per weight of a tensor."""
-        return self.bits[name] / self.weights[name]
+    @property
+    def each(self) -> dict[str, float]:
+        """Bits per weight of each tensor."""
+        return {name: self.bits[name] / count for name, count in self.weights.items()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Record":

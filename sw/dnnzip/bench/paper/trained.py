@@ -50,15 +50,31 @@ class Right:
     Parameters
     ----------
     seen, unseen
-        Share of right classes, from 0 to 1, among the samples that a choice looks at, and among all others.
+        Shares of right classes, from 0 to 1, among the samples that a choice looks at, and among all others.
     """
 
     seen: float
     unseen: float
 
-    def drop(self, before: "Right") -> "Right":
-        """Return what was lost against the network as it was, in points; below 0 where it became better."""
-        return Right(100 * (before.seen - self.seen), 100 * (before.unseen - self.unseen))
+    def drop(self, before: "Right") -> "Drop":
+        """Return what was lost against the network as it was."""
+        return Drop(100 * (before.seen - self.seen), 100 * (before.unseen - self.unseen))
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Accuracy that was lost, in points; below 0 where it became better.
+
+    Parameters
+    ----------
+    seen
+        On samples that a choice looked at; None where that is not known.
+    unseen
+        On others.
+    """
+
+    seen: float | None
+    unseen: float
 
 
 @dataclass(frozen=True, eq=False)
