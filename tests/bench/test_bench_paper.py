@@ -157,6 +157,9 @@ def test_a_depthwise_convolution_has_no_counterpart():
         "other convolutions",
         "dense layers",
     ]
+    network = light_alexnet()
+    single = replace(network, layers=tuple(replace(layer, positions=1) for layer in network.layers))
+    assert role(single, own[1].name) == DENSE
     depthwise = replace(own[1], groups=own[1].units)
     assert role(Network("d", (replace(own[0], source=None), replace(depthwise, source=0))), depthwise.name) == ""
 
@@ -375,15 +378,13 @@ def test_the_whole_command_on_a_small_zoo(tmp_path, monkeypatch, capsys):
     layers = lenet5()
     real = subjects
 
-    def with_lenet(accelerator, lenet, source, _highest):
+    def with_lenet(accelerator, lenet, _highest):
         sizes = {layer.name: layer.weights for layer in layers.layers if layer.weights}
         bits = record({name: count * 1.2 for name, count in sizes.items()}, sizes)
-        return real(
-            accelerator,
-            (layers, bits, Drop(lenet[2].seen, 0.3)),
-            source,
-            dict.fromkeys((FIRST, DENSE, "other convolutions"), (5.0, "small")),
-        )
+        # Its largest layer is all of it.
+        assert lenet.largest_drop == pytest.approx((lenet.drop.seen + lenet.drop.unseen) / 2)
+        other = replace(lenet, layers=layers, record=bits, drop=Drop(lenet.drop.seen, 0.3))
+        return real(accelerator, other, dict.fromkeys((FIRST, DENSE, "other convolutions"), (5.0, "small")))
 
     monkeypatch.setattr(command, "subjects", with_lenet)
     page = tmp_path / "page.md"
@@ -413,7 +414,7 @@ def test_the_whole_command_on_a_small_zoo(tmp_path, monkeypatch, capsys):
         "int8 per tensor",
         "int4 per channel",
         "line",
-        "ans",
+        "ans, one bound",
     }
     # A goal that is missed: the page is written, and the status is that of a failed check.
     monkeypatch.setattr(command, "check_goals", lambda _found: ["LeNet-5: too little"])

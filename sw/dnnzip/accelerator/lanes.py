@@ -72,18 +72,15 @@ class Pass:
 def passes(layer: Layer, array: LaneArray) -> list[Pass]:
     """Return the passes over a layer's channels, one after the other.
 
-    Plain weights fill all rows. Of compressed ones, channels are divided evenly among the groups; a group's stream has
-    as many virtual lanes as the group has rows, or the largest power of two that is not above its channels.
+    Channels are divided evenly among the groups of rows. Plain weights fill a group's rows; a compressed stream has as
+    many virtual lanes as the group has rows, or the largest power of two that is not above its channels.
     """
     rows = array.rows // array.groups
-    if layer.bits_per_weight is None:
-        counts = [min(array.rows, layer.units - first) for first in range(0, layer.units, array.rows)]
-        return [Pass(count, min(rows, count), rows) for count in counts]
     parts = min(array.groups, layer.units)
     edges = [part * layer.units // parts for part in range(parts + 1)]
     found: list[Pass] = []
     for first, end in itertools.pairwise(edges):
-        lanes = min(rows, 1 << ((end - first).bit_length() - 1))
+        lanes = rows if layer.bits_per_weight is None else min(rows, 1 << ((end - first).bit_length() - 1))
         for number, channel in enumerate(range(first, end, lanes)):
             count = min(lanes, end - channel)
             if number == len(found):
@@ -204,7 +201,9 @@ class LanePipeline:
                 ahead = self.array.queue.value / beats * turn
                 yield Tile(vectors, size, columns * turn, start, packed, ahead, columns * beats, begins)
             else:
-                yield Tile(vectors, size, size / self.port, start)
+                # The link is shared evenly; the group with the most channels is the last.
+                share = each.most * self.array.groups / each.channels
+                yield Tile(vectors, size, size * share / self.port, start)
             start, begins = 0.0, False
 
     def _run(self, tiles: Iterator[Tile]) -> None:

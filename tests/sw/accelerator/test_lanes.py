@@ -95,12 +95,12 @@ def is_off(ours, theirs):
     ("width", "compressed", "layers_of_it", "off", "worst"),
     [
         (1, False, 76, 4, 0.05),
-        (1, True, 224, 19, 0.08),
+        (1, True, 224, 18, 0.07),
         (2, False, 76, 0, 0.02),
-        (2, True, 224, 14, 0.07),
+        (2, True, 224, 12, 0.07),
         (4, False, 76, 0, 0.01),
-        (4, True, 224, 29, 0.08),
-        (8, False, 60, 8, 0.17),
+        (4, True, 224, 28, 0.06),
+        (8, False, 60, 0, 0.03),
         (8, True, 240, 27, 0.07),
     ],
 )
@@ -123,7 +123,7 @@ def test_a_model_without_a_decompressors_start_would_be_seen(array, layers):
         if case["width"] == 2 and case["bound"] != "plain":
             pipeline = LanePipeline(blind, 8, case["batch"])
             off += sum(is_off(pipeline.cycles(own), counted[2]) for own, counted in layers(case))
-    # As it is, 14 are off.
+    # As it is, 12 are off.
     assert off > 50
 
 

@@ -42,6 +42,9 @@ class Subject:
         Accuracy lost, in points, with samples that the choice saw and others; None where nothing can be run.
     ways
         What is saved, by each way of counting.
+    largest_drop
+        Points of accuracy lost, on all samples, where the largest layer alone is compressed; None where nothing can be
+        run.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Subject:
     network: Network
     drop: Drop | None
     ways: tuple[Counted, ...]
+    largest_drop: float | None = None
 
     @property
     def bits_per_weight(self) -> float:
@@ -128,13 +132,14 @@ FIRST, CONVOLUTION, DENSE = "first layer", "other convolutions", "dense layers"
 def role(network: Network, name: str) -> str:
     """Return what a layer is where bits are carried over from one network to another.
 
-    Depthwise convolutions, which the networks of the claim do not have, are none of it: the empty string.
+    A convolution with one output position, as classifiers behind a mean over the image are, is a dense layer. Depthwise
+    convolutions, which the networks of the claim do not have, are none of it: the empty string.
     """
     own = [layer for layer in network.layers if layer.weights]
     layer = next(layer for layer in own if layer.name == name)
     if layer is own[0]:
         return FIRST
-    if layer.kind is Kind.DENSE:
+    if layer.kind is Kind.DENSE or layer.positions == 1:
         return DENSE
     return "" if layer.groups == layer.units else CONVOLUTION
 
@@ -183,10 +188,32 @@ def carried_over(trained: Network, record: Record, network: Network) -> dict[str
     return bits
 
 
+@dataclass(frozen=True)
+class Lenet:
+    """The trained LeNet-5.
+
+    Parameters
+    ----------
+    layers
+        With the names of its tensors.
+    record
+        Its bits.
+    source
+        ``tuned`` or ``one bound``.
+    drop, largest_drop
+        See ``Subject``.
+    """
+
+    layers: Network
+    record: Record
+    source: str
+    drop: Drop
+    largest_drop: float
+
+
 def subjects(
     accelerator: Accelerator,
-    lenet: tuple[Network, Record, Drop],
-    lenet_source: str,
+    lenet: "Lenet",
     highest: Mapping[str, tuple[float, str]],
 ) -> list[Subject]:
     """Estimate every network with every source of bits.
@@ -196,16 +223,14 @@ def subjects(
     accelerator
         The family's preset.
     lenet
-        The trained LeNet-5: its layers, what was measured, what it lost.
-    lenet_source
-        ``tuned`` or ``one bound``.
+        The trained LeNet-5.
     highest
         Of ``highest_bits``.
     """
-    trained, record, drop = lenet
     plain = lenet5()
-    packed = with_bits(plain, carried_over(trained, record, plain))
-    found = [Subject(LENET, lenet_source, packed, drop, tuple(counted(packed, accelerator)))]
+    packed = with_bits(plain, carried_over(lenet.layers, lenet.record, plain))
+    ways = tuple(counted(packed, accelerator))
+    found = [Subject(LENET, lenet.source, packed, lenet.drop, ways, lenet.largest_drop)]
     shapes = {ALEXNET: alexnet(), LIGHT_ALEXNET: light_alexnet(), VGG: vgg16()}
     for name, network in shapes.items():
         weighty = [layer.name for layer in network.layers if layer.weights]

@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+from onnx import numpy_helper
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from dnnzip.accelerator import load_accelerator
+from dnnzip.accelerator import Network, load_accelerator
 from dnnzip.bench.paper.choice import Told, best_of_ladders
-from dnnzip.bench.paper.claim import ONE_BOUND, TUNED, Subject, check_goals, highest_bits, subjects
+from dnnzip.bench.paper.claim import ONE_BOUND, TUNED, Lenet, Subject, check_goals, highest_bits, subjects
 from dnnzip.bench.paper.equal import LIMIT, Equal, Judges, measured
-from dnnzip.bench.paper.methods import ANS_LADDERS
+from dnnzip.bench.paper.methods import ANS_LADDERS, with_weights
 from dnnzip.bench.paper.page import claim_table, equal_table, fill, highest_table, ways_table
 from dnnzip.bench.paper.records import Records
 from dnnzip.bench.paper.savings import FAMILY
 from dnnzip.bench.paper.trained import ENTRIES, load_trained
 from dnnzip.bench.paper.tuned import FOLDER as TUNED_FOLDER
-from dnnzip.bench.paper.tuned import load_tuned
+from dnnzip.bench.paper.tuned import Tuned, load_tuned
 from dnnzip.errors import CheckFailedError, DnnzipError
 from dnnzip.flow.estimation import read_network
 from dnnzip.flow.provenance import provenance
@@ -118,15 +120,28 @@ def everything(
             rows.append(judges.judge(layers, tuned.record, tuned.drop))
         ours.append((layers, tuned.record if tuned else methods[-1]))
         if entry.model == LENET:
-            if tuned is not None:
-                lenet = (layers, tuned.record, tuned.drop), TUNED
-            else:
-                record = best_of_ladders(records, ANS_LADDERS, CLAIM_LIMIT, told)
-                assert record is not None, "the smallest bound loses nothing"
-                lenet = (layers, record, record.right.drop(before)), ONE_BOUND
+            lenet = _lenet(records, layers, tuned, told)
     assert lenet is not None, "LeNet-5 is in the zoo"
     highest = highest_bits(ours)
-    return rows, subjects(load_accelerator(FAMILY), *lenet, highest), highest
+    return rows, subjects(load_accelerator(FAMILY), lenet, highest), highest
+
+
+def _lenet(records: Records, layers: Network, tuned: Tuned | None, told: Told) -> Lenet:
+    """Return the trained LeNet-5, tuned where it has been tuned, else with one bound."""
+    network, before = records.network, records.plain()
+    if tuned is not None:
+        record, drop, source, left = tuned.record, tuned.drop, TUNED, tuned.model
+    else:
+        best = best_of_ladders(records, ANS_LADDERS, CLAIM_LIMIT, told)
+        assert best is not None, "the smallest bound loses nothing"
+        record, drop, source = best, best.right.drop(before), ONE_BOUND
+        method = next(each for ladder in ANS_LADDERS for each in ladder if each.setting == best.setting)
+        left = method.store(network).model
+    largest = max(network.weights, key=lambda weight: weight.weights).name
+    array = next(numpy_helper.to_array(tensor) for tensor in left.graph.initializer if tensor.name == largest)
+    after = network.right(with_weights(network.model, {largest: np.asarray(array, np.float32)}))
+    lost = 50 * (before.seen + before.unseen - after.seen - after.unseen)
+    return Lenet(layers, record, source, drop, lost)
 
 
 def as_json(
@@ -146,6 +161,7 @@ def as_json(
                 "bits_from": subject.source,
                 "bits_per_weight": subject.bits_per_weight,
                 "drop": asdict(subject.drop) if subject.drop else None,
+                "largest_drop": subject.largest_drop,
                 "layers": {layer.name: layer.bits_per_weight for layer in subject.network.layers if layer.weights},
                 "ways": [asdict(way) for way in subject.ways],
             }

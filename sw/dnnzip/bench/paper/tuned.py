@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
+
 from dnnzip.bench.paper.methods import TUNED, stored
 from dnnzip.bench.paper.records import Record
 from dnnzip.bench.paper.trained import Drop, Right, TrainedNetwork
@@ -15,7 +17,7 @@ FOLDER = Path("build") / "tune"
 RIGHT = "tune it anew with 'make tune'"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tuned:
     """A tuned network.
 
@@ -27,11 +29,14 @@ class Tuned:
         What it lost on samples that no search saw.
     allowed
         Points that it was allowed to lose.
+    model
+        The network that is left.
     """
 
     record: Record
     drop: Drop
     allowed: float
+    model: onnx.ModelProto
 
 
 def load_tuned(network: TrainedNetwork, folder: Path = FOLDER) -> Tuned | None:
@@ -46,7 +51,8 @@ def load_tuned(network: TrainedNetwork, folder: Path = FOLDER) -> Tuned | None:
     if not (model.is_file() and facts.is_file()):
         return None
     content = json.loads(facts.read_text(encoding="utf-8"))
-    sizes = stored(open_compressed_file(model)).bits
+    result = stored(open_compressed_file(model))
+    sizes = result.bits
     weights = {weight.name: weight.weights for weight in network.weights}
     if sizes.keys() != weights.keys():
         raise InputError(str(model), f"does not have the weights of {network.name}", RIGHT)
@@ -55,4 +61,4 @@ def load_tuned(network: TrainedNetwork, folder: Path = FOLDER) -> Tuned | None:
     setting = f"{samples:,} samples" + (f", {folds} folds" if folds > 1 else "")
     share = float(accuracy["tuned_top1"])
     record = Record(TUNED, setting, weights, dict(sizes), Right(share, share))
-    return Tuned(record, Drop(None, 100 * float(accuracy["drop"])), allowed)
+    return Tuned(record, Drop(None, 100 * float(accuracy["drop"])), allowed, result.model)
