@@ -445,7 +445,6 @@ def write_tuned(trained, folder, name="w"):
     compressed = compress(model, options).compressed
     save_model(compressed.model, folder / "small.dnz.onnx")
     facts = {
-        "settings": {"--max-drop": 0.01},
         "accuracy": {"samples": 8000, "folds": 1, "tuned_top1": 0.99, "drop": 0.004},
     }
     (folder / "small.json").write_text(json.dumps(facts))
@@ -458,7 +457,7 @@ def test_a_tuned_network_brings_its_bits_and_its_own_drop(trained, tmp_path):
     found = load_tuned(trained, tmp_path)
     (layer,) = compressed.layers
     assert found.record.bits == {"w": 8 * (layer.stream_bytes + len(compressed.tables)) + 32}
-    assert (found.drop, found.allowed) == (Drop(None, pytest.approx(0.4)), 1.0)
+    assert found.drop == Drop(None, pytest.approx(0.4))
     assert found.record.setting == "8,000 samples"
     write_tuned(trained, tmp_path, "other")
     with pytest.raises(InputError, match=r"small.dnz.onnx: does not have the weights of small; tune it anew"):
