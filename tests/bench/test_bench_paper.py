@@ -37,12 +37,13 @@ from dnnzip.bench.paper.page import claim_table, equal_table, fill, highest_tabl
 from dnnzip.bench.paper.records import Record, Records
 from dnnzip.bench.paper.rounding import Clipping, round_weights
 from dnnzip.bench.paper.savings import FAMILY, bits_per_weight, counted, largest_only, saving, with_bits
-from dnnzip.bench.paper.trained import Drop, Entry, Right, TrainedNetwork, load_trained
+from dnnzip.bench.paper.trained import ENTRIES, Drop, Entry, Right, TrainedNetwork, load_trained
 from dnnzip.bench.paper.tuned import load_tuned
 from dnnzip.bench.zero_runs import HEADER, packed_bytes
 from dnnzip.codec import CodecOptions
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.flow.compression import CompressionOptions, compress
+from dnnzip.flow.estimation import read_network
 from dnnzip.model.bound import Bound, Scope
 from dnnzip.model.dataset import Dataset
 from dnnzip.model.files import save_model
@@ -355,6 +356,26 @@ def test_the_page_is_about_the_bits_that_it_prints():
     found = saving(packed, Estimator(PRESET))
     assert float(own[2]) == pytest.approx(bits_per_weight(packed), abs=2e-3)
     assert float(own[3]) == pytest.approx(100 * found.latency, abs=0.2)
+
+
+def test_every_network_of_the_page_is_stored_in_every_way():
+    rows = page_rows("equal")
+    ways = {"line", "int4 per channel", "ans, one bound", *(method.name for method in FIXED)}
+    for entry in ENTRIES:
+        assert {row[1] for row in rows if row[0] == entry.model} - {"ans, tuned"} == ways, entry.model
+
+
+@pytest.mark.zoo
+def test_the_page_says_of_lenet_what_is_measured(zoo, tmp_path):
+    entry = ENTRIES[0]
+    records = Records(load_trained(entry, zoo), tmp_path)
+    layers = replace(read_network(records.network.path), name=entry.model)
+    wanted = {tuple(row[:3]): row for row in page_rows("equal")}
+    judges = Judges()
+    for method in FIXED:
+        found = records.measure(method)
+        row = equal_table([judges.judge(layers, found, found.right.drop(records.plain()))]).rows[0]
+        assert list(row) == wanted[row[:3]]
 
 
 def test_parts_of_a_page_are_filled_and_the_rest_stays(tmp_path):
