@@ -37,12 +37,13 @@ from dnnzip.bench.paper.page import claim_table, equal_table, fill, highest_tabl
 from dnnzip.bench.paper.records import Record, Records
 from dnnzip.bench.paper.rounding import Clipping, round_weights
 from dnnzip.bench.paper.savings import FAMILY, bits_per_weight, counted, largest_only, saving, with_bits
-from dnnzip.bench.paper.trained import Drop, Entry, Right, TrainedNetwork, load_trained
+from dnnzip.bench.paper.trained import ENTRIES, Drop, Entry, Right, TrainedNetwork, load_trained
 from dnnzip.bench.paper.tuned import load_tuned
 from dnnzip.bench.zero_runs import HEADER, packed_bytes
 from dnnzip.codec import CodecOptions
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.flow.compression import CompressionOptions, compress
+from dnnzip.flow.estimation import read_network
 from dnnzip.model.bound import Bound, Scope
 from dnnzip.model.dataset import Dataset
 from dnnzip.model.files import save_model
@@ -357,6 +358,26 @@ def test_the_page_is_about_the_bits_that_it_prints():
     assert float(own[3]) == pytest.approx(100 * found.latency, abs=0.2)
 
 
+def test_every_network_of_the_page_is_stored_in_every_way():
+    rows = page_rows("equal")
+    ways = {"line", "int4 per channel", "ans, one bound", *(method.name for method in FIXED)}
+    for entry in ENTRIES:
+        assert {row[1] for row in rows if row[0] == entry.model} - {"ans, tuned"} == ways, entry.model
+
+
+@pytest.mark.zoo
+def test_the_page_says_of_lenet_what_is_measured(zoo, tmp_path):
+    entry = ENTRIES[0]
+    records = Records(load_trained(entry, zoo), tmp_path)
+    layers = replace(read_network(records.network.path), name=entry.model)
+    wanted = {tuple(row[:3]): row for row in page_rows("equal")}
+    judges = Judges()
+    for method in FIXED:
+        found = records.measure(method)
+        row = equal_table([judges.judge(layers, found, found.right.drop(records.plain()))]).rows[0]
+        assert list(row) == wanted[row[:3]]
+
+
 def test_parts_of_a_page_are_filled_and_the_rest_stays(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("a\n<!-- paper: x -->\nold\n<!-- /paper -->\nb\n<!-- paper: y --><!-- /paper -->\n")
@@ -445,7 +466,6 @@ def write_tuned(trained, folder, name="w"):
     compressed = compress(model, options).compressed
     save_model(compressed.model, folder / "small.dnz.onnx")
     facts = {
-        "settings": {"--max-drop": 0.01},
         "accuracy": {"samples": 8000, "folds": 1, "tuned_top1": 0.99, "drop": 0.004},
     }
     (folder / "small.json").write_text(json.dumps(facts))
@@ -458,7 +478,7 @@ def test_a_tuned_network_brings_its_bits_and_its_own_drop(trained, tmp_path):
     found = load_tuned(trained, tmp_path)
     (layer,) = compressed.layers
     assert found.record.bits == {"w": 8 * (layer.stream_bytes + len(compressed.tables)) + 32}
-    assert (found.drop, found.allowed) == (Drop(None, pytest.approx(0.4)), 1.0)
+    assert found.drop == Drop(None, pytest.approx(0.4))
     assert found.record.setting == "8,000 samples"
     write_tuned(trained, tmp_path, "other")
     with pytest.raises(InputError, match=r"small.dnz.onnx: does not have the weights of small; tune it anew"):

@@ -37,6 +37,9 @@ CLAIM_LIMIT = 0.5
 
 LENET = "lenet5_mnist"
 
+CLAIM = "claim"
+"""Where, in the folder of measurements, LeNet-5 may be that was tuned for the claim's limit."""
+
 
 def zoo_folder() -> Path:
     """Return the folder of the trained networks: ``DNNZIP_ZOO``, or ``../shared/zoo`` beside the checkout."""
@@ -120,7 +123,7 @@ def everything(
             rows.append(judges.judge(layers, tuned.record, tuned.drop))
         ours.append((layers, tuned.record if tuned else methods[-1]))
         if entry.model == LENET:
-            lenet = _lenet(records, layers, tuned, told)
+            lenet = _lenet(records, layers, load_tuned(network, folder / CLAIM) or tuned, told)
     assert lenet is not None, "LeNet-5 is in the zoo"
     highest = highest_bits(ours)
     return rows, subjects(load_accelerator(FAMILY), lenet, highest), highest

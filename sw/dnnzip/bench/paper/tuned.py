@@ -1,4 +1,4 @@
-"""Networks that ``make tune`` has tuned: their bits, and what they lost on samples that no search saw."""
+"""Networks that ``dnnzip tune`` has tuned: their bits, and what they lost on samples that no search saw."""
 
 import json
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from dnnzip.model.container import open_compressed_file
 
 FOLDER = Path("build") / "tune"
 
-RIGHT = "tune it anew with 'make tune'"
+RIGHT = "tune it anew"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +27,12 @@ class Tuned:
         Its bits; how often it is right is what its own confirmation says.
     drop
         What it lost on samples that no search saw.
-    allowed
-        Points that it was allowed to lose.
     model
         The network that is left.
     """
 
     record: Record
     drop: Drop
-    allowed: float
     model: onnx.ModelProto
 
 
@@ -56,9 +53,9 @@ def load_tuned(network: TrainedNetwork, folder: Path = FOLDER) -> Tuned | None:
     weights = {weight.name: weight.weights for weight in network.weights}
     if sizes.keys() != weights.keys():
         raise InputError(str(model), f"does not have the weights of {network.name}", RIGHT)
-    accuracy, allowed = content["accuracy"], 100 * float(content["settings"]["--max-drop"])
+    accuracy = content["accuracy"]
     samples, folds = int(accuracy["samples"]), int(accuracy["folds"])
     setting = f"{samples:,} samples" + (f", {folds} folds" if folds > 1 else "")
     share = float(accuracy["tuned_top1"])
     record = Record(TUNED, setting, weights, dict(sizes), Right(share, share))
-    return Tuned(record, Drop(None, 100 * float(accuracy["drop"])), allowed, result.model)
+    return Tuned(record, Drop(None, 100 * float(accuracy["drop"])), result.model)
