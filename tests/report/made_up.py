@@ -17,6 +17,7 @@ from dnnzip.exploration.record import (
 HOSTILE = "</script><img src=x onerror=\"document.title='taken'\"><b>&amp;{{7*7}}%{x}'"
 NAMES = ("conv1.weight", HOSTILE, "block2/conv.weight", "fc.weight")
 POOL = "pool1"
+BOUNDS = ("0.5%", "1%", "2%", "5%")
 SAMPLES = 1000
 TOP1 = 0.9
 SHARES = {"memory": 0.45, "communication": 0.2, "computation": 0.15, "decompressor": 0.0, "leakage": 0.2}
@@ -103,14 +104,16 @@ def summed(rows, names):
     return {name: sum(row[name] for row in rows) for name in names}
 
 
-def write_exploration(path, *, names=NAMES, bounds=("0.5%", "1%", "2%", "5%"), labels=None, seed=0, finished=None):
-    """Write a folder; ``finished`` ends it early, as an interrupted exploration does."""
+def write_exploration(
+    path, *, names=NAMES, bounds=("0.5%", "1%", "2%", "5%"), labels=None, seed=0, finished=None, tuned=False
+):
+    """Write a folder; ``finished`` ends it early, as an interrupted exploration does; ``tuned`` is a setting more."""
     chance = random.Random(seed)
     facts = network(names)
     labels = labels or ("all", *names, *(f"all but {name}" for name in names), "*conv*")
     settings = [(label, bound, scope) for label in labels for bound in bounds for scope in ("tensor", "channel")]
     folder = ExplorationFolder(path)
-    folder.start(request(labels, bounds, len(settings)))
+    folder.start(request(labels, bounds, len(settings) + tuned))
     folder.write_network(facts)
     for label, bound, scope in settings[:finished]:
         fraction = float(bound.removesuffix("%")) / 100
@@ -123,6 +126,9 @@ def write_exploration(path, *, names=NAMES, bounds=("0.5%", "1%", "2%", "5%"), l
         right = round(SAMPLES * (TOP1 - harm + chance.uniform(-0.002, 0.002)))
         encoding = hashlib.sha256(f"{label}{bound}{scope}".encode()).hexdigest()[:16]
         write_encoding(folder, facts, encoding, (label, bound, scope), bits, compressed, right / SAMPLES)
+    if tuned:
+        bits = {name: 2.0 + number for number, name in enumerate(names)}
+        write_encoding(folder, facts, "tuned0", ("tuned", "tuned", "tuned"), bits, names[1:], TOP1 - 0.008)
     return folder
 
 
@@ -134,6 +140,8 @@ def in_set(label, name):
 
 def write_encoding(folder, facts, encoding, setting, bits, compressed, top1):
     label, bound, scope = setting
+    is_tuned = label == "tuned"
+    fraction = 0.07 if is_tuned else float(bound.removesuffix("%")) / 100
     stream = sum(round(bits[layer.name] * layer.weights / 8) for layer in facts.layers if layer.name in compressed)
     left_out = sum(4 * layer.weights for layer in facts.layers if layer.name not in compressed)
     points, rows = [], []
@@ -153,9 +161,9 @@ def write_encoding(folder, facts, encoding, setting, bits, compressed, top1):
                     "weights": layer.weights,
                     "codec": "ans" if is_in else NOT_COMPRESSED,
                     "bits_per_weight": bits[layer.name] if is_in else 32.0,
-                    "bound": float(bound.removesuffix("%")) / 150 if is_in else None,
-                    "largest_error": float(bound.removesuffix("%")) / 151 if is_in else None,
-                    "mse": (float(bound.removesuffix("%")) / 151) ** 2 / 3 if is_in else None,
+                    "bound": fraction / 1.5 if is_in else None,
+                    "largest_error": fraction / 1.51 if is_in else None,
+                    "mse": (fraction / 1.51) ** 2 / 3 if is_in else None,
                     "unit": "absolute" if is_in else None,
                     **where,
                     **estimates(layer.weights * 4e-10 * slow, kept, layer.weights * 3e-10 * slow),
@@ -172,9 +180,9 @@ def write_encoding(folder, facts, encoding, setting, bits, compressed, top1):
                 "encoding": encoding,
                 "layers": label,
                 "max_error": bound,
-                "bound_order": float(bound.removesuffix("%")) / 100,
+                "bound_order": None if is_tuned else fraction,
                 "scope": scope,
-                "codec": "auto",
+                "codec": "tuned" if is_tuned else "auto",
                 **where,
                 "samples": SAMPLES,
                 "top1": top1,

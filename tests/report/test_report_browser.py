@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from chromium import REQUIRED, without_browser
 from made_up import HOSTILE, NAMES, POOL, write_exploration, write_tune
 
 from dnnzip.report.evidence import read_evidence
@@ -94,6 +95,15 @@ def wait_for(browser, condition):
     WebDriverWait(browser, WAIT).until(lambda _: condition())
 
 
+def test_a_missing_browser_fails_where_it_is_required(monkeypatch):
+    monkeypatch.setenv(REQUIRED, "1")
+    with pytest.raises(pytest.fail.Exception, match="Chromium and its driver are missing"):
+        without_browser()
+    monkeypatch.delenv(REQUIRED)
+    with pytest.raises(pytest.skip.Exception, match="Chromium and its driver are missing"):
+        without_browser()
+
+
 def test_a_connection_is_refused_by_the_page_itself(browser, page_file):
     browser.get(page_file.as_uri())
     refused = browser.execute_async_script(
@@ -160,7 +170,7 @@ def test_a_click_on_a_layer_filters_the_points(opened, evidence):
     expected = [
         number
         for number, setting in enumerate(evidence.settings)
-        if setting.layers in ("all", "*conv*", NAMES[0], f"all but {NAMES[0]}")
+        if setting.layers in ("all", "*conv*", "tuned", NAMES[0], f"all but {NAMES[0]}")
     ]
     assert kept == expected
     assert 0 < len(kept) < everything
@@ -287,6 +297,19 @@ def test_it_fits_the_screen(opened, width, scheme):
     assert (brightness > 0.8) if scheme == "light" else (brightness < 0.25), brightness
     # Headings, figures and cards: a blank page has one colour.
     assert picture[..., :3].std() > 0.03
+
+
+def test_paper_is_light_and_narrow(opened):
+    screen(opened, 1400, "dark")
+    look = (
+        "return [...document.querySelectorAll('.plot')].map(item => [item.layout.font.color, item._fullLayout.width])"
+    )
+    wait_for(opened, lambda: opened.execute_script(look)[0][0] == "#e7ecf3")
+    opened.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert opened.execute_script(look) == [["#18212f", 640]] * 5
+    opened.execute_script("dispatchEvent(new Event('afterprint'))")
+    wait_for(opened, lambda: opened.execute_script(look)[0][0] == "#e7ecf3")
+    assert opened.execute_script(look)[4][1] > 1000
 
 
 @pytest.mark.parametrize("case", ["tuning alone", "nothing finished", "one setting", "all lose more"])

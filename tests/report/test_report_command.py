@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -70,6 +72,15 @@ def test_a_tuning_alone_is_reported(dnnzip, tmp_path):
     assert out.rstrip().endswith("report.html: 0 settings, 0 points")
     assert (tmp_path / "tuned" / "report.html").exists()
     assert not (tmp_path / "tuned" / "figures").exists()
+
+
+@pytest.mark.parametrize("package", ["jinja2", "matplotlib", "plotly", "pyarrow"])
+def test_what_is_not_installed_is_told(folder, package):
+    script = f"import sys; sys.modules[{package!r}] = None; from dnnzip import cli; cli.main()"
+    done = subprocess.run([sys.executable, "-c", script, "report", folder], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"dnnzip: report: {package} is not installed; pip install 'dnnzip[report]'\n"
+    assert not (folder / "report.html").exists()
 
 
 def damage_points(folder):

@@ -100,7 +100,7 @@ def test_every_point_of_the_folder_is_on_the_page(numbers, evidence, exploration
     index = {setting.key: number for number, setting in enumerate(evidence.settings)}
     machines = [tuple(machine.values()) for machine in numbers["machines"]]
     rows = ExplorationFolder(exploration).points().to_pylist()
-    assert len(rows) == len(index) * len(machines) == 640
+    assert len(rows) == len(index) * len(machines) == 648
     settings = numbers["settings"]
     for row in rows:
         at, machine = index[row["encoding"]], machines.index((row["accelerator"], row["placement"], row["timing"]))
@@ -119,7 +119,7 @@ def test_every_layer_of_the_folder_is_on_the_page(numbers, evidence, exploration
     names = [layer["name"] for layer in numbers["layers"]]
     assert names == [NAMES[0], POOL, *NAMES[1:]]
     rows = ExplorationFolder(exploration).layers().to_pylist()
-    assert len(rows) == 640 * len(names)
+    assert len(rows) == 648 * len(names)
     for row in rows:
         detail, at = numbers["details"][index[row["encoding"]]], names.index(row["layer"])
         machine = machines.index((row["accelerator"], row["placement"], row["timing"]))
@@ -140,6 +140,17 @@ def test_a_hostile_name_stays_a_name(parsed, page, numbers):
     scripts = list(parsed.iter("script"))
     assert [script.get("type") for script in scripts] == ["application/json", "application/json", None, None]
     assert text_of(parsed.find(".//table[@id='tuned-table']/tbody/tr/th")) == HOSTILE
+
+
+def test_a_tuned_model_is_a_setting_by_itself(parsed, numbers):
+    settings = numbers["settings"]
+    at = settings["kind"].index("tuned")
+    assert settings["name"][at] == "tuned"
+    assert settings["bound_order"][at] is None
+    assert "all layers, 0.5%, per tensor" in settings["name"]
+    for control, values in (("codec", ["", "auto"]), ("scope", ["", "tensor", "channel"])):
+        assert [item.get("value") for item in parsed.findall(f".//select[@id='{control}']/option")] == values
+    assert "tuned" in [item.get("value") for item in parsed.findall(".//select[@id='kind']/option")]
 
 
 def test_a_script_does_not_end_its_element():
@@ -232,6 +243,7 @@ def test_a_layer_selects_the_settings_that_are_about_it(numbers):
     about = dict(zip(settings["layers"], settings["about"], strict=True))
     assert about["all"] == []
     assert about["fc.weight"] == about["all but fc.weight"] == ["fc.weight"]
+    assert about["tuned"] == []
     assert about["*conv*"] == ["conv1.weight", "block2/conv.weight"]
 
 

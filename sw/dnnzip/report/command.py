@@ -42,7 +42,8 @@ def report(folder: str, max_drop: str, output: Output) -> None:
         from dnnzip.report.page import render
         from dnnzip.report.static import draw_all
     except ImportError as error:
-        raise MissingToolError(f"report: {error.name} is not installed; pip install 'dnnzip[report]'") from None
+        package = str(error.name).partition(".")[0]
+        raise MissingToolError(f"report: {package} is not installed; pip install 'dnnzip[report]'") from None
     path = Path(folder)
     evidence = read_evidence(path)
     output.check(str(path / PAGE))
@@ -117,8 +118,7 @@ def describe(summary: dict[str, Any]) -> tuple["TextTable", str]:
         )
         for item in best["estimates"]
     )
-    bound = f" {best['max_error']} per {best['error_scope']}" if best["max_error"] else ""
     return TextTable(header, rows), (
-        f"{best['layers']}{bound}: {best['bits_per_weight']:.3f} bits per weight, "
+        f"{best['name']}: {best['bits_per_weight']:.3f} bits per weight, "
         f"top1 {100 * best['top1']:.2f} % of plain {100 * best['top1_plain']:.2f} %; {where}"
     )

@@ -156,6 +156,11 @@ class Evidence:
     tune: dict[str, Any] | None = None
     layer_table: pa.Table | None = None
 
+    @property
+    def codecs(self) -> int:
+        """How many codecs were tried; that of a tuned model, which may have several, does not count."""
+        return len({setting.codec for setting in self.settings if setting.kind is not Kind.TUNED})
+
     def layer_rows(self, settings: Iterable[int]) -> list[dict[str, Any]]:
         """Return the rows of some settings, by their indices, in the order in which the folder has them."""
         if self.layer_table is None:

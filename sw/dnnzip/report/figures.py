@@ -171,6 +171,7 @@ def _layout(x_title: str, y_title: str | None) -> dict[str, Any]:
         "fixedrange": False,
     }
     return {
+        "autosize": True,
         "height": HEIGHT,
         "margin": {"l": 56, "r": 14, "t": 30, "b": 84},
         "paper_bgcolor": "rgba(0,0,0,0)",

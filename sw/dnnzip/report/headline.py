@@ -7,6 +7,7 @@ import numpy as np
 
 from dnnzip.exploration.pareto import pareto_front
 from dnnzip.report.evidence import Evidence
+from dnnzip.report.wording import setting_name
 
 TOLERANCE = 1e-9
 """Of a comparison of accuracies: a loss of ten samples in a thousand is one point, whatever the rounding does."""
@@ -75,6 +76,7 @@ def as_json(evidence: Evidence, max_drop: float) -> dict[str, Any]:
         return content
     setting = evidence.settings[index]
     content["best"] = {
+        "name": setting_name(setting, evidence.codecs),
         "layers": setting.layers,
         "max_error": setting.max_error,
         "error_scope": setting.scope,

@@ -101,7 +101,7 @@ def render(evidence: Evidence, max_drop: float) -> str:
     }
     if evidence.settings:
         numbers = payload(evidence, max_drop)
-        codecs = len({setting.codec for setting in evidence.settings})
+        codecs = evidence.codecs
         numbers["settings"]["name"] = [setting_name(setting, codecs) for setting in evidence.settings]
         numbers["settings"]["series"] = [series_name(setting, codecs) for setting in evidence.settings]
         numbers["machine_names"] = [machine_name(machine) for machine in evidence.machines]
@@ -254,15 +254,17 @@ def _choices(evidence: Evidence) -> dict[str, list[Any]]:
     """Return what the controls choose from, in the order in which the folder has it."""
     settings, machines = evidence.settings, evidence.machines
     kinds = {setting.kind for setting in settings}
-    bounds = {setting.max_error: setting.bound_order for setting in settings if setting.kind is not Kind.TUNED}
+    # A tuned model has no bound, scope or codec of its own: each layer has.
+    bounded = [setting for setting in settings if setting.kind is not Kind.TUNED]
+    bounds = {setting.max_error: setting.bound_order for setting in bounded}
     return {
         "accelerators": _unique(machine.accelerator for machine in machines),
         "placements": [(name, PLACEMENTS.get(name, name)) for name in _unique(item.placement for item in machines)],
         "timings": [(name, TIMINGS.get(name, name)) for name in _unique(item.timing for item in machines)],
         "kinds": [(kind.value, KINDS[kind][0]) for kind in Kind if kind in kinds],
         "bounds": sorted(bounds, key=lambda name: bounds[name] or 0.0),
-        "scopes": [(name, SCOPES.get(name, name)) for name in _unique(item.scope for item in settings)],
-        "codecs": _unique(item.codec for item in settings),
+        "scopes": [(name, SCOPES.get(name, name)) for name in _unique(item.scope for item in bounded)],
+        "codecs": _unique(item.codec for item in bounded),
     }
 
 

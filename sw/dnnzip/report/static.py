@@ -5,6 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
 from dnnzip.exploration.record import ENERGY_PARTS
 from dnnzip.model.files import open_output
 from dnnzip.report.evidence import Evidence, Kind, Setting
@@ -84,11 +88,6 @@ def draw_all(evidence: Evidence, max_drop: float, folder: Path, step: Callable[[
 
 @contextmanager
 def _figure(size: tuple[float, float]) -> Iterator[tuple[Any, Axes]]:
-    import matplotlib as mpl
-
-    mpl.use("agg")
-    from matplotlib import pyplot
-
     settings: Any = {
         "svg.hashsalt": "dnnzip",
         # Outlines, so that a figure looks the same without this font.
@@ -106,11 +105,8 @@ def _figure(size: tuple[float, float]) -> Iterator[tuple[Any, Axes]]:
         "text.parse_math": False,
     }
     with mpl.rc_context(settings):
-        figure, axes = pyplot.subplots(figsize=size, layout="constrained")
-        try:
-            yield figure, axes
-        finally:
-            pyplot.close(figure)
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure, figure.subplots()
 
 
 def _save(figure: Any, path: Path) -> list[Path]:
@@ -310,8 +306,6 @@ def _quantity(figure: str) -> str:
 
 
 def _si_axis(axis: Any, figure: str) -> None:
-    from matplotlib.ticker import EngFormatter, MaxNLocator
-
     axis.set_major_formatter(EngFormatter(unit="J" if figure == "energy_J" else "s"))
     axis.set_major_locator(MaxNLocator(5))
 

@@ -78,8 +78,9 @@ def setting_name(setting: Setting, codecs: int = 1) -> str:
         How many codecs the exploration has; one goes without saying.
     """
     parts = [layers_name(setting)]
-    if setting.kind is not Kind.TUNED:
-        parts += [setting.max_error, SCOPES.get(setting.scope, setting.scope)]
+    if setting.kind is Kind.TUNED:
+        return parts[0]
+    parts += [setting.max_error, SCOPES.get(setting.scope, setting.scope)]
     if codecs > 1:
         parts.append(setting.codec)
     return ", ".join(parts)

@@ -1,5 +1,7 @@
 // Wires the controls, rows and marks to the selection, and shows all of it again after a change.
 
+const PAPER_WIDTH = 640;
+
 function chooseSetting(setting) {
   state.pinned = state.pinned === setting ? null : setting;
   show();
@@ -129,8 +131,18 @@ function connect() {
   for (const row of place("layer-rows").rows) {
     row.addEventListener("click", () => toggleLayer(layers[Number(row.dataset.layer)].name));
   }
-  // Colours are read anew where the reader's system goes from light to dark, and on paper.
+  // Colours are read anew where the reader's system goes from light to dark.
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+  // Paper is light, and narrower than most windows.
+  addEventListener("beforeprint", () => {
+    document.documentElement.classList.add("on-paper");
+    show();
+    for (const plot of document.querySelectorAll(".plot.js-plotly-plot:not([hidden])")) Plotly.relayout(plot, {width: PAPER_WIDTH});
+  });
+  addEventListener("afterprint", () => {
+    document.documentElement.classList.remove("on-paper");
+    show();
+  });
   let width = innerWidth;
   addEventListener("resize", () => {
     if (innerWidth !== width) {
