@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "flow": {"compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
     "api": {"flow", "model", "link", "codec", "format", "errors"},
     "cli": {"flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
-    "bench": {"cli", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
+    "tuning": {"cli", "flow", "model", "accelerator", "codec", "format", "errors"},
+    "bench": {"cli", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
 
