@@ -20,6 +20,12 @@ from dnnzip.tuning.stages import StagedNetwork, State
 Array = NDArray[np.generic]
 Floats = NDArray[np.float32]
 
+#: Fewest samples whose inputs are looked at; as many more as the layers with the fewest outputs need.
+LEAST_SAMPLES = 256
+
+#: Most samples whose answers are compared in a trial.
+JUDGED_SAMPLES = 1024
+
 #: Layer name to its choice; a layer that is missing stays as it is.
 Choices = Mapping[str, Choice]
 
@@ -72,7 +78,7 @@ class Trial:
     given
         Weights and biases by name, those that differ from the plain network's.
     scores
-        float32 [samples, classes], its answers to the calibration samples.
+        float32 [samples, classes], its answers to the samples that are judged.
     """
 
     choices: Choices
@@ -92,6 +98,13 @@ class Calibration:
         Samples and labels.
     seed
         Chooses the positions of outputs that are looked at.
+
+    Members
+    -------
+    judged
+        The samples by whose answers trials are judged.
+    judge
+        The plain network's answers to them.
     """
 
     def __init__(self, subject: Subject, x: Array, y: NDArray[np.int64], seed: int) -> None:
@@ -100,14 +113,27 @@ class Calibration:
         self._seed = seed
         self._inputs: dict[int, Inputs] = {}
         staged = subject.staged
-        state = staged.start(x)
+        self._looked_at = x[: self._enough()]
+        state = staged.start(self._looked_at)
         for position in range(1, len(staged.stages)):
             if self._layer(position).columns.is_known():
                 self._inputs[position] = self._look(position, state)
             state = staged.run(position, state, subject.plain)
-        scores = staged.finish(len(staged.stages), state, {}, len(x))
-        self.judge = Judge(log_probabilities(scores), y)
+        self.judged = x[:JUDGED_SAMPLES]
+        self.judge = Judge(log_probabilities(subject.scores(self.judged, {})), y[:JUDGED_SAMPLES])
         self._feedback: dict[str, Feedback] = {}
+
+    def _enough(self) -> int:
+        """Return how many samples must be looked at so that each layer's inputs are known well."""
+        staged, few = self.subject.staged, self.x[:LEAST_SAMPLES]
+        state = staged.start(few)
+        most = len(few)
+        for position in range(1, len(staged.stages)):
+            layer, entry = self._layer(position), staged.stages[position].entry
+            if layer.columns.is_known():
+                most = max(most, layer.columns.samples_for(state[entry], len(few)))
+            state = staged.run(position, state, self.subject.plain)
+        return min(most, len(self.x))
 
     def inputs(self, name: str) -> Inputs | None:
         """Return the plain inputs of a layer; None where they cannot be told."""
@@ -128,7 +154,7 @@ class Calibration:
         staged = self.subject.staged
         rounded: dict[str, Rounded] = {}
         given: dict[str, Floats] = {}
-        state = staged.start(self.x)
+        state = staged.start(self._looked_at)
         for position in range(1, len(staged.stages)):
             stage = staged.stages[position]
             layer, choice = self._layer(position), choices.get(stage.weight)
@@ -144,8 +170,7 @@ class Calibration:
                 rows = rounded[stage.weight].rows if stage.weight in rounded else layer.rows
                 given[stage.bias] = self.subject.plain[stage.bias] + layer.shift(rows, plain, found)
             state = staged.run(position, state, {**self.subject.plain, **given})
-        scores = staged.finish(len(staged.stages), state, {}, len(self.x))
-        return Trial(choices, rounded, given, scores)
+        return Trial(choices, rounded, given, self.subject.scores(self.judged, given))
 
     def harms(
         self, trial: Trial | None, others: Mapping[str, Sequence[Choice]], samples: int, known: "Known"
@@ -171,8 +196,8 @@ class Calibration:
         given = {**subject.plain, **(trial.given if trial else {})}
         x = self.x[:samples]
         base = known("base", lambda: self.judge.divergence(staged.finish(1, staged.start(x), given, len(x))))
-        # The inputs of a layer behind compressed ones are those of all samples, as in the trial itself.
-        states = [staged.start(x), *([staged.start(self.x)] if trial else [])]
+        # The inputs of a layer behind compressed ones are those that the trial itself looked at.
+        states = [staged.start(x), *([staged.start(self._looked_at)] if trial else [])]
         result: dict[str, list[tuple[float, float]]] = {}
         for position in range(1, len(staged.stages)):
             name = staged.stages[position].weight

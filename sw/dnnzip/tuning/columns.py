@@ -19,9 +19,9 @@ from dnnzip.model.weights import Weight
 Array = NDArray[np.generic]
 Floats = NDArray[np.float32]
 
-#: So many positions are sampled for each weight of a channel, and at least so many.
-POSITIONS_PER_WEIGHT = 6
-LEAST_POSITIONS = 4096
+#: So many positions are looked at for each weight of a channel, and at least so many where there are more.
+POSITIONS_PER_WEIGHT = 4
+LEAST_POSITIONS = 2048
 
 #: Bytes that the sampled columns of one operator may take.
 MOST_BYTES = 1 << 27
@@ -93,6 +93,11 @@ class Columns:
             chosen = np.sort(rng.choice(total, count, replace=False)) if count < total else np.arange(total)
             parts.append(self._gather(np.asarray(values, np.float32), chosen))
         return np.concatenate(parts, axis=1)
+
+    def samples_for(self, batches: Sequence[Array], samples: int) -> int:
+        """Return how many samples have enough positions for the layer, given its inputs for so many."""
+        positions = self._positions(batches[:1]) * samples / len(batches[0])
+        return math.ceil(POSITIONS_PER_WEIGHT * self.length * samples / max(positions, 1.0))
 
     def _positions(self, batches: Sequence[Array]) -> int:
         values = batches[0]

@@ -49,11 +49,15 @@ class Journal:
             Gives what JSON can hold.
         """
         if name not in self._known:
-            self._known[name] = json.loads(json.dumps(measure()))
-            if self._path is not None:
-                content = {"settings": self._settings, "measured": self._known}
-                write_output(self._path, json.dumps(content).encode())
+            self.replace(name, measure())
         return self._known[name]
+
+    def replace(self, name: str, value: Any) -> None:
+        """Write a measurement down, in the place of one of the same name."""
+        self._known[name] = json.loads(json.dumps(value))
+        if self._path is not None:
+            content = {"settings": self._settings, "measured": self._known}
+            write_output(self._path, json.dumps(content).encode())
 
     def remove(self) -> None:
         """Remove the file: the search is done."""

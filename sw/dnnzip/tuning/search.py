@@ -20,7 +20,7 @@ from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.curves import Curve, curve_of
 
 #: Divergence of single layers is taken over so many samples.
-HARM_SAMPLES = 192
+HARM_SAMPLES = 96
 
 #: Sensitivities are measured at a bound of about so many bits per weight.
 ANCHOR_BITS = 3.0
@@ -41,8 +41,8 @@ NEAR = 6.0
 LEAST_CHANGES = 0.2
 
 #: Trials of the whole network for each search of the price, and how close to the aim is close enough.
-TRIALS = 6
-CLOSE = 0.93
+TRIALS = 5
+CLOSE = 0.85
 
 #: A weight that stays as it is takes so many bits.
 PLAIN_BITS = 32.0
@@ -224,8 +224,8 @@ class Search:
             float(np.mean(values))
             for values in zip(*((item.counted, item.expected, item.divergence) for item in near), strict=True)
         )
-        slack = RATIO_SLACK / math.sqrt(len(self._calibration.x))
-        floor = LEAST_CHANGES / len(self._calibration.x)
+        slack = RATIO_SLACK / math.sqrt(len(self._calibration.judged))
+        floor = LEAST_CHANGES / len(self._calibration.judged)
         factor = max(expected, floor) / max(divergence, 1e-12) * max((counted + slack) / (expected + slack), 1.0)
         return point.divergence * factor
 

@@ -187,6 +187,8 @@ class StagedNetwork:
             options = session_options()
             # One thread: while one session works, the waiting threads of all others would keep the processors busy.
             options.intra_op_num_threads = 1
+            # Nor should each keep the memory of its largest run.
+            options.enable_cpu_mem_arena = False
             try:
                 session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
             except RUNTIME_ERRORS as error:
