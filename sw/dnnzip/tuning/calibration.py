@@ -23,8 +23,10 @@ Floats = NDArray[np.float32]
 #: Fewest samples whose inputs are looked at; as many more as the layers with the fewest outputs need.
 LEAST_SAMPLES = 256
 
-#: Most samples whose answers are compared in a trial.
-JUDGED_SAMPLES = 1024
+#: Samples whose answers are compared in a trial: so many over the number of layers, as the work grows with both, but
+#: not fewer than the second number. They are the last ones, so that as few as possible are looked at as well.
+JUDGED_WORK = 16384
+LEAST_JUDGED = 512
 
 #: Layer name to its choice; a layer that is missing stays as it is.
 Choices = Mapping[str, Choice]
@@ -119,8 +121,9 @@ class Calibration:
             if self._layer(position).columns.is_known():
                 self._inputs[position] = self._look(position, state)
             state = staged.run(position, state, subject.plain)
-        self.judged = x[:JUDGED_SAMPLES]
-        self.judge = Judge(log_probabilities(subject.scores(self.judged, {})), y[:JUDGED_SAMPLES])
+        count = max(LEAST_JUDGED, JUDGED_WORK // len(subject.layers))
+        self.judged = x[-count:]
+        self.judge = Judge(log_probabilities(subject.scores(self.judged, {})), y[-count:])
         self._feedback: dict[str, Feedback] = {}
 
     def _enough(self) -> int:
@@ -184,7 +187,7 @@ class Calibration:
         others
             Layer name to the choices to measure.
         samples
-            Divergence is taken over so many samples, from the first.
+            Divergence is taken over so many of the judged samples, from the first.
         known
             Gives a measurement by name, and how to make it where it is not known.
 
@@ -194,7 +197,7 @@ class Calibration:
         """
         staged, subject = self.subject.staged, self.subject
         given = {**subject.plain, **(trial.given if trial else {})}
-        x = self.x[:samples]
+        x = self.judged[:samples]
         base = known("base", lambda: self.judge.divergence(staged.finish(1, staged.start(x), given, len(x))))
         # The inputs of a layer behind compressed ones are those that the trial itself looked at.
         states = [staged.start(x), *([staged.start(self._looked_at)] if trial else [])]

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-#: Sets of up to so many samples are cross-fitted; of larger ones so many are taken to choose with.
+#: Sets of up to so many samples are cross-fitted.
 SMALL_SET = 2000
+
+#: Of larger sets so many are taken to choose with, at most half.
+LARGE_CHOICE = 4000
 
 #: Parts of a small set.
 FOLDS = 4
@@ -52,7 +55,8 @@ def split(samples: int, seed: int) -> Split:
     """
     order = np.random.default_rng(seed).permutation(samples)
     if samples > SMALL_SET:
-        return Split((Fold(np.sort(order[:SMALL_SET]), np.sort(order[SMALL_SET:])),), np.sort(order[:SMALL_SET]))
+        chosen_with, unseen = np.split(order, [min(LARGE_CHOICE, samples // 2)])
+        return Split((Fold(np.sort(chosen_with), np.sort(unseen)),), np.sort(chosen_with))
     parts = np.array_split(order, min(FOLDS, samples))
     every = np.arange(samples)
     folds = tuple(Fold(np.setdiff1d(every, part), np.sort(part)) for part in parts)

@@ -19,8 +19,22 @@ from dnnzip.tuning.calibration import Calibration, Trial
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.curves import Curve, curve_of
 
-#: Divergence of single layers is taken over so many samples.
-HARM_SAMPLES = 96
+#: Divergence of single layers is taken over samples: so many over the number of layers, but not fewer than the second
+#: number nor more than the third.
+HARM_WORK = 4096
+LEAST_HARM_SAMPLES, MOST_HARM_SAMPLES = 64, 512
+
+#: Trials of changed choices at the end: so many over the number of layers, less those that the search of prices had.
+POLISH_WORK = 100
+POLISH_LESS = 3
+
+#: A changed choice moves by about so many octaves; on average a little towards fewer bits.
+POLISH_OCTAVES = 0.25
+POLISH_DRIFT = 0.03
+
+#: Layers whose choice is changed in one trial, about; and the chance that the scope changes as well.
+POLISH_LAYERS = 2.0
+POLISH_SCOPES = 0.1
 
 #: Sensitivities are measured at a bound of about so many bits per weight.
 ANCHOR_BITS = 3.0
@@ -78,6 +92,8 @@ class Search:
         Gives a measurement by name (`journal.Journal.measured`).
     step
         Called with a text after each piece of work.
+    seed
+        Of the changes at the end.
     """
 
     def __init__(
@@ -86,12 +102,16 @@ class Search:
         prices: Mapping[str, float],
         measured: Callable[[str, Callable[[], Any]], Any],
         step: Callable[[str], None],
+        seed: int,
     ) -> None:
         self._calibration = calibration
+        self._seed = seed
         self._prices = prices
         self._measured = measured
         self._step = step
         self._layers = calibration.subject.layers
+        count = HARM_WORK // len(self._layers)
+        self._harm_samples = min(max(count, LEAST_HARM_SAMPLES), MOST_HARM_SAMPLES, len(calibration.judged))
         self._curves: dict[str, list[Curve]] = {}
         for name, layer in self._layers.items():
             inputs, feedback = calibration.inputs(name), calibration.feedback(name)
@@ -115,6 +135,7 @@ class Search:
         best = self._best(aim)
         self._refine(best.choices)
         self._find_price(aim, best.price, "second")
+        self._polish(aim)
         best = self._best(aim)
         return Found(best.choices, self._drop(best), best.counted)
 
@@ -123,7 +144,7 @@ class Search:
             name: [curve.choice_at(ANCHOR_BITS * self._layers[name].rows.size) for curve in curves]
             for name, curves in self._curves.items()
         }
-        found = self._calibration.harms(None, anchors, HARM_SAMPLES, self._known("plain"))
+        found = self._calibration.harms(None, anchors, self._harm_samples, self._known("plain"))
         for name, values in found.items():
             for curve, (harm, error) in zip(self._curves[name], values, strict=True):
                 self._sensitivity[name, curve.scope] = max(harm, 1e-12) / max(error, 1e-30)
@@ -135,7 +156,7 @@ class Search:
             name: [Choice.of_share(float(choice.bound.value) * 2.0**STEP_OCTAVES, choice.scope)]
             for name, choice in choices.items()
         }
-        found = self._calibration.harms(trial, coarser, HARM_SAMPLES, self._known("refined"))
+        found = self._calibration.harms(trial, coarser, self._harm_samples, self._known("refined"))
         for name, ((harm, error),) in found.items():
             if error <= 0:
                 continue
@@ -234,8 +255,31 @@ class Search:
         within = [point for point in self._points if self._drop(point) <= aim]
         return min(within, key=lambda point: point.cost) if within else min(self._points, key=self._drop)
 
+    def _polish(self, aim: float) -> None:
+        """Change some choices at random, and keep what takes fewer bits within the aim.
+
+        At few bits the harm of a grid jumps with its step, and no sensitivity tells by how much.
+        """
+        rng = np.random.default_rng(self._seed)
+        for number in range(max(POLISH_WORK // len(self._layers) - POLISH_LESS, 0)):
+            best = self._best(aim)
+            choices = dict(best.choices)
+            # In an order that does not depend on what came before.
+            for name in sorted(choices):
+                is_changed, flip, move = rng.random(), rng.random(), rng.normal(POLISH_DRIFT, POLISH_OCTAVES)
+                if is_changed * len(choices) > POLISH_LAYERS:
+                    continue
+                scope = choices[name].scope
+                if flip < POLISH_SCOPES:
+                    scope = Scope.CHANNEL if scope is Scope.TENSOR else Scope.TENSOR
+                share = float(choices[name].bound.value) * 2.0**move
+                choices[name] = Choice.of_share(min(share, 1.0), scope)
+            self._measured_point(best.price, choices, f"polish {number}")
+
     def _point(self, price: float, name: str) -> "_Point":
-        choices = self._cheapest(price)
+        return self._measured_point(price, self._cheapest(price), name)
+
+    def _measured_point(self, price: float, choices: dict[str, Choice], name: str) -> "_Point":
 
         def measure() -> list[float]:
             trial = self._calibration.trial(choices)
@@ -283,4 +327,4 @@ def _next_price(points: Sequence[tuple[float, float]], aim: float) -> float:
 
 def steps_of(layers: int) -> int:
     """Return about how many pieces of work a search of so many layers has, for a progress bar."""
-    return layers * (1 + len(Scope) + 1) + 2 + 2 * TRIALS
+    return layers * (1 + len(Scope) + 1) + 2 + 2 * TRIALS + max(POLISH_WORK // layers - POLISH_LESS, 0)

@@ -5,7 +5,9 @@ live the values that later nodes read: a trial can begin in the middle of the ne
 grid with the very inputs that the layers before it leave.
 """
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +23,9 @@ from dnnzip.model.weights import Weight
 
 Array = NDArray[np.generic]
 Floats = NDArray[np.float32]
+
+#: Batches that run side by side.
+THREADS = 2
 
 #: Values between two stages: name to one array for each batch.
 State = dict[str, list[Array]]
@@ -107,6 +112,7 @@ class StagedNetwork:
         names = {weight.name for weight in weights}
         self.stages = _cut(model, names, biases, self.input, self.output)
         self._fixed_batch = _fixed_batch(model, self.input)
+        self._pool = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1))
         self._sessions: dict[int, onnxruntime.InferenceSession] = {}
 
     def start(self, x: Array) -> State:
@@ -145,17 +151,21 @@ class StagedNetwork:
         result: State = {name: [] for name in stage.outputs}
         produced = {name for node in stage.nodes for name in node.output}
         asked = [name for name in stage.outputs if name in produced]
-        for index in range(batches):
+
+        def values_of(index: int) -> list[Array]:
             feed = {name: state[name][index] for name in stage.inputs if name in wanted}
-            try:
-                found = session.run(asked, {**feed, **constants}) if asked else []
-            except RUNTIME_ERRORS as error:
-                raise InputError(self.where, f"does not run on the samples ({first_line(error)})") from None
-            for name, values in zip(asked, found, strict=True):
-                result[name].append(values)
-            for name in stage.outputs:
-                if name not in produced:
-                    result[name].append(state[name][index])
+            found: list[Array] = session.run(asked, {**feed, **constants}) if asked else []
+            return found
+
+        try:
+            for found in self._pool.map(values_of, range(batches)):
+                for name, values in zip(asked, found, strict=True):
+                    result[name].append(values)
+        except RUNTIME_ERRORS as error:
+            raise InputError(self.where, f"does not run on the samples ({first_line(error)})") from None
+        for name in stage.outputs:
+            if name not in produced:
+                result[name] = state[name]
         return result
 
     def finish(self, position: int, state: State, given: Mapping[str, Floats], samples: int) -> Floats:

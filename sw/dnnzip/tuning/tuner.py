@@ -24,7 +24,7 @@ from dnnzip.model.weights import LeftOut, Weight, find_weights
 from dnnzip.tuning.biases import corrected
 from dnnzip.tuning.calibration import Calibration, Subject, Trial
 from dnnzip.tuning.choice import Choice
-from dnnzip.tuning.folds import FOLDS, SMALL_SET, Fold, split
+from dnnzip.tuning.folds import FOLDS, LARGE_CHOICE, SMALL_SET, Fold, split
 from dnnzip.tuning.harm import bootstrap_interval
 from dnnzip.tuning.journal import Journal
 from dnnzip.tuning.outcome import Confirmation, Outcome, Uniform
@@ -174,6 +174,7 @@ class Tuner:
                 self._prices,
                 lambda what, measure: journal.measured(f"{name}: {what}", measure),
                 step,
+                self._options.seed,
             )
             found = search.run(MARGIN * self._options.max_drop)
             return {layer: [choice.text, str(choice.scope)] for layer, choice in found.choices.items()}
@@ -220,5 +221,5 @@ class Tuner:
 def samples_note(samples: int) -> str:
     """Say how a set of so many samples is used."""
     if samples > SMALL_SET:
-        return f"chosen with {SMALL_SET:,} samples, confirmed on the other {samples - SMALL_SET:,}"
+        return f"chosen with {min(LARGE_CHOICE, samples // 2):,} samples, confirmed on the others"
     return f"cross-fitted over {FOLDS} folds of {samples:,} samples"
