@@ -14,7 +14,8 @@ import onnx
 from numpy.typing import NDArray
 
 from dnnzip.errors import InputError, MissingToolError
-from dnnzip.model.dataset import Dataset
+from dnnzip.model.dataset import Dataset, load_dataset
+from dnnzip.model.files import open_model
 
 #: What is read, by the end of a file's name.
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -64,6 +65,24 @@ def load_images(folder: str | Path, model: str | Path, samples: int | None = Non
     y = np.array([label for _, label in files], np.int64)
     ordered = x if last else np.ascontiguousarray(x.transpose(0, 3, 1, 2))
     return Dataset(ordered, y, str(folder))
+
+
+def load_labelled(
+    data: str | Path | None, images: str | Path | None, model: str | Path, samples: int | None = None
+) -> Dataset:
+    """Read the samples of the option ``--data`` or of ``--images``; see `load_dataset` and `load_images`.
+
+    Raises
+    ------
+    InputError
+        Not exactly one of the two is given, or it cannot be read.
+    """
+    if data is not None and images is None:
+        return load_dataset(data, samples)
+    if images is not None and data is None:
+        return load_images(images, model, samples)
+    wrong = "exclude each other" if data is not None else "are both missing"
+    raise InputError("--data and --images", wrong, "give --data SET.npz or --images DIR")
 
 
 def _pillow() -> ModuleType:
@@ -131,8 +150,6 @@ def _listed(path: Path) -> list[tuple[Path, str]]:
 
 def _input_of(model: str | Path) -> tuple[int, int, int, bool, np.dtype[np.generic]]:
     """Return height, width, channels, whether channels come last, and the type of a network's input."""
-    from dnnzip.model.files import open_model
-
     where = str(model)
     graph = open_model(model).graph
     initializers = {tensor.name for tensor in graph.initializer}

@@ -1,15 +1,11 @@
 """The command ``dnnzip tune``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from dnnzip.cli import Output, model_argument, output_options
 from dnnzip.errors import InputError
-
-if TYPE_CHECKING:
-    from dnnzip.model.dataset import Dataset
 
 #: Beside the output, the journal of a search that has not ended.
 JOURNAL_SUFFIX = ".tune"
@@ -63,6 +59,7 @@ def tune(
     """
     from dnnzip.accelerator import load_accelerator
     from dnnzip.model.files import save_model
+    from dnnzip.model.images import load_labelled
     from dnnzip.tuning.journal import Journal
     from dnnzip.tuning.prices import Objective
     from dnnzip.tuning.tuner import Tuner, TuningOptions
@@ -77,7 +74,7 @@ def tune(
     )
     if accelerator is not None and objective == "bytes":
         raise InputError("--accelerator", "has no meaning for --objective bytes", "give latency or energy")
-    tuner = Tuner(model, labelled(data, images, model, samples), options)
+    tuner = Tuner(model, load_labelled(data, images, model, samples), options)
     journal = Journal(Path(f"{target}{JOURNAL_SUFFIX}"), tuner.settings(), resume)
     with output.progress("tuning", tuner.steps) as step:
         outcome = tuner.tune(journal, step)
@@ -104,22 +101,3 @@ def read_drop(text: str) -> float:
     if not 0 < value < 1:
         raise InputError(where, "is not above 0 and below 100%", right)
     return value
-
-
-def labelled(data: str | None, images: str | None, model: str, samples: int | None) -> "Dataset":
-    """Read the samples of ``--data`` or ``--images``.
-
-    Raises
-    ------
-    InputError
-        Not exactly one of them is given, or it cannot be read.
-    """
-    from dnnzip.model.dataset import load_dataset
-    from dnnzip.model.images import load_images
-
-    if (data is None) == (images is None):
-        raise InputError("--data and --images", "must be one of the two", "give --data SET.npz or --images DIR")
-    if data is not None:
-        return load_dataset(data, samples)
-    assert images is not None
-    return load_images(images, model, samples)

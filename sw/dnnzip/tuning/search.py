@@ -25,8 +25,8 @@ HARM_WORK = 4096
 LEAST_HARM_SAMPLES, MOST_HARM_SAMPLES = 64, 512
 
 #: Trials of changed choices at the end: so many over the number of layers, less those that the search of prices had.
-POLISH_WORK = 100
-POLISH_LESS = 3
+POLISH_WORK = 240
+POLISH_LESS = 8
 
 #: A changed choice moves by about so many octaves; on average a little towards fewer bits.
 POLISH_OCTAVES = 0.25

@@ -144,17 +144,19 @@ class StagedNetwork:
         The values behind it.
         """
         stage = self.stages[position]
+        produced = {name for node in stage.nodes for name in node.output}
+        asked = [name for name in stage.outputs if name in produced]
+        result: State = {name: state[name] if name not in produced else [] for name in stage.outputs}
+        if not asked:
+            return result
         session = self._session(position)
         wanted = {value.name for value in session.get_inputs()}
         constants = {name: values for name, values in given.items() if name in wanted}
         batches = len(next(iter(state.values())))
-        result: State = {name: [] for name in stage.outputs}
-        produced = {name for node in stage.nodes for name in node.output}
-        asked = [name for name in stage.outputs if name in produced]
 
         def values_of(index: int) -> list[Array]:
             feed = {name: state[name][index] for name in stage.inputs if name in wanted}
-            found: list[Array] = session.run(asked, {**feed, **constants}) if asked else []
+            found: list[Array] = session.run(asked, {**feed, **constants})
             return found
 
         try:
@@ -163,9 +165,6 @@ class StagedNetwork:
                     result[name].append(values)
         except RUNTIME_ERRORS as error:
             raise InputError(self.where, f"does not run on the samples ({first_line(error)})") from None
-        for name in stage.outputs:
-            if name not in produced:
-                result[name] = state[name]
         return result
 
     def finish(self, position: int, state: State, given: Mapping[str, Floats], samples: int) -> Floats:
