@@ -11,11 +11,22 @@ from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import InputError
 from dnnzip.flow.estimation import read_network
 from dnnzip.model.dataset import load_dataset
+from dnnzip.tuning import search
 from dnnzip.tuning.journal import Journal
 from dnnzip.tuning.prices import Objective, prices
 from dnnzip.tuning.tuner import Tuner, TuningOptions
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = 160
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick():
+    """Fewer changed choices at the end than a network of five layers gets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "POLISH_WORK", 50)
+        yield
 
 
 def tuner(seed=0, max_drop=0.02, **options):
