@@ -36,7 +36,7 @@ def test_every_weight_keeps_its_bound(seed, thrift):
     columns = inputs(rng, length, groups=groups)
     # Even what is wanted may lie anywhere.
     wanted = rows + rng.normal(size=rows.shape) * bounds[:, None] * 3
-    codes = round_rows(rows, wanted, steps, bounds, feedback_of(columns.covariance), thrift)
+    codes = round_rows(rows, wanted, steps, bounds, feedback_of(columns.covariance, length), thrift)
     assert codes is not None
     errors = np.abs(rows.astype(np.float64) - decoded_values(codes, steps, np.dtype(np.float32)))
     where = np.argwhere(errors > bounds[:, None])
@@ -65,7 +65,7 @@ def test_feedback_makes_the_outputs_better_than_nearest_codes(seed):
     wide = rows.astype(np.float64)
     nearest, chosen = (
         round_rows(rows, wide, steps, bounds, feedback, 0.0) * steps[:, None]
-        for feedback in (plain_feedback(1, 40), feedback_of(columns.covariance))
+        for feedback in (plain_feedback(1, 40), feedback_of(columns.covariance, 40))
     )
     np.testing.assert_array_equal(nearest, np.rint(rows / 0.5) * 0.5)
     assert output_error(rows, chosen, columns) < 0.7 * output_error(rows, nearest, columns)
@@ -75,7 +75,7 @@ def test_thrift_takes_fewer_bits():
     rng = np.random.default_rng(1)
     rows = rng.laplace(size=(16, 64)).astype(np.float32)
     steps, bounds = np.full(16, 1.0, np.float32), np.full(16, 1.0)
-    feedback = feedback_of(inputs(rng, 64).covariance)
+    feedback = feedback_of(inputs(rng, 64).covariance, 64)
     plain, thrifty = (bits_of(round_rows(rows, rows * 1.0, steps, bounds, feedback, thrift)) for thrift in (0.0, 1.0))
     assert thrifty < 0.98 * plain
 
@@ -83,13 +83,20 @@ def test_thrift_takes_fewer_bits():
 def test_long_channels_pass_errors_on_within_blocks():
     rng = np.random.default_rng(2)
     length = LONGEST_BLOCK + 7
-    covariance = np.eye(length)[None] * rng.uniform(0.5, 2, length)
-    feedback = feedback_of(covariance)
-    assert feedback.factors.shape == (1, 2, LONGEST_BLOCK, LONGEST_BLOCK)
+    layer_inputs = Inputs.of(rng.normal(size=(1, 300, length)).astype(np.float32))
+    assert layer_inputs.covariance.shape == (1, 2, LONGEST_BLOCK, LONGEST_BLOCK)
+    centred = layer_inputs.sample[0] - layer_inputs.mean[0].astype(np.float32)
+    np.testing.assert_allclose(layer_inputs.covariance[0, 1, :7, :7], (centred.T @ centred)[-7:, -7:] / 300, atol=1e-5)
+    feedback = feedback_of(layer_inputs.covariance, length)
+    np.testing.assert_array_equal(np.sort(feedback.order[0]), np.arange(length))
     rows = rng.normal(size=(2, length)).astype(np.float32)
-    codes = round_rows(rows, rows * 1.0, np.full(2, 0.5, np.float32), np.full(2, 0.5), feedback, 0.0)
-    # Inputs that have nothing to do with each other leave every code the nearest.
-    np.testing.assert_array_equal(codes, np.rint(rows / 0.5))
+    steps, bounds = np.full(2, 0.5, np.float32), np.full(2, 0.5)
+    whole = round_rows(rows, rows * 1.0, steps, bounds, feedback, 0.0)
+    # The last seven weights know nothing of the others.
+    own = feedback_of(layer_inputs.covariance[:, 1:, :7, :7], 7)
+    tail = round_rows(rows[:, -7:].copy(), rows[:, -7:] * 1.0, steps, bounds, own, 0.0)
+    np.testing.assert_array_equal(whole[:, -7:], tail)
+    assert not np.array_equal(whole, np.rint(rows / 0.5))
 
 
 def test_a_group_keeps_to_its_own_inputs():
@@ -97,9 +104,9 @@ def test_a_group_keeps_to_its_own_inputs():
     columns = inputs(rng, 9, groups=4)
     rows = rng.normal(size=(8, 9)).astype(np.float32)
     steps, bounds = np.full(8, 0.7, np.float32), np.full(8, 0.7)
-    together = round_rows(rows, rows * 1.0, steps, bounds, feedback_of(columns.covariance), 0.0)
+    together = round_rows(rows, rows * 1.0, steps, bounds, feedback_of(columns.covariance, 9), 0.0)
     for group in range(4):
         part = slice(2 * group, 2 * group + 2)
-        own = feedback_of(columns.covariance[group : group + 1])
+        own = feedback_of(columns.covariance[group : group + 1], 9)
         alone = round_rows(rows[part], rows[part] * 1.0, steps[part], bounds[part], own, 0.0)
         np.testing.assert_array_equal(together[part], alone)

@@ -24,7 +24,7 @@ POSITIONS_PER_WEIGHT = 4
 LEAST_POSITIONS = 2048
 
 #: Bytes that the sampled columns of one operator may take.
-MOST_BYTES = 1 << 27
+MOST_BYTES = 1 << 26
 
 
 @dataclass(frozen=True, eq=False)

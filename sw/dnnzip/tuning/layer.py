@@ -11,7 +11,7 @@ from dnnzip.model.weights import Weight
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.columns import Columns
 from dnnzip.tuning.rate import bits_of
-from dnnzip.tuning.rounding import Feedback, feedback_of, plain_feedback, round_rows
+from dnnzip.tuning.rounding import Feedback, block_of, feedback_of, plain_feedback, round_rows
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +33,8 @@ class Inputs:
     mean
         float64 [groups, length].
     covariance
-        float64 [groups, length, length].
+        float64 [groups, blocks, block, block], for blocks of consecutive weights (`rounding.block_of`); zero beyond the
+        end of a channel.
     """
 
     sample: NDArray[np.float32]
@@ -45,13 +46,24 @@ class Inputs:
         """Take the statistics of a sample of columns."""
         mean = sample.mean(axis=1, dtype=np.float64)
         centred = sample - mean[:, None].astype(np.float32)
-        covariance = (centred.transpose(0, 2, 1) @ centred).astype(np.float64) / sample.shape[1]
-        return Inputs(sample, mean, covariance)
+        return Inputs(sample, mean, _covariances(centred, centred))
 
     def across(self, other: "Inputs") -> Floats:
-        """Return the covariance between these columns and others of the same positions: [groups, length, length]."""
+        """Return the covariances between these columns and others of the same positions, in the same blocks."""
         here, there = (item.sample - item.mean[:, None].astype(np.float32) for item in (self, other))
-        return np.asarray((here.transpose(0, 2, 1) @ there).astype(np.float64) / self.sample.shape[1])
+        return _covariances(here, there)
+
+
+def _covariances(here: NDArray[np.float32], there: NDArray[np.float32]) -> Floats:
+    """Return mean products of centred columns, float32 [groups, positions, length]: [groups, blocks, block, block]."""
+    groups, positions, length = here.shape
+    block = block_of(length)
+    result = np.zeros((groups, -(-length // block), block, block))
+    for number in range(result.shape[1]):
+        part = slice(number * block, (number + 1) * block)
+        found = (here[:, :, part].transpose(0, 2, 1) @ there[:, :, part]).astype(np.float64) / positions
+        result[:, number, : found.shape[1], : found.shape[2]] = found
+    return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +125,7 @@ class Layer:
         """Prepare rounding for such inputs; without them errors are not passed on."""
         if inputs is None:
             return plain_feedback(1, self.rows.shape[1])
-        return feedback_of(inputs.covariance)
+        return feedback_of(inputs.covariance, self.rows.shape[1])
 
     def wanted(self, plain: Inputs, found: Inputs) -> Floats:
         """Return the weights that would give the plain network's outputs best from the inputs that are found.
@@ -122,11 +134,14 @@ class Layer:
         """
         result = self.rows.astype(np.float64)
         across = plain.across(found)
-        per_group = len(result) // len(across)
-        for group, (cross, own) in enumerate(zip(across, found.covariance, strict=True)):
-            part = slice(group * per_group, (group + 1) * per_group)
-            damped = own + (DAMPING * float(np.diagonal(own).mean()) or 1.0) * np.eye(len(own))
-            result[part] += np.linalg.solve(damped, (cross - own).T @ result[part].T).T
+        groups, blocks, block, _ = across.shape
+        per_group = len(result) // groups
+        for group, number in np.ndindex(groups, blocks):
+            rows = result[group * per_group : (group + 1) * per_group, number * block : (number + 1) * block]
+            end = rows.shape[1]
+            cross, own = (item[group, number, :end, :end] for item in (across, found.covariance))
+            damped = own + (DAMPING * float(np.diagonal(own).mean()) or 1.0) * np.eye(end)
+            rows += np.linalg.solve(damped, (cross - own).T @ rows.T).T
         return result
 
     def round(self, choice: Choice, feedback: Feedback, wanted: Floats | None = None) -> Rounded | None:
@@ -168,8 +183,10 @@ class Layer:
         difference = rows.astype(np.float64) - (self.rows if wanted is None else wanted)
         if inputs is None:
             return float((difference**2).sum())
-        groups = len(inputs.covariance)
-        parts = difference.reshape(groups, -1, difference.shape[1])
+        groups, blocks, block, _ = inputs.covariance.shape
+        channels, length = difference.shape
+        padded = np.pad(difference, ((0, 0), (0, blocks * block - length)))
+        parts = padded.reshape(groups, channels // groups, blocks, block).transpose(0, 2, 1, 3)
         return float(((parts @ inputs.covariance) * parts).sum())
 
     def shift(self, rows: NDArray[np.float32], plain: Inputs, found: Inputs) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 #: leaves weights that are better zero at zero.
 DAMPING = 0.2
 
-#: Inputs whose covariances with each other are looked at together; those of longer channels fall into such blocks.
+#: Most inputs of a channel whose covariances with each other are looked at.
 LONGEST_BLOCK = 1024
 
 #: Largest size of a code.
@@ -38,10 +38,10 @@ class Feedback:
     Parameters
     ----------
     order
-        int64 [groups, length]: in which order weights are rounded, those that matter most first.
+        int64 [groups, length]: in which order weights are rounded; in each block, those that matter most first.
     factors
-        float64 [groups, blocks, block, block]: upper triangular, for blocks of consecutive weights of that order, the
-        factor U of the inverse covariance U^T U.
+        float64 [groups, blocks, block, block]: upper triangular, for each block of that order, the factor U of the
+        inverse covariance U^T U.
     """
 
     order: NDArray[np.int64]
@@ -55,26 +55,34 @@ class Feedback:
         return np.asarray(1.0 / diagonal**2)
 
 
-def feedback_of(covariance: Floats) -> Feedback:
+def block_of(length: int) -> int:
+    """Return how many of a channel's inputs are looked at together; those of longer channels fall into such blocks."""
+    return min(length, LONGEST_BLOCK)
+
+
+def feedback_of(covariance: Floats, length: int) -> Feedback:
     """Prepare the feedback of a layer.
 
     Parameters
     ----------
     covariance
-        float64 [groups, length, length], of the columns that the weights multiply.
+        float64 [groups, blocks, block, block], of the columns that the weights multiply, for blocks of consecutive
+        weights; what the last one has beyond the channel is not looked at.
+    length
+        Weights of a channel.
     """
-    groups, length, _ = covariance.shape
-    block = min(length, LONGEST_BLOCK)
-    blocks = -(-length // block)
+    groups, blocks, block, _ = covariance.shape
     order = np.empty((groups, length), np.int64)
     factors = np.zeros((groups, blocks, block, block))
     for group in range(groups):
-        diagonal = np.diagonal(covariance[group])
-        order[group] = np.argsort(-diagonal, kind="stable")
-        damping = DAMPING * float(diagonal.mean()) or 1.0
         for number in range(blocks):
-            part = order[group, number * block : (number + 1) * block]
-            damped = covariance[group][np.ix_(part, part)] + damping * np.eye(len(part))
+            start = number * block
+            own = covariance[group, number][: length - start, : length - start]
+            diagonal = np.diagonal(own)
+            part = np.argsort(-diagonal, kind="stable")
+            order[group, start : start + block] = start + part
+            damping = DAMPING * float(diagonal.mean()) or 1.0
+            damped = own[np.ix_(part, part)] + damping * np.eye(len(part))
             # U^T U is the inverse: the reversed Cholesky factor of the covariance itself, inverted.
             lower = np.linalg.cholesky(damped[::-1, ::-1])[::-1, ::-1]
             upper = np.linalg.inv(lower)
