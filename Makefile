@@ -7,7 +7,7 @@ BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test ports bitstream faults formal gain waves synth asic toggles zoo family paper bench shared-tables fuzz \
+.PHONY: help sim test ports bitstream faults formal gain waves synth asic toggles zoo family paper bench shared-tables tune fuzz \
 	lint format docs site scaling types env env-dev clean
 
 help: ## list the verbs
@@ -43,6 +43,9 @@ bench: $(BENCH)/.installed ## docs/bench.md: dnnzip beside other compressors on 
 
 shared-tables: env ## docs/shared_tables.md: what one table set for all networks in DNNZIP_ZOO loses
 	@$(BIN)/python -m dnnzip.bench.shared_tables -o docs --json build/bench/shared_tables.json
+
+tune: env ## docs/tune.md: a bound for every layer of the networks in DNNZIP_ZOO, and the drop; TUNE='NAME ... --seed S'
+	@$(BIN)/python -m dnnzip.bench.tune --page docs/tune.md $(TUNE)
 
 fuzz: env-dev ## a million changed streams and containers through the decoders; FUZZ='--runs N --seed S'
 	@$(BIN)/python -c 'import atheris' 2>/dev/null \
