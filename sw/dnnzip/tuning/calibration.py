@@ -128,13 +128,13 @@ class Calibration:
 
     def _enough(self) -> int:
         """Return how many samples must be looked at so that each layer's inputs are known well."""
-        staged, few = self.subject.staged, self.x[:LEAST_SAMPLES]
-        state = staged.start(few)
-        most = len(few)
+        staged = self.subject.staged
+        state = staged.start(self.x[:1])
+        most = LEAST_SAMPLES
         for position in range(1, len(staged.stages)):
             layer, entry = self._layer(position), staged.stages[position].entry
             if layer.columns.is_known():
-                most = max(most, layer.columns.samples_for(state[entry], len(few)))
+                most = max(most, layer.columns.samples_for(state[entry][0], staged.batch(1)))
             state = staged.run(position, state, self.subject.plain)
         return min(most, len(self.x))
 
@@ -167,8 +167,10 @@ class Calibration:
                 found = self._look(position, state)
             if choice is not None and stage.weight not in rounded:
                 result = self._round(layer, choice, plain, found)
-                rounded[stage.weight] = result
-                given[stage.weight] = layer.array_of(result.rows)
+                # A layer whose codes would not fit into 16 bits stays as it is.
+                if result is not None:
+                    rounded[stage.weight] = result
+                    given[stage.weight] = layer.array_of(result.rows)
             if stage.bias and plain is not None and found is not None:
                 rows = rounded[stage.weight].rows if stage.weight in rounded else layer.rows
                 given[stage.bias] = self.subject.plain[stage.bias] + layer.shift(rows, plain, found)
@@ -238,7 +240,7 @@ class Calibration:
         """Return weights and biases with one layer under another choice, and what its output error grows by."""
         stage, layer, found = self.subject.staged.stages[position], self._layer(position), lazy.value
         result = layer.round(choice, found.feedback, found.wanted)
-        assert result is not None, "choices whose codes do not fit are not offered"
+        assert result is not None, "coarser codes than those of a curve fit"
         replaced = {**given, stage.weight: layer.array_of(result.rows)}
         if stage.bias and found.plain is not None and found.found is not None:
             replaced[stage.bias] = self.subject.plain[stage.bias] + layer.shift(result.rows, found.plain, found.found)
@@ -247,13 +249,9 @@ class Calibration:
         return replaced, errors[0] - errors[1]
 
     @staticmethod
-    def _round(
-        layer: Layer, choice: Choice, plain: Inputs | None, found: Inputs | None, feedback: Feedback | None = None
-    ) -> Rounded:
+    def _round(layer: Layer, choice: Choice, plain: Inputs | None, found: Inputs | None) -> Rounded | None:
         wanted = layer.wanted(plain, found) if plain is not None and found is not None else None
-        result = layer.round(choice, feedback or layer.feedback(found), wanted)
-        assert result is not None, "choices whose codes do not fit are not offered"
-        return result
+        return layer.round(choice, layer.feedback(found), wanted)
 
     def _layer(self, position: int) -> Layer:
         return self.subject.layers[self.subject.staged.stages[position].weight]

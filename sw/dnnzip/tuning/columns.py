@@ -94,10 +94,9 @@ class Columns:
             parts.append(self._gather(np.asarray(values, np.float32), chosen))
         return np.concatenate(parts, axis=1)
 
-    def samples_for(self, batches: Sequence[Array], samples: int) -> int:
-        """Return how many samples have enough positions for the layer, given its inputs for so many."""
-        positions = self._positions(batches[:1]) * samples / len(batches[0])
-        return math.ceil(POSITIONS_PER_WEIGHT * self.length * samples / max(positions, 1.0))
+    def samples_for(self, values: Array, samples: int) -> int:
+        """Return how many samples have enough positions for the layer, given its inputs for some."""
+        return math.ceil(POSITIONS_PER_WEIGHT * self.length * samples / max(self._positions([values]), 1))
 
     def _positions(self, batches: Sequence[Array]) -> int:
         values = batches[0]

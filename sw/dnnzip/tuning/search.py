@@ -115,7 +115,8 @@ class Search:
         self._curves: dict[str, list[Curve]] = {}
         for name, layer in self._layers.items():
             inputs, feedback = calibration.inputs(name), calibration.feedback(name)
-            self._curves[name] = [curve_of(layer, scope, inputs, feedback) for scope in Scope]
+            found = [curve_of(layer, scope, inputs, feedback) for scope in Scope]
+            self._curves[name] = [curve for curve in found if curve is not None]
             step(name)
         self._sensitivity: dict[tuple[str, Scope], float] = {}
         self._points: list[_Point] = []
@@ -161,7 +162,7 @@ class Search:
             if error <= 0:
                 continue
             factor = min(max(harm / error / self._sensitivity[name, choices[name].scope], 1 / TRUST), TRUST)
-            for scope in Scope:
+            for scope in (curve.scope for curve in self._curves[name]):
                 # Half the way, in logarithms: the layers move together.
                 self._sensitivity[name, scope] *= math.sqrt(factor)
 
@@ -182,10 +183,8 @@ class Search:
                 costs = curve.bits * self._prices[name] + price * self._sensitivity[name, curve.scope] * curve.errors
                 index = int(costs.argmin())
                 if costs[index] < best_cost:
-                    best_cost, best = (
-                        float(costs[index]),
-                        Choice.of_share(2.0 ** float(curve.octaves[index]), curve.scope),
-                    )
+                    best_cost = float(costs[index])
+                    best = Choice.of_share(2.0 ** float(curve.octaves[index]), curve.scope)
             if best is not None:
                 choices[name] = best
         return choices

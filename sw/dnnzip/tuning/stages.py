@@ -123,9 +123,13 @@ class StagedNetwork:
         x
             Samples, [samples, ...].
         """
-        batch = self._fixed_batch or min(BATCH, len(x))
+        batch = self.batch(len(x))
         state: State = {self.input: list(batches_of(x, batch, self._fixed_batch is not None))}
         return self.run(0, state, {})
+
+    def batch(self, samples: int) -> int:
+        """Return how many of so many samples run at once; a network of a fixed batch fills it up."""
+        return self._fixed_batch or min(BATCH, samples)
 
     def run(self, position: int, state: State, given: Mapping[str, Floats]) -> State:
         """Run one stage.
