@@ -109,6 +109,16 @@ def test_a_killed_worker_costs_only_its_task(client, start):
     assert min(before) not in after, "the worker was not killed"
 
 
+def test_workers_leave_interrupts_to_the_command(client):
+    """A terminal sends Ctrl-C to them as well; also to those that have started again, as after the test before."""
+    client.wait_for_workers(WORKERS, timeout=60)
+    before = set(client.run(os.getpid).values())
+    for pid in before:
+        os.kill(pid, signal.SIGINT)
+    time.sleep(0.5)
+    assert set(client.run(os.getpid, on_error="ignore").values()) == before
+
+
 @pytest.mark.slow
 def test_a_worker_that_starts_again_has_the_workload(client, start):
     """Both are killed before anything is run, so that only the scheduler still knows what was shipped."""
@@ -170,8 +180,9 @@ def test_a_restart_runs_what_is_left(client, start):
     assert folder.finished() == set(came)
     left = remaining(plan, folder)
     assert len(left) == 7
-    seconds = run(plan, folder, client, left, came.append)
-    assert len(seconds) == 7
+    spent = run(plan, folder, client, left, came.append)
+    assert len(spent) == 7
+    assert all(item.seconds > 0 and item.cpu_seconds > 0 for item in spent)
     assert sorted(came) == sorted(encoding.hash for encoding in plan.encodings)
     assert remaining(plan, folder) == []
 

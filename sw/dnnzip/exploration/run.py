@@ -10,7 +10,7 @@ from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.exploration.cluster import Shipment, encoding_on_worker, plain_on_worker
 from dnnzip.exploration.record import ExplorationFolder, NetworkFacts
 from dnnzip.exploration.request import Plan
-from dnnzip.exploration.task import Encoding, TaskResult
+from dnnzip.exploration.task import Encoding, Spent, TaskResult
 
 
 def remaining(plan: Plan, folder: ExplorationFolder) -> list[Encoding]:
@@ -32,7 +32,7 @@ def run(
     encodings: Sequence[Encoding],
     step: Callable[[str], None],
     task: Callable[[str, Encoding, float], TaskResult] = encoding_on_worker,
-) -> list[float]:
+) -> list[Spent]:
     """Run encodings and write what comes out.
 
     A worker that dies costs the task that it was at: the scheduler gives it to another. A task over which several
@@ -55,7 +55,7 @@ def run(
 
     Returns
     -------
-    Seconds of each encoding on its worker, in the order in which they came.
+    What each encoding took on its worker, in the order in which they came.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def run(
     CheckFailedError
         Workers died over a task, again and again.
     """
-    seconds: list[float] = []
+    spent: list[Spent] = []
     with shipped(client, plan) as digest:
         if not folder.has_network():
             folder.write_network(_plain(client, digest))
@@ -78,7 +78,7 @@ def run(
                     killed.append(encoding)
                     continue
                 folder.write_results(result.encoding, result.points, result.layers)
-                seconds.append(result.seconds)
+                spent.append(result.spent)
                 step(result.encoding)
             return killed
 
@@ -86,7 +86,7 @@ def run(
         killed = [encoding for suspect in written(encodings, "first") for encoding in written([suspect], "alone")]
     if killed:
         raise CheckFailedError(_killed(killed))
-    return seconds
+    return spent
 
 
 @contextmanager
