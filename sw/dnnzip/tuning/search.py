@@ -68,6 +68,10 @@ SINGLE_OCTAVES = 12
 #: The first price is one at which the divergence, added up over single layers, is so many times the aim.
 FIRST_DIVERGENCE = 2.0
 
+#: Where a price changes no choice, it moves on by this factor, so many times at most.
+FAR = 8.0
+FARTHEST = 60
+
 #: A weight that stays as it is takes so many bits.
 PLAIN_BITS = 32.0
 
@@ -259,9 +263,17 @@ class Search:
             number += 1
             if CLOSE * aim <= self._drop(points[-1]) <= aim:
                 break
-            if any(point.choices == points[-1].choices for point in points[:-1]):
-                break
+            is_within = {self._drop(point) <= aim for point in points}
             price = _next_price([(point.price, max(self._drop(point), 1e-9)) for point in points], aim)
+            if len(is_within) > 1:
+                if any(point.choices == self._cheapest(price) for point in points):
+                    break
+                continue
+            # Far off, the price must move a long way before any layer takes another bound.
+            for _ in range(FARTHEST):
+                if self._cheapest(price) != points[-1].choices:
+                    break
+                price *= FAR if is_within == {False} else 1 / FAR
 
     def _drop(self, point: "_Point") -> float:
         """Return the drop to be expected of a point on samples that were not seen."""
