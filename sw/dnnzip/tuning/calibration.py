@@ -23,8 +23,12 @@ Floats = NDArray[np.float32]
 #: Fewest samples whose inputs are looked at; as many more as the layers with the fewest outputs need.
 LEAST_SAMPLES = 256
 
-#: Samples whose answers are compared in a trial: so many over the number of layers, as the work grows with both, but
-#: not fewer than the second number. They are the last ones, so that as few as possible are looked at as well.
+#: At most this share of the samples, as numerator and denominator, is looked at: the others judge, since grids that
+#: were made for samples flatter them.
+LOOKED_AT = 2, 3
+
+#: Most samples whose answers are compared in a trial: so many over the number of layers, as the work grows with both,
+#: or the second number where that is more.
 JUDGED_WORK = 16384
 LEAST_JUDGED = 512
 
@@ -104,7 +108,7 @@ class Calibration:
     Members
     -------
     judged
-        The samples by whose answers trials are judged.
+        The samples by whose answers trials are judged; none of them is looked at.
     judge
         The plain network's answers to them.
     """
@@ -121,7 +125,7 @@ class Calibration:
             if self._layer(position).columns.is_known():
                 self._inputs[position] = self._look(position, state)
             state = staged.run(position, state, subject.plain)
-        count = max(LEAST_JUDGED, JUDGED_WORK // len(subject.layers))
+        count = min(max(LEAST_JUDGED, JUDGED_WORK // len(subject.layers)), len(x) - len(self._looked_at))
         self.judged = x[-count:]
         self.judge = Judge(log_probabilities(subject.scores(self.judged, {})), y[-count:])
         self._feedback: dict[str, Feedback] = {}
@@ -136,7 +140,7 @@ class Calibration:
             if layer.columns.is_known():
                 most = max(most, layer.columns.samples_for(state[entry][0], staged.batch(1)))
             state = staged.run(position, state, self.subject.plain)
-        return min(most, len(self.x))
+        return max(min(most, len(self.x) * LOOKED_AT[0] // LOOKED_AT[1]), 1)
 
     def inputs(self, name: str) -> Inputs | None:
         """Return the plain inputs of a layer; None where they cannot be told."""

@@ -48,6 +48,6 @@ class Choice:
         return np.broadcast_to(bounds_of(weight, self.bound, self.scope), (weight.layout.channels,)).copy()
 
     @staticmethod
-    def read(text: str, scope: str) -> "Choice":
+    def read(text: str, scope: str, nearest: bool = False) -> "Choice":
         """Return a choice from what a journal holds."""
-        return Choice(text, Scope(scope))
+        return Choice(text, Scope(scope), nearest)

@@ -21,12 +21,15 @@ from dnnzip.tuning.curves import Curve, curve_of
 
 #: Divergence of single layers is taken over samples: so many over the number of layers, but not fewer than the second
 #: number nor more than the third.
-HARM_WORK = 4096
-LEAST_HARM_SAMPLES, MOST_HARM_SAMPLES = 64, 512
+HARM_WORK = 2048
+LEAST_HARM_SAMPLES, MOST_HARM_SAMPLES = 48, 384
 
 #: Trials of changed choices at the end: so many over the number of layers, less those that the search of prices had.
-POLISH_WORK = 240
-POLISH_LESS = 8
+POLISH_WORK = 160
+POLISH_LESS = 6
+
+#: And no more than one for so many judged samples: the best of many trials flatters itself.
+POLISH_SAMPLES = 20
 
 #: A changed choice moves by about so many octaves; on average a little towards fewer bits.
 POLISH_OCTAVES = 0.25
@@ -51,12 +54,23 @@ RATIO_SLACK = 0.1
 #: Trials of up to so many times the aim say how the drop grows with the divergence.
 NEAR = 6.0
 
-#: No changed answer says as much as this part of one.
-LEAST_CHANGES = 0.2
+#: No changed answer among the samples says no more than so many.
+LEAST_CHANGES = 1.0
 
 #: Trials of the whole network for each search of the price, and how close to the aim is close enough.
-TRIALS = 5
+TRIALS = 4
 CLOSE = 0.85
+
+#: Single bounds tried: so many for each factor of two, from all of the range down by so many factors of two.
+SINGLE_PER_OCTAVE = 8
+SINGLE_OCTAVES = 12
+
+#: The first price is one at which the divergence, added up over single layers, is so many times the aim.
+FIRST_DIVERGENCE = 2.0
+
+#: Where a price changes no choice, it moves on by this factor, so many times at most.
+FAR = 8.0
+FARTHEST = 60
 
 #: A weight that stays as it is takes so many bits.
 PLAIN_BITS = 32.0
@@ -132,13 +146,39 @@ class Search:
             The drop to come close to, a share of all samples, above 0.
         """
         self._aim = aim
-        self._find_price(aim, self._first_price(), "first")
+        self._find_price(aim, self._first_price(aim), "first")
         best = self._best(aim)
         self._refine(best.choices)
         self._find_price(aim, best.price, "second")
         self._polish(aim)
         best = self._best(aim)
         return Found(best.choices, self._drop(best), best.counted)
+
+    def single_bound(self, aim: float) -> list[Choice]:
+        """Return the coarsest single bound for all layers within the aim, for each scope; after `run`.
+
+        It is judged as trials of the search are: by its divergence, with the same factor and the same aim.
+        """
+        found = []
+        for scope in Scope:
+            # The finest is taken to be within the aim, the coarsest not.
+            low, high = 0, SINGLE_PER_OCTAVE * SINGLE_OCTAVES
+            while high - low > 1:
+                middle = (low + high) // 2
+                choice = Choice.of_share(2.0 ** (-middle / SINGLE_PER_OCTAVE), scope, nearest=True)
+
+                def measure(choice: Choice = choice) -> float:
+                    trial = self._calibration.trial(dict.fromkeys(self._layers, choice))
+                    return self._calibration.judge.divergence(trial.scores)
+
+                divergence = float(self._measured(f"single bound, {choice.text} {scope}", measure))
+                self._step(choice.text)
+                if divergence * self._factor() <= aim:
+                    high = middle
+                else:
+                    low = middle
+            found.append(Choice.of_share(2.0 ** (-high / SINGLE_PER_OCTAVE), scope, nearest=True))
+        return found
 
     def _first_sensitivities(self) -> None:
         anchors = {
@@ -189,30 +229,25 @@ class Search:
                 choices[name] = best
         return choices
 
-    def _bits(self, choices: Mapping[str, Choice]) -> float:
-        """Return the bits that the curves give for choices."""
+    def _added_harm(self, choices: Mapping[str, Choice]) -> float:
+        """Return the divergence of choices, added up over single layers."""
         total = 0.0
-        for name, curves in self._curves.items():
-            choice = choices.get(name)
-            if choice is None:
-                total += PLAIN_BITS * self._layers[name].rows.size
-                continue
-            curve = next(curve for curve in curves if curve.scope is choice.scope)
-            total += float(np.interp(-math.log2(float(choice.bound.value)), -curve.octaves, curve.bits))
+        for name, choice in choices.items():
+            curve = next(curve for curve in self._curves[name] if curve.scope is choice.scope)
+            total += self._sensitivity[name, choice.scope] * curve.error_of(float(choice.bound.value))
         return total
 
-    def _first_price(self) -> float:
-        """Return a price at which weights take about as many bits as sensitivities were measured at."""
-        weights = sum(layer.rows.size for layer in self._layers.values())
+    def _first_price(self, aim: float) -> float:
+        """Return a price at which the harms of single layers add up to about what is aimed at."""
         low, high = -60.0, 60.0
-        scale = float(np.median(list(self._prices.values()))) * weights
+        scale = float(np.median(list(self._prices.values()))) * sum(layer.rows.size for layer in self._layers.values())
         for _ in range(40):
             middle = (low + high) / 2
-            if self._bits(self._cheapest(scale * 2.0**middle)) < ANCHOR_BITS * weights:
+            if self._added_harm(self._cheapest(scale * 2.0**middle)) > FIRST_DIVERGENCE * aim:
                 low = middle
             else:
                 high = middle
-        return float(scale * 2.0**low)
+        return float(scale * 2.0**high)
 
     def _find_price(self, aim: float, price: float, stage: str) -> None:
         """Move the price until the drop is just below the aim.
@@ -228,12 +263,24 @@ class Search:
             number += 1
             if CLOSE * aim <= self._drop(points[-1]) <= aim:
                 break
-            if any(point.choices == points[-1].choices for point in points[:-1]):
-                break
+            is_within = {self._drop(point) <= aim for point in points}
             price = _next_price([(point.price, max(self._drop(point), 1e-9)) for point in points], aim)
+            if len(is_within) > 1:
+                if any(point.choices == self._cheapest(price) for point in points):
+                    break
+                continue
+            # Far off, the price must move a long way before any layer takes another bound.
+            for _ in range(FARTHEST):
+                if self._cheapest(price) != points[-1].choices:
+                    break
+                price *= FAR if is_within == {False} else 1 / FAR
 
     def _drop(self, point: "_Point") -> float:
-        """Return the drop to be expected of a point on samples that were not seen.
+        """Return the drop to be expected of a point on samples that were not seen."""
+        return point.divergence * self._factor()
+
+    def _factor(self) -> float:
+        """Return what a drop is to a divergence.
 
         Around the aim the drop is about proportional to the divergence, which has the least noise of all. The expected
         drop gives the factor; it may be too low throughout, since the network's probabilities need not be right where
@@ -246,8 +293,7 @@ class Search:
         )
         slack = RATIO_SLACK / math.sqrt(len(self._calibration.judged))
         floor = LEAST_CHANGES / len(self._calibration.judged)
-        factor = max(expected, floor) / max(divergence, 1e-12) * max((counted + slack) / (expected + slack), 1.0)
-        return point.divergence * factor
+        return max(expected, floor) / max(divergence, 1e-12) * max((counted + slack) / (expected + slack), 1.0)
 
     def _best(self, aim: float) -> "_Point":
         """Return the cheapest point within the aim; the one closest to it where there is none."""
@@ -260,7 +306,8 @@ class Search:
         At few bits the harm of a grid jumps with its step, and no sensitivity tells by how much.
         """
         rng = np.random.default_rng(self._seed)
-        for number in range(max(POLISH_WORK // len(self._layers) - POLISH_LESS, 0)):
+        trials = min(POLISH_WORK // len(self._layers) - POLISH_LESS, len(self._calibration.judged) // POLISH_SAMPLES)
+        for number in range(max(trials, 0)):
             best = self._best(aim)
             choices = dict(best.choices)
             # In an order that does not depend on what came before.

@@ -30,7 +30,7 @@ from dnnzip.tuning.journal import Journal
 from dnnzip.tuning.outcome import Confirmation, Outcome, Uniform
 from dnnzip.tuning.prices import Objective, prices
 from dnnzip.tuning.search import Search, steps_of
-from dnnzip.tuning.uniform import best_uniform, uniform_steps
+from dnnzip.tuning.uniform import kindest, of_choices, uniform_steps
 
 #: The search aims at so much of the drop that is allowed: unseen samples lose more than those it chose with, and
 #: how much is known only within the noise of a few hundred answers.
@@ -150,37 +150,48 @@ class Tuner:
                 len(unseen), float(right[unseen].mean()), float(after.mean()), low, high, len(self._split.folds)
             )
             name = "all" if self._split.is_cross_fitted else "fold 0"
-            trial = self._search(self._split.final, name, journal, step)
-            uniform = self._uniform(right, journal, step) if self._options.compare else None
+            calibration = self._calibration(self._split.final)
+            trial = self._search(calibration, name, journal, step)
+            single, kindest = None, None
+            if self._options.compare:
+                single = self._single(calibration, name, right, journal, step)
+                kindest = self._kindest(right, journal, step)
             compressed, left_out = self._compressed(trial)
-        return Outcome(compressed, summarise(compressed, left_out), dict(trial.choices), confirmation, uniform)
+        return Outcome(compressed, summarise(compressed, left_out), dict(trial.choices), confirmation, single, kindest)
 
     def _confirm(self, fold: Fold, number: int, journal: Journal, step: Callable[[str], None]) -> NDArray[np.bool_]:
         """Search on one part of the samples; returns whether the answers to the fold's unseen samples are right."""
 
         def measure() -> list[bool]:
-            trial = self._search(fold.chosen_with, f"fold {number}", journal, step)
+            trial = self._search(self._calibration(fold.chosen_with), f"fold {number}", journal, step)
             unseen = Dataset(self._data.x[fold.unseen], self._data.y[fold.unseen], self._data.where)
             return [bool(value) for value in self._answers(unseen, trial.given)]
 
         return np.array(journal.measured(f"unseen {number}", measure), np.bool_)
 
-    def _search(self, samples: NDArray[np.int64], name: str, journal: Journal, step: Callable[[str], None]) -> Trial:
-        calibration = Calibration(self._subject, self._data.x[samples], self._data.y[samples], self._options.seed)
+    def _calibration(self, samples: NDArray[np.int64]) -> Calibration:
+        return Calibration(self._subject, self._data.x[samples], self._data.y[samples], self._options.seed)
 
+    def _search(self, calibration: Calibration, name: str, journal: Journal, step: Callable[[str], None]) -> Trial:
         def choose() -> dict[str, list[Any]]:
-            search = Search(
-                calibration,
-                self._prices,
-                lambda what, measure: journal.measured(f"{name}: {what}", measure),
-                step,
-                self._options.seed,
-            )
-            found = search.run(MARGIN * self._options.max_drop)
+            found = self._searcher(calibration, name, journal, step).run(self._aim)
             return {layer: [choice.text, str(choice.scope)] for layer, choice in found.choices.items()}
 
         chosen = journal.measured(f"{name}: choices", choose)
         return calibration.trial({layer: Choice.read(*facts) for layer, facts in chosen.items()})
+
+    def _searcher(self, calibration: Calibration, name: str, journal: Journal, step: Callable[[str], None]) -> Search:
+        return Search(
+            calibration,
+            self._prices,
+            lambda what, measure: journal.measured(f"{name}: {what}", measure),
+            step,
+            self._options.seed,
+        )
+
+    @property
+    def _aim(self) -> float:
+        return MARGIN * self._options.max_drop
 
     def _answers(self, data: Dataset, given: dict[str, NDArray[np.float32]]) -> NDArray[np.bool_]:
         return np.asarray(score(self._subject.scores(data.x, given), data).predictions == data.y)
@@ -191,10 +202,28 @@ class Tuner:
         known = journal.measured(name, lambda: [bool(value) for value in self._answers(data, given)])
         return np.array(known, np.bool_)
 
-    def _uniform(self, right: NDArray[np.bool_], journal: Journal, step: Callable[[str], None]) -> Uniform:
-        return best_uniform(
-            self._model, self._subject, self._data, self._options.max_drop, right, journal.measured, step
-        )
+    def _single(
+        self,
+        calibration: Calibration,
+        name: str,
+        right: NDArray[np.bool_],
+        journal: Journal,
+        step: Callable[[str], None],
+    ) -> Uniform:
+        """Find the best single bound by the measure of the search, whose measurements the journal knows."""
+
+        def choose() -> list[list[str]]:
+            search = self._searcher(calibration, name, journal, lambda _: None)
+            search.run(self._aim)
+            return [[choice.text, str(choice.scope)] for choice in search.single_bound(self._aim)]
+
+        chosen = journal.measured("single bound", choose)
+        step("single bound")
+        choices = [Choice.read(text, scope, nearest=True) for text, scope in chosen]
+        return of_choices(self._model, self._subject, self._data, choices, right, journal.measured)
+
+    def _kindest(self, right: NDArray[np.bool_], journal: Journal, step: Callable[[str], None]) -> Uniform:
+        return kindest(self._model, self._subject, self._data, self._options.max_drop, right, journal.measured, step)
 
     def _compressed(self, trial: Trial) -> tuple[CompressedModel, list[LeftOut]]:
         """Encode the network of a trial."""
