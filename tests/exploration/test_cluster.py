@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from distributed.comm.core import CommClosedError
 
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.exploration import cluster as cluster_module
+from dnnzip.exploration import run as run_module
 from dnnzip.exploration.cluster import Shipment, connected
 from dnnzip.exploration.record import ExplorationFolder
 from dnnzip.exploration.run import remaining, run
@@ -266,6 +269,17 @@ def test_a_cluster_of_others_is_used_and_its_end_is_told(foreign, start, capfd):
     assert folder.finished() == set(came)
     assert 3 <= len(came) < len(plan.encodings)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("error", [CommClosedError("in <TCP>: reset"), CancelledError()])
+def test_a_connection_that_ends_at_any_moment_is_the_clusters_end(client, start, monkeypatch, error):
+    def lose(*_):
+        raise error
+
+    plan, folder = start("lost")
+    monkeypatch.setattr(run_module, "_plain", lose)
+    with pytest.raises(InputError, match=r"^--scheduler: the cluster is gone; start it and run the same command again"):
+        run(plan, folder, client, plan.encodings, ignore)
 
 
 @pytest.mark.parametrize(
