@@ -116,6 +116,13 @@ def test_what_is_known_is_not_measured_again(whole):
     assert len(steps_again) < len(steps) / 5
 
 
+def test_a_few_samples_that_are_easily_right_do_not_ruin_the_network():
+    # Nothing changes on them for a long way: the price must be found all the same, and not by their silence.
+    data = load_dataset(TEST_SET, 100)
+    outcome = Tuner(MODEL, data, TuningOptions(max_drop=0.02)).tune(Journal(None, {}, False), lambda _: None)
+    assert outcome.confirmation.drop < 0.06
+
+
 def test_a_journal_of_other_settings_is_refused(tmp_path):
     path = tmp_path / "t.dnz.onnx.tune"
     Journal(path, {"--seed": 1, "--max-drop": 0.01}, False).measured("a", lambda: 1)

@@ -54,8 +54,8 @@ RATIO_SLACK = 0.1
 #: Trials of up to so many times the aim say how the drop grows with the divergence.
 NEAR = 6.0
 
-#: No changed answer among the samples says no more than so many.
-LEAST_CHANGES = 1.0
+#: No changed answer among the samples says no more than this part of one.
+LEAST_CHANGES = 0.5
 
 #: Trials of the whole network for each search of the price, and how close to the aim is close enough.
 TRIALS = 4

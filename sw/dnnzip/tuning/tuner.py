@@ -1,6 +1,7 @@
 """Tuning: searches on calibration samples, confirmation on others, and the compressed model with its biases."""
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,9 +33,11 @@ from dnnzip.tuning.prices import Objective, prices
 from dnnzip.tuning.search import Search, steps_of
 from dnnzip.tuning.uniform import kindest, of_choices, uniform_steps
 
-#: The search aims at so much of the drop that is allowed: unseen samples lose more than those it chose with, and
-#: how much is known only within the noise of a few hundred answers.
+#: The search aims at so much of the drop that is allowed: unseen samples lose more than those it chose with. The fewer
+#: samples judge, the less is known of how much, and the best of many trials is the one that they flatter most; with so
+#: many the aim is divided by the root of two.
 MARGIN = 0.6
+CAUTION = 500
 
 #: Fewest samples: three quarters of them choose, one quarter confirms.
 LEAST_SAMPLES = 40
@@ -174,7 +177,7 @@ class Tuner:
 
     def _search(self, calibration: Calibration, name: str, journal: Journal, step: Callable[[str], None]) -> Trial:
         def choose() -> dict[str, list[Any]]:
-            found = self._searcher(calibration, name, journal, step).run(self._aim)
+            found = self._searcher(calibration, name, journal, step).run(self._aim(calibration))
             return {layer: [choice.text, str(choice.scope)] for layer, choice in found.choices.items()}
 
         chosen = journal.measured(f"{name}: choices", choose)
@@ -189,9 +192,9 @@ class Tuner:
             self._options.seed,
         )
 
-    @property
-    def _aim(self) -> float:
-        return MARGIN * self._options.max_drop
+    def _aim(self, calibration: Calibration) -> float:
+        judged = len(calibration.judged)
+        return self._options.max_drop * MARGIN * math.sqrt(judged / (judged + CAUTION))
 
     def _answers(self, data: Dataset, given: dict[str, NDArray[np.float32]]) -> NDArray[np.bool_]:
         return np.asarray(score(self._subject.scores(data.x, given), data).predictions == data.y)
@@ -214,8 +217,9 @@ class Tuner:
 
         def choose() -> list[list[str]]:
             search = self._searcher(calibration, name, journal, lambda _: None)
-            search.run(self._aim)
-            return [[choice.text, str(choice.scope)] for choice in search.single_bound(self._aim)]
+            aim = self._aim(calibration)
+            search.run(aim)
+            return [[choice.text, str(choice.scope)] for choice in search.single_bound(aim)]
 
         chosen = journal.measured("single bound", choose)
         step("single bound")
