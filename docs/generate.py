@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import wavedrom
+from command_line import command_line
 
 from dnnzip.codec import reference
 from dnnzip.format import (
@@ -28,6 +29,7 @@ from dnnzip.format import (
     Verdict,
 )
 from dnnzip.format.frames import ARRAY_RESULT, END, FRAME_HEADER, HELLO, LOAD, ORDERS, RESULT, ArrayFault, Order
+from dnnzip.model.rules import RULES, sentence
 from dnnzip_hw.axi import registers
 
 FOLDER = Path(__file__).resolve().parent
@@ -109,13 +111,23 @@ def line_example() -> str:
 def kit() -> str:
     """Return the kit's own README, its headings a level lower."""
     text = (files("dnnzip_hw.kit") / "files" / "README.md").read_text(encoding="utf-8")
-    return re.sub(r"^#+ ", lambda match: f"#{match[0]}", text.partition("\n\n")[2], flags=re.MULTILINE)
+    text = re.sub(r"^#+ ", lambda match: f"#{match[0]}", text.partition("\n\n")[2], flags=re.MULTILINE)
+    # They stand for the folder of the kit, and not for that of the page.
+    return text.replace(
+        "```sh\n",
+        "<!-- not run: for the kit's folder; tests/hw/test_kit_testbench.py and test_kit_decoder.py do it -->\n```sh\n",
+    )
 
 
 def hexadecimal(data: bytes) -> str:
     """Return bytes as an indented block of words."""
     lines = [data[start : start + 16].hex(" ", 2) for start in range(0, len(data), 16)]
     return "```hex\n" + "\n".join(lines) + "\n```\n"
+
+
+def rules() -> str:
+    """Return the list of what a tensor must keep to be compressed, in the order in which it is asked."""
+    return "".join(f"{number}. {sentence(rule)}\n" for number, rule in enumerate(RULES, 1))
 
 
 PARTS: dict[str, Callable[[], str]] = {
@@ -127,6 +139,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "image header": lambda: layout(IMAGE_HEADER),
     "image entry": lambda: layout(IMAGE_ENTRY),
     "kit": kit,
+    "commands": command_line,
+    "rules": rules,
     "verdicts": verdicts,
     "example": example,
     "frame header": lambda: layout(FRAME_HEADER),

@@ -1,9 +1,12 @@
 """What every test may use."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+from dnnzip import cli
 
 ZOO = Path(os.environ.get("DNNZIP_ZOO") or Path(__file__).parents[2] / "shared" / "zoo")
 
@@ -21,3 +24,20 @@ def pytest_collection_modifyitems(items):
 def zoo():
     """Return the folder of the trained networks; for tests marked ``zoo``."""
     return ZOO
+
+
+@pytest.fixture
+def dnnzip(monkeypatch, capsys):
+    """Run the command line in this process; returns (status, standard output, standard error)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["dnnzip", *map(str, arguments)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as error:
+            status = error.code
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run

@@ -52,7 +52,7 @@ def _missing_extra(name: str, error: ImportError) -> click.Command:
     )
     @click.argument("arguments", nargs=-1)
     def command(arguments: tuple[str, ...]) -> None:
-        extra = {"bitstream": "fpga", "explore": "explore"}.get(name, "sim")
+        extra = {"bitstream": "fpga", "explore": "explore", "report": "report"}.get(name, "sim")
         raise MissingToolError(
             f"{name}: {missing} is not installed; pip install 'dnnzip[{extra}]' (called with {arguments})"
         )
@@ -206,7 +206,7 @@ def model_argument(name: str = "model", metavar: str = "MODEL.onnx") -> Callable
     type=click.IntRange(1),
     metavar="N",
     default=min(os.cpu_count() or 1, 8),
-    show_default=True,
+    show_default="the processors, at most 8",
     help="Threads.",
 )
 @output_options
@@ -327,19 +327,21 @@ def verify(model: str, compressed: str, output: Output) -> None:
 
 @cli.command()
 @model_argument(metavar="MODEL")
-@click.option("--data", required=True, metavar="SET.npz", help="Arrays x (samples) and y (class indices).")
+@click.option("--data", metavar="SET.npz", help="Arrays x (samples) and y (class indices).")
+@click.option("--images", metavar="DIR", help="In their place, a folder of images with labels.")
 @click.option("--samples", type=click.IntRange(1), metavar="N", help="Only so many samples, from the first.")
 @output_options
-def evaluate(model: str, data: str, samples: int | None, output: Output) -> None:
+def evaluate(model: str, data: str | None, images: str | None, samples: int | None, output: Output) -> None:
     """Measure a model's accuracy with onnxruntime.
 
     The model may be plain or compressed.
     """
     from dnnzip.flow.tables import TextTable
     from dnnzip.model.accuracy import evaluate as measure
+    from dnnzip.model.images import load_labelled
 
     output.check()
-    accuracy = measure(model, data, samples)
+    accuracy = measure(model, load_labelled(data, images, model, samples))
     result: dict[str, Any] = {"samples": accuracy.samples, "top1": accuracy.top1}
     if accuracy.top5 is not None:
         result["top5"] = accuracy.top5

@@ -27,9 +27,12 @@ from c_decoder import (
 
 from dnnzip.digits import MODEL
 from dnnzip.format import (
+    IMAGE_ENTRY,
+    IMAGE_HEADER,
     TABLE_HEADER,
     WEIGHT_HEADER,
     WORD_BYTES,
+    ImageKind,
     Limits,
     TableHeader,
     Verdict,
@@ -212,6 +215,11 @@ def test_an_image_is_walked(program, image):
     assert len(lines) == 11
     assert walked(program, image) == (0, lines)
     data = bytearray(image.read_bytes())
+    place = IMAGE_HEADER.bytes + 2 * IMAGE_ENTRY.bytes
+    plain = bytearray(data)
+    plain[place : place + IMAGE_ENTRY.bytes] = replace(entries[2], kind=ImageKind.PLAIN).pack()
+    image.write_bytes(plain)
+    assert walked(program, image) == (0, [*lines[:2], lines[2].replace("ok", "plain"), *lines[3:]])
     data[entries[3].offset + 20] ^= 4
     image.write_bytes(data)
     status, damaged = walked(program, image)

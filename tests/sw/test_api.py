@@ -2,7 +2,6 @@
 
 import doctest
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -267,16 +266,3 @@ def test_the_names_are_those_of_the_module():
 
 def test_the_examples_of_the_module_run():
     assert doctest.testmod(api) == (0, 18)
-
-
-def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
-    shutil.copy(DIGITS, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    failed, tried = doctest.testfile(str(ROOT / "docs" / "python.md"), module_relative=False, encoding="utf-8")
-    assert (failed, tried > 20) == (0, True)
-
-
-def test_an_example_that_is_wrong_is_noticed(tmp_path, capsys):
-    (tmp_path / "page.md").write_text(">>> 1 + 1\n3\n")
-    assert doctest.testfile(str(tmp_path / "page.md"), module_relative=False).failed == 1
-    assert "Expected" in capsys.readouterr().out

@@ -44,7 +44,7 @@ NUMBERS: dict[str, int] = {name: getattr(wire, name) for name in NUMBER_NAMES}
 
 LISTS: dict[str, tuple[int, ...]] = {"RAW_WIDTHS": wire.RAW_WIDTHS}
 
-ENUMERATIONS: dict[str, type[IntEnum]] = {"verdict": Verdict, "codec": Codec}
+ENUMERATIONS: dict[str, type[IntEnum]] = {"verdict": Verdict, "codec": Codec, "image_kind": wire.ImageKind}
 
 LAYOUTS: dict[str, HeaderLayout] = {
     "weight_header": wire.WEIGHT_HEADER,

@@ -47,15 +47,19 @@ class Row:
 def proof(proved: Property) -> Row:
     """Prove a property."""
     bench = Bench(proved.make(), proved.check)
-    return _row(
-        proved, "", prove(bench, depth=proved.depth, induction=proved.induction, as_registers=proved.as_registers)
-    )
+    return _row(proved, "", _prove(proved, bench, "block", proved.depth, proved.induction))
 
 
 def planted(proved: Property, bug: str) -> Row:
     """Plant a bug and look for it."""
     bench = Bench(Shell(proved.make(), proved.mutants[bug]), proved.check)
-    return _row(proved, bug, prove(bench, depth=proved.search, induction=False, as_registers=proved.as_registers))
+    return _row(proved, bug, _prove(proved, bench, "block.block", proved.search, False))
+
+
+def _prove(proved: Property, bench: Bench, block: str, depth: int, induction: bool) -> Result:
+    """Run a proof of a bench, in which the property's own block stands at the path ``block``."""
+    free = [f"{block}.{name}" for name in proved.free]
+    return prove(bench, depth=depth, induction=induction, as_registers=proved.as_registers, free=free)
 
 
 def _row(proved: Property, bug: str, result: Result) -> Row:

@@ -6,24 +6,30 @@ reset is free too, so that a property holds after a reset in the middle of anyth
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
-from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Assume, C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
+from dnnzip.format import RAW_WIDTHS, WEIGHT_HEADER, WORD_BITS
 from dnnzip_hw import Decompressor, DecompressorParameters
 from dnnzip_hw.distributor import Distributor
+from dnnzip_hw.header import Header
 from dnnzip_hw.line import LineDecoder
 from dnnzip_hw.output import Output
 from dnnzip_hw.queue import DEPTH
 from dnnzip_hw.raw import RawSize
+from dnnzip_hw.ring import Ring
 from dnnzip_hw.rounds import SETTLING, Rounds
 from dnnzip_hw.tables import StateNumbering
 from dnnzip_sim.formal.wrapper import Change, before
 
 SMALLEST = DecompressorParameters(1, 1, 8, 16)
+TWO_SLOTS = DecompressorParameters(1, 2, 8, 8)
 SMALL = DecompressorParameters(2, 2, 8, 8)
 COUNTER_BITS = 6
 """Enough for what happens in as many cycles as are searched."""
@@ -51,6 +57,8 @@ class Property:
         Planted bugs by name.
     as_registers
         Whether memories are turned into registers.
+    free
+        Blocks within it, by their path, a pattern, whose outputs are anything in every cycle.
     search
         Cycles from reset in which a planted bug must be found.
     quick
@@ -65,6 +73,7 @@ class Property:
     induction: bool
     mutants: Mapping[str, Change]
     as_registers: bool = False
+    free: tuple[str, ...] = ()
     search: int = 12
     quick: bool = False
 
@@ -100,6 +109,59 @@ class Queue(wiring.Component):
         m.submodules.fifo = fifo = SyncFIFO(width=4, depth=4)
         wiring.connect(m, wiring.flipped(self.i), fifo.w_stream)
         wiring.connect(m, fifo.r_stream, wiring.flipped(self.o))
+        return m
+
+
+class OneStream(wiring.Component):
+    """A ring that decodes one ``ans`` stream from reset on.
+
+    Parameters
+    ----------
+    parameters
+        Of the decompressor.
+    length, channels, class_per_channel
+        As in the stream's header, which has as many virtual lanes as the ring decodes.
+
+    Members
+    -------
+    room : In(1)
+        As the ring's.
+    beat_en : Out(1), mask : Out
+        A beat, and which of its weights are some.
+    runs : Out(1)
+        The ring has been told to decode.
+    done : Out(1)
+        As the ring's.
+    """
+
+    def __init__(
+        self, parameters: DecompressorParameters, length: int, channels: int, *, class_per_channel: bool = False
+    ) -> None:
+        self.parameters, self.length, self.channels = parameters, length, channels
+        self.class_per_channel = class_per_channel
+        lanes = parameters.lanes
+        super().__init__({"room": In(1), "beat_en": Out(1), "mask": Out(lanes), "runs": Out(1), "done": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
+        """Build the circuit."""
+        m = Module()
+        m.submodules.ring = ring = Ring(self.parameters)
+        begun = Signal()
+        m.d.sync += begun.eq(1)
+        with m.If(begun & ring.prepared):
+            m.d.sync += self.runs.eq(1)
+        m.d.comb += [
+            ring.header.length.eq(self.length - WEIGHT_HEADER["length"].bias),
+            ring.header.channels.eq(self.channels - WEIGHT_HEADER["channels"].bias),
+            ring.header.log2_lanes.eq(self.parameters.log2_virtual_lanes),
+            ring.header.class_per_channel.eq(self.class_per_channel),
+            ring.prepare.eq(~begun),
+            ring.run.eq(self.runs),
+            ring.room.eq(self.room),
+            self.beat_en.eq(ring.beat_en),
+            self.mask.eq(ring.beat.mask),
+            self.done.eq(ring.done),
+        ]
         return m
 
 
@@ -287,6 +349,79 @@ def rounds_are_ready_in_time(m: Module, block: Any) -> None:
     m.d.comb += Assert(~running | (since < limit) | block.ready, "no first round")
 
 
+def ring_gives_what_is_declared(total: int) -> Callable[[Module, Any], None]:
+    """Return the check that a ring gives ``total`` weights."""
+
+    def as_declared(m: Module, block: Any) -> None:
+        """Whatever lanes, words and queues do: never more weights than declared; and when it is done, no fewer."""
+        here = Mux(block.beat_en, reduce(add, block.mask, C(0, COUNTER_BITS)), 0)
+        given = count_of(m, block.beat_en, "given", here)
+        ran = before(m, block.runs, "ran")
+        m.d.comb += [
+            Assert(given + here <= total, "more weights than declared"),
+            Assert(~(ran & block.done) | (given == total), "fewer weights than declared"),
+        ]
+
+    return as_declared
+
+
+def raw_size_is_right(m: Module, block: Any) -> None:
+    """For up to 4 x 4 items, the declared words are judged as the items of the header take them."""
+    header = block.header
+    begun = before(m, C(1), "begun")
+    m.d.comb += [
+        Assume(block.start == ~begun),
+        Assume(header.length < 4),
+        Assume(header.channels < 4),
+        Assume(header.raw_width < len(RAW_WIDTHS)),
+    ]
+    header_before = before(m, Value.cast(header), "header_before")
+    with m.If(begun):
+        m.d.comb += Assume(Value.cast(header) == header_before)
+    items = (header.length[:2] + 1) * (header.channels[:2] + 1)
+    with m.If(begun & block.done), m.Switch(header.raw_width):
+        for index, width in enumerate(RAW_WIDTHS):
+            with m.Case(index):
+                log2_items = (WORD_BITS // width).bit_length() - 1
+                words = (items + (1 << log2_items) - 1) >> log2_items
+                m.d.comb += [
+                    Assert(block.wrong == (header.payload_words != words), "another verdict"),
+                    Assert(block.over == items[:log2_items], "other items in the last word"),
+                ]
+
+
+def header_is_judged_in_time(m: Module, block: Any) -> None:
+    """Four cycles after a header is whole it is judged, not earlier, and judged it stays until ``restart``."""
+    limit = 4
+    waits = Signal(range(limit + 1))
+    recent = Signal(4)  # words come in every fifth cycle at most
+    m.d.sync += recent.eq(Cat(block.word_en, recent))
+    m.d.comb += Assume(~(block.word_en & (block.whole | recent.any())))
+    with m.If(~block.whole | block.restart):
+        m.d.sync += waits.eq(0)
+    with m.Elif(waits != limit):
+        m.d.sync += waits.eq(waits + 1)
+    with m.If(~block.restart):
+        m.d.comb += Assert(block.judged == (waits == limit), "not judged in time")
+
+
+def short_streams_end(m: Module, block: Any) -> None:
+    """A stream of one or two words ends within 24 cycles of its last one where the sink is ready; the next goes on."""
+    limit = 24
+    m.d.comb += Assume(block.o.ready)
+    lasts, ends = _streams(m, block)
+    taken = Signal(2)  # words of this stream
+    waits = Signal(range(limit + 1))
+    with m.If(block.i.valid & block.i.ready):
+        m.d.sync += taken.eq(Mux(block.i.payload.last, 0, taken + 1))
+        m.d.comb += Assume(block.i.payload.last | (taken == 0))
+    with m.If((lasts == ends) | (block.o.valid & block.o.payload.last)):
+        m.d.sync += waits.eq(0)
+    with m.Else():
+        m.d.sync += waits.eq(waits + 1)
+    m.d.comb += Assert(waits < limit, "no progress")
+
+
 def entries_are_written_while_busy(m: Module, block: Any) -> None:
     """Entries of a table are written only while their states are numbered, which only ``start`` begins."""
     was_busy = before(m, block.busy, "was_busy")
@@ -430,6 +565,52 @@ def done_decays(m: Module, block: Any, around: Any) -> None:
     m.d.comb += around.done.eq(block.done & ~before(m, block.done, "was_done"))
 
 
+def judged_late(m: Module, block: Any, around: Any) -> None:
+    """A header is judged a cycle late."""
+    m.d.comb += around.judged.eq(block.judged & before(m, block.judged, "one"))
+
+
+def judged_early(m: Module, block: Any, around: Any) -> None:
+    """A header counts as judged with its third word."""
+    count = count_of(m, around.word_en, "seen")
+    m.d.comb += around.judged.eq(block.judged | (count == 3))
+
+
+def hangs_after_one(m: Module, block: Any, around: Any) -> None:
+    """Nothing leaves after the first end beat."""
+    count = count_of(m, block.o.valid & block.o.ready & block.o.payload.last, "seen")
+    with m.If(count == 1):
+        m.d.comb += [around.o.valid.eq(0), block.o.ready.eq(0)]
+
+
+def weights_of_all_lanes(m: Module, block: Any, around: Any) -> None:
+    """A beat has weights of all lanes, whether they have a channel or not."""
+    m.d.comb += around.mask.eq(block.mask.any().replicate(len(block.mask)))
+
+
+def slot_is_empty(m: Module, block: Any, around: Any) -> None:
+    """The third beat is lost."""
+    count = count_of(m, block.beat_en, "seen")
+    m.d.comb += around.beat_en.eq(block.beat_en & (count != 2))
+
+
+def slot_is_doubled(m: Module, block: Any, around: Any) -> None:
+    """The third beat is given twice."""
+    count = count_of(m, block.beat_en, "seen")
+    again = before(m, block.beat_en & (count == 2), "again")
+    m.d.comb += around.beat_en.eq(block.beat_en | again)
+
+
+def last_word_is_full(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+    """A last word that is not full counts as full."""
+    m.d.comb += around.over.eq(0)
+
+
+def all_sizes_fit(m: Module, block: Any, around: Any) -> None:
+    """No size is wrong where there are five words."""
+    m.d.comb += around.wrong.eq(block.wrong & (block.header.payload_words != 5))
+
+
 def ready_late(m: Module, block: Any, around: Any) -> None:
     """The first round is there a cycle later."""
     m.d.comb += around.ready.eq(block.ready & before(m, block.ready, "was_ready"))
@@ -500,6 +681,24 @@ DECOMPRESSOR_PROPERTIES = (
         {"verdict decays": verdict_decays, "done decays": done_decays}, search=62, quick=True,
     ),
     Property(
+        "size", "RawSize", RawSize, raw_size_is_right, 50, False,
+        {"last word full": last_word_is_full, "all fit": all_sizes_fit}, search=50,
+    ),
+    Property(
+        "judged", "Header", lambda: Header(SMALLEST), header_is_judged_in_time, 48, False,
+        {"late": judged_late, "early": judged_early}, search=48,
+    ),
+    Property(
+        "as declared", "Ring, 1 lane, 2 x 2 weights", lambda: OneStream(TWO_SLOTS, 2, 2),
+        ring_gives_what_is_declared(4), 46, False, {"beat lost": slot_is_empty, "beat doubled": slot_is_doubled},
+        free=("ring.lane_0", "ring.value_0", "ring.history"), search=46,
+    ),
+    Property(
+        "as declared", "Ring, 2 lanes, 1 x 3 weights, classes", lambda: OneStream(SMALL, 1, 3, class_per_channel=True),
+        ring_gives_what_is_declared(3), 56, False, {"all lanes": weights_of_all_lanes, "beat doubled": slot_is_doubled},
+        free=("ring.lane_0", "ring.lane_1", "ring.value_0", "ring.value_1", "ring.history"), search=56,
+    ),
+    Property(
         "progress", "Rounds", lambda: Rounds(SMALLEST), rounds_are_ready_in_time, 22, True, {"late": ready_late},
         search=16,
     ),
@@ -510,5 +709,11 @@ DECOMPRESSOR_PROPERTIES = (
     Property(
         "one end", "Decompressor, 1 lane", lambda: Decompressor(SMALLEST), one_end_beat_per_stream, 12, False,
         {"end doubled": end_is_doubled, "end with weights": end_has_weights, "end early": end_comes_early},
+    ),
+    Property(
+        "progress", "Decompressor, 1 lane", lambda: Decompressor(SMALLEST), short_streams_end, 34, False,
+        {"hangs": hangs_after_one},
+        free=("ring.lane_0", "ring.value_0", "ring.history", "header*.check", "checksum", "builder", "raw_size"),
+        search=34,
     ),
 )  # fmt: skip

@@ -84,7 +84,10 @@ class Bench(wiring.Component):
 
 
 def before(m: Module, value: Value, name: str) -> Signal:
-    """Return ``value`` as it was in the cycle before; 0 in the first one and after a reset."""
+    """Return ``value`` as it was in the cycle before; 0 in the first one and after a reset.
+
+    Not to be called within ``m.If``: there it would remember only what was under that condition.
+    """
     earlier = Signal(len(Value.cast(value)), name=name)
     m.d.sync += earlier.eq(value)
     return earlier

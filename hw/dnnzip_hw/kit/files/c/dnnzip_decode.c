@@ -1,7 +1,7 @@
 /* Decode dnnzip streams from the command line, in the order given: table sets and weight streams.
  *
  *   dnnzip_decode FILE...    print each stream's verdict and how many weights it holds; a file is one stream, or an
- *                            image that `dnnzip image` wrote, of which every stream is decoded
+ *                            image of the memory, of which every stream is decoded; plain weights are only named
  *   dnnzip_decode -          read records from standard input and answer each on standard output
  *
  * A record is four numbers (log2 of the most lanes, log2 of the most states, code bits, line; a byte each), the length
@@ -70,6 +70,10 @@ static int report_image(const char *name, const uint8_t *image, size_t bytes)
         }
         if (entry.layer != DNNZIP_IMAGE_NO_LAYER)
             snprintf(what, sizeof what, "layer %lu part %lu: ", (unsigned long)entry.layer, (unsigned long)entry.part);
+        if (entry.kind == DNNZIP_IMAGE_KIND_PLAIN) {
+            printf("%s: %splain, %llu weights\n", name, what, (unsigned long long)entry.channels * entry.length);
+            continue;
+        }
         status |= report(name, what, image + entry.offset, (size_t)entry.words * DNNZIP_WORD_BYTES);
     }
     return status;

@@ -1,0 +1,124 @@
+"""The command ``dnnzip report``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dnnzip.cli import Output, output_options
+from dnnzip.errors import InputError, MissingToolError
+
+if TYPE_CHECKING:
+    from dnnzip.flow.tables import TextTable
+
+PAGE = "report.html"
+FIGURES = "figures"
+DRAWN = 7
+"""Figures on paper; of progress alone."""
+
+
+@click.command("report")
+@click.argument("folder", metavar="DIR")
+@click.option(
+    "--max-drop",
+    default="1%",
+    show_default=True,
+    metavar="SHARE",
+    help="Accuracy that may be lost, in points: 1% or 0.5%. The page leads with the fewest bits at that loss.",
+)
+@output_options
+def report(folder: str, max_drop: str, output: Output) -> None:
+    """Show what `dnnzip explore` or `dnnzip tune` found.
+
+    Writes DIR/report.html, one page that holds all of its numbers and opens without a network, and DIR/figures with the
+    same views as SVG and PNG. An exploration that still runs can be looked at.
+    """
+    from dnnzip.model.files import write_output
+
+    limit = parse_share(max_drop)
+    try:
+        from dnnzip.report.evidence import read_evidence
+        from dnnzip.report.headline import as_json
+        from dnnzip.report.page import render
+        from dnnzip.report.static import draw_all
+    except ImportError as error:
+        package = str(error.name).partition(".")[0]
+        raise MissingToolError(f"report: {package} is not installed; pip install 'dnnzip[report]'") from None
+    path = Path(folder)
+    evidence = read_evidence(path)
+    output.check(str(path / PAGE))
+    with output.progress("drawing", DRAWN + 1) as step:
+        page = render(evidence, limit)
+        step(PAGE)
+        figures = draw_all(evidence, limit, figures_folder(path), step) if evidence.settings else []
+    write_output(path / PAGE, page.encode())
+    summary = as_json(evidence, limit)
+    summary["page"] = str(path / PAGE)
+    summary["figures"] = [str(figure) for figure in figures]
+    output.json(summary)
+    output.table(*describe(summary))
+
+
+def parse_share(text: str) -> float:
+    """Return a loss of accuracy as a share of the samples.
+
+    Raises
+    ------
+    InputError
+        It is no percentage from 0 to 100.
+    """
+    right = "give points of accuracy as a percentage from 0% to 100%, such as 1%"
+    number, percent, rest = text.strip().partition("%")
+    try:
+        share = float(number) / 100
+    except ValueError:
+        raise InputError(f"--max-drop {text}", "is no percentage", right) from None
+    if not percent or rest:
+        raise InputError(f"--max-drop {text}", "is no percentage", right)
+    if not 0 <= share <= 1:
+        raise InputError(f"--max-drop {text}", "is out of range", right)
+    return share
+
+
+def figures_folder(path: Path) -> Path:
+    """Return the folder of the figures on paper; made where missing.
+
+    Raises
+    ------
+    InputError
+        It cannot be made.
+    """
+    folder = path / FIGURES
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(str(folder), f"cannot be made ({error.strerror})", "make room for a folder there") from None
+    return folder
+
+
+def describe(summary: dict[str, Any]) -> tuple["TextTable", str]:
+    """Return what the terminal shows: what compression saves on each accelerator, and a line about the whole."""
+    from dnnzip.flow.tables import TextTable
+
+    best = summary["best"]
+    where = f"{summary['page']}: {summary['settings']:,} settings, {summary['points']:,} points"
+    if best is None:
+        nothing = f"; none loses at most {100 * summary['max_drop']:g} points" if summary["settings"] else ""
+        return TextTable((), ()), where + nothing
+    header = ("accelerator", "decompressed", "timing", "latency", "energy", "energy without leakage")
+    rows = tuple(
+        (
+            item["accelerator"],
+            item["placement"],
+            item["timing"],
+            *(
+                f"{-100 * item[name]:+.1f} %"
+                for name in ("latency_reduction", "energy_reduction", "energy_reduction_without_leakage")
+            ),
+        )
+        for item in best["estimates"]
+    )
+    return TextTable(header, rows), (
+        f"{best['name']}: {best['bits_per_weight']:.3f} bits per weight, "
+        f"top1 {100 * best['top1']:.2f} % of plain {100 * best['top1_plain']:.2f} %; {where}"
+    )

@@ -1,0 +1,288 @@
+"""What a report is made from: the folder of an exploration, read once, in the shape in which it is shown."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dnnzip.errors import InputError
+from dnnzip.exploration.record import (
+    FIGURES,
+    NOT_COMPRESSED,
+    PLAIN,
+    REQUEST,
+    TUNE,
+    TUNED,
+    ExplorationFolder,
+    NetworkFacts,
+    Request,
+)
+
+ALL = "all"
+ALL_BUT = "all but "
+
+
+class Kind(StrEnum):
+    """Which layers a setting compresses.
+
+    Members
+    -------
+    ALL
+        All that can be.
+    ONE
+        One alone.
+    BUT
+        All but one.
+    GROUP
+        Some: the largest ones, or those of a glob.
+    TUNED
+        A compressed model as it was given.
+    """
+
+    ALL = "all"
+    ONE = "one"
+    BUT = "but"
+    GROUP = "group"
+    TUNED = "tuned"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What latency and energy are estimated for: an accelerator, where it decompresses, how its parts overlap."""
+
+    accelerator: str
+    placement: str
+    timing: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A way to encode the network: layers, bound, scope and codec, with what it gives on any accelerator.
+
+    Parameters
+    ----------
+    key
+        Its hash in the folder.
+    kind, layers
+        Which layers; the label as the folder has it.
+    max_error
+        The bound as it was given.
+    bound_order
+        Its number, a fraction for a percentage; None for a tuned model.
+    scope, codec
+        How it was encoded.
+    samples, top1, top1_plain
+        Accuracy as shares of the samples.
+    bits_per_weight
+        Over all weights, those left out at their own width.
+    stream_bytes, left_out_bytes, ratio
+        Sizes, and plain over compressed size.
+    """
+
+    key: str
+    kind: Kind
+    layers: str
+    max_error: str
+    bound_order: float | None
+    scope: str
+    codec: str
+    samples: int
+    top1: float
+    top1_plain: float
+    bits_per_weight: float
+    stream_bytes: int
+    left_out_bytes: int
+    ratio: float
+
+    @property
+    def drop(self) -> float:
+        """Accuracy lost, a share of the samples; below 0 where there is more."""
+        return self.top1_plain - self.top1
+
+    @property
+    def bytes(self) -> int:
+        """All weights, streams and left-out ones."""
+        return self.stream_bytes + self.left_out_bytes
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one inference (or batch) takes with compressed weights and with plain ones, by `record.FIGURES`."""
+
+    compressed: dict[str, float]
+    plain: dict[str, float]
+
+    def reduction(self, figure: str) -> float:
+        """Return the share of a figure that is saved, below 0 where it grows; 0 where there is nothing to save."""
+        return 1 - self.compressed[figure] / self.plain[figure] if self.plain[figure] else 0.0
+
+    @property
+    def reduction_without_leakage(self) -> float:
+        """The share of the energy that is saved where nothing leaks."""
+        spent, before = (cost["energy_J"] - cost["energy_leakage_J"] for cost in (self.compressed, self.plain))
+        return 1 - spent / before if before > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """An exploration's folder as the report shows it.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    request, network
+        What was asked, and the plain network; None where they are not there (yet).
+    machines, settings
+        In the order of the request.
+    costs
+        Of a setting (its index) on a machine (its index).
+    tune
+        What ``dnnzip tune --json`` wrote, if anything.
+    layer_table
+        Rows of `record.LAYER_SCHEMA`, of all settings.
+    """
+
+    path: Path
+    request: Request | None = None
+    network: NetworkFacts | None = None
+    machines: tuple[Machine, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    costs: dict[tuple[int, int], Cost] = field(default_factory=dict)
+    tune: dict[str, Any] | None = None
+    layer_table: pa.Table | None = None
+
+    @property
+    def codecs(self) -> int:
+        """How many codecs were tried; that of a tuned model, which may have several, does not count."""
+        return len({setting.codec for setting in self.settings if setting.kind is not Kind.TUNED})
+
+    def layer_rows(self, settings: Iterable[int]) -> list[dict[str, Any]]:
+        """Return the rows of some settings, by their indices, in the order in which the folder has them."""
+        if self.layer_table is None:
+            return []
+        keys = pa.array([self.settings[index].key for index in settings], pa.string())
+        rows: list[dict[str, Any]] = self.layer_table.filter(
+            pc.is_in(self.layer_table.column("encoding"), value_set=keys)
+        ).to_pylist()
+        return rows
+
+    def members(self, settings: Iterable[int]) -> dict[str, list[str]]:
+        """Return which layers some settings compress, by the label of their set of layers."""
+        labels = {self.settings[index].key: self.settings[index].layers for index in settings}
+        if self.layer_table is None or not labels:
+            return {}
+        table = self.layer_table.select(["encoding", "layer", "codec"])
+        keys = pa.array(list(labels), pa.string())
+        table = table.filter(
+            pc.and_(pc.is_in(table.column("encoding"), value_set=keys), pc.not_equal(table["codec"], NOT_COMPRESSED))
+        )
+        found: dict[str, dict[str, None]] = {}
+        for row in table.group_by(["encoding", "layer"], use_threads=False).aggregate([]).to_pylist():
+            found.setdefault(labels[row["encoding"]], {})[row["layer"]] = None
+        return {label: list(layers) for label, layers in found.items()}
+
+
+def read_evidence(path: str | Path) -> Evidence:
+    """Read the folder of an exploration, finished or not, or one that has the result of a tuning alone.
+
+    Parameters
+    ----------
+    path
+        The folder.
+
+    Raises
+    ------
+    InputError
+        The folder is missing or holds neither; a file in it is damaged.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        wrong = "is a file, not a folder" if path.exists() else "is not there"
+        raise InputError(str(path), wrong, "name a folder of 'dnnzip explore -o'")
+    folder = ExplorationFolder(path)
+    tune = folder.tune()
+    if not (path / REQUEST).exists():
+        if tune is None:
+            raise InputError(str(path), f"holds neither {REQUEST} nor {TUNE}", "name a folder of 'dnnzip explore -o'")
+        return Evidence(path, tune=tune)
+    request = folder.request()
+    network = folder.network() if folder.has_network() else None
+    rows: list[dict[str, Any]] = folder.points().to_pylist()
+    if rows and network is None:
+        raise InputError(str(path), "has results and no network.json", "run 'dnnzip explore' on it again")
+    machines = _machines(request, rows)
+    settings = _settings(request, network, rows)
+    machine_index = {machine: index for index, machine in enumerate(machines)}
+    setting_index = {setting.key: index for index, setting in enumerate(settings)}
+    costs = {(setting_index[row["encoding"]], machine_index[_machine(row)]): cost_of(row) for row in rows}
+    return Evidence(path, request, network, machines, settings, costs, tune, folder.layers())
+
+
+def cost_of(row: dict[str, Any]) -> Cost:
+    """Return what a point or a layer takes, from its row."""
+    return Cost({name: row[name] for name in FIGURES}, {name: row[PLAIN + name] for name in FIGURES})
+
+
+def _machine(row: dict[str, Any]) -> Machine:
+    return Machine(row["accelerator"], row["placement"], row["timing"])
+
+
+def _machines(request: Request, rows: Sequence[dict[str, Any]]) -> tuple[Machine, ...]:
+    grid = request.grid
+    found = {_machine(row) for row in rows}
+    return tuple(
+        sorted(
+            found,
+            key=lambda machine: (
+                _place(grid.accelerator, machine.accelerator),
+                _place(grid.placement, machine.placement),
+                _place(grid.timing, machine.timing),
+            ),
+        )
+    )
+
+
+def _settings(request: Request, network: NetworkFacts | None, rows: Sequence[dict[str, Any]]) -> tuple[Setting, ...]:
+    names = {layer.name for layer in network.layers} if network else set()
+    first = {row["encoding"]: row for row in reversed(rows)}
+    grid = request.grid
+    settings = [
+        Setting(
+            key=row["encoding"],
+            kind=kind_of(row["layers"], names),
+            **{name: row[name] for name in Setting.__dataclass_fields__ if name not in ("key", "kind")},
+        )
+        for row in first.values()
+    ]
+    settings.sort(
+        key=lambda item: (
+            _place(grid.layers, item.layers),
+            float("inf") if item.bound_order is None else item.bound_order,
+            _place(grid.error_scope, item.scope),
+            _place(grid.codec, item.codec),
+            item.key,
+        )
+    )
+    return tuple(settings)
+
+
+def kind_of(label: str, names: Iterable[str]) -> Kind:
+    """Return the kind of a set of layers from its label and the network's layers."""
+    if label == ALL:
+        return Kind.ALL
+    if label == TUNED:
+        return Kind.TUNED
+    known = set(names)
+    if label in known:
+        return Kind.ONE
+    return Kind.BUT if label.startswith(ALL_BUT) and label.removeprefix(ALL_BUT) in known else Kind.GROUP
+
+
+def _place(values: Sequence[str], value: str) -> tuple[int, str]:
+    """Return a key that sorts as the request names things, what it does not name behind."""
+    return (values.index(value) if value in values else len(values), value)

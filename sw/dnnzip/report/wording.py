@@ -1,0 +1,113 @@
+"""How the report writes numbers and names settings; ``assets/numbers.js`` writes numbers the same way."""
+
+import math
+from collections.abc import Sequence
+
+from dnnzip.report.evidence import Kind, Machine, Setting
+
+MINUS = "\N{MINUS SIGN}"
+GAP = "\N{NO-BREAK SPACE}"
+"""Between a number and its unit."""
+
+NONE = "\N{EN DASH}"
+PREFIXES = (
+    (1e9, "G"),
+    (1e6, "M"),
+    (1e3, "k"),
+    (1.0, ""),
+    (1e-3, "m"),
+    (1e-6, "\N{MICRO SIGN}"),
+    (1e-9, "n"),
+    (1e-12, "p"),
+)
+PLACEMENTS = {"pe": "in the processing elements", "memory-interface": "at the memory interface"}
+TIMINGS = {"serial": "one after the other (serial)", "overlap": "overlapped (overlap)"}
+SCOPES = {"tensor": "per tensor", "channel": "per channel"}
+
+
+def signed(text: str) -> str:
+    """Return a number's text with its sign: a real minus, a plus, nothing for zero."""
+    bare = text.replace("-", "")
+    if not bare.strip("0."):
+        return bare
+    return (MINUS if text.startswith("-") else "+") + bare
+
+
+def percent(share: float) -> str:
+    """Return a share in percent with two digits."""
+    return f"{100 * share:.2f}{GAP}%"
+
+
+def points(share: float) -> str:
+    """Return a change of accuracy in points with its sign."""
+    return f"{signed(f'{100 * share:.2f}')}{GAP}points"
+
+
+def change(reduction: float | None) -> str:
+    """Return a share that is saved as the change that it is: 0.63 is a fall of 63.0 %."""
+    return NONE if reduction is None else f"{signed(f'{-100 * reduction:.1f}')}{GAP}%"
+
+
+def si(value: float | None, unit: str) -> str:
+    """Return a quantity with three significant digits and an SI prefix."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    if value == 0:
+        return f"0{GAP}{unit}"
+    place = next((at for at, (size, _) in enumerate(PREFIXES) if abs(value) >= size), len(PREFIXES) - 1)
+    text = _three_digits(value / PREFIXES[place][0])
+    if "e" in text and place:
+        # 999.9 is written 1.00e+03: one prefix up.
+        place -= 1
+        text = _three_digits(value / PREFIXES[place][0])
+    return f"{text}{GAP}{PREFIXES[place][1]}{unit}"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:#.3g}".removesuffix(".")
+
+
+def setting_name(setting: Setting, codecs: int = 1) -> str:
+    """Return what the report calls a setting.
+
+    Parameters
+    ----------
+    setting
+        The setting.
+    codecs
+        How many codecs the exploration has; one goes without saying.
+    """
+    parts = [layers_name(setting)]
+    if setting.kind is Kind.TUNED:
+        return parts[0]
+    parts += [setting.max_error, SCOPES.get(setting.scope, setting.scope)]
+    if codecs > 1:
+        parts.append(setting.codec)
+    return ", ".join(parts)
+
+
+def layers_name(setting: Setting) -> str:
+    """Return what the report calls the layers of a setting."""
+    if setting.kind is Kind.ALL:
+        return "all layers"
+    return f"only {setting.layers}" if setting.kind is Kind.ONE else setting.layers
+
+
+def series_name(setting: Setting, codecs: int = 1) -> str:
+    """Return what the settings that differ from one in the bound alone have in common."""
+    parts = [layers_name(setting), SCOPES.get(setting.scope, setting.scope)]
+    if codecs > 1:
+        parts.append(setting.codec)
+    return ", ".join(parts)
+
+
+def machine_name(machine: Machine) -> str:
+    """Return what the report calls an accelerator with its placement and timing."""
+    return (
+        f"{machine.accelerator}, decompressed {PLACEMENTS.get(machine.placement, machine.placement)}, {machine.timing}"
+    )
+
+
+def list_of(values: Sequence[str]) -> str:
+    """Return values in one line."""
+    return ", ".join(values)
