@@ -21,6 +21,7 @@ PAGES = {
     "estimate": "accelerator.md",
     "quantize": "array.md",
     "run": "array.md",
+    "explore": "explore.md",
 }
 """Command to the page that explains its JSON."""
 
@@ -35,6 +36,7 @@ COMMANDS = {
     "estimate": ("c.onnx", "--accelerator", "ulx3s"),
     "quantize": ("model.onnx", "--data", "set.npz", "-o", "q.onnx"),
     "run": ("q.onnx", "--data", "set.npz", "--link", "golden", "--samples", "2"),
+    "explore": ("model.onnx", "--data", "set.npz", "--max-error", "2%", "--samples", "20", "-o", "d", "--workers", "1"),
 }
 """In this order: some need what others write."""
 
