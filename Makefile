@@ -7,8 +7,8 @@ BENCH := build/bench/venv
 SOURCES := sw hw sim tests docs bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test ports bitstream faults formal gain waves synth asic zoo family bench shared-tables fuzz lint \
-	format docs site scaling types env env-dev clean
+.PHONY: help sim test ports bitstream faults formal gain waves synth asic toggles zoo family paper bench shared-tables tune fuzz \
+	lint format docs site scaling types env env-dev clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -35,11 +35,17 @@ zoo: env ## the table over the trained networks in the folder DNNZIP_ZOO
 family: env ## the paper's family of compressors over the networks in DNNZIP_ZOO, beside ans
 	@$(BIN)/python -m dnnzip_sim.family
 
+paper: env ## docs/paper.md: the paper's claim repeated, and other ways to store weights at equal accuracy; minutes
+	@$(BIN)/python -m dnnzip.bench.paper --page docs/paper.md --json build/paper/paper.json
+
 bench: $(BENCH)/.installed ## docs/bench.md: dnnzip beside other compressors on the networks in DNNZIP_ZOO
 	@$(BENCH)/bin/python -m dnnzip.bench -o docs --json build/bench/bench.json
 
 shared-tables: env ## docs/shared_tables.md: what one table set for all networks in DNNZIP_ZOO loses
 	@$(BIN)/python -m dnnzip.bench.shared_tables -o docs --json build/bench/shared_tables.json
+
+tune: env ## docs/tune.md: a bound for every layer of the networks in DNNZIP_ZOO, and the drop; TUNE='NAME ... --seed S'
+	@$(BIN)/python -m dnnzip.bench.tune --page docs/tune.md $(TUNE)
 
 fuzz: env-dev ## a million changed streams and containers through the decoders; FUZZ='--runs N --seed S'
 	@$(BIN)/python -c 'import atheris' 2>/dev/null \
@@ -69,6 +75,9 @@ synth: env-dev ## docs/synthesis.md: clock and area on FPGAs, placed and routed;
 
 asic: env-dev ## docs/synthesis.md: gates of the decompressor beside an array, and the energy of a weight
 	@$(BIN)/python -m dnnzip_hw.asic
+
+toggles: env ## docs/synthesis.md: toggles of the decompressor's gates while it decodes, and their energy; minutes
+	@$(BIN)/python -m dnnzip_sim.toggles --page docs/synthesis.md
 
 lint: env-dev ## style and format of the sources
 	@$(BIN)/ruff check $(SOURCES)

@@ -38,22 +38,10 @@ FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Have Mermaid diagrams drawn, and leave pages that are yet to come out of the navigation."""
+    """Have Mermaid diagrams drawn; elsewhere, a page shows them as fenced blocks."""
     fences = config.mdx_configs.setdefault("pymdownx.superfences", {}).setdefault("custom_fences", [])
     fences.append({"name": "mermaid", "class": "diagram", "format": diagram})
-    missing = {page for page in config.extra["pages_to_come"] if not (Path(config.docs_dir) / page).is_file()}
-    config.nav = without(config.nav, missing)
     return config
-
-
-def without(nav: Any, pages: set[str]) -> Any:
-    """Return a part of the navigation without some pages: a list of entries, an entry of a title, or a page."""
-    if isinstance(nav, list):
-        return [kept for entry in nav if (kept := without(entry, pages)) is not None]
-    if isinstance(nav, dict):
-        found = {title: kept for title, entry in nav.items() if (kept := without(entry, pages)) is not None}
-        return found or None
-    return None if nav in pages else nav
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "cli": {"flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
     "exploration": {"cli", "digits", "flow", "model", "accelerator", "codec", "format", "errors"},
     "report": {"exploration", "cli", "flow", "model", "errors"},
-    "bench": {"cli", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
+    "tuning": {"cli", "flow", "model", "accelerator", "codec", "format", "errors"},
+    "bench": {"cli", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
 

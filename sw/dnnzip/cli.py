@@ -327,19 +327,21 @@ def verify(model: str, compressed: str, output: Output) -> None:
 
 @cli.command()
 @model_argument(metavar="MODEL")
-@click.option("--data", required=True, metavar="SET.npz", help="Arrays x (samples) and y (class indices).")
+@click.option("--data", metavar="SET.npz", help="Arrays x (samples) and y (class indices).")
+@click.option("--images", metavar="DIR", help="In their place, a folder of images with labels.")
 @click.option("--samples", type=click.IntRange(1), metavar="N", help="Only so many samples, from the first.")
 @output_options
-def evaluate(model: str, data: str, samples: int | None, output: Output) -> None:
+def evaluate(model: str, data: str | None, images: str | None, samples: int | None, output: Output) -> None:
     """Measure a model's accuracy with onnxruntime.
 
     The model may be plain or compressed.
     """
     from dnnzip.flow.tables import TextTable
     from dnnzip.model.accuracy import evaluate as measure
+    from dnnzip.model.images import load_labelled
 
     output.check()
-    accuracy = measure(model, data, samples)
+    accuracy = measure(model, load_labelled(data, images, model, samples))
     result: dict[str, Any] = {"samples": accuracy.samples, "top1": accuracy.top1}
     if accuracy.top5 is not None:
         result["top5"] = accuracy.top5

@@ -12,7 +12,22 @@ from pages import ROOT
 from dnnzip.cli import cli
 
 FOREIGN = {
-    *("cat", "cc", "cd", "cp", "echo", "eval", "export", "git", "iverilog", "ls", "openFPGALoader", "source"),
+    *(
+        "cat",
+        "cc",
+        "cd",
+        "cp",
+        "dask",
+        "echo",
+        "eval",
+        "export",
+        "git",
+        "iverilog",
+        "ls",
+        "mkdir",
+        "openFPGALoader",
+        "source",
+    ),
     *("verilator", "vvp"),
 }
 """Programs that are not this project's; what a page gives them is not looked at, but for paths of the checkout."""

@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from distributed.comm.core import CommClosedError
 
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.exploration import cluster as cluster_module
+from dnnzip.exploration import run as run_module
 from dnnzip.exploration.cluster import Shipment, connected
 from dnnzip.exploration.record import ExplorationFolder
 from dnnzip.exploration.run import remaining, run
@@ -109,6 +112,16 @@ def test_a_killed_worker_costs_only_its_task(client, start):
     assert min(before) not in after, "the worker was not killed"
 
 
+def test_workers_leave_interrupts_to_the_command(client):
+    """A terminal sends Ctrl-C to them as well; also to those that have started again, as after the test before."""
+    client.wait_for_workers(WORKERS, timeout=60)
+    before = set(client.run(os.getpid).values())
+    for pid in before:
+        os.kill(pid, signal.SIGINT)
+    time.sleep(0.5)
+    assert set(client.run(os.getpid, on_error="ignore").values()) == before
+
+
 @pytest.mark.slow
 def test_a_worker_that_starts_again_has_the_workload(client, start):
     """Both are killed before anything is run, so that only the scheduler still knows what was shipped."""
@@ -170,8 +183,9 @@ def test_a_restart_runs_what_is_left(client, start):
     assert folder.finished() == set(came)
     left = remaining(plan, folder)
     assert len(left) == 7
-    seconds = run(plan, folder, client, left, came.append)
-    assert len(seconds) == 7
+    spent = run(plan, folder, client, left, came.append)
+    assert len(spent) == 7
+    assert all(item.seconds > 0 and item.cpu_seconds > 0 for item in spent)
     assert sorted(came) == sorted(encoding.hash for encoding in plan.encodings)
     assert remaining(plan, folder) == []
 
@@ -255,6 +269,17 @@ def test_a_cluster_of_others_is_used_and_its_end_is_told(foreign, start, capfd):
     assert folder.finished() == set(came)
     assert 3 <= len(came) < len(plan.encodings)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("error", [CommClosedError("in <TCP>: reset"), CancelledError()])
+def test_a_connection_that_ends_at_any_moment_is_the_clusters_end(client, start, monkeypatch, error):
+    def lose(*_):
+        raise error
+
+    plan, folder = start("lost")
+    monkeypatch.setattr(run_module, "_plain", lose)
+    with pytest.raises(InputError, match=r"^--scheduler: the cluster is gone; start it and run the same command again"):
+        run(plan, folder, client, plan.encodings, ignore)
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,19 @@ from dnnzip.exploration.scaling import END, START, Measurement, measure, scaling
 
 def test_the_table_compares_with_the_first_row_of_the_same_work():
     # 20 tasks of 0.5 s: one worker needs 11 s, two need 6 s.
-    table = scaling_table([Measurement("a", 1, 20, 11.0, 10.0, 0.1), Measurement("a", 2, 20, 6.0, 10.0, 0.2)])
+    table = scaling_table(
+        [Measurement("a", 1, 20, 11.0, 10.0, 4.0, 0.2, 0.1), Measurement("a", 2, 20, 6.0, 10.0, 5.0, 0.3, 0.2)]
+    )
     assert table.rows == (
-        ("a", "1", "20", "11.00", "1.82", "1.00", "500.0", "50.0", "0.1"),
-        ("a", "2", "20", "6.00", "3.33", "1.83", "500.0", "100.0", "0.2"),
+        ("a", "1", "20", "11.00", "1.82", "1.00", "500", "50", "200", "10.0", "0.1"),
+        ("a", "2", "20", "6.00", "3.33", "1.83", "500", "100", "250", "15.0", "0.2"),
     )
 
 
 def test_the_page_keeps_what_is_around_the_table(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(f"before\n{START}\nold\n{END}\nafter\n", encoding="utf-8")
-    table = scaling_table([Measurement("a", 1, 20, 11.0, 10.0, 0.1)])
+    table = scaling_table([Measurement("a", 1, 20, 11.0, 10.0, 4.0, 0.2, 0.1)])
     for _ in range(2):
         write_page(page, table)
         text = page.read_text(encoding="utf-8")
@@ -34,3 +36,5 @@ def test_a_measurement_is_of_all_tasks(options):
     assert (measured.workers, measured.tasks) == (1, 4)
     assert 0 < measured.inside < measured.wall
     assert 0 < measured.beside < measured.wall
+    assert 0 < measured.inside_cpu < measured.wall
+    assert 0 < measured.client_cpu < measured.wall

@@ -204,7 +204,8 @@ def test_nothing_left_to_compress(fault, small, tmp_path):
         (("compress", "a", "-o", "b", "--max-error", "2%", "--groups", "two"), ("--groups", "'two'")),
         (("compress", "a", "-o", "b", "--max-error", "2%", "--jobs", "0"), ("--jobs", "x>=1")),
         (("compress", "a", "-o", "b", "--max-error", "2%", "--error-scope", "row"), ("'row'", "tensor", "channel")),
-        (("evaluate", "a"), ("Missing option '--data'",)),
+        (("evaluate", "a"), ("--data and --images: are both missing", "--images DIR")),
+        (("evaluate", "a", "--data", "b", "--images", "c"), ("--data and --images: exclude each other",)),
         (("evaluate", "a", "--data", "b", "--samples", "0"), ("--samples", "x>=1")),
     ],
 )

@@ -7,7 +7,7 @@ for ``PATIENCE_CYCLES`` ends the run with an error that names the stream.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -125,7 +125,14 @@ class Passage:
     seconds: float
 
 
-def build_harness(verilog: str, *, lanes: int, weight_bits: int, cache: Path | None = None) -> Build:
+def build_harness(
+    verilog: str,
+    *,
+    lanes: int,
+    weight_bits: int,
+    cache: Path | None = None,
+    sources: Mapping[str, str] | None = None,
+) -> Build:
     """Return the Verilator build of the harness around the module ``dnnzip_decompressor`` in ``verilog``.
 
     Parameters
@@ -136,11 +143,13 @@ def build_harness(verilog: str, *, lanes: int, weight_bits: int, cache: Path | N
         What it was generated with.
     cache
         Folder of the builds; the usual one when not given.
+    sources
+        More of them, by file name, for what the Verilog calls.
     """
-    sources = {name: (files(__name__) / name).read_text() for name in _SOURCES}
-    sources["dnnzip_decompressor.v"] = verilog
+    every_source = {name: (files(__name__) / name).read_text() for name in _SOURCES}
+    every_source |= {"dnnzip_decompressor.v": verilog, **(sources or {})}
     parameters = {"LANES": lanes, "WEIGHT_BITS": weight_bits}
-    return build(TOP, sources, parameters=parameters, options=OPTIONS, cache=cache)
+    return build(TOP, every_source, parameters=parameters, options=OPTIONS, cache=cache)
 
 
 def stream_through(

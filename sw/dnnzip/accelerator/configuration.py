@@ -208,6 +208,8 @@ class LaneArray(Section):
         ``lanes``.
     rows, columns
         Output channels and weights of each that a tile holds.
+    groups
+        Of rows, each with a decompressor that gives its share of ``weights_per_cycle``; 1 where it is left out.
     vectors
         Accumulators of each row: so many positions run against a tile before the next one comes.
     buffer
@@ -219,6 +221,8 @@ class LaneArray(Section):
         Cycles from a stream's last weight until the next stream's header is read.
     turn_share
         Share of a decompressor's turns that give weights; in the others a lane lacks a word.
+    queue
+        Beats, of a weight for each lane, that a decompressor is ahead of the tiles at most.
     pool_per_cycle, mac_energy, pool_energy, operand_reads, leakage
         See ``VectorArray``.
     """
@@ -226,12 +230,14 @@ class LaneArray(Section):
     model: Literal["lanes"]
     rows: int = Field(ge=1, le=4096)
     columns: int = Field(ge=1, le=64)
+    groups: int = Field(default=1, ge=1, le=16)
     vectors: int = Field(ge=1, le=1 << 15)
     buffer: Bytes
     part_start: Cycles
     pass_start: Cycles
     stream_end: Cycles
     turn_share: Share
+    queue: Count
     pool_per_cycle: PerCycle
     mac_energy: Energy
     pool_energy: Energy
@@ -339,6 +345,12 @@ class Accelerator(Section):
     array: Annotated[VectorArray | SystolicArray | LaneArray, Field(discriminator="model")]
     decompressor: Decompressor
     departures: Departures = Departures()
+
+    @model_validator(mode="after")
+    def _groups_share_rows(self) -> Self:
+        if isinstance(self.array, LaneArray) and self.array.rows % self.array.groups:
+            raise ValueError(f"array.groups must divide {self.array.rows} rows, not {self.array.groups}")
+        return self
 
     @model_validator(mode="after")
     def _lanes_have_one_array(self) -> Self:

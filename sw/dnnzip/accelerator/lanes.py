@@ -2,9 +2,12 @@
 
 A tile holds ``columns`` weights of each of ``rows`` channels. The next tile is loaded from a buffer that the memory
 fills all the time; once it is complete, and the tile before it has met its vectors, it is taken, and loading goes on.
-Of a compressed stream, a pass of channels starts after its lanes' states, and a column takes a turn of all lanes.
+Rows are divided into groups, each with a decompressor and a stream of its own; they take their tiles together. Of a
+compressed stream, a pass of channels starts after its lanes' states, and a column takes a turn of all lanes. While a
+tile has no place yet, a decompressor goes on until its queue is full.
 """
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ from dnnzip.accelerator.layers import Layer
 
 @dataclass(frozen=True)
 class Tile:
-    """A tile, or several in a row that are alike.
+    """A tile.
 
     Parameters
     ----------
@@ -24,22 +27,67 @@ class Tile:
     size
         Its bytes in the main memory.
     cycles
-        That its loading takes at least, whatever the memory does.
+        That its weights take at least, whatever the memory does.
     start
-        Cycles before its loading begins.
+        Cycles before the first of them.
+    packed
+        Whether they come from decompressors.
+    ahead
+        Cycles' worth of them that a decompressor's queue holds.
+    beats
+        Cycles in which a group's queue is emptied into it.
+    begins
+        Whether it is the first tile of a stream, which is read once the stream before it has ended.
     """
 
     vectors: int
     size: float
     cycles: float
     start: float
+    packed: bool = False
+    ahead: float = 0.0
+    beats: int = 0
+    begins: bool = False
 
 
-def rows_in_use(layer: Layer, rows: int) -> int:
-    """Return the channels of a pass: of a compressed layer a power of two where it has fewer than there are rows."""
-    if layer.bits_per_weight is None or layer.units >= rows:
-        return min(rows, layer.units)
-    return 1 << (layer.units.bit_length() - 1)
+@dataclass(frozen=True)
+class Pass:
+    """Channels that are loaded side by side.
+
+    Parameters
+    ----------
+    channels
+        Of all groups of rows.
+    most
+        Of the group with the most of them.
+    lanes
+        Virtual lanes of that group's stream; its rows where weights are not compressed.
+    """
+
+    channels: int
+    most: int
+    lanes: int
+
+
+def passes(layer: Layer, array: LaneArray) -> list[Pass]:
+    """Return the passes over a layer's channels, one after the other.
+
+    Channels are divided evenly among the groups of rows. Plain weights fill a group's rows; a compressed stream has as
+    many virtual lanes as the group has rows, or the largest power of two that is not above its channels.
+    """
+    rows = array.rows // array.groups
+    parts = min(array.groups, layer.units)
+    edges = [part * layer.units // parts for part in range(parts + 1)]
+    found: list[Pass] = []
+    for first, end in itertools.pairwise(edges):
+        lanes = rows if layer.bits_per_weight is None else min(rows, 1 << ((end - first).bit_length() - 1))
+        for number, channel in enumerate(range(first, end, lanes)):
+            count = min(lanes, end - channel)
+            if number == len(found):
+                found.append(Pass(0, 0, lanes))
+            before = found[number]
+            found[number] = Pass(before.channels + count, max(before.most, count), max(before.lanes, lanes))
+    return found
 
 
 def chunks(layer: Layer, array: LaneArray, batch: int) -> list[int]:
@@ -57,16 +105,13 @@ def chunks(layer: Layer, array: LaneArray, batch: int) -> list[int]:
 def vectors_of(layer: Layer, array: LaneArray, batch: int) -> int:
     """Return the vectors, one per cycle, that a layer sends into the array."""
     blocks = math.ceil(layer.reduction / array.columns)
-    per_position = sum(groups for _, groups in _passes(layer, array.rows)) * blocks
+    per_position = sum(_groups(layer, each) for each in passes(layer, array)) * blocks
     return layer.positions * batch * per_position
 
 
-def _passes(layer: Layer, rows: int) -> Iterator[tuple[int, int]]:
-    """Visit the passes over a layer's channels: how many channels each has, of how many groups."""
-    used = rows_in_use(layer, rows)
-    for first in range(0, layer.units, used):
-        channels = min(used, layer.units - first)
-        yield channels, max(1, channels * layer.groups // layer.units)
+def _groups(layer: Layer, each: Pass) -> int:
+    """Return of how many of the layer's own groups a pass has channels."""
+    return max(1, each.channels * layer.groups // layer.units)
 
 
 class LanePipeline:
@@ -90,8 +135,8 @@ class LanePipeline:
         self.rate = memory.bandwidth.value * memory.efficiency.value / accelerator.clock.value
         self.port = accelerator.mesh.link_bits.value / 8
         self.weight_bits, self.batch = weight_bits, batch
-        # When loading goes on, when the last tile was taken and when its last vector goes; bytes in the buffer.
-        self.loaded = self.taken = self.ended = 0.0
+        # When the last tile was decoded, loaded and taken, and when its last vector goes; bytes in the buffer.
+        self.decoded = self.loaded = self.taken = self.ended = 0.0
         self.held = 0.0
         self.started = False
         self.first_taken = 0.0
@@ -101,69 +146,89 @@ class LanePipeline:
         before = self.ended
         first = not self.started
         for position, size in enumerate(chunks(layer, self.array, self.batch)):
-            start = self.array.part_start.value
-            if layer.bits_per_weight is not None:
-                start = self.decompressor.start.value + self.array.stream_end.value
-            self._pass_all(layer, size, start)
+            self._pass_all(layer, size)
             if first and position == 0:
                 before = self.first_taken
         return self.ended - before
 
-    def _pass_all(self, layer: Layer, vectors: int, start: float) -> None:
+    def _pass_all(self, layer: Layer, vectors: int) -> None:
         """Run all tiles of a layer against so many vectors."""
-        steps: list[tuple[tuple[int, int], int]] = []
-        for each in _passes(layer, self.array.rows):
-            if steps and steps[-1][0] == each:
-                steps[-1] = (each, steps[-1][1] + 1)
-            else:
-                steps.append((each, 1))
-        for (channels, groups), count in steps:
+        begins = True
+        for each, alike in itertools.groupby(passes(layer, self.array)):
+            count = sum(1 for _ in alike)
             moved: tuple[float, ...] = ()
             for done in range(count):
-                state = (self.loaded, self.taken, self.ended)
-                self._run(self._tiles(layer, channels, groups * vectors, start))
-                start = self._between(layer)
+                state = self._state()
+                self._run(self._tiles(layer, each, vectors, begins))
+                begins = False
                 shift = tuple(now - then for now, then in zip(self._state(), state, strict=True))
                 # Passes that are alike soon take alike: what is left of them need not be gone through.
                 if shift == moved:
                     left = count - 1 - done
-                    self.loaded, self.taken, self.ended = (
+                    self.decoded, self.loaded, self.taken, self.ended = (
                         now + left * step for now, step in zip(self._state(), shift, strict=True)
                     )
                     break
                 moved = shift
 
-    def _state(self) -> tuple[float, float, float]:
-        return self.loaded, self.taken, self.ended
+    def _state(self) -> tuple[float, float, float, float]:
+        return self.decoded, self.loaded, self.taken, self.ended
 
-    def _between(self, layer: Layer) -> float:
-        return 0.0 if layer.bits_per_weight is None else self.array.pass_start.value
+    def _start(self, layer: Layer, each: Pass, begins: bool) -> float:
+        """Return the cycles before the first weight of a pass."""
+        if layer.bits_per_weight is None:
+            return self.array.part_start.value if begins else 0.0
+        if not begins:
+            return self.array.pass_start.value
+        # Each virtual lane has a state to be read.
+        states = self.array.rows // self.array.groups - each.lanes
+        return self.decompressor.start.value + self.array.stream_end.value - states
 
-    def _tiles(self, layer: Layer, channels: int, vectors: int, start: float) -> Iterator[Tile]:
-        """Visit the tiles of a pass."""
+    def _tiles(self, layer: Layer, each: Pass, vectors: int, begins: bool) -> Iterator[Tile]:
+        """Visit the tiles of a pass; ``begins`` where it is the first one of a layer."""
         packed = layer.bits_per_weight is not None
         bits = layer.bits_per_weight or self.weight_bits
+        vectors *= _groups(layer, each)
+        # In a turn each lane gives a weight of its own time slot, also those without a channel.
+        turn = self.array.rows / self.decompressor.weights_per_cycle.value / self.array.turn_share.value
+        # Lanes of a group give a beat together.
+        beats = math.ceil(each.most * self.array.groups / self.decompressor.weights_per_cycle.value)
+        start = self._start(layer, each, begins)
         whole, rest = divmod(layer.reduction, self.array.columns)
         for columns in [self.array.columns] * whole + ([rest] if rest else []):
-            size = channels * columns * bits / 8
-            # In a turn each lane gives a weight of its own time slot, also those without a channel.
-            turn = self.array.rows / self.decompressor.weights_per_cycle.value / self.array.turn_share.value
-            cycles = columns * turn if packed else size / self.port
-            yield Tile(vectors, size, cycles, start)
-            start = 0.0
+            size = each.channels * columns * bits / 8
+            if packed:
+                ahead = self.array.queue.value / beats * turn
+                yield Tile(vectors, size, columns * turn, start, packed, ahead, columns * beats, begins)
+            else:
+                # The link is shared evenly; the group with the most channels is the last.
+                share = each.most * self.array.groups / each.channels
+                yield Tile(vectors, size, size * share / self.port, start)
+            start, begins = 0.0, False
 
     def _run(self, tiles: Iterator[Tile]) -> None:
         for tile in tiles:
-            begin = max(self.loaded, self.taken)
-            self.held = self._filled(begin - self.loaded)
+            # From here on the tile has a place: the one before has been taken.
+            free = max(self.loaded, self.taken)
+            # A decompressor goes on by itself; plain weights, and the next stream, come once the last are in place.
+            before = self.decoded if tile.packed and not tile.begins else self.loaded if tile.packed else free
+            self._fill(before - self.decoded)
+            if tile.packed:
+                self._fill(tile.start)
             # What is in the buffer is there; the rest comes as fast as the memory gives it.
             cycles = max(tile.cycles, (tile.size - self.held) / self.rate)
-            self.held = self._filled(cycles + tile.start - tile.size / self.rate)
-            self.loaded = begin + tile.start + cycles
+            done = before + tile.start + cycles
+            if tile.packed:
+                done = max(done, free + max(0.0, cycles - tile.ahead))
+            filling = done - before - (tile.start if tile.packed else 0.0)
+            self._fill(filling - tile.size / self.rate)
+            self.decoded = done
+            self.loaded = max(done, free + tile.beats)
             self.taken = max(self.loaded, self.ended)
             if not self.started:
                 self.started, self.first_taken = True, self.taken
             self.ended = self.taken + tile.vectors
 
-    def _filled(self, cycles: float) -> float:
-        return max(0.0, min(self.array.buffer.value, self.held + cycles * self.rate))
+    def _fill(self, cycles: float) -> None:
+        """Let the memory fill the buffer for some cycles; below 0 where more was taken out than came in."""
+        self.held = max(0.0, min(self.array.buffer.value, self.held + cycles * self.rate))

@@ -71,6 +71,24 @@ def best_run_bits(codes: NDArray[np.int16]) -> int:
     return 1 + sizes.index(min(sizes))
 
 
+def packed_bytes(codes: NDArray[np.int16], run_bits: int | None = None) -> bytes:
+    """Return codes as runs of zeros and values, with a header that says how wide their fields are.
+
+    Parameters
+    ----------
+    codes
+        int16, any shape, at least one.
+    run_bits
+        Of a run's field, 1 to 8; None for the width with which they take the fewest bits.
+    """
+    flat, value_bits = codes.reshape(-1), value_bits_of(codes)
+    if run_bits is None:
+        run_bits = best_run_bits(codes)
+    data = np.zeros(-(-_pairs(flat, run_bits) * (run_bits + value_bits) // 8), np.uint8)
+    _write(flat, run_bits, value_bits, data)
+    return HEADER.pack(run_bits, value_bits) + data.tobytes()
+
+
 class ZeroRuns(CodesCoder):
     """Runs of zeros and values, the width of a run chosen for each tensor."""
 
@@ -83,10 +101,7 @@ class ZeroRuns(CodesCoder):
 
     def pack(self, index: int, codes: NDArray[np.int16]) -> bytes:
         """Write the pairs."""
-        flat, run_bits, value_bits = codes.reshape(-1), self.run_bits[index], value_bits_of(codes)
-        data = np.zeros(-(-_pairs(flat, run_bits) * (run_bits + value_bits) // 8), np.uint8)
-        _write(flat, run_bits, value_bits, data)
-        return HEADER.pack(run_bits, value_bits) + data.tobytes()
+        return packed_bytes(codes, self.run_bits[index])
 
     def unpack(self, stream: bytes, shape: tuple[int, int]) -> NDArray[np.int16]:
         """Read the pairs."""

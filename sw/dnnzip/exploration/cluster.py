@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from threading import Lock
 
 import dask.config
@@ -178,6 +179,8 @@ def _silent() -> Iterator[None]:
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
     """Keep SIGINT from this thread, and for good from the threads that it starts meanwhile and their processes."""
+    # Where a thread is the first to need it, it is started there, and that thread's signals are unblocked.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

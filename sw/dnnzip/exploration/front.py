@@ -56,8 +56,13 @@ def front_of(rows: Sequence[Row], against: Sequence[str]) -> list[Row]:
         own = places[place]
         kept = pareto_front(objectives_of(own, [COSTS[word] for word in against], ["top1"]))
         chosen = [own[number] for number in np.flatnonzero(kept)]
-        front += sorted(chosen, key=lambda row: (-row["bits_per_weight"], row["point"]))
+        front += sorted(chosen, key=_order)
     return front
+
+
+def _order(row: Row) -> tuple[Any, ...]:
+    # Of equal points, always the same one comes first.
+    return -row["bits_per_weight"], *(row[name] for name in ("layers", "max_error", "scope", "codec"))
 
 
 def front_table(front: Sequence[Row]) -> TextTable:

@@ -5,12 +5,13 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 
 from distributed import Client, Future, KilledWorker, as_completed
+from distributed.comm.core import CommClosedError
 
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.exploration.cluster import Shipment, encoding_on_worker, plain_on_worker
 from dnnzip.exploration.record import ExplorationFolder, NetworkFacts
 from dnnzip.exploration.request import Plan
-from dnnzip.exploration.task import Encoding, TaskResult
+from dnnzip.exploration.task import Encoding, Spent, TaskResult
 
 
 def remaining(plan: Plan, folder: ExplorationFolder) -> list[Encoding]:
@@ -32,7 +33,7 @@ def run(
     encodings: Sequence[Encoding],
     step: Callable[[str], None],
     task: Callable[[str, Encoding, float], TaskResult] = encoding_on_worker,
-) -> list[float]:
+) -> list[Spent]:
     """Run encodings and write what comes out.
 
     A worker that dies costs the task that it was at: the scheduler gives it to another. A task over which several
@@ -55,7 +56,7 @@ def run(
 
     Returns
     -------
-    Seconds of each encoding on its worker, in the order in which they came.
+    What each encoding took on its worker, in the order in which they came.
 
     Raises
     ------
@@ -64,29 +65,35 @@ def run(
     CheckFailedError
         Workers died over a task, again and again.
     """
-    seconds: list[float] = []
-    with shipped(client, plan) as digest:
-        if not folder.has_network():
-            folder.write_network(_plain(client, digest))
-        top1 = folder.network().top1
+    spent: list[Spent] = []
+    try:
+        with shipped(client, plan) as digest:
+            if not folder.has_network():
+                folder.write_network(_plain(client, digest))
+            top1 = folder.network().top1
 
-        def written(chosen: Sequence[Encoding], attempt: str) -> list[Encoding]:
-            """Write the results of encodings; return those over which workers died."""
-            killed = []
-            for encoding, result in _results(client, digest, chosen, top1, attempt, task):
-                if result is None:
-                    killed.append(encoding)
-                    continue
-                folder.write_results(result.encoding, result.points, result.layers)
-                seconds.append(result.seconds)
-                step(result.encoding)
-            return killed
+            def written(chosen: Sequence[Encoding], attempt: str) -> list[Encoding]:
+                """Write the results of encodings; return those over which workers died."""
+                killed = []
+                for encoding, result in _results(client, digest, chosen, top1, attempt, task):
+                    if result is None:
+                        killed.append(encoding)
+                        continue
+                    folder.write_results(result.encoding, result.points, result.layers)
+                    spent.append(result.spent)
+                    step(result.encoding)
+                return killed
 
-        # Who stood beside a deadly task on the same worker is under suspicion too; alone, each shows what it does.
-        killed = [encoding for suspect in written(encodings, "first") for encoding in written([suspect], "alone")]
+            # Who stood beside a deadly task on the same worker is under suspicion too; alone, each shows what it does.
+            killed = [encoding for suspect in written(encodings, "first") for encoding in written([suspect], "alone")]
+    except (CancelledError, CommClosedError):
+        # A future that is waited for is cancelled; one whose result is just being fetched loses its connection.
+        raise InputError(
+            "--scheduler", "the cluster is gone", "start it and run the same command again to continue"
+        ) from None
     if killed:
         raise CheckFailedError(_killed(killed))
-    return seconds
+    return spent
 
 
 @contextmanager
@@ -131,8 +138,6 @@ def _plain(client: Client, digest: str) -> NetworkFacts:
         facts: NetworkFacts = future.result()
     except KilledWorker:
         raise CheckFailedError(f"the plain network {_DEADLY}") from None
-    except CancelledError:
-        raise _lost() from None
     return facts
 
 
@@ -151,9 +156,12 @@ def _results(
     """
     waiting: dict[Future[TaskResult], Encoding] = {}
     try:
-        for encoding in encodings:
-            key = f"dnnzip_encoding-{digest}-{encoding.hash}-{attempt}"
-            waiting[client.submit(task, digest, encoding, top1, key=key, pure=False)] = encoding
+        keys = [f"dnnzip_encoding-{digest}-{encoding.hash}-{attempt}" for encoding in encodings]
+        count = len(encodings)
+        # All at once: task by task, the scheduler would take in a graph for each.
+        futures = client.map(task, [digest] * count, encodings, [top1] * count, key=keys, pure=False)
+        waiting.update(zip(futures, encodings, strict=True))
+        del futures
         # Not all futures are held: a result is let go as soon as it is written.
         for future in as_completed(list(waiting), loop=client.loop):
             encoding = waiting.pop(future)
@@ -161,8 +169,6 @@ def _results(
                 yield encoding, future.result()
             except KilledWorker:
                 yield encoding, None
-            except CancelledError:
-                raise _lost() from None
     finally:
         if waiting and _stays(client):
             with suppress(OSError, TimeoutError):
@@ -175,7 +181,3 @@ _DEADLY = "took down each worker that tried it; look at the workers' memory, and
 def _killed(encodings: list[Encoding]) -> str:
     others = f" (and {len(encodings) - 1} more)" if len(encodings) > 1 else ""
     return f"{encodings[0].title}{others}: {_DEADLY}"
-
-
-def _lost() -> InputError:
-    return InputError("--scheduler", "the cluster is gone", "start it and run the same command again to continue")

@@ -37,7 +37,19 @@ WAITING_WORKERS = (1, 2, 4, 8)
 
 START, END = "<!-- scaling -->", "<!-- /scaling -->"
 
-HEADER = ("work", "workers", "tasks", "s", "tasks/s", "speed-up", "ms of work/task", "ms beside it/task", "load")
+HEADER = (
+    "work",
+    "workers",
+    "tasks",
+    "s",
+    "tasks/s",
+    "speed-up",
+    "work ms",
+    "beside ms",
+    "worker CPU ms",
+    "client CPU ms",
+    "load",
+)
 
 
 @dataclass(frozen=True)
@@ -53,8 +65,10 @@ class Measurement:
     wall
         Seconds from the first task's submission to the last result's file, the shipping of the workload included; the
         start of workers is not.
-    inside
-        Seconds that the tasks took on their workers, added up.
+    inside, inside_cpu
+        Seconds that the tasks took on their workers, and such of a core, added up.
+    client_cpu
+        Seconds of a core that this process took meanwhile: scheduler, client, and the writing of results.
     load
         The machine's load average just before: what others do at the same time.
     """
@@ -64,6 +78,8 @@ class Measurement:
     tasks: int
     wall: float
     inside: float
+    inside_cpu: float
+    client_cpu: float
     load: float
 
     @property
@@ -81,7 +97,7 @@ def waiting_task(digest: str, encoding: Encoding, top1_plain: float) -> TaskResu
     """Wait, then do the task; seconds are of both."""
     time.sleep(WAIT)
     result = encoding_on_worker(digest, encoding, top1_plain)
-    return replace(result, seconds=result.seconds + WAIT)
+    return replace(result, spent=replace(result.spent, seconds=result.spent.seconds + WAIT))
 
 
 def measure(
@@ -116,10 +132,11 @@ def measure(
         folder.start(plan.request)
         folder.write_network(first.network())
         load = os.getloadavg()[0]
-        begin = time.perf_counter()
-        seconds = run(plan, folder, client, plan.encodings, lambda _: None, task)
-        wall = time.perf_counter() - begin
-    return Measurement(work, workers, len(seconds), wall, sum(seconds), load)
+        begin, cpu_begin = time.perf_counter(), time.process_time()
+        spent = run(plan, folder, client, plan.encodings, lambda _: None, task)
+        wall, cpu = time.perf_counter() - begin, time.process_time() - cpu_begin
+    inside, inside_cpu = sum(item.seconds for item in spent), sum(item.cpu_seconds for item in spent)
+    return Measurement(work, workers, len(spent), wall, inside, inside_cpu, cpu, load)
 
 
 def scaling_table(measured: Sequence[Measurement]) -> TextTable:
@@ -136,8 +153,10 @@ def scaling_table(measured: Sequence[Measurement]) -> TextTable:
                 f"{item.wall:.2f}",
                 f"{item.rate:.2f}",
                 f"{item.rate / base.rate:.2f}",
-                f"{1e3 * item.inside / item.tasks:.1f}",
-                f"{1e3 * item.beside:.1f}",
+                f"{1e3 * item.inside / item.tasks:.0f}",
+                f"{1e3 * item.beside:.0f}",
+                f"{1e3 * item.inside_cpu / item.tasks:.0f}",
+                f"{1e3 * item.client_cpu / item.tasks:.1f}",
                 f"{item.load:.1f}",
             )
         )

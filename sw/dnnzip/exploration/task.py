@@ -85,6 +85,22 @@ class TunedEncoding(Encoding):
         return "the tuned model"
 
 
+@dataclass(frozen=True)
+class Spent:
+    """What a task took.
+
+    Parameters
+    ----------
+    seconds
+        From its begin to its end.
+    cpu_seconds
+        Of its process meanwhile: also of other tasks, where a worker has several at once.
+    """
+
+    seconds: float
+    cpu_seconds: float
+
+
 @dataclass(frozen=True, eq=False)
 class TaskResult:
     """What came out for an encoding.
@@ -95,14 +111,14 @@ class TaskResult:
         Its hash.
     points, layers
         Rows of `record.POINT_SCHEMA` and `record.LAYER_SCHEMA`.
-    seconds
-        How long it took.
+    spent
+        What it took.
     """
 
     encoding: str
     points: list[dict[str, Any]]
     layers: list[dict[str, Any]]
-    seconds: float
+    spent: Spent
 
 
 def measure_plain(opened: OpenWorkload) -> NetworkFacts:
@@ -171,7 +187,7 @@ def run_encoding(opened: OpenWorkload, encoding: Encoding, top1_plain: float) ->
     InputError
         The bound does not suit the weights, or the network does not run.
     """
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     compressed, summary = _compressed(opened, encoding)
     plain = decompressed(compressed)
     accuracy = opened.accuracy_of(plain)
@@ -203,7 +219,8 @@ def run_encoding(opened: OpenWorkload, encoding: Encoding, top1_plain: float) ->
                 record | place | figures(new, after.clock_hz) | figures(old, before.clock_hz, PLAIN)
                 for record, new, old in zip(records, after.layers, before.layers, strict=True)
             ]
-    return TaskResult(encoding.hash, points, layers, time.perf_counter() - start)
+    spent = Spent(time.perf_counter() - start, time.process_time() - cpu_start)
+    return TaskResult(encoding.hash, points, layers, spent)
 
 
 def figures(estimate: Estimate | LayerEstimate, clock_hz: float, prefix: str = "") -> dict[str, float]:

@@ -1,0 +1,292 @@
+"""Trials of choices on calibration samples: the network is put on its grids front to back, and its answers compared."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from dnnzip.model.weights import Weight
+from dnnzip.tuning.biases import BiasedModel, with_biases
+from dnnzip.tuning.choice import Choice
+from dnnzip.tuning.columns import Columns
+from dnnzip.tuning.harm import Judge, log_probabilities
+from dnnzip.tuning.layer import Inputs, Layer, Rounded
+from dnnzip.tuning.rounding import Feedback
+from dnnzip.tuning.stages import StagedNetwork, State
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float32]
+
+#: Fewest samples whose inputs are looked at; as many more as the layers with the fewest outputs need.
+LEAST_SAMPLES = 256
+
+#: At most this share of the samples, as numerator and denominator, is looked at: the others judge, since grids that
+#: were made for samples flatter them.
+LOOKED_AT = 2, 3
+
+#: Most samples whose answers are compared in a trial: so many over the number of layers, as the work grows with both,
+#: or the second number where that is more.
+JUDGED_WORK = 16384
+LEAST_JUDGED = 512
+
+#: Layer name to its choice; a layer that is missing stays as it is.
+Choices = Mapping[str, Choice]
+
+
+class Subject:
+    """A network whose layers get bounds.
+
+    Parameters
+    ----------
+    model
+        The network, its constants lifted (`find_weights`).
+    weights
+        Its float32 weights.
+    where
+        The file, for messages.
+    """
+
+    def __init__(self, model: onnx.ModelProto, weights: Sequence[Weight], where: str) -> None:
+        self.biased: BiasedModel = with_biases(model, weights)
+        self.staged = StagedNetwork(self.biased.model, weights, self.biased.biases, where)
+        by_name = {weight.name: weight for weight in weights}
+        self.layers: dict[str, Layer] = {}
+        for stage in self.staged.stages[1:]:
+            if stage.weight not in self.layers and stage.node is not None:
+                weight = by_name[stage.weight]
+                self.layers[stage.weight] = Layer(weight, Columns(stage.node, weight))
+        self.plain: dict[str, Floats] = {name: layer.array_of(layer.rows) for name, layer in self.layers.items()}
+        self.plain |= self.biased.values()
+        #: Position of the stage in which a layer's weight is read first.
+        self.first = {name: self._first(name) for name in self.layers}
+
+    def _first(self, name: str) -> int:
+        return next(position for position, stage in enumerate(self.staged.stages) if stage.weight == name)
+
+    def scores(self, x: Array, given: Mapping[str, Floats]) -> Floats:
+        """Return the network's answers, float32 [samples, classes], with the given weights and biases."""
+        return self.staged.finish(1, self.staged.start(x), {**self.plain, **given}, len(x))
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A network under some choices.
+
+    Parameters
+    ----------
+    choices
+        The choices.
+    rounded
+        Layer name to what became of it.
+    given
+        Weights and biases by name, those that differ from the plain network's.
+    scores
+        float32 [samples, classes], its answers to the samples that are judged.
+    """
+
+    choices: Choices
+    rounded: dict[str, Rounded]
+    given: dict[str, Floats]
+    scores: Floats
+
+
+class Calibration:
+    """A network and the samples by which its bounds are chosen.
+
+    Parameters
+    ----------
+    subject
+        The network.
+    x, y
+        Samples and labels.
+    seed
+        Chooses the positions of outputs that are looked at.
+
+    Members
+    -------
+    judged
+        The samples by whose answers trials are judged; none of them is looked at.
+    judge
+        The plain network's answers to them.
+    """
+
+    def __init__(self, subject: Subject, x: Array, y: NDArray[np.int64], seed: int) -> None:
+        self.subject = subject
+        self.x = x
+        self._seed = seed
+        self._inputs: dict[int, Inputs] = {}
+        staged = subject.staged
+        self._looked_at = x[: self._enough()]
+        state = staged.start(self._looked_at)
+        for position in range(1, len(staged.stages)):
+            if self._layer(position).columns.is_known():
+                self._inputs[position] = self._look(position, state)
+            state = staged.run(position, state, subject.plain)
+        count = min(max(LEAST_JUDGED, JUDGED_WORK // len(subject.layers)), len(x) - len(self._looked_at))
+        self.judged = x[-count:]
+        self.judge = Judge(log_probabilities(subject.scores(self.judged, {})), y[-count:])
+        self._feedback: dict[str, Feedback] = {}
+
+    def _enough(self) -> int:
+        """Return how many samples must be looked at so that each layer's inputs are known well."""
+        staged = self.subject.staged
+        state = staged.start(self.x[:1])
+        most = LEAST_SAMPLES
+        for position in range(1, len(staged.stages)):
+            layer, entry = self._layer(position), staged.stages[position].entry
+            if layer.columns.is_known():
+                most = max(most, layer.columns.samples_for(state[entry][0], staged.batch(1)))
+            state = staged.run(position, state, self.subject.plain)
+        return max(min(most, len(self.x) * LOOKED_AT[0] // LOOKED_AT[1]), 1)
+
+    def inputs(self, name: str) -> Inputs | None:
+        """Return the plain inputs of a layer; None where they cannot be told."""
+        return self._inputs.get(self.subject.first[name])
+
+    def feedback(self, name: str) -> Feedback:
+        """Return how a layer passes errors on with the plain network's inputs."""
+        if name not in self._feedback:
+            self._feedback[name] = self.subject.layers[name].feedback(self.inputs(name))
+        return self._feedback[name]
+
+    def trial(self, choices: Choices) -> Trial:
+        """Put layers on their grids, front to back, each with the inputs that those before it leave.
+
+        A layer makes up for what the ones before it changed, within its bound, and its bias for the mean shift of its
+        output. With nearest codes, neither is done.
+        """
+        staged = self.subject.staged
+        rounded: dict[str, Rounded] = {}
+        given: dict[str, Floats] = {}
+        state = staged.start(self._looked_at)
+        for position in range(1, len(staged.stages)):
+            stage = staged.stages[position]
+            layer, choice = self._layer(position), choices.get(stage.weight)
+            plain = self._inputs.get(position)
+            found = None
+            if plain is not None and not (choice is not None and choice.nearest):
+                found = self._look(position, state)
+            if choice is not None and stage.weight not in rounded:
+                result = self._round(layer, choice, plain, found)
+                # A layer whose codes would not fit into 16 bits stays as it is.
+                if result is not None:
+                    rounded[stage.weight] = result
+                    given[stage.weight] = layer.array_of(result.rows)
+            if stage.bias and plain is not None and found is not None:
+                rows = rounded[stage.weight].rows if stage.weight in rounded else layer.rows
+                given[stage.bias] = self.subject.plain[stage.bias] + layer.shift(rows, plain, found)
+            state = staged.run(position, state, {**self.subject.plain, **given})
+        return Trial(choices, rounded, given, self.subject.scores(self.judged, given))
+
+    def harms(
+        self, trial: Trial | None, others: Mapping[str, Sequence[Choice]], samples: int, known: "Known"
+    ) -> dict[str, list[tuple[float, float]]]:
+        """Measure what other choices for single layers do.
+
+        Parameters
+        ----------
+        trial
+            What all other layers are; None for the plain network.
+        others
+            Layer name to the choices to measure.
+        samples
+            Divergence is taken over so many of the judged samples, from the first.
+        known
+            Gives a measurement by name, and how to make it where it is not known.
+
+        Returns
+        -------
+        For each layer and choice the increase of the divergence in nats, and that of the layer's output error.
+        """
+        staged, subject = self.subject.staged, self.subject
+        given = {**subject.plain, **(trial.given if trial else {})}
+        x = self.judged[:samples]
+        base = known("base", lambda: self.judge.divergence(staged.finish(1, staged.start(x), given, len(x))))
+        # The inputs of a layer behind compressed ones are those that the trial itself looked at.
+        states = [staged.start(x), *([staged.start(self._looked_at)] if trial else [])]
+        result: dict[str, list[tuple[float, float]]] = {}
+        for position in range(1, len(staged.stages)):
+            name = staged.stages[position].weight
+            if subject.first[name] == position and name in others:
+                result[name] = []
+                found = _Lazy(self._found, position, states[-1] if trial else None)
+                for choice in others[name]:
+
+                    def measure(
+                        choice: Choice = choice,
+                        position: int = position,
+                        state: State = states[0],
+                        found: _Lazy = found,
+                    ) -> tuple[float, float]:
+                        replaced, more = self._replaced(position, choice, trial, given, found)
+                        scores = staged.finish(position, state, replaced, len(x))
+                        return self.judge.divergence(scores) - float(base), more
+
+                    harm, error = known(f"{name}: {choice.text} {choice.scope}", measure)
+                    result[name].append((float(harm), float(error)))
+            states = [staged.run(position, state, given) for state in states]
+        return result
+
+    def _found(self, position: int, state: State | None) -> "_Found":
+        """Return a layer's plain inputs, those that it finds, its feedback, and the weights that suit them best."""
+        layer, plain = self._layer(position), self._inputs.get(position)
+        if plain is None or state is None:
+            return _Found(plain, plain, self.feedback(layer.name), None)
+        found = self._look(position, state)
+        return _Found(plain, found, layer.feedback(found), layer.wanted(plain, found))
+
+    def _replaced(
+        self, position: int, choice: Choice, trial: Trial | None, given: Mapping[str, Floats], lazy: "_Lazy"
+    ) -> tuple[dict[str, Floats], float]:
+        """Return weights and biases with one layer under another choice, and what its output error grows by."""
+        stage, layer, found = self.subject.staged.stages[position], self._layer(position), lazy.value
+        result = layer.round(choice, found.feedback, found.wanted)
+        assert result is not None, "coarser codes than those of a curve fit"
+        replaced = {**given, stage.weight: layer.array_of(result.rows)}
+        if stage.bias and found.plain is not None and found.found is not None:
+            replaced[stage.bias] = self.subject.plain[stage.bias] + layer.shift(result.rows, found.plain, found.found)
+        before = trial.rounded[layer.name].rows if trial and layer.name in trial.rounded else layer.rows
+        errors = [layer.error(rows, found.found, found.wanted) for rows in (result.rows, before)]
+        return replaced, errors[0] - errors[1]
+
+    @staticmethod
+    def _round(layer: Layer, choice: Choice, plain: Inputs | None, found: Inputs | None) -> Rounded | None:
+        wanted = layer.wanted(plain, found) if plain is not None and found is not None else None
+        return layer.round(choice, layer.feedback(found), wanted)
+
+    def _layer(self, position: int) -> Layer:
+        return self.subject.layers[self.subject.staged.stages[position].weight]
+
+    def _look(self, position: int, state: State) -> Inputs:
+        stage = self.subject.staged.stages[position]
+        rng = np.random.default_rng([self._seed, position])
+        return Inputs.of(self._layer(position).columns.sample(state[stage.entry], rng))
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    plain: Inputs | None
+    found: Inputs | None
+    feedback: Feedback
+    wanted: NDArray[np.float64] | None
+
+
+class _Lazy:
+    """What `_found` gives, made when it is asked for: all of a layer's measurements may be known already."""
+
+    def __init__(self, make: Callable[[int, State | None], _Found], position: int, state: State | None) -> None:
+        self._make = lambda: make(position, state)
+        self._value: _Found | None = None
+
+    @property
+    def value(self) -> _Found:
+        if self._value is None:
+            self._value = self._make()
+        return self._value
+
+
+#: Gives a measurement by name: one that is known already, or the one that the function makes.
+Known = Callable[[str, Callable[[], object]], Any]

@@ -1,0 +1,53 @@
+"""What is chosen for a layer: a bound, and over which weights its range is taken; or that it is left as it is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnzip.model.bound import Bound, Scope
+from dnnzip.model.grid import bounds_of
+from dnnzip.model.weights import Weight
+
+#: Finest bound, as a share of the range: a code must fit into 16 bits.
+FINEST = 1.0 / 16384
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A bound for one layer.
+
+    Parameters
+    ----------
+    text
+        The bound as on a command line, such as ``2.5%``; empty where the layer stays as it is.
+    scope
+        Over which weights its range is taken.
+    nearest
+        Whether each weight takes its nearest code on the coarsest grid, as ``dnnzip compress`` does. Otherwise the grid
+        is half as coarse, so that a weight has two codes within its bound, and the code is chosen for the output.
+    """
+
+    text: str
+    scope: Scope
+    nearest: bool = False
+
+    @staticmethod
+    def of_share(share: float, scope: Scope, nearest: bool = False) -> "Choice":
+        """Return the choice of a share of the range, from above 0 to 1, to three digits."""
+        percent = min(100.0 * max(share, FINEST), 100.0)
+        return Choice(f"{np.format_float_positional(float(f'{percent:.3g}'), trim='-')}%", scope, nearest)
+
+    @property
+    def bound(self) -> Bound:
+        """The bound, read."""
+        return Bound.parse(self.text)
+
+    def bounds(self, weight: Weight) -> NDArray[np.float64]:
+        """Return the largest error tolerated of a weight's channels, float64 [channels]."""
+        return np.broadcast_to(bounds_of(weight, self.bound, self.scope), (weight.layout.channels,)).copy()
+
+    @staticmethod
+    def read(text: str, scope: str, nearest: bool = False) -> "Choice":
+        """Return a choice from what a journal holds."""
+        return Choice(text, Scope(scope), nearest)

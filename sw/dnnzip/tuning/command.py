@@ -1,0 +1,103 @@
+"""The command ``dnnzip tune``."""
+
+from pathlib import Path
+
+import click
+
+from dnnzip.cli import Output, model_argument, output_options
+from dnnzip.errors import InputError
+
+#: Beside the output, the journal of a search that has not ended.
+JOURNAL_SUFFIX = ".tune"
+
+
+@click.command()
+@model_argument()
+@click.option("--data", metavar="SET.npz", help="Arrays x (samples) and y (class indices).")
+@click.option("--images", metavar="DIR", help="In their place, a folder of images with labels.")
+@click.option(
+    "--max-drop", required=True, metavar="SHARE", help="Drop in top-1 accuracy that is allowed, such as 1% (points)."
+)
+@click.option("-o", "--output-model", "target", required=True, metavar="OUT.dnz.onnx", help="The compressed model.")
+@click.option(
+    "--objective",
+    type=click.Choice(["bytes", "latency", "energy"]),
+    default="bytes",
+    show_default=True,
+    help="What is to become small.",
+)
+@click.option(
+    "--accelerator",
+    metavar="PRESET|FILE.toml",
+    help="What latency and energy are of.  [default: edge-lpddr4]",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Of all that is random."
+)
+@click.option("--samples", type=click.IntRange(1), metavar="N", help="Only so many samples, from the first.")
+@click.option("--compare", is_flag=True, help="Also find the best single bound for all layers.")
+@click.option("--resume", is_flag=True, help="Go on with a search that was interrupted.")
+@output_options
+def tune(
+    model: str,
+    data: str | None,
+    images: str | None,
+    max_drop: str,
+    target: str,
+    objective: str,
+    accelerator: str | None,
+    seed: int,
+    samples: int | None,
+    compare: bool,
+    resume: bool,
+    output: Output,
+) -> None:
+    """Choose a bound for every layer, from labelled samples.
+
+    The weights get as few bits as a drop in accuracy allows. Biases make up for mean shifts; no weight moves by more
+    than its layer's bound. The drop is confirmed on samples that the search did not see.
+    """
+    from dnnzip.accelerator import load_accelerator
+    from dnnzip.model.files import save_model
+    from dnnzip.model.images import load_labelled
+    from dnnzip.tuning.journal import Journal
+    from dnnzip.tuning.prices import Objective
+    from dnnzip.tuning.tuner import Tuner, TuningOptions
+
+    output.check(target)
+    options = TuningOptions(
+        max_drop=read_drop(max_drop),
+        objective=Objective(objective),
+        accelerator=None if objective == "bytes" else load_accelerator(accelerator or "edge-lpddr4"),
+        seed=seed,
+        compare=compare,
+    )
+    if accelerator is not None and objective == "bytes":
+        raise InputError("--accelerator", "has no meaning for --objective bytes", "give latency or energy")
+    tuner = Tuner(model, load_labelled(data, images, model, samples), options)
+    journal = Journal(Path(f"{target}{JOURNAL_SUFFIX}"), tuner.settings(), resume)
+    with output.progress("tuning", tuner.steps) as step:
+        outcome = tuner.tune(journal, step)
+    save_model(outcome.compressed.model, target)
+    journal.remove()
+    output.json(outcome.as_json())
+    output.table(outcome.table(), *outcome.lines())
+
+
+def read_drop(text: str) -> float:
+    """Read the option ``--max-drop``: percentage points, or a share.
+
+    Raises
+    ------
+    InputError
+        It is no number above 0 and below 100 %.
+    """
+    where, right = f"--max-drop {text!r}", "give points of accuracy such as 1%, or a share such as 0.01"
+    is_percent = text.strip().endswith("%")
+    try:
+        value = float(text.strip().removesuffix("%")) / (100 if is_percent else 1)
+    except ValueError:
+        raise InputError(where, "is not a number", right) from None
+    if not 0 < value < 1:
+        raise InputError(where, "is not above 0 and below 100%", right)
+    return value

@@ -1,0 +1,63 @@
+"""Which samples bounds are chosen with, and which ones confirm them: never the same."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Sets of up to so many samples are cross-fitted.
+SMALL_SET = 2000
+
+#: Of larger sets so many are taken to choose with, at most half.
+LARGE_CHOICE = 4000
+
+#: Parts of a small set.
+FOLDS = 4
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Samples to choose with, and samples that are not seen while choosing: int64 indices, rising."""
+
+    chosen_with: Indices
+    unseen: Indices
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """How a set is divided.
+
+    Parameters
+    ----------
+    folds
+        Searches whose outcome is measured on their unseen samples; each sample is unseen in at most one.
+    final
+        Samples that the result is chosen with: all in a small set, otherwise those of the only fold.
+    """
+
+    folds: tuple[Fold, ...]
+    final: Indices
+
+    @property
+    def is_cross_fitted(self) -> bool:
+        """Whether the result is confirmed by searches on parts of the set, and not by its own unseen samples."""
+        return len(self.folds) > 1
+
+
+def split(samples: int, seed: int) -> Split:
+    """Divide a set of so many samples at random.
+
+    A small set is cut into four parts: bounds are chosen with three and confirmed on the fourth, four times, so that
+    each sample is unseen once; the result is chosen with all. Of a larger set, one part is chosen with and the rest
+    confirms.
+    """
+    order = np.random.default_rng(seed).permutation(samples)
+    if samples > SMALL_SET:
+        chosen_with, unseen = np.split(order, [min(LARGE_CHOICE, samples // 2)])
+        return Split((Fold(np.sort(chosen_with), np.sort(unseen)),), np.sort(chosen_with))
+    parts = np.array_split(order, min(FOLDS, samples))
+    every = np.arange(samples)
+    folds = tuple(Fold(np.setdiff1d(every, part), np.sort(part)) for part in parts)
+    return Split(folds, every)

@@ -1,0 +1,102 @@
+"""What a compression does to a classifier's answers, measured so that few samples say much.
+
+The share of right answers is what counts in the end, and is a noisy measure: of a few hundred samples only a handful
+change sides. Two others need fewer samples: the divergence between the plain and the compressed network's
+probabilities, and the expected drop: where the answer changes, the plain network's own probabilities, brought to the
+right temperature, say how much more likely the old answer was to be right than the new one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+#: Below this, a probability counts as this.
+LEAST_PROBABILITY = 1e-9
+
+#: How far a row of probabilities may be from a sum of one.
+SUM_SLACK = 1e-3
+
+#: Temperatures tried.
+TEMPERATURES = np.geomspace(0.25, 8.0, 61)
+
+#: Resamples of a bootstrap interval.
+RESAMPLES = 2000
+
+
+def log_probabilities(scores: NDArray[np.generic]) -> Floats:
+    """Return log probabilities, float64 [samples, classes], of scores: logits, or probabilities already."""
+    values = scores.astype(np.float64)
+    sums = values.sum(axis=1)
+    if values.min() >= 0.0 and np.abs(sums - 1.0).max() < SUM_SLACK:
+        return np.asarray(np.log(np.maximum(values, LEAST_PROBABILITY)))
+    return _normalised(values)
+
+
+def _normalised(logits: Floats) -> Floats:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """The plain network's answers to some samples, with which a compressed one's are compared.
+
+    Parameters
+    ----------
+    plain
+        float64 [samples, classes], its log probabilities.
+    labels
+        int64 [samples].
+    """
+
+    plain: Floats
+    labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        rows = np.arange(len(self.labels))
+        losses = [-float(_normalised(self.plain / t)[rows, self.labels].mean()) for t in TEMPERATURES]
+        # One of the fields that a frozen record derives from the others.
+        object.__setattr__(self, "_trust", np.exp(_normalised(self.plain / TEMPERATURES[int(np.argmin(losses))])))
+
+    def divergence(self, scores: NDArray[np.generic]) -> float:
+        """Return the mean Kullback-Leibler divergence, in nats, of answers [samples, classes] from the plain ones.
+
+        There may be fewer samples, from the first.
+        """
+        plain = self.plain[: len(scores)]
+        return float((np.exp(plain) * (plain - log_probabilities(scores))).sum(axis=1).mean())
+
+    def expected_drop(self, scores: NDArray[np.generic]) -> float:
+        """Return the share of right answers that is lost, as the plain network's probabilities let expect it."""
+        trust: Floats = self._trust  # type: ignore[attr-defined]  # set after construction
+        rows = np.arange(len(scores))
+        old, new = self.plain[: len(scores)].argmax(axis=1), scores.argmax(axis=1)
+        return float((trust[rows, old] - trust[rows, new]).mean())
+
+    def drop(self, scores: NDArray[np.generic]) -> float:
+        """Return the share of right answers that is lost, counted."""
+        labels = self.labels[: len(scores)]
+        before = self.plain[: len(scores)].argmax(axis=1) == labels
+        return float(before.mean() - (scores.argmax(axis=1) == labels).mean())
+
+
+def bootstrap_interval(before: NDArray[np.bool_], after: NDArray[np.bool_], seed: int) -> tuple[float, float]:
+    """Return the 95 % interval of the drop in the share of right answers, by resampling samples in pairs.
+
+    Parameters
+    ----------
+    before, after
+        bool [samples], whether the answer to each sample is right.
+    seed
+        Of the resampling.
+    """
+    rng = np.random.default_rng(seed)
+    lost = before.astype(np.float64) - after
+    # Few values occur, so a resample is a draw of how often each does.
+    values, counts = np.unique(lost, return_counts=True)
+    draws = rng.multinomial(len(lost), counts / len(lost), size=RESAMPLES)
+    low, high = np.quantile(draws @ values / len(lost), [0.025, 0.975])
+    return float(low), float(high)

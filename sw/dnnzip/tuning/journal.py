@@ -1,0 +1,81 @@
+"""What a long search has measured so far, in a file, so that an interrupted one goes on where it was.
+
+A search is deterministic: run again, it asks for the same measurements in the same order, and the journal answers those
+that it knows. So a search that was interrupted ends as one that was not.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dnnzip.errors import InputError
+from dnnzip.model.files import write_output
+
+
+class Journal:
+    """Measurements by name.
+
+    Parameters
+    ----------
+    path
+        The file; None keeps them in memory alone.
+    settings
+        What the measurements depend on: numbers and texts.
+    resume
+        Take up what the file holds. Without it the file starts anew.
+
+    Raises
+    ------
+    InputError
+        To be resumed, the file must be there, be a journal, and be of the same settings.
+    """
+
+    def __init__(self, path: Path | None, settings: dict[str, Any], resume: bool) -> None:
+        self._path = path
+        self._settings = json.loads(json.dumps(settings))
+        self._known: dict[str, Any] = {}
+        if resume and path is not None:
+            self._known = self._read(path)
+
+    def measured(self, name: str, measure: Callable[[], Any]) -> Any:
+        """Return a measurement by name: what the journal knows, or what ``measure`` gives, which is written down.
+
+        Parameters
+        ----------
+        name
+            Unique in the search.
+        measure
+            Gives what JSON can hold.
+        """
+        if name not in self._known:
+            self.replace(name, measure())
+        return self._known[name]
+
+    def replace(self, name: str, value: Any) -> None:
+        """Write a measurement down, in the place of one of the same name."""
+        self._known[name] = json.loads(json.dumps(value))
+        if self._path is not None:
+            content = {"settings": self._settings, "measured": self._known}
+            write_output(self._path, json.dumps(content).encode())
+
+    def remove(self) -> None:
+        """Remove the file: the search is done."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        right = "start without --resume"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            settings, measured = content["settings"], content["measured"]
+        except FileNotFoundError:
+            raise InputError(str(path), "is not there: there is nothing to resume", right) from None
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(str(path), "is no journal of a search", right) from None
+        for name, value in self._settings.items():
+            if settings.get(name) != value:
+                raise InputError(str(path), f"was made with another {name}", f"give the same, or {right}")
+        if not isinstance(measured, dict):
+            raise InputError(str(path), "is no journal of a search", right)
+        return measured

@@ -1,0 +1,376 @@
+"""The search for the cheapest choices within a drop in accuracy.
+
+Each layer has curves of bits and of output error against its bound (`curves`), and a sensitivity: how much one unit of
+that error moves the network's answers, measured layer by layer. For a price of harm, every layer takes the bound with
+the least sum of cost and priced harm (Everett, "Generalized Lagrange multiplier method", 1963). The price is moved
+until a trial of the whole network, with feedback and corrected biases, loses what it may. Then sensitivities are
+measured again about that point, and the price once more.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dnnzip.model.bound import Scope
+from dnnzip.tuning.calibration import Calibration, Trial
+from dnnzip.tuning.choice import Choice
+from dnnzip.tuning.curves import Curve, curve_of
+
+#: Divergence of single layers is taken over samples: so many over the number of layers, but not fewer than the second
+#: number nor more than the third.
+HARM_WORK = 2048
+LEAST_HARM_SAMPLES, MOST_HARM_SAMPLES = 48, 384
+
+#: Trials of changed choices at the end: so many over the number of layers, less those that the search of prices had.
+POLISH_WORK = 160
+POLISH_LESS = 6
+
+#: And no more than one for so many judged samples: the best of many trials flatters itself.
+POLISH_SAMPLES = 20
+
+#: A changed choice moves by about so many octaves; on average a little towards fewer bits.
+POLISH_OCTAVES = 0.25
+POLISH_DRIFT = 0.03
+
+#: Layers whose choice is changed in one trial, about; and the chance that the scope changes as well.
+POLISH_LAYERS = 2.0
+POLISH_SCOPES = 0.1
+
+#: Sensitivities are measured at a bound of about so many bits per weight.
+ANCHOR_BITS = 3.0
+
+#: A sensitivity that is measured again counts for no more and no less than this factor of the first.
+TRUST = 16.0
+
+#: Bounds of a layer are made larger by so many octaves to measure its sensitivity again.
+STEP_OCTAVES = 1.0
+
+#: What the counted drop of so many samples, times the square root of their number, cannot tell.
+RATIO_SLACK = 0.1
+
+#: Trials of up to so many times the aim say how the drop grows with the divergence.
+NEAR = 6.0
+
+#: No changed answer among the samples says no more than this part of one.
+LEAST_CHANGES = 0.5
+
+#: Trials of the whole network for each search of the price, and how close to the aim is close enough.
+TRIALS = 4
+CLOSE = 0.85
+
+#: Single bounds tried: so many for each factor of two, from all of the range down by so many factors of two.
+SINGLE_PER_OCTAVE = 8
+SINGLE_OCTAVES = 12
+
+#: The first price is one at which the divergence, added up over single layers, is so many times the aim.
+FIRST_DIVERGENCE = 2.0
+
+#: Where a price changes no choice, it moves on by this factor, so many times at most.
+FAR = 8.0
+FARTHEST = 60
+
+#: A weight that stays as it is takes so many bits.
+PLAIN_BITS = 32.0
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The end of a search.
+
+    Parameters
+    ----------
+    choices
+        Layer name to its choice; missing where the layer stays as it is.
+    expected_drop, drop
+        Of the calibration samples: to be expected on others, and counted; shares of all.
+    """
+
+    choices: dict[str, Choice]
+    expected_drop: float
+    drop: float
+
+
+class Search:
+    """One search on one set of calibration samples.
+
+    Parameters
+    ----------
+    calibration
+        Network and samples.
+    prices
+        Layer name to what one bit of it costs.
+    measured
+        Gives a measurement by name (`journal.Journal.measured`).
+    step
+        Called with a text after each piece of work.
+    seed
+        Of the changes at the end.
+    """
+
+    def __init__(
+        self,
+        calibration: Calibration,
+        prices: Mapping[str, float],
+        measured: Callable[[str, Callable[[], Any]], Any],
+        step: Callable[[str], None],
+        seed: int,
+    ) -> None:
+        self._calibration = calibration
+        self._seed = seed
+        self._prices = prices
+        self._measured = measured
+        self._step = step
+        self._layers = calibration.subject.layers
+        count = HARM_WORK // len(self._layers)
+        self._harm_samples = min(max(count, LEAST_HARM_SAMPLES), MOST_HARM_SAMPLES, len(calibration.judged))
+        self._curves: dict[str, list[Curve]] = {}
+        for name, layer in self._layers.items():
+            inputs, feedback = calibration.inputs(name), calibration.feedback(name)
+            found = [curve_of(layer, scope, inputs, feedback) for scope in Scope]
+            self._curves[name] = [curve for curve in found if curve is not None]
+            step(name)
+        self._sensitivity: dict[tuple[str, Scope], float] = {}
+        self._points: list[_Point] = []
+        self._aim = 0.0
+        self._first_sensitivities()
+
+    def run(self, aim: float) -> Found:
+        """Search.
+
+        Parameters
+        ----------
+        aim
+            The drop to come close to, a share of all samples, above 0.
+        """
+        self._aim = aim
+        self._find_price(aim, self._first_price(aim), "first")
+        best = self._best(aim)
+        self._refine(best.choices)
+        self._find_price(aim, best.price, "second")
+        self._polish(aim)
+        best = self._best(aim)
+        return Found(best.choices, self._drop(best), best.counted)
+
+    def single_bound(self, aim: float) -> list[Choice]:
+        """Return the coarsest single bound for all layers within the aim, for each scope; after `run`.
+
+        It is judged as trials of the search are: by its divergence, with the same factor and the same aim.
+        """
+        found = []
+        for scope in Scope:
+            # The finest is taken to be within the aim, the coarsest not.
+            low, high = 0, SINGLE_PER_OCTAVE * SINGLE_OCTAVES
+            while high - low > 1:
+                middle = (low + high) // 2
+                choice = Choice.of_share(2.0 ** (-middle / SINGLE_PER_OCTAVE), scope, nearest=True)
+
+                def measure(choice: Choice = choice) -> float:
+                    trial = self._calibration.trial(dict.fromkeys(self._layers, choice))
+                    return self._calibration.judge.divergence(trial.scores)
+
+                divergence = float(self._measured(f"single bound, {choice.text} {scope}", measure))
+                self._step(choice.text)
+                if divergence * self._factor() <= aim:
+                    high = middle
+                else:
+                    low = middle
+            found.append(Choice.of_share(2.0 ** (-high / SINGLE_PER_OCTAVE), scope, nearest=True))
+        return found
+
+    def _first_sensitivities(self) -> None:
+        anchors = {
+            name: [curve.choice_at(ANCHOR_BITS * self._layers[name].rows.size) for curve in curves]
+            for name, curves in self._curves.items()
+        }
+        found = self._calibration.harms(None, anchors, self._harm_samples, self._known("plain"))
+        for name, values in found.items():
+            for curve, (harm, error) in zip(self._curves[name], values, strict=True):
+                self._sensitivity[name, curve.scope] = max(harm, 1e-12) / max(error, 1e-30)
+
+    def _refine(self, choices: Mapping[str, Choice]) -> None:
+        """Measure sensitivities again: with all other layers on their grids, one at a time gets a coarser one."""
+        trial = self._calibration.trial(choices)
+        coarser = {
+            name: [Choice.of_share(float(choice.bound.value) * 2.0**STEP_OCTAVES, choice.scope)]
+            for name, choice in choices.items()
+        }
+        found = self._calibration.harms(trial, coarser, self._harm_samples, self._known("refined"))
+        for name, ((harm, error),) in found.items():
+            if error <= 0:
+                continue
+            factor = min(max(harm / error / self._sensitivity[name, choices[name].scope], 1 / TRUST), TRUST)
+            for scope in (curve.scope for curve in self._curves[name]):
+                # Half the way, in logarithms: the layers move together.
+                self._sensitivity[name, scope] *= math.sqrt(factor)
+
+    def _known(self, stage: str) -> Callable[[str, Callable[[], object]], object]:
+        def known(name: str, measure: Callable[[], object]) -> object:
+            value: object = self._measured(f"{stage}, {name}", measure)
+            self._step(name)
+            return value
+
+        return known
+
+    def _cheapest(self, price: float) -> dict[str, Choice]:
+        """Return every layer's best choice for a price of harm."""
+        choices = {}
+        for name, curves in self._curves.items():
+            best_cost, best = PLAIN_BITS * self._layers[name].rows.size * self._prices[name], None
+            for curve in curves:
+                costs = curve.bits * self._prices[name] + price * self._sensitivity[name, curve.scope] * curve.errors
+                index = int(costs.argmin())
+                if costs[index] < best_cost:
+                    best_cost = float(costs[index])
+                    best = Choice.of_share(2.0 ** float(curve.octaves[index]), curve.scope)
+            if best is not None:
+                choices[name] = best
+        return choices
+
+    def _added_harm(self, choices: Mapping[str, Choice]) -> float:
+        """Return the divergence of choices, added up over single layers."""
+        total = 0.0
+        for name, choice in choices.items():
+            curve = next(curve for curve in self._curves[name] if curve.scope is choice.scope)
+            total += self._sensitivity[name, choice.scope] * curve.error_of(float(choice.bound.value))
+        return total
+
+    def _first_price(self, aim: float) -> float:
+        """Return a price at which the harms of single layers add up to about what is aimed at."""
+        low, high = -60.0, 60.0
+        scale = float(np.median(list(self._prices.values()))) * sum(layer.rows.size for layer in self._layers.values())
+        for _ in range(40):
+            middle = (low + high) / 2
+            if self._added_harm(self._cheapest(scale * 2.0**middle)) > FIRST_DIVERGENCE * aim:
+                low = middle
+            else:
+                high = middle
+        return float(scale * 2.0**high)
+
+    def _find_price(self, aim: float, price: float, stage: str) -> None:
+        """Move the price until the drop is just below the aim.
+
+        The drop falls about as the price rises; between a price that is too low and one that is high enough, the next
+        one is interpolated, in logarithms.
+        """
+        points: list[_Point] = []
+        number = 0
+        # In the end there is at least one point that loses no more than it may.
+        while number < TRIALS or (number < 4 * TRIALS and all(self._drop(point) > aim for point in self._points)):
+            points.append(self._point(price, f"{stage} {number}"))
+            number += 1
+            if CLOSE * aim <= self._drop(points[-1]) <= aim:
+                break
+            is_within = {self._drop(point) <= aim for point in points}
+            price = _next_price([(point.price, max(self._drop(point), 1e-9)) for point in points], aim)
+            if len(is_within) > 1:
+                if any(point.choices == self._cheapest(price) for point in points):
+                    break
+                continue
+            # Far off, the price must move a long way before any layer takes another bound.
+            for _ in range(FARTHEST):
+                if self._cheapest(price) != points[-1].choices:
+                    break
+                price *= FAR if is_within == {False} else 1 / FAR
+
+    def _drop(self, point: "_Point") -> float:
+        """Return the drop to be expected of a point on samples that were not seen."""
+        return point.divergence * self._factor()
+
+    def _factor(self) -> float:
+        """Return what a drop is to a divergence.
+
+        Around the aim the drop is about proportional to the divergence, which has the least noise of all. The expected
+        drop gives the factor; it may be too low throughout, since the network's probabilities need not be right where
+        answers change, so the counted drop, where it is clearly higher, raises the factor.
+        """
+        near = [item for item in self._points if item.expected <= NEAR * self._aim] or self._points
+        counted, expected, divergence = (
+            float(np.mean(values))
+            for values in zip(*((item.counted, item.expected, item.divergence) for item in near), strict=True)
+        )
+        slack = RATIO_SLACK / math.sqrt(len(self._calibration.judged))
+        floor = LEAST_CHANGES / len(self._calibration.judged)
+        return max(expected, floor) / max(divergence, 1e-12) * max((counted + slack) / (expected + slack), 1.0)
+
+    def _best(self, aim: float) -> "_Point":
+        """Return the cheapest point within the aim; the one closest to it where there is none."""
+        within = [point for point in self._points if self._drop(point) <= aim]
+        return min(within, key=lambda point: point.cost) if within else min(self._points, key=self._drop)
+
+    def _polish(self, aim: float) -> None:
+        """Change some choices at random, and keep what takes fewer bits within the aim.
+
+        At few bits the harm of a grid jumps with its step, and no sensitivity tells by how much.
+        """
+        rng = np.random.default_rng(self._seed)
+        trials = min(POLISH_WORK // len(self._layers) - POLISH_LESS, len(self._calibration.judged) // POLISH_SAMPLES)
+        for number in range(max(trials, 0)):
+            best = self._best(aim)
+            choices = dict(best.choices)
+            # In an order that does not depend on what came before.
+            for name in sorted(choices):
+                is_changed, flip, move = rng.random(), rng.random(), rng.normal(POLISH_DRIFT, POLISH_OCTAVES)
+                if is_changed * len(choices) > POLISH_LAYERS:
+                    continue
+                scope = choices[name].scope
+                if flip < POLISH_SCOPES:
+                    scope = Scope.CHANNEL if scope is Scope.TENSOR else Scope.TENSOR
+                share = float(choices[name].bound.value) * 2.0**move
+                choices[name] = Choice.of_share(min(share, 1.0), scope)
+            self._measured_point(best.price, choices, f"polish {number}")
+
+    def _point(self, price: float, name: str) -> "_Point":
+        return self._measured_point(price, self._cheapest(price), name)
+
+    def _measured_point(self, price: float, choices: dict[str, Choice], name: str) -> "_Point":
+
+        def measure() -> list[float]:
+            trial = self._calibration.trial(choices)
+            judge = self._calibration.judge
+            cost = self._cost(trial)
+            return [cost, judge.expected_drop(trial.scores), judge.drop(trial.scores), judge.divergence(trial.scores)]
+
+        cost, expected, counted, divergence = self._measured(f"trial {name}", measure)
+        self._step(name)
+        point = _Point(price, choices, float(cost), float(expected), float(counted), float(divergence))
+        self._points.append(point)
+        return point
+
+    def _cost(self, trial: Trial) -> float:
+        return sum(
+            self._prices[name] * (trial.rounded[name].bits if name in trial.rounded else PLAIN_BITS * layer.rows.size)
+            for name, layer in self._layers.items()
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    price: float
+    choices: dict[str, Choice]
+    cost: float
+    expected: float
+    counted: float
+    divergence: float
+
+
+def _next_price(points: Sequence[tuple[float, float]], aim: float) -> float:
+    """Return the price to try next, from pairs of price and drop: log price against log drop."""
+    wanted = math.log(aim * (1 + CLOSE) / 2)
+    logs = [(math.log(price), math.log(drop)) for price, drop in points]
+    below = [item for item in logs if item[1] <= math.log(aim)]
+    above = [item for item in logs if item[1] > math.log(aim)]
+    if not below or not above:
+        price, drop = min(below) if below else max(above)
+        # Beyond what was tried: the drop is about inverse to the price; never more than a factor of 64 at once.
+        return math.exp(price + min(max(drop - wanted, -math.log(64)), math.log(64)) * 1.1)
+    (low_price, low_drop), (high_price, high_drop) = max(above), min(below)
+    share = (low_drop - wanted) / max(low_drop - high_drop, 1e-9)
+    return math.exp(low_price + min(max(share, 0.1), 0.9) * (high_price - low_price))
+
+
+def steps_of(layers: int) -> int:
+    """Return about how many pieces of work a search of so many layers has, for a progress bar."""
+    return layers * (1 + len(Scope) + 1) + 2 + 2 * TRIALS + max(POLISH_WORK // layers - POLISH_LESS, 0)

@@ -1,0 +1,258 @@
+"""Tuning: searches on calibration samples, confirmation on others, and the compressed model with its biases."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from dnnzip.accelerator import Accelerator
+from dnnzip.codec import CodecOptions, CodeTensor, encode_streams
+from dnnzip.errors import InputError
+from dnnzip.flow.estimation import read_network
+from dnnzip.flow.summary import summarise
+from dnnzip.model.accuracy import score
+from dnnzip.model.container import CompressedModel, compressed_model, is_compressed, open_compressed
+from dnnzip.model.dataset import Dataset
+from dnnzip.model.files import load_model
+from dnnzip.model.weights import LeftOut, Weight, find_weights
+from dnnzip.tuning.biases import corrected
+from dnnzip.tuning.calibration import Calibration, Subject, Trial
+from dnnzip.tuning.choice import Choice
+from dnnzip.tuning.folds import FOLDS, LARGE_CHOICE, SMALL_SET, Fold, split
+from dnnzip.tuning.harm import bootstrap_interval
+from dnnzip.tuning.journal import Journal
+from dnnzip.tuning.outcome import Confirmation, Outcome, Uniform
+from dnnzip.tuning.prices import Objective, prices
+from dnnzip.tuning.search import Search, steps_of
+from dnnzip.tuning.uniform import kindest, of_choices, uniform_steps
+
+#: The search aims at so much of the drop that is allowed: unseen samples lose more than those it chose with. The fewer
+#: samples judge, the less is known of how much, and the best of many trials is the one that they flatter most; with so
+#: many the aim is divided by the root of two.
+MARGIN = 0.6
+CAUTION = 500
+
+#: Fewest samples: three quarters of them choose, one quarter confirms.
+LEAST_SAMPLES = 40
+
+#: Why a weight stays as it is.
+NOT_FLOAT = "It must be float32: tuning moves no others."
+NO_GAIN = "Tuning must find a bound for it that is worth its harm."
+
+
+@dataclass(frozen=True)
+class TuningOptions:
+    """What a user may ask of tuning.
+
+    Parameters
+    ----------
+    max_drop
+        Drop in top-1 accuracy that is allowed, a share of all samples, above 0 and below 1.
+    objective
+        What is to become small.
+    accelerator
+        On which, for latency and energy.
+    seed
+        Of everything random.
+    compare
+        Also find the best single bound for all layers.
+    """
+
+    max_drop: float
+    objective: Objective = Objective.BYTES
+    accelerator: Accelerator | None = None
+    seed: int = 0
+    compare: bool = False
+
+
+class Tuner:
+    """The tuning of one network.
+
+    Parameters
+    ----------
+    path
+        The model file, plain.
+    data
+        Labelled samples.
+    options
+        What is asked.
+
+    Raises
+    ------
+    InputError
+        The model cannot be read, is compressed or has no float32 weights, or the samples do not suit it or are too few.
+    """
+
+    def __init__(self, path: str | Path, data: Dataset, options: TuningOptions) -> None:
+        self._where = str(path)
+        self._model = load_model(path)
+        self._data = data
+        self._options = options
+        if is_compressed(self._model):
+            raise InputError(self._where, "is compressed already", "give the plain model")
+        if len(data.x) < LEAST_SAMPLES:
+            raise InputError(
+                data.where, f"has {len(data.x)} samples", f"give {LEAST_SAMPLES} or more, hundreds for a drop of 1%"
+            )
+        weights, left_out = find_weights(self._model)
+        self._weights: list[Weight] = [weight for weight in weights if weight.dtype == np.float32]
+        others = [weight.left_out(NOT_FLOAT) for weight in weights if weight.dtype != np.float32]
+        self._left_out: list[LeftOut] = [*left_out, *others]
+        if not self._weights:
+            raise InputError(self._where, "has no float32 weights to tune", "tune the network before it is quantised")
+        with threadpool_limits(1, "blas"):
+            self._subject = Subject(self._model, self._weights, self._where)
+        names = list(self._subject.layers)
+        network = read_network(path) if options.objective is not Objective.BYTES else None
+        self._prices = prices(options.objective, names, network, options.accelerator)
+        self._split = split(len(data.x), options.seed)
+
+    @property
+    def steps(self) -> int:
+        """About how many pieces of work there are, for a progress bar."""
+        searches = len(self._split.folds) + self._split.is_cross_fitted
+        return searches * steps_of(len(self._subject.layers)) + (uniform_steps() if self._options.compare else 0)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the measurements of a search depend on."""
+        options = self._options
+        return {
+            "model": hashlib.sha256(self._model.SerializeToString(deterministic=True)).hexdigest(),
+            "data": hashlib.sha256(self._data.x.tobytes() + self._data.y.tobytes()).hexdigest(),
+            "--max-drop": options.max_drop,
+            "--objective": str(options.objective),
+            "--accelerator": options.accelerator.name if options.accelerator else "",
+            "--seed": options.seed,
+        }
+
+    def tune(self, journal: Journal, step: Callable[[str], None]) -> Outcome:
+        """Tune the network.
+
+        Parameters
+        ----------
+        journal
+            Takes the measurements, and may know some from before.
+        step
+            Called with a text after each piece of work.
+        """
+        # Matrices are small: threads would wait for each other longer than they work. And sums stay the same.
+        with threadpool_limits(1, "blas"):
+            right = self._right(self._data, {}, journal, "plain")
+            confirmed = [self._confirm(fold, number, journal, step) for number, fold in enumerate(self._split.folds)]
+            unseen = np.concatenate([fold.unseen for fold in self._split.folds])
+            after = np.concatenate(confirmed)
+            low, high = bootstrap_interval(right[unseen], after, self._options.seed)
+            confirmation = Confirmation(
+                len(unseen), float(right[unseen].mean()), float(after.mean()), low, high, len(self._split.folds)
+            )
+            name = "all" if self._split.is_cross_fitted else "fold 0"
+            calibration = self._calibration(self._split.final)
+            trial = self._search(calibration, name, journal, step)
+            single, kindest = None, None
+            if self._options.compare:
+                single = self._single(calibration, name, right, journal, step)
+                kindest = self._kindest(right, journal, step)
+            compressed, left_out = self._compressed(trial)
+        return Outcome(compressed, summarise(compressed, left_out), dict(trial.choices), confirmation, single, kindest)
+
+    def _confirm(self, fold: Fold, number: int, journal: Journal, step: Callable[[str], None]) -> NDArray[np.bool_]:
+        """Search on one part of the samples; returns whether the answers to the fold's unseen samples are right."""
+
+        def measure() -> list[bool]:
+            trial = self._search(self._calibration(fold.chosen_with), f"fold {number}", journal, step)
+            unseen = Dataset(self._data.x[fold.unseen], self._data.y[fold.unseen], self._data.where)
+            return [bool(value) for value in self._answers(unseen, trial.given)]
+
+        return np.array(journal.measured(f"unseen {number}", measure), np.bool_)
+
+    def _calibration(self, samples: NDArray[np.int64]) -> Calibration:
+        return Calibration(self._subject, self._data.x[samples], self._data.y[samples], self._options.seed)
+
+    def _search(self, calibration: Calibration, name: str, journal: Journal, step: Callable[[str], None]) -> Trial:
+        def choose() -> dict[str, list[Any]]:
+            found = self._searcher(calibration, name, journal, step).run(self._aim(calibration))
+            return {layer: [choice.text, str(choice.scope)] for layer, choice in found.choices.items()}
+
+        chosen = journal.measured(f"{name}: choices", choose)
+        return calibration.trial({layer: Choice.read(*facts) for layer, facts in chosen.items()})
+
+    def _searcher(self, calibration: Calibration, name: str, journal: Journal, step: Callable[[str], None]) -> Search:
+        return Search(
+            calibration,
+            self._prices,
+            lambda what, measure: journal.measured(f"{name}: {what}", measure),
+            step,
+            self._options.seed,
+        )
+
+    def _aim(self, calibration: Calibration) -> float:
+        judged = len(calibration.judged)
+        return self._options.max_drop * MARGIN * math.sqrt(judged / (judged + CAUTION))
+
+    def _answers(self, data: Dataset, given: dict[str, NDArray[np.float32]]) -> NDArray[np.bool_]:
+        return np.asarray(score(self._subject.scores(data.x, given), data).predictions == data.y)
+
+    def _right(
+        self, data: Dataset, given: dict[str, NDArray[np.float32]], journal: Journal, name: str
+    ) -> NDArray[np.bool_]:
+        known = journal.measured(name, lambda: [bool(value) for value in self._answers(data, given)])
+        return np.array(known, np.bool_)
+
+    def _single(
+        self,
+        calibration: Calibration,
+        name: str,
+        right: NDArray[np.bool_],
+        journal: Journal,
+        step: Callable[[str], None],
+    ) -> Uniform:
+        """Find the best single bound by the measure of the search, whose measurements the journal knows."""
+
+        def choose() -> list[list[str]]:
+            search = self._searcher(calibration, name, journal, lambda _: None)
+            aim = self._aim(calibration)
+            search.run(aim)
+            return [[choice.text, str(choice.scope)] for choice in search.single_bound(aim)]
+
+        chosen = journal.measured("single bound", choose)
+        step("single bound")
+        choices = [Choice.read(text, scope, nearest=True) for text, scope in chosen]
+        return of_choices(self._model, self._subject, self._data, choices, right, journal.measured)
+
+    def _kindest(self, right: NDArray[np.bool_], journal: Journal, step: Callable[[str], None]) -> Uniform:
+        return kindest(self._model, self._subject, self._data, self._options.max_drop, right, journal.measured, step)
+
+    def _compressed(self, trial: Trial) -> tuple[CompressedModel, list[LeftOut]]:
+        """Encode the network of a trial."""
+        layers = self._subject.layers
+        results = [layers[name].grid(trial.choices[name], rounded) for name, rounded in trial.rounded.items()]
+        positions = {tensor.name: place for place, tensor in enumerate(self._model.graph.initializer)}
+        results.sort(key=lambda result: positions[result.weight.name])
+        if not results:
+            raise InputError("--max-drop", "leaves no layer that could be compressed", "allow a larger drop")
+        tensors = []
+        for result in results:
+            assert result.codes is not None, "a trial has codes"
+            tensors.append(CodeTensor(result.weight.name, result.codes, result.weight.layout.kernel))
+        tables, streams, codecs = encode_streams(tensors, CodecOptions(), bytes)
+        biases = {
+            output: trial.given[name] for output, name in self._subject.biased.biases.items() if name in trial.given
+        }
+        model: onnx.ModelProto = corrected(self._model, self._weights, biases)
+        fresh = compressed_model(model, results, streams, codecs, tables)
+        left_out = [*self._left_out, *(w.left_out(NO_GAIN) for w in self._weights if w.name not in trial.rounded)]
+        return open_compressed(fresh, self._where), left_out
+
+
+def samples_note(samples: int) -> str:
+    """Say how a set of so many samples is used."""
+    if samples > SMALL_SET:
+        return f"chosen with {min(LARGE_CHOICE, samples // 2):,} samples, confirmed on the others"
+    return f"cross-fitted over {FOLDS} folds of {samples:,} samples"
