@@ -14,7 +14,7 @@ from dnnzip.exploration.record import (
     Request,
 )
 
-HOSTILE = "</script><img src=x onerror=\"document.title='taken'\"><b>&amp;{{7*7}}%{x}'"
+HOSTILE = "</script ><img src=x onerror=\"document.title='taken'\"><b>&amp;{{7*7}}%{x}'"
 NAMES = ("conv1.weight", HOSTILE, "block2/conv.weight", "fc.weight")
 POOL = "pool1"
 BOUNDS = ("0.5%", "1%", "2%", "5%")

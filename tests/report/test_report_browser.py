@@ -139,9 +139,19 @@ def test_no_name_became_markup(opened):
     names = [row.text for row in rows(opened, f"{LAYER_ROWS} th")]
     assert names == [NAMES[0], POOL, *NAMES[1:]]
     assert opened.title == "made_up.onnx: dnnzip report"
-    assert not rows(opened, "img")
-    one(opened, "#accuracy-bits")
     assert HOSTILE in names
+    assert not rows(opened, "img")
+    labels = opened.execute_script(
+        "return [...document.querySelectorAll('#layer-costs .ytick text')].map(item => item.textContent)"
+    )
+    assert labels[2].startswith("</script ><i"), labels
+    # Figures take bold for markup: a name's own is text.
+    hover = opened.execute_script(
+        "const {data} = document.getElementById('accuracy-bits');"
+        "return data.flatMap(item => Array.from(item.text || [])).filter(text => text.includes('img'))"
+    )
+    assert len(hover) >= 16
+    assert not [text for text in hover if "<img" in text]
 
 
 def test_no_figure_offers_to_send_its_data_away(opened):
@@ -290,6 +300,11 @@ def test_it_fits_the_screen(opened, width, scheme):
         ".map(item => `${item.id} ${item.scrollWidth} in ${item.clientWidth}`)"
     )
     assert wide == []
+    heights = opened.execute_script(
+        "return [...document.querySelectorAll('.plot')]"
+        ".map(item => [item.id, item.clientHeight, item._fullLayout.height])"
+    )
+    assert [item for item in heights if item[1] != item[2]] == []
     ink = opened.execute_script("return document.getElementById('accuracy-bits').layout.font.color")
     assert ink == ("#18212f" if scheme == "light" else "#e7ecf3")
     picture = imread(io.BytesIO(opened.get_screenshot_as_png()))

@@ -83,7 +83,7 @@ def energy_by_part() -> Figure:
         ]
     )
     figure.update_layout(_layout("energy of an inference", None), barmode="stack", height=260)
-    figure.update_yaxes(autorange="reversed", showgrid=False, zeroline=False)
+    figure.update_yaxes(autorange="reversed", showgrid=False)
     return _as_data(figure)
 
 
@@ -103,7 +103,7 @@ def cost_by_layer() -> Figure:
         ]
     )
     figure.update_layout(_layout("latency by layer", None), barmode="group", bargap=0.28, bargroupgap=0.05)
-    figure.update_yaxes(autorange="reversed", showgrid=False, zeroline=False)
+    figure.update_yaxes(autorange="reversed", showgrid=False)
     return _as_data(figure)
 
 
@@ -164,7 +164,7 @@ def _layout(x_title: str, y_title: str | None) -> dict[str, Any]:
     axis: dict[str, Any] = {
         "gridcolor": variable("grid"),
         "linecolor": variable("line"),
-        "zerolinecolor": variable("line"),
+        "zeroline": False,
         "tickfont": {"color": variable("muted"), "size": 12},
         "title": {"font": {"color": variable("ink"), "size": 13}},
         "automargin": True,
