@@ -58,6 +58,7 @@ def tune(
     than its layer's bound. The drop is confirmed on samples that the search did not see.
     """
     from dnnzip.accelerator import load_accelerator
+    from dnnzip.flow.provenance import provenance
     from dnnzip.model.files import save_model
     from dnnzip.model.images import load_labelled
     from dnnzip.tuning.journal import Journal
@@ -80,7 +81,15 @@ def tune(
         outcome = tuner.tune(journal, step)
     save_model(outcome.compressed.model, target)
     journal.remove()
-    output.json(outcome.as_json())
+    asked = {
+        "model": model,
+        "data": data or images,
+        "max_drop": options.max_drop,
+        "objective": objective,
+        "accelerator": None if options.accelerator is None else options.accelerator.name,
+        "seed": seed,
+    }
+    output.json({**asked, **outcome.as_json(), "provenance": provenance()})
     output.table(outcome.table(), *outcome.lines())
 
 
