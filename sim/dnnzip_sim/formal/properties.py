@@ -695,8 +695,8 @@ DECOMPRESSOR_PROPERTIES = (
     ),
     Property(
         "as declared", "Ring, 2 lanes, 1 x 3 weights, classes", lambda: OneStream(SMALL, 1, 3, class_per_channel=True),
-        ring_gives_what_is_declared(3), 56, False, {"all lanes": weights_of_all_lanes, "beat doubled": slot_is_doubled},
-        free=("ring.lane_0", "ring.lane_1", "ring.value_0", "ring.value_1", "ring.history"), search=56,
+        ring_gives_what_is_declared(3), 46, False, {"all lanes": weights_of_all_lanes, "beat doubled": slot_is_doubled},
+        free=("ring.lane_0", "ring.lane_1", "ring.value_0", "ring.value_1", "ring.history"), search=46,
     ),
     Property(
         "progress", "Rounds", lambda: Rounds(SMALLEST), rounds_are_ready_in_time, 22, True, {"late": ready_late},
