@@ -50,6 +50,8 @@ def without_arrays(path: Path, smallest: int) -> tuple[bytes, dict[int, Place]] 
     def graph(data: mmap.mmap, start: int, stop: int) -> bytes:
         return _rewritten(data, start, stop, INITIALIZER_FIELD, tensor)
 
+    if not path.is_file():  # a pipe gives its bytes once, to whoever opens it first
+        return None
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _rewritten(data, 0, len(data), GRAPH_FIELD, graph), places

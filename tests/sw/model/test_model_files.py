@@ -6,10 +6,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from dnnzip.digits import MODEL
 from dnnzip.errors import DnnzipError, InputError
 from dnnzip.model import files
 from dnnzip.model.container import decompressed, read_compressed
-from dnnzip.model.files import load_model, open_output, save_model, write_output
+from dnnzip.model.files import load_model, open_model, open_output, save_model, write_output
+from dnnzip.model.wire import without_arrays
 
 
 def external(networks, folder, location="weights.bin"):
@@ -169,6 +171,21 @@ def test_a_pipe_is_written_through(tmp_path):
     assert received == [b"through"]
     assert pipe.is_fifo()
     write_output("/dev/null", b"nothing")
+
+
+def test_a_model_comes_out_of_a_pipe_which_is_opened_once(tmp_path):
+    """Who opens a pipe and leaves it again breaks it for its writer; opening one that nobody writes does not return."""
+    pipe = tmp_path / "model.onnx"
+    os.mkfifo(pipe)
+    found = []
+    opener = threading.Thread(target=lambda: found.append(without_arrays(pipe, 0)), daemon=True)
+    opener.start()
+    opener.join(5)
+    assert found == [None]
+    writer = threading.Thread(target=lambda: pipe.write_bytes(MODEL.read_bytes()))
+    writer.start()
+    assert open_model(pipe).SerializeToString() == load_model(MODEL).SerializeToString()
+    writer.join()
 
 
 def test_an_output_that_cannot_be_written(tmp_path):
