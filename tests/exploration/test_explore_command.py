@@ -11,7 +11,7 @@ import time
 import onnx
 import pytest
 
-from dnnzip import cli, digits
+from dnnzip import digits
 from dnnzip.exploration import cluster, command
 from dnnzip.exploration.record import POINT_SCHEMA, ExplorationFolder
 
@@ -19,18 +19,11 @@ MODEL = [str(digits.MODEL), "--data", str(digits.TEST_SET)]
 
 
 @pytest.fixture
-def explore(monkeypatch, capsys):
+def explore(dnnzip):
     """Run ``dnnzip explore`` on the digits network in this process; returns (status, standard output, error)."""
 
     def run(*arguments, model=MODEL):
-        monkeypatch.setattr(sys, "argv", ["dnnzip", "explore", *model, *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as error:
-            status = error.code
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
+        return dnnzip("explore", *model, *arguments)
 
     return run
 
