@@ -1,5 +1,6 @@
 """Explorations on a real cluster: two workers in processes of their own, one of which is killed."""
 
+import gc
 import importlib
 import json
 import os
@@ -13,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from distributed import Client
 from distributed.comm.core import CommClosedError
 
 from dnnzip.errors import CheckFailedError, InputError
@@ -298,6 +300,8 @@ def test_a_scheduler_that_is_not_there_is_told(monkeypatch, address, message):
     with pytest.raises(InputError, match=message) as caught, connected(address, 1):
         pass
     assert "\n" not in str(caught.value)
+    # One that is left would be taken down later, in whatever thread that is, and stop the next one there.
+    assert [item for item in gc.get_objects() if type(item) is Client] == []
 
 
 def test_a_scheduler_without_workers_is_told(monkeypatch):

@@ -1,8 +1,10 @@
 """The workers of an exploration: processes of this machine that come and go with it, or a Dask cluster elsewhere."""
 
+import gc
 import logging
 import os
 import signal
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
@@ -155,6 +157,7 @@ def _remote(address: str) -> Iterator[Client]:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+        _take_down(error)
         raise InputError(where, f"cannot be reached ({reason})", right) from None
     with client:
         try:
@@ -162,6 +165,21 @@ def _remote(address: str) -> Iterator[Client]:
         except TimeoutError:
             raise InputError(where, "has no workers", f"start some with 'dask worker {address}'") from None
         yield client
+
+
+def _take_down(error: Exception) -> None:
+    """Take down a client that could not connect; the frames of its error alone hold it.
+
+    Left to the garbage collector, that may happen in the thread in which the loop of the next client starts, and wait
+    for a lock that is held until this loop has started.
+    """
+    while error.__traceback__ is not None or error.__context__ is not None:
+        traceback.clear_frames(error.__traceback__)
+        error.__traceback__ = None
+        if not isinstance(error.__context__, Exception):
+            break
+        error = error.__context__
+    gc.collect()
 
 
 @contextmanager
