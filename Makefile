@@ -19,7 +19,7 @@ sim: env ## the main job: compress the digits network, decode it in the simulate
 test: env-dev ## the whole test suite
 	@$(BIN)/python -m pytest -q -n 2
 
-ports: env-dev ## the AXI and serial ports with every case, width and pause, and the array's; minutes
+ports: env-dev ## more pauses, cases and widths on the ports of the decompressor, AXI, the serial line and the array; minutes
 	@$(BIN)/python -m pytest -q -m ports
 
 BOARD ?= ulx3s-85f

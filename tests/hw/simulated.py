@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pytest
 from amaranth.sim import Simulator
 
 from dnnzip.format import Verdict
@@ -11,6 +12,10 @@ from dnnzip_hw import Decompressor, DecompressorParameters
 
 PAUSES = {"no pauses": (0.0, 0.0), "idle source": (0.6, 0.0), "stalled sink": (0.0, 0.6), "both": (0.5, 0.5)}
 """Chance of a pause per cycle: of the source, of the sink."""
+
+ONE_SIDED = ("idle source", "stalled sink")
+PAUSE_CASES = [pytest.param(name, marks=pytest.mark.ports) if name in ONE_SIDED else name for name in PAUSES]
+"""For tests that take long: pauses on one side alone run with the ports."""
 
 MOST_IDLE = 12_000
 """Cycles without a word in or a beat out after which a run hangs; the longest table set takes fewer."""

@@ -14,7 +14,7 @@ from random_streams import (
     to_words,
     with_field,
 )
-from simulated import PAUSES, decompress, run
+from simulated import PAUSE_CASES, decompress, run
 
 from dnnzip.codec import reference
 from dnnzip.format import (
@@ -63,7 +63,7 @@ def check(streams, parameters=DEFAULT, pauses="no pauses", seed=0):
     return [result.verdict for result in results]
 
 
-@pytest.mark.parametrize("pauses", PAUSES)
+@pytest.mark.parametrize("pauses", PAUSE_CASES)
 def test_random_streams(pauses):
     seed = f"random streams {pauses}"
     rng = random.Random(seed)

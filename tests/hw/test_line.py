@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from random_streams import ans_stream, damaged, raw_stream, sealed, to_words, with_field
-from simulated import PAUSES, decompress, run
+from simulated import PAUSE_CASES, PAUSES, decompress, run
 from test_decompressor import check, simple_tables
 
 from dnnzip.codec import reference
@@ -119,7 +119,7 @@ def test_line_stops_at_a_segment_that_is_too_long(pauses):
     assert left >= 2  # of the group after it at most one word
 
 
-@pytest.mark.parametrize("pauses", PAUSES)
+@pytest.mark.parametrize("pauses", PAUSE_CASES)
 def test_streams_of_all_codecs_in_turn(pauses):
     rng = random.Random(f"all codecs {pauses}")
     tables = simple_tables()
@@ -138,7 +138,7 @@ def test_other_lanes(lanes, rng):
     assert check([line_stream(rng) for _ in range(6)], parameters, "both") == [Verdict.OK] * 6
 
 
-@pytest.mark.parametrize("pauses", PAUSES)
+@pytest.mark.parametrize("pauses", PAUSE_CASES)
 def test_damaged_streams(pauses):
     rng = random.Random(f"damaged lines {pauses}")
     streams = []

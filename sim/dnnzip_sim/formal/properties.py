@@ -655,7 +655,6 @@ DECOMPRESSOR_PROPERTIES = (
     Property(
         "order", "SyncFIFO", Queue, queue_keeps_order, 10, False,
         {"item lost": second_is_lost, "item doubled": item_is_doubled, **STREAM_BUGS}, as_registers=True,
-        quick=True,
     ),
     Property(
         "order", "Output, 1 lane", lambda: Output(SMALLEST), beats_leave_in_order, 10, False,
@@ -678,7 +677,7 @@ DECOMPRESSOR_PROPERTIES = (
     ),
     Property(
         "verdict stays", "RawSize", RawSize, raw_size_stays, 3, True,
-        {"verdict decays": verdict_decays, "done decays": done_decays}, search=62, quick=True,
+        {"verdict decays": verdict_decays, "done decays": done_decays}, search=62,
     ),
     Property(
         "size", "RawSize", RawSize, raw_size_is_right, 50, False,
