@@ -1,16 +1,21 @@
 """A few of the proofs of ``make formal``, each with its planted bugs; the page of them all."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from amaranth.hdl import Fragment
 
 from dnnzip.errors import MissingToolError
+from dnnzip_hw import Decompressor
 from dnnzip_sim.formal import __main__ as command
 from dnnzip_sim.formal import prover
 from dnnzip_sim.formal.catalogue import PROPERTIES
-from dnnzip_sim.formal.page import page
+from dnnzip_sim.formal.opened import Opened
+from dnnzip_sim.formal.page import BOUNDARIES, page
+from dnnzip_sim.formal.properties import SMALLEST
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 QUICK = [proved for proved in PROPERTIES if proved.quick]
@@ -38,6 +43,38 @@ def test_a_proof_that_misses_a_planted_bug_fails(tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr()
     assert "proved  WRONG" in printed.out
     assert "1 of 2 proofs came out wrong" in printed.err
+
+
+def test_a_proof_that_goes_through_with_a_far_bug_fails(tmp_path, capsys, monkeypatch):
+    harmless = [replace(QUICK[0], mutants={}, far={"none": lambda *_: None})]
+    monkeypatch.setattr(command, "PROPERTIES", harmless)
+    assert command.main(["--quick", "-o", str(tmp_path)]) == 1
+    rows = json.loads((tmp_path / "formal.json").read_text())["rows"]
+    assert [(row["bug"], row["result"], row["expected"]) for row in rows] == [
+        ("", "proved", "proved"),
+        ("none", "proved", "not proved"),
+    ]
+    assert "1 of 2 proofs came out wrong" in capsys.readouterr().err
+
+
+def test_far_bugs_are_those_of_inductions():
+    assert all(proved.induction for proved in PROPERTIES if proved.far)
+
+
+def test_boundaries_name_properties_that_there_are():
+    named = set(re.findall(r"\*([^*]+)\*", " ".join(" ".join(row) for row in BOUNDARIES)))
+    assert len(named) >= 10
+    assert named <= {proved.name for proved in PROPERTIES}
+
+
+def test_parts_that_are_not_there_are_named():
+    opened = Opened(Decompressor(SMALLEST))
+    Fragment.get(opened, None)  # else Amaranth warns of a block that nobody used
+    assert opened.inner("builder.numbering.running") is opened.inner("builder.numbering.stages")[0]
+    with pytest.raises(LookupError, match=r"builder\.nothing: nothing must be one block, not 0"):
+        opened.part("builder.nothing")
+    with pytest.raises(LookupError, match=r"builder\.nothing: there is no nothing in elaborate"):
+        opened.inner("builder.nothing")
 
 
 def test_every_property_has_planted_bugs_and_words():

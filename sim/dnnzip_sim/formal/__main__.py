@@ -14,7 +14,7 @@ from dnnzip.flow.tables import TextTable, stdout_console
 from dnnzip_sim.formal.catalogue import PROPERTIES
 from dnnzip_sim.formal.page import page
 from dnnzip_sim.formal.properties import Property
-from dnnzip_sim.formal.prover import PROVED, REFUTED, Result, prove
+from dnnzip_sim.formal.prover import NOT_PROVED, PROVED, REFUTED, Result, prove
 from dnnzip_sim.formal.wrapper import Bench, Shell
 
 FOLDER = Path("build") / "formal"
@@ -31,15 +31,16 @@ class Row:
     seconds: float
     result: str
     step: int
+    expected: str
 
     @property
     def is_right(self) -> bool:
         """Whether it came out as it must."""
-        return self.result == (REFUTED if self.bug else PROVED)
+        return self.result == self.expected
 
     def cells(self) -> tuple[str, ...]:
         """Return the cells of the table."""
-        outcome = f"found in cycle {self.step}" if self.bug and self.is_right else self.result
+        outcome = f"found in cycle {self.step}" if self.result == REFUTED and self.is_right else self.result
         mark = "" if self.is_right else "  WRONG"
         return self.name, self.component, self.bug, self.method, f"{self.seconds:.1f} s", outcome + mark
 
@@ -47,13 +48,22 @@ class Row:
 def proof(proved: Property) -> Row:
     """Prove a property."""
     bench = Bench(proved.make(), proved.check)
-    return _row(proved, "", _prove(proved, bench, "block", proved.depth, proved.induction))
+    result = _prove(proved, bench, "block", proved.depth, proved.induction)
+    return _row(proved, "", proved.method, result, PROVED)
 
 
 def planted(proved: Property, bug: str) -> Row:
     """Plant a bug and look for it."""
     bench = Bench(Shell(proved.make(), proved.mutants[bug]), proved.check)
-    return _row(proved, bug, _prove(proved, bench, "block.block", proved.search, False))
+    result = _prove(proved, bench, "block.block", proved.search, False)
+    return _row(proved, bug, f"search to cycle {proved.search}", result, REFUTED)
+
+
+def weakened(proved: Property, bug: str) -> Row:
+    """Plant a bug that is too far from reset for a search, and see that the induction does not go through."""
+    bench = Bench(Shell(proved.make(), proved.far[bug]), proved.check)
+    result = _prove(proved, bench, "block.block", proved.depth, True)
+    return _row(proved, bug, proved.method, result, NOT_PROVED)
 
 
 def _prove(proved: Property, bench: Bench, block: str, depth: int, induction: bool) -> Result:
@@ -62,9 +72,9 @@ def _prove(proved: Property, bench: Bench, block: str, depth: int, induction: bo
     return prove(bench, depth=depth, induction=induction, as_registers=proved.as_registers, free=free)
 
 
-def _row(proved: Property, bug: str, result: Result) -> Row:
-    method = f"search to cycle {proved.search}" if bug else proved.method
-    return Row(proved.name, proved.component, bug, method, round(result.seconds, 1), result.status, result.step)
+def _row(proved: Property, bug: str, method: str, result: Result, expected: str) -> Row:
+    seconds = round(result.seconds, 1)
+    return Row(proved.name, proved.component, bug, method, seconds, result.status, result.step, expected)
 
 
 def rows(properties: Sequence[Property], *, mutants: bool) -> Iterator[Row]:
@@ -74,6 +84,8 @@ def rows(properties: Sequence[Property], *, mutants: bool) -> Iterator[Row]:
         if mutants:
             for bug in proved.mutants:
                 yield planted(proved, bug)
+            for bug in proved.far:
+                yield weakened(proved, bug)
 
 
 def table(found: Sequence[Row]) -> TextTable:

@@ -5,7 +5,7 @@ reset is free too, so that a property holds after a reset in the middle of anyth
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 from typing import Any
@@ -29,6 +29,7 @@ from dnnzip_hw.tables import StateNumbering
 from dnnzip_sim.formal.wrapper import Change, before
 
 SMALLEST = DecompressorParameters(1, 1, 8, 16)
+LINE = DecompressorParameters(1, 1, 8, 16, line=True)
 TWO_SLOTS = DecompressorParameters(1, 2, 8, 8)
 SMALL = DecompressorParameters(2, 2, 8, 8)
 COUNTER_BITS = 6
@@ -55,6 +56,8 @@ class Property:
         Whether it is proved without bounds.
     mutants
         Planted bugs by name.
+    far
+        Planted bugs that are thousands of cycles from reset: with them the induction must fail.
     as_registers
         Whether memories are turned into registers.
     free
@@ -67,11 +70,12 @@ class Property:
 
     name: str
     component: str
-    make: Callable[[], wiring.Component]
+    make: Callable[[], Any]
     check: Callable[[Module, Any], None]
     depth: int
     induction: bool
     mutants: Mapping[str, Change]
+    far: Mapping[str, Change] = field(default_factory=dict)
     as_registers: bool = False
     free: tuple[str, ...] = ()
     search: int = 12
@@ -92,7 +96,7 @@ class Property:
 
 
 class Queue(wiring.Component):
-    """The FIFO of which the decompressor's queues are made, as a stream block, four deep.
+    """The FIFO of which the array's queues are made, as a stream block, four deep.
 
     Members
     -------

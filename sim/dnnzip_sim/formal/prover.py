@@ -16,8 +16,8 @@ from amaranth.lib import wiring
 from dnnzip.errors import CheckFailedError, MissingToolError
 from dnnzip_sim import toolchain
 
-PROVED, REFUTED, UNKNOWN = "proved", "refuted", "unknown"
-_STATUS = {"PASS": PROVED, "FAIL": REFUTED, "UNKNOWN": UNKNOWN, "TIMEOUT": UNKNOWN}
+PROVED, REFUTED, NOT_PROVED, TIMEOUT = "proved", "refuted", "not proved", "timeout"
+_STATUS = {"PASS": PROVED, "FAIL": REFUTED, "UNKNOWN": NOT_PROVED, "TIMEOUT": TIMEOUT}
 
 # A memory of 64 rows or more gives anything when it is read: what is proved holds whatever is in the tables.
 _JOB = """[options]
@@ -48,7 +48,8 @@ class Result:
     Parameters
     ----------
     status
-        ``proved``, also where it was to a depth alone; ``refuted``; or ``unknown``.
+        ``proved``, also where it was to a depth alone; ``refuted``, with a run from reset on; ``not proved``, where
+        the induction does not go through; or ``timeout``.
     step
         The cycle of the counterexample, from reset on; -1 where there is none.
     seconds

@@ -1,6 +1,7 @@
 """A block between free inputs and the assertions of a property; and a shell that plants a bug at its ports.
 
-Properties look at a block's ports alone, so that they hold for any block that keeps them.
+Most properties look at a block's ports alone, so that they hold for any block that keeps them; see ``opened`` for those
+that do not.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,9 +37,15 @@ class Shell(wiring.Component):
     """
 
     def __init__(self, block: wiring.Component, change: Change) -> None:
+        super().__init__(block.signature)
         self._block = block
         self._change = change
-        super().__init__(block.signature)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the block has and a shell has not: what is within an ``Opened`` one."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._block, name)
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
         """Build the circuit."""

@@ -1,0 +1,429 @@
+"""What is proved of the AXI top: its stream ports, its register port and its registers, and the planted bugs.
+
+As in ``properties``: a check's docstring is the property in words.
+"""
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+from typing import Any
+
+from amaranth.asserts import AnyConst
+from amaranth.hdl import Assert, Assume, C, Cat, Module, Mux, Signal, Value
+
+from dnnzip.format import WORD_BITS, WORD_BYTES
+from dnnzip_hw.axi.group import Group
+from dnnzip_hw.axi.lite import RegisterBank
+from dnnzip_hw.axi.parameters import AxiParameters
+from dnnzip_hw.axi.registers import (
+    COUNTERS,
+    GROUP,
+    REGISTER_BYTES,
+    SHARED,
+    Access,
+    Register,
+    group_base,
+)
+from dnnzip_hw.axi.rows import RowPacker
+from dnnzip_hw.axi.slice import RegisterSlice
+from dnnzip_hw.axi.words import WordSplitter
+from dnnzip_sim.formal.opened import Opened
+from dnnzip_sim.formal.properties import (
+    SMALL,
+    STREAM_BUGS,
+    Property,
+    assume_stable,
+    item_is_doubled,
+    second_is_lost,
+    stable,
+)
+from dnnzip_sim.formal.wrapper import Change, before
+
+ITEM_BITS = 4
+AXI = AxiParameters(SMALL, bus_bits=64, row_weights=4)
+NUMBER_BITS = 4
+"""Of the number of a weight, which counts round: more than a row and a beat hold."""
+
+
+def slice_keeps_order(m: Module, block: Any) -> None:
+    """What leaves a register slice is what entered it, each once and in order, and waits unchanged."""
+    stable(m, block.o)
+    # A queue of two, as plain as can be.
+    held = Signal(range(3))
+    oldest, newest = Signal(ITEM_BITS), Signal(ITEM_BITS)
+    enters, leaves = block.i.valid & block.i.ready, block.o.valid & block.o.ready
+    m.d.sync += held.eq(held + enters - leaves)
+    with m.If(enters):
+        m.d.sync += newest.eq(block.i.payload)
+    with m.If((held - leaves)[: len(held)] == 0):
+        m.d.sync += oldest.eq(block.i.payload)
+    with m.Elif(leaves):
+        m.d.sync += oldest.eq(newest)
+    aside = block.inner("is_aside")
+    m.d.comb += [
+        Assert(block.o.valid == (held != 0), "an item is lost"),
+        Assert(~block.o.valid | (block.o.payload == oldest), "another item"),
+        Assert(held <= 2, "help: more items than there are places"),
+        Assert(aside == (held == 2), "help: what is aside"),
+        Assert(~aside | (block.inner("aside") == newest), "help: what stands aside"),
+    ]
+
+
+def words_are_those_of_beats(m: Module, block: Any) -> None:
+    """Each word that a beat keeps is given once, in order, the last one of a stream with ``last``; a bad beat's never.
+
+    A stream with a bad beat ends with one zero word. Words that wait stay as they are, where beats do.
+    """
+    assume_stable(m, block.i)
+    stable(m, block.o)
+    beat, count = block.i.payload, AXI.bus_words
+    sound = [(1 << WORD_BYTES * words) - 1 for words in range(count + 1)]  # what a beat may keep
+    kept, is_sound = Signal(range(count + 1)), Signal()
+    with m.Switch(beat.keep):
+        for words, keep in enumerate(sound):
+            with m.Case(keep):
+                m.d.comb += [kept.eq(words), is_sound.eq(C(int(words > 0)) | ~beat.last)]
+    takes, gives = block.i.valid & block.i.ready, block.o.valid & block.o.ready
+    given, broken = Signal(range(count + 1)), Signal()  # words of this beat; a bad beat came in this stream
+    m.d.sync += given.eq(Mux(takes, 0, given + gives))
+    with m.If(block.i.valid & ~is_sound):
+        m.d.sync += broken.eq(1)
+    with m.If(takes & beat.last):
+        m.d.sync += broken.eq(0)
+    bad = broken | (block.i.valid & ~is_sound)
+    m.d.comb += [
+        Assert((takes & beat.last) == (gives & block.o.payload.last), "a stream ends twice or not at all"),
+        Assert(block.bad == bad, "a beat is judged wrongly"),
+        Assert(block.inner("drops") == broken, "help: what is dropped"),
+        Assert(block.inner("index") == given, "help: the next word"),
+        Assert((given == 0) | (block.i.valid & is_sound & ~broken & (given < kept)), "help: a beat is begun"),
+    ]
+    with m.If(bad):
+        m.d.comb += Assert(~block.o.valid | (broken & (block.o.payload.data == 0) & block.o.payload.last), "a bad word")
+    with m.Else():
+        m.d.comb += [
+            Assert(block.o.valid == (block.i.valid & (given < kept)), "a word is lost or doubled"),
+            Assert(~takes | (given + gives == kept), "a beat is taken before its last word"),
+            Assert(~block.o.valid | (block.o.payload.data == beat.data.word_select(given, WORD_BITS)), "another word"),
+            Assert(~block.o.valid | (block.o.payload.last == (beat.last & (given + 1 == kept))), "a wrong end"),
+        ]
+
+
+def rows_hold_the_weights(m: Module, block: Any) -> None:
+    """The n-th weight of a stream's packet is the n-th of its beats, for any n: none is lost, doubled or changed.
+
+    All rows but a packet's last are full, each end of a stream ends a packet, and rows that wait stay as they are.
+    """
+    assume_stable(m, block.i)
+    waits = before(m, block.i.valid & ~block.i.ready, "beat_waited")
+    m.d.comb += Assume(~waits | (block.drop_empty == before(m, block.drop_empty, "drop_empty_before")))
+    stable(m, block.o)
+    beat, row = block.i.payload, block.o.payload
+    lanes, width, places = SMALL.lanes, SMALL.weight_bits, AXI.row_weights
+    # Weights stand in the lowest lanes, and the end beat has none.
+    m.d.comb += [
+        Assume((beat.mask & (beat.mask + 1)[:lanes]) == 0),
+        Assume(beat.last == (beat.mask == 0)),
+    ]
+    offered = Mux(block.i.valid, reduce(add, beat.mask, C(0, NUMBER_BITS)), 0)
+    come = Mux(block.i.ready, offered, 0)
+    keeps = [row.keep[place * width // 8] for place in range(places)]
+    leave = Mux(block.o.valid & block.o.ready, reduce(add, keeps, C(0, NUMBER_BITS)), 0)
+    ends = block.i.valid & block.i.ready & beat.last
+    came, left = Signal(NUMBER_BITS), Signal(NUMBER_BITS)
+    m.d.sync += [came.eq(Mux(ends, 0, came + come)), left.eq(Mux(ends, 0, left + leave))]
+    some = Signal()  # the stream has weights
+    m.d.sync += some.eq(~ends & (some | (come != 0)))
+    # Any weight.
+    number, kept = AnyConst(NUMBER_BITS), Signal(width)
+    before_it = Signal(NUMBER_BITS)
+    m.d.comb += before_it.eq(number - came)
+    comes = before_it < offered
+    weight = Mux(comes, Mux(before_it == 0, beat.weights[0].as_unsigned(), beat.weights[1].as_unsigned()), kept)
+    assert lanes == 2
+    with m.If(block.i.ready):
+        m.d.sync += kept.eq(weight)
+    held = Signal(NUMBER_BITS)
+    m.d.comb += held.eq(came - left)
+    full = Cat(keeps).all()
+    m.d.comb += [
+        Assert(~block.o.valid | row.last | full, "a row is not full"),
+        Assert(~block.o.valid | ((Cat(keeps) & (Cat(keeps) + 1)[:places]) == 0), "a row has gaps"),
+        Assert(~ends | ((left + leave)[:NUMBER_BITS] == came), "a weight is lost"),
+        Assert((block.o.valid & block.o.ready & row.last) == (ends & ~(block.drop_empty & ~some)), "an end is lost"),
+        Assert(block.inner("fill") == held, "help: weights in the row"),
+        Assert(held <= places, "help: a row is too full"),
+        Assert(some == (held != 0), "help: a row is empty"),
+    ]
+    for place in range(places):
+        here = (left + place)[:NUMBER_BITS] == number
+        m.d.comb += [
+            Assert(~(block.o.valid & keeps[place] & here) | (row.data.word_select(place, width) == weight), "changed"),
+            Assert(~(here & (place < held)) | (block.inner("row")[place] == kept), "help: the weight in the row"),
+        ]
+
+
+def _expected(registers: Sequence[Register], ports: Any) -> dict[int, Value]:
+    """Return by its offset what each register reads as, from the register map."""
+    values = {}
+    for register in registers:
+        total: Value = C(0, 8 * REGISTER_BYTES)
+        for field in register.fields:
+            if field.access not in (Access.PULSE, Access.DATA):
+                total = total | (getattr(ports, register.member(field)) << field.first)
+        values[register.offset] = total[: 8 * REGISTER_BYTES]
+    return values
+
+
+def _map(block: Any) -> dict[int, Value]:
+    """Return by its address what each register of a bank for one group reads as."""
+    group = {group_base(0) + offset: value for offset, value in _expected(GROUP, block.groups[0]).items()}
+    return _expected(SHARED, block.shared) | group
+
+
+def _channel(bus: Any, name: str) -> tuple[Value, Value, Value]:
+    """Return a channel's ``valid``, ``ready`` and payload."""
+    payload = {
+        "aw": ["addr", "prot"],
+        "w": ["data", "strb"],
+        "ar": ["addr", "prot"],
+        "b": ["resp"],
+        "r": ["data", "resp"],
+    }
+    parts = [Value.cast(getattr(bus, f"{name}{part}")) for part in payload[name]]
+    return getattr(bus, f"{name}valid"), getattr(bus, f"{name}ready"), Cat(parts)
+
+
+def _keeps_still(m: Module, bus: Any, name: str) -> Value:
+    """Return whether a channel that waited is as it was."""
+    valid, ready, payload = _channel(bus, name)
+    waited = before(m, valid & ~ready, f"{name}_waited")
+    return ~waited | (valid & (payload == before(m, payload, f"{name}_before")))
+
+
+def _outstanding(m: Module, bus: Any, asks: str, answers: str) -> Signal:
+    """Return how many requests were taken whose answers were not."""
+    (asked, asks_ready, _), (answered, answer_ready, _) = _channel(bus, asks), _channel(bus, answers)
+    count = Signal(3, name=f"outstanding_{asks}")
+    m.d.sync += count.eq(count + (asked & asks_ready) - (answered & answer_ready))
+    return count
+
+
+def lite_answers_each_once(m: Module, block: Any) -> None:
+    """Each write and each read is answered once, two cycles after it came or when the answer before is taken.
+
+    An answer that is not taken stays as it is.
+    """
+    bus = block.bus
+    m.d.comb += [Assume(_keeps_still(m, bus, name)) for name in ("aw", "w", "ar")]
+    m.d.comb += [Assert(_keeps_still(m, bus, name), "an answer changed while it waited") for name in ("b", "r")]
+    addresses, data, reads = (_outstanding(m, bus, *pair) for pair in (("aw", "b"), ("w", "b"), ("ar", "r")))
+    writes_wait = before(m, (addresses != 0) & (data != 0) & ~bus.bvalid, "writes_waited")
+    reads_wait = before(m, (reads != 0) & ~bus.rvalid, "reads_waited")
+    m.d.comb += [
+        Assert(~bus.bvalid | ((addresses != 0) & (data != 0)), "an answer to no write"),
+        Assert(~bus.rvalid | (reads != 0), "an answer to no read"),
+        Assert(~writes_wait | bus.bvalid, "a write is not answered"),
+        Assert(~reads_wait | bus.rvalid, "a read is not answered"),
+        Assert(addresses == bus.bvalid + ~bus.awready, "an address waits for nothing"),
+        Assert(data == bus.bvalid + ~bus.wready, "data wait for nothing"),
+        Assert(reads == ~bus.arready, "a read waits for nothing"),
+    ]
+
+
+def registers_hold_what_is_written(m: Module, block: Any) -> None:
+    """A control field is what was last written to it, byte by byte, and a read gives what its register is.
+
+    Nothing else changes a field, and a register that is handed on is never handed on without a write of all of it.
+    """
+    bus, group = block.bus, block.groups[0]
+    address, data, strobes = Signal.like(bus.awaddr), Signal.like(bus.wdata), Signal.like(bus.wstrb)
+    with m.If(bus.awvalid & bus.awready):
+        m.d.sync += address.eq(bus.awaddr)
+    with m.If(bus.wvalid & bus.wready):
+        m.d.sync += [data.eq(bus.wdata), strobes.eq(bus.wstrb)]
+    answered = bus.bvalid & ~before(m, bus.bvalid, "b_before")
+    written = Cat(strobe.replicate(8) for strobe in strobes)
+    begun = before(m, C(1), "begun")
+    for register in GROUP:
+        here = (address >> 2) == (group_base(0) + register.offset) // REGISTER_BYTES
+        for field in register.fields:
+            if field.access is not Access.CONTROL:
+                continue
+            bits = slice(field.first, field.first + field.width)
+            port = getattr(group, register.member(field))
+            was = before(m, port, f"was_{field.name}")
+            merged = (data[bits] & written[bits]) | (was & ~written[bits])
+            m.d.comb += Assert(~begun | (port == Mux(answered & here, merged, was)), f"{field.name} is another")
+    handed, pulses = group.load.valid, [group.control_reset, group.control_clear_errors, group.control_clear_counters]
+    m.d.comb += [
+        Assert(~before(m, Cat(handed, *pulses).any(), "acted") | answered, "something acts without a write"),
+        Assert(~handed | (written[: WORD_BITS + 1].all()), "half a word is handed on"),
+    ]
+    asked = Signal.like(bus.araddr)
+    with m.If(bus.arvalid & bus.arready):
+        m.d.sync += asked.eq(bus.araddr)
+    value, known = Signal(8 * REGISTER_BYTES), Signal()
+    with m.Switch(asked[2:]):
+        for place, content in _map(block).items():
+            with m.Case(place // REGISTER_BYTES):
+                m.d.comb += [value.eq(content), known.eq(1)]
+    m.d.comb += [
+        Assert(address == block.inner("address", "_write"), "help: where"),
+        Assert(data == block.inner("value", "_write"), "help: what"),
+        Assert(strobes == block.inner("strobes", "_write"), "help: which bytes"),
+        Assert(asked == block.inner("address", "_read"), "help: what is asked"),
+    ]
+    value_before = before(m, value, "value_before")
+    came = bus.rvalid & ~before(m, bus.rvalid, "r_before")
+    m.d.comb += Assert(~came | (bus.rdata == value_before), "another value is read")
+
+
+def errors_stay(m: Module, block: Any) -> None:
+    """What went wrong, and the first cause, stay in the register ``error`` until that is cleared."""
+    registers = block.registers
+    clears = before(m, registers.control_clear_errors, "clears")
+    for name in ("any", "bad_keep", "load_lost"):
+        flag = getattr(registers, f"error_{name}")
+        m.d.comb += Assert(~before(m, flag, f"{name}_before") | clears | flag, f"{name} is forgotten")
+    had = before(m, registers.error_any, "had")
+    cause = before(m, registers.error_first_cause, "cause_before")
+    lost = before(m, registers.load.valid & ~registers.load.ready, "lost")
+    m.d.comb += [
+        Assert(~had | clears | (registers.error_first_cause == cause), "the first cause changed"),
+        Assert(~lost | registers.error_load_lost, "a lost word is not told"),
+    ]
+
+
+def counters_only_rise(m: Module, block: Any) -> None:
+    """A counter never goes down or round, but to 0 where counters are cleared, and stands still where told to."""
+    registers = block.registers
+    clears = before(m, registers.control_clear_counters, "clears")
+    counts = before(m, registers.control_count, "counts")
+    begun = before(m, C(1), "begun")
+    for name in COUNTERS:
+        counter = getattr(registers, name)
+        was = before(m, counter, f"{name}_before")
+        m.d.comb += [
+            Assert(clears | (counter >= was), f"{name} goes down"),
+            Assert(~begun | clears | counts | (counter == was), f"{name} does not stand still"),
+            Assert(~clears | (counter == 0), f"{name} is not cleared"),
+        ]
+
+
+def rows_are_stable(m: Module, block: Any) -> None:
+    """A row on ``o`` that is not taken stays valid and keeps its payload until it is, soft resets or not."""
+    stable(m, block.o)
+
+
+# --- planted bugs ----------------------------------------------------------------------------------------------------
+
+
+def half_words_pass(m: Module, block: Any, around: Any) -> None:
+    """A word of which one byte is kept counts as whole."""
+    keep = around.i.payload.keep
+    m.d.comb += block.i.payload.keep.eq(keep | (keep >> 1) & 0x55)
+
+
+def last_row_is_empty(m: Module, block: Any, around: Any) -> None:
+    """The last row keeps nothing."""
+    with m.If(block.o.payload.last):
+        m.d.comb += around.o.payload.keep.eq(0)
+
+
+def weights_swap(m: Module, block: Any, around: Any) -> None:
+    """Two weights of a row change places."""
+    data, width = block.o.payload.data, SMALL.weight_bits
+    m.d.comb += around.o.payload.data[: 2 * width].eq(Cat(data[width : 2 * width], data[:width]))
+
+
+def answer_falls(m: Module, block: Any, around: Any) -> None:
+    """The answer to a write is withdrawn after a cycle."""
+    waited = before(m, block.bus.bvalid & ~block.bus.bready, "waited")
+    m.d.comb += around.bus.bvalid.eq(block.bus.bvalid & ~waited)
+
+
+def answer_is_doubled(m: Module, block: Any, around: Any) -> None:
+    """The answer to a read is given twice."""
+    again = Signal()
+    m.d.comb += block.bus.rready.eq(around.bus.rready & again)
+    m.d.sync += again.eq(block.bus.rvalid & around.bus.rready & ~again)
+
+
+def read_flips(m: Module, block: Any, around: Any) -> None:
+    """A bit that is read flips while it waits."""
+    waited = before(m, block.bus.rvalid & ~block.bus.rready, "waited")
+    m.d.comb += around.bus.rdata.eq(block.bus.rdata ^ waited)
+
+
+def read_is_wrong(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+    """A bit that is read is always 0."""
+    m.d.comb += around.bus.rdata[1].eq(0)
+
+
+def strobes_are_ignored(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+    """All bytes are written."""
+    m.d.comb += block.bus.wstrb.eq(-1)
+
+
+def control_decays(m: Module, block: Any, around: Any) -> None:
+    """The control ``enable`` goes back to 1 by itself."""
+    cleared = before(m, ~block.groups[0].control_enable, "cleared")
+    m.d.comb += around.groups[0].control_enable.eq(block.groups[0].control_enable | cleared)
+
+
+def error_decays(m: Module, block: Any, around: Any) -> None:
+    """A lost word is forgotten after a cycle."""
+    earlier = before(m, block.registers.error_load_lost, "earlier")
+    m.d.comb += around.registers.error_load_lost.eq(block.registers.error_load_lost & ~earlier)
+
+
+def cleared_by_counters(m: Module, block: Any, around: Any) -> None:
+    """Errors are cleared with the counters."""
+    registers = around.registers
+    m.d.comb += block.registers.control_clear_errors.eq(
+        registers.control_clear_errors | registers.control_clear_counters
+    )
+
+
+def counter_goes_round(m: Module, block: Any, around: Any) -> None:
+    """A counter has two bits, and goes round."""
+    m.d.comb += around.registers.cycles.eq(block.registers.cycles[:2])
+
+
+SLICE_BUGS: dict[str, Change] = {"item lost": second_is_lost, "item doubled": item_is_doubled, **STREAM_BUGS}
+
+AXI_PROPERTIES = (
+    Property(
+        "order", "RegisterSlice", lambda: Opened(RegisterSlice(ITEM_BITS)), slice_keeps_order, 2, True, SLICE_BUGS,
+        quick=True,
+    ),
+    Property(
+        "order", "WordSplitter, 4 words", lambda: Opened(WordSplitter(AXI)), words_are_those_of_beats, 2, True,
+        {"beat lost": second_is_lost, "word doubled": item_is_doubled, "half words": half_words_pass, **STREAM_BUGS},
+    ),
+    Property(
+        "order", "RowPacker, 2 lanes to 4", lambda: Opened(RowPacker(AXI)), rows_hold_the_weights, 2, True,
+        {
+            "beat lost": second_is_lost, "row doubled": item_is_doubled, "last row empty": last_row_is_empty,
+            "weights swap": weights_swap, **STREAM_BUGS,
+        },
+    ),
+    Property("stable", "Group", lambda: Group(AXI), rows_are_stable, 2, True, STREAM_BUGS, free=("core",)),
+    Property(
+        "answers", "RegisterBank", lambda: RegisterBank(1), lite_answers_each_once, 2, True,
+        {"answer falls": answer_falls, "answer doubled": answer_is_doubled, "read flips": read_flips},
+    ),
+    Property(
+        "registers", "RegisterBank", lambda: Opened(RegisterBank(1)), registers_hold_what_is_written, 3, True,
+        {"read wrong": read_is_wrong, "strobes ignored": strobes_are_ignored, "control decays": control_decays},
+    ),
+    Property(
+        "errors stay", "Group", lambda: Group(AXI), errors_stay, 2, True,
+        {"error decays": error_decays, "cleared by counters": cleared_by_counters}, free=("core",),
+    ),
+    Property(
+        "counters", "Group", lambda: Group(AXI), counters_only_rise, 2, True, {"goes round": counter_goes_round},
+        free=("core",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,151 @@
+"""What is proved of the decompressor's queues: order for any number of rows, and that none ever overflows.
+
+As in ``properties``: a check's docstring is the property in words.
+"""
+
+from typing import Any
+
+from amaranth.asserts import AnyConst
+from amaranth.hdl import Assert, Assume, Module, Mux, Signal
+from amaranth.utils import ceil_log2
+
+from dnnzip_hw import Decompressor
+from dnnzip_hw.decompressor import Phase
+from dnnzip_hw.memory import GENERIC, TARGETS
+from dnnzip_hw.queue import DEPTH, Queue
+from dnnzip_sim.formal.opened import Opened, one_hot
+from dnnzip_sim.formal.properties import LINE, Property, count_of
+from dnnzip_sim.formal.wrapper import Change, before
+
+ROW_BITS = 4
+PLACES = range(DEPTH)
+QUEUES = ("distributor.queue", "output.beats", "output.words")
+
+
+def rows_leave_in_order(m: Module, block: Any) -> None:
+    """The n-th row read is the n-th that was written since the last flush, for any n: none is lost or doubled."""
+    held = Signal(range(DEPTH + 1))
+    written, read = Signal(PLACES), Signal(PLACES)  # how many, modulo the rows that there are
+    m.d.comb += [Assume(~block.r_en | block.r_rdy), Assume(~block.w_en | block.r_en | (held < DEPTH - 1))]
+    m.d.sync += [
+        held.eq(Mux(block.flush, 0, held + block.w_en - block.r_en)),
+        written.eq(Mux(block.flush, 0, written + block.w_en)),
+        read.eq(Mux(block.flush, 0, read + block.r_en)),
+    ]
+    # Any row: what it is and whether it waits.
+    number = AnyConst(ceil_log2(DEPTH))
+    waits, kept = Signal(), Signal(ROW_BITS)
+    with m.If(block.r_en & (read == number)):
+        m.d.sync += waits.eq(0)
+    with m.If(block.w_en & (written == number)):
+        m.d.sync += [waits.eq(1), kept.eq(block.w_data)]
+    with m.If(block.flush):
+        m.d.sync += waits.eq(0)
+    with m.If(block.r_rdy & (read == number)):
+        m.d.comb += [
+            Assert(waits, "a row that nobody wrote, or read before"),
+            Assert(block.r_data == kept, "another row"),
+        ]
+    m.d.comb += [
+        Assert(block.r_rdy == (held != 0), "a row is lost"),
+        Assert(block.inner("w_place") == written, "help: rows written"),
+        Assert(block.inner("r_place") == read, "help: rows read"),
+        Assert(held < DEPTH, "help: rows held"),
+        Assert((written - read)[: len(written)] == held[: len(written)], "help: rows between"),
+        Assert(waits == ((number - read)[: len(read)] < held), "help: the row waits"),
+        Assert(~waits | (block.row("rows", number) == kept), "help: the row stands there"),
+    ]
+
+
+def queues_never_overflow(m: Module, block: Any) -> None:
+    """Whatever words come and lanes do: no queue is written while it is full, none is read while it is empty."""
+    m.d.comb += Assert(one_hot(block.inner("phases"), Phase), "help: two phases")
+    for path in QUEUES:
+        queue, used = block.part(path), block.inner(f"{path}.used")
+        m.d.comb += [
+            Assert(~queue.w_en | queue.r_en | (used != DEPTH - 1), f"{path} overflows"),
+            Assert(~queue.r_en | queue.r_rdy, f"{path} is read while it is empty"),
+            Assert(queue.r_rdy == (used != 0), f"help: {path} has what it says"),
+        ]
+
+
+# --- planted bugs ----------------------------------------------------------------------------------------------------
+
+
+def row_is_lost(m: Module, block: Any, around: Any) -> None:
+    """The third row is not written."""
+    count = count_of(m, around.w_en, "seen")
+    m.d.comb += block.w_en.eq(around.w_en & (count != 2))
+
+
+def row_is_doubled(m: Module, block: Any, around: Any) -> None:
+    """A row is written again in the next cycle."""
+    m.d.comb += block.w_en.eq(around.w_en | before(m, around.w_en, "again"))
+
+
+def row_flips(m: Module, block: Any, around: Any) -> None:
+    """A row that waits changes a bit."""
+    waited = before(m, block.r_rdy & ~block.r_en, "waited")
+    m.d.comb += around.r_data.eq(block.r_data ^ waited)
+
+
+def row_stays(m: Module, block: Any, around: Any) -> None:
+    """What was read is read again."""
+    m.d.comb += block.r_en.eq(around.r_en & before(m, around.r_en, "again"))
+
+
+def words_are_read_always(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+    """The queue of words is read in every cycle."""
+    bug = Module()
+    bug.d.comb += block.part("output.words").r_en.eq(1)
+    block.plant("output", bug)
+
+
+def beats_come_always(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+    """A beat goes into its queue in every cycle."""
+    bug = Module()
+    bug.d.comb += block.part("output.beats").w_en.eq(1)
+    block.plant("output", bug)
+
+
+def requests_have_room(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+    """The queue of requests always says that it has room."""
+    bug = Module()
+    bug.d.sync += block.part("distributor.queue").room.eq(1)
+    block.plant("distributor.queue", bug)
+
+
+def room_is_late(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+    """A queue says that it has no room when one row fits, which is too late."""
+    for path in QUEUES:
+        bug = Module()
+        bug.d.sync += block.part(path).room.eq(block.inner(f"{path}.used") < DEPTH - 2)
+        block.plant(path, bug)
+
+
+ROW_BUGS: dict[str, Change] = {
+    "row lost": row_is_lost,
+    "row doubled": row_is_doubled,
+    "row flips": row_flips,
+    "read twice": row_stays,
+}
+
+
+def _ordered(target: str) -> Property:
+    """Return the order of a queue that is built of a target's memories."""
+    return Property(
+        "order", f"Queue, {target}", lambda: Opened(Queue(ROW_BITS, target)), rows_leave_in_order, 3, True, ROW_BUGS,
+        quick=target == GENERIC,
+    )  # fmt: skip
+
+
+QUEUE_PROPERTIES = (
+    *map(_ordered, TARGETS),
+    Property(
+        "no overflow", "Decompressor, 1 lane, line", lambda: Opened(Decompressor(LINE)), queues_never_overflow,
+        12, True, {"read always": words_are_read_always},
+        {"written always": beats_come_always, "requests have room": requests_have_room, "room late": room_is_late},
+        free=("ring.lane_0", "ring.value_0", "ring.history", "ring.rounds", "header*.check", "checksum", "raw_size",
+              "builder"),
+    ),
+)  # fmt: skip
