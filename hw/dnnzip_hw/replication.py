@@ -1,7 +1,7 @@
 """Copies of a placed design beside each other on one device, as nextpnr takes and writes it.
 
-A placer that gets several groups at once makes each of them slower than one alone, and another one in every run. Here
-one is placed, and its cells are placed again, as they are, where the device has the same tiles.
+Tools that get several groups at once make the slowest of them slower than one alone, and another one in every run. Here
+one is placed and routed, and its cells and wires are put down again, as they are, where the device has the same tiles.
 """
 
 import re
@@ -22,10 +22,10 @@ def replicate(design: dict[str, Any], shifts: Sequence[tuple[int, int]], shared:
     Parameters
     ----------
     design
-        What nextpnr's ``--write`` gave for ECP5, packed and placed; it stays as it is.
+        What nextpnr's ``--write`` gave for ECP5, routed; it stays as it is.
     shifts
-        For each copy, by how many columns and rows its cells lie away from the design's. The pins are left to the
-        placer, and all wires to the router.
+        For each copy, by how many columns and rows it lies away from the design. Its pins are left to the placer, and
+        what leads to pins, clock and reset to the router.
     shared
         Ports that the copies have in common.
 
@@ -45,6 +45,9 @@ def replicate(design: dict[str, Any], shifts: Sequence[tuple[int, int]], shared:
         name for name, cell in cells.items() if cell["type"] == BUFFER or name in {f"{port}$tr_io" for port in shared}
     }
     common = {bit for name in once for bits in cells[name]["connections"].values() for bit in bits}
+    pinned = {
+        bit for cell in cells.values() if cell["type"] == PIN for bits in cell["connections"].values() for bit in bits
+    }
     most = 1 + max(bit for net in nets.values() for bit in net["bits"] if isinstance(bit, int))
     # The steps that nextpnr did are to be done again, but for packing.
     settings = {name: value for name, value in module["settings"].items() if name not in ("place", "route")}
@@ -77,9 +80,26 @@ def replicate(design: dict[str, Any], shifts: Sequence[tuple[int, int]], shared:
         for name, net in nets.items():
             if number and common.issuperset(net["bits"]):
                 continue
-            attributes = {key: value for key, value in net["attributes"].items() if key != "ROUTING"}
+            attributes = dict(net["attributes"])
+            route = attributes.pop("ROUTING", None)
+            if route is not None and not (common | pinned).intersection(net["bits"]):
+                attributes["ROUTING"] = _route(route, columns, rows)
             made["netnames"][named(name)] = net | {"bits": moved(net["bits"]), "attributes": attributes}
     return {**design, "modules": {top: made}}
+
+
+def _route(route: str, columns: int, rows: int) -> str:
+    """Move a route: wires, each with the switch that leads to it and how firmly it is held.
+
+    It is held as loosely as before: where all wires stay, what leads to the pins takes the router minutes.
+    """
+    parts = route.split(";")
+    for at in range(0, len(parts) - 2, 3):
+        parts[at], parts[at + 1] = (
+            re.sub(r"^X(\d+)/Y(\d+)/", lambda found: f"X{int(found[1]) + columns}/Y{int(found[2]) + rows}/", part)
+            for part in parts[at : at + 2]
+        )
+    return ";".join(parts)
 
 
 def _place(cell: dict[str, Any], columns: int, rows: int) -> None:

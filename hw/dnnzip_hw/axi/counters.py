@@ -33,6 +33,8 @@ class Counters(wiring.Component):
         By the counter's name in ``COUNTERS``: what it counts in a cycle at most.
     target
         See ``RegisteredMemory``: on ECP5 the memory is LUT RAM.
+    bits
+        Width of a counter.
 
     Members
     -------
@@ -42,27 +44,25 @@ class Counters(wiring.Component):
         0: nothing is counted.
     clear : In(1)
         All counters become 0. What comes in this cycle still counts, what came in the one before does not.
-    o : Out(counter_layout())
+    o : Out(counter_layout(bits))
         A counter and its value, another one in each cycle.
     """
 
-    def __init__(self, most: Mapping[str, int], target: str = GENERIC) -> None:
-        self._most, self._target = dict(most), target
+    def __init__(self, most: Mapping[str, int], target: str = GENERIC, bits: int = COUNTER_BITS) -> None:
+        self._most, self._target, self._bits = dict(most), target, bits
         super().__init__(
             {
                 **{name: In(range(self._most[name] + 1)) for name in COUNTERS},
                 "count": In(1),
                 "clear": In(1),
-                "o": Out(counter_layout()),
+                "o": Out(counter_layout(bits)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
         """Build the circuit."""
         m = Module()
-        m.submodules.totals = totals = Memory(
-            shape=COUNTER_BITS, depth=TURNS, init=[], attrs=small_memory(self._target)
-        )
+        m.submodules.totals = totals = Memory(shape=self._bits, depth=TURNS, init=[], attrs=small_memory(self._target))
         write, read = totals.write_port(), totals.read_port()
 
         # First cycle of a turn: the memory is read, and what waits is taken.
@@ -93,7 +93,7 @@ class Counters(wiring.Component):
         ]
 
         # Second: the sum. Third: it is written and told.
-        total, carry, kept = Signal(COUNTER_BITS), Signal(), Signal.like(taken)
+        total, carry, kept = Signal(self._bits), Signal(), Signal.like(taken)
         is_kept, at_write = Signal(), Signal.like(number)
         m.d.sync += [
             Cat(total, carry).eq(read.data + taken),
@@ -103,7 +103,7 @@ class Counters(wiring.Component):
         ]
         m.d.comb += [
             self.o.number.eq(at_write),
-            self.o.value.eq(Mux(is_kept, kept, total | carry.replicate(COUNTER_BITS))),
+            self.o.value.eq(Mux(is_kept, kept, total | carry.replicate(self._bits))),
             write.addr.eq(at_write),
             write.data.eq(self.o.value),
             write.en.eq(1),

@@ -25,9 +25,9 @@ def output_layout(parameters: AxiParameters) -> data.StructLayout:
     )
 
 
-def counter_layout() -> data.StructLayout:
-    """Return a counter's place in ``COUNTERS`` and its value."""
-    return data.StructLayout({"number": range(len(COUNTERS)), "value": COUNTER_BITS})
+def counter_layout(bits: int = COUNTER_BITS) -> data.StructLayout:
+    """Return a counter's place in ``COUNTERS`` and its value of so many bits."""
+    return data.StructLayout({"number": range(len(COUNTERS)), "value": bits})
 
 
 def block_signature(registers: Sequence[Register]) -> wiring.Signature:
