@@ -108,7 +108,7 @@ class Decompressor(wiring.Component):
         parameters = self.parameters
         m.submodules.header = header = Header(parameters)
         m.submodules.builder = builder = TableBuilder(parameters)
-        m.submodules.raw_size = raw_size = RawSize()
+        m.submodules.raw_size = raw_size = RawSize(parameters.target)
         m.submodules.ring = ring = Ring(parameters)
         m.submodules.distributor = distributor = Distributor(parameters)
         m.submodules.output = output = Output(parameters)

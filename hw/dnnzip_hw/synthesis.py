@@ -26,7 +26,7 @@ from dnnzip_hw.array import Accelerator, ArrayParameters
 from dnnzip_hw.axi import AxiParameters
 from dnnzip_hw.axi.top import AxiDecompressor
 from dnnzip_hw.decompressor import Decompressor, port_signature
-from dnnzip_hw.memory import ECP5, GENERIC
+from dnnzip_hw.memory import ECP5, ICE40
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.verilog import convert
 
@@ -223,7 +223,7 @@ class Row:
 
 GROUP_8 = DecompressorParameters(weight_bits=8, target=ECP5)
 GROUP_16 = DecompressorParameters(target=ECP5)
-ONE_LANE = DecompressorParameters(lanes=1, log2_states=8, weight_bits=8, target=GENERIC)
+ONE_LANE = DecompressorParameters(lanes=1, log2_states=8, weight_bits=8, target=ICE40)
 AXI = AxiParameters(GROUP_8, bus_bits=32)
 ARRAY = ArrayParameters(
     DecompressorParameters(lanes=2, weight_bits=8, target=ECP5), columns=8, bus_bits=32, burst=16, buffer=64
