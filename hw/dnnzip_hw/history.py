@@ -26,8 +26,8 @@ class History(wiring.Component):
     """Keeps, for every virtual lane, the signs of the last row of taps.
 
     The lanes of a slot are read and written together. Throughput: a read and a write per cycle, of different slots.
-    Latency: ``history_latency`` cycles from address to signs. There is no back-pressure. Reset: the signs are unknown; they are not
-    used before they have been written.
+    Latency: ``history_latency`` cycles from address to signs. There is no back-pressure. Reset: the signs are unknown;
+    they are not used before they have been written.
 
     Parameters
     ----------

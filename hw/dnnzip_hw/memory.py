@@ -23,7 +23,7 @@ def small_memory(target: str) -> dict[str, str]:
 
 
 def block_memory(target: str) -> dict[str, str]:
-    """Return the attributes of a memory with a registered read: block RAM, however few rows, where there is but that."""
+    """Return the attributes of a memory that is read a cycle ahead: block RAM where there is no other kind."""
     return {"ram_style": "block"} if target == ICE40 else {}
 
 

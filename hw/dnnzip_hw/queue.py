@@ -102,7 +102,11 @@ class Queue(wiring.Component):
         m.submodules.rows = rows = Memory(shape=self.width, depth=DEPTH, init=[], attrs=block_memory(self.target))
         write, read = rows.write_port(), rows.read_port()
         # Two places after the oldest row: those that may be the one after the oldest in the next cycle.
-        w_place, second, third = Signal(ceil_log2(DEPTH)), Signal(ceil_log2(DEPTH), init=1), Signal(ceil_log2(DEPTH), init=2)
+        w_place, second, third = (
+            Signal(ceil_log2(DEPTH)),
+            Signal(ceil_log2(DEPTH), init=1),
+            Signal(ceil_log2(DEPTH), init=2),
+        )
         used = Signal(ceil_log2(DEPTH))
         one, two = Signal(), Signal()  # `used` is that
         # The row after the oldest is the one written in the cycle before; the memory was read too early for it.

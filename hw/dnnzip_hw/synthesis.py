@@ -42,6 +42,9 @@ ECP5_MAPPING = "abc9 -W 300 -D 2000"
 ECP5_PLACING = ("--tmg-ripup", "--placer-heap-timingweight", "30")
 """Options of nextpnr for ECP5 that gained 5 to 10 MHz on the rows of one group."""
 
+ICE40_PLACING = ("--opt-timing", "--placer-heap-timingweight", "30")
+"""The same for iCE40."""
+
 EBR_ROW = 25
 EBR_GROUPS = (4, 13, 22, 33, 42, 51, 60)
 EBRS_PER_GROUP = 4
@@ -355,7 +358,7 @@ def run_row(row: Row, most_seeds: int, *, kept: bool = False) -> dict[str, Any]:
     """
     text = convert(row.make(), TOP)
     script = ecp5_script(TOP) if row.device.family == "ecp5" else ice40_script(TOP, row.device)
-    options = [*row.device.options, *(row.placing if row.device.family == "ecp5" else ())]
+    options = [*row.device.options, *(row.placing if row.device.family == "ecp5" else ICE40_PLACING)]
     places = (EBR_ROW, EBR_GROUPS) if row.device.side_by_side else ()
     identity = json.dumps([text, script, options, places, row.target, versions()])
     folder = FOLDER / f"{row.key}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"

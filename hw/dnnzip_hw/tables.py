@@ -257,7 +257,8 @@ class TableBuilder(wiring.Component):
     verdict : Out
         The rule that the payload breaks, where the builder has stopped; otherwise ``ok``.
     done : Out(1)
-        All is written; until two cycles after the next ``start``.
+        All is written, but on iCE40 for the last rows, which come in the next two cycles; until two cycles after the
+        next ``start``.
     """
 
     def __init__(self, parameters: DecompressorParameters) -> None:
@@ -315,12 +316,25 @@ class TableBuilder(wiring.Component):
         # A number of some bits, lowest first. `place` and `end` are one hot: where the next bit goes, and where none.
         number, place, end = Signal(most + 2), Signal(most + 2), Signal(most + 2)
         # Whether the number is read is known a cycle after it has begun, or `end` changed.
+        if target != ICE40:
+            m.d.sync += is_read.eq((Mux(advances, place << 1, place) & end).any())
         m.d.sync += [
-            is_read.eq((Mux(advances, place << 1, place) & end).any()),
             settles.eq(0),
             # A cycle late, which is well: a number begins with a cycle in which nothing is read.
             collects.eq(at(_Phase.MAP) | at(_Phase.SHIFT) | at(_Phase.NUMBER)),
         ]
+        if target == ICE40:
+            # What `place` has before it to `end`: it reaches the bottom where `place` reaches `end`, and is nothing
+            # from a number's beginning to its first cycle, as is `is_read` above.
+            ahead = Signal(most + 2)
+            with m.If(settles):
+                m.d.sync += ahead.eq(end)
+            with m.Elif(advances):
+                m.d.sync += ahead.eq(ahead >> 1)
+            m.d.comb += is_read.eq(ahead[0])
+            restart_read = ahead.eq(0)
+        else:
+            restart_read = is_read.eq(0)
         with m.If(advances):
             m.d.sync += [place.eq(place << 1), number.eq(number | (place & bit.replicate(most + 2)))]
 
@@ -415,7 +429,7 @@ class TableBuilder(wiring.Component):
                 self.write.row[context_number].shift.eq(shift_read.data),
             ]
 
-        restart_number = [number.eq(0), place.eq(1), settles.eq(1), is_read.eq(0)]
+        restart_number = [number.eq(0), place.eq(1), settles.eq(1), restart_read]
         left_zero, spreads = Signal(), Signal()
         following_order = Signal(most + 1)
         highest = [prediction[bit] & ~prediction[bit + 1 :].any() for bit in range(2, most + 1)]
