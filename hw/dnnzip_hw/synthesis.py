@@ -26,7 +26,7 @@ from dnnzip_hw.array import Accelerator, ArrayParameters
 from dnnzip_hw.axi import AxiParameters
 from dnnzip_hw.axi.top import AxiDecompressor
 from dnnzip_hw.decompressor import Decompressor, port_signature
-from dnnzip_hw.memory import ECP5, GENERIC
+from dnnzip_hw.memory import ECP5, ICE40
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.replication import replicate
 from dnnzip_hw.verilog import convert
@@ -42,6 +42,9 @@ ECP5_MAPPING = "abc9 -W 300 -D 2000"
 
 ECP5_PLACING = ("--tmg-ripup", "--placer-heap-timingweight", "30")
 """Options of nextpnr for ECP5 that gained 5 to 10 MHz on the rows of one group."""
+
+ICE40_PLACING = ("--opt-timing", "--placer-heap-timingweight", "30")
+"""The same for iCE40."""
 
 EBR_ROW = 25
 EBR_GROUPS = (4, 13, 22, 33, 42, 51, 60)
@@ -220,7 +223,7 @@ class Row:
     seeds
         So many are run, from 1 on.
     placing
-        Options of nextpnr for ECP5.
+        Options of nextpnr for placing.
     shifts
         Where copies of the design go once it is placed, in columns and rows from its own place; the seeds are theirs.
     searched
@@ -240,7 +243,7 @@ class Row:
 
 GROUP_8 = DecompressorParameters(weight_bits=8, target=ECP5)
 GROUP_16 = DecompressorParameters(target=ECP5)
-ONE_LANE = DecompressorParameters(lanes=1, log2_states=8, weight_bits=8, target=GENERIC)
+ONE_LANE = DecompressorParameters(lanes=1, log2_states=8, weight_bits=8, target=ICE40)
 AXI = AxiParameters(GROUP_8, bus_bits=32)
 ARRAY = ArrayParameters(
     DecompressorParameters(lanes=2, weight_bits=8, target=ECP5), columns=8, bus_bits=32, burst=16, buffer=64
@@ -268,8 +271,8 @@ ROWS = (
         shifts=((0, 0), RIGHT, BELOW, (RIGHT[0], BELOW[1])),
     ),
     Row("85f-array", "8 x 8 array, decompressor, DMA", ECP5_85F, lambda: Folded(Accelerator(ARRAY)), 50, 1, ()),
-    Row("hx8k", "1 lane, 256 states, 8-bit weights", HX8K, lambda: Groups(ONE_LANE, 1), 200),
-    Row("up5k", "1 lane, 256 states, 8-bit weights", UP5K, lambda: Groups(ONE_LANE, 1), 48),
+    Row("hx8k", "1 lane, 256 states, 8-bit weights", HX8K, lambda: Groups(ONE_LANE, 1), 200, placing=ICE40_PLACING),
+    Row("up5k", "1 lane, 256 states, 8-bit weights", UP5K, lambda: Groups(ONE_LANE, 1), 48, placing=ICE40_PLACING),
 )
 
 
@@ -408,7 +411,7 @@ def place_and_route(row: Row, netlist: Path, seed: int, report: Path, *options: 
     done = subprocess.run(
         [
             program(f"yowasp-nextpnr-{row.device.family}"), *row.device.options,
-            *(row.placing if row.device.family == "ecp5" else ()), "--json", netlist.name, "--freq", str(row.target),
+            *row.placing, "--json", netlist.name, "--freq", str(row.target),
             "--seed", str(seed), "--report", part.name, free, *options, "--timing-allow-fail",
         ],
         cwd=report.parent, capture_output=True, text=True, check=False,
@@ -453,8 +456,9 @@ def run_row(row: Row, most_seeds: int, *, kept: bool = False) -> dict[str, Any]:
     """
     text = convert(row.make(), TOP)
     script = ecp5_script(TOP) if row.device.family == "ecp5" else ice40_script(TOP, row.device)
-    options = [*row.device.options, *(row.placing if row.device.family == "ecp5" else ())]
-    identity = json.dumps([text, script, options, row.device.block_rams or (), row.target, versions()])
+    identity = json.dumps(
+        [text, script, [*row.device.options, *row.placing], row.device.block_rams or (), row.target, versions()]
+    )
     stem = "85f-copied" if row.shifts else row.key  # the placed design is the same for all that copy it
     folder = FOLDER / f"{stem}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
