@@ -17,7 +17,7 @@ sim: env ## the main job: compress the digits network, decode it in the simulate
 	@$(BIN)/python -m dnnzip_sim.mainjob
 
 test: env-dev ## the whole test suite
-	@$(BIN)/python -m pytest -q -n 2
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 ports: env-dev ## more pauses, cases and widths on the ports of the decompressor, AXI, the serial line and the array; minutes
 	@$(BIN)/python -m pytest -q -m ports

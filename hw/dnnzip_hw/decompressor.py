@@ -25,6 +25,7 @@ from dnnzip_hw.distributor import Distributor
 from dnnzip_hw.header import Header
 from dnnzip_hw.layouts import CAUSE_BITS, COLUMNS_WORD_LAYOUT, beat_layout, word_layout
 from dnnzip_hw.line import LineDecoder
+from dnnzip_hw.memory import ICE40
 from dnnzip_hw.output import Output
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.phases import Phases
@@ -106,9 +107,10 @@ class Decompressor(wiring.Component):
         """Build the circuit."""
         m = Module()
         parameters = self.parameters
+        ahead = parameters.target == ICE40  # what can be known a cycle earlier is, for fewer levels of logic
         m.submodules.header = header = Header(parameters)
         m.submodules.builder = builder = TableBuilder(parameters)
-        m.submodules.raw_size = raw_size = RawSize()
+        m.submodules.raw_size = raw_size = RawSize(parameters.target)
         m.submodules.ring = ring = Ring(parameters)
         m.submodules.distributor = distributor = Distributor(parameters)
         m.submodules.output = output = Output(parameters)
@@ -145,7 +147,18 @@ class Decompressor(wiring.Component):
         with m.If(self.i.ready):
             m.d.sync += [has_word.eq(self.i.valid), word.eq(self.i.payload.data), word_last.eq(self.i.payload.last)]
         # It is a cycle late where a phase moves on to another part of the stream: none takes a word at once.
-        m.d.sync += offered.eq(Mux(self.i.ready, self.i.valid, has_word) & ~ended & ~(goes & word_last) & ~over_soon)
+        if ahead:
+            # The same in two halves, so that `goes`, which comes late, only chooses.
+            offered_kept, offered_next = Signal(), Signal()
+            m.d.comb += [
+                offered_kept.eq((has_word | self.i.valid) & ~ended & ~(in_payload & payload_over)),
+                offered_next.eq(self.i.valid & ~ended & ~word_last & ~(in_payload & (payload_over | one_left))),
+            ]
+            m.d.sync += offered.eq(Mux(goes, offered_next, offered_kept))
+        else:
+            m.d.sync += offered.eq(
+                Mux(self.i.ready, self.i.valid, has_word) & ~ended & ~(goes & word_last) & ~over_soon
+            )
         with m.If(goes & word_last):
             m.d.sync += ended.eq(1)
         # The upper bits change only when the lower ones go below zero, so that their flag has time.
@@ -153,8 +166,18 @@ class Decompressor(wiring.Component):
         upper_zero = Signal()
         m.d.comb += [near.eq(payload_left), one_left.eq(upper_zero & (near == 1))]
         m.d.sync += upper_zero.eq(payload_left[PAYLOAD_NEAR:] == 0)
-        with m.If(((gets | line_gets) & in_payload) | distributor.taken):
-            m.d.sync += [payload_left.eq(payload_left - 1), payload_over.eq(one_left)]
+        counts = ((gets | line_gets) & in_payload) | distributor.taken
+        if ahead:
+            # Those upper bits go down a cycle after the lower ones did.
+            borrows, upper = Signal(), payload_left[PAYLOAD_NEAR:]
+            m.d.sync += borrows.eq(counts & (near == 0))
+            with m.If(counts):
+                m.d.sync += [payload_left[:PAYLOAD_NEAR].eq(near - 1), payload_over.eq(one_left)]
+            with m.If(borrows):
+                m.d.sync += upper.eq(upper - 1)
+        else:
+            with m.If(counts):
+                m.d.sync += [payload_left.eq(payload_left - 1), payload_over.eq(one_left)]
         taken_word, taken_full = Signal(WORD_BITS), Signal()
         recent = Signal(4)  # whether a phase got a word in the last cycles
         m.d.sync += [
@@ -164,7 +187,12 @@ class Decompressor(wiring.Component):
             recent.eq(Cat(gets, recent)),
         ]
         settled = Signal()
-        m.d.comb += settled.eq(~gets & ~recent.any())
+        if ahead:
+            was_recent = Signal()
+            m.d.sync += was_recent.eq(gets | recent[:-1].any())
+            m.d.comb += settled.eq(~gets & ~was_recent)
+        else:
+            m.d.comb += settled.eq(~gets & ~recent.any())
 
         # The table set that is loaded.
         loaded = Signal()

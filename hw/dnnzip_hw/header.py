@@ -21,6 +21,7 @@ from dnnzip.format import (
     Verdict,
 )
 from dnnzip_hw.layouts import CAUSE_BITS, TABLE_HEADER_LAYOUT, WEIGHT_HEADER_LAYOUT
+from dnnzip_hw.memory import ICE40
 from dnnzip_hw.parameters import DecompressorParameters
 
 HEADER_CRC = Algorithm(
@@ -113,11 +114,11 @@ class Header(wiring.Component):
         since = Signal(3)  # cycles since a word came
         m.d.sync += since.eq(Cat(self.word_en, since))
         newest = words[-WORD_BITS:]
-        m.d.comb += [
-            check.start.eq(self.restart),
-            check.valid.eq(since[0] | since[1]),
-            check.data.eq(Mux(since[0], newest[:BYTE], newest[BYTE:])),
-        ]
+        check_valid, check_data = since[0] | since[1], Mux(since[0], newest[:BYTE], newest[BYTE:])
+        # On iCE40 a cycle later still, which is soon enough: the verdict is known a cycle before it is looked at.
+        domain = m.d.sync if self.parameters.target == ICE40 else m.d.comb
+        m.d.comb += check.start.eq(self.restart)
+        domain += [check.valid.eq(check_valid), check.data.eq(check_data)]
         weights, tables = first_word(WEIGHT_HEADER, newest), first_word(TABLE_HEADER, newest)
         second = second_word(newest)
         known_magic, known_version, unsupported, unsupported_second = Signal(), Signal(), Signal(), Signal()

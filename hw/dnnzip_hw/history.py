@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from dnnzip.format import MAX_KERNEL
+from dnnzip_hw.memory import GENERIC, ICE40, RegisteredMemory
 
 
 class Sign(enum.Enum, shape=2):  # type: ignore[call-arg]  # Amaranth's enumerations have a shape
@@ -16,12 +17,17 @@ class Sign(enum.Enum, shape=2):  # type: ignore[call-arg]  # Amaranth's enumerat
     MINUS = 3
 
 
+def history_latency(target: str) -> int:
+    """Return the cycles from an address to its signs."""
+    return 2 if target == ICE40 else 1
+
+
 class History(wiring.Component):
     """Keeps, for every virtual lane, the signs of the last row of taps.
 
     The lanes of a slot are read and written together. Throughput: a read and a write per cycle, of different slots.
-    Latency: one cycle from address to signs. There is no back-pressure. Reset: the signs are unknown; they are not
-    used before they have been written.
+    Latency: ``history_latency`` cycles from address to signs. There is no back-pressure. Reset: the signs are unknown;
+    they are not used before they have been written.
 
     Parameters
     ----------
@@ -29,19 +35,21 @@ class History(wiring.Component):
         Hardware lanes.
     ring
         Turns of the ring.
+    target
+        What it is built of, one of ``TARGETS``. On iCE40 it is a block RAM with a register behind it.
 
     Members
     -------
     read_slot, read_line : In
         Where to read.
     above : Out
-        What was there, one cycle later.
+        What was there, ``history_latency`` cycles later.
     write_en, write_slot, write_line, signs : In
         Where to write what.
     """
 
-    def __init__(self, lanes: int, ring: int) -> None:
-        self.ring = ring
+    def __init__(self, lanes: int, ring: int, target: str = GENERIC) -> None:
+        self.ring, self.target = ring, target
         self.layout = data.ArrayLayout(2, lanes)
         super().__init__(
             {
@@ -58,6 +66,16 @@ class History(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
         """Build the circuit."""
         m = Module()
+        if self.target == ICE40:
+            m.submodules.memory = rows = RegisteredMemory(self.layout.size, self.ring * MAX_KERNEL, self.target)
+            m.d.comb += [
+                rows.read_addr.eq(Cat(self.read_line, self.read_slot)),
+                rows.write_addr.eq(Cat(self.write_line, self.write_slot)),
+                rows.write_data.eq(self.signs),
+                rows.write_en.eq(self.write_en),
+                self.above.eq(rows.read_data),
+            ]
+            return m
         m.submodules.memory = memory = Memory(shape=self.layout, depth=self.ring * MAX_KERNEL, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
         m.d.comb += [

@@ -26,7 +26,7 @@ from dnnzip_hw.layouts import (
     lane_state_layout,
     table_layout,
 )
-from dnnzip_hw.memory import RegisteredMemory, small_memory
+from dnnzip_hw.memory import ICE40, RegisteredMemory, small_memory
 from dnnzip_hw.parameters import PIPELINE, DecompressorParameters
 from dnnzip_hw.tables import TablesWrite
 
@@ -173,41 +173,59 @@ class Lane(wiring.Component):
             shifted_0.eq(plus(turn[0].read, shift_0)),
             sum_0.eq(plus(turn[0].read, shift_0 | control.other_bits_0)),
         ]
+        scale_class_0 = self._scale_class(m, turn[0].klass, control.offset_0, 0)
         m.d.sync += [
             begin_1.eq(shifted_0),
             # The top bit says whether the turn reaches the end of a word.
             sum_1.eq(sum_0),
             top_1.eq(sum_0[-1] ^ turn[0].read[-1]),
-            scale_class_1.eq(self._scale_class(m, turn[0].klass, control.offset_0, 0)),
+            scale_class_1.eq(scale_class_0),
         ]
 
         # Stage 1: the window, of which a part is cut out; the entry; the tables of the next weight's class. `begin` is
         # the place of the last bit before the state bits; `width` bits from there on, as the low bits end there.
         width = low_bits + log2_states
         cut_bits = width + NIBBLE - 1
-        nibbles = self._window(m, begin_1, -(-cut_bits // NIBBLE))
-        # The parity of the words that each slot has got: its words go to the halves in turn.
-        m.submodules.arrived = arrived = Memory(
-            shape=1, depth=ring, init=[], attrs=small_memory(self.parameters.target)
-        )
-        arrived_write, arrived_read = arrived.write_port(), arrived.read_port(domain="comb")
-        m.d.comb += [
-            arrived_read.addr.eq(control.slot_1),
-            arrived_write.addr.eq(self.word_slot),
-            arrived_write.data.eq(~self.word_half),
-            arrived_write.en.eq(self.word_en),
-        ]
+        nibble_count = -(-cut_bits // NIBBLE)
+        arrived_1: Value  # the parity of the words that the slot has got: its words go to the halves in turn
+        if self.parameters.target == ICE40:
+            nibbles, arrived_1 = self._turning_window(m, begin_1, nibble_count)
+        else:
+            nibbles = self._window(m, begin_1, nibble_count)
+            m.submodules.arrived = arrived = Memory(
+                shape=1, depth=ring, init=[], attrs=small_memory(self.parameters.target)
+            )
+            arrived_write, arrived_read = arrived.write_port(), arrived.read_port(domain="comb")
+            arrived_1 = arrived_read.data
+            m.d.comb += [
+                arrived_read.addr.eq(control.slot_1),
+                arrived_write.addr.eq(self.word_slot),
+                arrived_write.data.eq(~self.word_half),
+                arrived_write.en.eq(self.word_en),
+            ]
         table = table_layout(self.parameters)
-        m.submodules.class_map = class_map = Memory(
-            shape=data.ArrayLayout(table, CONTEXTS), depth=CLASSES, init=[], attrs=small_memory(self.parameters.target)
-        )
-        map_write, map_read = class_map.write_port(), class_map.read_port(domain="comb")
-        m.d.comb += [
-            map_read.addr.eq(scale_class_1),
-            map_write.addr.eq(self.tables.klass),
-            map_write.data.eq(self.tables.row),
-            map_write.en.eq(self.tables.row_en),
-        ]
+        row_layout = data.ArrayLayout(table, CONTEXTS)
+        if self.parameters.target == ICE40:
+            # Its address is given a stage earlier. Nothing is decoded while it is written.
+            m.submodules.class_map = class_rows = RegisteredMemory(row_layout.size, CLASSES, self.parameters.target)
+            m.d.comb += [
+                class_rows.read_addr.eq(scale_class_0),
+                class_rows.write_addr.eq(self.tables.klass),
+                class_rows.write_data.eq(self.tables.row),
+                class_rows.write_en.eq(self.tables.row_en),
+            ]
+            row_2 = row_layout(class_rows.read_data)
+        else:
+            m.submodules.class_map = class_map = Memory(
+                shape=row_layout, depth=CLASSES, init=[], attrs=small_memory(self.parameters.target)
+            )
+            map_write, map_read = class_map.write_port(), class_map.read_port(domain="comb")
+            m.d.comb += [
+                map_read.addr.eq(scale_class_1),
+                map_write.addr.eq(self.tables.klass),
+                map_write.data.eq(self.tables.row),
+                map_write.en.eq(self.tables.row_en),
+            ]
         entry_1 = Signal(entry_layout(log2_states), reset_less=True)
         # The entry comes late: its bits are added in two halves at once. Kept apart, the carries take one LUT each.
         carry_1, carry_0_1, carry_1_1 = (
@@ -225,7 +243,7 @@ class Lane(wiring.Component):
                 Cat(plus(sum_1[:2], weight_bits_1[:2]), plus(sum_1[2:], weight_bits_1[2:], carry_1 & control.weights_1))
             ),
             crossed_1.eq(top_1 | (control.weights_1 & Mux(carry_1, carry_1_1, carry_0_1))),
-            waits_1.eq(arrived_read.data ^ turn[1].read[-1]),
+            waits_1.eq(arrived_1 ^ turn[1].read[-1]),
         ]
         coarse_2, fine_2 = Signal(cut_bits, reset_less=True), Signal(range(NIBBLE), reset_less=True)
         sum_2, base_2, mask_2 = (
@@ -235,7 +253,8 @@ class Lane(wiring.Component):
         )
         token_2, minus_2 = Signal.like(entry_1.token, reset_less=True), Signal(reset_less=True)
         crossed_2, escape_2, token_zero_2 = Signal(reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
-        row_2 = Signal.like(map_read.data, reset_less=True)
+        if self.parameters.target != ICE40:
+            row_2 = Signal.like(map_read.data, reset_less=True)
         m.d.sync += [
             coarse_2.eq(nibbles),
             fine_2.eq(begin_1),
@@ -249,8 +268,9 @@ class Lane(wiring.Component):
             escape_2.eq((entry_1.token.as_signed() == ESCAPE) & self.active_1),
             self.blocked_2.eq(waits_1 & self.active_1 & crossed_1),
             self.refill_2.eq(self.refills_1 & crossed_1),
-            row_2.eq(map_read.data),
         ]
+        if self.parameters.target != ICE40:
+            m.d.sync += row_2.eq(map_read.data)
         # Another round reads a state, or its state bits have no meaning.
         with m.If(control.starts_1):
             m.d.sync += mask_2.eq(Cat(control.log2_states > index for index in range(log2_states)))
@@ -388,6 +408,34 @@ class Lane(wiring.Component):
                     order = [rows[place // per_word][(number + place) % per_word] for place in range(count)]
                     m.d.comb += found.eq(Cat(order))
         return found
+
+    def _turning_window(self, m: Module, begin: Signal, count: int) -> tuple[Value, Value]:
+        """Return what ``_window`` returns, and the parity of the slot's words, from registers that turn with the ring.
+
+        Without a RAM that is read at once, this takes no multiplexer over the slots: a bit that stays is one that moves
+        on to where its slot will be in the next cycle.
+        """
+        control, ring = self.control, self.parameters.ring
+        windows = [Signal(2 * WORD_BITS, name=f"window_{place}", reset_less=True) for place in range(ring)]
+        arrived = [Signal(name=f"arrived_{place}", reset_less=True) for place in range(ring)]
+        for place in range(ring):
+            after = (place + 1) % ring
+            here = Signal(name=f"here_{place}")
+            m.d.comb += here.eq(self.word_en & (self.word_slot == (control.slot_1 - place)[: len(control.slot_1)]))
+            m.d.sync += arrived[after].eq(Mux(here, ~self.word_half, arrived[place]))
+            for half in range(2):
+                mine = Signal(name=f"here_{place}_{half}")
+                bits = slice(half * WORD_BITS, (half + 1) * WORD_BITS)
+                m.d.comb += mine.eq(here & (self.word_half == half))
+                m.d.sync += windows[after][bits].eq(Mux(mine, self.word, windows[place][bits]))
+        turned = self.parameters.low_bits - 1
+        found = Signal(count * NIBBLE, reset_less=True)
+        with m.Switch(begin[ceil_log2(NIBBLE) :]):
+            for first in range(2 * WORD_BITS // NIBBLE):
+                with m.Case(first):
+                    places = ((first * NIBBLE + place - turned) % (2 * WORD_BITS) for place in range(count * NIBBLE))
+                    m.d.comb += found.eq(Cat(windows[0][place] for place in places))
+        return found, arrived[0]
 
     def _scale_class(self, m: Module, klass: Signal, offset: Signal, stage: int) -> Signal:
         """Return the class of a weight in a column: their sum, at most the last class."""

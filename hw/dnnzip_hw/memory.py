@@ -6,10 +6,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-GENERIC, ECP5 = "generic", "ecp5"
-TARGETS = (GENERIC, ECP5)
+GENERIC, ECP5, ICE40 = "generic", "ecp5", "ice40"
+TARGETS = (GENERIC, ECP5, ICE40)
 """What a memory is built of: registers that a tool merges into its block RAMs, or ECP5's primitive, since Yosys does
-not merge them there."""
+not merge them there. iCE40 has block RAMs alone, without an output register, and no LUT RAM: what would be that stands
+in block RAM that is read a cycle ahead, or in registers that turn with the ring. The targets behave alike."""
 
 ECP5_ADDRESS_BITS = 14
 ECP5_WIDTHS = {14: 1, 13: 2, 12: 4, 11: 9, 10: 18}
@@ -19,6 +20,11 @@ ECP5_WIDTHS = {14: 1, 13: 2, 12: 4, 11: 9, 10: 18}
 def small_memory(target: str) -> dict[str, str]:
     """Return the attributes of a memory of few rows: it is to be LUT RAM where the target has that."""
     return {"ram_style": "distributed"} if target == ECP5 else {}
+
+
+def block_memory(target: str) -> dict[str, str]:
+    """Return the attributes of a memory that is read a cycle ahead: block RAM where there is no other kind."""
+    return {"ram_style": "block"} if target == ICE40 else {}
 
 
 class RegisteredMemory(wiring.Component):
@@ -34,7 +40,7 @@ class RegisteredMemory(wiring.Component):
     depth
         Rows.
     target
-        ``generic`` or ``ecp5``; they behave alike.
+        One of ``TARGETS``; they behave alike.
 
     Members
     -------
@@ -64,7 +70,9 @@ class RegisteredMemory(wiring.Component):
         if self.target == ECP5:
             self._block_rams(m)
             return m
-        m.submodules.memory = memory = Memory(shape=self.width, depth=self.depth, init=[])
+        m.submodules.memory = memory = Memory(
+            shape=self.width, depth=self.depth, init=[], attrs=block_memory(self.target)
+        )
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [
             write.en.eq(self.write_en),

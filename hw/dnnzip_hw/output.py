@@ -1,11 +1,12 @@
 """The output: beats in order, escapes filled in, items of ``raw`` words, and the end beat."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from dnnzip.format import NARROW_BITS, RAW_WIDTHS, WEIGHT_HEADER, WORD_BITS
 from dnnzip_hw.layouts import CAUSE_BITS, beat_layout, payload_word_layout
+from dnnzip_hw.memory import ICE40
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.queue import Queue
 
@@ -86,6 +87,7 @@ class Output(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
         """Build the circuit."""
         m = Module()
+        ahead = self.parameters.target == ICE40  # what can be known a cycle earlier is, for fewer levels of logic
         lanes, weight_bits = self.parameters.lanes, self.parameters.weight_bits
         layout = decoded_layout(self.parameters)
         m.submodules.beats = beats = Queue(layout.size, self.parameters.target)
@@ -103,9 +105,15 @@ class Output(wiring.Component):
         word = payload_word_layout()(words.r_data)
 
         sign = self.words.data[NARROW_BITS - 1 :]
+        is_wide: Value = self.words_en & ~self.direct & sign.any() & ~sign.all()
+        if ahead:
+            # A cycle later, which is just in time for the verdict.
+            was_wide = Signal()
+            m.d.sync += was_wide.eq(is_wide)
+            is_wide = was_wide
         with m.If(self.restart):
             m.d.sync += self.bad_code.eq(0)
-        with m.Elif(self.words_en & ~self.direct & sign.any() & ~sign.all()):
+        with m.Elif(is_wide):
             m.d.sync += self.bad_code.eq(1)
 
         # Items of a word, a beat of them at a time.
@@ -115,7 +123,17 @@ class Output(wiring.Component):
         item_mask = Signal(min(lanes, most_items))
         items = Signal(data.ArrayLayout(signed(weight_bits), lanes))
         word_ends = Signal()
-        with m.Switch(Mux(self.direct, self.raw_width, RAW_WIDTHS.index(WORD_BITS))):
+        full_end, last_end = Signal.like(first), Signal.like(first)
+        at_full_end, at_last_end = Signal(), Signal()
+        if ahead:
+            m.d.comb += word_ends.eq(one_beat | Mux(word.full, at_full_end, at_last_end))
+            m.d.sync += [at_full_end.eq(first == full_end), at_last_end.eq(first == last_end)]
+        width_index = Mux(self.direct, self.raw_width, RAW_WIDTHS.index(WORD_BITS))
+        if ahead:
+            # It is steady before the first word comes.
+            index_before, width_index = width_index, Signal(len(self.raw_width))
+            m.d.sync += width_index.eq(index_before)
+        with m.Switch(width_index):
             for index, width in enumerate(RAW_WIDTHS):
                 per_word = WORD_BITS // width
                 with m.Case(index):
@@ -127,9 +145,14 @@ class Output(wiring.Component):
                         m.d.comb += items[lane].eq(item)
                         if lane < here:
                             m.d.comb += item_mask[lane].eq(word.full | (place < word.items))
-                    m.d.comb += word_ends.eq(
-                        one_beat | (first == per_word - here) | (~word.full & (first + here >= word.items))
-                    )
+                    if not ahead:
+                        m.d.comb += word_ends.eq(
+                            one_beat | (first == per_word - here) | (~word.full & (first + here >= word.items))
+                        )
+                    else:
+                        # The items that begin a word's last beat: where it is full, and where not.
+                        part_end = 0 if here == per_word else (self.words.items - 1) & -here
+                        m.d.sync += [full_end.eq(per_word - here), last_end.eq(part_end)]
 
         held, waits = Signal(), Signal()
         beat = Signal(beat_layout(self.parameters))
@@ -163,6 +186,12 @@ class Output(wiring.Component):
                     beat.mask.eq(item_mask),
                     first.eq(Mux(word_ends, 0, first + min(lanes, most_items))),
                 ]
+                if ahead:
+                    stepped = (first + min(lanes, most_items))[: len(first)]
+                    m.d.sync += [
+                        at_full_end.eq(Mux(word_ends, full_end == 0, stepped == full_end)),
+                        at_last_end.eq(Mux(word_ends, last_end == 0, stepped == last_end)),
+                    ]
             with m.Elif(self.end):
                 m.d.comb += self.ended.eq(1)
                 m.d.sync += [held.eq(1), beat.mask.eq(0), beat.last.eq(1), beat.cause.eq(self.cause)]

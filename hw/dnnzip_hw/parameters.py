@@ -27,7 +27,7 @@ class DecompressorParameters:
     line
         Whether there is a core for ``line`` streams, whose codes need 16 bits.
     target
-        What memories are built of, ``generic`` or ``ecp5``: see ``RegisteredMemory``.
+        What memories are built of, ``generic``, ``ecp5`` or ``ice40``, and what logic is laid out for: see ``TARGETS``.
 
     Raises
     ------

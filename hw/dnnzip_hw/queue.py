@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from dnnzip_hw.memory import ECP5, GENERIC
+from dnnzip_hw.memory import ECP5, GENERIC, ICE40, block_memory
 
 DEPTH = 16
 """Rows of a queue: what a LUT RAM has."""
@@ -28,7 +28,8 @@ class Queue(wiring.Component):
         Bits of a row.
     target
         What memories are built of, see ``RegisteredMemory``. On ECP5 the rows are a LUT RAM that is read in the same
-        cycle; elsewhere they may be a block RAM, which is read a cycle ahead. Both behave alike.
+        cycle; elsewhere they may be a block RAM, which is read a cycle ahead. On iCE40, where a block RAM's output is
+        slow, the oldest row is in a register. All behave alike.
 
     Members
     -------
@@ -61,6 +62,9 @@ class Queue(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
         """Build the circuit."""
         m = Module()
+        if self.target == ICE40:
+            self._with_head(m)
+            return m
         m.submodules.rows = rows = Memory(shape=self.width, depth=DEPTH, init=[])
         if self.target == ECP5:
             write, read = rows.write_port(), rows.read_port(domain="comb")
@@ -89,3 +93,46 @@ class Queue(wiring.Component):
         with m.If(self.flush):
             m.d.sync += [w_place.eq(0), r_place.eq(0), self.r_rdy.eq(0)]
         return m
+
+    def _with_head(self, m: Module) -> None:
+        """Build it of a register for the oldest row and a block RAM that has the one after it ready.
+
+        ``r_en`` comes late: from it to any register are a multiplexer's select and a flag's last level.
+        """
+        m.submodules.rows = rows = Memory(shape=self.width, depth=DEPTH, init=[], attrs=block_memory(self.target))
+        write, read = rows.write_port(), rows.read_port()
+        # Two places after the oldest row: those that may be the one after the oldest in the next cycle.
+        w_place, second, third = (
+            Signal(ceil_log2(DEPTH)),
+            Signal(ceil_log2(DEPTH), init=1),
+            Signal(ceil_log2(DEPTH), init=2),
+        )
+        used = Signal(ceil_log2(DEPTH))
+        one, two = Signal(), Signal()  # `used` is that
+        # The row after the oldest is the one written in the cycle before; the memory was read too early for it.
+        is_fresh, fresh = Signal(), Signal(self.width)
+        m.d.comb += [
+            write.addr.eq(w_place),
+            write.data.eq(self.w_data),
+            write.en.eq(1),
+            read.addr.eq(Mux(self.r_en, third, second)),
+        ]
+        m.d.sync += [
+            fresh.eq(self.w_data),
+            is_fresh.eq(Mux(self.r_en, two, one)),
+            self.room.eq(~used[-1]),
+        ]
+        with m.If(self.r_en | ~self.r_rdy):
+            # Where none is behind it, the next row is the one that is just written, if any.
+            m.d.sync += self.r_data.eq(Mux(one | ~self.r_rdy, self.w_data, Mux(is_fresh, fresh, read.data)))
+        with m.If(self.w_en):
+            m.d.sync += w_place.eq(w_place + 1)
+        with m.If(self.r_en):
+            m.d.sync += [second.eq(third), third.eq(third + 1)]
+        with m.If(self.w_en & ~self.r_en):
+            m.d.sync += [used.eq(used + 1), self.r_rdy.eq(1), one.eq(~self.r_rdy), two.eq(one)]
+        with m.Elif(self.r_en & ~self.w_en):
+            m.d.sync += [used.eq(used - 1), self.r_rdy.eq(~one), one.eq(two), two.eq(used == 3)]
+        with m.If(self.flush):
+            m.d.sync += [w_place.eq(0), second.eq(1), third.eq(2), used.eq(0)]
+            m.d.sync += [self.r_rdy.eq(0), one.eq(0), two.eq(0)]

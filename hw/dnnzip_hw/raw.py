@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from dnnzip.format import RAW_WIDTHS, WEIGHT_HEADER, WORD_BITS
 from dnnzip_hw.layouts import WEIGHT_HEADER_LAYOUT
+from dnnzip_hw.memory import GENERIC, ICE40
 
 MOST_LOG2 = (WORD_BITS // min(RAW_WIDTHS)).bit_length() - 1
 
@@ -16,6 +17,12 @@ class RawSize(wiring.Component):
     """Multiplies channels and length, a bit per cycle, lowest first, and compares the words that come of it.
 
     Latency: four dozen cycles from ``start`` to ``done``. There is no back-pressure. Reset: idle.
+
+    Parameters
+    ----------
+    target
+        One of ``TARGETS``. On iCE40, where a choice of one of many bits takes many levels, the header's numbers are
+        shifted past instead.
 
     Members
     -------
@@ -29,7 +36,8 @@ class RawSize(wiring.Component):
         Items in a last word that is not full; 0 where it is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, target: str = GENERIC) -> None:
+        self.target = target
         super().__init__(
             {
                 "start": In(1),
@@ -60,10 +68,20 @@ class RawSize(wiring.Component):
         of_length, of_words = Signal(), Signal()
         starts = Signal()  # the first bits are there
         fetched = Signal.like(number)  # the bit that these are of
+        if self.target == ICE40:
+            shifted_length = Signal(length.width)
+            shifted_words = Signal(WEIGHT_HEADER["payload_words"].width)
+            length_here, words_here = shifted_length[0], shifted_words[0]
+            m.d.sync += [shifted_length.eq(shifted_length >> 1), shifted_words.eq(shifted_words >> 1)]
+            with m.If(self.start):
+                m.d.sync += [shifted_length.eq(self.header.length), shifted_words.eq(self.header.payload_words)]
+        else:
+            length_here = self.header.length.bit_select(number, 1)
+            words_here = self.header.payload_words.bit_select(number, 1)
         m.d.sync += [
             fetched.eq(number),
-            of_length.eq(self.header.length.bit_select(number, 1)),
-            of_words.eq(self.header.payload_words.bit_select(number, 1)),
+            of_length.eq(length_here),
+            of_words.eq(words_here),
             length_bit.eq(of_length ^ adds),
             adds.eq((of_length & adds) | ~starts),
             declared[0].eq(of_words),

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from dnnzip.format import CLASS_BITS, MAX_LOG2_STATES, WORD_BITS
-from dnnzip_hw.history import History
+from dnnzip_hw.history import History, history_latency
 from dnnzip_hw.lane import Lane
 from dnnzip_hw.layouts import (
     COLUMNS_WORD_LAYOUT,
@@ -23,6 +23,9 @@ from dnnzip_hw.value import LATENCY, Value
 
 COMMIT = 2
 """Stage in which a turn commits."""
+
+ABOVE = 2
+"""Stage in which the lanes want the signs above."""
 
 
 class Ring(wiring.Component):
@@ -197,7 +200,7 @@ class Ring(wiring.Component):
             m.d.sync += [going.eq(1), expected.eq(0)]
 
         # The lanes.
-        m.submodules.history = history = History(lanes, ring)
+        m.submodules.history = history = History(lanes, ring, parameters.target)
         escapes, refills, halves, astray = Signal(lanes), Signal(lanes), Signal(lanes), Signal(lanes)
         outside = Signal(lanes)
         codes = []
@@ -240,9 +243,10 @@ class Ring(wiring.Component):
                 outside[number].eq(value.outside),
             ]
             codes.append(value.code)
+        latency = history_latency(parameters.target)
         m.d.comb += [
-            history.read_slot.eq(slot[1]),
-            history.read_line.eq(rnd[1].next_line),
+            history.read_slot.eq(slot[ABOVE - latency]),
+            history.read_line.eq(rnd[ABOVE - latency].next_line),
             history.write_slot.eq(slot[3]),
             history.write_line.eq(rnd[3].line),
             history.write_en.eq(commit_weight_3),

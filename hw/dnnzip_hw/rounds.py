@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from dnnzip.format import COLUMN_OFFSET_BITS, COLUMNS_WORD, MAX_COLUMNS, WEIGHT_HEADER, WORD_BITS
 from dnnzip_hw.layouts import COLUMNS_WORD_LAYOUT, WEIGHT_HEADER_LAYOUT, round_layout, tap_layout
-from dnnzip_hw.memory import RegisteredMemory
+from dnnzip_hw.memory import ICE40, RegisteredMemory
 from dnnzip_hw.parameters import DecompressorParameters
 
 PER_WORD = WORD_BITS // COLUMN_OFFSET_BITS
@@ -255,8 +255,14 @@ class Rounds(wiring.Component):
                 ends.eq((next_kind == Kind.WEIGHT) & tap.last),
             ]
 
+        if self.parameters.target == ICE40:
+            # The difference is there before the next step, so that the carries have a cycle of their own.
+            less = Signal.like(left)
+            m.d.sync += less.eq(left - lanes)
+        else:
+            less = left - lanes
         with m.If(positions.step & tap.last):
-            m.d.sync += left.eq(left - lanes)
+            m.d.sync += left.eq(less)
 
         filling = Signal(range(2 * SETTLING + 4))
         fills = Signal()

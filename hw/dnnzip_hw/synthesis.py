@@ -12,8 +12,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,8 +26,9 @@ from dnnzip_hw.array import Accelerator, ArrayParameters
 from dnnzip_hw.axi import AxiParameters
 from dnnzip_hw.axi.top import AxiDecompressor
 from dnnzip_hw.decompressor import Decompressor, port_signature
-from dnnzip_hw.memory import ECP5, GENERIC
+from dnnzip_hw.memory import ECP5, ICE40
 from dnnzip_hw.parameters import DecompressorParameters
+from dnnzip_hw.replication import replicate
 from dnnzip_hw.verilog import convert
 
 TOP = "dnnzip_groups"
@@ -42,11 +43,21 @@ ECP5_MAPPING = "abc9 -W 300 -D 2000"
 ECP5_PLACING = ("--tmg-ripup", "--placer-heap-timingweight", "30")
 """Options of nextpnr for ECP5 that gained 5 to 10 MHz on the rows of one group."""
 
+ICE40_PLACING = ("--opt-timing", "--placer-heap-timingweight", "30")
+"""The same for iCE40."""
+
 EBR_ROW = 25
 EBR_GROUPS = (4, 13, 22, 33, 42, 51, 60)
 EBRS_PER_GROUP = 4
 """Where the ECP5-25F has its block RAMs: two rows of tiles, the upper one whole, with groups that begin in these
 columns, every second column one block RAM."""
+
+EBR_ROW_85F = 46
+EBR_GROUPS_85F = (13, 22, 31, 40, 49, 58)
+"""The same of the ECP5-85F, of a part of its left half: the right half is alike, and so are rows 22 and 70."""
+
+RIGHT, BELOW = (56, 0), (0, 24)
+"""Columns and rows to the next part of the ECP5-85F with the same tiles."""
 
 
 class Groups(Component):
@@ -173,19 +184,22 @@ class Device:
         ``ecp5`` or ``ice40``.
     options
         Of nextpnr.
-    side_by_side
-        Whether the block RAMs of the lanes' tables get places of their own, lane by lane, in one row of the device.
-        Left to itself, the placer spreads those of a lane over both rows.
+    block_rams
+        A row of the device and columns in it, where groups of block RAMs begin: those of the lanes' tables get places
+        there, lane by lane. Left to itself, the placer spreads those of a lane over several rows.
     """
 
     name: str
     family: str
     options: tuple[str, ...]
-    side_by_side: bool = False
+    block_rams: tuple[int, tuple[int, ...]] | None = None
 
 
-ECP5_25F = Device("ECP5-25F, speed 6", "ecp5", ("--25k", "--package", "CABGA256", "--speed", "6"), side_by_side=True)
+ECP5_25F = Device(
+    "ECP5-25F, speed 6", "ecp5", ("--25k", "--package", "CABGA256", "--speed", "6"), (EBR_ROW, EBR_GROUPS)
+)
 ECP5_85F = Device("ECP5-85F, speed 6", "ecp5", ("--85k", "--package", "CABGA756", "--speed", "6"))
+ECP5_85F_PART = replace(ECP5_85F, block_rams=(EBR_ROW_85F, EBR_GROUPS_85F))
 HX8K = Device("iCE40 HX8K", "ice40", ("--hx8k", "--package", "ct256"))
 UP5K = Device("iCE40 UP5K", "ice40", ("--up5k", "--package", "sg48"))
 
@@ -209,7 +223,11 @@ class Row:
     seeds
         So many are run, from 1 on.
     placing
-        Options of nextpnr for ECP5.
+        Options of nextpnr for placing.
+    shifts
+        Where copies of the design go once it is placed, in columns and rows from its own place; the seeds are theirs.
+    searched
+        With copies: the design is placed with so many seeds, from 1 on, and the fastest is copied.
     """
 
     key: str
@@ -219,11 +237,13 @@ class Row:
     target: int
     seeds: int = 3
     placing: tuple[str, ...] = ECP5_PLACING
+    shifts: tuple[tuple[int, int], ...] = ()
+    searched: int = 12
 
 
 GROUP_8 = DecompressorParameters(weight_bits=8, target=ECP5)
 GROUP_16 = DecompressorParameters(target=ECP5)
-ONE_LANE = DecompressorParameters(lanes=1, log2_states=8, weight_bits=8, target=GENERIC)
+ONE_LANE = DecompressorParameters(lanes=1, log2_states=8, weight_bits=8, target=ICE40)
 AXI = AxiParameters(GROUP_8, bus_bits=32)
 ARRAY = ArrayParameters(
     DecompressorParameters(lanes=2, weight_bits=8, target=ECP5), columns=8, bus_bits=32, burst=16, buffer=64
@@ -234,11 +254,25 @@ ROWS = (
     Row("25f-8", "4 lanes, 512 states, 8-bit weights", ECP5_25F, lambda: Groups(GROUP_8, 1), 200, seeds=5),
     Row("25f-16", "4 lanes, 512 states, 16-bit weights", ECP5_25F, lambda: Groups(GROUP_16, 1), 200),
     Row("25f-axi", "the first with AXI ports and counters", ECP5_25F, lambda: Registered(AxiDecompressor(AXI)), 200),
-    Row("85f-2", "2 groups of the first", ECP5_85F, lambda: Groups(GROUP_8, 2), 180, seeds=2),
-    Row("85f-4", "4 groups of the first", ECP5_85F, lambda: Groups(GROUP_8, 4), 180, seeds=2),
+    Row(
+        "85f-2",
+        "2 groups of the first",
+        ECP5_85F_PART,
+        lambda: Groups(GROUP_8, 1),
+        180,
+        shifts=((0, 0), RIGHT),
+    ),
+    Row(
+        "85f-4",
+        "4 groups of the first",
+        ECP5_85F_PART,
+        lambda: Groups(GROUP_8, 1),
+        180,
+        shifts=((0, 0), RIGHT, BELOW, (RIGHT[0], BELOW[1])),
+    ),
     Row("85f-array", "8 x 8 array, decompressor, DMA", ECP5_85F, lambda: Folded(Accelerator(ARRAY)), 50, 1, ()),
-    Row("hx8k", "1 lane, 256 states, 8-bit weights", HX8K, lambda: Groups(ONE_LANE, 1), 200),
-    Row("up5k", "1 lane, 256 states, 8-bit weights", UP5K, lambda: Groups(ONE_LANE, 1), 48),
+    Row("hx8k", "1 lane, 256 states, 8-bit weights", HX8K, lambda: Groups(ONE_LANE, 1), 200, placing=ICE40_PLACING),
+    Row("up5k", "1 lane, 256 states, 8-bit weights", UP5K, lambda: Groups(ONE_LANE, 1), 48, placing=ICE40_PLACING),
 )
 
 
@@ -326,8 +360,19 @@ def versions() -> dict[str, str]:
     return found
 
 
-def place_entries(netlist: Path) -> None:
-    """Give the block RAMs of the lanes' tables places in a netlist for the ECP5-25F, lane by lane.
+def place_entries(netlist: Path, row: int, groups: Sequence[int], *, others: bool = False) -> None:
+    """Give the block RAMs of the lanes' tables places in a netlist for ECP5, lane by lane.
+
+    Parameters
+    ----------
+    netlist
+        What Yosys wrote; it is changed.
+    row
+        Row of the device.
+    groups
+        Columns where groups of block RAMs begin.
+    others
+        Whether the other block RAMs get places there too, at both ends.
 
     Raises
     ------
@@ -336,16 +381,72 @@ def place_entries(netlist: Path) -> None:
     """
     design = json.loads(netlist.read_text(encoding="utf-8"))
     cells = design["modules"][TOP]["cells"]
-    rams = sorted(
-        name for name, cell in cells.items() if cell["type"] == "DP16KD" and re.search(r"\.entries\.ram_\d+$", name)
-    )
-    places = [(start + 2 * number, number) for start in EBR_GROUPS for number in range(EBRS_PER_GROUP)]
+    found = sorted(name for name, cell in cells.items() if cell["type"] == "DP16KD")
+    rams = [name for name in found if re.search(r"\.entries\.ram_\d+$", name)]
+    if others:
+        rest = [name for name in found if name not in rams]
+        rams = [*rest[: len(rest) // 2], *rams, *rest[len(rest) // 2 :]]
+    places = [(start + 2 * number, number) for start in groups for number in range(EBRS_PER_GROUP)]
     if len(rams) > len(places):
         raise ValueError(f"the row has {len(places)} block RAMs, not the {len(rams)} that the lanes' tables take")
     places = places[(len(places) - len(rams)) // 2 :]  # about the middle of the row
     for name, (column, number) in zip(rams, places, strict=False):
-        cells[name]["attributes"]["BEL"] = f"X{column}/Y{EBR_ROW}/EBR{number}"
+        cells[name]["attributes"]["BEL"] = f"X{column}/Y{row}/EBR{number}"
     netlist.write_text(json.dumps(design), encoding="utf-8")
+
+
+def place_and_route(row: Row, netlist: Path, seed: int, report: Path, *options: str) -> None:
+    """Place and route a row's netlist, unless the report is there; with further options of nextpnr.
+
+    Raises
+    ------
+    RuntimeError
+        If nextpnr fails; with its last lines.
+    """
+    if report.is_file():
+        return
+    part = report.with_suffix(".part")
+    free = "--lpf-allow-unconstrained" if row.device.family == "ecp5" else "--pcf-allow-unconstrained"
+    # Without the last option, nextpnr writes no report where the clock is missed: the table says which rows are.
+    done = subprocess.run(
+        [
+            program(f"yowasp-nextpnr-{row.device.family}"), *row.device.options,
+            *row.placing, "--json", netlist.name, "--freq", str(row.target),
+            "--seed", str(seed), "--report", part.name, free, *options, "--timing-allow-fail",
+        ],
+        cwd=report.parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"nextpnr failed on {row.key}:\n{done.stderr[-2000:]}")
+    part.rename(report)
+
+
+def clock(report: Path) -> float:
+    """Return the clock that a report of nextpnr tells, in MHz."""
+    return float(min(each["achieved"] for each in json.loads(report.read_text(encoding="utf-8"))["fmax"].values()))
+
+
+def copies_netlist(row: Row, folder: Path) -> Path:
+    """Return where the netlist of a row's copies is kept, by the folder of the design that is copied."""
+    digest = hashlib.sha256(json.dumps([row.shifts, row.searched]).encode()).hexdigest()[:16]
+    return folder / f"copies-{digest}" / f"{TOP}.json"
+
+
+def write_copies(row: Row, folder: Path, netlist: Path) -> None:
+    """Place the design of a row with copies, and write the netlist of the copies of the fastest one."""
+    found = {}
+    for seed in range(1, row.searched + 1):
+        report = folder / f"report-{seed}.json"
+        place_and_route(row, folder / f"{TOP}.json", seed, report, "--write", f"placed-{seed}.json")
+        found[seed] = clock(report)
+        if sys.stderr.isatty():
+            print(f"{row.key}: one group, seed {seed}: {found[seed]:.1f} MHz", file=sys.stderr)
+    best = max(found, key=lambda seed: found[seed])
+    design = json.loads((folder / f"placed-{best}.json").read_text(encoding="utf-8"))
+    netlist.parent.mkdir(exist_ok=True)
+    part = netlist.with_suffix(".part")
+    part.write_text(json.dumps(replicate(design, row.shifts, ("clk", "rst"))), encoding="utf-8")
+    part.rename(netlist)
 
 
 def run_row(row: Row, most_seeds: int, *, kept: bool = False) -> dict[str, Any]:
@@ -355,41 +456,39 @@ def run_row(row: Row, most_seeds: int, *, kept: bool = False) -> dict[str, Any]:
     """
     text = convert(row.make(), TOP)
     script = ecp5_script(TOP) if row.device.family == "ecp5" else ice40_script(TOP, row.device)
-    options = [*row.device.options, *(row.placing if row.device.family == "ecp5" else ())]
-    places = (EBR_ROW, EBR_GROUPS) if row.device.side_by_side else ()
-    identity = json.dumps([text, script, options, places, row.target, versions()])
-    folder = FOLDER / f"{row.key}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+    identity = json.dumps(
+        [text, script, [*row.device.options, *row.placing], row.device.block_rams or (), row.target, versions()]
+    )
+    stem = "85f-copied" if row.shifts else row.key  # the placed design is the same for all that copy it
+    folder = FOLDER / f"{stem}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
-    if kept and not (folder / f"{TOP}.json").is_file():
-        return {"cells": {}, "clocks": [], "used": {}}
-    if not (folder / f"{TOP}.json").is_file():
+    netlist = folder / f"{TOP}.json"
+    nothing: dict[str, Any] = {"cells": {}, "clocks": [], "used": {}}
+    if kept and not netlist.is_file():
+        return nothing
+    if not netlist.is_file():
         (folder / f"{TOP}.v").write_text(text, encoding="utf-8")
         yosys(script, folder)
-    if row.device.side_by_side:
-        place_entries(folder / f"{TOP}.json")
+    if row.device.block_rams:
+        place_entries(netlist, *row.device.block_rams, others=bool(row.shifts))
     cells = cell_counts((folder / f"{TOP}.stat").read_text(encoding="utf-8"))[TOP]
+    more: tuple[str, ...] = ()
+    if row.shifts:
+        netlist, more = copies_netlist(row, folder), ("--no-pack",)
+        if kept and not netlist.is_file():
+            return nothing
+        if not netlist.is_file():
+            write_copies(row, folder, netlist)
+        cells = {name: count * len(row.shifts) for name, count in cells.items()}
     clocks, used = [], {}
     for seed in range(1, min(row.seeds, most_seeds) + 1):
-        report = folder / f"report-{seed}.json"
+        report = netlist.parent / f"report-{seed}.json"
         if kept and not report.is_file():
             continue
-        if not report.is_file():
-            # Without the option, nextpnr writes no report where the clock is missed: the table says which rows are.
-            done = subprocess.run(
-                [
-                    program(f"yowasp-nextpnr-{row.device.family}"), *options, "--json", f"{TOP}.json",
-                    "--freq", str(row.target), "--seed", str(seed), "--report", f"{report.name}.part",
-                    "--timing-allow-fail",
-                    *(["--lpf-allow-unconstrained"] if row.device.family == "ecp5" else ["--pcf-allow-unconstrained"]),
-                ],
-                cwd=folder, capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            if done.returncode:
-                raise RuntimeError(f"nextpnr failed on {row.key}:\n{done.stderr[-2000:]}")
-            (folder / f"{report.name}.part").rename(report)
-        found = json.loads(report.read_text(encoding="utf-8"))
-        clocks.append(min(clock["achieved"] for clock in found["fmax"].values()))
-        used = {name: count["used"] for name, count in found["utilization"].items() if count["used"]}
+        place_and_route(row, netlist, seed, report, *more)
+        clocks.append(clock(report))
+        utilization = json.loads(report.read_text(encoding="utf-8"))["utilization"]
+        used = {name: count["used"] for name, count in utilization.items() if count["used"]}
     return {"cells": cells, "clocks": clocks, "used": used}
 
 
@@ -451,10 +550,11 @@ BLOCKS = {
 
 AXI_BLOCKS = {
     "decompressor": (r"\.decompressor",),
-    "input beats to words": (r"\.splitter",),
-    "weights to rows": (r"\.packer", r"\.slice", r"\.exit"),
+    "input beats to words": (r"\.splitter", r"\.core\.queue"),
+    "weights to rows": (r"\.packer", r"\.exit"),
     "registers, AXI4-Lite": (r"\.registers",),
-    "counters, errors, resets, table load": (r"\.group_\d",),
+    "counters": (r"\.counters",),
+    "errors, resets, table load": (r"\.group_\d",),
     "top": ("",),
 }
 ARRAY_BLOCKS = {

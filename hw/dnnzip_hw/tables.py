@@ -1,6 +1,8 @@
 """The table set: its payload read bit by bit, its decoding tables built and written."""
 
 import enum
+from functools import reduce
+from operator import or_
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
@@ -27,7 +29,7 @@ from dnnzip.format import (
     spread_step,
 )
 from dnnzip_hw.layouts import CAUSE_BITS, TABLE_BITS, entry_layout, table_layout
-from dnnzip_hw.memory import RegisteredMemory, small_memory
+from dnnzip_hw.memory import ICE40, RegisteredMemory, small_memory
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.phases import Phases
 
@@ -255,7 +257,8 @@ class TableBuilder(wiring.Component):
     verdict : Out
         The rule that the payload breaks, where the builder has stopped; otherwise ``ok``.
     done : Out(1)
-        All is written; until two cycles after the next ``start``.
+        All is written, but on iCE40 for the last rows, which come in the next two cycles; until two cycles after the
+        next ``start``.
     """
 
     def __init__(self, parameters: DecompressorParameters) -> None:
@@ -313,12 +316,25 @@ class TableBuilder(wiring.Component):
         # A number of some bits, lowest first. `place` and `end` are one hot: where the next bit goes, and where none.
         number, place, end = Signal(most + 2), Signal(most + 2), Signal(most + 2)
         # Whether the number is read is known a cycle after it has begun, or `end` changed.
+        if target != ICE40:
+            m.d.sync += is_read.eq((Mux(advances, place << 1, place) & end).any())
         m.d.sync += [
-            is_read.eq((Mux(advances, place << 1, place) & end).any()),
             settles.eq(0),
             # A cycle late, which is well: a number begins with a cycle in which nothing is read.
             collects.eq(at(_Phase.MAP) | at(_Phase.SHIFT) | at(_Phase.NUMBER)),
         ]
+        if target == ICE40:
+            # What `place` has before it to `end`: it reaches the bottom where `place` reaches `end`, and is nothing
+            # from a number's beginning to its first cycle, as is `is_read` above.
+            ahead = Signal(most + 2)
+            with m.If(settles):
+                m.d.sync += ahead.eq(end)
+            with m.Elif(advances):
+                m.d.sync += ahead.eq(ahead >> 1)
+            m.d.comb += is_read.eq(ahead[0])
+            restart_read = ahead.eq(0)
+        else:
+            restart_read = is_read.eq(0)
         with m.If(advances):
             m.d.sync += [place.eq(place << 1), number.eq(number | (place & bit.replicate(most + 2)))]
 
@@ -358,37 +374,62 @@ class TableBuilder(wiring.Component):
             self.write.entry.eq(numbering.entry),
             self.write.state.eq(numbering.entry_state),
             self.write.table.eq(table),
-            self.write.klass.eq(klass),
         ]
+        if target != ICE40:
+            m.d.comb += self.write.klass.eq(klass)
         # The class map comes before the tables' shifts, and the lanes want both together: it is kept until then.
-        m.submodules.class_map = class_map = Memory(
-            shape=data.ArrayLayout(TABLE_BITS, CONTEXTS), depth=CLASSES, init=[], attrs=small_memory(target)
-        )
-        map_write, map_read = class_map.write_port(), class_map.read_port(domain="comb")
+        if target == ICE40:
+            # A row comes two cycles after its class, and is written as late; the lanes begin much later.
+            m.submodules.class_map = class_rows = RegisteredMemory(CONTEXTS * TABLE_BITS, CLASSES, target)
+            map_row = data.ArrayLayout(TABLE_BITS, CONTEXTS)(class_rows.read_data)
+            map_klass, map_row_en = Signal(CLASS_BITS), Signal()
+            before_klass, before_row_en = Signal(CLASS_BITS), Signal()
+            m.d.comb += [
+                class_rows.write_addr.eq(klass),
+                class_rows.write_data.eq(Cat(earlier, number[:TABLE_BITS])),
+                class_rows.write_en.eq(at(_Phase.MAP)),
+                class_rows.read_addr.eq(klass),
+                self.write.klass.eq(map_klass),
+                self.write.row_en.eq(map_row_en),
+            ]
+            m.d.sync += [
+                Cat(before_klass, before_row_en).eq(Cat(klass, at(_Phase.ROWS))),
+                Cat(map_klass, map_row_en).eq(Cat(before_klass, before_row_en)),
+            ]
+        else:
+            m.submodules.class_map = class_map = Memory(
+                shape=data.ArrayLayout(TABLE_BITS, CONTEXTS), depth=CLASSES, init=[], attrs=small_memory(target)
+            )
+            map_write, map_read = class_map.write_port(), class_map.read_port(domain="comb")
+            map_row = map_read.data
         shift_bits = self.parameters.low_bits.bit_length()
         m.submodules.shifts = shifts = Memory(
             shape=shift_bits, depth=1 << TABLE_BITS, init=[], attrs=small_memory(target)
         )
         shift_write = shifts.write_port()
+        if target != ICE40:
+            m.d.comb += [
+                map_write.addr.eq(klass),
+                map_write.data.eq(Cat(earlier, number[:TABLE_BITS])),
+                map_write.en.eq(at(_Phase.MAP)),
+                map_read.addr.eq(klass),
+            ]
         m.d.comb += [
-            map_write.addr.eq(klass),
-            map_write.data.eq(Cat(earlier, number[:TABLE_BITS])),
-            map_write.en.eq(at(_Phase.MAP)),
-            map_read.addr.eq(klass),
             shift_write.addr.eq(table),
             shift_write.data.eq(number),
             shift_write.en.eq(at(_Phase.SHIFT)),
-            self.write.row_en.eq(at(_Phase.ROWS)),
         ]
+        if target != ICE40:
+            m.d.comb += self.write.row_en.eq(at(_Phase.ROWS))
         for context_number in range(CONTEXTS):
             shift_read = shifts.read_port(domain="comb")
             m.d.comb += [
-                shift_read.addr.eq(map_read.data[context_number]),
-                self.write.row[context_number].table.eq(map_read.data[context_number]),
+                shift_read.addr.eq(map_row[context_number]),
+                self.write.row[context_number].table.eq(map_row[context_number]),
                 self.write.row[context_number].shift.eq(shift_read.data),
             ]
 
-        restart_number = [number.eq(0), place.eq(1), settles.eq(1), is_read.eq(0)]
+        restart_number = [number.eq(0), place.eq(1), settles.eq(1), restart_read]
         left_zero, spreads = Signal(), Signal()
         following_order = Signal(most + 1)
         highest = [prediction[bit] & ~prediction[bit + 1 :].any() for bit in range(2, most + 1)]
@@ -501,4 +542,23 @@ class TableBuilder(wiring.Component):
                 context.eq(0),
                 table.eq(0),
             ]
+        if target == ICE40:
+            # What is said above, case by case, as one choice of cases that exclude each other.
+            map_moves = Signal()
+            m.d.comb += map_moves.eq(at(_Phase.MAP) & is_read & ~stops)
+            cases: list[tuple[Value, Value]] = [
+                (stops | (map_moves & ~last_entry), map_end),
+                (
+                    ~stops & ((map_moves & last_entry) | (at(_Phase.NUMBERING) & ~numbering.busy)),
+                    C(1 << SHIFT_BITS, most + 2),
+                ),
+                (at(_Phase.SHIFT) & is_read & ~stops, first_order),
+                (at(_Phase.UNARY) & has_bit & ~bit & ~stops, end << 1),
+                (at(_Phase.SPREAD) & ~spreads & ~left_zero & ~stops, following_order),
+            ]
+            chosen = Signal(len(cases))
+            m.d.comb += chosen.eq(Cat(case for case, _ in cases))
+            kept = end & (~chosen.any()).replicate(most + 2)
+            values = [value & chosen[place].replicate(most + 2) for place, (_, value) in enumerate(cases)]
+            m.d.sync += end.eq(reduce(or_, values, kept))
         return m

@@ -4,7 +4,16 @@ import json
 
 import pytest
 
-from dnnzip_hw.synthesis import EBR_GROUPS, EBR_ROW, EBRS_PER_GROUP, TOP, place_entries
+from dnnzip_hw.synthesis import (
+    EBR_GROUPS,
+    EBR_GROUPS_85F,
+    EBR_ROW,
+    EBR_ROW_85F,
+    EBRS_PER_GROUP,
+    ROWS,
+    TOP,
+    place_entries,
+)
 
 
 def netlist(folder, rams):
@@ -24,7 +33,7 @@ def places(path):
 
 def test_the_block_rams_of_the_tables_get_places_of_their_own(tmp_path):
     path = netlist(tmp_path, 20)
-    place_entries(path)
+    place_entries(path, EBR_ROW, EBR_GROUPS)
     found = places(path)
     assert found.pop("core_0.tokens.ram_0") is None
     assert len(set(found.values())) == 20
@@ -36,13 +45,31 @@ def test_the_block_rams_of_the_tables_get_places_of_their_own(tmp_path):
 
 def test_placing_again_changes_nothing(tmp_path):
     path = netlist(tmp_path, 20)
-    place_entries(path)
+    place_entries(path, EBR_ROW, EBR_GROUPS)
     once = places(path)
-    place_entries(path)
+    place_entries(path, EBR_ROW, EBR_GROUPS)
     assert places(path) == once
 
 
 def test_more_block_rams_than_the_row_has_are_refused(tmp_path):
     path = netlist(tmp_path, 30)
     with pytest.raises(ValueError, match=r"^the row has 28 block RAMs, not the 30 that the lanes' tables take$"):
-        place_entries(path)
+        place_entries(path, EBR_ROW, EBR_GROUPS)
+
+
+def test_with_the_others_all_have_places_the_tables_in_the_middle(tmp_path):
+    path = netlist(tmp_path, 20)
+    place_entries(path, EBR_ROW_85F, EBR_GROUPS_85F, others=True)
+    found = places(path)
+    assert len(set(found.values())) == 21
+    columns = {name: int(place[1 : place.index("/")]) for name, place in found.items()}
+    assert max(columns, key=lambda name: columns[name]) == "core_0.tokens.ram_0"
+
+
+def test_copies_take_places_that_the_device_has():
+    """As nextpnr names them: four rows of block RAMs, with groups that begin every nine columns on both sides."""
+    rows, columns = {22, 46, 70, 82}, {4, 13, 22, 31, 40, 49, 58, 69, 78, 87, 96, 105, 114}
+    for row in ROWS:
+        seen = {(EBR_ROW_85F + down, start + right) for right, down in row.shifts for start in EBR_GROUPS_85F}
+        assert len(seen) == len(row.shifts) * len(EBR_GROUPS_85F)
+        assert all(place[0] in rows and place[1] in columns for place in seen), row.key

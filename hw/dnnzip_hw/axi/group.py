@@ -1,13 +1,15 @@
 """A group: a decompressor with its AXI streams, its table loading port and its counters."""
 
-from amaranth.hdl import Const, Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Const, DomainRenamer, Module, Mux, Signal
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from dnnzip.format import TABLES_MAGIC, Verdict
+from dnnzip_hw.axi.counters import Counters
 from dnnzip_hw.axi.layouts import block_signature, input_layout, output_layout
+from dnnzip_hw.axi.pair import PairQueue
 from dnnzip_hw.axi.parameters import AxiParameters
-from dnnzip_hw.axi.registers import COUNTER_BITS, COUNTERS, GROUP
+from dnnzip_hw.axi.registers import GROUP
 from dnnzip_hw.axi.rows import RowPacker
 from dnnzip_hw.axi.slice import RegisterSlice
 from dnnzip_hw.axi.words import WordSplitter
@@ -50,22 +52,22 @@ class GroupCore(wiring.Component):
         Rows.
     drop_empty : In(1)
         See ``RowPacker``.
-    phase : Out(Phase)
-        Of the stream that is decoded.
+    busy : Out(1)
+        A stream has begun and not ended; falls with ``ended``.
     loads : Out(1)
         That stream comes from ``load``.
     begins : Out(1)
-        The stream's first word is taken.
+        The stream's first word is on its way to the decompressor.
     is_tables : Out(1)
         It begins as a table set; from ``begins`` on.
     takes, gives : Out(1), Out(lanes as a number)
-        A word is taken; so many weights are given.
+        The decompressor takes a word; it gives so many weights.
     starved, stalled : Out(1)
         The decompressor waits for a word; its output waits.
     bad_keep : Out(1)
         A bad beat is there.
     ended, cause : Out(1), Out(CAUSE_BITS)
-        The stream ends, with this verdict.
+        The stream has ended, with this verdict.
     """
 
     def __init__(self, parameters: AxiParameters) -> None:
@@ -76,7 +78,7 @@ class GroupCore(wiring.Component):
                 "load": In(stream.Signature(word_layout())),
                 "o": Out(stream.Signature(output_layout(parameters))),
                 "drop_empty": In(1),
-                "phase": Out(Phase),
+                "busy": Out(1),
                 "loads": Out(1),
                 "begins": Out(1),
                 "is_tables": Out(1),
@@ -93,58 +95,66 @@ class GroupCore(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
         """Build the circuit."""
         m = Module()
-        m.submodules.slice = entry = RegisterSlice(input_layout(self.parameters))
         m.submodules.splitter = splitter = WordSplitter(self.parameters)
+        m.submodules.queue = entry = PairQueue(word_layout())
         m.submodules.decompressor = decompressor = Decompressor(self.parameters.decompressor)
         m.submodules.packer = packer = RowPacker(self.parameters)
-        connect(m, flipped(self.i), entry.i)
-        connect(m, entry.o, splitter.i)
+        connect(m, flipped(self.i), splitter.i)
+        connect(m, entry.o, decompressor.i)
         connect(m, packer.o, flipped(self.o))
 
-        words = decompressor.i
+        # What the decompressor does with a word is known late in a cycle: the queue keeps that from the two sources.
+        words = entry.i
+        phase = Signal(Phase)  # of the stream
         beats = decompressor.o
         first, faulty = Signal(), Signal()
+        accepts, was_words, ends = Signal(), Signal(), Signal()
+        cause = Signal(CAUSE_BITS)
         word = Mux(self.loads, self.load.payload.as_value(), splitter.o.payload.as_value())
         m.d.comb += [
             words.payload.eq(word),
-            words.valid.eq((self.phase == Phase.WORDS) & Mux(self.loads, self.load.valid, splitter.o.valid)),
-            self.load.ready.eq((self.phase == Phase.WORDS) & self.loads & words.ready),
-            splitter.o.ready.eq((self.phase == Phase.WORDS) & ~self.loads & words.ready),
-            self.takes.eq(words.valid & words.ready),
-            self.begins.eq(self.takes & first),
-            self.starved.eq((self.phase == Phase.WORDS) & words.ready & ~words.valid),
-            self.bad_keep.eq((self.phase != Phase.END) & splitter.bad),
+            words.valid.eq((phase == Phase.WORDS) & Mux(self.loads, self.load.valid, splitter.o.valid)),
+            self.load.ready.eq((phase == Phase.WORDS) & self.loads & words.ready),
+            splitter.o.ready.eq((phase == Phase.WORDS) & ~self.loads & words.ready),
+            accepts.eq(words.valid & words.ready),
+            self.takes.eq(entry.o.valid & entry.o.ready),
+            self.starved.eq(was_words & entry.o.ready & ~entry.o.valid),
+            self.bad_keep.eq((phase != Phase.END) & splitter.bad),
         ]
-        with m.Switch(self.phase):
+        # The queue hands a word on in the cycle after the one in which it accepts it.
+        m.d.sync += was_words.eq(phase == Phase.WORDS)
+        with m.Switch(phase):
             with m.Case(Phase.NONE):
                 m.d.sync += [first.eq(1), faulty.eq(0), self.loads.eq(self.load.valid)]
                 with m.If(self.load.valid | splitter.o.valid):
-                    m.d.sync += self.phase.eq(Phase.WORDS)
+                    m.d.sync += phase.eq(Phase.WORDS)
             with m.Case(Phase.WORDS):
                 with m.If(splitter.bad & ~self.loads):
                     m.d.sync += faulty.eq(1)
-                with m.If(self.takes):
+                with m.If(accepts):
                     m.d.sync += first.eq(0)
                     with m.If(words.payload.last):
-                        m.d.sync += self.phase.eq(Phase.END)
-            with m.Case(Phase.END), m.If(self.ended):
-                m.d.sync += self.phase.eq(Phase.NONE)
-        kept = Signal()
-        magic = words.payload.data[:8] == TABLES_MAGIC
-        m.d.comb += self.is_tables.eq(Mux(self.begins, magic, kept))
-        m.d.sync += kept.eq(self.is_tables)
+                        m.d.sync += phase.eq(Phase.END)
+            with m.Case(Phase.END), m.If(ends):
+                m.d.sync += phase.eq(Phase.NONE)
+        # A stream's first word finds the queue empty, and stands at its end in the next cycle.
+        is_first = Signal()
+        m.d.sync += [is_first.eq(accepts & first), self.begins.eq(is_first)]
+        with m.If(is_first):
+            m.d.sync += self.is_tables.eq(entry.o.payload.data[:8] == TABLES_MAGIC)
 
         lanes = self.parameters.decompressor.lanes
         m.d.comb += [
             packer.drop_empty.eq(self.drop_empty),
             packer.i.payload.eq(beats.payload),
-            packer.i.payload.cause.eq(self.cause),
+            packer.i.payload.cause.eq(cause),
             packer.i.valid.eq(beats.valid & ~self.loads),
             beats.ready.eq(packer.i.ready | self.loads),
             self.stalled.eq(beats.valid & ~beats.ready),
-            self.cause.eq(Mux(faulty, Verdict.TRUNCATED, beats.payload.cause)),
-            self.ended.eq(beats.valid & beats.ready & beats.payload.last),
+            cause.eq(Mux(faulty, Verdict.TRUNCATED, beats.payload.cause)),
+            ends.eq(beats.valid & beats.ready & beats.payload.last),
         ]
+        m.d.sync += [self.ended.eq(ends), self.cause.eq(cause), self.busy.eq(phase != Phase.NONE)]
         with m.If(beats.valid & beats.ready):
             m.d.comb += self.gives.eq(sum((beats.payload.mask[lane] for lane in range(lanes)), Const(0)))
         return m
@@ -157,10 +167,13 @@ class Group(wiring.Component):
     drops everything in the group; a packet that has begun is closed by a beat that keeps no byte, with the cause
     ``truncated``. What comes on ``i`` after it is the beginning of a stream.
 
-    Counters stand still at their largest value. An event counts up to two cycles after it.
+    Counters stand still at their largest value; see ``Counters`` for when an event is in what they tell.
 
-    Throughput and back-pressure: see ``GroupCore``. Latency: a cycle in and a cycle out more than the decompressor's.
-    Reset: no table set is loaded, and all registers have their initial values.
+    The decompressor and what stands with it are in the domain ``core``: the clock of ``sync``, and a reset that comes
+    from ``restart`` alone, a register, as it has a long way to go. Nothing is taken while it is 1.
+
+    Throughput and back-pressure: see ``GroupCore``. Latency: two cycles in and two cycles out more than the
+    decompressor's. Reset: no table set is loaded, and all registers have their initial values.
 
     Parameters
     ----------
@@ -175,6 +188,8 @@ class Group(wiring.Component):
         Rows; ``valid``, ``ready`` and the payload come from registers.
     registers : Out(block_signature(GROUP))
         The block of registers.
+    restart : Out(1)
+        Reset of the domain ``core``.
     """
 
     def __init__(self, parameters: AxiParameters) -> None:
@@ -184,6 +199,7 @@ class Group(wiring.Component):
                 "i": In(stream.Signature(input_layout(parameters))),
                 "o": Out(stream.Signature(output_layout(parameters))),
                 "registers": Out(block_signature(GROUP)),
+                "restart": Out(1, init=1),
             }
         )
 
@@ -191,16 +207,18 @@ class Group(wiring.Component):
         """Build the circuit."""
         m = Module()
         registers = self.registers
-        restart = Signal()
+        restart = self.restart
         m.d.sync += restart.eq(registers.control_reset)
         core = GroupCore(self.parameters)
-        m.submodules.core = ResetInserter(restart)(core)
+        m.submodules.core = DomainRenamer("core")(core)
         m.submodules.exit = leave = RegisterSlice(output_layout(self.parameters))
         connect(m, leave.o, flipped(self.o))
+        takes = Signal()
         m.d.comb += [
             core.i.payload.eq(self.i.payload),
-            core.i.valid.eq(self.i.valid & registers.control_enable),
-            self.i.ready.eq(core.i.ready & registers.control_enable),
+            takes.eq(registers.control_enable & ~restart),
+            core.i.valid.eq(self.i.valid & takes),
+            self.i.ready.eq(core.i.ready & takes),
             core.drop_empty.eq(registers.control_drop_empty),
         ]
         self._output(m, core, leave, restart)
@@ -246,11 +264,10 @@ class Group(wiring.Component):
             m.d.sync += tables.eq(1)
         with m.If(restart):
             m.d.sync += [core.load.valid.eq(0), tables.eq(0), done.eq(0)]
-        busy = core.phase != Phase.NONE
         m.d.comb += [
-            registers.status_busy.eq(busy),
+            registers.status_busy.eq(core.busy),
             registers.status_load_ready.eq(port.ready),
-            registers.status_load_busy.eq(busy & core.loads | core.load.valid),
+            registers.status_load_busy.eq((core.busy & core.loads) | core.load.valid),
         ]
 
     def _errors(self, m: Module, core: GroupCore) -> None:
@@ -274,24 +291,23 @@ class Group(wiring.Component):
             m.d.sync += registers.error_load_lost.eq(1)
 
     def _counters(self, m: Module, core: GroupCore) -> None:
-        """Count; what is counted passes a register first, so that no adder stands behind the decompressor's logic."""
+        """Count what happens."""
         registers = self.registers
         events = {
             "words": core.takes,
             "weights": core.gives,
-            "cycles": core.phase != Phase.NONE,
+            "cycles": core.busy,
             "starved": core.starved,
             "stalled": core.stalled,
             "good": core.ended & (core.cause == Verdict.OK),
             "bad": core.ended & (core.cause != Verdict.OK),
         }
-        for name in COUNTERS:
-            counter = getattr(registers, name)
-            step = Signal(len(events[name]), name=f"{name}_step")
-            after = Signal(COUNTER_BITS + 1, name=f"{name}_after")
-            m.d.comb += after.eq(counter + step)
-            m.d.sync += step.eq(events[name])
-            with m.If(registers.control_clear_counters):
-                m.d.sync += counter.eq(0)
-            with m.Elif(registers.control_count):
-                m.d.sync += counter.eq(Mux(after[COUNTER_BITS], (1 << COUNTER_BITS) - 1, after))
+        decompressor = self.parameters.decompressor
+        most = dict.fromkeys(events, 1) | {"weights": decompressor.lanes}
+        m.submodules.counters = counters = Counters(most, decompressor.target)
+        m.d.comb += [
+            *(getattr(counters, name).eq(event) for name, event in events.items()),
+            counters.count.eq(registers.control_count),
+            counters.clear.eq(registers.control_clear_counters),
+            registers.counter.eq(counters.o),
+        ]

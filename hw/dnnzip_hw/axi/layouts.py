@@ -6,8 +6,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from dnnzip_hw.axi.parameters import AxiParameters
-from dnnzip_hw.axi.registers import Access, Register
+from dnnzip_hw.axi.registers import COUNTER_BITS, COUNTERS, Access, Register
 from dnnzip_hw.layouts import CAUSE_BITS
+
+COUNTER = "counter"
+"""Name of the port that tells a block's counters."""
 
 
 def input_layout(parameters: AxiParameters) -> data.StructLayout:
@@ -22,14 +25,23 @@ def output_layout(parameters: AxiParameters) -> data.StructLayout:
     )
 
 
+def counter_layout(bits: int = COUNTER_BITS) -> data.StructLayout:
+    """Return a counter's place in ``COUNTERS`` and its value of so many bits."""
+    return data.StructLayout({"number": range(len(COUNTERS)), "value": bits})
+
+
 def block_signature(registers: Sequence[Register]) -> wiring.Signature:
     """Return a block of registers as ports of the hardware that it controls.
 
     CONSTANT and STATUS fields are outputs, CONTROL and PULSE fields inputs, and a register of DATA fields is a stream:
-    a write that is not taken at once is refused.
+    a write that is not taken at once is refused. Counters have one output together, ``counter``, where each is told in
+    its turn.
     """
     members: dict[str, wiring.Member] = {}
     for register in registers:
+        if register.is_counter:
+            members[COUNTER] = Out(counter_layout())
+            continue
         if register.is_port:
             layout = data.StructLayout({field.name: field.width for field in register.fields})
             members[register.name] = In(stream.Signature(layout))

@@ -1,21 +1,25 @@
 """The registers behind AXI4-Lite, decoded from their description."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import reduce
+from operator import or_
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
-from dnnzip_hw.axi.layouts import block_signature
+from dnnzip_hw.axi.layouts import COUNTER, block_signature
 from dnnzip_hw.axi.registers import (
     ADDRESS_BITS,
+    BLOCK_BYTES,
+    COUNTERS,
     GROUP,
     REGISTER_BITS,
     REGISTER_BYTES,
     SHARED,
     Access,
     Register,
-    group_base,
 )
 
 PROT_BITS = 3
@@ -63,8 +67,11 @@ class RegisterBank(wiring.Component):
     is handed on which is not ready or not strobed as a whole, has no effect and answers SLVERR; an address without a
     register answers DECERR, and reads as 0.
 
-    Throughput: a write takes two cycles, a read two. Back-pressure: a second write waits until the answer to the first
-    has been taken, and so does a read. Reset: CONTROL fields take their initial values.
+    PULSE fields act in the cycle after the write.
+
+    Throughput: a write takes three cycles, a read three, and one of a counter as many more as pass until the counter is
+    told (see ``Counters``). Back-pressure: a second write waits until the answer to the first has been taken, and so
+    does a read. Reset: CONTROL fields take their initial values.
 
     Parameters
     ----------
@@ -99,17 +106,25 @@ class RegisterBank(wiring.Component):
         return m
 
     def _places(self) -> Iterator[tuple[int, Register, wiring.PureInterface]]:
-        """Yield each register's word address, the register, and the ports of its block."""
-        for base, registers, ports in [
-            (0, SHARED, self.shared),
-            *((group_base(number), GROUP, ports) for number, ports in enumerate(self.groups)),
-        ]:
+        """Yield the number of each register's block, the register, and the ports of its block."""
+        for block, (registers, ports) in enumerate(((SHARED, self.shared), *((GROUP, ports) for ports in self.groups))):
             for register in registers:
-                yield (base + register.offset) // REGISTER_BYTES, register, ports
+                yield block, register, ports
+
+    def _decoded(self, m: Module, address: Signal, name: str) -> Callable[[int, Register], Value]:
+        """Decode an address into registers; return what tells, a cycle later, whether it is a register's."""
+        blocks = Signal(1 + len(self.groups), name=f"{name}_block")
+        registers = Signal(BLOCK_BYTES // REGISTER_BYTES, name=f"{name}_register")
+        place, block = address[ceil_log2(REGISTER_BYTES) :], address[ceil_log2(BLOCK_BYTES) :]
+        m.d.sync += [
+            blocks.eq(Cat(block == number for number in range(len(blocks)))),
+            registers.eq(Cat(place[: ceil_log2(len(registers))] == number for number in range(len(registers)))),
+        ]
+        return lambda block, register: blocks[block] & registers[register.offset // REGISTER_BYTES]
 
     def _write(self, m: Module) -> None:
         bus = self.bus
-        has_address, has_data = Signal(), Signal()
+        has_address, has_data, is_decoded = Signal(), Signal(), Signal()
         address = Signal(ADDRESS_BITS)
         value = Signal(REGISTER_BITS)
         strobes = Signal(REGISTER_BYTES)
@@ -120,17 +135,21 @@ class RegisterBank(wiring.Component):
             m.d.sync += [has_data.eq(1), value.eq(bus.wdata), strobes.eq(bus.wstrb)]
         with m.If(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
+        is_at = self._decoded(m, address, "write")
         writes = Signal()
-        m.d.comb += writes.eq(has_address & has_data & ~bus.bvalid)
+        m.d.comb += writes.eq(is_decoded & has_data & ~bus.bvalid)
         response = Signal(Response, init=Response.DECERR)
+        m.d.sync += is_decoded.eq(has_address & ~writes)
         with m.If(writes):
             m.d.sync += [has_address.eq(0), has_data.eq(0), bus.bvalid.eq(1), bus.bresp.eq(response)]
         written = Signal(REGISTER_BITS)
         m.d.comb += written.eq(Cat(strobe.replicate(8) for strobe in strobes))
-        with m.Switch(address[2:]):
-            for place, register, ports in self._places():
-                with m.Case(place):
-                    m.d.comb += response.eq(self._write_register(m, register, ports, writes, value, written))
+        for block, register, ports in self._places():
+            for field in register.fields:
+                if field.access is Access.PULSE:
+                    m.d.sync += getattr(ports, register.member(field)).eq(0)
+            with m.If(is_at(block, register)):
+                m.d.comb += response.eq(self._write_register(m, register, ports, writes, value, written))
 
     @staticmethod
     def _write_register(
@@ -159,7 +178,7 @@ class RegisterBank(wiring.Component):
                 with m.If(writes):
                     m.d.sync += port.eq((value[bits] & written[bits]) | (port & ~written[bits]))
             elif field.access is Access.PULSE:
-                m.d.comb += getattr(ports, register.member(field)).eq(
+                m.d.sync += getattr(ports, register.member(field)).eq(
                     writes.replicate(field.width) & value[bits] & written[bits]
                 )
         takes = any(field.access in (Access.CONTROL, Access.PULSE) for field in register.fields)
@@ -167,19 +186,36 @@ class RegisterBank(wiring.Component):
 
     def _read(self, m: Module) -> None:
         bus = self.bus
-        reads = Signal()
+        has_address, is_decoded = Signal(), Signal()
         address = Signal(ADDRESS_BITS)
-        m.d.comb += bus.arready.eq(~reads & ~bus.rvalid)
+        m.d.comb += bus.arready.eq(~has_address & ~bus.rvalid)
         with m.If(bus.arvalid & bus.arready):
-            m.d.sync += [reads.eq(1), address.eq(bus.araddr)]
+            m.d.sync += [has_address.eq(1), address.eq(bus.araddr)]
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
-        with m.If(reads):
-            m.d.sync += [reads.eq(0), bus.rvalid.eq(1), bus.rdata.eq(0), bus.rresp.eq(Response.DECERR)]
-            with m.Switch(address[2:]):
-                for place, register, ports in self._places():
-                    with m.Case(place):
-                        m.d.sync += [bus.rdata.eq(self._value(register, ports)), bus.rresp.eq(Response.OKAY)]
+        is_at = self._decoded(m, address, "read")
+        waits, is_known = Signal(), Signal()
+        answers = Signal()
+        m.d.comb += answers.eq(is_decoded & ~waits)
+        m.d.sync += is_decoded.eq(has_address & ~answers)
+        values, known, not_told = [], [], []
+        for block, register, ports in self._places():
+            here = is_at(block, register)
+            known.append(here)
+            if register.is_counter:
+                counter = getattr(ports, COUNTER)
+                not_told.append(here & (counter.number != COUNTERS.index(register.name)))
+                values.append(Mux(here, counter.value, 0))
+            else:
+                values.append(Mux(here, self._value(register, ports), 0))
+        m.d.comb += [is_known.eq(Cat(known).any()), waits.eq(Cat(not_told).any())]
+        with m.If(answers):
+            m.d.sync += [
+                has_address.eq(0),
+                bus.rvalid.eq(1),
+                bus.rdata.eq(reduce(or_, values)),
+                bus.rresp.eq(Mux(is_known, Response.OKAY, Response.DECERR)),
+            ]
 
     @staticmethod
     def _value(register: Register, ports: wiring.PureInterface) -> Value:

@@ -99,6 +99,11 @@ class Register:
         """Whether each write is handed on as a whole, and may be refused."""
         return any(field.access is Access.DATA for field in self.fields)
 
+    @property
+    def is_counter(self) -> bool:
+        """Whether it is one of the counters."""
+        return any(field.access is Access.STATUS and field.width == COUNTER_BITS for field in self.fields)
+
     def member(self, field: Field) -> str:
         """Return the field's name in the hardware's ports."""
         return self.name if field.name == "value" else f"{self.name}_{field.name}"
@@ -194,7 +199,7 @@ GROUP: tuple[Register, ...] = (
 )
 """The block of each group."""
 
-COUNTERS = tuple(register.name for register in GROUP if register.fields[0].width == COUNTER_BITS)
+COUNTERS = tuple(register.name for register in GROUP if register.is_counter)
 BLOCKS: Mapping[str, tuple[Register, ...]] = {"shared": SHARED, "group": GROUP}
 
 

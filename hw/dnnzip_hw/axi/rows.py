@@ -7,7 +7,7 @@ from amaranth.utils import ceil_log2
 
 from dnnzip_hw.axi.layouts import output_layout
 from dnnzip_hw.axi.parameters import AxiParameters
-from dnnzip_hw.layouts import beat_layout
+from dnnzip_hw.layouts import CAUSE_BITS, beat_layout
 
 
 class RowPacker(wiring.Component):
@@ -19,8 +19,9 @@ class RowPacker(wiring.Component):
 
     The weights of a beat must stand in its lowest lanes, as the decompressor gives them.
 
-    Throughput: one beat per cycle. Latency: none; a full row leaves with the next weight or the end of its stream, so
-    that the last one can be marked. Back-pressure: a beat is taken once its row is. Reset: the row is dropped.
+    Throughput: one beat per cycle. Latency: one cycle; a full row leaves with the next weight or the end of its stream,
+    so that the last one can be marked. Back-pressure: a beat waits here until its row is taken; ``i.ready`` depends on
+    ``o.ready`` and registers alone. Reset: beat and row are dropped.
 
     Parameters
     ----------
@@ -53,49 +54,55 @@ class RowPacker(wiring.Component):
         lanes, width = self.parameters.decompressor.lanes, self.parameters.decompressor.weight_bits
         places = self.parameters.row_weights
         row = Signal(data.ArrayLayout(width, places))
+        # The beat that waits, in its places, with what it does to the row.
+        held, moves = Signal(), Signal()
+        weights = Signal(data.ArrayLayout(width, places))
+        here = Signal(places)  # it has a weight of this place
+        joins = Signal(places)  # which belongs to the row that leaves with it, not to the next one
+        keep = Signal(places)
+        gives, last, cause = Signal(), Signal(), Signal(CAUSE_BITS)
+        m.d.comb += [moves.eq(~held | ~gives | self.o.ready), self.i.ready.eq(moves)]
+        with m.If(moves):
+            m.d.sync += held.eq(self.i.valid)
+
+        # A beat comes. Lane l goes to place (fill + l) modulo the row.
         fill = Signal(range(places + 1))
         beat = self.i.payload
-
-        # Lane l goes to place (fill + l) modulo the row.
         start = fill[: ceil_log2(places)]
-        weights = [beat.weights[lane].as_unsigned() for lane in range(lanes)]
-        weights += [Const(0, width)] * (places - lanes)
-        here = Cat(beat.mask, Const(0, places - lanes))
+        turned = [beat.weights[lane].as_unsigned() for lane in range(lanes)]
+        turned += [Const(0, width)] * (places - lanes)
+        mask = Cat(beat.mask, Const(0, places - lanes))
         for bit in range(ceil_log2(places)):
-            turned = [weights[(place - (1 << bit)) % places] for place in range(places)]
-            weights = [Mux(start[bit], moved, stays)[:width] for moved, stays in zip(turned, weights, strict=True)]
-            here = Mux(start[bit], here.rotate_left(1 << bit), here)[:places]
-        # A place at or above the fill belongs to this row, one below it to the next.
-        above = Signal(places)
-        m.d.comb += above.eq(Cat(place >= fill for place in range(places)))
-
+            moved = [turned[(place - (1 << bit)) % places] for place in range(places)]
+            turned = [Mux(start[bit], new, old)[:width] for new, old in zip(moved, turned, strict=True)]
+            mask = Mux(start[bit], mask.rotate_left(1 << bit), mask)[:places]
         count = sum((beat.mask[lane] for lane in range(lanes)), Const(0))
         total = Signal(range(places + lanes + 1))
-        m.d.comb += total.eq(fill + count)
         overflows = Signal()
-        m.d.comb += overflows.eq(total > places)
+        m.d.comb += [total.eq(fill + count), overflows.eq(total > places)]
+        with m.If(moves):
+            m.d.sync += [
+                *(weights[place].eq(turned[place]) for place in range(places)),
+                here.eq(Mux(beat.last, 0, mask)),
+                joins.eq(mask & Cat(place >= fill for place in range(places))),
+                keep.eq(Cat((overflows & ~beat.last) | (place < fill) for place in range(places))),
+                gives.eq(Mux(beat.last, ~(self.drop_empty & (fill == 0)), overflows)),
+                last.eq(beat.last),
+                cause.eq(Mux(beat.last, beat.cause, 0)),
+            ]
+        with m.If(self.i.valid & moves):
+            m.d.sync += fill.eq(Mux(beat.last, 0, Mux(overflows, total - places, total)))
 
-        gives = Signal()
-        drops = Signal()
-        m.d.comb += [
-            drops.eq(self.drop_empty & (fill == 0)),
-            gives.eq(Mux(beat.last, ~drops, overflows)),
-            self.o.valid.eq(self.i.valid & gives),
-            self.i.ready.eq(self.o.ready | ~gives),
-            self.o.payload.last.eq(beat.last),
-            self.o.payload.user.eq(Mux(beat.last, beat.cause, 0)),
-        ]
-        keep = [overflows & ~beat.last | (place < fill) for place in range(places)]
-        m.d.comb += self.o.payload.keep.eq(Cat(bit.replicate(width // 8) for bit in keep))
+        # It leaves, with a row or into the row.
         given = data.ArrayLayout(width, places)(self.o.payload.data)
+        m.d.comb += [
+            self.o.valid.eq(held & gives),
+            self.o.payload.last.eq(last),
+            self.o.payload.user.eq(cause),
+            self.o.payload.keep.eq(Cat(bit.replicate(width // 8) for bit in keep)),
+            *(given[place].eq(Mux(joins[place], weights[place], row[place])) for place in range(places)),
+        ]
         for place in range(places):
-            m.d.comb += given[place].eq(Mux(here[place] & above[place], weights[place], row[place]))
-        with m.If(self.i.valid & self.i.ready):
-            with m.If(beat.last):
-                m.d.sync += fill.eq(0)
-            with m.Else():
-                m.d.sync += fill.eq(Mux(overflows, total - places, total))
-                for place in range(places):
-                    with m.If(here[place]):
-                        m.d.sync += row[place].eq(weights[place])
+            with m.If(held & moves & here[place]):
+                m.d.sync += row[place].eq(weights[place])
         return m

@@ -1,6 +1,6 @@
 """The top: groups with AXI4-Stream ports, one AXI4-Lite port, flat names."""
 
-from amaranth.hdl import ClockDomain, Module
+from amaranth.hdl import ClockDomain, DomainRenamer, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -22,7 +22,7 @@ class AxiDecompressor(wiring.Component):
     """The decompressor with AXI ports; see ``Group`` for what a group does and ``registers`` for the register map.
 
     Throughput: per group a 16-bit word per cycle in and ``lanes`` weights per cycle out; a wider bus is busy for one
-    cycle in so many. Latency: two cycles more than the decompressor's. Back-pressure: on every stream, at any time.
+    cycle in so many. Latency: four cycles more than the decompressor's. Back-pressure: on every stream, at any time.
     Reset: ``aresetn``, synchronous.
 
     Parameters
@@ -84,7 +84,12 @@ class AxiDecompressor(wiring.Component):
             m.d.comb += inner.eq(outer) if member.flow == Out else outer.eq(inner)
         self._constants(m, bank)
         for number in range(self.parameters.groups):
-            m.submodules[f"group_{number}"] = group = Group(self.parameters)
+            group = Group(self.parameters)
+            core = f"core_{number}"
+            domain = ClockDomain(core)
+            m.domains += domain
+            m.d.comb += [domain.clk.eq(self.aclk), domain.rst.eq(group.restart)]
+            m.submodules[f"group_{number}"] = DomainRenamer({"core": core})(group)
             connect(m, group.registers, bank.groups[number])
             source, sink = self._prefixes(number)
             for name, field in (("tdata", "data"), ("tkeep", "keep"), ("tlast", "last")):

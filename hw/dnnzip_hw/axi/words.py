@@ -18,8 +18,9 @@ class WordSplitter(wiring.Component):
     and dropped, up to and including its last beat. Then one word, zero, ends the stream with ``last``, and ``bad`` is 1
     from the bad beat on until that word has been taken.
 
-    Throughput: one word per cycle; an empty beat takes a cycle. Latency: none. Back-pressure: a beat is taken with its
-    last word. Reset: the next beat is the first of a stream.
+    Throughput: one word per cycle; an empty beat takes a cycle. Latency: one cycle. Back-pressure: a beat waits here
+    until its words are taken; the next one is taken with its last word. Reset: the beat is dropped, and the next one is
+    the first of a stream.
 
     Parameters
     ----------
@@ -50,33 +51,43 @@ class WordSplitter(wiring.Component):
         """Build the circuit."""
         m = Module()
         count = self.parameters.bus_words
-        beat = self.i.payload
-        # The beat's words above the one that is next; `later[0]` is the next one's.
-        index = Signal(range(count))
-        pairs = [beat.keep.word_select(number, WORD_BYTES) for number in range(count)]
-        kept = Cat(pair.any() for pair in pairs)
+        keep = self.i.payload.keep
+        pairs = [keep.word_select(number, WORD_BYTES) for number in range(count)]
+        words = Cat(pair.any() for pair in pairs)
         halves = Cat(pair.any() & ~pair.all() for pair in pairs).any()
-        gaps = Cat(kept[number + 1] & ~kept[number] for number in range(count - 1)).any()
-        is_bad = Signal()
-        m.d.comb += is_bad.eq(halves | gaps | (beat.last & ~kept[0]))
+        gaps = Cat(words[number + 1] & ~words[number] for number in range(count - 1)).any()
 
-        after = Signal()
-        m.d.comb += after.eq(Mux(index == count - 1, 0, (kept >> 1).bit_select(index, 1)))
+        # The beat that waits; what its bytes say is worked out before its register.
+        waits, leaves = Signal(), Signal()
+        data, kept, last, is_bad = Signal(self.parameters.bus_bits), Signal(count), Signal(), Signal()
+        m.d.comb += self.i.ready.eq(~waits | leaves)
+        with m.If(self.i.ready):
+            m.d.sync += [
+                waits.eq(self.i.valid),
+                data.eq(self.i.payload.data),
+                last.eq(self.i.payload.last),
+                kept.eq(words),
+                is_bad.eq(halves | gaps | (self.i.payload.last & ~words[0])),
+            ]
+
+        index = Signal(range(count))  # of the word that is next
+        after = Signal()  # the beat has another one
         drops = Signal()
         m.d.comb += [
-            self.bad.eq(drops | (self.i.valid & is_bad)),
-            self.o.payload.data.eq(Mux(drops, 0, beat.data.word_select(index, WORD_BITS))),
-            self.o.payload.last.eq(drops | (beat.last & ~after)),
+            after.eq(Mux(index == count - 1, 0, (kept >> 1).bit_select(index, 1))),
+            self.bad.eq(drops | (waits & is_bad)),
+            self.o.payload.data.eq(Mux(drops, 0, data.word_select(index, WORD_BITS))),
+            self.o.payload.last.eq(drops | (last & ~after)),
         ]
         with m.If(drops):
             # Up to the last beat, which stands for the word that ends the stream.
-            m.d.comb += [self.o.valid.eq(self.i.valid & beat.last), self.i.ready.eq(~beat.last | self.o.ready)]
-            with m.If(self.i.valid & self.i.ready & beat.last):
+            m.d.comb += [self.o.valid.eq(waits & last), leaves.eq(~last | self.o.ready)]
+            with m.If(waits & leaves & last):
                 m.d.sync += drops.eq(0)
         with m.Elif(is_bad):
-            m.d.sync += drops.eq(self.i.valid)
+            m.d.sync += drops.eq(waits)
         with m.Else():
-            m.d.comb += [self.o.valid.eq(self.i.valid & kept[0]), self.i.ready.eq(~after & (self.o.ready | ~kept[0]))]
+            m.d.comb += [self.o.valid.eq(waits & kept[0]), leaves.eq(~after & (self.o.ready | ~kept[0]))]
             with m.If(self.o.valid & self.o.ready):
                 m.d.sync += index.eq(Mux(after, index + 1, 0))
         return m

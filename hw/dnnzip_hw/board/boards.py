@@ -11,7 +11,7 @@ from dnnzip.format.frames import Top
 from dnnzip_hw.array.parameters import ArrayParameters
 from dnnzip_hw.board.array_core import SerialArrayParameters
 from dnnzip_hw.board.decompressor_core import SerialDecompressorParameters
-from dnnzip_hw.memory import ECP5
+from dnnzip_hw.memory import ECP5, ICE40
 from dnnzip_hw.parameters import DecompressorParameters
 
 BAUD = 1_000_000
@@ -89,11 +89,10 @@ _LARGE = DecompressorParameters(target=ECP5)
 _ARRAY = ArrayParameters(
     DecompressorParameters(lanes=2, slots=4, weight_bits=NARROW_BITS, target=ECP5), columns=8, vectors=512
 )
-# It has no memories but block RAMs; whoever asks for another kind gets registers or what Yosys finds better.
 # Mapping may take as long as a path as the boards' clock leaves, in picoseconds: it takes area back there.
-_ICE40_SCRIPT = "setattr -unset ram_style m:*; scratchpad -set abc9.D 60000"
+_ICE40_SCRIPT = "scratchpad -set abc9.D 60000"
 
-_SMALL = DecompressorParameters(lanes=1, slots=4, log2_states=8, weight_bits=8)
+_SMALL = DecompressorParameters(lanes=1, slots=4, log2_states=8, weight_bits=8, target=ICE40)
 
 BOARDS: Mapping[str, Board] = {
     board.name: board

@@ -30,43 +30,44 @@ module dnnzip_harness #(
         output bit done, output bit failed);
 
     bit clk;
+    bit started;
     bit wake;
     bit woken;
     int cycles_left;
-    bit rst;
+    bit rst = 1;
     bit i_valid;
     bit [16:0] i_payload;  // the word, and above it `last`
     wire i_ready;
     wire o_valid;
     bit o_ready;
     wire [BEAT_BITS-1:0] o_payload;
-    int reset_left;
+    int reset_left = RESET_CYCLES;
 
     dnnzip_decompressor decompressor (
         .clk(clk), .rst(rst),
         .i__payload(i_payload), .i__valid(i_valid), .i__ready(i_ready),
         .o__payload(o_payload), .o__valid(o_valid), .o__ready(o_ready));
 
-    initial begin
+    always @(posedge start) begin
         string job, result, weights, failure;
         int patience, pauses;
-        rst = 1;
-        reset_left = RESET_CYCLES;
-        wait (start);
         if (!$value$plusargs("job=%s", job) || !$value$plusargs("result=%s", result)
             || !$value$plusargs("weights=%s", weights) || !$value$plusargs("failure=%s", failure)
             || !$value$plusargs("patience=%d", patience) || !$value$plusargs("pauses=%d", pauses))
             $fatal(1, "the harness needs +job= +result= +weights= +failure= +patience= +pauses=");
         memory_open(job, result, weights, failure, patience, pauses, LANES, WEIGHT_BITS, CAUSE_BITS);
-        while (!done) #1 wake = ~wake;
+        started = 1;
     end
+
+    // The only process that waits, and for time alone: those that wait for events cost time in each step.
+    initial while (!done) #1 wake = ~wake;
 
     // Cycles take no simulated time: cocotb's main loop runs once for each `wake`, not twice for each cycle, which is
     // worth a factor of five. Verilator's --converge-limit must be larger than the loop, two steps for a cycle.
     always @(wake or clk) begin
         if (clk) begin
             clk <= 0;
-        end else if (!done && (cycles_left != 0 || woken != wake)) begin
+        end else if (started && !done && (cycles_left != 0 || woken != wake)) begin
             clk <= 1;
             woken <= wake;
             cycles_left <= cycles_left != 0 ? cycles_left - 1 : CYCLES_PER_WAKE - 1;
