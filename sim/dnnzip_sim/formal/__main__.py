@@ -55,7 +55,7 @@ def proof(proved: Property) -> Row:
 def planted(proved: Property, bug: str) -> Row:
     """Plant a bug and look for it."""
     bench = Bench(Shell(proved.make(), proved.mutants[bug]), proved.check)
-    result = _prove(proved, bench, "block.block", proved.search, False)
+    result = _prove(proved, bench, "block.block", proved.search, False, helps=False)
     return _row(proved, bug, f"search to cycle {proved.search}", result, REFUTED)
 
 
@@ -66,10 +66,10 @@ def weakened(proved: Property, bug: str) -> Row:
     return _row(proved, bug, proved.method, result, NOT_PROVED)
 
 
-def _prove(proved: Property, bench: Bench, block: str, depth: int, induction: bool) -> Result:
+def _prove(proved: Property, bench: Bench, block: str, depth: int, induction: bool, *, helps: bool = True) -> Result:
     """Run a proof of a bench, in which the property's own block stands at the path ``block``."""
     free = [f"{block}.{name}" for name in proved.free]
-    return prove(bench, depth=depth, induction=induction, as_registers=proved.as_registers, free=free)
+    return prove(bench, depth=depth, induction=induction, as_registers=proved.as_registers, free=free, helps=helps)
 
 
 def _row(proved: Property, bug: str, method: str, result: Result, expected: str) -> Row:

@@ -3,7 +3,6 @@
 As in ``properties``: a check's docstring is the property in words.
 """
 
-from collections.abc import Sequence
 from functools import reduce
 from operator import add
 from typing import Any
@@ -12,8 +11,10 @@ from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, C, Cat, Module, Mux, Signal, Value
 
 from dnnzip.format import WORD_BITS, WORD_BYTES
+from dnnzip_hw.axi.counters import TURNS, Counters
 from dnnzip_hw.axi.group import Group
 from dnnzip_hw.axi.lite import RegisterBank
+from dnnzip_hw.axi.pair import PairQueue
 from dnnzip_hw.axi.parameters import AxiParameters
 from dnnzip_hw.axi.registers import (
     COUNTERS,
@@ -32,7 +33,6 @@ from dnnzip_sim.formal.properties import (
     SMALL,
     STREAM_BUGS,
     Property,
-    assume_stable,
     item_is_doubled,
     second_is_lost,
     stable,
@@ -41,14 +41,19 @@ from dnnzip_sim.formal.wrapper import Change, before
 
 ITEM_BITS = 4
 AXI = AxiParameters(SMALL, bus_bits=64, row_weights=4)
+SHORT_COUNTER = 3
+"""Bits of a counter, so that a proof gets to its largest value."""
+
+WRITE_CYCLES, READ_CYCLES = 2, 2 + TURNS
+"""How long a write and a read may wait for their answers."""
+
 NUMBER_BITS = 4
 """Of the number of a weight, which counts round: more than a row and a beat hold."""
 
 
-def slice_keeps_order(m: Module, block: Any) -> None:
-    """What leaves a register slice is what entered it, each once and in order, and waits unchanged."""
+def _queue_of_two(m: Module, block: Any) -> tuple[Signal, Signal, Signal]:
+    """Assert that a block is a queue of two; return how many items such a queue has, its oldest and its newest."""
     stable(m, block.o)
-    # A queue of two, as plain as can be.
     held = Signal(range(3))
     oldest, newest = Signal(ITEM_BITS), Signal(ITEM_BITS)
     enters, leaves = block.i.valid & block.i.ready, block.o.valid & block.o.ready
@@ -59,51 +64,87 @@ def slice_keeps_order(m: Module, block: Any) -> None:
         m.d.sync += oldest.eq(block.i.payload)
     with m.Elif(leaves):
         m.d.sync += oldest.eq(newest)
-    aside = block.inner("is_aside")
     m.d.comb += [
         Assert(block.o.valid == (held != 0), "an item is lost"),
         Assert(~block.o.valid | (block.o.payload == oldest), "another item"),
+        Assert(block.i.ready == (held != 2), "an item waits for nothing"),
         Assert(held <= 2, "help: more items than there are places"),
+    ]
+    return held, oldest, newest
+
+
+def slice_keeps_order(m: Module, block: Any) -> None:
+    """What leaves a register slice is what entered it, each once and in order, and waits unchanged."""
+    held, _, newest = _queue_of_two(m, block)
+    aside = block.inner("is_aside")
+    m.d.comb += [
         Assert(aside == (held == 2), "help: what is aside"),
         Assert(~aside | (block.inner("aside") == newest), "help: what stands aside"),
     ]
 
 
+def pair_keeps_order(m: Module, block: Any) -> None:
+    """What leaves a queue of two is what entered it, each once and in order, and waits unchanged."""
+    held, oldest, newest = _queue_of_two(m, block)
+    items, first = block.inner("items"), block.inner("first")
+    m.d.comb += [
+        Assert(block.inner("has_two") == (held == 2), "help: two items"),
+        Assert(block.inner("free") == first ^ (held == 1), "help: where the next one goes"),
+        Assert((held == 0) | (Mux(first, items[1], items[0]) == oldest), "help: the oldest"),
+        Assert((held != 2) | (Mux(first, items[0], items[1]) == newest), "help: the newest"),
+    ]
+
+
+def _beat_that_waits(m: Module, port: Any) -> tuple[Signal, Any]:
+    """Return whether a block that keeps one beat has one, and the beat that it took last."""
+    has, beat = Signal(), Signal.like(port.payload)
+    with m.If(port.ready):
+        m.d.sync += [has.eq(port.valid), beat.eq(port.payload)]
+    return has, beat
+
+
 def words_are_those_of_beats(m: Module, block: Any) -> None:
     """Each word that a beat keeps is given once, in order, the last one of a stream with ``last``; a bad beat's never.
 
-    A stream with a bad beat ends with one zero word. Words that wait stay as they are, where beats do.
+    A stream with a bad beat ends with one zero word. Words that wait stay as they are.
     """
-    assume_stable(m, block.i)
     stable(m, block.o)
-    beat, count = block.i.payload, AXI.bus_words
+    has, beat = _beat_that_waits(m, block.i)
+    count = AXI.bus_words
     sound = [(1 << WORD_BYTES * words) - 1 for words in range(count + 1)]  # what a beat may keep
     kept, is_sound = Signal(range(count + 1)), Signal()
     with m.Switch(beat.keep):
         for words, keep in enumerate(sound):
             with m.Case(keep):
                 m.d.comb += [kept.eq(words), is_sound.eq(C(int(words > 0)) | ~beat.last)]
-    takes, gives = block.i.valid & block.i.ready, block.o.valid & block.o.ready
+    leaves, gives = has & block.i.ready, block.o.valid & block.o.ready
     given, broken = Signal(range(count + 1)), Signal()  # words of this beat; a bad beat came in this stream
-    m.d.sync += given.eq(Mux(takes, 0, given + gives))
-    with m.If(block.i.valid & ~is_sound):
+    m.d.sync += given.eq(Mux(leaves, 0, given + gives))
+    with m.If(has & ~is_sound):
         m.d.sync += broken.eq(1)
-    with m.If(takes & beat.last):
+    with m.If(leaves & beat.last):
         m.d.sync += broken.eq(0)
-    bad = broken | (block.i.valid & ~is_sound)
+    bad = broken | (has & ~is_sound)
+    pairs = [beat.keep.word_select(number, WORD_BYTES) for number in range(count)]
     m.d.comb += [
-        Assert((takes & beat.last) == (gives & block.o.payload.last), "a stream ends twice or not at all"),
+        Assert(has | block.i.ready, "a beat waits for nothing"),
+        Assert((leaves & beat.last) == (gives & block.o.payload.last), "a stream ends twice or not at all"),
         Assert(block.bad == bad, "a beat is judged wrongly"),
+        Assert(block.inner("waits") == has, "help: a beat is there"),
+        Assert(block.inner("data") == beat.data, "help: the beat's data"),
+        Assert(block.inner("last") == beat.last, "help: the beat is the last"),
+        Assert(block.inner("kept") == Cat(pair.any() for pair in pairs), "help: the beat's words"),
+        Assert(block.inner("is_bad") == ~is_sound, "help: the beat is bad"),
         Assert(block.inner("drops") == broken, "help: what is dropped"),
         Assert(block.inner("index") == given, "help: the next word"),
-        Assert((given == 0) | (block.i.valid & is_sound & ~broken & (given < kept)), "help: a beat is begun"),
+        Assert((given == 0) | (has & is_sound & ~broken & (given < kept)), "help: a beat is begun"),
     ]
     with m.If(bad):
         m.d.comb += Assert(~block.o.valid | (broken & (block.o.payload.data == 0) & block.o.payload.last), "a bad word")
     with m.Else():
         m.d.comb += [
-            Assert(block.o.valid == (block.i.valid & (given < kept)), "a word is lost or doubled"),
-            Assert(~takes | (given + gives == kept), "a beat is taken before its last word"),
+            Assert(block.o.valid == (has & (given < kept)), "a word is lost or doubled"),
+            Assert(~has | (leaves == (given + gives == kept)), "a beat leaves before its last word, or later"),
             Assert(~block.o.valid | (block.o.payload.data == beat.data.word_select(given, WORD_BITS)), "another word"),
             Assert(~block.o.valid | (block.o.payload.last == (beat.last & (given + 1 == kept))), "a wrong end"),
         ]
@@ -114,22 +155,22 @@ def rows_hold_the_weights(m: Module, block: Any) -> None:
 
     All rows but a packet's last are full, each end of a stream ends a packet, and rows that wait stay as they are.
     """
-    assume_stable(m, block.i)
-    waits = before(m, block.i.valid & ~block.i.ready, "beat_waited")
-    m.d.comb += Assume(~waits | (block.drop_empty == before(m, block.drop_empty, "drop_empty_before")))
     stable(m, block.o)
-    beat, row = block.i.payload, block.o.payload
     lanes, width, places = SMALL.lanes, SMALL.weight_bits, AXI.row_weights
     # Weights stand in the lowest lanes, and the end beat has none.
-    m.d.comb += [
-        Assume((beat.mask & (beat.mask + 1)[:lanes]) == 0),
-        Assume(beat.last == (beat.mask == 0)),
-    ]
-    offered = Mux(block.i.valid, reduce(add, beat.mask, C(0, NUMBER_BITS)), 0)
+    mask = block.i.payload.mask
+    m.d.comb += [Assume((mask & (mask + 1)[:lanes]) == 0), Assume(block.i.payload.last == (mask == 0))]
+    # A beat that waits joins the row when it leaves.
+    has, beat = _beat_that_waits(m, block.i)
+    drops = Signal()
+    with m.If(block.i.ready):
+        m.d.sync += drops.eq(block.drop_empty)
+    row = block.o.payload
+    offered = Mux(has, reduce(add, beat.mask, C(0, NUMBER_BITS)), 0)
     come = Mux(block.i.ready, offered, 0)
     keeps = [row.keep[place * width // 8] for place in range(places)]
     leave = Mux(block.o.valid & block.o.ready, reduce(add, keeps, C(0, NUMBER_BITS)), 0)
-    ends = block.i.valid & block.i.ready & beat.last
+    ends = has & block.i.ready & beat.last
     came, left = Signal(NUMBER_BITS), Signal(NUMBER_BITS)
     m.d.sync += [came.eq(Mux(ends, 0, came + come)), left.eq(Mux(ends, 0, left + leave))]
     some = Signal()  # the stream has weights
@@ -138,20 +179,19 @@ def rows_hold_the_weights(m: Module, block: Any) -> None:
     number, kept = AnyConst(NUMBER_BITS), Signal(width)
     before_it = Signal(NUMBER_BITS)
     m.d.comb += before_it.eq(number - came)
-    comes = before_it < offered
-    weight = Mux(comes, Mux(before_it == 0, beat.weights[0].as_unsigned(), beat.weights[1].as_unsigned()), kept)
     assert lanes == 2
+    own = [beat.weights[lane].as_unsigned() for lane in range(lanes)]
+    weight = Mux(before_it < offered, Mux(before_it == 0, own[0], own[1]), kept)
     with m.If(block.i.ready):
         m.d.sync += kept.eq(weight)
     held = Signal(NUMBER_BITS)
     m.d.comb += held.eq(came - left)
-    full = Cat(keeps).all()
     m.d.comb += [
-        Assert(~block.o.valid | row.last | full, "a row is not full"),
+        Assert(~block.o.valid | row.last | Cat(keeps).all(), "a row is not full"),
         Assert(~block.o.valid | ((Cat(keeps) & (Cat(keeps) + 1)[:places]) == 0), "a row has gaps"),
         Assert(~ends | ((left + leave)[:NUMBER_BITS] == came), "a weight is lost"),
-        Assert((block.o.valid & block.o.ready & row.last) == (ends & ~(block.drop_empty & ~some)), "an end is lost"),
-        Assert(block.inner("fill") == held, "help: weights in the row"),
+        Assert((block.o.valid & block.o.ready & row.last) == (ends & ~(drops & ~some)), "an end is lost"),
+        Assert(~block.o.valid | (row.last == beat.last), "another end"),
         Assert(held <= places, "help: a row is too full"),
         Assert(some == (held != 0), "help: a row is empty"),
     ]
@@ -161,24 +201,62 @@ def rows_hold_the_weights(m: Module, block: Any) -> None:
             Assert(~(block.o.valid & keeps[place] & here) | (row.data.word_select(place, width) == weight), "changed"),
             Assert(~(here & (place < held)) | (block.inner("row")[place] == kept), "help: the weight in the row"),
         ]
+    # What is worked out of a beat as it comes.
+    total, overflows = held + offered, held + offered > places
+    m.d.comb += [
+        Assert(block.inner("held") == has, "help: a beat is there"),
+        Assert(
+            block.inner("fill") == Mux(has & beat.last, 0, Mux(overflows, total - places, total)),
+            "help: the row's fill",
+        ),
+    ]
+    with m.If(has):
+        m.d.comb += [
+            Assert(beat.last == (beat.mask == 0), "help: an end has no weights"),
+            Assert((beat.mask & (beat.mask + 1)[:lanes]) == 0, "help: the lowest lanes"),
+            Assert(block.inner("last") == beat.last, "help: the beat's end"),
+            Assert(block.inner("gives") == Mux(beat.last, ~(drops & ~some), overflows), "help: a row leaves with it"),
+            Assert(
+                block.inner("keep") == Cat((overflows & ~beat.last) | (place < held) for place in range(places)),
+                "help: what the row keeps",
+            ),
+        ]
+        with m.Switch(held):
+            for fill in range(places + 1):
+                with m.Case(fill):
+                    own_places = [(fill + lane) % places for lane in range(lanes)]
+                    masks = {place: beat.mask[lane] for lane, place in enumerate(own_places)}
+                    here = Cat(masks.get(place, C(0, 1)) for place in range(places))
+                    joins = Cat(masks.get(place, C(0, 1)) if place >= fill else C(0, 1) for place in range(places))
+                    m.d.comb += [
+                        Assert(block.inner("here") == Mux(beat.last, 0, here), "help: the beat's places"),
+                        Assert(block.inner("joins") == joins, "help: what joins the row"),
+                        *(
+                            Assert(~beat.mask[lane] | (block.inner("weights")[place] == own[lane]), "help: its weights")
+                            for lane, place in enumerate(own_places)
+                        ),
+                    ]
 
 
-def _expected(registers: Sequence[Register], ports: Any) -> dict[int, Value]:
-    """Return by its offset what each register reads as, from the register map."""
-    values = {}
-    for register in registers:
-        total: Value = C(0, 8 * REGISTER_BYTES)
-        for field in register.fields:
-            if field.access not in (Access.PULSE, Access.DATA):
-                total = total | (getattr(ports, register.member(field)) << field.first)
-        values[register.offset] = total[: 8 * REGISTER_BYTES]
-    return values
+def _reads_as(register: Register, ports: Any) -> tuple[Value, Value]:
+    """Return from the register map what a register reads as, and whether that is told in this cycle."""
+    if register.is_counter:
+        return ports.counter.value, ports.counter.number == COUNTERS.index(register.name)
+    total: Value = C(0, 8 * REGISTER_BYTES)
+    for field in register.fields:
+        if field.access not in (Access.PULSE, Access.DATA):
+            total = total | (getattr(ports, register.member(field)) << field.first)
+    return total[: 8 * REGISTER_BYTES], C(1)
 
 
-def _map(block: Any) -> dict[int, Value]:
-    """Return by its address what each register of a bank for one group reads as."""
-    group = {group_base(0) + offset: value for offset, value in _expected(GROUP, block.groups[0]).items()}
-    return _expected(SHARED, block.shared) | group
+def _map(block: Any) -> dict[int, tuple[Value, Value]]:
+    """Return by its address what each register of a bank for one group reads as, and whether that is told now."""
+    blocks = ((0, SHARED, block.shared), (group_base(0), GROUP, block.groups[0]))
+    return {
+        base + register.offset: _reads_as(register, ports)
+        for base, registers, ports in blocks
+        for register in registers
+    }
 
 
 def _channel(bus: Any, name: str) -> tuple[Value, Value, Value]:
@@ -210,21 +288,25 @@ def _outstanding(m: Module, bus: Any, asks: str, answers: str) -> Signal:
 
 
 def lite_answers_each_once(m: Module, block: Any) -> None:
-    """Each write and each read is answered once, two cycles after it came or when the answer before is taken.
+    """Each write and each read is answered once, and an answer that is not taken stays as it is.
 
-    An answer that is not taken stays as it is.
+    A write is answered two cycles after it came, or after the answer before was taken, and a read after as many more as
+    pass until a counter is told.
     """
     bus = block.bus
+    number = block.groups[0].counter.number
+    m.d.comb += Assume(number == (before(m, number, "number_before") + 1)[: len(number)])  # each in its turn
     m.d.comb += [Assume(_keeps_still(m, bus, name)) for name in ("aw", "w", "ar")]
     m.d.comb += [Assert(_keeps_still(m, bus, name), "an answer changed while it waited") for name in ("b", "r")]
     addresses, data, reads = (_outstanding(m, bus, *pair) for pair in (("aw", "b"), ("w", "b"), ("ar", "r")))
-    writes_wait = before(m, (addresses != 0) & (data != 0) & ~bus.bvalid, "writes_waited")
-    reads_wait = before(m, (reads != 0) & ~bus.rvalid, "reads_waited")
+    waiting = ((addresses != 0) & (data != 0) & ~bus.bvalid, (reads != 0) & ~bus.rvalid)
+    waits = [Signal(range(READ_CYCLES + 2), name=f"{name}_waits") for name in ("write", "read")]
+    m.d.sync += [count.eq(Mux(still, count + 1, 0)) for count, still in zip(waits, waiting, strict=True)]
     m.d.comb += [
         Assert(~bus.bvalid | ((addresses != 0) & (data != 0)), "an answer to no write"),
         Assert(~bus.rvalid | (reads != 0), "an answer to no read"),
-        Assert(~writes_wait | bus.bvalid, "a write is not answered"),
-        Assert(~reads_wait | bus.rvalid, "a read is not answered"),
+        Assert(waits[0] <= WRITE_CYCLES, "a write is not answered"),
+        Assert(waits[1] <= READ_CYCLES, "a read is not answered"),
         Assert(addresses == bus.bvalid + ~bus.awready, "an address waits for nothing"),
         Assert(data == bus.bvalid + ~bus.wready, "data wait for nothing"),
         Assert(reads == ~bus.arready, "a read waits for nothing"),
@@ -257,26 +339,27 @@ def registers_hold_what_is_written(m: Module, block: Any) -> None:
             m.d.comb += Assert(~begun | (port == Mux(answered & here, merged, was)), f"{field.name} is another")
     handed, pulses = group.load.valid, [group.control_reset, group.control_clear_errors, group.control_clear_counters]
     m.d.comb += [
-        Assert(~before(m, Cat(handed, *pulses).any(), "acted") | answered, "something acts without a write"),
+        Assert(~before(m, handed, "handed") | answered, "a word is handed on without a write"),
+        Assert(~Cat(pulses).any() | answered, "something acts without a write"),
         Assert(~handed | (written[: WORD_BITS + 1].all()), "half a word is handed on"),
     ]
     asked = Signal.like(bus.araddr)
     with m.If(bus.arvalid & bus.arready):
         m.d.sync += asked.eq(bus.araddr)
-    value, known = Signal(8 * REGISTER_BYTES), Signal()
+    value, told = Signal(8 * REGISTER_BYTES), Signal(init=1)
     with m.Switch(asked[2:]):
-        for place, content in _map(block).items():
+        for place, (content, is_told) in _map(block).items():
             with m.Case(place // REGISTER_BYTES):
-                m.d.comb += [value.eq(content), known.eq(1)]
+                m.d.comb += [value.eq(content), told.eq(is_told)]
     m.d.comb += [
         Assert(address == block.inner("address", "_write"), "help: where"),
         Assert(data == block.inner("value", "_write"), "help: what"),
         Assert(strobes == block.inner("strobes", "_write"), "help: which bytes"),
         Assert(asked == block.inner("address", "_read"), "help: what is asked"),
     ]
-    value_before = before(m, value, "value_before")
+    value_before, told_before = before(m, value, "value_before"), before(m, told, "told_before")
     came = bus.rvalid & ~before(m, bus.rvalid, "r_before")
-    m.d.comb += Assert(~came | (bus.rdata == value_before), "another value is read")
+    m.d.comb += Assert(~came | ((bus.rdata == value_before) & told_before), "another value is read")
 
 
 def errors_stay(m: Module, block: Any) -> None:
@@ -296,19 +379,23 @@ def errors_stay(m: Module, block: Any) -> None:
 
 
 def counters_only_rise(m: Module, block: Any) -> None:
-    """A counter never goes down or round, but to 0 where counters are cleared, and stands still where told to."""
-    registers = block.registers
-    clears = before(m, registers.control_clear_counters, "clears")
-    counts = before(m, registers.control_count, "counts")
-    begun = before(m, C(1), "begun")
-    for name in COUNTERS:
-        counter = getattr(registers, name)
-        was = before(m, counter, f"{name}_before")
-        m.d.comb += [
-            Assert(clears | (counter >= was), f"{name} goes down"),
-            Assert(~begun | clears | counts | (counter == was), f"{name} does not stand still"),
-            Assert(~clears | (counter == 0), f"{name} is not cleared"),
-        ]
+    """A counter never goes down or round, but within 20 cycles after a clear or a reset."""
+    limit = 20
+    number = AnyConst(len(block.o.number))
+    known, last = Signal(), Signal(SHORT_COUNTER)
+    told = block.o.number == number
+    with m.If(told):
+        m.d.sync += [known.eq(1), last.eq(block.o.value)]
+    since = Signal(range(limit + 1))
+    with m.If(block.clear):
+        m.d.sync += since.eq(0)
+    with m.Elif(since != limit):
+        m.d.sync += since.eq(since + 1)
+    m.d.comb += [
+        Assert(~(told & known & (since == limit)) | (block.o.value >= last), "a counter goes down"),
+        Assert(~known | (block.row("totals", number) == last), "help: what stands in the memory"),
+        Assert(block.inner("turn") == 1 << block.inner("number"), "help: whose turn it is"),
+    ]
 
 
 def rows_are_stable(m: Module, block: Any) -> None:
@@ -388,7 +475,7 @@ def cleared_by_counters(m: Module, block: Any, around: Any) -> None:
 
 def counter_goes_round(m: Module, block: Any, around: Any) -> None:
     """A counter has two bits, and goes round."""
-    m.d.comb += around.registers.cycles.eq(block.registers.cycles[:2])
+    m.d.comb += around.o.value.eq(block.o.value[:2])
 
 
 SLICE_BUGS: dict[str, Change] = {"item lost": second_is_lost, "item doubled": item_is_doubled, **STREAM_BUGS}
@@ -397,6 +484,9 @@ AXI_PROPERTIES = (
     Property(
         "order", "RegisterSlice", lambda: Opened(RegisterSlice(ITEM_BITS)), slice_keeps_order, 2, True, SLICE_BUGS,
         quick=True,
+    ),
+    Property(
+        "order", "PairQueue", lambda: Opened(PairQueue(ITEM_BITS)), pair_keeps_order, 2, True, SLICE_BUGS,
     ),
     Property(
         "order", "WordSplitter, 4 words", lambda: Opened(WordSplitter(AXI)), words_are_those_of_beats, 2, True,
@@ -411,11 +501,11 @@ AXI_PROPERTIES = (
     ),
     Property("stable", "Group", lambda: Group(AXI), rows_are_stable, 2, True, STREAM_BUGS, free=("core",)),
     Property(
-        "answers", "RegisterBank", lambda: RegisterBank(1), lite_answers_each_once, 2, True,
+        "answers", "RegisterBank", lambda: RegisterBank(1), lite_answers_each_once, 12, True,
         {"answer falls": answer_falls, "answer doubled": answer_is_doubled, "read flips": read_flips},
     ),
     Property(
-        "registers", "RegisterBank", lambda: Opened(RegisterBank(1)), registers_hold_what_is_written, 3, True,
+        "registers", "RegisterBank", lambda: Opened(RegisterBank(1)), registers_hold_what_is_written, 4, True,
         {"read wrong": read_is_wrong, "strobes ignored": strobes_are_ignored, "control decays": control_decays},
     ),
     Property(
@@ -423,7 +513,7 @@ AXI_PROPERTIES = (
         {"error decays": error_decays, "cleared by counters": cleared_by_counters}, free=("core",),
     ),
     Property(
-        "counters", "Group", lambda: Group(AXI), counters_only_rise, 2, True, {"goes round": counter_goes_round},
-        free=("core",),
+        "counters", "Counters", lambda: Opened(Counters(dict.fromkeys(COUNTERS, 1), bits=SHORT_COUNTER)),
+        counters_only_rise, 12, True, {"goes round": counter_goes_round}, search=60,
     ),
 )  # fmt: skip

@@ -53,7 +53,7 @@ BOUNDARIES = (
         "the weights of two small streams are counted (*as declared*)",
     ),
     (
-        "AXI4-Stream in", "the source's rule", "any length (*order*, RegisterSlice and WordSplitter)",
+        "AXI4-Stream in", "the source's rule", "any length (*order*, WordSplitter and PairQueue)",
         "a bad beat ends its stream",
     ),
     (

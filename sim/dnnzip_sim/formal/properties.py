@@ -20,6 +20,7 @@ from dnnzip_hw import Decompressor, DecompressorParameters
 from dnnzip_hw.distributor import Distributor
 from dnnzip_hw.header import Header
 from dnnzip_hw.line import LineDecoder
+from dnnzip_hw.memory import ICE40
 from dnnzip_hw.output import Output
 from dnnzip_hw.queue import DEPTH
 from dnnzip_hw.raw import RawSize
@@ -30,6 +31,7 @@ from dnnzip_sim.formal.wrapper import Change, before
 
 SMALLEST = DecompressorParameters(1, 1, 8, 16)
 LINE = DecompressorParameters(1, 1, 8, 16, line=True)
+ON_ICE40 = DecompressorParameters(1, 1, 8, 8, target=ICE40)
 TWO_SLOTS = DecompressorParameters(1, 2, 8, 8)
 SMALL = DecompressorParameters(2, 2, 8, 8)
 COUNTER_BITS = 6

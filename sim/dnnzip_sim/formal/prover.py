@@ -19,7 +19,12 @@ from dnnzip_sim import toolchain
 PROVED, REFUTED, NOT_PROVED, TIMEOUT = "proved", "refuted", "not proved", "timeout"
 _STATUS = {"PASS": PROVED, "FAIL": REFUTED, "UNKNOWN": NOT_PROVED, "TIMEOUT": TIMEOUT}
 
+HELP = "help:"
+"""How the messages of assertions begin that only help an induction: they say what holds inside a block."""
+
 # A memory of 64 rows or more gives anything when it is read: what is proved holds whatever is in the tables.
+# What is asserted to help an induction is left out where a bug must be found by the property itself.
+_NO_HELPS = f"delete */t:$check */r:FORMAT={HELP}* %i"
 _JOB = """[options]
 mode {mode}
 depth {depth}
@@ -31,6 +36,7 @@ smtbmc z3
 
 [script]
 read_rtlil bench.il
+{helps}
 {free}
 prep -top bench
 cutpoint */t:$mem_v2 */r:SIZE>=64 %i
@@ -93,6 +99,7 @@ def prove(
     induction: bool,
     as_registers: bool = False,
     free: Sequence[str] = (),
+    helps: bool = True,
     timeout: int = 900,
 ) -> Result:
     """Prove the assertions of ``bench``, a top whose inputs are free.
@@ -110,6 +117,8 @@ def prove(
     free
         Blocks within ``bench``, by their path, whose outputs are anything in every cycle: what is proved holds
         whatever they do. Each must be there.
+    helps
+        Whether the assertions that only help an induction are there.
     timeout
         In seconds.
 
@@ -125,7 +134,14 @@ def prove(
         (Path(folder) / "bench.il").write_text(rtlil.convert(bench, name="bench", emit_src=False))
         mode = "prove" if induction else "bmc"
         memories = "memory_map" if as_registers else ""
-        job = _JOB.format(mode=mode, depth=depth, timeout=timeout, memories=memories, free=_free(free))
+        job = _JOB.format(
+            mode=mode,
+            depth=depth,
+            timeout=timeout,
+            memories=memories,
+            free=_free(free),
+            helps="" if helps else _NO_HELPS,
+        )
         (Path(folder) / "bench.sby").write_text(job)
         done = subprocess.run(
             ["yowasp-sby", "-f", "bench.sby"],

@@ -11,15 +11,22 @@ from amaranth.utils import ceil_log2
 
 from dnnzip_hw import Decompressor
 from dnnzip_hw.decompressor import Phase
-from dnnzip_hw.memory import GENERIC, TARGETS
+from dnnzip_hw.memory import GENERIC, ICE40, TARGETS
 from dnnzip_hw.queue import DEPTH, Queue
 from dnnzip_sim.formal.opened import Opened, one_hot
-from dnnzip_sim.formal.properties import LINE, Property, count_of
+from dnnzip_sim.formal.properties import LINE, ON_ICE40, Property, count_of
 from dnnzip_sim.formal.wrapper import Change, before
 
 ROW_BITS = 4
 PLACES = range(DEPTH)
 QUEUES = ("distributor.queue", "output.beats", "output.words")
+
+
+def _inner(block: Any, path: str, name: str) -> Signal:
+    """Return a signal of a queue, which on iCE40 another method builds."""
+    queue = block.part(path)
+    found: Signal = block.inner(f"{path}.{name}".strip("."), "_with_head" if queue.target == ICE40 else "elaborate")
+    return found
 
 
 def rows_leave_in_order(m: Module, block: Any) -> None:
@@ -48,12 +55,27 @@ def rows_leave_in_order(m: Module, block: Any) -> None:
         ]
     m.d.comb += [
         Assert(block.r_rdy == (held != 0), "a row is lost"),
-        Assert(block.inner("w_place") == written, "help: rows written"),
-        Assert(block.inner("r_place") == read, "help: rows read"),
+        Assert(_inner(block, "", "w_place") == written, "help: rows written"),
+        Assert(_inner(block, "", "used") == held, "help: rows used"),
         Assert(held < DEPTH, "help: rows held"),
         Assert((written - read)[: len(written)] == held[: len(written)], "help: rows between"),
         Assert(waits == ((number - read)[: len(read)] < held), "help: the row waits"),
         Assert(~waits | (block.row("rows", number) == kept), "help: the row stands there"),
+    ]
+    if block.target != ICE40:
+        m.d.comb += Assert(block.inner("r_place") == read, "help: rows read")
+        return
+    second, third, one, two, is_fresh, fresh, port = (
+        _inner(block, "", name) for name in ("second", "third", "one", "two", "is_fresh", "fresh", "read")
+    )
+    m.d.comb += [
+        Assert(second == (read + 1)[: len(read)], "help: the row after the oldest"),
+        Assert(third == (read + 2)[: len(read)], "help: the row after that"),
+        Assert(one == (held == 1), "help: one row"),
+        Assert(two == (held == 2), "help: two rows"),
+        Assert(
+            ~(waits & (number == second)) | (Mux(is_fresh, fresh, port.data) == kept), "help: the row that comes next"
+        ),
     ]
 
 
@@ -61,12 +83,17 @@ def queues_never_overflow(m: Module, block: Any) -> None:
     """Whatever words come and lanes do: no queue is written while it is full, none is read while it is empty."""
     m.d.comb += Assert(one_hot(block.inner("phases"), Phase), "help: two phases")
     for path in QUEUES:
-        queue, used = block.part(path), block.inner(f"{path}.used")
+        queue, used = block.part(path), _inner(block, path, "used")
         m.d.comb += [
             Assert(~queue.w_en | queue.r_en | (used != DEPTH - 1), f"{path} overflows"),
             Assert(~queue.r_en | queue.r_rdy, f"{path} is read while it is empty"),
             Assert(queue.r_rdy == (used != 0), f"help: {path} has what it says"),
         ]
+        if queue.target == ICE40:
+            m.d.comb += [
+                Assert(_inner(block, path, name) == (used == count), f"help: {path} has {name}")
+                for name, count in (("one", 1), ("two", 2))
+            ]
 
 
 # --- planted bugs ----------------------------------------------------------------------------------------------------
@@ -119,7 +146,7 @@ def room_is_late(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - 
     """A queue says that it has no room when one row fits, which is too late."""
     for path in QUEUES:
         bug = Module()
-        bug.d.sync += block.part(path).room.eq(block.inner(f"{path}.used") < DEPTH - 2)
+        bug.d.sync += block.part(path).room.eq(_inner(block, path, "used") < DEPTH - 2)
         block.plant(path, bug)
 
 
@@ -139,13 +166,20 @@ def _ordered(target: str) -> Property:
     )  # fmt: skip
 
 
+WITHOUT_QUEUES = ("ring.history", "ring.rounds", "header*.check", "checksum", "raw_size", "builder")
+"""Blocks that have no say in how full queues are, besides the lanes: they may do anything."""
+
 QUEUE_PROPERTIES = (
     *map(_ordered, TARGETS),
     Property(
         "no overflow", "Decompressor, 1 lane, line", lambda: Opened(Decompressor(LINE)), queues_never_overflow,
         12, True, {"read always": words_are_read_always},
         {"written always": beats_come_always, "requests have room": requests_have_room, "room late": room_is_late},
-        free=("ring.lane_0", "ring.value_0", "ring.history", "ring.rounds", "header*.check", "checksum", "raw_size",
-              "builder"),
+        free=("ring.lane_0", "ring.value_0", *WITHOUT_QUEUES),
+    ),
+    Property(
+        "no overflow", "Decompressor, 1 lane, iCE40", lambda: Opened(Decompressor(ON_ICE40)), queues_never_overflow,
+        12, True, {"read always": words_are_read_always}, {"room late": room_is_late},
+        free=("ring.lane_0", "ring.value_0", *WITHOUT_QUEUES),
     ),
 )  # fmt: skip

@@ -14,7 +14,7 @@ from dnnzip_hw.header import first_word
 from dnnzip_hw.layouts import WEIGHT_HEADER_LAYOUT
 from dnnzip_hw.tables import _Phase as BuilderPhase
 from dnnzip_sim.formal.opened import Opened, is_any, one_hot
-from dnnzip_sim.formal.properties import LINE, Property
+from dnnzip_sim.formal.properties import LINE, ON_ICE40, Property
 from dnnzip_sim.formal.wrapper import Change, before
 
 
@@ -195,6 +195,11 @@ TABLES_PROPERTIES = (
             "done early": done_too_early, "numbered unnoticed": numbered_unnoticed,
         },
         free=("ring.lane_0", "ring.value_0", "line", *WITHOUT_DATA),
+    ),
+    Property(
+        "tables rest", "Decompressor, 1 lane, iCE40", lambda: Opened(Decompressor(ON_ICE40)),
+        tables_rest_while_decoding, 12, True, {"entry when done": entry_when_done},
+        free=("ring.lane_0", "ring.value_0", *WITHOUT_DATA),
     ),
     Property(
         "tables rest", "Decompressor, 4 lanes, 4 slots", lambda: Opened(Decompressor(DecompressorParameters())),

@@ -14,8 +14,8 @@ from dnnzip_hw import Decompressor
 from dnnzip_hw.decompressor import Phase
 from dnnzip_hw.tables import _Phase as BuilderPhase
 from dnnzip_sim.formal.opened import Opened, is_any, one_hot
-from dnnzip_sim.formal.properties import LINE, Property
-from dnnzip_sim.formal.wrapper import before
+from dnnzip_sim.formal.properties import LINE, ON_ICE40, Property
+from dnnzip_sim.formal.wrapper import Change, before
 
 
 def words_go_where_they_belong(m: Module, block: Any) -> None:
@@ -103,15 +103,25 @@ def payload_is_endless(m: Module, block: Any, around: Any) -> None:  # noqa: ARG
     block.plant("", bug)
 
 
+WORD_BUGS: dict[str, Change] = {
+    "word kept": word_is_kept,
+    "words replaced": words_are_replaced,
+    "end overlooked": end_is_overlooked,
+    "header takes all": header_takes_all,
+}
+
+WITHOUT_DATA = ("ring.history", "ring.rounds", "header*.check", "checksum", "raw_size", "output")
+"""Blocks that have no say in where words go, besides the lanes: they may do anything."""
+
 WORDS_PROPERTIES = (
     Property(
         "words", "Decompressor, 1 lane, line", lambda: Opened(Decompressor(LINE)), words_go_where_they_belong, 10, True,
-        {
-            "word kept": word_is_kept, "words replaced": words_are_replaced, "end overlooked": end_is_overlooked,
-            "header takes all": header_takes_all,
-        },
-        {"payload endless": payload_is_endless},
-        free=("ring.lane_0", "ring.value_0", "ring.history", "ring.rounds", "header*.check", "checksum", "raw_size",
-              "output"), search=16,
+        WORD_BUGS, {"payload endless": payload_is_endless}, free=("ring.lane_0", "ring.value_0", *WITHOUT_DATA),
+        search=16,
+    ),
+    Property(
+        "words", "Decompressor, 1 lane, iCE40", lambda: Opened(Decompressor(ON_ICE40)), words_go_where_they_belong,
+        10, True, {"words replaced": words_are_replaced}, free=("ring.lane_0", "ring.value_0", *WITHOUT_DATA),
+        search=16,
     ),
 )  # fmt: skip
