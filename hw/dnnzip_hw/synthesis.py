@@ -268,6 +268,7 @@ ROWS = (
         ECP5_85F_PART,
         lambda: Groups(GROUP_8, 1),
         180,
+        seeds=1,  # the router takes ten minutes and more
         shifts=((0, 0), RIGHT, BELOW, (RIGHT[0], BELOW[1])),
     ),
     Row("85f-array", "8 x 8 array, decompressor, DMA", ECP5_85F, lambda: Folded(Accelerator(ARRAY)), 50, 1, ()),

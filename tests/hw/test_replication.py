@@ -15,8 +15,9 @@ def cell(kind, place, **connections):
 
 
 def net(*bits):
-    """Return a routed net."""
-    return {"bits": list(bits), "attributes": {"ROUTING": "X1/Y1/wire", "keep": "1"}}
+    """Return a routed net: two wires, the second one behind a switch."""
+    route = "X2/Y3/F0;;1;X2/Y3/DI0;X2/Y3/0_0_F0->0_0_DI0;1"
+    return {"bits": list(bits), "attributes": {"ROUTING": route, "keep": "1"}}
 
 
 @pytest.fixture
@@ -88,7 +89,15 @@ def test_a_copy_shares_the_clock_alone(design):
         design["modules"]["top"]["netnames"]
     )
     assert not {"copy_1.clk", "copy_1.global"} & set(made["netnames"])
-    assert all(each["attributes"] == {"keep": "1"} for each in made["netnames"].values())
+
+
+def test_wires_between_cells_move_and_those_to_pins_and_clock_are_left_to_the_router(design):
+    made = replicate(design, [(0, 0), (56, 24)], ["clk"])["modules"]["top"]
+    routes = {name: each["attributes"].get("ROUTING") for name, each in made["netnames"].items()}
+    assert {name: route for name, route in routes.items() if route is not None} == {
+        "f": "X2/Y3/F0;;1;X2/Y3/DI0;X2/Y3/0_0_F0->0_0_DI0;1",
+        "copy_1.f": "X58/Y27/F0;;1;X58/Y27/DI0;X58/Y27/0_0_F0->0_0_DI0;1",
+    }
 
 
 def test_copies_on_one_place_are_refused(design):

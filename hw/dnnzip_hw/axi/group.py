@@ -34,7 +34,7 @@ class GroupCore(wiring.Component):
 
     A stream with a bad beat (see ``WordSplitter``) ends as ``truncated``, whatever else is wrong with it.
 
-    Throughput: a word per cycle in, a beat per cycle out; two cycles more between streams. Back-pressure: as the
+    Throughput: a word per cycle in, a beat per cycle out; three cycles more between streams. Back-pressure: as the
     decompressor's. Reset: as the decompressor's.
 
     Parameters
@@ -53,7 +53,7 @@ class GroupCore(wiring.Component):
     drop_empty : In(1)
         See ``RowPacker``.
     busy : Out(1)
-        A stream has begun and not ended; falls with ``ended``.
+        A stream has begun and not ended; falls in the cycle after ``ended``.
     loads : Out(1)
         That stream comes from ``load``.
     begins : Out(1)
@@ -135,7 +135,7 @@ class GroupCore(wiring.Component):
                     m.d.sync += first.eq(0)
                     with m.If(words.payload.last):
                         m.d.sync += phase.eq(Phase.END)
-            with m.Case(Phase.END), m.If(ends):
+            with m.Case(Phase.END), m.If(self.ended):
                 m.d.sync += phase.eq(Phase.NONE)
         # A stream's first word finds the queue empty, and stands at its end in the next cycle.
         is_first = Signal()
@@ -152,9 +152,10 @@ class GroupCore(wiring.Component):
             beats.ready.eq(packer.i.ready | self.loads),
             self.stalled.eq(beats.valid & ~beats.ready),
             cause.eq(Mux(faulty, Verdict.TRUNCATED, beats.payload.cause)),
+            self.busy.eq(phase != Phase.NONE),
             ends.eq(beats.valid & beats.ready & beats.payload.last),
         ]
-        m.d.sync += [self.ended.eq(ends), self.cause.eq(cause), self.busy.eq(phase != Phase.NONE)]
+        m.d.sync += [self.ended.eq(ends), self.cause.eq(cause)]
         with m.If(beats.valid & beats.ready):
             m.d.comb += self.gives.eq(sum((beats.payload.mask[lane] for lane in range(lanes)), Const(0)))
         return m
