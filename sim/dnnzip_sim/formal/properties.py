@@ -601,9 +601,9 @@ def slot_is_empty(m: Module, block: Any, around: Any) -> None:
 
 
 def slot_is_doubled(m: Module, block: Any, around: Any) -> None:
-    """The third beat is given twice."""
+    """The first beat is given twice."""
     count = count_of(m, block.beat_en, "seen")
-    again = before(m, block.beat_en & (count == 2), "again")
+    again = before(m, block.beat_en & (count == 0), "again")
     m.d.comb += around.beat_en.eq(block.beat_en | again)
 
 
