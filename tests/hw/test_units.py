@@ -10,7 +10,7 @@ from simulated import run
 from dnnzip.format import CLASSES, CONTEXTS, TABLE_HEADER, TOKEN_ORDER, TableSet, Verdict, column_of, neighbours
 from dnnzip_hw.distributor import Distributor
 from dnnzip_hw.history import History, Sign
-from dnnzip_hw.memory import ECP5, GENERIC
+from dnnzip_hw.memory import GENERIC, TARGETS
 from dnnzip_hw.output import Output
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.queue import DEPTH, Queue
@@ -20,25 +20,27 @@ from dnnzip_hw.tables import TableBuilder
 
 
 def test_a_queue_behaves_alike_whatever_its_rows_are():
-    """Both kinds beside each other, cycle by cycle, with random writes, reads and flushes."""
+    """All kinds beside each other, cycle by cycle, with random writes, reads and flushes."""
     rng = random.Random(11)
     m = Module()
-    m.submodules.lut_ram = one = Queue(5, ECP5)
-    m.submodules.block_ram = other = Queue(5, GENERIC)
+    queues = [Queue(5, target) for target in TARGETS]
+    for target, queue in zip(TARGETS, queues, strict=True):
+        m.submodules[target] = queue
     reads = 0
 
     async def bench(ctx):
         nonlocal reads
         used = 0
-        for _ in range(4000):
-            ready = ctx.get(one.r_rdy)
-            assert ready == ctx.get(other.r_rdy)
-            assert ctx.get(one.room) == ctx.get(other.room)
-            if ready:
-                assert ctx.get(one.r_data) == ctx.get(other.r_data)
+        for cycle in range(4000):
+            seen = [
+                (ctx.get(queue.r_rdy), ctx.get(queue.room), ctx.get(queue.r_rdy) and ctx.get(queue.r_data))
+                for queue in queues
+            ]
+            assert len(set(seen)) == 1, f"cycle {cycle}: {dict(zip(TARGETS, seen, strict=True))}"
+            ready = seen[0][0]
             writes, takes = rng.random() < 0.5 and used < DEPTH - 1, ready and rng.random() < 0.5
             flushes, row = rng.random() < 0.02, rng.getrandbits(5)
-            for queue in (one, other):
+            for queue in queues:
                 ctx.set(queue.w_en, writes)
                 ctx.set(queue.w_data, row)
                 ctx.set(queue.r_en, takes)
