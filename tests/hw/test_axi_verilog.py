@@ -59,7 +59,7 @@ def test_a_wrong_option_is_named(tmp_path, arguments, message):
 
 
 def test_an_unknown_target_is_a_usage_error(tmp_path):
-    result = invoke("-o", tmp_path, "--target", "ice40")
+    result = invoke("-o", tmp_path, "--target", "asic")
     assert result.exit_code == 2
     assert "--target" in result.output
     assert not list(tmp_path.iterdir())
