@@ -9,7 +9,6 @@ from distributed.comm.core import CommClosedError
 
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.exploration.cluster import Shipment, encoding_on_worker, plain_on_worker
-from dnnzip.exploration.interrupts import interrupts_kept
 from dnnzip.exploration.record import ExplorationFolder, NetworkFacts
 from dnnzip.exploration.request import Plan
 from dnnzip.exploration.task import Encoding, Spent, TaskResult
@@ -164,15 +163,12 @@ def _results(
         waiting.update(zip(futures, encodings, strict=True))
         del futures
         # Not all futures are held: a result is let go as soon as it is written.
-        with interrupts_kept() as check:
-            for future in as_completed(list(waiting), loop=client.loop):
-                check()
-                encoding = waiting.pop(future)
-                try:
-                    yield encoding, future.result()
-                except KilledWorker:
-                    yield encoding, None
-            check()
+        for future in as_completed(list(waiting), loop=client.loop):
+            encoding = waiting.pop(future)
+            try:
+                yield encoding, future.result()
+            except KilledWorker:
+                yield encoding, None
     finally:
         if waiting and _stays(client):
             with suppress(OSError, TimeoutError):
