@@ -14,6 +14,7 @@ import dask.config
 from distributed import Client, LocalCluster, Worker, WorkerPlugin
 
 from dnnzip.errors import InputError
+from dnnzip.exploration import interrupts
 from dnnzip.exploration.record import NetworkFacts
 from dnnzip.exploration.task import Encoding, TaskResult, measure_plain, run_encoding
 from dnnzip.exploration.workload import OpenWorkload, Workload
@@ -94,7 +95,7 @@ def encoding_on_worker(digest: str, encoding: Encoding, top1_plain: float) -> Ta
 
 @contextmanager
 def connected(scheduler: str | None, workers: int) -> Iterator[Client]:
-    """Give a client of a cluster.
+    """Give a client of a cluster; interrupts are postponed in the block.
 
     Parameters
     ----------
@@ -108,12 +109,12 @@ def connected(scheduler: str | None, workers: int) -> Iterator[Client]:
     InputError
         The scheduler cannot be reached, or has no worker.
     """
-    with dask.config.set(SETTINGS):
+    with interrupts.postponed(), dask.config.set(SETTINGS), _silent():
         if scheduler is None:
             with local_cluster(workers) as cluster, Client(cluster, set_as_default=False) as client:
                 yield client
         else:
-            with _silent(), _remote(scheduler) as client:
+            with _remote(scheduler) as client:
                 yield client
 
 
@@ -184,7 +185,7 @@ def _take_down(error: Exception) -> None:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep Dask's messages from the terminal, as `LocalCluster` does by itself."""
+    """Keep Dask's messages from the terminal; `LocalCluster` does so too, but not to its very end."""
     logger = logging.getLogger("distributed")
     before = logger.level
     logger.setLevel(QUIET)

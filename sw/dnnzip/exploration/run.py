@@ -3,15 +3,21 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
+from time import sleep
+from typing import Any
 
 from distributed import Client, Future, KilledWorker, as_completed
 from distributed.comm.core import CommClosedError
 
 from dnnzip.errors import CheckFailedError, InputError
+from dnnzip.exploration import interrupts
 from dnnzip.exploration.cluster import Shipment, encoding_on_worker, plain_on_worker
 from dnnzip.exploration.record import ExplorationFolder, NetworkFacts
 from dnnzip.exploration.request import Plan
 from dnnzip.exploration.task import Encoding, Spent, TaskResult
+
+LOOK_SECONDS = 0.02
+"""So often results and interrupts are looked for while neither is there."""
 
 
 def remaining(plan: Plan, folder: ExplorationFolder) -> list[Encoding]:
@@ -64,6 +70,8 @@ def run(
         A setting does not suit the network; or the cluster is gone.
     CheckFailedError
         Workers died over a task, again and again.
+    KeyboardInterrupt
+        An interrupt that `connected` postpones came before the last result was there.
     """
     spent: list[Spent] = []
     try:
@@ -135,10 +143,21 @@ def _stays(client: Client) -> bool:
 def _plain(client: Client, digest: str) -> NetworkFacts:
     future = client.submit(plain_on_worker, digest, key=f"dnnzip-plain-{digest}", pure=False)
     try:
-        facts: NetworkFacts = future.result()
+        facts: NetworkFacts = next(_as_completed(client, [future])).result()
     except KilledWorker:
         raise CheckFailedError(f"the plain network {_DEADLY}") from None
     return facts
+
+
+def _as_completed(client: Client, futures: list[Future[Any]]) -> Iterator[Future[Any]]:
+    """Visit futures as they are done; heed an interrupt before each, and while none is done."""
+    done = as_completed(futures, loop=client.loop)
+    while not done.is_empty():
+        interrupts.check()
+        if done.has_ready():
+            yield next(done)
+        else:
+            sleep(LOOK_SECONDS)
 
 
 def _results(
@@ -163,7 +182,7 @@ def _results(
         waiting.update(zip(futures, encodings, strict=True))
         del futures
         # Not all futures are held: a result is let go as soon as it is written.
-        for future in as_completed(list(waiting), loop=client.loop):
+        for future in _as_completed(client, list(waiting)):
             encoding = waiting.pop(future)
             try:
                 yield encoding, future.result()
