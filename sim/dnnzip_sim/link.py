@@ -1,5 +1,6 @@
 """The simulated link: every stream is decoded by the RTL, compiled by Verilator, with cocotb in charge."""
 
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,7 +23,8 @@ from dnnzip.format import (
 from dnnzip.link import LinkRun, StreamResult, codes_from_beats
 from dnnzip_hw import DecompressorParameters
 from dnnzip_sim.build import Build
-from dnnzip_sim.harness import PATIENCE_CYCLES, Outcome, build_harness, stream_through
+from dnnzip_sim.harness import PATIENCE_CYCLES, Outcome, build_harness
+from dnnzip_sim.parallel import stream_in_parallel
 from dnnzip_sim.run import SimulationFailedError
 from dnnzip_sim.verilog import decompressor_verilog
 
@@ -31,12 +33,14 @@ class SimulatedLink:
     """Decodes streams with the decompressor's RTL under Verilator; see ``dnnzip.link.api.Link``.
 
     The RTL is exported and compiled when it is first needed, and kept in the build cache. All streams of a call go
-    through one run of the simulator, back to back, at one word per cycle.
+    through the decompressor back to back, at one word per cycle. Large networks are shared out among several
+    simulators, which changes no result and no cycle; see ``dnnzip_sim.parallel``.
 
     Parameters
     ----------
     argument
-        What follows a colon in the link's name; must be empty.
+        What follows a colon in the link's name: how many simulators there may be at once; as many as this process may
+        use cores where it is empty.
     parameters
         Of the decompressor. By default those of the project, with as many states as the table set needs, and with
         ``line`` where a stream does.
@@ -56,8 +60,9 @@ class SimulatedLink:
         parameters: DecompressorParameters | None = None,
         patience: int = PATIENCE_CYCLES,
     ) -> None:
-        if argument:
-            raise InputError(f"--link sim:{argument}", "the simulated link takes no argument", "--link sim")
+        if argument and not (argument.isascii() and argument.isdecimal() and int(argument)):
+            raise InputError(f"--link sim:{argument}", "is no number of processes", "--link sim:2, or --link sim")
+        self._processes = int(argument or len(os.sched_getaffinity(0)))
         self.last_run: LinkRun | None = None
         self._parameters = parameters
         self._patience = patience
@@ -93,8 +98,17 @@ class SimulatedLink:
         outcomes: list[Outcome] = []
         if offered:
             simulator = self.build(tables, streams)
+            lanes = (self._parameters or parameters_for(tables, streams)).lanes
             with tempfile.TemporaryDirectory(prefix="dnnzip-sim-") as folder:
-                passage = stream_through(simulator, offered, Path(folder), patience=self._patience)
+                passage = stream_in_parallel(
+                    simulator,
+                    offered,
+                    Path(folder),
+                    lanes=lanes,
+                    tables=bool(tables),
+                    processes=self._processes,
+                    patience=self._patience,
+                )
             outcomes = passage.outcomes
             self.last_run = LinkRun(
                 weights=sum(outcome.weights.size for outcome in outcomes),

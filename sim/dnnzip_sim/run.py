@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from cocotb_tools.check_results import get_results
 
 from dnnzip_sim import toolchain
 from dnnzip_sim.build import Build, log_tail
+
+ERRORS = "errors.log"
+"""What the runner, which starts the simulator, says on its standard error."""
 
 
 class SimulationFailedError(RuntimeError):
@@ -70,6 +74,45 @@ def run(
 
     Parameters
     ----------
+    build, test_module, expected_tests, folder, test_filter, plusargs, env, python_path, seed, timeout_seconds
+        As for ``started``.
+
+    Raises
+    ------
+    ValueError
+        When ``expected_tests`` is not positive.
+    MissingToolError
+        When a tool is missing.
+    SimulationFailedError
+        Otherwise, unless every test passed and there were exactly ``expected_tests``.
+    """
+    with started(
+        build, test_module, expected_tests=expected_tests, folder=folder, test_filter=test_filter, plusargs=plusargs,
+        env=env, python_path=python_path, seed=seed, timeout_seconds=timeout_seconds,
+    ) as finished:  # fmt: skip
+        return finished()
+
+
+@contextmanager
+def started(
+    build: Build,
+    test_module: str,
+    *,
+    expected_tests: int,
+    folder: Path,
+    test_filter: str | None = None,
+    plusargs: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    python_path: Sequence[Path] = (),
+    seed: int | None = None,
+    timeout_seconds: float | None = None,
+) -> Iterator[Callable[[], Run]]:
+    """Start the cocotb tests of ``test_module`` on ``build``, and give what waits for their end.
+
+    That returns the run, or raises as ``run`` does. A simulator that still runs when the block is left is killed.
+
+    Parameters
+    ----------
     build
         What to simulate.
     test_module
@@ -89,7 +132,7 @@ def run(
     seed
         Seed of the random numbers; ``$COCOTB_RANDOM_SEED`` or a new one when not given.
     timeout_seconds
-        Wall-clock limit; none when not given.
+        Wall-clock limit, from the start of the wait; none when not given.
 
     Raises
     ------
@@ -97,8 +140,6 @@ def run(
         When ``expected_tests`` is not positive.
     MissingToolError
         When a tool is missing.
-    SimulationFailedError
-        Otherwise, unless every test passed and there were exactly ``expected_tests``.
     """
     if expected_tests < 1:
         raise ValueError(f"expected_tests must be at least 1, not {expected_tests}")
@@ -123,11 +164,23 @@ def run(
     }
     context = f"cocotb run of {test_module} on {build.top} (seed {seed}, log in {log})"
     start = time.monotonic()
-    status = _simulate(job, _environment(env or {}, python_path), timeout_seconds, context)
-    tests = _checked(results, log, expected_tests, context)
-    if status != 0:
-        raise SimulationFailedError(f"{context}: the simulator ended with status {status}:\n{log_tail(log)}")
-    return Run(tests, seed, time.monotonic() - start, log, results)
+    with _simulator(job, _environment(env or {}, python_path), folder) as process:
+
+        def finished() -> Run:
+            try:
+                status = process.wait(timeout_seconds)
+            except subprocess.TimeoutExpired:
+                raise SimulationFailedError(
+                    f"{context} took longer than {timeout_seconds} s:\n{log_tail(log)}"
+                ) from None
+            if not log.is_file():
+                raise SimulationFailedError(f"{context} did not start:\n{log_tail(folder / ERRORS)}")
+            tests = _checked(results, log, expected_tests, context)
+            if status != 0:  # it is 0 even where tests failed
+                raise SimulationFailedError(f"{context}: the simulator ended with status {status}:\n{log_tail(log)}")
+            return Run(tests, seed, time.monotonic() - start, log, results)
+
+        yield finished
 
 
 def _environment(env: Mapping[str, str], python_path: Sequence[Path]) -> dict[str, str]:
@@ -144,34 +197,30 @@ def _environment(env: Mapping[str, str], python_path: Sequence[Path]) -> dict[st
     return result
 
 
-def _simulate(
-    job: Mapping[str, object], environment: Mapping[str, str], timeout_seconds: float | None, context: str
-) -> int:
-    """Run the simulator to its end and return its exit status, which is 0 even where tests failed."""
-    command = [sys.executable, "-m", "dnnzip_sim.cocotb_job", "test"]
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env=dict(environment),
-        text=True,
-        start_new_session=True,  # so that the time limit ends the simulator as well, the runner's child
-    ) as process:
+@contextmanager
+def _simulator(
+    job: Mapping[str, object], environment: Mapping[str, str], folder: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the simulator, its standard error going to a file in the folder; kill it where it outlives the block."""
+    given = folder / "job.json"
+    given.write_text(json.dumps(job))
+    with (
+        given.open() as source,
+        (folder / ERRORS).open("w") as errors,
+        subprocess.Popen(
+            [sys.executable, "-m", "dnnzip_sim.cocotb_job", "test"],
+            stdin=source,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env=dict(environment),
+            start_new_session=True,  # so that its end is that of the simulator as well, the runner's child
+        ) as process,
+    ):
         try:
-            _, errors = process.communicate(json.dumps(job), timeout=timeout_seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            process.communicate()
-            raise SimulationFailedError(
-                f"{context} took longer than {timeout_seconds} s:\n{log_tail(Path(str(job['log_file'])))}"
-            ) from None
-        except BaseException:
-            os.killpg(process.pid, 9)
-            raise
-    if not Path(str(job["log_file"])).is_file():
-        raise SimulationFailedError(f"{context} did not start:\n{errors}")
-    return process.returncode
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, 9)
 
 
 def _checked(results: Path, log: Path, expected_tests: int, context: str) -> int:

@@ -356,7 +356,11 @@ def evaluate(model: str, data: str | None, images: str | None, samples: int | No
     "-o", "--output-model", "target", metavar="DECODED.onnx", help="Write the plain model as the link decoded it."
 )
 @click.option(
-    "--link", default="sim", show_default=True, metavar="LINK", help="What decodes: sim, golden or serial:PORT."
+    "--link",
+    default="sim",
+    show_default=True,
+    metavar="LINK",
+    help="What decodes: sim, or sim:N for N simulators at once instead of one for each core; golden; serial:PORT.",
 )
 @output_options
 def simulate(model: str, target: str | None, link: str, output: Output) -> None:

@@ -1,5 +1,6 @@
 """The simulated link: whole networks at the speed of the compiled model, equal to the reference bit for bit."""
 
+import os
 import random
 
 import numpy as np
@@ -149,6 +150,22 @@ def test_other_folder_and_nothing_left_behind(link, tmp_path, monkeypatch):
     assert not [*temporary.iterdir(), *elsewhere.iterdir()]
 
 
-def test_argument_is_refused():
-    with pytest.raises(InputError, match="--link sim:fast: the simulated link takes no argument; --link sim"):
-        SimulatedLink("fast")
+@pytest.mark.parametrize("argument", ["fast", "0", "-1", "1.5", "²"])
+def test_other_arguments_than_a_number_of_processes_are_refused(argument):
+    with pytest.raises(InputError, match=f"--link sim:{argument}: is no number of processes; --link sim:2, or --li"):
+        SimulatedLink(argument)
+
+
+def test_as_many_processes_as_the_argument_says(monkeypatch):
+    asked = []
+
+    def note(*_, processes, **__):
+        asked.append(processes)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("dnnzip_sim.link.stream_in_parallel", note)
+    raw = fast.encode_raw(np.arange(6, dtype=np.int16), 2, 4)
+    for argument in ("3", ""):
+        with pytest.raises(ZeroDivisionError):
+            SimulatedLink(argument).decode(b"", [raw])
+    assert asked == [3, len(os.sched_getaffinity(0))]

@@ -7,7 +7,8 @@ for ``PATIENCE_CYCLES`` ends the run with an error that names the stream.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from dnnzip.format import WORD_BYTES, Verdict
 from dnnzip_sim.build import Build, build
-from dnnzip_sim.run import SimulationFailedError, run
+from dnnzip_sim.run import SimulationFailedError, started
 from dnnzip_sim.verilog import VERILATOR_OPTIONS
 
 TOP = "dnnzip_harness"
@@ -184,10 +185,9 @@ def stream_through(
         If the decompressor hangs, breaks the order of its beats, changes one that waits, or gives another number of
         results than streams.
     """
-    ended, cycles, seconds = stream_with_resets(
-        harness, streams, (), folder, patience=patience, pauses=pauses, plusargs=plusargs
+    return _passage(
+        stream_with_resets(harness, streams, (), folder, patience=patience, pauses=pauses, plusargs=plusargs)
     )
-    return Passage([outcome for outcome in ended if isinstance(outcome, Outcome)], cycles, seconds)
 
 
 def stream_with_resets(
@@ -219,15 +219,56 @@ def stream_with_resets(
     SimulationFailedError
         As from ``stream_through``.
     """
+    with _streaming(harness, streams, resets, folder, patience, pauses, plusargs) as finished:
+        return finished()
+
+
+@contextmanager
+def streaming(
+    harness: Build, streams: Sequence[bytes], folder: Path, *, patience: int = PATIENCE_CYCLES
+) -> Iterator[Callable[[], Passage]]:
+    """Start sending the streams through the decompressor, and give what waits for what comes out.
+
+    That returns and raises what ``stream_through`` does. What still runs when the block is left is killed.
+
+    Parameters
+    ----------
+    harness, streams, folder, patience
+        As for ``stream_through``.
+    """
+    with _streaming(harness, streams, (), folder, patience, 0, ()) as finished:
+        yield lambda: _passage(finished())
+
+
+def _passage(found: tuple[list[Outcome | Cut], int, float]) -> Passage:
+    ended, cycles, seconds = found
+    return Passage([outcome for outcome in ended if isinstance(outcome, Outcome)], cycles, seconds)
+
+
+@contextmanager
+def _streaming(
+    harness: Build,
+    streams: Sequence[bytes],
+    resets: Sequence[Reset],
+    folder: Path,
+    patience: int,
+    pauses: int,
+    plusargs: Sequence[str],
+) -> Iterator[Callable[[], tuple[list[Outcome | Cut], int, float]]]:
     job, result, weights, failure = (folder / name for name in ("job", "result", "weights", "failure"))
     _write_job(job, streams, resets)
     files = [f"+job={job}", f"+result={result}", f"+weights={weights}", f"+failure={failure}"]
     every_plusarg = [*files, f"+patience={patience}", f"+pauses={pauses}", *plusargs]
-    run(harness, BENCH, expected_tests=1, folder=folder, plusargs=every_plusarg)
-    ended, cycles, seconds = _read_results(result, weights)
-    if len(ended) != len(streams):
-        raise SimulationFailedError(f"{len(streams)} streams went in, {len(ended)} results came out")
-    return ended, cycles, seconds
+    with started(harness, BENCH, expected_tests=1, folder=folder, plusargs=every_plusarg) as passed:
+
+        def finished() -> tuple[list[Outcome | Cut], int, float]:
+            passed()
+            ended, cycles, seconds = _read_results(result, weights)
+            if len(ended) != len(streams):
+                raise SimulationFailedError(f"{len(streams)} streams went in, {len(ended)} results came out")
+            return ended, cycles, seconds
+
+        yield finished
 
 
 def _write_job(path: Path, streams: Sequence[bytes], resets: Sequence[Reset]) -> None:
