@@ -1,14 +1,19 @@
-"""Runs of hardware in Amaranth's simulator, as functions."""
+"""Runs of hardware as functions: in Amaranth's simulator, and of the decompressor in Verilator as well."""
 
 import random
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from amaranth.sim import Simulator
+from random_streams import to_bytes
 
 from dnnzip.format import Verdict
 from dnnzip_hw import Decompressor, DecompressorParameters
+from dnnzip_sim.harness import Outcome, build_harness, stream_through
+from dnnzip_sim.verilog import decompressor_verilog
 
 PAUSES = {"no pauses": (0.0, 0.0), "idle source": (0.6, 0.0), "stalled sink": (0.0, 0.6), "both": (0.5, 0.5)}
 """Chance of a pause per cycle: of the source, of the sink."""
@@ -101,3 +106,17 @@ def decompress(
 
     run(dut, sink, background=(source,))
     return ended
+
+
+def decompress_compiled(
+    parameters: DecompressorParameters, streams: Sequence[Sequence[int]], pauses: int = 0
+) -> list[Outcome]:
+    """Return what the decompressor makes of streams of words in Verilator, for many of them.
+
+    The harness checks the port's rules, and that nothing is left over. `pauses` is the seed of those of both sides, or
+    0 for none.
+    """
+    verilog = decompressor_verilog(parameters)
+    harness = build_harness(verilog, lanes=parameters.lanes, weight_bits=parameters.weight_bits)
+    with tempfile.TemporaryDirectory(prefix="dnnzip-test-") as folder:
+        return stream_through(harness, [to_bytes(words) for words in streams], Path(folder), pauses=pauses).outcomes
