@@ -22,11 +22,11 @@ from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.board.boards import BOARDS
 from dnnzip_hw.board.decompressor_core import SerialDecompressorParameters
 from dnnzip_sim.board import SimulatedBoard
-from dnnzip_sim.board.simulated import DIVISOR, LINE_BITS
+from dnnzip_sim.board.simulated import DIVISOR, LINE_BITS, as_simulated
 from dnnzip_sim.cases import Case, outcomes, random_case, random_table_set
 
 SEED = 20200827
-SMALL = SerialDecompressorParameters(BOARDS["icebreaker"].decompressor, DIVISOR, BOARDS["icebreaker"].frames)
+SMALL = as_simulated(BOARDS["icebreaker"].design())
 DNNZIP = [sys.executable, "-c", "from dnnzip.cli import main; main()"]
 
 
