@@ -306,8 +306,20 @@ class Lane(wiring.Component):
         zero_negate_3, other_negate_3 = Signal(reset_less=True), Signal(reset_less=True)
         low_3, token_3 = Signal(low_bits, reset_less=True), Signal.like(token_2, reset_less=True)
         zero_3, minus_3 = Signal(reset_less=True), Signal(reset_less=True)
-        # Of the low bits, the top ones are the weight's.
-        low_zero_2 = ~Cat(low_2[index] & (turn[2].table.shift >= low_bits - index) for index in range(low_bits)).any()
+        # Of the low bits, the top ones are the weight's. Where they are many, they are sought in what was cut out
+        # coarsely, by a mask that is known a stage earlier, so that the choice by `fine` does not stand before it.
+        if low_bits > NIBBLE:
+            mine = Cat(turn[1].table.shift >= low_bits - index for index in range(low_bits))
+            mine_2 = Signal(low_bits + NIBBLE - 1, reset_less=True)
+            with m.Switch(begin_1[: ceil_log2(NIBBLE)]):
+                for step in range(NIBBLE):
+                    with m.Case(step):
+                        m.d.sync += mine_2.eq(Cat(C(0, step), mine))
+            low_zero_2 = ~(coarse_2[: len(mine_2)] & mine_2).any()
+        else:
+            low_zero_2 = ~Cat(
+                low_2[index] & (turn[2].table.shift >= low_bits - index) for index in range(low_bits)
+            ).any()
         with m.If(left & above):
             m.d.sync += other_table_3.eq(Mux(minus_2 == above_minus, row_2[2], row_2[0]))
         with m.Elif(left | above | same):

@@ -12,12 +12,69 @@ from typing import Any
 FIXED = format(6, "032b")
 """How firmly nextpnr holds a cell in its place (``STRENGTH_USER``): neither placer nor legaliser moves it."""
 
-BUFFER, PIN = "DCCA", "TRELLIS_IO"
-"""Types of cells: of a global clock, of a pin."""
+BUFFER, PIN, LOGIC = "DCCA", "TRELLIS_IO", "TRELLIS_COMB"
+"""Types of cells: of a global clock, of a pin, of a LUT."""
+
+FREE_LUTS = ("SLICED.K0", "SLICED.K1")
+"""LUTs of a tile that no LUT RAM takes, neither its bits nor its writing."""
+
+PASSES_D = "1111111100000000"
+"""Table of a LUT that gives its input D."""
+
+
+def pass_on(design: dict[str, Any], port: str) -> dict[str, Any]:
+    """Return a design where one LUT in its middle gives the signal of an input's pin to all that has it.
+
+    The wires from that LUT on lie within the design, so that copies can take them over once they are routed. Where all
+    other wires lie already, those from a pin to a thousand cells take the router minutes.
+
+    Parameters
+    ----------
+    design
+        As for ``replicate``; it stays as it is.
+    port
+        Name of the input, of one bit.
+
+    Returns
+    -------
+    dict
+        A design like the one given, the wires to and from the LUT not routed.
+
+    Raises
+    ------
+    ValueError
+        If no tile has room for the LUT.
+    """
+    ((top, module),) = design["modules"].items()
+    cells = module["cells"]
+    (given,) = cells[f"{port}$tr_io"]["connections"]["O"]
+    passed = 1 + _highest_bit(module)
+    made = {
+        f"{port}$passed_on": {
+            "hide_name": 1,
+            "type": LOGIC,
+            "parameters": {"INITVAL": PASSES_D},
+            "attributes": {"NEXTPNR_BEL": _free_place(cells.values())},
+            "port_directions": {"D": "input", "F": "output"},
+            "connections": {"D": [given], "F": [passed]},
+        }
+    }
+    for name, cell in cells.items():
+        connections = cell["connections"]
+        if cell["type"] != PIN:
+            connections = {to: [passed if bit == given else bit for bit in bits] for to, bits in connections.items()}
+        made[name] = {**cell, "connections": connections}
+    nets = {f"{port}$passed": {"hide_name": 1, "bits": [passed], "attributes": {}}}
+    for name, net in module["netnames"].items():
+        attributes = dict(net["attributes"])
+        if given in net["bits"]:
+            attributes.pop("ROUTING", None)
+        nets[name] = {**net, "attributes": attributes}
+    return {**design, "modules": {top: {**module, "cells": made, "netnames": nets}}}
 
 
 def replicate(design: dict[str, Any], shifts: Sequence[tuple[int, int]], shared: Collection[str]) -> dict[str, Any]:
-    """Return so many copies of a design, each with its pins, on the same clock and reset.
+    """Return so many copies of a design, each with its own pins, but for what they share.
 
     Parameters
     ----------
@@ -25,9 +82,10 @@ def replicate(design: dict[str, Any], shifts: Sequence[tuple[int, int]], shared:
         What nextpnr's ``--write`` gave for ECP5, routed; it stays as it is.
     shifts
         For each copy, by how many columns and rows it lies away from the design. Its pins are left to the placer, and
-        what leads to pins, clock and reset to the router.
+        what leads to pins and clock to the router.
     shared
-        Ports that the copies have in common.
+        Ports that the copies have in common. A wire that leads to cells of all copies and is no global clock takes the
+        router long.
 
     Returns
     -------
@@ -48,7 +106,7 @@ def replicate(design: dict[str, Any], shifts: Sequence[tuple[int, int]], shared:
     pinned = {
         bit for cell in cells.values() if cell["type"] == PIN for bits in cell["connections"].values() for bit in bits
     }
-    most = 1 + max(bit for net in nets.values() for bit in net["bits"] if isinstance(bit, int))
+    most = 1 + _highest_bit(module)
     # The steps that nextpnr did are to be done again, but for packing.
     settings = {name: value for name, value in module["settings"].items() if name not in ("place", "route")}
     made: dict[str, Any] = {
@@ -86,6 +144,26 @@ def replicate(design: dict[str, Any], shifts: Sequence[tuple[int, int]], shared:
                 attributes["ROUTING"] = _route(route, columns, rows)
             made["netnames"][named(name)] = net | {"bits": moved(net["bits"]), "attributes": attributes}
     return {**design, "modules": {top: made}}
+
+
+def _highest_bit(module: dict[str, Any]) -> int:
+    """Return the highest number of a net."""
+    return max(bit for net in module["netnames"].values() for bit in net["bits"] if isinstance(bit, int))
+
+
+def _free_place(cells: Collection[dict[str, Any]]) -> str:
+    """Return a free LUT's place in a tile that has LUTs in use, the nearest to their middle."""
+    taken = {cell["attributes"]["NEXTPNR_BEL"] for cell in cells}
+    tiles = {
+        (int(place[1]), int(place[2])) for cell in cells if cell["type"] == LOGIC
+        if (place := re.match(r"X(\d+)/Y(\d+)/", cell["attributes"]["NEXTPNR_BEL"]))
+    }  # fmt: skip
+    column, row = (sum(each) / len(tiles) for each in zip(*tiles, strict=True))
+    for x, y in sorted(tiles, key=lambda tile: (abs(tile[0] - column) + abs(tile[1] - row), tile)):
+        for lut in FREE_LUTS:
+            if f"X{x}/Y{y}/{lut}" not in taken:
+                return f"X{x}/Y{y}/{lut}"
+    raise ValueError("no tile of the design has room for a LUT")
 
 
 def _route(route: str, columns: int, rows: int) -> str:

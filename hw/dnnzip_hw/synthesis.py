@@ -28,7 +28,7 @@ from dnnzip_hw.axi.top import AxiDecompressor
 from dnnzip_hw.decompressor import Decompressor, port_signature
 from dnnzip_hw.memory import ECP5, ICE40
 from dnnzip_hw.parameters import DecompressorParameters
-from dnnzip_hw.replication import replicate
+from dnnzip_hw.replication import pass_on, replicate
 from dnnzip_hw.verilog import convert
 
 TOP = "dnnzip_groups"
@@ -45,6 +45,9 @@ ECP5_PLACING = ("--tmg-ripup", "--placer-heap-timingweight", "30")
 
 ICE40_PLACING = ("--opt-timing", "--placer-heap-timingweight", "30")
 """The same for iCE40."""
+
+SHARED, PASSED_ON = ("clk",), "rst"
+"""Ports that copies have in common, and the one that each has behind a LUT of its own: a reset has no global wire."""
 
 EBR_ROW = 25
 EBR_GROUPS = (4, 13, 22, 33, 42, 51, 60)
@@ -268,7 +271,6 @@ ROWS = (
         ECP5_85F_PART,
         lambda: Groups(GROUP_8, 1),
         180,
-        seeds=1,  # the router takes ten minutes and more
         shifts=((0, 0), RIGHT, BELOW, (RIGHT[0], BELOW[1])),
     ),
     Row("85f-array", "8 x 8 array, decompressor, DMA", ECP5_85F, lambda: Folded(Accelerator(ARRAY)), 50, 1, ()),
@@ -429,12 +431,15 @@ def clock(report: Path) -> float:
 
 def copies_netlist(row: Row, folder: Path) -> Path:
     """Return where the netlist of a row's copies is kept, by the folder of the design that is copied."""
-    digest = hashlib.sha256(json.dumps([row.shifts, row.searched]).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps([row.shifts, row.searched, SHARED, PASSED_ON]).encode()).hexdigest()[:16]
     return folder / f"copies-{digest}" / f"{TOP}.json"
 
 
 def write_copies(row: Row, folder: Path, netlist: Path) -> None:
-    """Place the design of a row with copies, and write the netlist of the copies of the fastest one."""
+    """Place the design of a row with copies, and write the netlist of the copies of the fastest one.
+
+    Before that, the wires from the LUT that passes its reset on are routed, among those that it has.
+    """
     found = {}
     for seed in range(1, row.searched + 1):
         report = folder / f"report-{seed}.json"
@@ -443,10 +448,19 @@ def write_copies(row: Row, folder: Path, netlist: Path) -> None:
         if sys.stderr.isatty():
             print(f"{row.key}: one group, seed {seed}: {found[seed]:.1f} MHz", file=sys.stderr)
     best = max(found, key=lambda seed: found[seed])
-    design = json.loads((folder / f"placed-{best}.json").read_text(encoding="utf-8"))
+    passed, routed = folder / f"passed-{best}.json", folder / f"routed-{best}.json"
+    if not passed.is_file():
+        design = json.loads((folder / f"placed-{best}.json").read_text(encoding="utf-8"))
+        _write(passed, replicate(pass_on(design, PASSED_ON), [(0, 0)], SHARED))
+    place_and_route(row, passed, 1, folder / f"passed-{best}-report.json", "--no-pack", "--write", routed.name)
     netlist.parent.mkdir(exist_ok=True)
+    _write(netlist, replicate(json.loads(routed.read_text(encoding="utf-8")), row.shifts, SHARED))
+
+
+def _write(netlist: Path, design: dict[str, Any]) -> None:
+    """Write a netlist, whole or not at all."""
     part = netlist.with_suffix(".part")
-    part.write_text(json.dumps(replicate(design, row.shifts, ("clk", "rst"))), encoding="utf-8")
+    part.write_text(json.dumps(design), encoding="utf-8")
     part.rename(netlist)
 
 

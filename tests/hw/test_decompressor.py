@@ -5,6 +5,7 @@ import random
 import pytest
 from random_streams import (
     Expectation,
+    ans_codes,
     ans_stream,
     beats_of,
     damaged,
@@ -21,6 +22,8 @@ from dnnzip.format import (
     CLASSES,
     CONTEXTS,
     CRC_WORDS,
+    MAX_TABLES,
+    MAX_WEIGHT_BITS,
     TABLE_HEADER,
     TOKEN_ORDER,
     WEIGHT_HEADER,
@@ -91,6 +94,28 @@ def test_random_streams(pauses):
         streams.append(to_words(ans_stream(rng, tables, DEFAULT.limits, 100)[0]))
         streams.append(to_words(raw_stream(rng, DEFAULT.limits, 40)[0]))
     assert set(check(streams, pauses=pauses, seed=seed)) == {Verdict.OK}
+
+
+@pytest.mark.parametrize("weight_bits", [8, 16])
+def test_low_bits_alone_decide_the_sign(weight_bits):
+    """Half of the tokens are 0, so that a weight is often zero or not by its lowest bit, and the next table by that."""
+    seed = f"low bits {weight_bits}"
+    rng = random.Random(seed)
+    parameters = DecompressorParameters(weight_bits=weight_bits)
+    shifts = tuple(range(1, min(parameters.low_bits, MAX_WEIGHT_BITS - 8, MAX_TABLES) + 1))
+    counts = {0: 128, -1: 64, 1: 64}
+    tables = TableSet(
+        8,
+        tuple(tuple(rng.sample(range(len(shifts)), CONTEXTS)) for _ in range(CLASSES)),
+        shifts,
+        tuple(tuple(counts.get(token, 0) for token in TOKEN_ORDER) for _ in shifts),
+    )
+    choices = reference.AnsChoices(
+        log2_lanes=4, classes=list(range(CLASSES)) * 2, column_shift=0, column_offsets=[], context=True
+    )
+    codes = ans_codes(rng, tables, (2 * CLASSES, 30), (1, 3), choices, weight_bits == 8)
+    streams = [to_words(tables.to_bytes()), to_words(reference.encode_ans(codes, (1, 3), tables, choices))]
+    assert check(streams, parameters) == [Verdict.OK] * 2, seed
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from dnnzip_hw.replication import FIXED, replicate
+from dnnzip_hw.replication import FIXED, pass_on, replicate
 
 
 def cell(kind, place, **connections):
@@ -104,3 +104,47 @@ def test_copies_on_one_place_are_refused(design):
     message = "X2/Y3/SLICEA.K0 is taken twice: by lut and by copy_1.lut"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         replicate(design, [(0, 0), (0, 0)], ["clk"])
+
+
+def test_an_input_is_passed_on_by_a_lut_in_the_middle(design):
+    given = copy.deepcopy(design)
+    made = pass_on(design, "d")["modules"]["top"]
+    assert design == given
+    passer = made["cells"].pop("d$passed_on")
+    (new,) = passer["connections"]["F"]
+    assert new not in {bit for net in design["modules"]["top"]["netnames"].values() for bit in net["bits"]}
+    assert passer["connections"]["D"] == made["cells"]["d$tr_io"]["connections"]["O"] == [5]
+    assert made["cells"]["lut"]["connections"] == {"A": [new], "B": ["1"], "F": [7]}
+    for name in ("clk$tr_io", "buffer", "q$tr_io", "ff"):
+        assert made["cells"][name] == given["modules"]["top"]["cells"][name]
+    # As the device computes it: input D is the top bit of the place in the table.
+    assert [bit == "1" for bit in reversed(passer["parameters"]["INITVAL"])] == [place >= 8 for place in range(16)]
+    assert passer["attributes"] == {"NEXTPNR_BEL": "X2/Y3/SLICED.K0"}
+    nets = made["netnames"]
+    assert nets.pop("d$passed")["bits"] == [new]
+    assert {name for name, net in nets.items() if "ROUTING" not in net["attributes"]} == {"d_in"}
+
+
+def test_a_lut_is_put_where_none_is(design):
+    cells = design["modules"]["top"]["cells"]
+    cells["far"] = cell("TRELLIS_COMB", "X9/Y3/SLICEA.K0")
+    cells["near"] = cell("TRELLIS_COMB", "X6/Y3/SLICED.K0")
+
+    def place():
+        return pass_on(design, "d")["modules"]["top"]["cells"]["d$passed_on"]["attributes"]["NEXTPNR_BEL"]
+
+    assert place() == "X6/Y3/SLICED.K1"
+    for x in (2, 6, 9):
+        for lut in "01":
+            cells[f"{x}_{lut}"] = cell("TRELLIS_COMB", f"X{x}/Y3/SLICED.K{lut}")
+    with pytest.raises(ValueError, match=r"^no tile of the design has room for a LUT$"):
+        place()
+
+
+def test_copies_of_what_is_passed_on_have_its_wires(design):
+    made = pass_on(design, "d")
+    made["modules"]["top"]["netnames"]["d$passed"]["attributes"]["ROUTING"] = "X2/Y3/F6;;1"
+    copied = replicate(made, [(0, 0), (56, 24)], ["clk"])["modules"]["top"]
+    assert copied["netnames"]["copy_1.d$passed"]["attributes"]["ROUTING"] == "X58/Y27/F6;;1"
+    assert copied["cells"]["copy_1.d$passed_on"]["attributes"]["NEXTPNR_BEL"] == "X58/Y27/SLICED.K0"
+    assert "ROUTING" not in copied["netnames"]["copy_1.d_in"]["attributes"]
