@@ -26,7 +26,7 @@ from dnnzip_hw.layouts import (
     lane_state_layout,
     table_layout,
 )
-from dnnzip_hw.memory import ICE40, RegisteredMemory, small_memory
+from dnnzip_hw.memory import ECP5, ICE40, RegisteredMemory, small_memory
 from dnnzip_hw.parameters import PIPELINE, DecompressorParameters
 from dnnzip_hw.tables import TablesWrite
 
@@ -140,6 +140,7 @@ class Lane(wiring.Component):
         ring, log2_states = self.parameters.ring, self.parameters.log2_states
         low_bits = self.parameters.low_bits
         control = self.control
+        ecp5 = self.parameters.target == ECP5
         state_layout = lane_state_layout(self.parameters)
         turn = [Signal(state_layout, name=f"turn_{stage}", reset_less=True) for stage in range(PIPELINE)]
         for stage in range(1, PIPELINE):
@@ -307,7 +308,8 @@ class Lane(wiring.Component):
         low_3, token_3 = Signal(low_bits, reset_less=True), Signal.like(token_2, reset_less=True)
         zero_3, minus_3 = Signal(reset_less=True), Signal(reset_less=True)
         # Of the low bits, the top ones are the weight's.
-        low_zero_2 = ~Cat(low_2[index] & (turn[2].table.shift >= low_bits - index) for index in range(low_bits)).any()
+        weight_low_2 = Cat(low_2[index] & (turn[2].table.shift >= low_bits - index) for index in range(low_bits))
+        low_zero_2 = ~weight_low_2.any()
         with m.If(left & above):
             m.d.sync += other_table_3.eq(Mux(minus_2 == above_minus, row_2[2], row_2[0]))
         with m.Elif(left | above | same):
@@ -322,7 +324,7 @@ class Lane(wiring.Component):
             zero_table_3.eq(Mux(above, row_2[1], row_2[0])),
             zero_negate_3.eq(above & above_minus),
             other_negate_3.eq(Mux(left | same, minus_2, above & above_minus)),
-            low_3.eq(low_2),
+            low_3.eq(weight_low_2 if ecp5 else low_2),
             token_3.eq(token_2),
             zero_3.eq(escape_2 | (token_zero_2 & low_zero_2)),
             minus_3.eq(minus_2),
