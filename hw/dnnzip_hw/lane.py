@@ -182,6 +182,13 @@ class Lane(wiring.Component):
             top_1.eq(sum_0[-1] ^ turn[0].read[-1]),
             scale_class_1.eq(scale_class_0),
         ]
+        if ecp5:
+            # What the upper bits of the entry's count of bits have to be, where the lower ones do not carry, for the
+            # turn to reach the end of a word: 0 where it does whatever they are, more than they can be where it never
+            # does.
+            least_1 = Signal(ORDER_BITS - 1, reset_less=True)
+            least = Mux(control.weights_0, (1 << ORDER_BITS - 2) - sum_0[2 : WINDOW_BITS - 1], -1)
+            m.d.sync += least_1.eq(Mux(sum_0[-1] ^ turn[0].read[-1], 0, least))
 
         # Stage 1: the window, of which a part is cut out; the entry; the tables of the next weight's class. `begin` is
         # the place of the last bit before the state bits; `width` bits from there on, as the low bits end there.
@@ -234,16 +241,23 @@ class Lane(wiring.Component):
         )
         weight_bits_1, total_1 = Signal(ORDER_BITS), Signal(WINDOW_BITS - 1)
         crossed_1, waits_1 = Signal(reset_less=True), Signal(reset_less=True)
+        if ecp5:
+            upper_0, upper_1 = entry_1.bits[2:] >= least_1, entry_1.bits[2:] + 1 >= least_1
+            crossed: Value = Mux(carry_1, carry_1_1, carry_0_1)
+        else:
+            upper_0 = plus(Cat(sum_1[2:], C(0, 1)), entry_1.bits[2:])[-1]
+            upper_1 = plus(Cat(sum_1[2:], C(0, 1)), entry_1.bits[2:], C(1, 1))[-1]
+            crossed = top_1 | (control.weights_1 & Mux(carry_1, carry_1_1, carry_0_1))
         m.d.comb += [
             entry_1.eq(entries.read_data),
             weight_bits_1.eq(entry_1.bits & control.weights_1.replicate(ORDER_BITS)),
             carry_1.eq(plus(Cat(sum_1[:2], C(0, 1)), entry_1.bits[:2])[-1]),
-            carry_0_1.eq(plus(Cat(sum_1[2:], C(0, 1)), entry_1.bits[2:])[-1]),
-            carry_1_1.eq(plus(Cat(sum_1[2:], C(0, 1)), entry_1.bits[2:], C(1, 1))[-1]),
+            carry_0_1.eq(upper_0),
+            carry_1_1.eq(upper_1),
             total_1.eq(
                 Cat(plus(sum_1[:2], weight_bits_1[:2]), plus(sum_1[2:], weight_bits_1[2:], carry_1 & control.weights_1))
             ),
-            crossed_1.eq(top_1 | (control.weights_1 & Mux(carry_1, carry_1_1, carry_0_1))),
+            crossed_1.eq(crossed),
             waits_1.eq(arrived_1 ^ turn[1].read[-1]),
         ]
         coarse_2, fine_2 = Signal(cut_bits, reset_less=True), Signal(range(NIBBLE), reset_less=True)
@@ -267,9 +281,15 @@ class Lane(wiring.Component):
             minus_2.eq(entry_1.token[-1] ^ turn[1].negate),
             token_zero_2.eq(entry_1.token == 0),
             escape_2.eq((entry_1.token.as_signed() == ESCAPE) & self.active_1),
-            self.blocked_2.eq(waits_1 & self.active_1 & crossed_1),
-            self.refill_2.eq(self.refills_1 & crossed_1),
+            self.blocked_2.eq(crossed_1 if ecp5 else waits_1 & self.active_1 & crossed_1),
+            self.refill_2.eq(crossed_1 if ecp5 else self.refills_1 & crossed_1),
         ]
+        if ecp5:
+            # The rest is a reset of the flip-flop, so that one LUT stands between the carries and the flags.
+            with m.If(~(waits_1 & self.active_1)):
+                m.d.sync += self.blocked_2.eq(0)
+            with m.If(~self.refills_1):
+                m.d.sync += self.refill_2.eq(0)
         if self.parameters.target != ICE40:
             m.d.sync += row_2.eq(map_read.data)
         # Another round reads a state, or its state bits have no meaning.
