@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from dnnzip.format import WORD_BITS
 from dnnzip_hw.layouts import request_layout
+from dnnzip_hw.memory import ECP5
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.queue import Queue
 
@@ -99,10 +100,20 @@ class Distributor(wiring.Component):
         due, first = Signal(2 * lanes), Signal(2 * lanes)
         due_any, due_more, request_more = Signal(), Signal(), Signal()
         loads, is_escape, clears = Signal(), Signal(), Signal()
+        several = at_least(request, 2)
+        if self.parameters.target == ECP5:
+            # Of halves that are kept apart, one LUT each where there are four lanes.
+            halves = [request[:lanes], request[lanes:]]
+            some, more = (Signal(2, name=name, attrs={"keep": 1}) for name in ("some", "more"))
+            m.d.comb += [
+                some.eq(Cat(half.any() for half in halves)),
+                more.eq(Cat(at_least(half, 2) for half in halves)),
+            ]
+            several = some.all() | more.any()
         m.d.comb += [
             request.eq(Cat((self.request.escape[lane], self.request.refill[lane]) for lane in range(lanes))),
             request_first.eq(lowest(request)),
-            request_more.eq(at_least(request, 2)),
+            request_more.eq(several),
             is_escape.eq(first[0::2].any()),
             self.asks.eq(due_any),
             self.i.ready.eq(due_any & self.escapes.ready),

@@ -26,7 +26,7 @@ from dnnzip_hw.layouts import (
     lane_state_layout,
     table_layout,
 )
-from dnnzip_hw.memory import ICE40, RegisteredMemory, small_memory
+from dnnzip_hw.memory import ECP5, ICE40, RegisteredMemory, small_memory
 from dnnzip_hw.parameters import PIPELINE, DecompressorParameters
 from dnnzip_hw.tables import TablesWrite
 
@@ -140,6 +140,7 @@ class Lane(wiring.Component):
         ring, log2_states = self.parameters.ring, self.parameters.log2_states
         low_bits = self.parameters.low_bits
         control = self.control
+        ecp5 = self.parameters.target == ECP5
         state_layout = lane_state_layout(self.parameters)
         turn = [Signal(state_layout, name=f"turn_{stage}", reset_less=True) for stage in range(PIPELINE)]
         for stage in range(1, PIPELINE):
@@ -181,6 +182,13 @@ class Lane(wiring.Component):
             top_1.eq(sum_0[-1] ^ turn[0].read[-1]),
             scale_class_1.eq(scale_class_0),
         ]
+        if ecp5:
+            # What the upper bits of the entry's count of bits have to be, where the lower ones do not carry, for the
+            # turn to reach the end of a word: 0 where it does whatever they are, more than they can be where it never
+            # does.
+            least_1 = Signal(ORDER_BITS - 1, reset_less=True)
+            least = Mux(control.weights_0, (1 << ORDER_BITS - 2) - sum_0[2 : WINDOW_BITS - 1], -1)
+            m.d.sync += least_1.eq(Mux(sum_0[-1] ^ turn[0].read[-1], 0, least))
 
         # Stage 1: the window, of which a part is cut out; the entry; the tables of the next weight's class. `begin` is
         # the place of the last bit before the state bits; `width` bits from there on, as the low bits end there.
@@ -233,16 +241,23 @@ class Lane(wiring.Component):
         )
         weight_bits_1, total_1 = Signal(ORDER_BITS), Signal(WINDOW_BITS - 1)
         crossed_1, waits_1 = Signal(reset_less=True), Signal(reset_less=True)
+        if ecp5:
+            upper_0, upper_1 = entry_1.bits[2:] >= least_1, entry_1.bits[2:] + 1 >= least_1
+            crossed: Value = Mux(carry_1, carry_1_1, carry_0_1)
+        else:
+            upper_0 = plus(Cat(sum_1[2:], C(0, 1)), entry_1.bits[2:])[-1]
+            upper_1 = plus(Cat(sum_1[2:], C(0, 1)), entry_1.bits[2:], C(1, 1))[-1]
+            crossed = top_1 | (control.weights_1 & Mux(carry_1, carry_1_1, carry_0_1))
         m.d.comb += [
             entry_1.eq(entries.read_data),
             weight_bits_1.eq(entry_1.bits & control.weights_1.replicate(ORDER_BITS)),
             carry_1.eq(plus(Cat(sum_1[:2], C(0, 1)), entry_1.bits[:2])[-1]),
-            carry_0_1.eq(plus(Cat(sum_1[2:], C(0, 1)), entry_1.bits[2:])[-1]),
-            carry_1_1.eq(plus(Cat(sum_1[2:], C(0, 1)), entry_1.bits[2:], C(1, 1))[-1]),
+            carry_0_1.eq(upper_0),
+            carry_1_1.eq(upper_1),
             total_1.eq(
                 Cat(plus(sum_1[:2], weight_bits_1[:2]), plus(sum_1[2:], weight_bits_1[2:], carry_1 & control.weights_1))
             ),
-            crossed_1.eq(top_1 | (control.weights_1 & Mux(carry_1, carry_1_1, carry_0_1))),
+            crossed_1.eq(crossed),
             waits_1.eq(arrived_1 ^ turn[1].read[-1]),
         ]
         coarse_2, fine_2 = Signal(cut_bits, reset_less=True), Signal(range(NIBBLE), reset_less=True)
@@ -266,9 +281,15 @@ class Lane(wiring.Component):
             minus_2.eq(entry_1.token[-1] ^ turn[1].negate),
             token_zero_2.eq(entry_1.token == 0),
             escape_2.eq((entry_1.token.as_signed() == ESCAPE) & self.active_1),
-            self.blocked_2.eq(waits_1 & self.active_1 & crossed_1),
-            self.refill_2.eq(self.refills_1 & crossed_1),
+            self.blocked_2.eq(crossed_1 if ecp5 else waits_1 & self.active_1 & crossed_1),
+            self.refill_2.eq(crossed_1 if ecp5 else self.refills_1 & crossed_1),
         ]
+        if ecp5:
+            # The rest is a reset of the flip-flop, so that one LUT stands between the carries and the flags.
+            with m.If(~(waits_1 & self.active_1)):
+                m.d.sync += self.blocked_2.eq(0)
+            with m.If(~self.refills_1):
+                m.d.sync += self.refill_2.eq(0)
         if self.parameters.target != ICE40:
             m.d.sync += row_2.eq(map_read.data)
         # Another round reads a state, or its state bits have no meaning.
@@ -308,7 +329,8 @@ class Lane(wiring.Component):
         zero_3, minus_3 = Signal(reset_less=True), Signal(reset_less=True)
         # Of the low bits, the top ones are the weight's. Where they are many, they are sought in what was cut out
         # coarsely, by a mask that is known a stage earlier, so that the choice by `fine` does not stand before it.
-        if low_bits > NIBBLE:
+        weight_low_2 = Cat(low_2[index] & (turn[2].table.shift >= low_bits - index) for index in range(low_bits))
+        if ecp5 and low_bits > NIBBLE:
             mine = Cat(turn[1].table.shift >= low_bits - index for index in range(low_bits))
             mine_2 = Signal(low_bits + NIBBLE - 1, reset_less=True)
             with m.Switch(begin_1[: ceil_log2(NIBBLE)]):
@@ -317,9 +339,7 @@ class Lane(wiring.Component):
                         m.d.sync += mine_2.eq(Cat(C(0, step), mine))
             low_zero_2 = ~(coarse_2[: len(mine_2)] & mine_2).any()
         else:
-            low_zero_2 = ~Cat(
-                low_2[index] & (turn[2].table.shift >= low_bits - index) for index in range(low_bits)
-            ).any()
+            low_zero_2 = ~weight_low_2.any()
         with m.If(left & above):
             m.d.sync += other_table_3.eq(Mux(minus_2 == above_minus, row_2[2], row_2[0]))
         with m.Elif(left | above | same):
@@ -334,7 +354,7 @@ class Lane(wiring.Component):
             zero_table_3.eq(Mux(above, row_2[1], row_2[0])),
             zero_negate_3.eq(above & above_minus),
             other_negate_3.eq(Mux(left | same, minus_2, above & above_minus)),
-            low_3.eq(low_2),
+            low_3.eq(weight_low_2 if ecp5 else low_2),
             token_3.eq(token_2),
             zero_3.eq(escape_2 | (token_zero_2 & low_zero_2)),
             minus_3.eq(minus_2),

@@ -75,7 +75,10 @@ def payload_word_layout() -> data.StructLayout:
 
 
 def coded_layout(parameters: DecompressorParameters) -> data.StructLayout:
-    """Return a weight as it was coded: ``token``, low bits of which the top ``shift`` are the weight's, ``negate``."""
+    """Return a weight as it was coded: ``token``, low bits of which the top ``shift`` are the weight's, ``negate``.
+
+    On target ``ecp5``, whose multiplier takes them, the other low bits are zero.
+    """
     low_bits = parameters.low_bits
     return data.StructLayout({"token": TOKEN_BITS, "low": low_bits, "shift": low_bits.bit_length(), "negate": 1})
 
