@@ -107,7 +107,7 @@ def replicate(design: dict[str, Any], shifts: Sequence[tuple[int, int]], shared:
         bit for cell in cells.values() if cell["type"] == PIN for bits in cell["connections"].values() for bit in bits
     }
     most = 1 + _highest_bit(module)
-    # The steps that nextpnr did are to be done again, but for packing.
+    # The steps that nextpnr did are to be done again; packing finds nothing to do but what it notes of multipliers.
     settings = {name: value for name, value in module["settings"].items() if name not in ("place", "route")}
     made: dict[str, Any] = {
         "settings": settings, "attributes": module["attributes"], "ports": {}, "cells": {}, "netnames": {},

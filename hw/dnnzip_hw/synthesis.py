@@ -437,9 +437,14 @@ def copies_netlist(row: Row, folder: Path) -> Path:
 
 
 def write_copies(row: Row, folder: Path, netlist: Path) -> None:
-    """Place the design of a row with copies, and write the netlist of the copies of the fastest one.
+    """Place the design of a row with copies, and write the netlist of copies of the fastest one that has room for them.
 
     Before that, the wires from the LUT that passes its reset on are routed, among those that it has.
+
+    Raises
+    ------
+    ValueError
+        If the copies fit in none of the placements.
     """
     found = {}
     for seed in range(1, row.searched + 1):
@@ -448,12 +453,19 @@ def write_copies(row: Row, folder: Path, netlist: Path) -> None:
         found[seed] = clock(report)
         if sys.stderr.isatty():
             print(f"{row.key}: one group, seed {seed}: {found[seed]:.1f} MHz", file=sys.stderr)
-    best = max(found, key=lambda seed: found[seed])
+    for best in sorted(found, key=lambda seed: found[seed], reverse=True):
+        design = json.loads((folder / f"placed-{best}.json").read_text(encoding="utf-8"))
+        try:
+            replicate(design, row.shifts, SHARED)
+        except ValueError:  # it is spread so far that copies would overlap; the next one may not be
+            continue
+        break
+    else:
+        raise ValueError(f"{row.key}: in none of {row.searched} placements do the copies fit beside each other")
     passed, routed = folder / f"passed-{best}.json", folder / f"routed-{best}.json"
     if not passed.is_file():
-        design = json.loads((folder / f"placed-{best}.json").read_text(encoding="utf-8"))
         _write(passed, replicate(pass_on(design, PASSED_ON), [(0, 0)], SHARED))
-    place_and_route(row, passed, 1, folder / f"passed-{best}-report.json", "--no-pack", "--write", routed.name)
+    place_and_route(row, passed, 1, folder / f"passed-{best}-report.json", "--write", routed.name)
     netlist.parent.mkdir(exist_ok=True)
     _write(netlist, replicate(json.loads(routed.read_text(encoding="utf-8")), row.shifts, SHARED))
 
@@ -488,9 +500,8 @@ def run_row(row: Row, most_seeds: int, *, kept: bool = False) -> dict[str, Any]:
     if row.device.block_rams:
         place_entries(netlist, *row.device.block_rams, others=bool(row.shifts))
     cells = cell_counts((folder / f"{TOP}.stat").read_text(encoding="utf-8"))[TOP]
-    more: tuple[str, ...] = ()
     if row.shifts:
-        netlist, more = copies_netlist(row, folder), ("--no-pack",)
+        netlist = copies_netlist(row, folder)
         if kept and not netlist.is_file():
             return nothing
         if not netlist.is_file():
@@ -501,7 +512,7 @@ def run_row(row: Row, most_seeds: int, *, kept: bool = False) -> dict[str, Any]:
         report = netlist.parent / f"report-{seed}.json"
         if kept and not report.is_file():
             continue
-        place_and_route(row, netlist, seed, report, *more)
+        place_and_route(row, netlist, seed, report)
         clocks.append(clock(report))
         utilization = json.loads(report.read_text(encoding="utf-8"))["utilization"]
         used = {name: count["used"] for name, count in utilization.items() if count["used"]}
