@@ -231,7 +231,8 @@ class Row:
     shifts
         Where copies of the design go once it is placed, in columns and rows from its own place; the seeds are theirs.
     searched
-        With copies: the design is placed with so many seeds, from 1 on, and the fastest is copied.
+        With copies: the design is placed with so many seeds, from 1 on, and the fastest with room for its copies is
+        copied.
     """
 
     key: str
@@ -274,7 +275,7 @@ ROWS = (
         180,
         shifts=((0, 0), RIGHT, BELOW, (RIGHT[0], BELOW[1])),
     ),
-    Row("85f-array", "8 x 8 array, decompressor, DMA", ECP5_85F, lambda: Folded(Accelerator(ARRAY)), 50, 1, ()),
+    Row("85f-array", "8 x 8 array, decompressor, DMA", ECP5_85F, lambda: Folded(Accelerator(ARRAY)), 50, 1),
     Row("hx8k", "1 lane, 256 states, 8-bit weights", HX8K, lambda: Groups(ONE_LANE, 1), 200, placing=ICE40_PLACING),
     Row("up5k", "1 lane, 256 states, 8-bit weights", UP5K, lambda: Groups(ONE_LANE, 1), 48, placing=ICE40_PLACING),
 )
