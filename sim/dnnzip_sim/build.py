@@ -31,6 +31,10 @@ RECIPE = 2
 # C++ of the model is compiled for speed; what runs once stays as Verilator has it.
 MAKE_OPTIONS = ("OPT_FAST=-O2", "OPT_GLOBAL=-O2")
 
+# Small models are compiled in one piece: most of the time goes into headers, which each piece would read.
+ONE_PIECE = "VM_PARALLEL_BUILDS=0"
+ONE_PIECE_CHARACTERS = 3_000_000  # of all sources; a netlist of gates has more, and takes the compiler a gigabyte
+
 # Objects of Verilator's own sources. Those of a design are named Vtop, foreign ones as their sources; and cocotb's
 # main program, verilator.o, makes a Vtop, whose size is the design's.
 RUNTIME_OBJECTS = ("verilated",)
@@ -121,7 +125,8 @@ def build(
     """
     _check_names(top, sources)
     environment = toolchain.environment()
-    make_flags = [environment.get("MAKEFLAGS", ""), *MAKE_OPTIONS]
+    is_small = sum(map(len, sources.values())) <= ONE_PIECE_CHARACTERS
+    make_flags = [environment.get("MAKEFLAGS", ""), *MAKE_OPTIONS, ONE_PIECE if is_small else ""]
     environment["MAKEFLAGS"] = " ".join(flag for flag in make_flags if flag)
     every_option = [*VERILATOR_OPTIONS, *options]
     shared = {"recipe": RECIPE, "options": every_option, "make flags": environment["MAKEFLAGS"], **_tools()}
