@@ -94,8 +94,8 @@ class Compressed:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that go to the accelerator's memory: table set, headers, payload, checksums."""
-        return len(self._compressed.tables) + len(self._layer.stream)
+        """Bytes of table set, headers, payload and checksums, and of the steps and zero points that a decoder needs."""
+        return len(self._compressed.tables) + len(self._layer.stream) + self._layer.side_bytes
 
     @property
     def bits_per_weight(self) -> float:

@@ -9,7 +9,7 @@ import onnx
 from dnnzip.codec import CodecOptions, CodeTensor, RawTensor, encode_streams
 from dnnzip.errors import InputError
 from dnnzip.model.bound import Bound, Scope
-from dnnzip.model.container import CompressedModel, compressed_model, open_compressed
+from dnnzip.model.container import CompressedModel, compressed_model, open_compressed, side_bytes, used_zero_point
 from dnnzip.model.grid import GridResult, check_bound, items_of, quantise, quantise_again
 from dnnzip.model.line import quantise_lines
 from dnnzip.model.places import Place, Spool
@@ -80,6 +80,19 @@ class _Source:
         assert self._result is not None, "not loaded yet"
         return self._result
 
+    @property
+    def side_bytes(self) -> int:
+        """Bytes that a decoder needs beside the stream; there once the tensor has been loaded."""
+        result = self.result
+        return side_bytes(result.step, result.step_grid, used_zero_point(result))
+
+    def original(self) -> RawTensor:
+        """Return the original bytes of float weights, which become the result."""
+        self._result = replace(
+            self.result, step=None, step_grid=None, step_loss=0.0, error=np.zeros_like(self.result.error)
+        )
+        return RawTensor(self.name, items_of(self._weight.array))
+
     def load(self) -> CodeTensor | RawTensor:
         """Put the weight on its grid; the second time its step is known, unless lines are asked for."""
         is_known = self._result is not None and self._options.codec.codec in ("auto", "ans")
@@ -126,16 +139,28 @@ def compress(
     """
     weights, left_out = planned or plan(model, options, where)
     sources = [_Source(weight, options) for weight in weights]
+    store: Callable[[bytes], bytes | Place] = _kept if spool is None else spool.add
     try:
-        tables, streams, codecs = encode_streams(
-            sources, options.codec, _kept if spool is None else spool.add, progress, first_pass
-        )
+        tables, streams, codecs = encode_streams(sources, options.codec, store, progress, first_pass)
     except ValueError as error:
         if options.codec.table_set is None:
             raise
         raise InputError("--tables", f"does not suit this model ({error})", "train a set on it") from None
+    if options.codec.codec == "auto":
+        for i, source in enumerate(sources):
+            if _is_larger_than_original(source, streams[i]):
+                _, (streams[i],), (codecs[i],) = encode_streams([source.original()], options.codec, store)
+        tables = tables if "ans" in codecs else b""
     fresh = compressed_model(model, [source.result for source in sources], streams, codecs, tables)
     return Compression(open_compressed(fresh, where), tuple(left_out))
+
+
+def _is_larger_than_original(source: _Source, stream: bytes | Place) -> bool:
+    """Return whether the stream of float codes and what it needs take no fewer bytes than the weights themselves."""
+    size = stream.length if isinstance(stream, Place) else len(stream)
+    weight = source.result.weight
+    is_coded = not weight.is_integer and source.result.step is not None
+    return is_coded and size + source.side_bytes >= weight.weights * weight.dtype.itemsize
 
 
 def _kept(stream: bytes) -> bytes | Place:

@@ -24,9 +24,6 @@ from dnnzip.model.container import CompressedModel, is_compressed, open_compress
 from dnnzip.model.files import open_model
 from dnnzip.model.shapes import layer_shapes
 
-#: Codecs whose streams hold the original values: an accelerator would store these at its own width.
-UNCOMPRESSED = ("raw",)
-
 WIDEST_BITS = 64
 
 
@@ -167,7 +164,12 @@ def with_streams(network: Network, compressed: CompressedModel) -> Network:
     compressed
         The compressed model.
     """
-    bits = {layer.name: bits_per_weight(layer) for layer in compressed.layers if layer.codec not in UNCOMPRESSED}
+    # Values that are stored raw at full width would have the accelerator's own width there.
+    bits = {
+        layer.name: bits_per_weight(layer)
+        for layer in compressed.layers
+        if layer.codec != "raw" or bits_per_weight(layer) < 8 * layer.dtype.itemsize
+    }
     layers = tuple(layer.compressed(bits.get(layer.name)) for layer in network.layers)
     return replace(network, layers=layers, table_bytes=len(compressed.tables))
 

@@ -40,9 +40,24 @@ class Summary:
         return self.table_bytes + sum(layer.stream_bytes for layer in self.layers)
 
     @property
+    def side_bytes(self) -> int:
+        """Every byte that a decoder needs beside them: steps and zero points."""
+        return sum(layer.side_bytes for layer in self.layers)
+
+    @property
+    def bytes(self) -> int:
+        """Streams and what a decoder needs beside them."""
+        return self.stream_bytes + self.side_bytes
+
+    @property
     def bits_per_weight(self) -> float:
-        """Bits of the streams per compressed weight."""
-        return 8 * self.stream_bytes / self.weights
+        """Bits per compressed weight, everything counted."""
+        return 8 * self.bytes / self.weights
+
+    @property
+    def step_loss(self) -> float:
+        """Bits per compressed weight that steps on a grid cost, against the largest that keep the bounds."""
+        return sum(layer.step_loss * layer.weights for layer in self.layers) / self.weights
 
     @property
     def ratio_fp32(self) -> float:
@@ -57,6 +72,8 @@ class Summary:
                 "weights": self.weights,
                 "stream_bytes": self.stream_bytes,
                 "table_bytes": self.table_bytes,
+                "side_bytes": self.side_bytes,
+                "step_loss_bits": self.step_loss,
                 "bits_per_weight": self.bits_per_weight,
                 "ratio_fp32": self.ratio_fp32,
                 "left_out_weights": sum(item.weights for item in unused),
@@ -78,6 +95,8 @@ def layer_json(layer: CompressedLayer) -> dict[str, Any]:
         "weights": layer.weights,
         "codec": layer.codec,
         "stream_bytes": layer.stream_bytes,
+        "side_bytes": layer.side_bytes,
+        "step_loss_bits": layer.step_loss,
         "bits_per_weight": bits_per_weight(layer),
         "max_error": layer.max_error,
         "bound": layer.bound,
@@ -86,8 +105,8 @@ def layer_json(layer: CompressedLayer) -> dict[str, Any]:
 
 
 def bits_per_weight(layer: CompressedLayer) -> float:
-    """Return the bits of a layer's streams per weight, without its share of the table set."""
-    return 8 * layer.stream_bytes / layer.weights
+    """Return the bits of a layer per weight, with its steps and zero points, without its share of the table set."""
+    return 8 * (layer.stream_bytes + layer.side_bytes) / layer.weights
 
 
 def summarise(compressed: CompressedModel, left_out: Sequence[LeftOut] | None = None) -> Summary:

@@ -1,8 +1,10 @@
 """The compressed model: an ONNX file in which `Decompress` nodes of the domain ``dnnzip`` stand for the weights.
 
 A node's inputs are ``stream`` (uint8 [n]), ``tables`` (uint8 [m], one initializer that all nodes share), ``step``
-(float32, scalar or [channels]; left out where the stream holds the original bytes) and ``zero_point`` (the network's
-own; left out where it is zero or the weights are float). Its output has the name, type and shape of the weight:
+(float32, scalar or [channels]; left out where the stream holds the original bytes), ``zero_point`` (the network's own;
+left out where it is zero or the weights are float) and ``step_index`` (uint8 [channels]; where it is there, ``step`` and
+the attribute ``steps_per_octave`` are those of a grid, `dnnzip.model.step_grid`). Its output has the name, type and shape
+of the weight:
 
 - float weights: ``float32(code) * step``, rounded to the element type;
 - int8 and uint8 weights with step 1: ``(code + zero_point) mod 256``, the original;
@@ -33,12 +35,18 @@ from dnnzip.model.memory import memory_for
 from dnnzip.model.places import Place, Spool, place_of, set_place
 from dnnzip.model.rescale import fold_divisor
 from dnnzip.model.rules import ELEMENT_TYPES, stored_array
+from dnnzip.model.step_grid import StepGrid
 from dnnzip.model.weights import find_weights
 
-#: Domain and version of the operator; a change of its meaning raises the version.
+#: Domain and version of the operator; a change of its meaning raises the version. Version 1 has no ``step_index``.
 DOMAIN = "dnnzip"
 OPERATOR = "Decompress"
-VERSION = 1
+VERSION = 2
+
+#: Places of a node's inputs, and the fewest and the most that it has.
+STREAM, TABLES, STEP, ZERO_POINT, STEP_INDEX = range(5)
+FEWEST_INPUTS, MOST_INPUTS = TABLES + 1, STEP_INDEX + 1
+SIDE_INPUTS = (STEP, ZERO_POINT, STEP_INDEX)
 
 #: Most weights that one bit of a stream may stand for; a file that declares more is refused before memory is taken.
 WEIGHTS_PER_BIT = 4096
@@ -65,6 +73,8 @@ class CompressedLayer:
         One or several weight streams, one after the other; or the place where they are.
     step
         float32, scalar or [channels]; None where the stream holds the original bytes.
+    step_grid
+        How the file holds the steps of channels; None where it holds them as they are.
     zero_point
         Of integer weights with step 1, in their type; None where it is zero.
     bound, max_error
@@ -77,6 +87,8 @@ class CompressedLayer:
         Codec of the stream.
     position
         Where the weight stood among the network's initializers.
+    step_loss
+        Bits for each weight that steps on the grid cost, against the largest that keep the bound.
     """
 
     name: str
@@ -84,6 +96,7 @@ class CompressedLayer:
     element_type: int
     stored: bytes | Place
     step: NDArray[np.float32] | None
+    step_grid: StepGrid | None
     zero_point: NDArray[np.generic] | None
     bound: float
     max_error: float
@@ -92,6 +105,7 @@ class CompressedLayer:
     scope: Scope
     codec: str
     position: int
+    step_loss: float = 0.0
 
     @property
     def stream(self) -> bytes:
@@ -102,6 +116,11 @@ class CompressedLayer:
     def stream_bytes(self) -> int:
         """Size of the streams."""
         return self.stored.length if isinstance(self.stored, Place) else len(self.stored)
+
+    @property
+    def side_bytes(self) -> int:
+        """Bytes that a decoder needs beside the streams: steps and zero points."""
+        return side_bytes(self.step, self.step_grid, self.zero_point)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -149,6 +168,14 @@ class CompressedModel:
     layers: tuple[CompressedLayer, ...]
     tables: bytes
     where: str
+
+
+def side_bytes(
+    step: NDArray[np.float32] | None, step_grid: StepGrid | None, zero_point: NDArray[np.generic] | None
+) -> int:
+    """Return the bytes of a node's inputs apart from streams and tables, which are None where it has none."""
+    steps = step_grid.side_bytes if step_grid is not None else 0 if step is None else step.nbytes
+    return steps + (0 if zero_point is None else zero_point.nbytes)
 
 
 def is_compressed(model: onnx.ModelProto) -> bool:
@@ -253,7 +280,7 @@ def open_compressed(model: onnx.ModelProto, where: str) -> CompressedModel:
         if node.domain != DOMAIN:
             continue
         layer_where = f"{where}: layer {node.output[0] if node.output else node.name!r}"
-        if version < 1 or node.op_type != OPERATOR or len(node.output) != 1 or len(node.input) not in (2, 3, 4):
+        if version < 1 or node.op_type != OPERATOR or len(node.output) != 1 or not FEWEST_INPUTS <= len(node.input) <= MOST_INPUTS:
             raise InputError(layer_where, "is damaged: it is no Decompress node", "compress the model again")
         layers.append(layer_of_node(node, layer_where, lambda name: initializers.get(name)))
         tables_names.add(operand(node, 1))
@@ -359,7 +386,12 @@ def _plain(compressed: CompressedModel, tensor_of: Callable[[CompressedLayer], o
     own = [node for node in compressed.model.graph.node if node.domain == DOMAIN]
     kept = [node for node in compressed.model.graph.node if node.domain != DOMAIN]
     still_read = {name for node in kept for name in node.input}
-    gone = {name for node in own for name in node.input[:3] if name and name not in still_read}
+    gone = {
+        name
+        for node in own
+        for name in (operand(node, place) for place in (STREAM, TABLES, STEP, STEP_INDEX))
+        if name and name not in still_read
+    }
     plain = _without_arrays(compressed.model, gone)
     del plain.graph.node[:]
     plain.graph.node.extend(kept)
@@ -440,15 +472,21 @@ def _add_layer(
     position: int,
     taken: set[str],
 ) -> onnx.NodeProto:
-    """Add a layer's stream, step and value_info to the model, and give its node."""
-    weight = result.weight
+    """Add a layer's stream, step and value_info to the model, and return its node."""
+    weight, grid = result.weight, result.step_grid
     inputs = [fresh_name(f"{weight.name}.stream", taken), tables_name]
-    model.graph.initializer.append(_byte_tensor(inputs[0], stream))
+    model.graph.initializer.append(_byte_tensor(inputs[STREAM], stream))
+    more: dict[str, int | TensorProto] = {}
     if result.step is not None:
         inputs.append(fresh_name(f"{weight.name}.step", taken))
-        model.graph.initializer.append(numpy_helper.from_array(np.asarray(result.step, np.float32), inputs[2]))
-        if result.divisor == 1 and weight.zero_point is not None and np.any(weight.zero_point):
+        step = np.asarray(result.step if grid is None else grid.values, np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(step, inputs[STEP]))
+        if used_zero_point(result) is not None:
             inputs.append(weight.zero_point_name)
+    if grid is not None:
+        inputs += ["", fresh_name(f"{weight.name}.step_index", taken)]
+        model.graph.initializer.append(numpy_helper.from_array(grid.index, inputs[STEP_INDEX]))
+        more = {"steps_per_octave": grid.per_octave, "step_loss": _double("step_loss", result.step_loss)}
     element_type = TensorProto.INT8 if result.divisor > 1 else weight.tensor.data_type
     _remove(model.graph.value_info, {weight.name})
     model.graph.value_info.append(helper.make_tensor_value_info(weight.name, element_type, weight.shape))
@@ -470,7 +508,14 @@ def _add_layer(
         scope=str(result.scope),
         codec=codec,
         position=position,
+        **more,
     )
+
+
+def used_zero_point(result: GridResult) -> NDArray[np.generic] | None:
+    """Return the zero point that a decoder of integer weights with step 1 needs; None where it is zero or not used."""
+    point = result.weight.zero_point
+    return point if result.divisor == 1 and point is not None and np.any(point) else None
 
 
 def _double(name: str, value: float) -> onnx.TensorProto:
@@ -510,14 +555,22 @@ def layer_of_node(
     try:
         values = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
         layout = Layout(tuple(int(d) for d in values["shape"]), int(values["axis"]), int(values["group"]))
-        step_tensor, point_tensor = (lookup(operand(node, i)) if operand(node, i) else None for i in (2, 3))
+        step, point, index = (
+            None if tensor is None else stored_array(tensor)
+            for tensor in (lookup(name) if name else None for name in (operand(node, i) for i in SIDE_INPUTS))
+        )
+        grid = None
+        if step is not None and index is not None:
+            grid = StepGrid(int(values["steps_per_octave"]), step.astype(np.float32, casting="equiv"), index)
+            step = grid.steps()
         layer = CompressedLayer(
             name=str(node.output[0]),
             layout=layout,
             element_type=int(values["element_type"]),
             stored=_stored_bytes(lookup(operand(node, 0)), where),
-            step=None if step_tensor is None else stored_array(step_tensor).astype(np.float32, casting="equiv"),
-            zero_point=None if point_tensor is None else stored_array(point_tensor),
+            step=None if step is None else step.astype(np.float32, casting="equiv"),
+            step_grid=grid,
+            zero_point=point,
             bound=float(numpy_helper.to_array(values["bound"])),
             max_error=float(numpy_helper.to_array(values["max_error"])),
             unit=Unit(values["unit"].decode()),
@@ -525,20 +578,29 @@ def layer_of_node(
             scope=Scope(values["scope"].decode()),
             codec=values["codec"].decode(),
             position=max(int(values["position"]), 0),
+            step_loss=float(numpy_helper.to_array(values["step_loss"])) if grid is not None else 0.0,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             where, f"is damaged: an attribute or input is missing or wrong ({reason})", "compress the model again"
         ) from None
-    fault = _fault(layer, bool(operand(node, 2)), bool(operand(node, 3)))
+    fault = _missing(node, lookup) or _fault(layer)
     if fault:
         raise InputError(where, f"is damaged: {fault}", "compress the model again")
     _check_count(layer, where)
     return layer
 
 
-def _fault(layer: CompressedLayer, has_step: bool, has_zero_point: bool) -> str | None:
+def _missing(node: onnx.NodeProto, lookup: Callable[[str], onnx.TensorProto | None]) -> str | None:
+    """Say that an input of a node is no constant, or None."""
+    given = [operand(node, place) for place in SIDE_INPUTS]
+    if any(name and lookup(name) is None for name in given) or (given[-1] and not given[0]):
+        return "its step or zero point is no constant of the model"
+    return None
+
+
+def _fault(layer: CompressedLayer) -> str | None:
     """Say what is wrong with a layer's fields, or None."""
     layout, step, point = layer.layout, layer.step, layer.zero_point
     if layer.element_type not in ELEMENT_TYPES:
@@ -549,13 +611,15 @@ def _fault(layer: CompressedLayer, has_step: bool, has_zero_point: bool) -> str 
         return f"axis {layout.axis} and group {layout.group} do not suit the shape {layout.shape}"
     if layout.group > 1 and layout.axis == 0:
         return "a group needs a channel axis other than 0"
-    if has_step != (step is not None) or has_zero_point != (point is not None):
-        return "its step or zero point is no constant of the model"
     is_integer = layer.dtype.kind in "iu"
     if is_integer != (layer.unit is Unit.LSB) or (is_integer and step is None):
         return f"its unit {layer.unit} does not suit its type"
     if step is not None and step.shape not in ((), (layout.channels,)):
         return f"its step has the shape {step.shape}"
+    if layer.step_grid is not None and is_integer:
+        return "its step has indices, and its weights are integers"
+    if not math.isfinite(layer.step_loss):
+        return "its step loss is not finite"
     if step is not None and not (np.all(np.isfinite(step)) and np.all(step > 0)):
         return "its step is not finite and above zero"
     if is_integer and step is not None and not (step.shape == () and 1 <= float(step) <= 511 and float(step) % 2 == 1):

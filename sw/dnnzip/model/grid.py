@@ -1,7 +1,8 @@
 """The error bound of a tensor, and its integer codes under that bound.
 
 Float weights: the code of w is round(w / step) with the largest float32 step that keeps the bound exactly
-(`dnnzip.model.step`). Integer weights w with zero point z: q = round((w - z) / (2 e + 1)), whose error is at most e;
+(`dnnzip.model.step`); where each channel has a step, with the largest one below it on a grid that eight bits for each
+channel tell (`dnnzip.model.step_grid`). Integer weights w with zero point z: q = round((w - z) / (2 e + 1)), whose error is at most e;
 the divisor is odd, so there are no ties. At e = 0 the code is (w - z) mod 256 as int8, without any loss.
 """
 
@@ -16,6 +17,7 @@ from dnnzip.errors import InputError
 from dnnzip.model.bound import Bound, Scope, Unit
 from dnnzip.model.layout import Layout
 from dnnzip.model.step import decoded_values, extremes, fill_codes, largest_step
+from dnnzip.model.step_grid import EXACT, Snap, StepGrid, loss_bits, on_grid
 from dnnzip.model.weights import Weight
 
 #: So many weights are compared at once.
@@ -48,6 +50,10 @@ class GridResult:
         The bound as the user gave it.
     scope
         Over which weights its range was taken.
+    step_grid
+        How a file holds the steps of channels; None where it holds them as they are.
+    step_loss
+        Bits for each weight that steps on the grid cost, against the largest that keep the bound.
     """
 
     weight: Weight
@@ -59,6 +65,8 @@ class GridResult:
     unit: Unit
     spec: Bound
     scope: Scope
+    step_grid: StepGrid | None = None
+    step_loss: float = 0.0
 
     @property
     def max_error(self) -> float:
@@ -125,7 +133,8 @@ def quantise_again(result: GridResult) -> GridResult:
     largest = np.maximum(highs, -lows)
     for i, (step, bound) in enumerate(zip(result.step.reshape(-1), result.bound.reshape(-1), strict=True)):
         if bound > 0.0:
-            fill_codes(parts[i], step, float(bound), weight.dtype == np.float16, codes[i], float(largest[i]))
+            error = fill_codes(parts[i], step, float(bound), weight.dtype == np.float16, codes[i], float(largest[i]))
+            assert error is not None, "the step was found for other weights"
         else:
             codes[i] = np.int16(np.sign(parts[i, 0]))
     return replace(result, codes=codes.reshape(rows.shape))
@@ -339,6 +348,12 @@ def _quantise_floats(weight: Weight, rows: NDArray[np.generic], bound: Bound, sc
             kept = bounds.reshape(shape)
             return GridResult(weight, None, items, None, kept, np.zeros(shape), Unit.ABSOLUTE, bound, scope)
         steps[i], errors[i] = found
+    step_grid, loss = None, 0.0
+    if scope is Scope.CHANNEL:
+        step_grid = _channels_on_grid(parts, steps, bounds, largest, is_half, codes, errors)
+    if step_grid is not None:
+        exact, steps = steps, step_grid.steps()
+        loss = loss_bits(exact, np.where(largest > 0, steps, exact))
     return GridResult(
         weight,
         codes.reshape(rows.shape),
@@ -349,7 +364,45 @@ def _quantise_floats(weight: Weight, rows: NDArray[np.generic], bound: Bound, sc
         Unit.ABSOLUTE,
         bound,
         scope,
+        step_grid,
+        loss,
     )
+
+
+def _channels_on_grid(
+    parts: NDArray[np.float32],
+    steps: NDArray[np.float32],
+    bounds: NDArray[np.float64],
+    largest: NDArray[np.float32],
+    is_half: bool,
+    codes: NDArray[np.int16],
+    errors: NDArray[np.float64],
+) -> StepGrid | None:
+    """Move each channel to the largest step of a grid that keeps its bound; codes and errors are written anew.
+
+    A range of zero keeps its step, which is its weight; a channel of zeros takes any.
+    """
+    is_zero, has_range = largest == 0, bounds > 0
+    wanted = np.where(is_zero, steps[has_range].max(initial=np.float32(0)) or np.float32(1), steps)
+    found = on_grid(wanted, parts.shape[1], Snap.BELOW, has_range | is_zero)
+    if found is None:
+        return None
+    grid, index = found.every_step(), found.index.astype(np.int64)
+    new_codes, new_errors = codes.copy(), errors.copy()
+    for i in np.flatnonzero((index < EXACT) & ~is_zero & (found.steps() != steps)):
+        # A step below the largest may lose a weight, whose product rounds the wrong way there.
+        while index[i] < EXACT:
+            error = fill_codes(parts[i], grid[index[i]], float(bounds[i]), is_half, new_codes[i], float(largest[i]))
+            if error is not None:
+                new_errors[i] = error
+                break
+            index[i] += 1
+        else:
+            new_codes[i] = codes[i]
+    moved = found.with_index(index, wanted)
+    if moved is not None:
+        codes[:], errors[:] = new_codes, new_errors
+    return moved
 
 
 def _float_bounds(ranges: NDArray[np.float64], bound: Bound) -> NDArray[np.float64]:

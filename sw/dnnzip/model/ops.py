@@ -25,9 +25,10 @@ class Decompress(OpRun):
         tables: NDArray[np.uint8],
         step: NDArray[np.float32] | None = None,
         zero_point: NDArray[np.generic] | None = None,
+        step_index: NDArray[np.uint8] | None = None,
         **_attributes: Any,
     ) -> tuple[NDArray[np.generic]]:
-        given = (stream, tables, step, zero_point)
+        given = (stream, tables, step, zero_point, step_index)
         tensors = {
             name: numpy_helper.from_array(value, name)
             for name, value in zip(self.onnx_node.input, given, strict=False)

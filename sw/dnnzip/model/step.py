@@ -48,8 +48,12 @@ POSITION_SLACK = 1e-6
 #: Weights that are looked at together: where none is a suspect, none is looked at again.
 BLOCK = 256
 
-#: Below this step its inverse is too close to the largest float32.
+#: Below the first step its inverse is too close to the largest float32, above the second to the smallest normal one.
 SMALLEST_INVERTED = 1e-30
+LARGEST_INVERTED = 1e37
+
+#: No product of code and step may be larger, or it would be infinite.
+LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
 @njit(cache=True, nogil=True)
@@ -263,18 +267,41 @@ def largest_step(
         step = np.float32(_step_of(bits))
         if not _is_settled(step, largest):
             return _step_by_all(weights, weights, bits, lowest, bound, False, codes)
-        of_suspects = np.empty(suspects.size, np.int16)
-        error, _ = _fill_codes(suspects, step, bound, False, of_suspects)
-        codes[found] = of_suspects
-        if error < CLEAR_ERROR * float(first):
-            error, _ = _fill_codes(weights, step, bound, False, codes)
-        return step, float(error)
+        error = _largest_error(weights, found, first, step, bound, codes)
+        assert error is not None, "every weight is kept"
+        return step, error
     return None
 
 
+def _largest_error(
+    weights: NDArray[np.float32],
+    found: NDArray[np.int64],
+    first: np.float32,
+    step: np.float32,
+    bound: float,
+    codes: NDArray[np.int16],
+) -> float | None:
+    """Fill the codes of the suspects, at positions `found`, and return the largest error; None where one is lost.
+
+    All others have their codes, which they keep at every step from `first` to `step`.
+    """
+    suspects = weights[found]
+    of_suspects = np.empty(suspects.size, np.int16)
+    error, lost = _fill_codes(suspects, step, bound, False, of_suspects)
+    codes[found] = of_suspects
+    if lost < 0 and error < CLEAR_ERROR * float(first):
+        error, lost = _fill_codes(weights, step, bound, False, codes)
+    return float(error) if lost < 0 else None
+
+
 def _is_settled(step: np.float32, largest: float) -> bool:
-    """Return whether codes at a step are within the limit beyond doubt, and its inverse is sound."""
-    return float(step) >= SMALLEST_INVERTED and largest / float(step) < LARGEST_CODE - 1
+    """Return whether codes at a step are within the limit beyond doubt, their products finite, and its inverse sound."""
+    size = float(step)
+    return (
+        SMALLEST_INVERTED <= size <= LARGEST_INVERTED
+        and largest / size < LARGEST_CODE - 1
+        and largest + size < LARGEST_FLOAT
+    )
 
 
 def _step_of_halves(
@@ -320,24 +347,24 @@ def fill_codes(
     is_half: bool,
     codes: NDArray[np.int16],
     largest: float,
-) -> None:
-    """Find the codes that `largest_step` gave, without its search.
+) -> float | None:
+    """Find the codes at a step that is given, as `largest_step` does at its own.
 
     Parameters
     ----------
     weights, bound, is_half, codes, largest
         As there.
     step
-        The step that it returned.
+        The step; any that is no larger than twice the bound.
+
+    Returns
+    -------
+    The largest error, or None where the step does not keep the bound for every weight with codes of at most 32767.
     """
-    if is_half or not _is_settled(step, largest):
-        lost = _fill_codes(weights, step, bound, is_half, codes)[1]
-    else:
-        found = _settle(weights, step, step, codes)
-        of_suspects = np.empty(found.size, np.int16)
-        lost = _fill_codes(weights[found], step, bound, False, of_suspects)[1]
-        codes[found] = of_suspects
-    assert lost < 0, "the step was found for other weights"
+    if not is_half and _is_settled(step, largest):
+        return _largest_error(weights, _settle(weights, step, step, codes), step, step, bound, codes)
+    error, lost = _fill_codes(weights, step, bound, is_half, codes)
+    return float(error) if lost < 0 else None
 
 
 def decoded_values(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from dnnzip.flow.summary import Summary, layer_json
+from dnnzip.flow.summary import Summary, bits_per_weight, layer_json
 from dnnzip.flow.tables import TextTable, number
 from dnnzip.model.container import CompressedModel
 from dnnzip.tuning.choice import Choice
@@ -153,7 +153,7 @@ class Outcome:
                 f"{layer.weights:,}",
                 layer.spec,
                 layer.scope.value,
-                number(8 * layer.stream_bytes / layer.weights),
+                number(bits_per_weight(layer)),
                 number(layer.max_error),
                 number(layer.bound),
             )
@@ -182,4 +182,4 @@ def all_bits(summary: Summary) -> float:
     """Return bits per weight over the weights of convolutions and matrix products; left-out ones at their own width."""
     left_out = [item for item in summary.left_out if item.is_weight]
     weights = summary.weights + sum(item.weights for item in left_out)
-    return 8 * (summary.stream_bytes + sum(item.bytes for item in left_out)) / weights
+    return 8 * (summary.bytes + sum(item.bytes for item in left_out)) / weights
