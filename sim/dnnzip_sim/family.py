@@ -32,6 +32,7 @@ from dnnzip.model.dataset import Dataset, load_dataset
 from dnnzip.model.files import load_model
 from dnnzip.model.grid import GridResult, quantise, ranges_of, restored_rows
 from dnnzip.model.line import SMALLEST_BOUND, quantise_lines, quantise_runs
+from dnnzip.model.step_grid import FLOAT_BITS
 from dnnzip.model.weights import Weight, find_weights
 from dnnzip_sim.zoo import ENTRIES, Entry, zoo_folder
 
@@ -223,8 +224,9 @@ def encoded(results: Sequence[GridResult], codec: str) -> EncodedNetwork:
 
 
 def bits_per_weight(streams: EncodedNetwork, weights: int) -> float:
-    """Return the bits of all streams, the table set included, per weight."""
-    return 8 * (len(streams.tables) + sum(map(len, streams.streams))) / weights
+    """Return the bits of all streams, the table set and a step for each tensor, per weight."""
+    bits = 8 * (len(streams.tables) + sum(map(len, streams.streams))) + FLOAT_BITS * len(streams.streams)
+    return bits / weights
 
 
 def result(network: Network, results: Sequence[GridResult], codec: str) -> tuple[float, float | None]:

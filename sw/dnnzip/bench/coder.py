@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.bench.task import Task
+from dnnzip.model.step_grid import FLOAT_BITS
 
 
 class Coder(ABC):
@@ -43,9 +44,12 @@ class Coder(ABC):
     def decode(self, streams: Sequence[bytes]) -> list[NDArray[np.generic]]:
         """Return the tensors: as many values as [channels, length], floats or the codes of integers."""
 
+    STEP_BITS: ClassVar[int] = 0
+    """Bits per tensor for the step of its grid, where its streams do not hold it."""
+
     def bits(self, streams: Sequence[bytes]) -> int:
         """Return the size of all tensors, with everything that a decoder needs counted."""
-        return 8 * sum(map(len, streams))
+        return 8 * sum(map(len, streams)) + self.STEP_BITS * len(self.task.weights)
 
     def limit_bits(self, streams: Sequence[bytes]) -> float:
         """Return the size that its streams are never to be above; 0 where there is none."""
@@ -56,6 +60,7 @@ class Coder(ABC):
 class CodesCoder(Coder):
     """A lossless coder of integers, which gets the codes that dnnzip's grid gives."""
 
+    STEP_BITS = FLOAT_BITS
     TENSOR_BITS: ClassVar[int] = 0
     """Bits per tensor for what its streams do not say."""
 

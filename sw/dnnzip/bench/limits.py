@@ -21,6 +21,7 @@ from dnnzip.codec.network import LANE_BITS
 from dnnzip.errors import DnnzipError
 from dnnzip.flow.tables import TextTable, stdout_console
 from dnnzip.format import CRC_WORDS, WEIGHT_HEADER, WORD_BYTES, Codec, WeightHeader
+from dnnzip.model.step_grid import FLOAT_BITS
 
 BOUND = "0lsb"
 PERCENTS = ("1%", "5%", "10%")
@@ -94,11 +95,11 @@ def table(networks: Mapping[str, Sequence[CodeTensor]], progress: Callable[[str]
     rows, first, theirs = [], 0.0, 0.0
     if find_spec("ethosu"):
         progress(VELA)
-        theirs = float(sum(8 * min(vela_bytes(tensor.codes)) for of in networks.values() for tensor in of))
+        theirs = float(sum(8 * min(vela_bytes(tensor.codes)) + FLOAT_BITS for of in networks.values() for tensor in of))
         rows.append((VELA, "its own code", f"{theirs / weights:.3f}", "", "1.0000", *([""] * len(networks))))
     for way, (kind, bits_of) in WAYS.items():
         progress(way)
-        bits = {name: float(bits_of(tensors)) for name, tensors in networks.items()}
+        bits = {name: float(bits_of(tensors)) + FLOAT_BITS * len(tensors) for name, tensors in networks.items()}
         total = sum(bits.values())
         first = first or total
         of_networks = (f"{bits[name] / counts[name]:.3f}" for name in networks)

@@ -9,6 +9,7 @@ from dnnzip.bench.coder import Coder
 from dnnzip.codec import CodeTensor, decode_tensor, encode_network, split_streams
 from dnnzip.format import WEIGHT_HEADER, WeightHeader
 from dnnzip.model.grid import quantise
+from dnnzip.model.step_grid import FLOAT_BITS
 
 ENTROPY_SHARE = 1.01
 NETWORK_BYTES = 512
@@ -22,6 +23,7 @@ virtual lane.
 class Dnnzip(Coder):
     """The default codec."""
 
+    STEP_BITS = FLOAT_BITS
     name = "dnnzip"
     remark = "`ans`, 512 states; the search for the step, the training of the table set and all choices are timed"
 

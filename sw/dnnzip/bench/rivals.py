@@ -128,9 +128,9 @@ class NnCodec(CodesCoder):
     package = "nncodec"
     remark = (
         "its arithmetic coder called on the integer codes, at exactly dnnzip's step, with its search for context "
-        "parameters; 48 bits per tensor for shape and step"
+        "parameters; 16 bits per tensor for its shape"
     )
-    TENSOR_BITS: ClassVar[int] = 48
+    TENSOR_BITS: ClassVar[int] = 16
     _UNARY_LENGTH = 11
     _NO_HISTORY: ClassVar[NDArray[np.int8]] = np.zeros(2, np.int8)
 

@@ -24,6 +24,7 @@ from dnnzip.flow.tables import TextTable, stdout_console
 from dnnzip.format import TableSet
 from dnnzip.model.bound import Bound, Unit
 from dnnzip.model.files import check_output, write_output
+from dnnzip.model.step_grid import FLOAT_BITS
 
 PAGE = "shared_tables.md"
 MAKE = "make shared-tables"
@@ -156,12 +157,12 @@ def _tensors(networks: Networks, names: Iterable[str], bounds: Sequence[str]) ->
 
 
 def _bits(tensors: Sequence[CodeTensor], table_set: TableSet | None) -> tuple[int, int]:
-    """Return the bits of a network with a set, or its own: everything, and the streams alone; they are decoded."""
+    """Return the bits of a network with a set, or its own: everything, and without the set; they are decoded."""
     encoded = encode_network(tensors, CodecOptions(table_set=table_set))
     for tensor, stream in zip(tensors, encoded.streams, strict=True):
         if not np.array_equal(decode_tensor(stream, encoded.tables), tensor.codes):
             raise CheckFailedError(f"shared tables: {tensor.name!r} does not come back from its stream")
-    streams = 8 * sum(map(len, encoded.streams))
+    streams = 8 * sum(map(len, encoded.streams)) + FLOAT_BITS * len(tensors)
     return 8 * len(encoded.tables) + streams, streams
 
 

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dnnzip.errors import InputError
 from dnnzip.model.files import open_output, write_output
 
-FORM = 1
+FORM = 2
 """Version of the folder's form; a change of a file's meaning raises it."""
 
 REQUEST = "request.json"
@@ -64,7 +64,7 @@ POINT_SCHEMA = pa.schema(
         *_columns(pa.string(), "scope", "codec", "accelerator", "placement", "timing"),
         *_columns(pa.int64(), "samples"),
         *_columns(pa.float64(), "top1", "top1_plain", "bits_per_weight"),
-        *_columns(pa.int64(), "stream_bytes", "left_out_bytes"),
+        *_columns(pa.int64(), "stream_bytes", "side_bytes", "left_out_bytes"),
         *_columns(pa.float64(), "ratio"),
         *_ESTIMATES,
         *_columns(pa.float64(), "latency_reduction", "energy_reduction"),
@@ -82,9 +82,9 @@ POINT_SCHEMA = pa.schema(
 ``top1``, ``top1_plain``
     Shares of the ``samples`` that the network gets right, compressed and plain.
 ``bits_per_weight``
-    Over all weights: streams with headers and tables, left-out weights at their own width.
-``stream_bytes``, ``left_out_bytes``, ``ratio``
-    Of the streams, of left-out weights, and the bytes of all plain weights over the sum of both.
+    Over all weights: streams with headers and tables, steps and zero points, left-out weights at their own width.
+``stream_bytes``, ``side_bytes``, ``left_out_bytes``, ``ratio``
+    Of the streams, of steps and zero points, of left-out weights, and the bytes of all plain weights over their sum.
 ``latency_reduction``, ``energy_reduction``
     Shares saved, below 0 where there is more.
 """
@@ -439,6 +439,9 @@ class ExplorationFolder:
         form = content.get("form") if isinstance(content, dict) else None
         if isinstance(form, int) and form > FORM:
             raise InputError(where, f"is of form {form}, and {FORM} is known", "update dnnzip to read it")
+        if isinstance(form, int) and form < FORM:
+            right = "explore into another folder"
+            raise InputError(where, f"is of form {form}, whose sizes do not count steps and zero points", right)
         try:
             return kind.model_validate(content)
         except ValidationError as error:

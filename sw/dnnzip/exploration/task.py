@@ -293,7 +293,7 @@ def _pairs(compressed: CompressedModel, opened: OpenWorkload) -> Iterator[tuple[
 
 def _sizes(opened: OpenWorkload, encoding: Encoding, summary: Summary) -> dict[str, Any]:
     totals = summary.as_json()["totals"]
-    size = totals["stream_bytes"] + totals["left_out_bytes"]
+    size = summary.bytes + totals["left_out_bytes"]
     is_given = isinstance(encoding, TunedEncoding)
     return {
         "encoding": encoding.hash,
@@ -304,6 +304,7 @@ def _sizes(opened: OpenWorkload, encoding: Encoding, summary: Summary) -> dict[s
         "codec": encoding.codec,
         "bits_per_weight": 8 * size / (totals["weights"] + totals["left_out_weights"]),
         "stream_bytes": totals["stream_bytes"],
+        "side_bytes": totals["side_bytes"],
         "left_out_bytes": totals["left_out_bytes"],
         "ratio": opened.plain_bytes / size,
     }

@@ -91,6 +91,8 @@ class Image:
         The table set, where there is one, and the weight streams, as they lie in the image.
     weights
         Weights of all layers.
+    side_bytes
+        Bytes that a consumer of the weights needs beside the image: steps and zero points.
     table_set
         Id of the table set, None where there is none.
     """
@@ -100,6 +102,7 @@ class Image:
     layers: tuple[str, ...]
     streams: tuple[ImageStream, ...]
     weights: int
+    side_bytes: int
     table_set: int | None
 
     @property
@@ -119,8 +122,8 @@ class Image:
 
     @property
     def bits_per_weight(self) -> float:
-        """Bits of the whole image per weight."""
-        return 8 * self.size / self.weights
+        """Bits of the whole image, and of what is needed beside it, per weight."""
+        return 8 * (self.size + self.side_bytes) / self.weights
 
     def as_json(self) -> dict[str, Any]:
         """Return the documented JSON object: ``totals``, ``table_set``, ``streams``."""
@@ -136,6 +139,7 @@ class Image:
                 "head_bytes": len(self.head),
                 "stream_bytes": self.stream_bytes,
                 "padding_bytes": self.padding,
+                "side_bytes": self.side_bytes,
                 "bits_per_weight": self.bits_per_weight,
             },
             "table_set": {"id": self.table_set, **tables[0].as_json()} if tables else None,
@@ -194,6 +198,7 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
         tuple(layer.name for layer in compressed.layers),
         streams,
         sum(layer.weights for layer in compressed.layers),
+        sum(layer.side_bytes for layer in compressed.layers),
         TableHeader.unpack(compressed.tables).table_set if compressed.tables else None,
     )
     try:

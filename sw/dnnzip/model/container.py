@@ -2,8 +2,8 @@
 
 A node's inputs are ``stream`` (uint8 [n]), ``tables`` (uint8 [m], one initializer that all nodes share), ``step``
 (float32, scalar or [channels]; left out where the stream holds the original bytes), ``zero_point`` (the network's own;
-left out where it is zero or the weights are float) and ``step_index`` (uint8 [channels]; where it is there, ``step`` and
-the attribute ``steps_per_octave`` are those of a grid, `dnnzip.model.step_grid`). Its output has the name, type and shape
+left out where it is zero or the weights are float) and ``step_index`` (uint8 [channels]; with it, ``step`` and the
+attribute ``steps_per_octave`` are those of a grid, `dnnzip.model.step_grid`). Its output has the name, type and shape
 of the weight:
 
 - float weights: ``float32(code) * step``, rounded to the element type;
@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -280,7 +281,8 @@ def open_compressed(model: onnx.ModelProto, where: str) -> CompressedModel:
         if node.domain != DOMAIN:
             continue
         layer_where = f"{where}: layer {node.output[0] if node.output else node.name!r}"
-        if version < 1 or node.op_type != OPERATOR or len(node.output) != 1 or not FEWEST_INPUTS <= len(node.input) <= MOST_INPUTS:
+        is_one = node.op_type == OPERATOR and len(node.output) == 1
+        if version < 1 or not is_one or not FEWEST_INPUTS <= len(node.input) <= MOST_INPUTS:
             raise InputError(layer_where, "is damaged: it is no Decompress node", "compress the model again")
         layers.append(layer_of_node(node, layer_where, lambda name: initializers.get(name)))
         tables_names.add(operand(node, 1))
@@ -476,7 +478,7 @@ def _add_layer(
     weight, grid = result.weight, result.step_grid
     inputs = [fresh_name(f"{weight.name}.stream", taken), tables_name]
     model.graph.initializer.append(_byte_tensor(inputs[STREAM], stream))
-    more: dict[str, int | TensorProto] = {}
+    more: dict[str, Any] = {}
     if result.step is not None:
         inputs.append(fresh_name(f"{weight.name}.step", taken))
         step = np.asarray(result.step if grid is None else grid.values, np.float32)
@@ -561,7 +563,11 @@ def layer_of_node(
         )
         grid = None
         if step is not None and index is not None:
-            grid = StepGrid(int(values["steps_per_octave"]), step.astype(np.float32, casting="equiv"), index)
+            grid = StepGrid(
+                int(values["steps_per_octave"]),
+                step.astype(np.float32, casting="equiv"),
+                index.astype(np.uint8, casting="equiv"),
+            )
             step = grid.steps()
         layer = CompressedLayer(
             name=str(node.output[0]),

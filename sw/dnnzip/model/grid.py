@@ -1,9 +1,9 @@
 """The error bound of a tensor, and its integer codes under that bound.
 
 Float weights: the code of w is round(w / step) with the largest float32 step that keeps the bound exactly
-(`dnnzip.model.step`); where each channel has a step, with the largest one below it on a grid that eight bits for each
-channel tell (`dnnzip.model.step_grid`). Integer weights w with zero point z: q = round((w - z) / (2 e + 1)), whose error is at most e;
-the divisor is odd, so there are no ties. At e = 0 the code is (w - z) mod 256 as int8, without any loss.
+(`dnnzip.model.step`); where each channel has its step, with the largest that keeps it on a grid of eight bits for each
+channel (`dnnzip.model.step_grid`). Integer weights w with zero point z: q = round((w - z) / (2 e + 1)), whose error is
+at most e; the divisor is odd, so there are no ties. At e = 0 the code is (w - z) mod 256 as int8, without any loss.
 """
 
 import math

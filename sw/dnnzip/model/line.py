@@ -15,6 +15,7 @@ by more than a tolerance, or none rises by more than it; a run becomes its least
 of the range and no error bound: the error is measured, and stands in the compressed model as its bound.
 """
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -36,6 +37,7 @@ from dnnzip.model.grid import (
     shifted_weights,
 )
 from dnnzip.model.step import LARGEST_CODE, decoded_value
+from dnnzip.model.step_grid import Snap, on_grid
 from dnnzip.model.weights import Weight
 
 _LARGEST_CODE = LARGEST_CODE
@@ -175,6 +177,12 @@ def quantise_lines(weight: Weight, bound: Bound, scope: Scope = Scope.TENSOR) ->
     steps = np.empty(len(parts), np.float32)
     for i, (part, most) in enumerate(zip(parts, bounds.reshape(-1), strict=True)):
         steps[i] = _fine_step(part, float(most))
+    grid = None
+    if scope is Scope.CHANNEL and np.all(np.isfinite(steps) & (steps > 0)):
+        # A larger step keeps codes within 16 bits.
+        grid = on_grid(steps, parts.shape[1], Snap.ABOVE, bounds > 0)
+        steps = steps if grid is None else grid.steps()
+    for i, (part, most) in enumerate(zip(parts, bounds.reshape(-1), strict=True)):
         if not (np.isfinite(steps[i]) and steps[i] > 0) or not _intervals(
             part, steps[i], float(most), is_half, low[i], high[i]
         ):
@@ -182,7 +190,7 @@ def quantise_lines(weight: Weight, bound: Bound, scope: Scope = Scope.TENSOR) ->
             return GridResult(weight, None, items_of(weight.array), None, bounds, zero, Unit.ABSOLUTE, bound, scope)
     codes = fit_lines(low.reshape(-1), high.reshape(-1)).reshape(rows.shape)
     step = steps.reshape(bounds.shape)
-    return _float_result(weight, codes, step, bounds, bound, scope)
+    return replace(_float_result(weight, codes, step, bounds, bound, scope), step_grid=grid)
 
 
 def _fine_step(weights: NDArray[np.float32], bound: float) -> np.float32:

@@ -79,7 +79,7 @@ class Setting:
         Accuracy as shares of the samples.
     bits_per_weight
         Over all weights, those left out at their own width.
-    stream_bytes, left_out_bytes, ratio
+    stream_bytes, side_bytes, left_out_bytes, ratio
         Sizes, and plain over compressed size.
     """
 
@@ -95,6 +95,7 @@ class Setting:
     top1_plain: float
     bits_per_weight: float
     stream_bytes: int
+    side_bytes: int
     left_out_bytes: int
     ratio: float
 
@@ -105,8 +106,8 @@ class Setting:
 
     @property
     def bytes(self) -> int:
-        """All weights, streams and left-out ones."""
-        return self.stream_bytes + self.left_out_bytes
+        """All weights: streams, steps and zero points, and left-out ones."""
+        return self.stream_bytes + self.side_bytes + self.left_out_bytes
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
 }
 """Key of a layer to its heading and how its values are written; others follow as they are."""
 
-NOT_SHOWN = ("stream_bytes",)
+NOT_SHOWN = ("stream_bytes", "side_bytes", "step_loss_bits")
 """Keys of a layer that another column says already."""
 
 
@@ -142,7 +142,7 @@ def read_tuned(content: dict[str, Any], folder: Path) -> Tuned:
 def _figures(totals: dict[str, Any], accuracy: dict[str, Any], single: dict[str, Any], saving: Any) -> Iterable[Figure]:
     bits = _number(totals.get("bits_per_weight_all", totals.get("bits_per_weight")))
     if bits is not None:
-        stored = (_number(totals.get("stream_bytes")) or 0.0) + (_number(totals.get("left_out_bytes")) or 0.0)
+        stored = sum(_number(totals.get(name)) or 0.0 for name in ("stream_bytes", "side_bytes", "left_out_bytes"))
         yield Figure("Bits per weight, tuned", f"{bits:.3f}", f"{si(stored, 'B')} in all" if stored else "")
     plain, tuned = _number(accuracy.get("plain_top1")), _number(accuracy.get("tuned_top1"))
     if plain is not None and tuned is not None:

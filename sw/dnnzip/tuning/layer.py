@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.model.bound import Scope, Unit
+from dnnzip.model.container import side_bytes
 from dnnzip.model.grid import GridResult, largest_errors, quantise, restored_rows
+from dnnzip.model.step_grid import Snap, StepGrid, on_grid
 from dnnzip.model.weights import Weight
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.columns import Columns
@@ -76,14 +78,17 @@ class Rounded:
         int16 [channels, length].
     steps
         float32 [channels].
+    step_grid
+        How a file holds them; None where it holds them as they are, or one for all channels.
     rows
-        float32 [channels, length], what the codes stand for.
+        float32 [channels, length], the decoded weights.
     bits
-        Estimated bits of its streams.
+        Estimated bits of its streams and steps.
     """
 
     codes: NDArray[np.int16]
     steps: NDArray[np.float32]
+    step_grid: StepGrid | None
     rows: NDArray[np.float32]
     bits: float
 
@@ -151,7 +156,7 @@ class Layer:
             if result.codes is None or result.step is None:
                 return None
             steps = np.broadcast_to(result.step, (len(self.rows),)).copy()
-            return self._rounded(result.codes, steps)
+            return self._rounded(result.codes, steps, choice.scope, result.step_grid)
         bounds = self.bounds(choice)
         steps = bounds.astype(np.float32)
         flat = steps <= 0
@@ -159,14 +164,19 @@ class Layer:
             # A range of zero: the step is the weight itself, and its code the sign.
             first = np.abs(self.rows[:, 0])
             steps = np.where(flat, np.where(first > 0, first, np.float32(1)), steps).astype(np.float32)
+        grid = on_grid(steps, self.rows.shape[1], Snap.NEAREST, ~flat) if choice.scope is Scope.CHANNEL else None
+        steps = steps if grid is None else grid.steps()
         codes = round_rows(
             self.rows, self.rows.astype(np.float64) if wanted is None else wanted, steps, bounds, feedback, THRIFT
         )
-        return None if codes is None else self._rounded(codes, steps)
+        return None if codes is None else self._rounded(codes, steps, choice.scope, grid)
 
-    def _rounded(self, codes: NDArray[np.int16], steps: NDArray[np.float32]) -> Rounded:
+    def _rounded(
+        self, codes: NDArray[np.int16], steps: NDArray[np.float32], scope: Scope, grid: StepGrid | None
+    ) -> Rounded:
         rows = np.asarray(restored_rows(codes, steps, np.dtype(np.float32)), np.float32)
-        return Rounded(codes, steps, rows, bits_of(codes))
+        stored = steps if scope is Scope.CHANNEL else steps[:1]
+        return Rounded(codes, steps, grid, rows, bits_of(codes) + 8 * side_bytes(stored, grid, None))
 
     def error(self, rows: NDArray[np.float32], inputs: Inputs | None, wanted: Floats | None = None) -> float:
         """Return the squared output error, summed over channels, that weights cause, without its mean.
@@ -212,6 +222,7 @@ class Layer:
             Unit.ABSOLUTE,
             choice.bound,
             choice.scope,
+            rounded.step_grid,
         )
         error = largest_errors(self.weight, self.array_of(rounded.rows), 1, choice.scope)
         return replace(result, error=error)

@@ -19,7 +19,7 @@ from dnnzip.model.line import quantise_runs
 from dnnzip.model.weights import Weight
 
 SCALE_BITS = 32
-"""Of a step or a scale; counted for all."""
+"""Of a scale."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,10 +101,7 @@ def stored(compressed: CompressedModel) -> Stored:
     count = sum(layer.weights for layer in compressed.layers)
     shared = 8 * len(compressed.tables) / count
     bits = {
-        layer.name: 8 * layer.stream_bytes
-        + shared * layer.weights
-        + SCALE_BITS * (layer.step.size if layer.step is not None else 0)
-        for layer in compressed.layers
+        layer.name: 8 * (layer.stream_bytes + layer.side_bytes) + shared * layer.weights for layer in compressed.layers
     }
     return Stored(bits, decompressed(compressed))
 
