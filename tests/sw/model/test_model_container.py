@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -356,8 +358,8 @@ def test_too_many_weights_for_the_bytes(networks, monkeypatch):
 
 def test_a_newer_version_says_to_update(networks):
     compressed, _ = networks.compress(networks.float_network("Conv2D").model)
-    next(o for o in compressed.opset_import if o.domain == "dnnzip").version = 2
-    with pytest.raises(InputError, match=r"^m: is of version 2 .*; update dnnzip to read it$"):
+    next(o for o in compressed.opset_import if o.domain == "dnnzip").version = 3
+    with pytest.raises(InputError, match=r"^m: is of version 3 .*; update dnnzip to read it$"):
         open_compressed(compressed, "m")
 
 
@@ -395,4 +397,45 @@ def test_quantise_is_what_the_file_holds(networks):
     network = networks.float_network("Gemm", "float16", seed=3)
     compressed, (result,) = networks.compress(network.model, "0.5%", Scope.CHANNEL)
     again = quantise(result.weight, result.spec, Scope.CHANNEL)
-    np.testing.assert_array_equal(again.step, initializer(compressed, "w.step"))
+    (layer,) = open_compressed(compressed, "m").layers
+    np.testing.assert_array_equal(again.step, layer.step)
+    np.testing.assert_array_equal(again.step_grid.index, initializer(compressed, "w.step_index"))
+    assert layer.step_loss == again.step_loss
+
+
+def test_a_file_of_version_1_with_a_float32_for_each_channel_still_decodes():
+    folder = Path(__file__).parents[2] / "vectors" / "container_v1"
+    compressed = read_compressed(folder / "channel_steps.dnz.onnx")
+    assert [layer.step.shape for layer in compressed.layers] == [(12,), (8,), ()]
+    plain = decompressed(compressed)
+    with np.load(folder / "channel_steps.npz") as expected:
+        assert sorted(expected) == sorted(tensor.name for tensor in plain.graph.initializer)
+        for name, values in expected.items():
+            np.testing.assert_array_equal(initializer(plain, name), values)
+
+
+GRID_DAMAGE = {
+    "index gone": (lambda n, _: n.input.__setitem__(4, "nothing"), "step or zero point is no constant"),
+    "index short": (lambda _, g: cut(g, "w.step_index", -1), "its step has the shape"),
+    "index of floats": (lambda _, g: set_value(g, "w.step_index", np.ones(6, np.float32)), "missing or wrong"),
+    "index beyond": (lambda _, g: set_value(g, "w.step_index", np.full(6, 255, np.uint8)), r"values must be .*\[7\]"),
+    "base zero": (lambda _, g: set_value(g, "w.step", np.zeros(1, np.float32)), "not finite and above zero"),
+    "base infinite": (lambda _, g: set_value(g, "w.step", np.full(1, np.inf, np.float32)), "not finite and above zero"),
+    "octaves": (lambda n, _: set_int(n, "steps_per_octave", 0), "steps to an octave must be one of"),
+    "octaves gone": (lambda n, _: remove_attribute(n, "steps_per_octave"), "attribute or input is missing"),
+    "step gone": (lambda n, _: n.input.__setitem__(2, ""), "step or zero point is no constant"),
+    "loss not a number": (lambda n, _: set_double(n, "step_loss", np.nan), "step loss is not finite"),
+}
+
+
+def set_double(node, name, value):
+    next(a for a in node.attribute if a.name == name).t.CopyFrom(numpy_helper.from_array(np.float64(value), name))
+
+
+@pytest.mark.parametrize("what", GRID_DAMAGE)
+def test_a_damaged_grid_of_steps_names_file_and_layer(networks, what):
+    compressed, _ = networks.compress(networks.float_network("Depthwise").model, "2%", Scope.CHANNEL)
+    damage, message = GRID_DAMAGE[what]
+    damage(compressed.graph.node[0], compressed.graph)
+    with pytest.raises(InputError, match=rf"^m\.onnx: layer 'w': .*{message}"):
+        open_compressed(compressed, "m.onnx")
