@@ -233,7 +233,7 @@ def compress(
     from dnnzip.flow import compression
     from dnnzip.flow.summary import summarise
     from dnnzip.flow.table_file import read_table_set
-    from dnnzip.flow.tables import sizes_table
+    from dnnzip.flow.tables import sizes_line, sizes_table
     from dnnzip.model.bound import Bound, Scope
     from dnnzip.model.files import open_model, save_model, write_output
     from dnnzip.model.places import open_spool
@@ -267,7 +267,7 @@ def compress(
         write_output(tables, result.compressed.tables)
     summary = summarise(result.compressed, result.left_out)
     output.json(summary.as_json())
-    output.table(sizes_table(summary), *_left_out_lines(summary.left_out))
+    output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out))
 
 
 def _left_out_lines(left_out: Any) -> list[str]:
@@ -298,13 +298,13 @@ def decompress(model: str, target: str, output: Output) -> None:
 def info(file: str, output: Output) -> None:
     """Show what a compressed model holds."""
     from dnnzip.flow.summary import summarise
-    from dnnzip.flow.tables import sizes_table
+    from dnnzip.flow.tables import sizes_line, sizes_table
     from dnnzip.model.container import open_compressed_file
 
     output.check()
     summary = summarise(open_compressed_file(file))
     output.json(summary.as_json())
-    output.table(sizes_table(summary), *_left_out_lines(summary.left_out))
+    output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out))
 
 
 @cli.command()

@@ -201,7 +201,8 @@ def test_a_table_under_another_name_is_told(folder):
         ("{", r"request.json: is damaged: no JSON \(.*\)$"),
         ("[]", "request.json: is damaged: its content: .*; explore into another folder$"),
         ("{}", "request.json: is damaged: model: Field required; explore into another folder$"),
-        ('{"form": 2}', "request.json: is of form 2, and 1 is known; update dnnzip to read it$"),
+        ('{"form": 3}', "request.json: is of form 3, and 2 is known; update dnnzip to read it$"),
+        ('{"form": 1}', "is of form 1, whose sizes do not count steps and zero points; explore into another folder$"),
         (b"\xff\xfe", "request.json: is damaged: no JSON"),
     ],
 )

@@ -61,9 +61,9 @@ def test_a_point_says_what_the_other_commands_say(planned, tmp_path):
     for row in result.points:
         assert row.keys() == set(POINT_SCHEMA.names)
         assert row["top1"] == evaluate(path, digits.TEST_SET, 60).top1
-        assert row["stream_bytes"] == summary.stream_bytes
+        assert (row["stream_bytes"], row["side_bytes"]) == (summary.stream_bytes, summary.side_bytes)
         assert row["left_out_bytes"] == 4 * 150
-        assert row["bits_per_weight"] == pytest.approx(8 * (summary.stream_bytes + 600) / 61470)
+        assert row["bits_per_weight"] == pytest.approx(8 * (summary.bytes + 600) / 61470)
         assert row["ratio"] == pytest.approx(32 / row["bits_per_weight"])
         assert row["bound_order"] == 0.03
         accelerator = load_accelerator(row["accelerator"]).placed(Placement(row["placement"]))

@@ -19,6 +19,7 @@ NAMES = ("conv1.weight", HOSTILE, "block2/conv.weight", "fc.weight")
 POOL = "pool1"
 BOUNDS = ("0.5%", "1%", "2%", "5%")
 SAMPLES = 1000
+SIDE_BYTES = 40
 TOP1 = 0.9
 SHARES = {"memory": 0.45, "communication": 0.2, "computation": 0.15, "decompressor": 0.0, "leakage": 0.2}
 MACHINES = [
@@ -187,10 +188,11 @@ def write_encoding(folder, facts, encoding, setting, bits, compressed, top1):
                 "samples": SAMPLES,
                 "top1": top1,
                 "top1_plain": TOP1,
-                "bits_per_weight": 8 * (stream + left_out) / facts.weights,
+                "bits_per_weight": 8 * (stream + SIDE_BYTES + left_out) / facts.weights,
                 "stream_bytes": stream,
+                "side_bytes": SIDE_BYTES,
                 "left_out_bytes": left_out,
-                "ratio": facts.bytes / (stream + left_out),
+                "ratio": facts.bytes / (stream + SIDE_BYTES + left_out),
                 **total,
                 "latency_reduction": 1 - total["latency_s"] / total["plain_latency_s"],
                 "energy_reduction": 1 - total["energy_J"] / total["plain_energy_J"],
@@ -204,7 +206,13 @@ def write_tune(path):
     path.mkdir(parents=True, exist_ok=True)
     content = {
         "model": "models/made_up.onnx",
-        "totals": {"weights": 2000, "stream_bytes": 700, "left_out_bytes": 102, "bits_per_weight_all": 3.208},
+        "totals": {
+            "weights": 2000,
+            "stream_bytes": 690,
+            "side_bytes": 10,
+            "left_out_bytes": 102,
+            "bits_per_weight_all": 3.208,
+        },
         "layers": [
             {
                 "name": HOSTILE,

@@ -106,7 +106,7 @@ def test_every_point_of_the_folder_is_on_the_page(numbers, evidence, exploration
         at, machine = index[row["encoding"]], machines.index((row["accelerator"], row["placement"], row["timing"]))
         for name in ("layers", "max_error", "scope", "codec", "samples", "top1", "top1_plain", "bound_order"):
             assert settings[name][at] == row[name], (name, row["point"])
-        assert settings["bytes"][at] == row["stream_bytes"] + row["left_out_bytes"]
+        assert settings["bytes"][at] == row["stream_bytes"] + row["side_bytes"] + row["left_out_bytes"]
         assert settings["bits"][at] == pytest.approx(row["bits_per_weight"], rel=1e-6)
         for side, prefix in (("compressed", ""), ("plain", "plain_")):
             for name in ("latency_s", "energy_J", *(f"energy_{part}_J" for part in ENERGY_PARTS)):

@@ -73,9 +73,9 @@ def test_a_compressed_model_brings_its_own_bits_and_its_table_set(digits, estima
     found = {layer["name"]: layer["bits_per_weight"] for layer in result["layers"] if layer["weights"]}
     assert found == pytest.approx(bits)
     assert result["table_set"]["weight_bytes"] == written["totals"]["table_bytes"]
-    # All bytes of the streams, and no other.
+    # All bytes of streams, steps and zero points, and no other.
     fetched = result["total"]["compressed"]["weight_bytes"] + result["table_set"]["weight_bytes"]
-    assert fetched == pytest.approx(written["totals"]["stream_bytes"])
+    assert fetched == pytest.approx(written["totals"]["stream_bytes"] + written["totals"]["side_bytes"])
     # Given bits stand in the place of its own, without a table set.
     other = estimate(path, "--accelerator", "edge-lpddr4", "--bits", 2)
     assert other["table_set"] is None

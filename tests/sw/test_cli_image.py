@@ -120,7 +120,7 @@ def test_json_says_what_the_image_says(dnnzip, mixed, tmp_path):
     assert totals["image_bytes"] == len(data) == totals["head_bytes"] + totals["stream_bytes"] + totals["padding_bytes"]
     _, out, _ = dnnzip("info", mixed, "--json", "-")
     assert totals["stream_bytes"] == json.loads(out)["totals"]["stream_bytes"]
-    assert totals["bits_per_weight"] == 8 * len(data) / totals["weights"]
+    assert totals["bits_per_weight"] == 8 * (len(data) + totals["side_bytes"]) / totals["weights"]
     assert (totals["layers"], totals["streams"]) == (3, len(entries))
     assert {stream["codec"] for stream in facts["streams"]} == {"ans", "raw"}
 

@@ -82,6 +82,12 @@ def sizes_table(summary: Summary) -> TextTable:
     return TextTable(header, rows, ("total", "", *_total_sizes(summary), "", ""))
 
 
+def sizes_line(summary: Summary) -> str:
+    """Return the line on bytes under the table of ``compress`` and ``info``."""
+    line = f"{summary.stream_bytes:,} bytes of streams, {summary.side_bytes:,} of steps and zero points"
+    return line + (f"; steps on a grid cost {summary.step_loss:.3f} bits/weight" if summary.step_loss else "")
+
+
 def simulation_table(simulation: Simulation) -> TextTable:
     """Return the table of ``simulate``."""
     header = ("layer", "weights", "mismatches", "cycles", "weights/cycle")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dnnzip.flow.summary import Summary, bits_per_weight, layer_json
-from dnnzip.flow.tables import TextTable, number
+from dnnzip.flow.tables import TextTable, number, sizes_line
 from dnnzip.model.container import CompressedModel
 from dnnzip.tuning.choice import Choice
 
@@ -165,7 +165,7 @@ class Outcome:
 
     def lines(self) -> list[str]:
         """Return what stands under the table."""
-        lines = [self.confirmation.line()]
+        lines = [self.confirmation.line(), sizes_line(self.summary)]
         lines += [f"left out: {item.name} ({item.weights:,} weights): {item.rule}" for item in self.summary.left_out]
         lines.append(f"{number(self.bits_per_weight)} bits per weight over all weights, everything counted")
         for name, single in self._singles:
