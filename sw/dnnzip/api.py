@@ -41,7 +41,7 @@ from dnnzip.model.container import (
     restore,
 )
 from dnnzip.model.files import check_given, load_model, save_model
-from dnnzip.model.json_text import parse_json
+from dnnzip.inputs.json_text import parse_json
 from dnnzip.model.layout import kernel_of
 from dnnzip.model.weights import LeftOut
 

@@ -25,7 +25,7 @@ from dnnzip.accelerator.constants import (
     Share,
 )
 from dnnzip.errors import InputError
-from dnnzip.model.reading import LARGEST_TEXT, read_bounded
+from dnnzip.inputs.reading import LARGEST_TEXT, read_bounded
 
 PRESETS = ("paper-mesh-8x8", "edge-lpddr4", "ulx3s")
 

@@ -20,7 +20,7 @@ from dnnzip.model.container import is_compressed, open_compressed_file
 from dnnzip.model.dataset import RIGHT as DATA
 from dnnzip.model.dataset import Dataset, load_dataset
 from dnnzip.model.files import open_model
-from dnnzip.model.reading import digest_of_file
+from dnnzip.inputs.reading import digest_of_file
 
 OWN_PLACEMENT = "own"
 """The accelerator's own placement of the decompressors."""

@@ -24,9 +24,9 @@ from dnnzip.flow.estimation import network_of
 from dnnzip.model.accuracy import Accuracy, score, scores_of
 from dnnzip.model.container import is_compressed
 from dnnzip.model.dataset import Dataset
-from dnnzip.model.files import load_model, model_files
-from dnnzip.model.memory import most_memory
-from dnnzip.model.reading import read_bounded
+from dnnzip.model.files import RIGHT, load_model, model_files
+from dnnzip.model.memory import memory_for
+from dnnzip.inputs.reading import read_bounded
 from dnnzip.model.weights import LeftOut, Weight, find_weights
 
 Files = tuple[tuple[str, bytes], ...]
@@ -42,7 +42,9 @@ def read_files(path: str | Path) -> Files:
         See `dnnzip.model.files.load_model`.
     """
     files = model_files(path)
-    return tuple((name, read_bounded(file, most_memory(), f"all files of {path} go to workers")) for name, file in files.items())
+    size = sum(file.stat().st_size for file in files.values())
+    with memory_for(str(path), f"all of its files, {size} bytes", size):
+        return tuple((name, read_bounded(file, size, RIGHT)) for name, file in files.items())
 
 
 def digest_of(files: Files) -> str:

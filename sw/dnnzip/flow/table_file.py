@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dnnzip.errors import InputError
 from dnnzip.format import TableSet, VerdictError
-from dnnzip.model.reading import read_bounded
+from dnnzip.inputs.reading import read_bounded
 
 #: Bytes of a file that are read at most; a table set is far smaller.
 LARGEST = 1 << 20

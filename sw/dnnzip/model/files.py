@@ -18,9 +18,9 @@ from google.protobuf.message import DecodeError, Message  # type: ignore[import-
 
 from dnnzip.errors import InputError
 from dnnzip.model.external import ExternalData, ExternalFiles
-from dnnzip.model.memory import memory_for
+from dnnzip.model.memory import memory_for, most_memory
 from dnnzip.model.places import Place, place_of, set_external, set_place
-from dnnzip.model.reading import check_input, read_bounded
+from dnnzip.inputs.reading import check_input, read_bounded
 from dnnzip.model.soundness import check_model, tensors
 from dnnzip.model.wire import GRAPH_FIELD, INITIALIZER_FIELD, RAW_DATA_FIELD, tag, without_arrays
 
@@ -135,7 +135,11 @@ def check_given(model: onnx.ModelProto, where: str) -> None:
 
 
 def _content(path: Path) -> bytes:
-    return read_bounded(path, LARGEST_MESSAGE, RIGHT, takes_pipe=True)
+    size = check_input(path, LARGEST_MESSAGE, RIGHT, takes_pipe=True)
+    most = min(LARGEST_MESSAGE, most_memory())
+    what = f"{size} bytes" if size is not None else f"a pipe of at most {most} bytes"
+    with memory_for(str(path), what, most if size is None else size):
+        return read_bounded(path, LARGEST_MESSAGE, RIGHT, takes_pipe=True)
 
 
 def _slim(path: Path) -> tuple[onnx.ModelProto, dict[int, Place]]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from dnnzip.errors import InputError
 from dnnzip.model.files import write_output
-from dnnzip.model.json_text import parse_json
-from dnnzip.model.reading import read_bounded
+from dnnzip.inputs.json_text import parse_json
+from dnnzip.inputs.reading import read_bounded
 
 #: Bytes of a journal that are read at most.
 LARGEST = 1 << 30
