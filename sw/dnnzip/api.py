@@ -30,6 +30,7 @@ from dnnzip.flow.summary import Summary, summarise
 from dnnzip.flow.table_file import read_table_set
 from dnnzip.flow.tables import sizes_table
 from dnnzip.format import WEIGHT_HEADER
+from dnnzip.inputs.json_text import parse_json
 from dnnzip.model.bound import Bound, Scope, Unit
 from dnnzip.model.container import (
     CompressedLayer,
@@ -41,7 +42,6 @@ from dnnzip.model.container import (
     restore,
 )
 from dnnzip.model.files import check_given, load_model, save_model
-from dnnzip.inputs.json_text import parse_json
 from dnnzip.model.layout import kernel_of
 from dnnzip.model.weights import LeftOut
 

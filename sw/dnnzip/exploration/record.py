@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dnnzip.errors import InputError
-from dnnzip.model.files import open_output, write_output
 from dnnzip.inputs.json_text import parse_json
 from dnnzip.inputs.reading import open_regular, read_bounded
+from dnnzip.model.files import open_output, write_output
 
 FORM = 1
 """Version of the folder's form; a change of a file's meaning raises it."""

@@ -15,12 +15,12 @@ from dnnzip.exploration.task import Encoding, TunedEncoding
 from dnnzip.exploration.workload import Files, Workload, digest_of, read_files
 from dnnzip.flow.compression import CompressionOptions, plan
 from dnnzip.flow.provenance import provenance
+from dnnzip.inputs.reading import digest_of_file
 from dnnzip.model.bound import Bound, Scope, Unit
 from dnnzip.model.container import is_compressed, open_compressed_file
 from dnnzip.model.dataset import RIGHT as DATA
 from dnnzip.model.dataset import Dataset, load_dataset
 from dnnzip.model.files import open_model
-from dnnzip.inputs.reading import digest_of_file
 
 OWN_PLACEMENT = "own"
 """The accelerator's own placement of the decompressors."""

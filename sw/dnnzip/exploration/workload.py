@@ -21,12 +21,12 @@ from dnnzip import __version__
 from dnnzip.accelerator import Accelerator, Estimate, Estimator, Network, Timing
 from dnnzip.errors import InputError
 from dnnzip.flow.estimation import network_of
+from dnnzip.inputs.reading import read_bounded
 from dnnzip.model.accuracy import Accuracy, score, scores_of
 from dnnzip.model.container import is_compressed
 from dnnzip.model.dataset import Dataset
 from dnnzip.model.files import RIGHT, load_model, model_files
 from dnnzip.model.memory import memory_for
-from dnnzip.inputs.reading import read_bounded
 from dnnzip.model.weights import LeftOut, Weight, find_weights
 
 Files = tuple[tuple[str, bytes], ...]

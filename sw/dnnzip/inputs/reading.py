@@ -8,8 +8,6 @@ read here is checked first, and never more of it than the limit says; memory for
 import hashlib
 import io
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -98,20 +96,18 @@ def _read(file: io.FileIO, size: int, limit: int) -> bytes:
     return content.getvalue()
 
 
-@contextmanager
-def open_regular(path: str | Path, right: str) -> Iterator[BinaryIO]:
+def open_regular(path: str | Path, right: str) -> BinaryIO:
     """Open a regular file of any size, for readers that go to and fro in it.
 
     Raises
     ------
     InputError
-        It is missing, no regular file, or cannot be read.
+        It is missing, no regular file, or cannot be opened.
     """
     path = Path(path)
     check_input(path, None, right)
     try:
-        with path.open("rb") as file:
-            yield file
+        return path.open("rb")
     except OSError as error:
         raise unreadable(path, error, right) from None
 

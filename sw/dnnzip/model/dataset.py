@@ -2,6 +2,7 @@
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.re
 #: What the standard library and NumPy raise for a file that is damaged; encrypted, unknown or too deep
 #: is a RuntimeError.
 FAULTS = (
+    OSError,
+    SyntaxError,
     ValueError,
     TypeError,
     KeyError,
@@ -32,6 +35,7 @@ FAULTS = (
     RuntimeError,
     OverflowError,
     struct.error,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -78,8 +82,11 @@ def load_dataset(path: str | Path, samples: int | None = None) -> Dataset:
     """
     where = str(path)
     try:
-        with open_regular(path, RIGHT) as file, zipfile.ZipFile(file) as archive:
-            x, y = _arrays(archive, where)
+        with open_regular(path, RIGHT) as file:
+            if not zipfile.is_zipfile(file):
+                raise InputError(where, "is no .npz file", RIGHT)
+            with zipfile.ZipFile(file) as archive:
+                x, y = _arrays(archive, where)
     except FAULTS as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:80]
         raise InputError(where, f"is no .npz file of numbers ({reason})", RIGHT) from None

@@ -17,10 +17,10 @@ import onnx
 from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]  # no stubs among our tools
 
 from dnnzip.errors import InputError
+from dnnzip.inputs.reading import check_input, read_bounded
 from dnnzip.model.external import ExternalData, ExternalFiles
 from dnnzip.model.memory import memory_for, most_memory
 from dnnzip.model.places import Place, place_of, set_external, set_place
-from dnnzip.inputs.reading import check_input, read_bounded
 from dnnzip.model.soundness import check_model, tensors
 from dnnzip.model.wire import GRAPH_FIELD, INITIALIZER_FIELD, RAW_DATA_FIELD, tag, without_arrays
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dnnzip.errors import InputError
-from dnnzip.model.files import write_output
 from dnnzip.inputs.json_text import parse_json
 from dnnzip.inputs.reading import read_bounded
+from dnnzip.model.files import write_output
 
 #: Bytes of a journal that are read at most.
 LARGEST = 1 << 30
