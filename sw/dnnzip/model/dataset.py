@@ -3,6 +3,7 @@
 import math
 import struct
 import tokenize
+import warnings
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -85,7 +86,9 @@ def load_dataset(path: str | Path, samples: int | None = None) -> Dataset:
         with open_regular(path, RIGHT) as file:
             if not zipfile.is_zipfile(file):
                 raise InputError(where, "is no .npz file", RIGHT)
-            with zipfile.ZipFile(file) as archive:
+            with zipfile.ZipFile(file) as archive, warnings.catch_warnings():
+                # NumPy warns of files that Python 2 wrote, which are as good as others.
+                warnings.simplefilter("ignore", UserWarning)
                 x, y = _arrays(archive, where)
     except FAULTS as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:80]
@@ -138,7 +141,11 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
         version = np.lib.format.read_magic(file)
         if version not in HEADERS:
             raise ValueError(f"{name} is of version {version}")
-        shape, _, dtype = HEADERS[version](file)
+        try:
+            shape, _, dtype = HEADERS[version](file)
+        except MemoryError:
+            # Python's parser says so of an expression in too many brackets.
+            raise ValueError(f"the header of {name} is nested too deeply") from None
         if dtype.hasobject:
             raise ValueError(f"{name} holds Python objects")
         needed = file.tell() + math.prod(shape) * dtype.itemsize
