@@ -13,19 +13,20 @@ PACKAGES = {"dnnzip": ROOT / "sw", "dnnzip_hw": ROOT / "hw", "dnnzip_sim": ROOT 
 
 MAY_IMPORT = {
     "errors": set(),
+    "inputs": {"errors"},
     "format": set(),
     "codec": {"format"},
-    "model": {"codec", "format", "errors"},
-    "accelerator": {"codec", "format", "errors"},
+    "model": {"codec", "format", "errors", "inputs"},
+    "accelerator": {"codec", "format", "errors", "inputs"},
     "link": {"codec", "format", "errors"},
     "digits": set(),
     "compiler": {"model", "link", "codec", "format", "errors"},
-    "flow": {"compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
-    "api": {"flow", "model", "link", "codec", "format", "errors"},
+    "flow": {"compiler", "model", "accelerator", "link", "codec", "format", "errors", "inputs", "digits"},
+    "api": {"flow", "model", "link", "codec", "format", "errors", "inputs"},
     "cli": {"flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
-    "exploration": {"cli", "digits", "flow", "model", "accelerator", "codec", "format", "errors"},
+    "exploration": {"cli", "digits", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"},
     "report": {"exploration", "cli", "flow", "model", "errors"},
-    "tuning": {"cli", "flow", "model", "accelerator", "codec", "format", "errors"},
+    "tuning": {"cli", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"},
     "bench": {"cli", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""

@@ -30,6 +30,7 @@ from dnnzip.flow.summary import Summary, summarise
 from dnnzip.flow.table_file import read_table_set
 from dnnzip.flow.tables import sizes_table
 from dnnzip.format import WEIGHT_HEADER
+from dnnzip.inputs.json_text import parse_json
 from dnnzip.model.bound import Bound, Scope, Unit
 from dnnzip.model.container import (
     CompressedLayer,
@@ -40,7 +41,7 @@ from dnnzip.model.container import (
     read_compressed,
     restore,
 )
-from dnnzip.model.files import load_model, save_model
+from dnnzip.model.files import check_given, load_model, save_model
 from dnnzip.model.layout import kernel_of
 from dnnzip.model.weights import LeftOut
 
@@ -363,6 +364,7 @@ def compress_model(
         tuple(exclude),
     )
     if isinstance(model, onnx.ModelProto):
+        check_given(model, "model")
         # Its Constant nodes become initializers, and the caller's model stays as it is.
         network, where = onnx.ModelProto(), "model"
         network.CopyFrom(model)
@@ -386,6 +388,7 @@ def decompress_model(model: onnx.ModelProto | str | os.PathLike[str]) -> onnx.Mo
         It cannot be read, is not compressed, of a newer version, or damaged.
     """
     if isinstance(model, onnx.ModelProto):
+        check_given(model, "model")
         return decompressed(open_compressed(model, "model"))
     return decompressed(read_compressed(Path(model)))
 
@@ -503,17 +506,18 @@ def _facts(
 ) -> tuple[tuple[int, ...], np.dtype[np.generic], int, int]:
     """Return shape, type, axis and zero point of the array that a compressed model holds, checked."""
     where = compressed.where
-    text = next((entry.value for entry in compressed.model.metadata_props if entry.key == ARRAY_KEY), None)
-    if text is None:
+    texts = [entry.value for entry in compressed.model.metadata_props if entry.key == ARRAY_KEY]
+    if not texts:
         raise InputError(where, "is no compressed array", "open a network with dnnzip.decompress_model")
     try:
-        facts = json.loads(text)
+        (text,) = texts
+        facts = parse_json(text)
         version = facts["version"]
         shape, dtype = tuple(facts["shape"]), str(facts["dtype"])
         axis, zero_point = facts["axis"], facts["zero_point"]
         numbers = [version, *shape, axis, zero_point]
         is_sound = all(type(number) is int for number in numbers)
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         raise InputError(where, DAMAGED) from None
     if is_sound and version > ARRAY_VERSION:
         raise InputError(where, f"is of version {version} of arrays, and {ARRAY_VERSION} is known", "update dnnzip")

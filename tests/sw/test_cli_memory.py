@@ -16,6 +16,7 @@ from dnnzip.digits import TEST_SET
 from dnnzip.errors import InputError
 from dnnzip.format import ESCAPE, TOKEN_ORDER, Codec, TableSet, WeightHeader
 from dnnzip.model.container import WEIGHTS_PER_BIT
+from dnnzip.model.files import LARGEST_MESSAGE
 from dnnzip.model.memory import memory_for, most_memory
 
 DNNZIP = Path(sys.executable).with_name("dnnzip")
@@ -186,7 +187,7 @@ def test_a_model_file_that_is_a_hole(limited, tmp_path):
     with path.open("wb") as file:
         file.truncate(HOLE)
     line = limited("info", path)
-    assert line.startswith(f"{path}: needs {HOLE / 1e9:.3g} GB of memory for {HOLE} bytes")
+    assert line == f"{path}: has more than {LARGEST_MESSAGE} bytes; name an ONNX file"
 
 
 def test_a_memory_error_elsewhere_is_a_bug(dnnzip, compressed, monkeypatch):

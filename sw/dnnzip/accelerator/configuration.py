@@ -25,6 +25,7 @@ from dnnzip.accelerator.constants import (
     Share,
 )
 from dnnzip.errors import InputError
+from dnnzip.inputs.reading import LARGEST_TEXT, read_bounded
 
 PRESETS = ("paper-mesh-8x8", "edge-lpddr4", "ulx3s")
 
@@ -402,9 +403,7 @@ def load_accelerator(name: str | Path) -> Accelerator:
     if path.suffix != ".toml":
         raise InputError(where, "is no preset", f"give {', '.join(PRESETS)} or a file that ends in .toml")
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(where, f"cannot be read ({error.strerror})", "give a TOML file or a preset") from None
+        text = read_bounded(path, LARGEST_TEXT, "give a TOML file or a preset", takes_pipe=True).decode("utf-8")
     except UnicodeDecodeError:
         raise InputError(where, "is not TOML: it is not UTF-8", "see docs/accelerator.md for the form") from None
     return parse_accelerator(text, where)
@@ -427,7 +426,8 @@ def parse_accelerator(text: str, where: str) -> Accelerator:
     """
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # TOMLDecodeError is a ValueError, and so is a number of more digits than Python reads.
         raise InputError(where, f"is not TOML: {error}", "see docs/accelerator.md for the form") from None
     try:
         return Accelerator.model_validate(values)

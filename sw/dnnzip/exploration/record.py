@@ -23,6 +23,8 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dnnzip.errors import InputError
+from dnnzip.inputs.json_text import parse_json
+from dnnzip.inputs.reading import open_regular, read_bounded
 from dnnzip.model.files import open_output, write_output
 
 FORM = 2
@@ -34,6 +36,12 @@ RESULTS = "results"
 LAYERS = "layers"
 TUNE = "tune.json"
 REPORT = ("report.html", "figures")
+
+LARGEST_FACTS = 1 << 26
+"""Bytes of a JSON file that are read at most."""
+
+MOST_ROWS, LARGEST_TABLE = 1 << 22, 1 << 30
+"""Rows of a table that is read, and bytes of its values before compression: the layers of an encoding are fewer."""
 
 ENERGY_PARTS = ("memory", "communication", "computation", "decompressor", "leakage")
 """Where energy is spent; local memory counts as memory."""
@@ -409,7 +417,11 @@ class ExplorationFolder:
         repair = "remove it and run 'dnnzip explore' again"
         try:
             # Opened here, so that Arrow neither guesses columns from the path nor looks for other files beside it.
-            with path.open("rb") as file:
+            with open_regular(path, repair) as file:
+                fault = _excess(pq.ParquetFile(file).metadata)
+                if fault:
+                    raise InputError(str(path), fault, repair)
+                file.seek(0)
                 table = pq.read_table(file, page_checksum_verification=True)
             fault = _fault(table.schema, schema)
         except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
@@ -422,14 +434,11 @@ class ExplorationFolder:
 
     def _json(self, name: str) -> Any:
         path = self.path / name
+        right = "name a folder of 'dnnzip explore -o'"
+        if not path.exists():
+            raise InputError(str(self.path), f"is no exploration: it has no {name}", right)
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise InputError(
-                str(self.path), f"is no exploration: it has no {name}", "name a folder of 'dnnzip explore -o'"
-            ) from None
-        except OSError as error:
-            raise InputError(str(path), f"cannot be read ({error.strerror})") from None
+            return parse_json(read_bounded(path, LARGEST_FACTS, right))
         except ValueError as error:
             raise InputError(str(path), f"is damaged: no JSON ({_first_line(error)})") from None
 
@@ -458,6 +467,14 @@ def _complete(row: Mapping[str, Any], schema: pa.Schema) -> Mapping[str, Any]:
     if row.keys() != set(schema.names):
         raise ValueError(f"columns must be those of the schema; wrong are {sorted(row.keys() ^ set(schema.names))}")
     return row
+
+
+def _excess(found: pq.FileMetaData) -> str | None:
+    """Say whether a table declares more than an encoding has, before any of it is read."""
+    size = sum(found.row_group(number).total_byte_size for number in range(found.num_row_groups))
+    if found.num_rows > MOST_ROWS or not 0 <= size <= LARGEST_TABLE:
+        return f"declares {found.num_rows} rows in {size} bytes, more than an exploration writes"
+    return None
 
 
 def _fault(found: pa.Schema, wanted: pa.Schema) -> str | None:

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -16,8 +15,10 @@ from dnnzip.exploration.task import Encoding, TunedEncoding
 from dnnzip.exploration.workload import Files, Workload, digest_of, read_files
 from dnnzip.flow.compression import CompressionOptions, plan
 from dnnzip.flow.provenance import provenance
+from dnnzip.inputs.reading import digest_of_file
 from dnnzip.model.bound import Bound, Scope, Unit
 from dnnzip.model.container import is_compressed, open_compressed_file
+from dnnzip.model.dataset import RIGHT as DATA
 from dnnzip.model.dataset import Dataset, load_dataset
 from dnnzip.model.files import open_model
 
@@ -142,7 +143,7 @@ def plan_exploration(options: Options) -> Plan:
         model=options.model,
         model_sha256=measured[0],
         data=options.data,
-        data_sha256=hashlib.sha256(Path(options.data).read_bytes()).hexdigest(),
+        data_sha256=digest_of_file(options.data, DATA),
         samples=len(dataset.x),
         seed=options.seed,
         tuned=options.tuned,

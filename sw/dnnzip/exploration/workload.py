@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,16 @@ from dnnzip import __version__
 from dnnzip.accelerator import Accelerator, Estimate, Estimator, Network, Timing
 from dnnzip.errors import InputError
 from dnnzip.flow.estimation import network_of
+from dnnzip.inputs.reading import read_bounded
 from dnnzip.model.accuracy import Accuracy, score, scores_of
 from dnnzip.model.container import is_compressed
 from dnnzip.model.dataset import Dataset
-from dnnzip.model.files import load_model, model_files
+from dnnzip.model.files import RIGHT, load_model, model_files
+from dnnzip.model.memory import memory_for
 from dnnzip.model.weights import LeftOut, Weight, find_weights
 
 Files = tuple[tuple[str, bytes], ...]
-"""Files of a model: a path from the model's folder, and the content; the model itself first."""
+"""Files of a model: a path from the model's folder, as the model names it, and the content; the model itself first."""
 
 
 def read_files(path: str | Path) -> Files:
@@ -39,8 +41,10 @@ def read_files(path: str | Path) -> Files:
     InputError
         See `dnnzip.model.files.load_model`.
     """
-    paths = model_files(path)
-    return tuple((file.relative_to(paths[0].parent).as_posix(), file.read_bytes()) for file in paths)
+    files = model_files(path)
+    size = sum(file.stat().st_size for file in files.values())
+    with memory_for(str(path), f"all of its files, {size} bytes", size):
+        return tuple((name, read_bounded(file, size, RIGHT)) for name, file in files.items())
 
 
 def digest_of(files: Files) -> str:
@@ -112,11 +116,13 @@ def load_files(files: Files) -> onnx.ModelProto:
     Raises
     ------
     InputError
-        See `dnnzip.model.files.load_model`.
+        See `dnnzip.model.files.load_model`; or a name leads out of the model's folder.
     """
     with tempfile.TemporaryDirectory(prefix="dnnzip") as folder:
         for name, content in files:
             path = Path(folder) / name
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or path == Path(folder):
+                raise InputError("workload", f"has a file {name!r}", "it must be inside the model's folder")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         return load_model(Path(folder) / files[0][0])

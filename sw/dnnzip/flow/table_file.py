@@ -4,6 +4,10 @@ from pathlib import Path
 
 from dnnzip.errors import InputError
 from dnnzip.format import TableSet, VerdictError
+from dnnzip.inputs.reading import read_bounded
+
+#: Bytes of a file that are read at most; a table set is far smaller.
+LARGEST = 1 << 20
 
 
 def read_table_set(path: str | Path, log2_states: int) -> TableSet:
@@ -15,9 +19,7 @@ def read_table_set(path: str | Path, log2_states: int) -> TableSet:
         The file cannot be read, is no table set, or has another number of states than ``1 << log2_states``.
     """
     try:
-        table_set = TableSet.from_bytes(Path(path).read_bytes())
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read ({error.strerror})", "name a table set file") from None
+        table_set = TableSet.from_bytes(read_bounded(path, LARGEST, "name a table set file", takes_pipe=True))
     except VerdictError as error:
         raise InputError(
             str(path), f"is no table set ({error.verdict.label})", "name a file that 'compress --tables' wrote"

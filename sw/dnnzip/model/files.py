@@ -1,26 +1,27 @@
 """Model files in and out: a file is read safely, and an output appears whole or not at all.
 
-A model comes from anywhere, so that nothing in it may make this process read outside the model's folder: the places of
-external data are checked before any of them is opened.
+A model comes from anywhere: what it says twice is refused (`dnnzip.model.soundness`), and the places of external data
+(`dnnzip.model.external`) are all checked before any of them is opened.
 """
 
 import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import onnx
 from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]  # no stubs among our tools
-from onnx.external_data_helper import load_external_data_for_tensor
 
 from dnnzip.errors import InputError
-from dnnzip.model.graph import subgraphs
-from dnnzip.model.memory import memory_for
+from dnnzip.inputs.reading import check_input, read_bounded
+from dnnzip.model.external import ExternalData, ExternalFiles
+from dnnzip.model.memory import memory_for, most_memory
 from dnnzip.model.places import Place, place_of, set_external, set_place
+from dnnzip.model.soundness import check_model, tensors
 from dnnzip.model.wire import GRAPH_FIELD, INITIALIZER_FIELD, RAW_DATA_FIELD, tag, without_arrays
 
 #: Protocol buffers hold less than 2 GB in one message; a model beyond that keeps its arrays in a file beside it.
@@ -31,6 +32,9 @@ SMALLEST_EXTERNAL = 1024
 
 #: An array up to so many bytes is read with its model.
 SMALLEST_PLACED = 1 << 16
+
+RIGHT = "name an ONNX file"
+WHOLE = "name a whole ONNX file"
 
 
 def load_model(path: str | Path) -> onnx.ModelProto:
@@ -51,9 +55,9 @@ def load_model(path: str | Path) -> onnx.ModelProto:
         The path is missing, a directory, unreadable, empty, truncated or no ONNX model; or its external data is
         missing, short, or outside the model's folder; or there is no memory for it.
     """
-    model, path = _parsed(path), Path(path)
-    for tensor in _checked_external_tensors(model, path):
-        _load_external_tensor(tensor, path)
+    path = Path(path)
+    model = _parsed(path, _content(path))
+    _load_external(_external_data(model, path), path)
     return model
 
 
@@ -76,25 +80,24 @@ def open_model(path: str | Path) -> onnx.ModelProto:
         See `load_model`.
     """
     path = Path(path)
-    slim, places = without_arrays(path, SMALLEST_PLACED) or (None, {})
-    model = _parsed(path, slim)
-    external = _checked_external_tensors(model, path)
+    model, places = _slim(path)
+    initializers = list(model.graph.initializer)
+    own = {id(tensor) for tensor in initializers}
+    loaded = []
     # From here on an absolute path is one of ours: the check has refused all others.
-    for position, tensor in enumerate(model.graph.initializer):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            place = _external_place(tensor, path)
-            if place.length > SMALLEST_PLACED:
-                set_place(tensor, place)
-        elif position in places:
-            set_place(tensor, places[position])
-    for tensor in external:
-        if place_of(tensor) is None:
-            _load_external_tensor(tensor, path)
+    for tensor, data in _external_data(model, path):
+        if id(tensor) in own and data.place.length > SMALLEST_PLACED:
+            set_place(tensor, data.place)
+        else:
+            loaded.append((tensor, data))
+    _load_external(loaded, path)
+    for position, place in places.items():
+        set_place(initializers[position], place)
     return model
 
 
-def model_files(path: str | Path) -> list[Path]:
-    """Return the files of a model: its own, and those beside it that hold arrays.
+def model_files(path: str | Path) -> dict[str, Path]:
+    """Return the files of a model: its own, and those that hold its arrays.
 
     Parameters
     ----------
@@ -103,7 +106,8 @@ def model_files(path: str | Path) -> list[Path]:
 
     Returns
     -------
-    The model file first, then the others by name, each once and inside the model's folder.
+    Path from the model's folder, as the model names it and never out of that folder, to the file that it leads to; the
+    model itself first, then the others by name.
 
     Raises
     ------
@@ -111,37 +115,74 @@ def model_files(path: str | Path) -> list[Path]:
         See `load_model`.
     """
     path = Path(path)
-    slim, _ = without_arrays(path, SMALLEST_PLACED) or (None, {})
-    external = _checked_external_tensors(_parsed(path, slim), path)
-    return [path, *sorted({path.parent / _location(tensor) for tensor in external})]
+    model, _ = _slim(path)
+    others = {data.name: data.place.path for _, data in _external_data(model, path)}
+    return {path.name: path, **dict(sorted(others.items()))}
 
 
-def _location(tensor: onnx.TensorProto) -> str:
-    return next(str(entry.value) for entry in tensor.external_data if entry.key == "location")
+def check_given(model: onnx.ModelProto, where: str) -> None:
+    """Refuse a model from a caller's memory that a file could not hold, or whose arrays lie in files.
+
+    Raises
+    ------
+    InputError
+        See `dnnzip.model.soundness.check_model`; or a tensor has external data: only a file says from which folder.
+    """
+    check_model(model, where)
+    for tensor in tensors(model):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise InputError(where, f"{tensor.name!r} has external data", "give the path, or load it with onnx.load")
 
 
-def _parsed(path: str | Path, content: bytes | None = None) -> onnx.ModelProto:
-    """Read a model file, or what there is of its content, without its external data."""
-    path = Path(path)
-    try:
-        if content is None:
-            size = path.stat().st_size
-            with memory_for(str(path), f"{size} bytes", size):
-                content = path.read_bytes()
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read ({_reason(error)})", "name an ONNX file") from None
+def _content(path: Path) -> bytes:
+    size = check_input(path, LARGEST_MESSAGE, RIGHT, takes_pipe=True)
+    most = min(LARGEST_MESSAGE, most_memory())
+    what = f"{size} bytes" if size is not None else f"a pipe of at most {most} bytes"
+    with memory_for(str(path), what, most if size is None else size):
+        return read_bounded(path, LARGEST_MESSAGE, RIGHT, takes_pipe=True)
+
+
+def _slim(path: Path) -> tuple[onnx.ModelProto, dict[int, Place]]:
+    """Read a model file, if that can be, without its large initializers, and return their places by position."""
+    check_input(path, LARGEST_MESSAGE, RIGHT, takes_pipe=True)
+    slim, places = without_arrays(path, SMALLEST_PLACED) or (_content(path), {})
+    return _parsed(path, slim), places
+
+
+def _parsed(path: Path, content: bytes) -> onnx.ModelProto:
+    """Parse and check a model, without its external data."""
     if not content:
-        raise InputError(str(path), "is empty", "name an ONNX file")
+        raise InputError(str(path), "is empty", RIGHT)
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
     except DecodeError:
-        raise InputError(str(path), "is not an ONNX model, or is truncated", "name a whole ONNX file") from None
+        raise InputError(str(path), "is not an ONNX model, or is truncated", WHOLE) from None
     if not model.HasField("graph") or not model.ir_version or not model.graph.node or not model.opset_import:
-        raise InputError(str(path), "is not an ONNX model, or is truncated", "name a whole ONNX file")
-    if not _is_well_formed(model):
-        raise InputError(str(path), "is damaged: a name is no text, or a node has no output", "name a whole ONNX file")
+        raise InputError(str(path), "is not an ONNX model, or is truncated", WHOLE)
+    check_model(model, str(path))
     return model
+
+
+def _external_data(model: onnx.ModelProto, path: Path) -> list[tuple[onnx.TensorProto, ExternalData]]:
+    """Return the tensors with external data and where it is, after all of them have been checked."""
+    files = ExternalFiles(path)
+    external = [tensor for tensor in tensors(model) if tensor.data_location == onnx.TensorProto.EXTERNAL]
+    return [(tensor, files.find(tensor)) for tensor in external]
+
+
+def _load_external(external: list[tuple[onnx.TensorProto, ExternalData]], path: Path) -> None:
+    """Read external data into its tensors."""
+    if not external:
+        return
+    # All of it is counted before any of it is read: a thousand tensors may name one large file.
+    size = sum(data.place.length for _, data in external)
+    largest = max(external, key=lambda item: item[1].place.length)[0].name
+    with memory_for(f"{path}: external data of {largest!r}", f"{size} bytes", size):
+        for tensor, data in external:
+            tensor.raw_data = data.place.read()
+            tensor.ClearField("data_location")
+            del tensor.external_data[:]
 
 
 def save_model(model: onnx.ModelProto, path: str | Path) -> None:
@@ -252,122 +293,6 @@ def _replaced_file(path: Path) -> Path:
 def _unwritable(path: Path, error: OSError) -> InputError:
     right = "name a file in an existing folder that can be written"
     return InputError(str(path), f"cannot be written ({_reason(error)})", right)
-
-
-def all_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Visit every array of a model: initializers, sparse ones, attributes; inner graphs and functions too."""
-    yield from _graph_tensors(model.graph)
-    for training in model.training_info:
-        yield from _graph_tensors(training.initialization)
-        yield from _graph_tensors(training.algorithm)
-    for function in model.functions:
-        yield from _node_tensors(function.node)
-        yield from _attribute_tensors(function.attribute_proto)
-
-
-def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield sparse.values
-        yield sparse.indices
-    yield from _node_tensors(graph.node)
-
-
-def _node_tensors(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
-    for node in nodes:
-        yield from _attribute_tensors(node.attribute)
-
-
-def _attribute_tensors(attributes: Iterable[onnx.AttributeProto]) -> Iterator[onnx.TensorProto]:
-    for attribute in attributes:
-        if attribute.HasField("t"):
-            yield attribute.t
-        yield from attribute.tensors
-        sparse = [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []
-        for tensor in (*sparse, *attribute.sparse_tensors):
-            yield tensor.values
-            yield tensor.indices
-        graphs = [attribute.g] if attribute.HasField("g") else []
-        for graph in (*graphs, *attribute.graphs):
-            yield from _graph_tensors(graph)
-
-
-def _is_well_formed(model: onnx.ModelProto) -> bool:
-    """Whether names are text and nodes have outputs; the parser takes any bytes for a text, and fails only later."""
-    texts: list[str] = [model.producer_name, model.producer_version, model.domain, model.doc_string]
-    try:
-        for graph in (model.graph, *subgraphs(model.graph.node)):
-            texts += [graph.name, graph.doc_string]
-            texts += [named.name for named in (*graph.initializer, *graph.input, *graph.output, *graph.value_info)]
-            for node in graph.node:
-                if not node.output:
-                    return False
-                texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
-    except UnicodeDecodeError:
-        return False
-    return all(isinstance(text, str) for text in texts)
-
-
-def _checked_external_tensors(model: onnx.ModelProto, path: Path) -> list[onnx.TensorProto]:
-    """Return the tensors with external data, after the places of all of them have been checked."""
-    folder = path.resolve().parent
-    external = [tensor for tensor in all_tensors(model) if tensor.data_location == onnx.TensorProto.EXTERNAL]
-    for tensor in external:
-        _check_external_place(tensor, path, folder)
-    return external
-
-
-def _load_external_tensor(tensor: onnx.TensorProto, path: Path) -> None:
-    size = _external_place(tensor, path).length
-    try:
-        with memory_for(f"{path}: external data of {tensor.name!r}", f"{size} bytes", size):
-            load_external_data_for_tensor(tensor, str(path.resolve().parent))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise InputError(str(path), f"external data of {tensor.name!r} cannot be read ({_reason(error)})") from None
-    tensor.ClearField("data_location")
-    del tensor.external_data[:]
-
-
-def _external_place(tensor: onnx.TensorProto, path: Path) -> Place:
-    """Return where the bytes of a checked tensor are."""
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    file = path.resolve().parent / entries["location"]
-    offset = int(entries.get("offset", "0"))
-    return Place(file, offset, int(entries.get("length", file.stat().st_size - offset)))
-
-
-def _check_external_place(tensor: onnx.TensorProto, path: Path, folder: Path) -> None:
-    """Refuse a place outside the folder, or a length beyond the file, before anything is opened or allocated."""
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    location = entries.get("location", "")
-    inside = Path(location)
-    file = folder / inside
-    if (
-        not location
-        or inside.is_absolute()
-        or "\\" in location
-        or ".." in inside.parts
-        or not file.resolve().is_relative_to(folder)
-    ):
-        raise InputError(
-            str(path),
-            f"external data of {tensor.name!r} is at {location!r}",
-            "it must be a file inside the model's folder",
-        )
-    if not file.is_file():
-        raise InputError(str(path), f"external data of {tensor.name!r} is missing: {location!r} is no file beside it")
-    size = file.stat().st_size
-    try:
-        offset = int(entries.get("offset", "0"))
-        length = int(entries.get("length", str(size - offset)))
-    except ValueError:
-        offset = length = -1
-    if offset < 0 or length < 0 or offset + length > size:
-        raise InputError(
-            str(path),
-            f"external data of {tensor.name!r} lies outside {location!r}",
-            f"offset and length must stay within its {size} bytes",
-        )
 
 
 def _move_arrays_out(model: onnx.ModelProto, name: str, data_path: Path) -> None:

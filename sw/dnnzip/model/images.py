@@ -5,6 +5,10 @@ Either each class has a folder of its own, ``DIR/<class>/*.png``, or the folder 
 """
 
 import csv
+import io
+import struct
+import warnings
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -14,11 +18,24 @@ import onnx
 from numpy.typing import NDArray
 
 from dnnzip.errors import InputError, MissingToolError
+from dnnzip.inputs.reading import open_regular, read_bounded
 from dnnzip.model.dataset import Dataset, load_dataset
 from dnnzip.model.files import open_model
 
 #: What is read, by the end of a file's name.
 SUFFIXES = (".png", ".jpg", ".jpeg")
+
+#: What those are to Pillow, which would try all others, too, some of them with programs of the system.
+FORMATS = ("PNG", "JPEG")
+
+#: What Pillow raises for a file that is damaged.
+FAULTS = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error, zlib.error)
+
+#: Pixels of an image that is brought to the network's size, before its middle is cut out.
+MOST_PIXELS = 1 << 26
+
+#: Bytes of a list of labels that are read at most.
+LARGEST_LABELS = 1 << 28
 
 LABELS = "labels.csv"
 
@@ -97,10 +114,16 @@ def _pixels(image: ModuleType, path: Path, size: tuple[int, int], channels: int)
     """Return an image of a size, uint8 [height, width, channels]."""
     height, width = size
     try:
-        with image.open(path) as opened:
-            picture = opened.convert(MODES[channels])
-    except (OSError, SyntaxError, image.DecompressionBombError) as error:
-        raise InputError(str(path), f"is no image that can be read ({error})", RIGHT) from None
+        # The warning comes from an image of half the size of the error: both say that it is no picture of anything.
+        with warnings.catch_warnings(), open_regular(path, RIGHT) as file:
+            warnings.simplefilter("error", image.DecompressionBombWarning)
+            with image.open(file, formats=FORMATS) as opened:
+                picture = opened.convert(MODES[channels])
+    except (*FAULTS, image.DecompressionBombError, image.DecompressionBombWarning) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(str(path), f"is no image that can be read ({reason})", RIGHT) from None
+    if max(width / picture.width, height / picture.height) ** 2 * picture.width * picture.height > MOST_PIXELS:
+        raise InputError(str(path), f"has {picture.width} x {picture.height} pixels, too narrow for {width} x {height}")
     if picture.size != (width, height):
         scale = max(width / picture.width, height / picture.height)
         scaled = (max(width, round(picture.width * scale)), max(height, round(picture.height * scale)))
@@ -132,9 +155,9 @@ def _labelled_files(folder: Path) -> list[tuple[Path, int]]:
 
 def _listed(path: Path) -> list[tuple[Path, str]]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = read_bounded(path, LARGEST_LABELS, RIGHT).decode("utf-8")
+        rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(str(path), f"cannot be read ({error})", RIGHT) from None
     for number, row in enumerate(rows, 1):
         if len(row) != 2:

@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from dnnzip.errors import InputError
+from dnnzip.inputs.json_text import parse_json
+from dnnzip.inputs.reading import read_bounded
 from dnnzip.model.files import write_output
+
+#: Bytes of a journal that are read at most.
+LARGEST = 1 << 30
 
 
 class Journal:
@@ -66,16 +71,16 @@ class Journal:
 
     def _read(self, path: Path) -> dict[str, Any]:
         right = "start without --resume"
+        if not path.exists():
+            raise InputError(str(path), "is not there: there is nothing to resume", right)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(read_bounded(path, LARGEST, right))
             settings, measured = content["settings"], content["measured"]
-        except FileNotFoundError:
-            raise InputError(str(path), "is not there: there is nothing to resume", right) from None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             raise InputError(str(path), "is no journal of a search", right) from None
+        if not isinstance(settings, dict) or not isinstance(measured, dict):
+            raise InputError(str(path), "is no journal of a search", right)
         for name, value in self._settings.items():
             if settings.get(name) != value:
                 raise InputError(str(path), f"was made with another {name}", f"give the same, or {right}")
-        if not isinstance(measured, dict):
-            raise InputError(str(path), "is no journal of a search", right)
         return measured

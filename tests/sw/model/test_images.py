@@ -110,3 +110,37 @@ def test_what_a_user_can_do_wrong(folder, tmp_path):
         load_labelled("a", "b", good)
     with pytest.raises(InputError, match="are both missing"):
         load_labelled(None, None, good)
+
+
+def bomb(path, width, height):
+    """Write a small file of many pixels, all of them black."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("1", (width, height)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "message"),
+    [
+        (14000, 14000, "is no image that can be read"),
+        # Pillow only warns of the next, and takes the last, which would grow to 400,000 times its size.
+        (11000, 11000, "is no image that can be read"),
+        (1, 8_000_000, "has 1 x 8000000 pixels, too narrow for 5 x 6"),
+    ],
+)
+def test_images_that_grow(tmp_path, width, height, message):
+    path = bomb(tmp_path / "set" / "0" / "0.png", width, height)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(InputError, match=rf"0\.png: {message}"):
+        load_images(tmp_path / "set", model(tmp_path / "m.onnx", ["n", 6, 5, 3]))
+
+
+def test_only_the_formats_of_the_names_are_read(tmp_path):
+    """Others are none of what is asked for, and some are read by programs of the system."""
+    network = model(tmp_path / "m.onnx", ["n", 6, 5, 3])
+    for kind in ("GIF", "BMP", "EPS", "PPM"):
+        path = tmp_path / kind / "0" / "0.png"
+        path.parent.mkdir(parents=True)
+        Image.new("RGB", (5, 6)).save(path, kind)
+        with pytest.raises(InputError, match=r"0\.png: is no image that can be read"):
+            load_images(tmp_path / kind, network)

@@ -160,7 +160,7 @@ def test_a_place_in_an_attribute_is_refused(stored):
 
 
 def test_a_place_of_the_wrong_size(stored):
-    model = onnx.load(stored, load_external_data=False)
+    model = load_model(stored)
     model.graph.initializer[0].dims[0] += 1
     model.graph.initializer[2].dims[0] += 1
     stored.write_bytes(model.SerializeToString())
