@@ -42,6 +42,7 @@ from dnnzip.model.container import (
 )
 from dnnzip.model.files import load_model, save_model
 from dnnzip.model.layout import kernel_of
+from dnnzip.model.names import check_names
 from dnnzip.model.weights import LeftOut
 
 __all__ = ["Compressed", "CompressedNetwork", "compress", "compress_model", "decompress_model"]
@@ -363,6 +364,7 @@ def compress_model(
         tuple(exclude),
     )
     if isinstance(model, onnx.ModelProto):
+        check_names(model, "model")
         # Its Constant nodes become initializers, and the caller's model stays as it is.
         network, where = onnx.ModelProto(), "model"
         network.CopyFrom(model)

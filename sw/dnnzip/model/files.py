@@ -20,6 +20,7 @@ from onnx.external_data_helper import load_external_data_for_tensor
 from dnnzip.errors import InputError
 from dnnzip.model.graph import subgraphs
 from dnnzip.model.memory import memory_for
+from dnnzip.model.names import check_names
 from dnnzip.model.places import Place, place_of, set_external, set_place
 from dnnzip.model.wire import GRAPH_FIELD, INITIALIZER_FIELD, RAW_DATA_FIELD, tag, without_arrays
 
@@ -141,6 +142,7 @@ def _parsed(path: str | Path, content: bytes | None = None) -> onnx.ModelProto:
         raise InputError(str(path), "is not an ONNX model, or is truncated", "name a whole ONNX file")
     if not _is_well_formed(model):
         raise InputError(str(path), "is damaged: a name is no text, or a node has no output", "name a whole ONNX file")
+    check_names(model, str(path))
     return model
 
 
