@@ -158,6 +158,9 @@ def lift_constants(model: onnx.ModelProto) -> None:
         tensor = model.graph.initializer.add()
         tensor.CopyFrom(node.attribute[0].t)
         tensor.name = node.output[0]
+        if node.doc_string and not tensor.doc_string:
+            tensor.doc_string = node.doc_string
+        tensor.metadata_props.extend(node.metadata_props)
     if lifted:
         gone = {id(node) for node in lifted}
         kept = [node for node in model.graph.node if id(node) not in gone]
