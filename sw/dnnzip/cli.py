@@ -235,6 +235,7 @@ def compress(
     from dnnzip.flow.table_file import read_table_set
     from dnnzip.flow.tables import sizes_line, sizes_table
     from dnnzip.model.bound import Bound, Scope
+    from dnnzip.model.descriptions import overridable
     from dnnzip.model.files import open_model, save_model, write_output
     from dnnzip.model.places import open_spool
 
@@ -267,7 +268,10 @@ def compress(
         write_output(tables, result.compressed.tables)
     summary = summarise(result.compressed, result.left_out)
     output.json(summary.as_json())
-    output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out))
+    notes = [
+        f"note: {name}: no input can replace it while it is compressed" for name in overridable(result.compressed.model)
+    ]
+    output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out), *notes)
 
 
 def _left_out_lines(left_out: Any) -> list[str]:

@@ -15,6 +15,8 @@ from dnnzip import __version__, cli
 from dnnzip.codec import split_streams
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.format import Codec, TableSet, WeightHeader
+from dnnzip.model.grid import suits_unit
+from dnnzip.model.rules import sentence
 
 DNNZIP = Path(sys.executable).with_name("dnnzip")
 
@@ -217,6 +219,31 @@ def test_options_reach_the_streams(good, tmp_path):
 def test_compress_and_info_agree_on_what_is_left_out(good, tmp_path):
     out = good("compress", MODEL, "-o", tmp_path / "m.onnx", "--max-error", "5%", "--layers", "conv*", "--json", "-")
     assert json.loads(good("info", tmp_path / "m.onnx", "--json", "-")) == json.loads(out)
+
+
+@pytest.mark.parametrize(("bound", "kept", "other"), [("1lsb", "q", "w"), ("0.01", "w", "q")])
+def test_a_bound_for_one_type_leaves_the_other_out(good, tmp_path, bound, kept, other):
+    rng = np.random.default_rng(0)
+    constants = {
+        "w": rng.normal(size=(8, 4)).astype(np.float32),
+        "q": rng.integers(-99, 99, (16, 8)).astype(np.int8),
+        "s": np.float32(0.1),
+    }
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "s"], ["f"]),
+        helper.make_node("MatMul", ["x", "f"], ["h"]),
+        helper.make_node("MatMul", ["h", "w"], ["y"]),
+    ]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy")
+    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", [x], [y], tensors)), tmp_path / "mixed.onnx")
+    out = good("compress", tmp_path / "mixed.onnx", "-o", tmp_path / "m.onnx", "--max-error", bound, "--json", "-")
+    result = json.loads(out)
+    assert [layer["name"] for layer in result["layers"]] == [kept]
+    assert [(item["name"], item["rule"]) for item in result["left_out"]] == [(other, sentence(suits_unit))]
+    assert result["totals"]["left_out_weights"] == constants[other].size
+    assert json.loads(good("info", tmp_path / "m.onnx", "--json", "-")) == result
+    good("verify", tmp_path / "mixed.onnx", tmp_path / "m.onnx")
 
 
 def test_raw_keeps_every_bit(good, tmp_path):

@@ -15,10 +15,10 @@ from onnx import TensorProto
 from dnnzip.compiler.geometry import Convolution, Geometry, Product
 from dnnzip.compiler.numerics import Finish, Requantised, Scaled, Unscaled, quantised
 from dnnzip.errors import InputError
+from dnnzip.model.constants import WEIGHT_INPUT
 from dnnzip.model.graph import GraphIndex, attribute, is_standard, operand, subgraphs
 from dnnzip.model.layout import Layout
 from dnnzip.model.rules import stored_array
-from dnnzip.model.weights import WEIGHT_INPUT
 
 LONGEST_CHANNEL = (2**31 - 1) // (128 * 255)
 """Weights of a channel whose sum cannot leave 32 bits: 65,793."""

@@ -13,16 +13,18 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from onnx import TensorProto, shape_inference
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from dnnzip.compiler.layers import SUPPORTED
+from dnnzip.compiler.quantisable import SMALLEST_OPSET, opset_of, quantisable
 from dnnzip.errors import InputError
 from dnnzip.model.accuracy import BATCH, RUNTIME_ERRORS, batches_of, first_line, scores_of
 from dnnzip.model.container import is_compressed
 from dnnzip.model.dataset import Dataset
 from dnnzip.model.files import save_model
-from dnnzip.model.graph import is_standard
+from dnnzip.model.graph import is_standard, subgraphs
 
 SAMPLES = 100
 """Calibration samples where nothing else is said."""
@@ -45,6 +47,21 @@ OPERATORS = (
     "Unsqueeze",
 )
 """Operators that are quantised: those of the array, and those that commonly stand between them."""
+
+QUANTISER_ERRORS = (
+    *RUNTIME_ERRORS,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    shape_inference.InferenceError,
+)
+"""What onnxruntime's quantiser, which is Python and checks little, raises for a network that it does not take."""
+
+CONVERSION_ERROR = 1e-4
+"""Largest difference, as a share of the largest score, between a network and the same one at another opset."""
 
 INTEGER = ("DequantizeLinear", "QuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger")
 
@@ -77,31 +94,62 @@ def quantise_network(model: onnx.ModelProto, samples: Dataset, where: str) -> on
     Raises
     ------
     InputError
-        The network is compressed or of 8 bits already, has nothing to quantise, does not take the samples, or
-        onnxruntime cannot quantise it.
+        The network is compressed or of 8 bits already, has nothing to quantise, does not take the samples, cannot be
+        converted to opset 13, or onnxruntime cannot quantise it, or does not run what it makes.
     """
     if is_compressed(model):
         raise InputError(where, "is compressed", "quantise the network first, then compress it")
-    operators = {node.op_type for node in model.graph.node if is_standard(node)}
+    operators = {node.op_type for node in _all_nodes(model) if is_standard(node)}
     if operators & set(INTEGER):
         raise InputError(where, "is of 8 bits already", "run it as it is")
     if not operators & set(SUPPORTED):
         raise InputError(where, "has nothing to quantise", "give a network with Conv, Gemm or MatMul")
+    one = Dataset(samples.x[:1], samples.y[:1], samples.where)
     # Says in one line what is wrong with the network or the samples.
-    scores_of(model, Dataset(samples.x[:1], samples.y[:1], samples.where), where)
-    constants = {tensor.name for tensor in model.graph.initializer}
-    network_input = next(value for value in model.graph.input if value.name not in constants)
+    scores = scores_of(model, one, where)
+    prepared = quantisable(model, where)
+    _check_conversion(model, scores, scores_of(prepared, one, where), where)
+    quantised = _quantised(prepared, samples, where)
+    if not _holds_integer_weights(quantised):
+        raise InputError(where, "has no float32 weights that onnxruntime quantises", "give a network that has")
+    scores_of(quantised, one, f"{where}: what onnxruntime's quantiser makes of it")
+    return quantised
+
+
+def _all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Visit the nodes of the graph, of the bodies in it, and of the local functions."""
+    functions = [function.node for function in model.functions]
+    yield from model.graph.node
+    for nodes in (model.graph.node, *functions):
+        for graph in subgraphs(nodes):
+            yield from graph.node
+    for nodes in functions:
+        yield from nodes
+
+
+def _check_conversion(
+    model: onnx.ModelProto, wanted: NDArray[np.generic], found: NDArray[np.generic], where: str
+) -> None:
+    tolerance = CONVERSION_ERROR * float(np.abs(wanted[np.isfinite(wanted)]).max(initial=0.0))
+    if wanted.shape != found.shape or not np.allclose(found, wanted, rtol=0.0, atol=tolerance, equal_nan=True):
+        wrong = f"is of opset {opset_of(model)} and gives other results at {SMALLEST_OPSET}"
+        raise InputError(where, wrong, f"export it with opset {SMALLEST_OPSET} or above")
+
+
+def _quantised(prepared: onnx.ModelProto, samples: Dataset, where: str) -> onnx.ModelProto:
+    """Run onnxruntime's quantiser, and read what it makes once the ONNX checker has passed it."""
+    network_input = prepared.graph.input[0]
     dimensions = network_input.type.tensor_type.shape.dim
     fixed = int(dimensions[0].dim_value) if dimensions else 0
     batches = batches_of(samples.x, fixed or min(BATCH, len(samples.x)), bool(fixed))
     with tempfile.TemporaryDirectory(prefix="dnnzip") as name, _no_warnings():
         folder = Path(name)
-        source, prepared, target = (folder / file for file in ("source.onnx", "prepared.onnx", "target.onnx"))
-        save_model(model, source)
+        source, optimised, target = (folder / file for file in ("source.onnx", "optimised.onnx", "target.onnx"))
+        save_model(prepared, source)
         try:
-            quant_pre_process(source, prepared, skip_symbolic_shape=True)
+            quant_pre_process(source, optimised, skip_symbolic_shape=True)
             quantize_static(
-                prepared,
+                optimised,
                 target,
                 _Samples(network_input.name, batches),
                 quant_format=QuantFormat.QDQ,
@@ -111,9 +159,20 @@ def quantise_network(model: onnx.ModelProto, samples: Dataset, where: str) -> on
                 weight_type=QuantType.QInt8,
                 extra_options={"WeightSymmetric": True, "ActivationSymmetric": False},
             )
-        except (*RUNTIME_ERRORS, ValueError, RuntimeError, NotImplementedError) as error:
+        except QUANTISER_ERRORS as error:
             raise InputError(where, f"onnxruntime cannot quantise it ({first_line(error)})") from None
+        try:
+            onnx.checker.check_model(target)
+        except onnx.checker.ValidationError as error:
+            raise InputError(
+                where, f"what onnxruntime's quantiser makes of it is invalid ({first_line(error)})"
+            ) from None
         return onnx.load(target)
+
+
+def _holds_integer_weights(model: onnx.ModelProto) -> bool:
+    """Whether there is an int8 array of two dimensions or more, unlike zero points."""
+    return any(tensor.data_type == TensorProto.INT8 and len(tensor.dims) >= 2 for tensor in model.graph.initializer)
 
 
 @contextmanager

@@ -10,10 +10,11 @@ from dnnzip.codec import CodecOptions, CodeTensor, RawTensor, encode_streams
 from dnnzip.errors import InputError
 from dnnzip.model.bound import Bound, Scope
 from dnnzip.model.container import CompressedModel, compressed_model, open_compressed, side_bytes, used_zero_point
-from dnnzip.model.grid import GridResult, check_bound, items_of, quantise, quantise_again
+from dnnzip.model.grid import GridResult, check_bound, items_of, quantise, quantise_again, suits_unit
 from dnnzip.model.line import quantise_lines
 from dnnzip.model.places import Place, Spool
 from dnnzip.model.rescale import fold_obstacle
+from dnnzip.model.rules import sentence
 from dnnzip.model.weights import LeftOut, Weight, find_weights, select_weights
 
 
@@ -184,9 +185,11 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
     weights, left_out = select_weights(found, left_out, options.layers, options.exclude)
     if not weights:
         raise InputError("--layers and --exclude", "leave no weight to compress", "select at least one")
-    check_bound(weights, options.bound, options.scope)
+    suited = [weight for weight in weights if suits_unit(weight, options.bound)]
+    left_out += [weight.left_out(sentence(suits_unit)) for weight in weights if weight not in suited]
+    check_bound(suited or weights, options.bound, options.scope)
     kept = []
-    for weight in weights:
+    for weight in suited:
         # Lines leave scales as they are: nothing has to be folded.
         is_folded = weight.is_integer and options.bound.value and options.codec.codec != "line"
         obstacle = fold_obstacle(model, weight) if is_folded else None

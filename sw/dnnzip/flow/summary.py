@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dnnzip.model.bound import Bound
 from dnnzip.model.container import CompressedLayer, CompressedModel
+from dnnzip.model.grid import suits_unit
 from dnnzip.model.rules import sentence
-from dnnzip.model.weights import LeftOut, find_weights, is_selected
+from dnnzip.model.weights import LeftOut, Weight, find_weights, is_selected
 
 FP32_BITS = 32
 
@@ -121,5 +123,11 @@ def summarise(compressed: CompressedModel, left_out: Sequence[LeftOut] | None = 
     """
     if left_out is None:
         uncompressed, others = find_weights(compressed.model)
-        left_out = [*others, *(weight.left_out(sentence(is_selected)) for weight in uncompressed)]
+        left_out = [*others, *(weight.left_out(_reason(weight, compressed.layers)) for weight in uncompressed)]
     return Summary(compressed.layers, tuple(left_out), len(compressed.tables))
+
+
+def _reason(weight: Weight, layers: Sequence[CompressedLayer]) -> str:
+    """Return the rule that left a weight out of a file with these layers."""
+    suits_any = any(suits_unit(weight, Bound.parse(spec)) for spec in {layer.spec for layer in layers})
+    return sentence(is_selected if suits_any else suits_unit)

@@ -9,7 +9,6 @@ import hashlib
 import io
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 from dnnzip.errors import InputError
 
@@ -96,7 +95,7 @@ def _read(file: io.FileIO, size: int, limit: int) -> bytes:
     return content.getvalue()
 
 
-def open_regular(path: str | Path, right: str) -> BinaryIO:
+def open_regular(path: str | Path, right: str) -> io.BufferedReader:
     """Open a regular file of any size, for readers that go to and fro in it.
 
     Raises

@@ -28,6 +28,7 @@ from dnnzip.codec import decode_tensor, stream_count
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict, VerdictError
 from dnnzip.model.bound import Scope, Unit
+from dnnzip.model.descriptions import keep_description, restore_descriptions
 from dnnzip.model.files import copy_field, load_model, open_model
 from dnnzip.model.graph import all_names, fresh_name, operand
 from dnnzip.model.grid import GridResult, array_of_items, restored_rows, unwrapped_array
@@ -399,7 +400,6 @@ def _plain(compressed: CompressedModel, tensor_of: Callable[[CompressedLayer], o
     plain.graph.node.extend(kept)
     # A zero point is the network's own, and stays.
     _remove(plain.graph.initializer, gone)
-    _remove(plain.graph.value_info, {layer.name for layer in compressed.layers})
     tensors = list(plain.graph.initializer)
     for layer in compressed.layers:
         tensors.insert(layer.position, tensor_of(layer))
@@ -407,6 +407,7 @@ def _plain(compressed: CompressedModel, tensor_of: Callable[[CompressedLayer], o
     ordered.initializer.extend(tensors)
     del plain.graph.initializer[:]
     plain.graph.initializer.extend(ordered.initializer)
+    restore_descriptions(plain, own, {tensor.name: tensor for tensor in compressed.model.graph.initializer})
     for i in reversed(range(len(plain.opset_import))):
         if plain.opset_import[i].domain == DOMAIN:
             del plain.opset_import[i]
@@ -490,8 +491,8 @@ def _add_layer(
         model.graph.initializer.append(numpy_helper.from_array(grid.index, inputs[STEP_INDEX]))
         more = {"steps_per_octave": grid.per_octave, "step_loss": _double("step_loss", result.step_loss)}
     element_type = TensorProto.INT8 if result.divisor > 1 else weight.tensor.data_type
-    _remove(model.graph.value_info, {weight.name})
-    model.graph.value_info.append(helper.make_tensor_value_info(weight.name, element_type, weight.shape))
+    stream_tensor = next(tensor for tensor in reversed(model.graph.initializer) if tensor.name == inputs[0])
+    description = keep_description(model, weight.tensor, stream_tensor, element_type)
     return helper.make_node(
         OPERATOR,
         inputs,
@@ -511,6 +512,7 @@ def _add_layer(
         codec=codec,
         position=position,
         **more,
+        **description,
     )
 
 

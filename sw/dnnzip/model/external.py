@@ -29,15 +29,20 @@ PREPACKED = "prepacked"
 #: A count as every reader takes it: no sign, no space, no zero in front; more digits than a file has bytes are none.
 COUNT = re.compile(r"0|[1-9][0-9]{0,39}", re.ASCII)
 
-#: Bits of an element where NumPy has no type of its own for it.
+#: Bits of an element of the types whose elements share bytes.
 PACKED_BITS = {
     getattr(TensorProto, name): bits
-    for name, bits in (("INT4", 4), ("UINT4", 4), ("FLOAT4E2M1", 4), ("INT2", 2), ("UINT2", 2))
+    for bits, names in (
+        (2, ("INT2", "UINT2")),
+        (4, ("INT4", "UINT4", "FLOAT4E2M1")),
+        (6, ("FLOAT6E2M3", "FLOAT6E3M2")),
+    )
+    for name in names
     if hasattr(TensorProto, name)
 }
 
-#: Types whose elements lie across bytes in ways that are left to whoever reads them.
-UNSIZED = ("UNDEFINED", "STRING", "FLOAT6E2M3", "FLOAT6E3M2")
+#: Types whose elements have no size.
+UNSIZED = ("UNDEFINED", "STRING")
 
 #: Characters of a text of the model that a message shows.
 SHOWN = 80
@@ -150,11 +155,11 @@ def bytes_of(tensor: onnx.TensorProto) -> int | None:
         return -1
     count = math.prod(tensor.dims)
     if tensor.data_type in PACKED_BITS:
-        return -(-count * PACKED_BITS[tensor.data_type] // 8)
+        return int(-(-count * PACKED_BITS[tensor.data_type] // 8))
     known = TensorProto.DataType.values()
     if tensor.data_type not in known or TensorProto.DataType.Name(tensor.data_type) in UNSIZED:
         return None
-    return count * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    return int(count * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 def _real(path: Path) -> Path:

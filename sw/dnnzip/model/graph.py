@@ -49,7 +49,9 @@ class GraphIndex:
     outputs
         Names of the network's outputs.
     inner_reads
-        Names that a node inside a subgraph (the body of If, Loop or Scan) reads.
+        Names of the top graph that a node inside a subgraph (the body of If, Loop or Scan) reads.
+    arguments
+        Names that a node of the top graph hands to a local function.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -58,16 +60,18 @@ class GraphIndex:
         self.producers: dict[str, onnx.NodeProto] = {}
         self.outputs: set[str] = {value.name for value in model.graph.output}
         self.inner_reads: set[str] = set()
+        self.arguments: set[str] = set()
+        functions = {(function.domain, function.name, function.overload) for function in model.functions}
         for node in model.graph.node:
             for index, name in enumerate(node.input):
                 if name:
                     self.uses[name].append(Use(node, index))
             for name in node.output:
                 self.producers[name] = node
-        for graph in subgraphs(model.graph.node):
-            self.inner_reads.update(name for node in graph.node for name in node.input)
-            # A body may pass an outer value on as its own output.
-            self.inner_reads.update(value.name for value in graph.output)
+            if (node.domain, node.op_type, node.overload) in functions:
+                self.arguments.update(node.input)
+            for body in bodies(node):
+                self.inner_reads |= _outer_reads(body)
 
     def readers(self, name: str) -> list[Use]:
         """Return the inputs of the top graph's nodes that read a name; empty for a name that nobody reads."""
@@ -79,14 +83,35 @@ class GraphIndex:
         return len(uses) == 1 and uses[0].node is node and name not in self.outputs and name not in self.inner_reads
 
 
+def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """Visit the graphs that are attributes of a node."""
+    for entry in node.attribute:
+        if entry.HasField("g"):
+            yield entry.g
+        yield from entry.graphs
+
+
+def _outer_reads(body: onnx.GraphProto) -> set[str]:
+    """Return the names that a body reads from around it; its own may be the same as outer ones."""
+    own = {tensor.name for tensor in body.initializer} | {value.name for value in body.input}
+    own.update(sparse.values.name for sparse in body.sparse_initializer)
+    reads: set[str] = set()
+    for node in body.node:
+        reads.update(name for name in node.input if name not in own)
+        for inner in bodies(node):
+            reads |= _outer_reads(inner) - own
+        own.update(node.output)
+    # A body may pass an outer value on as its own output.
+    reads.update(value.name for value in body.output if value.name not in own)
+    return reads
+
+
 def subgraphs(nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.GraphProto]:
     """Visit every graph inside the given nodes, at any depth."""
     for node in nodes:
-        for entry in node.attribute:
-            inner = [entry.g] if entry.HasField("g") else []
-            for graph in (*inner, *entry.graphs):
-                yield graph
-                yield from subgraphs(graph.node)
+        for graph in bodies(node):
+            yield graph
+            yield from subgraphs(graph.node)
 
 
 def all_names(model: onnx.ModelProto) -> set[str]:
@@ -133,6 +158,9 @@ def lift_constants(model: onnx.ModelProto) -> None:
         tensor = model.graph.initializer.add()
         tensor.CopyFrom(node.attribute[0].t)
         tensor.name = node.output[0]
+        if node.doc_string and not tensor.doc_string:
+            tensor.doc_string = node.doc_string
+        tensor.metadata_props.extend(node.metadata_props)
     if lifted:
         gone = {id(node) for node in lifted}
         kept = [node for node in model.graph.node if id(node) not in gone]

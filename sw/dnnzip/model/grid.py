@@ -140,6 +140,11 @@ def quantise_again(result: GridResult) -> GridResult:
     return replace(result, codes=codes.reshape(rows.shape))
 
 
+def suits_unit(weight: Weight, bound: Bound) -> bool:
+    """Its type must suit the bound: lsb is for int8 and uint8 weights, an absolute error for float32 and float16 ones."""  # noqa: E501 - one sentence, printed as it is
+    return bound.unit is Unit.SHARE or weight.is_integer == (bound.unit is Unit.LSB)
+
+
 def check_unit(weight: Weight, bound: Bound) -> None:
     """Refuse a bound that does not suit the type of a weight.
 

@@ -17,6 +17,7 @@ from onnx import TensorProto, numpy_helper
 
 from dnnzip.errors import InputError
 from dnnzip.format import WEIGHT_HEADER
+from dnnzip.model.constants import Constant, Home
 from dnnzip.model.graph import GraphIndex
 from dnnzip.model.layout import Layout
 from dnnzip.model.memory import memory_for
@@ -70,10 +71,8 @@ class Candidate:
         Names of the top graph.
     readers
         Operators that read the tensor as their weight.
-    is_inside
-        Whether the tensor belongs to a subgraph.
-    is_inner_weight
-        Whether an operator inside a subgraph reads it as its weight.
+    constant
+        Where and how it is stored, and whether it becomes a weight anywhere in the model.
     other_uses
         Inputs that read the tensor in any other role.
     """
@@ -81,14 +80,13 @@ class Candidate:
     tensor: onnx.TensorProto
     index: GraphIndex
     readers: tuple[Reader, ...]
-    is_inside: bool
-    is_inner_weight: bool
+    constant: Constant
     other_uses: int
 
     @property
     def is_weight(self) -> bool:
-        """Whether any operator reads it as its weight."""
-        return bool(self.readers) or self.is_inner_weight
+        """Whether any operator reads it, or what is computed from it and other constants, as its weight."""
+        return bool(self.readers) or self.constant.is_weight or self.constant.is_source
 
 
 Rule = Callable[[Candidate], bool]
@@ -96,12 +94,23 @@ Rule = Callable[[Candidate], bool]
 
 def is_read_as_weight(candidate: Candidate) -> bool:
     """It must be the weight of Conv, ConvTranspose, Gemm or MatMul (right side), direct or through DequantizeLinear, or of QLinearConv, QLinearMatMul, ConvInteger or MatMulInteger."""  # noqa: E501 - one sentence, printed as it is
-    return candidate.is_weight
+    return bool(candidate.readers) or candidate.constant.is_weight
+
+
+def is_dense(candidate: Candidate) -> bool:
+    """It must not be stored as a sparse tensor."""
+    return not candidate.constant.is_sparse
 
 
 def is_outside_subgraphs(candidate: Candidate) -> bool:
     """It must not be stored or read inside the body of an If, Loop or Scan."""
-    return not candidate.is_inside and candidate.tensor.name not in candidate.index.inner_reads
+    is_read_inside = candidate.tensor.name in candidate.index.inner_reads
+    return candidate.constant.home is not Home.BODY and not (candidate.constant.home is Home.GRAPH and is_read_inside)
+
+
+def is_outside_functions(candidate: Candidate) -> bool:
+    """It must not be stored in a local function, nor handed to one."""
+    return candidate.constant.home is Home.GRAPH and candidate.tensor.name not in candidate.index.arguments
 
 
 def is_no_output(candidate: Candidate) -> bool:
@@ -111,7 +120,7 @@ def is_no_output(candidate: Candidate) -> bool:
 
 def is_only_read_as_weight(candidate: Candidate) -> bool:
     """Every operator that shares it must read it as a weight."""
-    return candidate.other_uses == 0
+    return bool(candidate.readers) and candidate.other_uses == 0
 
 
 def has_known_type(candidate: Candidate) -> bool:
@@ -165,7 +174,9 @@ def has_one_zero_point(candidate: Candidate) -> bool:
 #: In this order; the first that is not satisfied is the reason given.
 RULES: tuple[Rule, ...] = (
     is_read_as_weight,
+    is_dense,
     is_outside_subgraphs,
+    is_outside_functions,
     is_no_output,
     is_only_read_as_weight,
     has_known_type,

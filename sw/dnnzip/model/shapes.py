@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import onnx
 
 from dnnzip.errors import InputError
+from dnnzip.model.constants import WEIGHT_INPUT
 from dnnzip.model.files import copy_field
 from dnnzip.model.folding import fold_shapes
 from dnnzip.model.graph import GraphIndex, attribute, is_standard, operand
-from dnnzip.model.weights import WEIGHT_INPUT
 
 #: Which input of an operator is its activation, where it is not the first.
 ACTIVATION_INPUT = {"QLinearConv": 0, "QLinearMatMul": 0}

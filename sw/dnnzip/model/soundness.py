@@ -11,7 +11,6 @@ from google.protobuf.message import Message  # type: ignore[import-untyped]
 from onnx import (
     AttributeProto,
     FunctionProto,
-    GraphProto,
     ModelProto,
     NodeProto,
     OperatorSetIdProto,
@@ -19,6 +18,7 @@ from onnx import (
 )
 
 from dnnzip.errors import InputError
+from dnnzip.model.names import check_names
 
 #: Fields of a tensor that hold its values.
 DATA_FIELDS = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
@@ -60,7 +60,7 @@ def check_model(model: ModelProto, where: str) -> None:
     ------
     InputError
         A text is no UTF-8; a node has no output; or a fact is there twice: an attribute of a node, the value of an
-        attribute or a tensor, the operator set of a domain, a function, an input, or the node that writes a name.
+        attribute or a tensor, the operator set of a domain, a function, or a name (`check_names`).
     """
     for message in messages(model):
         if not _has_texts(message) or (isinstance(message, NodeProto) and not message.output):
@@ -70,6 +70,7 @@ def check_model(model: ModelProto, where: str) -> None:
         fault = _fault(message)
         if fault:
             raise InputError(where, fault, TWICE)
+    check_names(model, where)
 
 
 def tensors(model: ModelProto) -> Iterator[TensorProto]:
@@ -111,8 +112,6 @@ def _fault(message: Message) -> str | None:
             return _attribute_fault(message)
         case TensorProto():
             return _tensor_fault(message)
-        case GraphProto():
-            return _graph_fault(message)
         case ModelProto():
             called = _repeated(f"{item.domain}:{item.name}:{item.overload}" for item in message.functions)
             return f"has two functions {called!r}" if called else _opset_fault(message.opset_import)
@@ -136,18 +135,6 @@ def _tensor_fault(tensor: TensorProto) -> str | None:
     held = sum(bool(len(getattr(tensor, name))) for name in DATA_FIELDS) + tensor.HasField("raw_data")
     held += tensor.data_location == TensorProto.EXTERNAL
     return f"tensor {tensor.name!r} holds its values twice" if held > 1 else None
-
-
-def _graph_fault(graph: GraphProto) -> str | None:
-    inputs = [value.name for value in graph.input]
-    name = _repeated(inputs)
-    if name is not None:
-        return f"has two inputs {name!r}"
-    written = [name for node in graph.node for name in node.output if name]
-    # An initializer may be an input's default; what a node writes is neither.
-    others = {*inputs, *(tensor.name for tensor in graph.initializer)}
-    name = _repeated(written) or next((name for name in written if name in others), None)
-    return None if name is None else f"value {name!r} is given twice"
 
 
 def _opset_fault(entries: Iterable[OperatorSetIdProto]) -> str | None:

@@ -11,35 +11,32 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from dnnzip.errors import InputError
-from dnnzip.model.graph import GraphIndex, Use, attribute, is_standard, lift_constants, operand, subgraphs
+from dnnzip.model.constants import WEIGHT_INPUT, find_constants, is_matrix
+from dnnzip.model.graph import GraphIndex, Use, attribute, is_standard, lift_constants
 from dnnzip.model.layout import Layout, kernel_of
-from dnnzip.model.places import place_of
 from dnnzip.model.rules import (
     ELEMENT_TYPES,
     Candidate,
     Reader,
     broken_rule,
-    has_known_type,
     sentence,
     stored_array,
     zero_point,
     zero_point_name,
 )
 
-#: Which input of an operator is its weight.
-WEIGHT_INPUT = {
-    "Conv": 1,
-    "ConvTranspose": 1,
-    "Gemm": 1,
-    "MatMul": 1,
-    "QLinearConv": 3,
-    "QLinearMatMul": 3,
-    "ConvInteger": 1,
-    "MatMulInteger": 1,
-}
-
 #: Operators that may read their weight through a DequantizeLinear.
 FLOAT_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+#: Arrays of these types are indices, shapes or masks, and no weights unless an operator reads them as such.
+INDEX_TYPES = (
+    TensorProto.BOOL,
+    TensorProto.STRING,
+    TensorProto.INT32,
+    TensorProto.INT64,
+    TensorProto.UINT32,
+    TensorProto.UINT64,
+)
 
 #: Where integer operators hold the weight's (scale, zero point); the last two leave the scale to later nodes.
 QUANTISATION_INPUTS: dict[str, tuple[int | None, int | None]] = {
@@ -123,7 +120,7 @@ class LeftOut:
     weights, bytes
         How many values, and the bytes that they take as stored.
     is_weight
-        Whether a convolution or matrix product reads it as its weight; the size goals count these alone.
+        Whether an operator reads it as its weight, or something computed from it; the size goals count these alone.
     """
 
     name: str
@@ -138,8 +135,9 @@ def find_weights(model: onnx.ModelProto) -> tuple[list[Weight], list[LeftOut]]:
     """Find the weights that can be compressed and say why others are not.
 
     Constant nodes become initializers in the model first (`lift_constants`). Listed as left out are all tensors that an
-    operator reads as its weight, and the arrays of a compressible type with two dimensions or more above 1 that none
-    does (an embedding, say); biases, scales and shapes are no weights and not listed.
+    operator reads as its weight, or that such a weight is computed from, wherever they are stored
+    (`dnnzip.model.constants`), and the arrays with two dimensions or more above 1 for which that is not so (an
+    embedding, say); biases, scales and shapes are no weights and not listed.
 
     Parameters
     ----------
@@ -148,7 +146,8 @@ def find_weights(model: onnx.ModelProto) -> tuple[list[Weight], list[LeftOut]]:
 
     Returns
     -------
-    Weights and left-out tensors, each in the order of the model's initializers.
+    Weights and left-out tensors, each in the order of the model's initializers; those in bodies, then those in local
+    functions come last. Names repeat where two bodies or functions have the same.
 
     Raises
     ------
@@ -162,7 +161,7 @@ def find_weights(model: onnx.ModelProto) -> tuple[list[Weight], list[LeftOut]]:
         rule = broken_rule(candidate)
         if rule is None:
             weights.append(_weight(candidate))
-        elif candidate.is_weight or (_is_matrix(candidate.tensor) and has_known_type(candidate)):
+        elif candidate.is_weight or (is_matrix(candidate.tensor) and candidate.tensor.data_type not in INDEX_TYPES):
             left_out.append(_left_out(candidate, sentence(rule)))
     return weights, left_out
 
@@ -214,11 +213,6 @@ def is_selected(weight: Weight, chosen: Sequence[Weight]) -> bool:
     return weight in chosen
 
 
-def _is_matrix(tensor: onnx.TensorProto) -> bool:
-    """Whether more than one dimension is above 1, unlike in a bias, in whatever shape it broadcasts."""
-    return bool(sum(d > 1 for d in tensor.dims) >= 2)
-
-
 def _matches(name: str, glob: str) -> bool:
     # A name may itself hold brackets; written out in full it means itself.
     return name == glob or fnmatchcase(name, glob)
@@ -226,18 +220,10 @@ def _matches(name: str, glob: str) -> bool:
 
 def _candidates(model: onnx.ModelProto) -> Iterator[Candidate]:
     index = GraphIndex(model)
-    inner_weights = {
-        operand(node, WEIGHT_INPUT[node.op_type])
-        for graph in subgraphs(model.graph.node)
-        for node in graph.node
-        if is_standard(node) and node.op_type in WEIGHT_INPUT
-    }
-    for tensor in model.graph.initializer:
-        readers, other_uses = _readers(tensor, index)
-        yield Candidate(tensor, index, tuple(readers), False, tensor.name in inner_weights, other_uses)
-    for graph in subgraphs(model.graph.node):
-        for tensor in graph.initializer:
-            yield Candidate(tensor, index, (), True, tensor.name in inner_weights, 0)
+    for constant in find_constants(model):
+        is_initializer = index.initializers.get(constant.tensor.name) is constant.tensor
+        readers, other_uses = _readers(constant.tensor, index) if is_initializer else ([], 0)
+        yield Candidate(constant.tensor, index, tuple(readers), constant, other_uses)
 
 
 def _readers(tensor: onnx.TensorProto, index: GraphIndex) -> tuple[list[Reader], int]:
@@ -310,18 +296,5 @@ def _weight(candidate: Candidate) -> Weight:
 
 
 def _left_out(candidate: Candidate, reason: str) -> LeftOut:
-    tensor = candidate.tensor
-    count = math.prod(tensor.dims)
-    place = place_of(tensor)
-    size = place.length if place else len(tensor.raw_data) or _stored_bytes(tensor.data_type, count)
-    return LeftOut(tensor.name, reason, tuple(tensor.dims), count, size, candidate.is_weight)
-
-
-def _stored_bytes(data_type: int, count: int) -> int:
-    if data_type == TensorProto.STRING or data_type not in onnx.helper.get_all_tensor_dtypes():
-        return 0
-    # Types below a byte are stored packed, yet NumPy gives them a byte each.
-    packed = {TensorProto.INT4, TensorProto.UINT4, TensorProto.FLOAT4E2M1}
-    if data_type in packed:
-        return (count + 1) // 2
-    return count * onnx.helper.tensor_dtype_to_np_dtype(data_type).itemsize
+    tensor, constant = candidate.tensor, candidate.constant
+    return LeftOut(tensor.name, reason, tuple(tensor.dims), constant.count, constant.bytes, candidate.is_weight)

@@ -111,6 +111,24 @@ def read_inside(networks, stored_inside=False):
     return model
 
 
+def stored_sparse(networks):
+    model = networks.float_network("MatMul").model
+    values = numpy_helper.to_array(model.graph.initializer.pop()).reshape(-1)
+    places = np.flatnonzero(values > 0)
+    tensors = numpy_helper.from_array(values[places], "w"), numpy_helper.from_array(places, "places")
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(*tensors, (8, 5)))
+    return model
+
+
+def handed_to_a_function(networks):
+    model = networks.float_network("MatMul").model
+    opsets = [helper.make_opsetid("", 17)]
+    product = helper.make_node("MatMul", ["a", "b"], ["c"])
+    model.functions.append(helper.make_function("local", "Product", ["a", "b"], ["c"], [product], opsets))
+    model.graph.node[0].CopyFrom(helper.make_node("Product", ["x", "w"], ["y"], domain="local"))
+    return model
+
+
 def an_output(networks):
     model = networks.float_network("MatMul").model
     add_output(model, "w")
@@ -191,6 +209,8 @@ def of_two_zero_points(networks):
 LEFT_OUT = {
     rules.is_read_as_weight: (not_a_weight, left_side),
     rules.is_outside_subgraphs: (read_inside, lambda networks: read_inside(networks, True)),
+    rules.is_dense: (stored_sparse,),
+    rules.is_outside_functions: (handed_to_a_function,),
     rules.is_no_output: (an_output,),
     rules.is_only_read_as_weight: (read_otherwise, dequantised_otherwise),
     rules.has_known_type: (of_doubles,),
