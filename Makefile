@@ -90,8 +90,8 @@ format: env-dev ## rewrite the sources in the common format
 docs: env-dev ## fill the generated parts of the documents
 	@$(BIN)/python docs/generate.py
 
-site: env-dev ## build/site: the manual as a website; a warning is an error
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+site: env-dev ## build/site: the manual as a website; SITE=--strict makes a warning an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -W ignore::DeprecationWarning -m mkdocs build $(SITE)
 
 types: env-dev ## static type check of the three packages
 	@$(BIN)/mypy
