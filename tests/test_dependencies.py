@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {"dnnzip": ROOT / "sw", "dnnzip_hw": ROOT / "hw", "dnnzip_sim": ROOT / "sim"}
 
 MAY_IMPORT = {
+    "announcements": set(),
     "errors": set(),
     "inputs": {"errors"},
     "format": set(),
@@ -23,7 +24,9 @@ MAY_IMPORT = {
     "compiler": {"model", "link", "codec", "format", "errors"},
     "flow": {"compiler", "model", "accelerator", "link", "codec", "format", "errors", "inputs", "digits"},
     "api": {"flow", "model", "link", "codec", "format", "errors", "inputs"},
-    "cli": {"flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
+    "cli": {
+        *("announcements", "flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
+    },
     "exploration": {"cli", "digits", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"},
     "report": {"exploration", "cli", "flow", "model", "errors"},
     "tuning": {"cli", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"},

@@ -48,6 +48,8 @@ VERILATOR_OPTIONS = (
     "--x-initial", "fast",
     # cocotb makes every signal public, which stops Verilator from optimising; only the top's are, by the .vlt file.
     "--no-public-flat-rw",
+    # Another Verilator may warn of more, which is no reason not to simulate; a test reads the logs of our own RTL.
+    "-Wno-fatal",
 )  # fmt: skip
 
 

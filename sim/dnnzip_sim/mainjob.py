@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from dnnzip import digits
+from dnnzip.announcements import ignore_announcements
 from dnnzip.errors import DnnzipError
 from dnnzip.flow import pipeline
 from dnnzip.flow.compression import CompressionOptions
@@ -29,6 +30,7 @@ def title() -> str:
 
 def main() -> int:
     """Run the main job in the current directory; return the status of the process."""
+    ignore_announcements()
     options = CompressionOptions(Bound.parse(MAX_ERROR))
     job = pipeline.Job(digits.MODEL, digits.TEST_SET, options, FOLDER, against_reference=True)
     link = SimulatedLink()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dnnzip import __version__
+from dnnzip.announcements import ignore_announcements
 from dnnzip.errors import CheckFailedError, DnnzipError, InputError, MissingToolError
 
 if TYPE_CHECKING:
@@ -612,6 +613,7 @@ def _array_shape(groups: int, lanes: int, slots: int, columns: int, vectors: int
 
 def main() -> None:
     """Run the command line; the process ends with 0, 1 for a failed check, 2 for bad input or usage."""
+    ignore_announcements()
     try:
         cli.main(prog_name="dnnzip", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -12,7 +12,6 @@ import pytest
 
 from dnnzip.bench import rivals
 from dnnzip.bench.comparison import QUICK, Comparison, read_reference
-from dnnzip.bench.install import main, wanted
 from dnnzip.bench.measure import run
 from dnnzip.bench.memory import own_peak, peak_of
 from dnnzip.bench.ours import Dnnzip
@@ -141,21 +140,8 @@ def test_peak_memory_is_of_a_process_of_its_own():
 
 def test_every_rival_is_in_the_extra():
     extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["bench"]
-    listed = " ".join([*extra, rivals.NO_DEPENDENCIES])
+    listed = " ".join([*extra, (ROOT / "lock" / "nncodec.in").read_text()])
     assert all(package in listed for package in rivals.MODULES)
-
-
-def test_the_extra_is_installed_piece_by_piece(monkeypatch):
-    marked = ["numpy>=2", 'pysz>=1.1; extra == "bench"', "ruff; extra == 'dev'", "zfpy>=1.0; extra == 'bench'"]
-    monkeypatch.setattr("dnnzip.bench.install.requires", lambda _: marked)
-    assert wanted() == ["pysz>=1.1", "zfpy>=1.0"]
-
-
-def test_what_cannot_be_installed_is_named(monkeypatch, capsys):
-    monkeypatch.setattr("dnnzip.bench.install.wanted", lambda: ["pysz>=1.1", "zfpy>=1.0"])
-    monkeypatch.setattr("dnnzip.bench.install.install", lambda *arguments: "zfpy>=1.0" not in arguments)
-    main()
-    assert capsys.readouterr().err == "bench: zfpy>=1.0 cannot be installed and is left out\n"
 
 
 @pytest.mark.zoo

@@ -32,6 +32,7 @@ LINKED = (
     "Makefile",
     "pyproject.toml",
     "bootstrap.py",
+    "lock",
     "README.md",
     "CONTRIBUTING.md",
 )

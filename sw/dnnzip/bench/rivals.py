@@ -13,9 +13,6 @@ from dnnzip.bench.ours import Dnnzip
 from dnnzip.bench.task import Task
 from dnnzip.bench.zero_runs import ZeroRuns
 
-NO_DEPENDENCIES = "nncodec==2.1.3"
-"""Not in the extra: the coder in it needs NumPy alone, but it declares a training framework."""
-
 
 def layouts(task: Task, index: int) -> list[NDArray[np.generic]]:
     """Return a float tensor in the shapes that a predictor may like: flat, a row per channel, a kernel per input."""

@@ -1,0 +1,54 @@
+"""Verilator has nothing to warn of in our RTL, and what it warns of does not end a user's build."""
+
+import pytest
+
+from dnnzip_hw import DecompressorParameters
+from dnnzip_hw.array import ArrayParameters
+from dnnzip_hw.axi import AxiParameters
+from dnnzip_sim.array.harness import build_array
+from dnnzip_sim.board.simulated import SimulatedBoard
+from dnnzip_sim.build import build
+from dnnzip_sim.link import SimulatedLink
+from dnnzip_sim.verilog import AXI_TOP, VERILATOR_OPTIONS, axi_array_verilog, axi_verilog, decompressor_verilog
+
+NARROWED = "module narrowed (input [7:0] in, output [3:0] out); assign out = in; endmodule\n"
+
+
+AXI = {
+    "everything": AxiParameters(DecompressorParameters(log2_states=10, line=True), bus_bits=32),
+    "wide": AxiParameters(DecompressorParameters(2, 2, 8, 8), bus_bits=128, row_weights=8, groups=2),
+    "narrow": AxiParameters(DecompressorParameters(1, 4, 8, 16), bus_bits=16),
+}
+
+
+def built(top, text):
+    return build(top, {f"{top}.v": text}, options=VERILATOR_OPTIONS)
+
+
+OURS = {
+    "decompressor": lambda: built("dnnzip_decompressor", decompressor_verilog(DecompressorParameters())),
+    "everything": lambda: built(AXI_TOP, axi_verilog(AXI["everything"])),
+    "wide": lambda: built(AXI_TOP, axi_verilog(AXI["wide"])),
+    "narrow": lambda: built(AXI_TOP, axi_verilog(AXI["narrow"])),
+    "array": lambda: built(AXI_TOP, axi_array_verilog(ArrayParameters())),
+    "harness": lambda: SimulatedLink().build(),
+    "array harness": lambda: build_array(ArrayParameters()),
+    "board": lambda: SimulatedBoard().build(),
+}
+"""Those that other tests simulate as well, so that they are in the cache."""
+
+
+def warnings_of(made):
+    log = (made.folder / "build.log").read_text(errors="replace")
+    return [line for line in log.splitlines() if line.startswith("%Warning")]
+
+
+def test_a_warning_does_not_end_a_build(tmp_path):
+    (warning,) = warnings_of(build("narrowed", {"narrowed.v": NARROWED}, cache=tmp_path))
+    assert warning.startswith("%Warning-WIDTHTRUNC: ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OURS)
+def test_verilator_warns_of_nothing_in_our_rtl(name):
+    assert warnings_of(OURS[name]()) == []
