@@ -18,11 +18,12 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from dnnzip.compiler.layers import SUPPORTED
 from dnnzip.errors import InputError
-from dnnzip.model.accuracy import BATCH, RUNTIME_ERRORS, batches_of, first_line, scores_of
+from dnnzip.model.accuracy import BATCH, batches_of, outputs_of
 from dnnzip.model.container import is_compressed
 from dnnzip.model.dataset import Dataset
 from dnnzip.model.files import save_model
 from dnnzip.model.graph import is_standard
+from dnnzip.model.runtime import RUNTIME_ERRORS, first_line, silent_sessions
 
 SAMPLES = 100
 """Calibration samples where nothing else is said."""
@@ -88,7 +89,7 @@ def quantise_network(model: onnx.ModelProto, samples: Dataset, where: str) -> on
     if not operators & set(SUPPORTED):
         raise InputError(where, "has nothing to quantise", "give a network with Conv, Gemm or MatMul")
     # Says in one line what is wrong with the network or the samples.
-    scores_of(model, Dataset(samples.x[:1], samples.y[:1], samples.where), where)
+    outputs_of(model, samples.first(1), where)
     constants = {tensor.name for tensor in model.graph.initializer}
     network_input = next(value for value in model.graph.input if value.name not in constants)
     dimensions = network_input.type.tensor_type.shape.dim
@@ -122,6 +123,7 @@ def _no_warnings() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        yield
+        with silent_sessions():
+            yield
     finally:
         logging.disable(before)
