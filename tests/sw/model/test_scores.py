@@ -221,8 +221,7 @@ def test_each_command_takes_the_output(command, files, dnnzip, monkeypatch):
     for name, message in (
         (
             None,
-            "has 2 outputs that may be its scores: 'bad' float [samples, 6], 'good' float [samples, 6]; name one: "
-            f"{option} NAME",
+            f"may be its scores: 'bad' float [samples, 6], 'good' float [samples, 6]; name one: {option} NAME",
         ),
         ("label", f"dnnzip: {option} 'label': {folder / 'm.onnx'} gives no scores there: 'label' int64 [samples]; "),
         ("none", f"dnnzip: {option} 'none': {folder / 'm.onnx'} has no such output; it has "),
