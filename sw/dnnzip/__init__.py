@@ -4,12 +4,17 @@
 is first used, so that the parts of dnnzip that need less can be imported without it.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dnnzip.api import Compressed, CompressedNetwork, compress, compress_model, decompress_model
 
 __version__ = "0.1.0"
+
+# onnxruntime reads it when it is loaded, and then sends and stores nothing. Set here, it stands before any import of
+# onnxruntime in a module of dnnzip, and in every process that such a module starts.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __all__ = ["Compressed", "CompressedNetwork", "__version__", "compress", "compress_model", "decompress_model"]
 

@@ -158,6 +158,13 @@ def model_argument(name: str = "model", metavar: str = "MODEL.onnx") -> Callable
     return click.argument(name, metavar=metavar)
 
 
+def scores_option(option: str = "--output") -> Callable[[Command], Command]:
+    """Give a command the option that names the output which holds the scores, passed on as ``scores``."""
+    return click.option(
+        option, "scores", metavar="NAME", help="Output of the scores.  [default: the only one of that shape]"
+    )
+
+
 @cli.command()
 @model_argument()
 @click.option("-o", "--output-model", "target", required=True, metavar="OUT.dnz.onnx", help="The compressed model.")
@@ -335,8 +342,11 @@ def verify(model: str, compressed: str, output: Output) -> None:
 @click.option("--data", metavar="SET.npz", help="Arrays x (samples) and y (class indices).")
 @click.option("--images", metavar="DIR", help="In their place, a folder of images with labels.")
 @click.option("--samples", type=click.IntRange(1), metavar="N", help="Only so many samples, from the first.")
+@scores_option()
 @output_options
-def evaluate(model: str, data: str | None, images: str | None, samples: int | None, output: Output) -> None:
+def evaluate(
+    model: str, data: str | None, images: str | None, samples: int | None, scores: str | None, output: Output
+) -> None:
     """Measure a model's accuracy with onnxruntime.
 
     The model may be plain or compressed.
@@ -346,7 +356,7 @@ def evaluate(model: str, data: str | None, images: str | None, samples: int | No
     from dnnzip.model.images import load_labelled
 
     output.check()
-    accuracy = measure(model, load_labelled(data, images, model, samples))
+    accuracy = measure(model, load_labelled(data, images, model, samples), output=scores)
     result: dict[str, Any] = {"samples": accuracy.samples, "top1": accuracy.top1}
     if accuracy.top5 is not None:
         result["top5"] = accuracy.top5
@@ -526,6 +536,7 @@ def estimate(
     "--link", required=True, metavar="LINK", help="What executes the array's layers: golden, sim or serial:PORT."
 )
 @click.option("--samples", type=click.IntRange(1), metavar="N", help="Only so many samples, from the first.")
+@scores_option()
 @click.option("--groups", type=int, metavar="G", default=1, show_default=True, help="Lane groups of the array.")
 @click.option("--lanes", type=int, metavar="M", default=4, show_default=True, help="Hardware lanes of a group.")
 @click.option(
@@ -542,6 +553,7 @@ def run(
     data: str,
     link: str,
     samples: int | None,
+    scores: str | None,
     groups: int,
     lanes: int,
     slots: int,
@@ -559,14 +571,16 @@ def run(
     from dnnzip.flow.network_run import require, run_on_array
     from dnnzip.flow.tables import run_table
     from dnnzip.link.array import open_array
+    from dnnzip.model.accuracy import score_output
     from dnnzip.model.dataset import load_dataset
     from dnnzip.model.files import load_model
 
     output.check()
     shape = _array_shape(groups, lanes, slots, columns, vectors)
     opened = open_array(link, shape)
-    compiled = compile_network(load_model(model), shape, model)
+    network = load_model(model)
     dataset = load_dataset(data, samples)
+    compiled = compile_network(network, shape, model, output=score_output(network, dataset, model, scores))
     with output.progress("running", len(compiled.pieces)) as step:
         result = run_on_array(compiled, opened, dataset, check=check, step=step)
     output.json(result.as_json())

@@ -5,13 +5,12 @@ older x86 processors add pairs of products in 16 bits and saturate there.
 """
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from dnnzip.compiler.geometry import Convolution
 from dnnzip.compiler.layers import ArrayLayer
-from dnnzip.model.accuracy import QUIET
+from dnnzip.model.runtime import open_session
 
 SHIFT = 128
 OPSET, IR_VERSION = 13, 8
@@ -64,11 +63,7 @@ class LayerKernel:
             [helper.make_tensor_value_info("y", TensorProto.INT32, shape)],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = QUIET
-        self._session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(model.SerializeToString(), layer.name)
 
     def sums(self, x: NDArray[np.generic]) -> NDArray[np.int32]:
         """Return the sums of an int8 or uint8 input, int32 in the shape of the layer's output."""

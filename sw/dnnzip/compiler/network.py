@@ -55,6 +55,8 @@ class CompiledNetwork:
         The layers, by the name of what each gives.
     image
         The memory image.
+    output
+        Name of the output that is wanted.
     """
 
     model: onnx.ModelProto
@@ -63,16 +65,12 @@ class CompiledNetwork:
     pieces: tuple[Piece, ...]
     layers: dict[str, CompiledLayer]
     image: NetworkImage
+    output: str
 
     @property
     def input(self) -> str:
         """Name of its input."""
         return str(_inputs(self.model)[0].name)
-
-    @property
-    def output(self) -> str:
-        """Name of its first output, which holds the scores."""
-        return str(self.model.graph.output[0].name)
 
     @property
     def layers_with_idle_rows(self) -> tuple[str, ...]:
@@ -144,7 +142,7 @@ class NetworkRun:
     Parameters
     ----------
     scores
-        [samples, classes] of its first output.
+        [samples, classes] of the output that is wanted.
     layers
         Its layers on the array, in the order in which they ran.
     kept
@@ -157,7 +155,7 @@ class NetworkRun:
 
 
 def compile_network(
-    model: onnx.ModelProto, shape: ArrayShape, where: str, bus_bits: int | None = None
+    model: onnx.ModelProto, shape: ArrayShape, where: str, bus_bits: int | None = None, output: str | None = None
 ) -> CompiledNetwork:
     """Compile a network for an array.
 
@@ -172,6 +170,8 @@ def compile_network(
     bus_bits
         Streams in the image start on words of so many bits; by default 64, or 16 for each lane group where that is
         more. Such an image serves narrower buses as well.
+    output
+        Name of the output that is wanted; None takes the first.
 
     Raises
     ------
@@ -203,9 +203,10 @@ def compile_network(
             )
         weights[layer.name] = layer.weights
     image = network_image(weights, streams, tables, shape, where, bus_bits or max(BUS_BITS, WORD_BITS * shape.groups))
-    pieces = cut(plain, layers, str(plain.graph.output[0].name))
+    wanted = output or str(plain.graph.output[0].name)
+    pieces = cut(plain, layers, wanted)
     compiled = {piece.target: _compiled(piece, image, shape) for piece in pieces if isinstance(piece, ArrayLayer)}
-    return CompiledNetwork(plain, where, shape, tuple(pieces), compiled, image)
+    return CompiledNetwork(plain, where, shape, tuple(pieces), compiled, image, wanted)
 
 
 def _compiled(layer: ArrayLayer, image: NetworkImage, shape: ArrayShape) -> CompiledLayer:

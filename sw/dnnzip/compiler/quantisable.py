@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from onnx import checker, inliner, numpy_helper, shape_inference, version_converter
 
 from dnnzip.errors import InputError
-from dnnzip.model.accuracy import first_line
 from dnnzip.model.graph import (
     GraphIndex,
     all_names,
@@ -24,6 +23,7 @@ from dnnzip.model.graph import (
 )
 from dnnzip.model.memory import memory_for
 from dnnzip.model.rules import stored_array
+from dnnzip.model.runtime import first_line
 
 #: DequantizeLinear has a scale for each channel from this opset on.
 SMALLEST_OPSET = 13

@@ -6,7 +6,7 @@ have over calibration samples. The result depends on the model, the samples and 
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,11 +20,14 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from dnnzip.compiler.layers import SUPPORTED
 from dnnzip.compiler.quantisable import SMALLEST_OPSET, opset_of, quantisable
 from dnnzip.errors import InputError
-from dnnzip.model.accuracy import BATCH, RUNTIME_ERRORS, batches_of, first_line, scores_of
+from dnnzip.model.accuracy import BATCH, batches_of, outputs_of
 from dnnzip.model.container import is_compressed
 from dnnzip.model.dataset import Dataset
 from dnnzip.model.files import save_model
 from dnnzip.model.graph import is_standard, subgraphs
+from dnnzip.model.runtime import RUNTIME_ERRORS, first_line, silent_sessions
+
+Outputs = Mapping[str, NDArray[np.generic]]
 
 SAMPLES = 100
 """Calibration samples where nothing else is said."""
@@ -106,13 +109,13 @@ def quantise_network(model: onnx.ModelProto, samples: Dataset, where: str) -> on
         raise InputError(where, "has nothing to quantise", "give a network with Conv, Gemm or MatMul")
     one = Dataset(samples.x[:1], samples.y[:1], samples.where)
     # Says in one line what is wrong with the network or the samples.
-    scores = scores_of(model, one, where)
+    outputs = outputs_of(model, one, where)
     prepared = quantisable(model, where)
-    _check_conversion(model, scores, scores_of(prepared, one, where), where)
+    _check_conversion(model, outputs, outputs_of(prepared, one, where), where)
     quantised = _quantised(prepared, samples, where)
     if not _holds_integer_weights(quantised):
         raise InputError(where, "has no float32 weights that onnxruntime quantises", "give a network that has")
-    scores_of(quantised, one, f"{where}: what onnxruntime's quantiser makes of it")
+    outputs_of(quantised, one, f"{where}: what onnxruntime's quantiser makes of it")
     return quantised
 
 
@@ -127,18 +130,19 @@ def _all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
         yield from nodes
 
 
-def _check_conversion(
-    model: onnx.ModelProto, wanted: NDArray[np.generic], found: NDArray[np.generic], where: str
-) -> None:
-    tolerance = CONVERSION_ERROR * float(np.abs(wanted[np.isfinite(wanted)]).max(initial=0.0))
-    if wanted.shape != found.shape or not np.allclose(found, wanted, rtol=0.0, atol=tolerance, equal_nan=True):
-        wrong = f"is of opset {opset_of(model)} and gives other results at {SMALLEST_OPSET}"
-        raise InputError(where, wrong, f"export it with opset {SMALLEST_OPSET} or above")
+def _check_conversion(model: onnx.ModelProto, wanted: Outputs, found: Outputs, where: str) -> None:
+    for name, before in wanted.items():
+        after = found.get(name, np.zeros(0))
+        tolerance = CONVERSION_ERROR * float(np.abs(before[np.isfinite(before)]).max(initial=0.0))
+        if before.shape != after.shape or not np.allclose(after, before, rtol=0.0, atol=tolerance, equal_nan=True):
+            wrong = f"is of opset {opset_of(model)} and gives other results at {SMALLEST_OPSET}"
+            raise InputError(where, wrong, f"export it with opset {SMALLEST_OPSET} or above")
 
 
 def _quantised(prepared: onnx.ModelProto, samples: Dataset, where: str) -> onnx.ModelProto:
     """Run onnxruntime's quantiser, and read what it makes once the ONNX checker has passed it."""
-    network_input = prepared.graph.input[0]
+    constants = {tensor.name for tensor in prepared.graph.initializer}
+    network_input = next(value for value in prepared.graph.input if value.name not in constants)
     dimensions = network_input.type.tensor_type.shape.dim
     fixed = int(dimensions[0].dim_value) if dimensions else 0
     batches = batches_of(samples.x, fixed or min(BATCH, len(samples.x)), bool(fixed))
@@ -181,6 +185,7 @@ def _no_warnings() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        yield
+        with silent_sessions():
+            yield
     finally:
         logging.disable(before)

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper
 
 from dnnzip.compiler.layers import ArrayLayer
 from dnnzip.errors import InputError
-from dnnzip.model.accuracy import RUNTIME_ERRORS, first_line, session_options
 from dnnzip.model.graph import subgraphs
+from dnnzip.model.runtime import RUNTIME_ERRORS, first_line, open_session
 
 Value = NDArray[np.generic]
 
@@ -167,10 +166,8 @@ def run_segment(
         onnxruntime cannot run it.
     """
     part = _model_of(model, segment, batches[0])
+    session = open_session(part.SerializeToString(), where)
     try:
-        session = onnxruntime.InferenceSession(
-            part.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
-        )
         for values in batches:
             found = session.run(list(segment.gives), {name: values[name] for name in segment.reads})
             yield dict(zip(segment.gives, (np.asarray(value) for value in found), strict=True))

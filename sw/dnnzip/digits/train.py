@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.datasets import load_digits
@@ -25,6 +24,7 @@ from sklearn.model_selection import train_test_split
 from torch import nn
 
 from dnnzip import digits
+from dnnzip.model.runtime import open_session
 
 SEED = 20200826
 TEST_SHARE = 0.25
@@ -154,7 +154,7 @@ def as_onnx(network: LeNet5) -> onnx.ModelProto:
 
 def accuracy(model: onnx.ModelProto, x: np.ndarray, y: np.ndarray) -> float:
     """Return the share of the images ``x`` [N, 1, 8, 8] that onnxruntime and the model label as ``y`` [N] does."""
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = open_session(model.SerializeToString(), "model")
     (logits,) = session.run(["logits"], {"x": x})
     return float((logits.argmax(axis=1) == y).mean())
 

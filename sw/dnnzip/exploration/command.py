@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from dnnzip.cli import Output, model_argument, output_options
+from dnnzip.cli import Output, model_argument, output_options, scores_option
 from dnnzip.errors import MissingToolError
 
 NEEDED = ("distributed", "pyarrow")
@@ -61,6 +61,7 @@ def axis(
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", help="Draw the samples by this seed.  [default: the first ones]"
 )
+@scores_option("--output-name")
 @click.option("--tuned", metavar="TUNED.dnz.onnx", help="A compressed model to show beside them, say of 'tune'.")
 @click.option(
     "-o", "--output", "folder", required=True, metavar="DIR", help="Folder for the results; a run there is continued."
@@ -85,6 +86,7 @@ def explore(
     weight_bits: str | None,
     samples: int | None,
     seed: int | None,
+    scores: str | None,
     tuned: str | None,
     folder: str,
     scheduler: str | None,
@@ -126,6 +128,7 @@ def explore(
             tuned=tuned,
             batch=batch,
             weight_bits=int(weight_bits) if weight_bits else None,
+            output=scores,
         )
     )
     into = ExplorationFolder(folder)

@@ -170,6 +170,8 @@ class Request(_Facts):
         Samples at once on the accelerator.
     weight_bits
         Of a plain weight on the accelerator; None for the accelerator's.
+    output
+        The output of the scores as the user named it; None for the only one of such a type and shape.
     grid
         The axes.
     accelerator_sha256
@@ -192,6 +194,7 @@ class Request(_Facts):
     tuned_sha256: str | None
     batch: int
     weight_bits: int | None
+    output: str | None = None
     grid: Grid
     accelerator_sha256: dict[str, str]
     points: int

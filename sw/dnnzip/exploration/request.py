@@ -16,16 +16,20 @@ from dnnzip.exploration.workload import Files, Workload, digest_of, read_files
 from dnnzip.flow.compression import CompressionOptions, plan
 from dnnzip.flow.provenance import provenance
 from dnnzip.inputs.reading import digest_of_file
+from dnnzip.model.accuracy import score_output
 from dnnzip.model.bound import Bound, Scope, Unit
 from dnnzip.model.container import is_compressed, open_compressed_file
 from dnnzip.model.dataset import RIGHT as DATA
 from dnnzip.model.dataset import Dataset, load_dataset
-from dnnzip.model.files import open_model
+from dnnzip.model.files import load_model, open_model
 
 OWN_PLACEMENT = "own"
 """The accelerator's own placement of the decompressors."""
 
 CODECS = ("auto", "ans", "line", "raw")
+
+OUTPUT = "--output-name"
+"""The option that names the output of the scores; ``--output`` is the folder here."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Options:
         A compressed model that is to be a point by itself.
     batch, weight_bits
         Samples at once, and bits of a plain weight; None for the accelerator's.
+    output
+        Name of the output that holds the scores; None for the only one of such a type and shape.
     """
 
     model: str
@@ -64,6 +70,7 @@ class Options:
     tuned: str | None = None
     batch: int = 1
     weight_bits: int | None = None
+    output: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +122,10 @@ def plan_exploration(options: Options) -> Plan:
             for layers in sets:
                 plan(model, CompressionOptions(bound=bound, layers=layers.names), options.model)
     tuned = _tuned(options.tuned)
-    measured = (digest_of(files), _digest_of_samples(dataset))
+    # Loads all of the network, and runs it: what does not suit it is said before any task is handed out.
+    output = score_output(load_model(options.model), dataset, options.model, options.output, OUTPUT)
+    # The output that is found by itself stands in no hash: it follows from the model.
+    measured = (digest_of(files), _digest_of_samples(dataset), *([options.output] if options.output else []))
     encodings: dict[str, Encoding] = {}
     for layers in sets:
         for bound in bounds:
@@ -137,6 +147,7 @@ def plan_exploration(options: Options) -> Plan:
         batch=options.batch,
         weight_bits=options.weight_bits,
         tuned=(tuned, str(options.tuned)) if tuned else None,
+        output=output,
     )
     facts = provenance()
     request = Request(
@@ -150,6 +161,7 @@ def plan_exploration(options: Options) -> Plan:
         tuned_sha256=digest_of(tuned) if tuned else None,
         batch=options.batch,
         weight_bits=options.weight_bits,
+        output=options.output,
         grid=Grid(
             layers=tuple(layers.label for layers in sets),
             max_error=tuple(bound.text for bound in bounds),

@@ -48,7 +48,7 @@ class Encoding:
     max_error, scope, codec
         The bound as the user gave it, over which weights a percentage is taken, how the streams are coded.
     measured
-        Digests of model and data, and the samples: what the accuracy depends on besides.
+        Digests of model and data, and the output that the user names: what the accuracy depends on besides.
     """
 
     label: str

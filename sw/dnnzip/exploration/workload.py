@@ -74,6 +74,8 @@ class Workload:
         Samples at once, and bits of a plain weight; None for the accelerator's.
     tuned
         Files of a compressed model that is a point by itself, and its name; None without one.
+    output
+        Name of the output that holds the scores; None takes the only one of such a type and shape.
     version
         Of the dnnzip that made this.
     """
@@ -88,6 +90,7 @@ class Workload:
     batch: int
     weight_bits: int | None
     tuned: tuple[Files, str] | None = None
+    output: str | None = None
     version: str = __version__
 
     @cached_property
@@ -102,7 +105,7 @@ class Workload:
     def _parts(self) -> list[Any]:
         settings = [accelerator.model_dump(mode="json") for accelerator in self.accelerators]
         parts: list[Any] = [self.where, self.data_where, settings, self.timings, self.batch, self.weight_bits]
-        parts.append(self.version)
+        parts += [self.output, self.version]
         for files in (self.model, *([self.tuned[0]] if self.tuned else [])):
             parts += [value for file in files for value in file]
         for array in (self.x, self.y):
@@ -179,7 +182,8 @@ class OpenWorkload:
         InputError
             See `dnnzip.model.accuracy.evaluate`.
         """
-        return score(scores_of(model, self.dataset, self.where, threads=1), self.dataset)
+        scores = scores_of(model, self.dataset, self.where, threads=1, output=self.workload.output)
+        return score(scores, self.dataset)
 
     def estimate(self, number: int, timing: Timing, network: Network, *, compressed: bool = True) -> Estimate:
         """Estimate a network on the accelerator of a number."""

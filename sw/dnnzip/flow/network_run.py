@@ -163,7 +163,7 @@ def run_on_array(
     InputError
         The network does not take the samples, gives no scores, or the link fails.
     """
-    reference_scores = scores_of(compiled.model, dataset, compiled.where)
+    reference_scores = scores_of(compiled.model, dataset, compiled.where, output=compiled.output)
     reference = score(reference_scores, dataset)
     run = run_network(compiled, link, dataset.x, check=check, step=step)
     accuracy = score(run.scores, dataset)

@@ -1,11 +1,10 @@
 """Labelled samples from a folder of images.
 
 Either each class has a folder of its own, ``DIR/<class>/*.png``, or the folder holds ``labels.csv`` with lines
-``file,class``. A class is its index from 0; where a name is no number, names in alphabetical order are the classes.
+``file,class``. A class is its index from 0; where a name is no number, names in alphabetical order are the classes. An
+image of the folder that has no class is an error, so that none is left out in silence.
 """
 
-import csv
-import io
 import struct
 import warnings
 import zlib
@@ -18,9 +17,10 @@ import onnx
 from numpy.typing import NDArray
 
 from dnnzip.errors import InputError, MissingToolError
-from dnnzip.inputs.reading import open_regular, read_bounded
+from dnnzip.inputs.reading import open_regular
 from dnnzip.model.dataset import Dataset, load_dataset
 from dnnzip.model.files import open_model
+from dnnzip.model.labels import Labelled, class_indices, read_labels, whole_name
 
 #: What is read, by the end of a file's name.
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -34,8 +34,8 @@ FAULTS = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.erro
 #: Pixels of an image that is brought to the network's size, before its middle is cut out.
 MOST_PIXELS = 1 << 26
 
-#: Bytes of a list of labels that are read at most.
-LARGEST_LABELS = 1 << 28
+#: Other images, which a class's folder must not hold.
+OTHER_SUFFIXES = (".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 LABELS = "labels.csv"
 
@@ -134,41 +134,42 @@ def _pixels(image: ModuleType, path: Path, size: tuple[int, int], channels: int)
 
 
 def _labelled_files(folder: Path) -> list[tuple[Path, int]]:
-    """Return every image and its class, sorted."""
+    """Return every image and its class: in the list's order, or sorted."""
     if not folder.is_dir():
         raise InputError(str(folder), "is no folder", RIGHT)
-    if (folder / LABELS).is_file():
-        named = _listed(folder / LABELS)
+    # The recursion does not enter links to folders, which a class's folder may be.
+    below = {*folder.rglob("*"), *folder.glob("*/*")}
+    images = {path for path in below if _is_image(path.relative_to(folder)) and path.is_file()}
+    labels = folder / LABELS
+    # A link that leads nowhere is a list that cannot be read, and not the lack of one.
+    if labels.exists() or labels.is_symlink():
+        named = read_labels(labels)
+        _check_all_named(images, named, str(labels), "give each image a line")
     else:
         named = [
-            (path, path.parent.name)
-            for path in sorted(folder.glob("*/*"))
-            if path.suffix.lower() in SUFFIXES and path.is_file()
+            Labelled(path, path.parent.name, str(path.parent))
+            for path in sorted(images)
+            if path.parent.parent == folder and path.suffix.lower() in SUFFIXES
         ]
+        if named:
+            _check_all_named(images, named, str(folder), "put a .png or .jpg file into its class's folder")
     if not named:
         raise InputError(str(folder), "has no labelled images", RIGHT)
-    names = sorted({name for _, name in named})
-    if all(name.isascii() and name.isdigit() for name in names):
-        return [(path, int(name)) for path, name in named]
-    return [(path, names.index(name)) for path, name in named]
+    return list(zip((item.path for item in named), class_indices(named), strict=True))
 
 
-def _listed(path: Path) -> list[tuple[Path, str]]:
-    try:
-        text = read_bounded(path, LARGEST_LABELS, RIGHT).decode("utf-8")
-        rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(str(path), f"cannot be read ({error})", RIGHT) from None
-    for number, row in enumerate(rows, 1):
-        if len(row) != 2:
-            raise InputError(f"{path}, line {number}", f"has {len(row)} values", "give file,class on each line")
-    # A first line that names no file is a heading.
-    if rows and not (path.parent / rows[0][0]).is_file():
-        rows = rows[1:]
-    for name, _ in rows:
-        if not (path.parent / name).is_file():
-            raise InputError(str(path), f"names {name!r}, which is not there", "name files beside it")
-    return [(path.parent / name, label.strip()) for name, label in rows]
+def _is_image(path: Path) -> bool:
+    """Whether a file ends as images do, and neither it nor a folder above it is hidden."""
+    is_hidden = any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in (*SUFFIXES, *OTHER_SUFFIXES) and not is_hidden
+
+
+def _check_all_named(images: set[Path], named: Sequence[Labelled], where: str, right: str) -> None:
+    known = {whole_name(item.path) for item in named}
+    left = sorted(path for path in images if whole_name(path) not in known)
+    if left:
+        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        raise InputError(where, f"leaves out the image {str(left[0])!r}{more}", f"{right}, or move it elsewhere")
 
 
 def _input_of(model: str | Path) -> tuple[int, int, int, bool, np.dtype[np.generic]]:

@@ -47,11 +47,15 @@ class Subject:
         Its float32 weights.
     where
         The file, for messages.
+    output
+        Name of the output that holds the scores; None takes the first.
     """
 
-    def __init__(self, model: onnx.ModelProto, weights: Sequence[Weight], where: str) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, weights: Sequence[Weight], where: str, output: str | None = None
+    ) -> None:
         self.biased: BiasedModel = with_biases(model, weights)
-        self.staged = StagedNetwork(self.biased.model, weights, self.biased.biases, where)
+        self.staged = StagedNetwork(self.biased.model, weights, self.biased.biases, where, output)
         by_name = {weight.name: weight for weight in weights}
         self.layers: dict[str, Layer] = {}
         for stage in self.staged.stages[1:]:

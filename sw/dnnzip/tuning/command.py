@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from dnnzip.cli import Output, model_argument, output_options
+from dnnzip.cli import Output, model_argument, output_options, scores_option
 from dnnzip.errors import InputError
 
 #: Beside the output, the journal of a search that has not ended.
@@ -35,6 +35,7 @@ JOURNAL_SUFFIX = ".tune"
     "--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Of all that is random."
 )
 @click.option("--samples", type=click.IntRange(1), metavar="N", help="Only so many samples, from the first.")
+@scores_option()
 @click.option("--compare", is_flag=True, help="Also find the best single bound for all layers.")
 @click.option("--resume", is_flag=True, help="Go on with a search that was interrupted.")
 @output_options
@@ -48,6 +49,7 @@ def tune(
     accelerator: str | None,
     seed: int,
     samples: int | None,
+    scores: str | None,
     compare: bool,
     resume: bool,
     output: Output,
@@ -72,6 +74,7 @@ def tune(
         accelerator=None if objective == "bytes" else load_accelerator(accelerator or "edge-lpddr4"),
         seed=seed,
         compare=compare,
+        output=scores,
     )
     if accelerator is not None and objective == "bytes":
         raise InputError("--accelerator", "has no meaning for --objective bytes", "give latency or energy")

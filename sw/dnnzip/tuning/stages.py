@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import shape_inference
 
 from dnnzip.errors import InputError
-from dnnzip.model.accuracy import BATCH, RUNTIME_ERRORS, batches_of, first_line, session_options
+from dnnzip.model.accuracy import BATCH, batches_of
 from dnnzip.model.graph import subgraphs
+from dnnzip.model.runtime import RUNTIME_ERRORS, Session, first_line, open_session, session_options
 from dnnzip.model.weights import Weight
 
 Array = NDArray[np.generic]
@@ -82,6 +82,8 @@ class StagedNetwork:
         First output of an operator to the name of its bias (`dnnzip.tuning.biases`).
     where
         The file, for messages.
+    output
+        Name of the output that is wanted; None takes the first.
 
     Members
     -------
@@ -89,7 +91,7 @@ class StagedNetwork:
         The first one has no weight; every other begins with an operator that reads one. A weight that several
         operators read begins several.
     output
-        Name of the network's first output.
+        Name of the output that is wanted.
 
     Raises
     ------
@@ -98,7 +100,12 @@ class StagedNetwork:
     """
 
     def __init__(
-        self, model: onnx.ModelProto, weights: Sequence[Weight], biases: Mapping[str, str], where: str
+        self,
+        model: onnx.ModelProto,
+        weights: Sequence[Weight],
+        biases: Mapping[str, str],
+        where: str,
+        output: str | None = None,
     ) -> None:
         self.where = where
         self._initializers = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -106,14 +113,14 @@ class StagedNetwork:
         if len(inputs) != 1:
             raise InputError(where, f"has {len(inputs)} inputs", "give a network with one input")
         self.input = inputs[0]
-        self.output = model.graph.output[0].name
+        self.output = output or model.graph.output[0].name
         self._types = _element_types(model)
         self._model = model
         names = {weight.name for weight in weights}
         self.stages = _cut(model, names, biases, self.input, self.output)
         self._fixed_batch = _fixed_batch(model, self.input)
         self._pool = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1))
-        self._sessions: dict[int, onnxruntime.InferenceSession] = {}
+        self._sessions: dict[int, Session] = {}
 
     def start(self, x: Array) -> State:
         """Return the values in front of the first weight.
@@ -194,7 +201,7 @@ class StagedNetwork:
         parts = [np.asarray(part, np.float32).reshape(len(part), -1) for part in state[self.output]]
         return np.concatenate(parts)[:samples]
 
-    def _session(self, position: int) -> onnxruntime.InferenceSession:
+    def _session(self, position: int) -> Session:
         if position not in self._sessions:
             content = self._stage_model(self.stages[position]).SerializeToString()
             options = session_options()
@@ -202,11 +209,7 @@ class StagedNetwork:
             options.intra_op_num_threads = 1
             # Nor should each keep the memory of its largest run.
             options.enable_cpu_mem_arena = False
-            try:
-                session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-            except RUNTIME_ERRORS as error:
-                raise InputError(self.where, f"does not run in onnxruntime ({first_line(error)})") from None
-            self._sessions[position] = session
+            self._sessions[position] = open_session(content, self.where, options)
         return self._sessions[position]
 
     def _stage_model(self, stage: Stage) -> onnx.ModelProto:

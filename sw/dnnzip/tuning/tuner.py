@@ -17,7 +17,7 @@ from dnnzip.codec import CodecOptions, CodeTensor, encode_streams
 from dnnzip.errors import InputError
 from dnnzip.flow.estimation import read_network
 from dnnzip.flow.summary import summarise
-from dnnzip.model.accuracy import score
+from dnnzip.model.accuracy import score, score_output
 from dnnzip.model.container import CompressedModel, compressed_model, is_compressed, open_compressed
 from dnnzip.model.dataset import Dataset
 from dnnzip.model.files import load_model
@@ -63,6 +63,8 @@ class TuningOptions:
         Of everything random.
     compare
         Also find the best single bound for all layers.
+    output
+        Name of the output that holds the scores; None takes the only one of such a type and shape.
     """
 
     max_drop: float
@@ -70,6 +72,7 @@ class TuningOptions:
     accelerator: Accelerator | None = None
     seed: int = 0
     compare: bool = False
+    output: str | None = None
 
 
 class Tuner:
@@ -107,8 +110,9 @@ class Tuner:
         self._left_out: list[LeftOut] = [*left_out, *others]
         if not self._weights:
             raise InputError(self._where, "has no float32 weights to tune", "tune the network before it is quantised")
+        self._output = score_output(self._model, data, self._where, options.output)
         with threadpool_limits(1, "blas"):
-            self._subject = Subject(self._model, self._weights, self._where)
+            self._subject = Subject(self._model, self._weights, self._where, self._output)
         names = list(self._subject.layers)
         network = read_network(path) if options.objective is not Objective.BYTES else None
         self._prices = prices(options.objective, names, network, options.accelerator)
@@ -130,6 +134,7 @@ class Tuner:
             "--objective": str(options.objective),
             "--accelerator": options.accelerator.name if options.accelerator else "",
             "--seed": options.seed,
+            "--output": self._output,
         }
 
     def tune(self, journal: Journal, step: Callable[[str], None]) -> Outcome:

@@ -102,7 +102,7 @@ def test_what_a_user_can_do_wrong(folder, tmp_path):
     for arguments, message in cases:
         with pytest.raises(InputError, match=message):
             load_images(*arguments)
-    for text, message in (("a.png,1\nb.png,2\n", "names 'b.png'"), ("a.png\n", "line 1: has 1 values")):
+    for text, message in (("a.png,1\nb.png,2\n", "names 'b.png'"), ("a.png\n", "line 1: has 1 value; ")):
         (lists / "labels.csv").write_text(text)
         with pytest.raises(InputError, match=message):
             load_images(lists, good)

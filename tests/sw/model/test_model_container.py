@@ -2,7 +2,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -22,6 +21,7 @@ from dnnzip.model.container import (
 from dnnzip.model.files import save_model
 from dnnzip.model.grid import largest_errors, quantise
 from dnnzip.model.ops import Decompress
+from dnnzip.model.runtime import open_session
 
 FLOAT_CASES = [
     (operator, dtype)
@@ -45,10 +45,7 @@ def initializer(model, name):
 
 
 def run(model, x):
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return session.run(None, {"x": x})[0]
+    return open_session(model.SerializeToString(), "model").run(None, {"x": x})[0]
 
 
 def check_file(compressed):

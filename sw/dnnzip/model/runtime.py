@@ -1,0 +1,89 @@
+"""Sessions of onnxruntime: on the CPU, with all of its optimisations, silent, and without telemetry.
+
+Official builds of onnxruntime report on each process and each model to their maker, and keep an identifier in the home
+folder and a file in the folder for temporary ones. The environment that turns all of it off is set by the package
+``dnnzip`` itself, so that it stands before anything here can load onnxruntime.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
+
+from dnnzip.errors import InputError
+
+# Where the caller has loaded onnxruntime before dnnzip, this stops all but what was sent at its start.
+onnxruntime.disable_telemetry_events()
+
+#: onnxruntime's severity of messages: only fatal ones, since its errors arrive as exceptions; and its own default.
+QUIET = 4
+WARNING = 2
+
+#: Without it, sums of uint8 by int8 saturate at 16 bits on x86 processors that have no instruction for them.
+EXACT_INTEGERS = "session.x64quantprecision"
+
+PROVIDERS = ("CPUExecutionProvider",)
+
+Session: TypeAlias = onnxruntime.InferenceSession
+SessionOptions: TypeAlias = onnxruntime.SessionOptions
+
+#: What onnxruntime raises for a model or an input that it cannot run.
+RUNTIME_ERRORS = (
+    runtime_errors.Fail,
+    runtime_errors.InvalidArgument,
+    runtime_errors.InvalidGraph,
+    runtime_errors.InvalidProtobuf,
+    runtime_errors.NotImplemented,
+    runtime_errors.RuntimeException,
+)
+
+
+def session_options(threads: int | None = None) -> SessionOptions:
+    """Return the options of every session here; None takes a thread for each core."""
+    options = SessionOptions()
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    options.log_severity_level = QUIET
+    options.add_session_config_entry(EXACT_INTEGERS, "1")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    return options
+
+
+def open_session(source: str | bytes, where: str, options: SessionOptions | None = None) -> Session:
+    """Open a model, of a file or serialised.
+
+    Parameters
+    ----------
+    source
+        The file's name, or the model's bytes.
+    where
+        The model file, for messages.
+    options
+        See `session_options`, which makes them where there are none.
+
+    Raises
+    ------
+    InputError
+        onnxruntime does not run the model.
+    """
+    try:
+        return Session(source, options or session_options(), providers=list(PROVIDERS))
+    except RUNTIME_ERRORS as error:
+        raise InputError(where, f"does not run in onnxruntime ({first_line(error)})") from None
+
+
+@contextmanager
+def silent_sessions() -> Iterator[None]:
+    """Silence sessions that onnxruntime's own tools open, with options of theirs."""
+    onnxruntime.set_default_logger_severity(QUIET)
+    try:
+        yield
+    finally:
+        onnxruntime.set_default_logger_severity(WARNING)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of onnxruntime's message, shortened."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
