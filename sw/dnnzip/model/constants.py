@@ -45,7 +45,7 @@ CONVERSIONS = ("DequantizeLinear", "QuantizeLinear", "Cast", "CastLike")
 SHAPES = ("Shape", "Size")
 
 #: Elements of these types share bytes: how many of them are in how many bytes.
-PACKED = {
+PACKED: dict[int, tuple[int, int]] = {
     TensorProto.INT4: (2, 1),
     TensorProto.UINT4: (2, 1),
     TensorProto.FLOAT4E2M1: (2, 1),
@@ -139,13 +139,13 @@ def stored_bytes(tensor: onnx.TensorProto) -> int:
         return place.length
     if tensor.data_type == TensorProto.STRING:
         return sum(len(text) for text in tensor.string_data)
-    count = math.prod(tensor.dims)
+    count = int(math.prod(tensor.dims))
     if tensor.data_type in PACKED:
         elements, size = PACKED[tensor.data_type]
         return -(-count * size // elements)
     if tensor.data_type not in onnx.helper.get_all_tensor_dtypes():
         return len(tensor.raw_data)
-    return count * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    return count * int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 @dataclass

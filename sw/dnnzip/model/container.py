@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -452,7 +453,7 @@ def _add_layer(
             inputs.append(weight.zero_point_name)
     element_type = TensorProto.INT8 if result.divisor > 1 else weight.tensor.data_type
     stream_tensor = next(tensor for tensor in reversed(model.graph.initializer) if tensor.name == inputs[0])
-    description = keep_description(model, weight.tensor, stream_tensor, element_type)
+    description: dict[str, Any] = {**keep_description(model, weight.tensor, stream_tensor, element_type)}
     return helper.make_node(
         OPERATOR,
         inputs,
