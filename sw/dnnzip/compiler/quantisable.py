@@ -168,11 +168,12 @@ def _separate_biases(model: onnx.ModelProto) -> None:
         if bias is None:
             continue
         channels = _gemm_channels(node, index)
-        is_broadcast = channels is not None and list(bias.dims) != [channels] and math.prod(bias.dims) in (1, channels)
+        shape = [] if channels is None else [channels]
+        is_broadcast = shape and list(bias.dims) != shape and math.prod(bias.dims) in (1, channels)
         if is_broadcast or not index.is_only_read_by(bias.name, node):
             values = stored_array(bias)
-            if is_broadcast and channels is not None:
-                values = np.broadcast_to(values.reshape(-1), (channels,)).copy()
+            if is_broadcast:
+                values = np.broadcast_to(values.reshape(-1), shape).copy()
             name = fresh_name(bias.name, taken)
             model.graph.initializer.append(numpy_helper.from_array(values, name))
             node.input[position] = name

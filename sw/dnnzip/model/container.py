@@ -492,7 +492,7 @@ def _add_layer(
         more = {"steps_per_octave": grid.per_octave, "step_loss": _double("step_loss", result.step_loss)}
     element_type = TensorProto.INT8 if result.divisor > 1 else weight.tensor.data_type
     stream_tensor = next(tensor for tensor in reversed(model.graph.initializer) if tensor.name == inputs[0])
-    description = keep_description(model, weight.tensor, stream_tensor, element_type)
+    description: dict[str, Any] = {**keep_description(model, weight.tensor, stream_tensor, element_type)}
     return helper.make_node(
         OPERATOR,
         inputs,
