@@ -13,6 +13,8 @@ PACKAGES = {"dnnzip": ROOT / "sw", "dnnzip_hw": ROOT / "hw", "dnnzip_sim": ROOT 
 
 MAY_IMPORT = {
     "errors": set(),
+    "terminal": set(),
+    "file_parameters": {"model", "errors"},
     "format": set(),
     "codec": {"format"},
     "model": {"codec", "format", "errors"},
@@ -20,15 +22,20 @@ MAY_IMPORT = {
     "link": {"codec", "format", "errors"},
     "digits": set(),
     "compiler": {"model", "link", "codec", "format", "errors"},
-    "flow": {"compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
+    "flow": {"compiler", "model", "accelerator", "link", "codec", "format", "errors", "terminal", "digits"},
     "api": {"flow", "model", "link", "codec", "format", "errors"},
-    "cli": {"flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
-    "exploration": {"cli", "digits", "flow", "model", "accelerator", "codec", "format", "errors"},
-    "report": {"exploration", "cli", "flow", "model", "errors"},
-    "tuning": {"cli", "flow", "model", "accelerator", "codec", "format", "errors"},
+    "cli": {
+        *("file_parameters", "terminal"),
+        *("flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
+    },
+    "exploration": {"cli", "file_parameters", "digits", "flow", "model", "accelerator", "codec", "format", "errors"},
+    "report": {"exploration", "cli", "file_parameters", "flow", "model", "errors"},
+    "tuning": {"cli", "file_parameters", "flow", "model", "accelerator", "codec", "format", "errors"},
     "bench": {"cli", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
+
+HARDWARE_MAY_IMPORT = ("format", "errors", "terminal", "file_parameters")
 
 
 def imported(source):
@@ -68,7 +75,7 @@ def faults(module, source):
             allowed = package == "dnnzip_sim" or (
                 package == "dnnzip_hw"
                 and ours == "dnnzip"
-                and (other == "dnnzip.__version__" or part_of(other) in ("format", "errors"))
+                and (other == "dnnzip.__version__" or part_of(other) in HARDWARE_MAY_IMPORT)
             )
             wrong += [] if allowed else [other]
         elif part == "format" and ours not in sys.stdlib_module_names:
