@@ -29,7 +29,7 @@ MAY_IMPORT = {
         *("flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
     },
     "exploration": {"cli", "file_parameters", "digits", "flow", "model", "accelerator", "codec", "format", "errors"},
-    "report": {"exploration", "cli", "file_parameters", "flow", "model", "errors"},
+    "report": {"exploration", "cli", "file_parameters", "terminal", "flow", "model", "errors"},
     "tuning": {"cli", "file_parameters", "flow", "model", "accelerator", "codec", "format", "errors"},
     "bench": {"cli", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
 }

@@ -279,7 +279,7 @@ def _check_streams(given: Iterable[tuple[str, FileParameter, str]], ctx: click.C
         if first:
             raise click.UsageError(f"{first} - and {name} - are both standard output; give one of them a file", ctx)
         first = name
-        if isinstance(kind, OutputFile) and not kind.is_text and sys.stdout.isatty():
+        if isinstance(kind, OutputFile) and not kind.is_text and sys.stdout and sys.stdout.isatty():
             raise click.UsageError(f"{name} -: standard output is a terminal; send it to a file or a program", ctx)
 
 

@@ -59,7 +59,8 @@ def report(folder: str, max_drop: str, output: Output) -> None:
         page = render(evidence, limit)
         step(PAGE)
         figures = draw_all(evidence, limit, figures_folder(path), step) if evidence.settings else []
-    write_output(path / PAGE, page.encode())
+    # Half a pair, which JSON can hold, is no text of a page.
+    write_output(path / PAGE, page.encode(errors="backslashreplace"))
     summary = as_json(evidence, limit)
     summary["page"] = str(path / PAGE)
     summary["figures"] = [str(figure) for figure in figures]
