@@ -31,7 +31,7 @@ def printable(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Return a message as one printable line: its lines and indents are joined by spaces."""
-    return printable(_SPACE.sub(" ", text.strip()))
+    return printable(_SPACE.sub(" ", text).strip(" "))
 
 
 def let_streams_show_all() -> None:
