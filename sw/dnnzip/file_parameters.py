@@ -21,7 +21,7 @@ STANDARD_OUTPUT = "-"
 """The name of standard output, for an output that is one file."""
 
 
-class FileParameter(click.ParamType):
+class FileParameter(click.ParamType[str]):
     """A file or folder; what a command does with it is said by the classes below."""
 
     name = "file"
