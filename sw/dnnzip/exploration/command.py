@@ -16,7 +16,11 @@ NEEDED = ("distributed", "pyarrow")
 
 
 def axis(
-    name: str, help_text: str, default: str | None = None, metavar: str = "A,B", kind: click.ParamType[str] | None = None
+    name: str,
+    help_text: str,
+    default: str | None = None,
+    metavar: str = "A,B",
+    kind: click.ParamType[str] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command an option that takes several values: with commas, or given several times."""
 
