@@ -15,6 +15,8 @@ MAY_IMPORT = {
     "announcements": set(),
     "errors": set(),
     "inputs": {"errors"},
+    "terminal": set(),
+    "file_parameters": {"model", "errors"},
     "format": set(),
     "codec": {"format"},
     "model": {"codec", "format", "errors", "inputs"},
@@ -22,17 +24,22 @@ MAY_IMPORT = {
     "link": {"codec", "format", "errors"},
     "digits": {"model"},
     "compiler": {"model", "link", "codec", "format", "errors"},
-    "flow": {"compiler", "model", "accelerator", "link", "codec", "format", "errors", "inputs", "digits"},
+    "flow": {"compiler", "model", "accelerator", "link", "codec", "format", "errors", "inputs", "terminal", "digits"},
     "api": {"flow", "model", "link", "codec", "format", "errors", "inputs"},
     "cli": {
-        *("announcements", "flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
+        *("announcements", "file_parameters", "terminal"),
+        *("flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
     },
-    "exploration": {"cli", "digits", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"},
-    "report": {"exploration", "cli", "flow", "model", "errors"},
-    "tuning": {"cli", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"},
+    "exploration": {
+        *("cli", "file_parameters", "digits", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"),
+    },
+    "report": {"exploration", "cli", "file_parameters", "terminal", "flow", "model", "errors"},
+    "tuning": {"cli", "file_parameters", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"},
     "bench": {"cli", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
+
+HARDWARE_MAY_IMPORT = ("format", "errors", "terminal", "file_parameters")
 
 
 def imported(source):
@@ -72,7 +79,7 @@ def faults(module, source):
             allowed = package == "dnnzip_sim" or (
                 package == "dnnzip_hw"
                 and ours == "dnnzip"
-                and (other == "dnnzip.__version__" or part_of(other) in ("format", "errors"))
+                and (other == "dnnzip.__version__" or part_of(other) in HARDWARE_MAY_IMPORT)
             )
             wrong += [] if allowed else [other]
         elif part == "format" and ours not in sys.stdlib_module_names:

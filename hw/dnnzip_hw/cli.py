@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 
 from dnnzip.errors import InputError, MissingToolError
+from dnnzip.file_parameters import FileCommand, Folder
+from dnnzip.terminal import printable
 from dnnzip_hw.axi.parameters import AxiParameters
 from dnnzip_hw.axi.verilog import axi_files
 from dnnzip_hw.kit import kit_files
@@ -31,9 +33,15 @@ OPTIONS = {
 """Parameter to the option that sets it."""
 
 
-@click.command("rtl")
+@click.command("rtl", cls=FileCommand)
 @click.option(
-    "-o", "--output", "folder", required=True, metavar="DIR", help="Folder for the files; it is made where missing."
+    "-o",
+    "--output",
+    "folder",
+    type=Folder(),
+    required=True,
+    metavar="DIR",
+    help="Folder for the files; it is made where missing.",
 )
 @click.option("--lanes", default=DEFAULTS.lanes, show_default=True, help="Weights per beat: 1, 2, 4, 8 or 16.")
 @click.option("--slots", default=DEFAULTS.slots, show_default=True, help="Virtual lanes per lane.")
@@ -87,7 +95,7 @@ def rtl(
         **kit_files(parameters, listed),
     }
     for path in write_whole(Path(folder), files):
-        click.echo(path)
+        click.echo(printable(str(path)))
 
 
 def _option_of(message: str) -> str:

@@ -4,20 +4,37 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import wraps
 from importlib.metadata import entry_points
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import click
 
 from dnnzip import __version__
 from dnnzip.announcements import ignore_announcements
 from dnnzip.errors import CheckFailedError, DnnzipError, InputError, MissingToolError
+from dnnzip.file_parameters import (
+    STANDARD_OUTPUT,
+    AcceleratorFile,
+    FileCommand,
+    Folder,
+    ImageFolder,
+    InputFile,
+    KeptFile,
+    ModelFile,
+    ModelOutput,
+    OutputFile,
+    takes_standard_output,
+)
+from dnnzip.terminal import let_streams_show_all, one_line, printable
 
 if TYPE_CHECKING:
+    import onnx
+
     from dnnzip.flow.tables import TextTable
     from dnnzip.link.array import ArrayShape
+    from dnnzip.model.places import Spool
 
 COMMANDS = "dnnzip.commands"
 INTERRUPTED = 130
@@ -26,6 +43,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 class Commands(click.Group):
     """The group of commands, with those that an installed extra provides."""
+
+    command_class = FileCommand
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -71,49 +90,63 @@ def cli() -> None:
 
 
 class Output:
-    """Where a command's results go: tables to standard output, JSON to a file.
+    """Where a command's results go: tables to standard output, JSON and models to files.
 
     Parameters
     ----------
     json_file
         The option ``--json``: a file, ``-`` for standard output, or None.
     quiet
-        The option ``--quiet``.
+        The option ``--quiet``, or that another output claims standard output.
     """
 
     def __init__(self, json_file: str | None, quiet: bool) -> None:
         self.json_file = json_file
-        self.quiet = quiet or json_file == "-"
+        self.quiet = quiet or json_file == STANDARD_OUTPUT
 
     def table(self, table: "TextTable", *lines: str) -> None:
-        """Print a table and the lines under it, unless ``--quiet``, or ``--json -`` claims standard output."""
-        if self.quiet:
+        """Print a table and the lines under it, unless ``--quiet``, or ``-`` claims standard output."""
+        if self.quiet or sys.stdout is None:
             return
         from dnnzip.flow.tables import stdout_console
 
         console = stdout_console()
-        if table.rows:
-            table.show(console)
-        for line in lines:
-            console.print(line, soft_wrap=True)
+        with _standard_output():
+            if table.rows:
+                table.show(console)
+            for line in lines:
+                console.print(printable(line), soft_wrap=True)
 
     def json(self, content: dict[str, Any]) -> None:
         """Write the JSON object where ``--json`` says."""
-        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-        if self.json_file == "-":
-            sys.stdout.write(text)
-        elif self.json_file:
-            from dnnzip.model.files import write_output
+        if self.json_file:
+            self.write((json.dumps(content, indent=2, allow_nan=False) + "\n").encode(), self.json_file)
 
-            write_output(self.json_file, text.encode())
+    def write(self, content: bytes, target: str) -> None:
+        """Write a file, or to standard output where its name is ``-``."""
+        from dnnzip.model.files import write_output
 
-    def check(self, *targets: str | None) -> None:
-        """Refuse outputs that cannot be written, and the JSON file, before any work is done for them."""
-        from dnnzip.model.files import check_output
+        if target == STANDARD_OUTPUT:
+            with _standard_output() as file:
+                file.write(content)
+        else:
+            write_output(target, content)
 
-        for target in (*targets, self.json_file if self.json_file != "-" else None):
-            if target is not None:
-                check_output(target)
+    def save(self, model: "onnx.ModelProto", target: str) -> None:
+        """Write a model to a file, or to standard output where its name is ``-``."""
+        from dnnzip.model.files import save_model, write_model
+
+        if target == STANDARD_OUTPUT:
+            with _standard_output() as file:
+                write_model(model, file, STANDARD_OUTPUT)
+        else:
+            save_model(model, target)
+
+    def spool(self, target: str) -> "AbstractContextManager[Spool]":
+        """Open a spool for an output, see `open_spool`."""
+        from dnnzip.model.places import open_spool
+
+        return open_spool("/dev/stdout" if target == STANDARD_OUTPUT else target)
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[str], None]]:
@@ -128,34 +161,87 @@ class Output:
             yield lambda _: bar.advance(task)
 
 
+@contextmanager
+def _standard_output() -> Iterator[BinaryIO]:
+    """Give standard output, to write bytes to or to print.
+
+    Raises
+    ------
+    InputError
+        It is closed, or cannot be written.
+    """
+    if sys.stdout is None:
+        raise InputError("standard output", "is closed", "open it, or name a file")
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError("standard output", f"cannot be written ({error.strerror or error})", "name a file") from None
+
+
 def output_options(command: Command) -> Command:
     """Give a command ``--json`` and ``--quiet``, passed on as ``output``."""
 
-    def collect(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
-        ctx.meta[f"dnnzip.{param.name}"] = value
-        if {"dnnzip.json_file", "dnnzip.quiet"} <= ctx.meta.keys():
-            ctx.params["output"] = Output(ctx.meta["dnnzip.json_file"], ctx.meta["dnnzip.quiet"])
-        return value
+    @wraps(command)
+    def with_output(*arguments: Any, json_file: str | None, quiet: bool, **options: Any) -> Any:
+        is_quiet = quiet or takes_standard_output(click.get_current_context())
+        return command(*arguments, output=Output(json_file, is_quiet), **options)
 
-    options = (
-        click.option(
-            "--json",
-            "json_file",
-            metavar="FILE",
-            callback=collect,
-            expose_value=False,
-            help="Write results as JSON; - for standard output.",
-        ),
-        click.option("--quiet", is_flag=True, callback=collect, expose_value=False, help="Print no table."),
+    json_option = click.option(
+        "--json",
+        "json_file",
+        type=OutputFile(is_text=True),
+        metavar="FILE",
+        help="Write results as JSON; - for standard output.",
     )
-    for option in options:
-        command = option(command)
-    return command
+    quiet_option = click.option("--quiet", is_flag=True, help="Print no table.")
+    return cast(Command, quiet_option(json_option(with_output)))
 
 
 def model_argument(name: str = "model", metavar: str = "MODEL.onnx") -> Callable[[Command], Command]:
     """Give a command a model file as its argument."""
-    return click.argument(name, metavar=metavar)
+    return click.argument(name, type=ModelFile(), metavar=metavar)
+
+
+def model_output(
+    metavar: str, help_text: str, *, is_required: bool = True, beside: tuple[str, ...] = ()
+) -> Callable[[Command], Command]:
+    """Give a command the option for the model that it writes, passed on as ``target``.
+
+    Parameters
+    ----------
+    metavar, help_text
+        Of the option.
+    is_required
+        Whether the command writes it always.
+    beside
+        Ends of the names of files that the command writes beside it.
+    """
+    return click.option(
+        "-o",
+        "--output-model",
+        "target",
+        type=ModelOutput(*beside),
+        required=is_required,
+        metavar=metavar,
+        help=f"{help_text}; - for standard output.",
+    )
+
+
+def data_option(
+    help_text: str = "Arrays x (samples) and y (class indices).", *, is_required: bool = False
+) -> Callable[[Command], Command]:
+    """Give a command the option for its samples, passed on as ``data``."""
+    return click.option("--data", type=InputFile(), required=is_required, metavar="SET.npz", help=help_text)
+
+
+def images_option() -> Callable[[Command], Command]:
+    """Give a command the option for a folder of images, passed on as ``images``."""
+    return click.option(
+        "--images", type=ImageFolder(), metavar="DIR", help="In their place, a folder of images with labels."
+    )
 
 
 def scores_option(option: str = "--output") -> Callable[[Command], Command]:
@@ -167,7 +253,7 @@ def scores_option(option: str = "--output") -> Callable[[Command], Command]:
 
 @cli.command()
 @model_argument()
-@click.option("-o", "--output-model", "target", required=True, metavar="OUT.dnz.onnx", help="The compressed model.")
+@model_output("OUT.dnz.onnx", "The compressed model")
 @click.option(
     "--max-error",
     required=True,
@@ -191,7 +277,10 @@ def scores_option(option: str = "--output") -> Callable[[Command], Command]:
 @click.option("--layers", multiple=True, metavar="GLOB", help="Compress only weights of these names; may be repeated.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave weights of these names out; may be repeated.")
 @click.option(
-    "--tables", metavar="FILE", help="A table set: used where the file is there, otherwise trained and written."
+    "--tables",
+    type=KeptFile(),
+    metavar="FILE",
+    help="A table set: used where the file is there, otherwise trained and written; - for standard output.",
 )
 @click.option(
     "--states", type=click.Choice(["256", "512", "1024"]), default="512", show_default=True, help="tANS states."
@@ -244,13 +333,11 @@ def compress(
     from dnnzip.flow.tables import sizes_line, sizes_table
     from dnnzip.model.bound import Bound, Scope
     from dnnzip.model.descriptions import overridable
-    from dnnzip.model.files import open_model, save_model, write_output
-    from dnnzip.model.places import open_spool
+    from dnnzip.model.files import open_model
 
     bound = Bound.parse(max_error)
     log2_states = int(states).bit_length() - 1
-    known = tables is not None and Path(tables).exists()
-    output.check(target, None if known else tables)
+    known = tables is not None and KeptFile.is_there(tables)
     options = compression.CompressionOptions(
         bound=bound,
         scope=Scope(error_scope),
@@ -267,13 +354,13 @@ def compress(
     )
     network = open_model(model)
     planned = compression.plan(network, options, model)
-    with open_spool(target) as spool:
+    with output.spool(target) as spool:
         # Each weight is put on its grid in a first pass and encoded in a second.
         with output.progress("compressing", 2 * len(planned[0])) as step:
             result = compression.compress(network, options, model, step, first_pass=step, spool=spool, planned=planned)
-        save_model(result.compressed.model, target)
+        output.save(result.compressed.model, target)
     if tables is not None and not known:
-        write_output(tables, result.compressed.tables)
+        output.write(result.compressed.tables, tables)
     summary = summarise(result.compressed, result.left_out)
     output.json(summary.as_json())
     notes = [
@@ -288,19 +375,16 @@ def _left_out_lines(left_out: Any) -> list[str]:
 
 @cli.command()
 @model_argument(metavar="MODEL.dnz.onnx")
-@click.option("-o", "--output-model", "target", required=True, metavar="PLAIN.onnx", help="The plain model.")
+@model_output("PLAIN.onnx", "The plain model")
 @output_options
 def decompress(model: str, target: str, output: Output) -> None:
     """Write the plain model that a compressed one stands for."""
     from dnnzip.flow.summary import summarise
     from dnnzip.model.container import decompressed, open_compressed_file
-    from dnnzip.model.files import save_model
-    from dnnzip.model.places import open_spool
 
-    output.check(target)
     compressed = open_compressed_file(model)
-    with open_spool(target) as spool:
-        save_model(decompressed(compressed, spool), target)
+    with output.spool(target) as spool:
+        output.save(decompressed(compressed, spool), target)
     output.json(summarise(compressed).as_json())
 
 
@@ -313,7 +397,6 @@ def info(file: str, output: Output) -> None:
     from dnnzip.flow.tables import sizes_line, sizes_table
     from dnnzip.model.container import open_compressed_file
 
-    output.check()
     summary = summarise(open_compressed_file(file))
     output.json(summary.as_json())
     output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out))
@@ -321,7 +404,7 @@ def info(file: str, output: Output) -> None:
 
 @cli.command()
 @model_argument()
-@click.argument("compressed", metavar="OUT.dnz.onnx")
+@model_argument("compressed", "OUT.dnz.onnx")
 @output_options
 def verify(model: str, compressed: str, output: Output) -> None:
     """Check every weight of a compressed model against its bound."""
@@ -330,7 +413,6 @@ def verify(model: str, compressed: str, output: Output) -> None:
     from dnnzip.model.container import open_compressed_file
     from dnnzip.model.files import open_model
 
-    output.check()
     checks = verification.verify(open_model(model), open_compressed_file(compressed), model)
     output.json({"ok": not any(check.broken for check in checks), "layers": [check.as_json() for check in checks]})
     output.table(checks_table(checks))
@@ -339,8 +421,8 @@ def verify(model: str, compressed: str, output: Output) -> None:
 
 @cli.command()
 @model_argument(metavar="MODEL")
-@click.option("--data", metavar="SET.npz", help="Arrays x (samples) and y (class indices).")
-@click.option("--images", metavar="DIR", help="In their place, a folder of images with labels.")
+@data_option()
+@images_option()
 @click.option("--samples", type=click.IntRange(1), metavar="N", help="Only so many samples, from the first.")
 @scores_option()
 @output_options
@@ -355,7 +437,6 @@ def evaluate(
     from dnnzip.model.accuracy import evaluate as measure
     from dnnzip.model.images import load_labelled
 
-    output.check()
     accuracy = measure(model, load_labelled(data, images, model, samples), output=scores)
     result: dict[str, Any] = {"samples": accuracy.samples, "top1": accuracy.top1}
     if accuracy.top5 is not None:
@@ -367,29 +448,27 @@ def evaluate(
 
 @cli.command()
 @model_argument(metavar="MODEL.dnz.onnx")
-@click.option(
-    "-o", "--output-model", "target", metavar="DECODED.onnx", help="Write the plain model as the link decoded it."
-)
+@model_output("DECODED.onnx", "Write the plain model as the link decoded it", is_required=False)
 @click.option(
     "--link",
     default="sim",
     show_default=True,
     metavar="LINK",
-    help="What decodes: sim, or sim:N for N simulators at once instead of one for each core; golden; serial:PORT.",
+    help="What decodes: sim, or sim:N for N simulators at once instead of one for each core; golden, the reference "
+    "decoder, about 100,000 weights per second; serial:PORT.",
 )
 @output_options
 def simulate(model: str, target: str | None, link: str, output: Output) -> None:
     """Decode every stream in the RTL and compare all bits.
 
-    The RTL runs under Verilator, or on a board; what it gives is compared with the golden decoder's codes.
+    The RTL runs under Verilator, or on a board. Its codes are compared with those of the fast decoder; so are, with
+    --link golden, those of the reference decoder, the norm.
     """
     from dnnzip.flow import simulation
     from dnnzip.flow.tables import simulation_table
     from dnnzip.link import open_link
     from dnnzip.model.container import read_compressed
-    from dnnzip.model.files import save_model
 
-    output.check(target)
     opened = open_link(link)
     compressed = read_compressed(model)
     result = simulation.simulate(compressed, opened)
@@ -399,13 +478,19 @@ def simulate(model: str, target: str | None, link: str, output: Output) -> None:
     )
     simulation.require(result)
     if target is not None:
-        save_model(simulation.decoded_model(compressed, result), target)
+        output.save(simulation.decoded_model(compressed, result), target)
 
 
 @cli.command()
 @model_argument(metavar="MODEL.dnz.onnx")
 @click.option(
-    "-o", "--output", "folder", required=True, metavar="DIR", help="Folder for the files; made where missing."
+    "-o",
+    "--output",
+    "folder",
+    type=Folder(writes=("weights.bin", "weights.json", "weights.h")),
+    required=True,
+    metavar="DIR",
+    help="Folder for the files; made where missing.",
 )
 @click.option(
     "--bus-bits",
@@ -425,7 +510,6 @@ def image(model: str, folder: str, bus_bits: int, output: Output) -> None:
     from dnnzip.flow.tables import image_table
     from dnnzip.model.container import open_compressed_file
 
-    output.check()
     compressed = open_compressed_file(model)
     with output.progress("checking", len(compressed.layers)) as step:
         planned = plan_image(compressed, bus_bits, step)
@@ -439,8 +523,8 @@ def image(model: str, folder: str, bus_bits: int, output: Output) -> None:
 
 @cli.command()
 @model_argument()
-@click.option("--data", required=True, metavar="SET.npz", help="Samples to calibrate with: arrays x and y.")
-@click.option("-o", "--output-model", "target", required=True, metavar="Q.onnx", help="The network of 8 bits.")
+@data_option("Samples to calibrate with: arrays x and y.", is_required=True)
+@model_output("Q.onnx", "The network of 8 bits")
 @click.option(
     "--samples",
     type=click.IntRange(1),
@@ -456,14 +540,13 @@ def quantize(model: str, data: str, target: str, samples: int | None, output: Ou
     from dnnzip.compiler.quantiser import SAMPLES, quantise_network
     from dnnzip.flow.tables import TextTable
     from dnnzip.model.dataset import load_dataset
-    from dnnzip.model.files import load_model, save_model
+    from dnnzip.model.files import load_model
 
-    output.check(target)
     network = load_model(model)
     dataset = load_dataset(data, samples)
     used = dataset if samples is not None else dataset.first(SAMPLES)
     result = quantise_network(network, used, model)
-    save_model(result, target)
+    output.save(result, target)
     output.json({"samples": len(used.x), "model": target})
     output.table(TextTable((), ()), f"calibrated with {len(used.x)} samples: {target}")
 
@@ -472,6 +555,7 @@ def quantize(model: str, data: str, target: str, samples: int | None, output: Ou
 @model_argument(metavar="MODEL")
 @click.option(
     "--accelerator",
+    type=AcceleratorFile(),
     required=True,
     metavar="PRESET|FILE.toml",
     help="What it runs on: paper-mesh-8x8, edge-lpddr4, ulx3s, or a file of that form.",
@@ -519,7 +603,6 @@ def estimate(
     from dnnzip.flow.estimation import EstimationOptions, compare, read_network
     from dnnzip.flow.estimation_table import estimation_table, summary_lines
 
-    output.check()
     options = EstimationOptions(Timing(timing), batch, int(weight_bits) if weight_bits else None, bits, ratio)
     loaded = load_accelerator(accelerator)
     if placement is not None:
@@ -531,7 +614,7 @@ def estimate(
 
 @cli.command()
 @model_argument(metavar="MODEL")
-@click.option("--data", required=True, metavar="SET.npz", help="Arrays x (samples) and y (class indices).")
+@data_option(is_required=True)
 @click.option(
     "--link", required=True, metavar="LINK", help="What executes the array's layers: golden, sim or serial:PORT."
 )
@@ -575,7 +658,6 @@ def run(
     from dnnzip.model.dataset import load_dataset
     from dnnzip.model.files import load_model
 
-    output.check()
     shape = _array_shape(groups, lanes, slots, columns, vectors)
     opened = open_array(link, shape)
     network = load_model(model)
@@ -628,6 +710,7 @@ def _array_shape(groups: int, lanes: int, slots: int, columns: int, vectors: int
 def main() -> None:
     """Run the command line; the process ends with 0, 1 for a failed check, 2 for bad input or usage."""
     ignore_announcements()
+    let_streams_show_all()
     try:
         cli.main(prog_name="dnnzip", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -653,5 +736,5 @@ def _show_help(error: click.exceptions.NoArgsIsHelpError) -> None:
 
 
 def _fail(message: str, status: int) -> None:
-    print("dnnzip: " + " ".join(message.split()), file=sys.stderr)
+    print("dnnzip: " + one_line(message), file=sys.stderr)
     sys.exit(status)

@@ -50,7 +50,7 @@ class Reader:
         So long may a block's shell run; the first one may compile the codec or the simulation.
     """
 
-    def __init__(self, folder, seconds=300):
+    def __init__(self, folder, seconds=900):
         self.folder, self.seconds = folder, seconds
         for name in LINKED:
             (folder / name).symlink_to(ROOT / name)

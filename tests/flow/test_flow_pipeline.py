@@ -87,7 +87,9 @@ def test_the_chain_without_data_measures_no_accuracy(tmp_path):
 
 
 def test_a_mismatch_ends_the_chain_without_a_report(tmp_path):
-    with pytest.raises(CheckFailedError, match=r"^layer 'conv2\.weight': 1 weights differ from the golden decoder's$"):
+    with pytest.raises(
+        CheckFailedError, match=r"^layer 'conv2\.weight': 1 weights differ from the software decoder's$"
+    ):
         pipeline.run(job(tmp_path), Wrong)
     assert {path.name for path in tmp_path.iterdir()} == {"model.dnz.onnx"}
 

@@ -18,6 +18,9 @@ from dnnzip_sim.run import SimulationFailedError
 
 DEFAULT = DecompressorParameters()
 
+HANGS_SECONDS = 600
+"""Whoever waits longer waits for ever; nothing is measured by it."""
+
 
 @pytest.fixture(scope="module")
 def harness():
@@ -105,14 +108,14 @@ def test_simulators_do_not_outlive_an_exception(harness, tmp_path, seed):
 
     def interrupted():
         with streaming(harness, list(streams) * 2000, tmp_path):
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + HANGS_SECONDS
             while not running():
                 assert time.monotonic() < deadline
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANGS_SECONDS
     while running():
         assert time.monotonic() < deadline, running()
 

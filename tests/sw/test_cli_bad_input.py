@@ -516,7 +516,7 @@ def test_simulate_fails_on_a_code_that_differs(dnnzip, compressed, tmp_path, mon
     target = tmp_path / "decoded.onnx"
     status, out, err = dnnzip("simulate", compressed, "-o", target)
     assert status == 1
-    assert err == "dnnzip: layer 'w': 1 weights differ from the golden decoder's\n"
+    assert err == "dnnzip: layer 'w': 1 weights differ from the software decoder's\n"
     assert "w " in out
     assert not target.exists()
     status, out, _ = dnnzip("simulate", compressed, "--json", "-")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import time
 import zlib
 
 import numpy as np
@@ -208,11 +207,14 @@ def test_what_the_board_asks_for_is_sent_at_once():
                 return
             super()._take(frame)
 
+        def read(self):
+            data = super().read()
+            assert data, "the host waits for its patience to end, and has been asked"
+            return data
+
     talk = Session(Asks(), "--link serial:PORT", patience=30)
     talk.open()
-    begun = time.monotonic()
     assert talk.exchange([bytes(1000)])[0].body == bytes(1000)
-    assert time.monotonic() - begun < 20, "the host waited until its patience was at an end"
     assert talk.statistics.resent >= 1
 
 

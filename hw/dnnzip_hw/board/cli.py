@@ -7,10 +7,12 @@ from pathlib import Path
 import click
 
 from dnnzip.errors import InputError
+from dnnzip.file_parameters import FileCommand, Folder, OutputFile
 from dnnzip.format.frames import Top
+from dnnzip.terminal import printable
 
 
-@click.command("bitstream")
+@click.command("bitstream", cls=FileCommand)
 @click.option("--board", "name", required=True, metavar="NAME", help="ulx3s-85f, ulx3s-25f, icebreaker or hx8k-b-evn.")
 @click.option(
     "--top",
@@ -23,13 +25,20 @@ from dnnzip.format.frames import Top
     "-o",
     "--output",
     "folder",
+    type=Folder(writes=("dnnzip_*.bit", "dnnzip_*.bin", "dnnzip_*.json", "dnnzip_*.log")),
     default="build/bitstreams",
     show_default=True,
     metavar="DIR",
     help="Folder for the bitstream and its summary; it is made where missing.",
 )
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of place and route.")
-@click.option("--json", "json_file", metavar="FILE", help="Write the summary as JSON too; - for standard output.")
+@click.option(
+    "--json",
+    "json_file",
+    type=OutputFile(is_text=True),
+    metavar="FILE",
+    help="Write the summary as JSON too; - for standard output.",
+)
 def bitstream(name: str, top: str, folder: str, seed: int, json_file: str | None) -> None:
     """Build a bitstream: decompressor or array on a board.
 
@@ -61,5 +70,6 @@ def bitstream(name: str, top: str, folder: str, seed: int, json_file: str | None
     width = max(len(row[0]) for row in made.rows())
     for key, value in made.rows():
         click.echo(f"{key:{width}}  {value}")
-    click.echo(f"{Path(folder) / made.file}")
-    click.echo(f"load it with: openFPGALoader {BOARDS[name].flash} {Path(folder) / made.file}")
+    path = printable(str(Path(folder) / made.file))
+    click.echo(path)
+    click.echo(f"load it with: openFPGALoader {BOARDS[name].flash} {path}")

@@ -7,15 +7,20 @@ from typing import Any
 
 import click
 
-from dnnzip.cli import Output, model_argument, output_options, scores_option
+from dnnzip.cli import Output, data_option, model_argument, output_options, scores_option
 from dnnzip.errors import MissingToolError
+from dnnzip.file_parameters import AcceleratorFile, FileCommand, Folder, ModelFile
 
 NEEDED = ("distributed", "pyarrow")
 """What the extra `explore` brings."""
 
 
 def axis(
-    name: str, help_text: str, default: str | None = None, metavar: str = "A,B"
+    name: str,
+    help_text: str,
+    default: str | None = None,
+    metavar: str = "A,B",
+    kind: click.ParamType[str] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command an option that takes several values: with commas, or given several times."""
 
@@ -25,6 +30,7 @@ def axis(
 
     return click.option(
         name,
+        type=kind,
         multiple=True,
         required=default is None,
         default=None if default is None else (default,),
@@ -35,9 +41,9 @@ def axis(
     )
 
 
-@click.command()
+@click.command(cls=FileCommand)
 @model_argument()
-@click.option("--data", required=True, metavar="SET.npz", help="Arrays x (samples) and y (class indices).")
+@data_option(is_required=True)
 @axis("--max-error", "Bounds, as of 'compress': 0.5%,1%,2%.")
 @axis("--error-scope", "Over what a percentage is taken: tensor, channel.", "tensor")
 @axis("--codec", "How weights are coded: auto, ans, line, raw.", "auto")
@@ -46,7 +52,7 @@ def axis(
     "Sets of layers to compress: all, each, all-but-one, largest, largest:N, or globs, joined by + to one set.",
     "all",
 )
-@axis("--accelerator", "Presets, or files that end in .toml.", "edge-lpddr4")
+@axis("--accelerator", "Presets, or files that end in .toml.", "edge-lpddr4", kind=AcceleratorFile())
 @axis("--placement", "Where weights are decompressed: pe, memory-interface, or the accelerator's own.", "own")
 @axis("--timing", "How the parts of a layer overlap: serial, overlap.", "serial,overlap")
 @click.option(
@@ -62,9 +68,20 @@ def axis(
     "--seed", type=click.IntRange(0), metavar="N", help="Draw the samples by this seed.  [default: the first ones]"
 )
 @scores_option("--output-name")
-@click.option("--tuned", metavar="TUNED.dnz.onnx", help="A compressed model to show beside them, say of 'tune'.")
 @click.option(
-    "-o", "--output", "folder", required=True, metavar="DIR", help="Folder for the results; a run there is continued."
+    "--tuned",
+    type=ModelFile(),
+    metavar="TUNED.dnz.onnx",
+    help="A compressed model to show beside them, say of 'tune'.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=Folder(writes=("request.json", "network.json", "results/*.parquet", "layers/*.parquet")),
+    required=True,
+    metavar="DIR",
+    help="Folder for the results; a run there is continued.",
 )
 @click.option("--scheduler", metavar="ADDRESS", help="A running Dask scheduler.  [default: processes of this machine]")
 @click.option(
@@ -110,7 +127,6 @@ def explore(
     from dnnzip.exploration.request import Options, check_words, plan_exploration
     from dnnzip.exploration.run import remaining, run
 
-    output.check()
     check_words("--against", against, list(COSTS))
     plan = plan_exploration(
         Options(

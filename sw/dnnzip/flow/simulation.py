@@ -1,4 +1,4 @@
-"""Every stream of a compressed model through a link, compared bit for bit with the reference decoder's codes."""
+"""Every stream of a compressed model through a link, compared bit for bit with the codes of the software's decoder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class LayerRun:
     weights
         Weights (for original bytes: 16-bit items) decoded.
     mismatches
-        Codes that differ from the golden decoder's, or are missing.
+        Codes that differ from the software's, or are missing.
     cycles
         Clock cycles of its streams; 0 where the link has no clock.
     verdict
@@ -128,21 +128,21 @@ def simulate(
     link: Link,
     golden: Callable[[CompressedModel, CompressedLayer], NDArray[np.generic]] = decode_layer,
 ) -> Simulation:
-    """Decode every stream of a compressed model over a link and compare it with the golden decoder.
+    """Decode every stream of a compressed model over a link and compare it with the software's decoder.
 
     Parameters
     ----------
     compressed
         The model.
     link
-        What decodes: simulated RTL, a board, or the golden model itself.
+        What decodes: simulated RTL, a board, or the reference decoder (`dnnzip.link.golden`).
     golden
         Decodes a layer for the comparison: the fast decoder, or ``reference_layer``.
 
     Raises
     ------
     InputError
-        A stream is damaged for the golden decoder already, or there is no memory for all codes.
+        A stream is damaged for the software's decoder already, or there is no memory for all codes.
     """
     values = sum(layer.items for layer in compressed.layers)
     with memory_for(compressed.where, f"{values} values, decoded twice", 2 * CODE_BYTES * values):
@@ -183,7 +183,9 @@ def require(simulation: Simulation) -> None:
         if layer.verdict != Verdict.OK:
             raise CheckFailedError(f"layer {layer.name!r}: the link ended with {layer.verdict.label!r}")
         if layer.mismatches:
-            raise CheckFailedError(f"layer {layer.name!r}: {layer.mismatches} weights differ from the golden decoder's")
+            raise CheckFailedError(
+                f"layer {layer.name!r}: {layer.mismatches} weights differ from the software decoder's"
+            )
     if not simulation.weights:
         raise CheckFailedError("no weight was decoded")
 

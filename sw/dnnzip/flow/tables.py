@@ -14,6 +14,7 @@ from dnnzip.flow.summary import Summary, bits_per_weight
 from dnnzip.flow.verification import LayerCheck
 from dnnzip.link.array import ArrayFigures
 from dnnzip.model.container import CompressedLayer
+from dnnzip.terminal import printable
 
 if TYPE_CHECKING:
     # Loads the compiler and onnxruntime, which most tables do without.
@@ -48,26 +49,29 @@ class TextTable:
         """Return the table in Markdown."""
         lines = [self.header, tuple("---" if index == 0 else "---:" for index in range(len(self.header)))]
         lines += [*self.rows, *([self.total] if self.total else [])]
-        rows = ([cell.replace("|", "\\|") for cell in cells] for cells in lines)
+        rows = ([printable(cell).replace("|", "\\|") for cell in cells] for cells in lines)
         return "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
 
     def show(self, console: Console) -> None:
         """Print the table."""
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for index, heading in enumerate(self.header):
-            table.add_column(heading, justify="left" if index == 0 else "right", no_wrap=True)
+            table.add_column(printable(heading), justify="left" if index == 0 else "right", no_wrap=True)
         for row in self.rows:
-            table.add_row(*row)
+            table.add_row(*map(printable, row))
         if self.total:
             table.add_section()
-            table.add_row(*self.total)
+            table.add_row(*map(printable, self.total))
         console.print(table)
 
 
 def stdout_console() -> Console:
     """Return the console of standard output: as wide as the terminal, or wide enough for every table in a pipe."""
-    console = Console(highlight=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=PIPE_WIDTH)
+    # Neither markup nor the names of pictures: a layer may be called `[red]` or `:fire:`.
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, emoji=False, width=PIPE_WIDTH)
+    return console
 
 
 def number(value: float) -> str:

@@ -206,7 +206,7 @@ def save_model(model: onnx.ModelProto, path: str | Path) -> None:
             _write_message(model, file)
         return
     if _is_written_through(path):
-        raise InputError(str(path), "takes no model of more than 2 GB, which needs a second file", "name a file")
+        raise _needs_second_file(str(path))
     data_path = path.with_name(path.name + ".data")
     slim = onnx.ModelProto()
     slim.CopyFrom(model)
@@ -214,6 +214,32 @@ def save_model(model: onnx.ModelProto, path: str | Path) -> None:
     with open_output(data_path) as data_file:
         _move_arrays_out(slim, data_path.name, data_file)
     write_output(path, slim.SerializeToString(deterministic=True))
+
+
+def write_model(model: onnx.ModelProto, file: BinaryIO, where: str) -> None:
+    """Write a model to an open file, such as standard output.
+
+    Parameters
+    ----------
+    model
+        The model; see `save_model`.
+    file
+        Open for bytes.
+    where
+        What messages call the file.
+
+    Raises
+    ------
+    InputError
+        The model is beyond 2 GB.
+    """
+    if _message_bytes(model) > LARGEST_MESSAGE:
+        raise _needs_second_file(where)
+    _write_message(model, file)
+
+
+def _needs_second_file(where: str) -> InputError:
+    return InputError(where, "takes no model of more than 2 GB, which needs a second file", "name a file")
 
 
 def write_output(path: str | Path, content: bytes) -> None:

@@ -7,6 +7,7 @@ import click
 
 from dnnzip.cli import Output, output_options
 from dnnzip.errors import InputError, MissingToolError
+from dnnzip.file_parameters import FileCommand, Folder
 
 if TYPE_CHECKING:
     from dnnzip.flow.tables import TextTable
@@ -17,8 +18,15 @@ DRAWN = 7
 """Figures on paper; of progress alone."""
 
 
-@click.command("report")
-@click.argument("folder", metavar="DIR")
+@click.command("report", cls=FileCommand)
+@click.argument(
+    "folder",
+    type=Folder(
+        writes=(PAGE, f"{FIGURES}/*"),
+        reads=("request.json", "network.json", "tune.json", "results/*.parquet", "layers/*.parquet"),
+    ),
+    metavar="DIR",
+)
 @click.option(
     "--max-drop",
     default="1%",
@@ -33,7 +41,7 @@ def report(folder: str, max_drop: str, output: Output) -> None:
     Writes DIR/report.html, one page that holds all of its numbers and opens without a network, and DIR/figures with the
     same views as SVG and PNG. An exploration that still runs can be looked at.
     """
-    from dnnzip.model.files import write_output
+    from dnnzip.model.files import check_output, write_output
 
     limit = parse_share(max_drop)
     try:
@@ -46,12 +54,13 @@ def report(folder: str, max_drop: str, output: Output) -> None:
         raise MissingToolError(f"report: {package} is not installed; pip install 'dnnzip[report]'") from None
     path = Path(folder)
     evidence = read_evidence(path)
-    output.check(str(path / PAGE))
+    check_output(path / PAGE)
     with output.progress("drawing", DRAWN + 1) as step:
         page = render(evidence, limit)
         step(PAGE)
         figures = draw_all(evidence, limit, figures_folder(path), step) if evidence.settings else []
-    write_output(path / PAGE, page.encode())
+    # Half a pair, which JSON can hold, is no text of a page.
+    write_output(path / PAGE, page.encode(errors="backslashreplace"))
     summary = as_json(evidence, limit)
     summary["page"] = str(path / PAGE)
     summary["figures"] = [str(figure) for figure in figures]

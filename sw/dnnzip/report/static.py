@@ -16,6 +16,7 @@ from dnnzip.report.figures import KINDS
 from dnnzip.report.headline import TOLERANCE, choose, closest, front
 from dnnzip.report.palette import COLOURS
 from dnnzip.report.wording import machine_name, series_name, setting_name
+from dnnzip.terminal import printable
 
 FORMATS = ("svg", "png")
 DOTS_PER_INCH = 200
@@ -136,7 +137,9 @@ def accuracy_against_cost(axes: Axes, evidence: Evidence, chosen: int, max_drop:
     }
     if not costs:
         return False
-    axes.set_xlabel(f"{_quantity(figure)} on {evidence.machines[0].accelerator}, {evidence.machines[0].timing}")
+    axes.set_xlabel(
+        f"{_quantity(figure)} on {printable(evidence.machines[0].accelerator)}, {evidence.machines[0].timing}"
+    )
     _si_axis(axes.xaxis, figure)
     return _scatter(axes, evidence, costs, chosen, max_drop)
 
@@ -231,7 +234,7 @@ def bits_against_bound(axes: Axes, evidence: Evidence, chosen: int) -> bool:
     axes.set_xticks(x, [settings[index].max_error for index in series])
     axes.minorticks_off()
     axes.set_ylim(bottom=0)
-    axes.set_xlabel(f"largest error tolerated ({series_name(settings[series[0]])})")
+    axes.set_xlabel(f"largest error tolerated ({printable(series_name(settings[series[0]]))})")
     axes.set_ylabel("bits per weight")
     axes.legend(frameon=False, fontsize=6.5)
     return True
@@ -266,7 +269,7 @@ def energy_by_part(axes: Axes, evidence: Evidence, chosen: int) -> bool:
         left = [start + value for start, value in zip(left, values, strict=True)]
     axes.set_yticks([1, 0], ["plain", "compressed"])
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel(f"energy on {evidence.machines[0].accelerator}, {evidence.machines[0].timing}")
+    axes.set_xlabel(f"energy on {printable(evidence.machines[0].accelerator)}, {evidence.machines[0].timing}")
     _si_axis(axes.xaxis, "energy_J")
     axes.figure.legend(frameon=False, fontsize=6.5, ncols=3, loc="outside upper center")
     return True
@@ -290,9 +293,11 @@ def cost_by_layer(axes: Axes, evidence: Evidence, chosen: int, figure: str) -> b
     axes.set_yticks(places, [_shortened(row["layer"]) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel(f"{_quantity(figure)} on {machine_name(machine)}")
+    axes.set_xlabel(f"{_quantity(figure)} on {printable(machine_name(machine))}")
     _si_axis(axes.xaxis, figure)
-    axes.legend(frameon=False, fontsize=6.5, title=setting_name(evidence.settings[chosen]), title_fontsize=6.5)
+    axes.legend(
+        frameon=False, fontsize=6.5, title=printable(setting_name(evidence.settings[chosen])), title_fontsize=6.5
+    )
     return True
 
 
@@ -312,7 +317,7 @@ def _si_axis(axis: Any, figure: str) -> None:
 
 def _shortened(name: str) -> str:
     # A line break or the like in a name would break the figure's rows.
-    plain = "".join(character if character.isprintable() else " " for character in name)
+    plain = printable(name)
     return (
         plain
         if len(plain) <= LABEL_LENGTH

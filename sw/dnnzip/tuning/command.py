@@ -4,21 +4,30 @@ from pathlib import Path
 
 import click
 
-from dnnzip.cli import Output, model_argument, output_options, scores_option
+from dnnzip.cli import (
+    Output,
+    data_option,
+    images_option,
+    model_argument,
+    model_output,
+    output_options,
+    scores_option,
+)
 from dnnzip.errors import InputError
+from dnnzip.file_parameters import STANDARD_OUTPUT, AcceleratorFile, FileCommand
 
 #: Beside the output, the journal of a search that has not ended.
 JOURNAL_SUFFIX = ".tune"
 
 
-@click.command()
+@click.command(cls=FileCommand)
 @model_argument()
-@click.option("--data", metavar="SET.npz", help="Arrays x (samples) and y (class indices).")
-@click.option("--images", metavar="DIR", help="In their place, a folder of images with labels.")
+@data_option()
+@images_option()
 @click.option(
     "--max-drop", required=True, metavar="SHARE", help="Drop in top-1 accuracy that is allowed, such as 1% (points)."
 )
-@click.option("-o", "--output-model", "target", required=True, metavar="OUT.dnz.onnx", help="The compressed model.")
+@model_output("OUT.dnz.onnx", "The compressed model", beside=(JOURNAL_SUFFIX,))
 @click.option(
     "--objective",
     type=click.Choice(["bytes", "latency", "energy"]),
@@ -28,6 +37,7 @@ JOURNAL_SUFFIX = ".tune"
 )
 @click.option(
     "--accelerator",
+    type=AcceleratorFile(),
     metavar="PRESET|FILE.toml",
     help="What latency and energy are of.  [default: edge-lpddr4]",
 )
@@ -61,13 +71,13 @@ def tune(
     """
     from dnnzip.accelerator import load_accelerator
     from dnnzip.flow.provenance import provenance
-    from dnnzip.model.files import save_model
     from dnnzip.model.images import load_labelled
     from dnnzip.tuning.journal import Journal
     from dnnzip.tuning.prices import Objective
     from dnnzip.tuning.tuner import Tuner, TuningOptions
 
-    output.check(target)
+    if resume and target == STANDARD_OUTPUT:
+        raise InputError("--resume", "has no journal where -o is standard output", "give -o a file")
     options = TuningOptions(
         max_drop=read_drop(max_drop),
         objective=Objective(objective),
@@ -79,10 +89,11 @@ def tune(
     if accelerator is not None and objective == "bytes":
         raise InputError("--accelerator", "has no meaning for --objective bytes", "give latency or energy")
     tuner = Tuner(model, load_labelled(data, images, model, samples), options)
-    journal = Journal(Path(f"{target}{JOURNAL_SUFFIX}"), tuner.settings(), resume)
+    journal_path = None if target == STANDARD_OUTPUT else Path(f"{target}{JOURNAL_SUFFIX}")
+    journal = Journal(journal_path, tuner.settings(), resume)
     with output.progress("tuning", tuner.steps) as step:
         outcome = tuner.tune(journal, step)
-    save_model(outcome.compressed.model, target)
+    output.save(outcome.compressed.model, target)
     journal.remove()
     asked = {
         "model": model,

@@ -1,7 +1,6 @@
 """The ``line`` codec: reference against fast, what is damaged, and how fast it is."""
 
 import random
-import time
 import zlib
 
 import numpy as np
@@ -184,14 +183,8 @@ def test_a_network_of_lines_has_no_tables():
         assert np.array_equal(decode_tensor(encoded.streams[0], b""), codes)
 
 
-def test_speed():
-    codes = np.random.default_rng(1).integers(-(1 << 15), 1 << 15, 4_000_000).astype(np.int16)
-    stream = fast.encode_line(codes, 4)
-    fast.decode(SMALL)
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        assert fast.decode(stream).verdict == Verdict.OK
-        seconds.append(time.perf_counter() - start)
-    # 90 M alone on a machine; the limit leaves room for whatever else runs on it.
-    assert codes.size / min(seconds) > 20e6
+def test_millions_of_codes():
+    codes = np.random.default_rng(1).integers(-(1 << 15), 1 << 15, (4, 1_000_000)).astype(np.int16)
+    decoded = fast.decode(fast.encode_line(codes, 4))
+    assert decoded.verdict == Verdict.OK
+    assert np.array_equal(decoded.codes, codes)
