@@ -67,6 +67,11 @@ def test_resets_of_one_cycle(tmp_path):
     bench("wide", tmp_path, r"cycles=1(/|$)|by_the_register", 2 * 2 + 1 + 2, RESETS)
 
 
+def test_a_row_after_a_late_reset_is_caught(tmp_path):
+    with pytest.raises(SimulationFailedError, match=r"reset of 1 cycles after \d+: m_axis_0_tvalid is 1 in cycle 0"):
+        bench("wide", tmp_path, r"in_every_cycle.*cycles=1/.*no_pauses", 1, RESETS, DNNZIP_FLIP="reset")
+
+
 @pytest.mark.ports
 @pytest.mark.parametrize("top", TOPS)
 def test_resets_of_every_length(tmp_path, top):

@@ -1,6 +1,7 @@
 """Resets of the AXI top, of one cycle and more, in any cycle of a packet; the environment is that of ``axi``.
 
-After a reset nothing of what was before may leave, on any port, and what comes then is decoded at once.
+After a reset nothing of what was before may leave, on any port, and what comes then is decoded at once. For the tests
+of this bench itself, with ``DNNZIP_FLIP=reset`` each reset comes a cycle late.
 """
 
 import random
@@ -14,6 +15,7 @@ from dnnzip.format import WORD_BYTES, Verdict
 from dnnzip_hw.axi.registers import group_base
 from dnnzip_hw.axi.top import OUTPUT, REGISTERS, stream_prefix
 from dnnzip_sim.benches.axi import (
+    FLIP,
     LIMITS,
     PARAMETERS,
     QUIET_CYCLES,
@@ -61,13 +63,13 @@ class Reset:
     async def pulse(self, cycles: int, when: str) -> None:
         """Hold the reset for so many cycles, from the next falling edge on."""
         await FallingEdge(self._clock)
-        self._reset.value = 0
+        begin = int(FLIP == "reset")
+        self._reset.value = begin
         for cycle in range(cycles + QUIET_CYCLES):
             await FallingEdge(self._clock)
             for name, signal in self._valid.items():
                 assert signal.value == 0, f"{when}: {name} is 1 in cycle {cycle} after the reset was seen"
-            if cycle == cycles - 1:
-                self._reset.value = 1
+            self._reset.value = int(not begin <= cycle + 1 < begin + cycles)
 
 
 async def begun_anew(registers: Registers, when: str) -> None:
