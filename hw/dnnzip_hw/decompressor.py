@@ -84,7 +84,8 @@ class Decompressor(wiring.Component):
     Throughput: a beat per cycle where words and output allow and every slot has a channel; a word per cycle. Latency: a
     weight stream's first beat follows its last start word by about a dozen cycles; a table set of eight tables of 512
     states takes about 14,000 cycles. Back-pressure: the output's payload is stable while it waits; words are taken
-    only as they are needed. Reset: no table set is loaded, and the next word is a stream's first.
+    only as they are needed. Reset, of one cycle or more: no beat is left, no table set is loaded, and the next word is
+    a stream's first.
 
     Parameters
     ----------

@@ -90,8 +90,11 @@ def test_a_reset_in_the_middle_of_anything(tmp_path):
     parameters = ARRAYS["small"]
     rng = np.random.default_rng(SEED)
     layers = [random_layer(rng, parameters, most_vectors=20) for _ in range(4)]
-    for after in rng.integers(1, 4000, 12):
-        _, right = run_layers(parameters, layers, tmp_path, SEED, pauses=int(after), reset_after=int(after))
+    for number, after in enumerate(rng.integers(1, 4000, 12)):
+        cycles = (1, 2, 3, 16)[number % 4]
+        _, right = run_layers(
+            parameters, layers, tmp_path, SEED, pauses=int(after), reset_after=int(after), reset_cycles=cycles
+        )
         assert right > 10
 
 
@@ -229,7 +232,7 @@ def test_the_ports_with_a_memory_and_streams_of_others(tmp_path):
     run(
         built,
         "dnnzip_sim.benches.axi_array",
-        expected_tests=len(PAUSE_PATTERNS),
+        expected_tests=len(PAUSE_PATTERNS) + 2 * 4,
         folder=tmp_path,
         seed=SEED,
         env={"DNNZIP_PROGRAM": str(path)},

@@ -16,6 +16,7 @@ from dnnzip_sim.streams import PAUSE_PATTERNS
 from dnnzip_sim.verilog import AXI_TOP, VERILATOR_OPTIONS, axi_verilog
 
 BENCH = "dnnzip_sim.benches.axi"
+RESETS = "dnnzip_sim.benches.axi_reset"
 VECTORS = Path(__file__).parents[1] / "vectors" / "v1"
 SEED = 20200827
 CASES = len(sound_cases(SEED)) + len(damaged_cases(SEED)) + 1
@@ -28,12 +29,12 @@ TOPS = {
 }
 
 
-def bench(top, folder, test_filter, expected_tests, **environment):
+def bench(top, folder, test_filter, expected_tests, module=BENCH, **environment):
     parameters = TOPS[top]
     built = build(AXI_TOP, {f"{AXI_TOP}.v": axi_verilog(parameters)}, options=VERILATOR_OPTIONS)
     given = {"DNNZIP_AXI": json.dumps(dataclasses.asdict(parameters)), "DNNZIP_VECTORS": str(VECTORS), **environment}
     return run(
-        built, BENCH, expected_tests=expected_tests, folder=folder, seed=SEED, env=given, test_filter=test_filter
+        built, module, expected_tests=expected_tests, folder=folder, seed=SEED, env=given, test_filter=test_filter
     )
 
 
@@ -56,6 +57,25 @@ def test_frozen_streams(tmp_path):
 
 def test_cases_of_several_groups(tmp_path):
     bench("wide", tmp_path, r"decodes_as_the_reference.*name=[0-9]/.*both", 10)
+
+
+RESET_TESTS = 2 * 2 * 4 + 4 + 2
+"""Patterns and lengths of the streams' tests; lengths of the registers'; patterns of the soft reset's."""
+
+
+def test_resets_of_one_cycle(tmp_path):
+    bench("wide", tmp_path, r"cycles=1(/|$)|by_the_register", 2 * 2 + 1 + 2, RESETS)
+
+
+def test_a_row_after_a_late_reset_is_caught(tmp_path):
+    with pytest.raises(SimulationFailedError, match=r"reset of 1 cycles after \d+: m_axis_0_tvalid is 1 in cycle 0"):
+        bench("wide", tmp_path, r"in_every_cycle.*cycles=1/.*no_pauses", 1, RESETS, DNNZIP_FLIP="reset")
+
+
+@pytest.mark.ports
+@pytest.mark.parametrize("top", TOPS)
+def test_resets_of_every_length(tmp_path, top):
+    bench(top, tmp_path, "", RESET_TESTS, RESETS)
 
 
 @pytest.mark.ports

@@ -37,6 +37,29 @@ def test_recovers_from_reset(decompressor, tmp_path):
     )  # fmt: skip
 
 
+def test_is_silent_after_a_reset(decompressor, tmp_path):
+    run(
+        decompressor, BENCH, expected_tests=2 + 1, folder=tmp_path, seed=SEED,
+        test_filter=r"is_silent_after_a_reset(/cycles=1/pattern=[03]|_in_weights/cycles=1$)",
+    )  # fmt: skip
+
+
+def test_a_beat_after_a_late_reset_is_caught(decompressor, tmp_path):
+    with pytest.raises(SimulationFailedError, match=r"reset of 1 cycles after \d+: a beat in cycle 0"):
+        run(
+            decompressor, BENCH, expected_tests=1, folder=tmp_path, seed=SEED, env={"DNNZIP_LATE_RESET": "1"},
+            test_filter=r"is_silent_after_a_reset/cycles=1/pattern=0\b",
+        )  # fmt: skip
+
+
+@pytest.mark.ports
+def test_is_silent_after_resets_of_every_length(decompressor, tmp_path):
+    run(
+        decompressor, BENCH, expected_tests=4 * len(PAUSE_PATTERNS) + 4, folder=tmp_path, seed=SEED,
+        test_filter="is_silent_after_a_reset",
+    )  # fmt: skip
+
+
 def test_new_seed(decompressor, tmp_path):
     names = "|".join(str(number) for number in range(CASES - RANDOM_CASES, CASES))
     test_filter = rf"decodes_as_the_reference.*name=({names})/pattern=3"

@@ -27,8 +27,8 @@ class AxiArray(wiring.Component):
     stay inside a page of 4 KB; up to 16 are under way, and their data must come in order. Each beat of the streams is a
     walk, a run, a vector or the sums of a vector, in the bytes of ``tdata`` from the lowest on.
 
-    Throughput, latency and back-pressure: the accelerator's. Reset: ``aresetn``, synchronous, while no burst is under
-    way.
+    Throughput, latency and back-pressure: the accelerator's. Reset: ``aresetn``, synchronous, for one cycle or
+    more; nothing of what was before leaves after it. No burst may be under way, or the memory is reset too.
 
     Parameters
     ----------

@@ -171,10 +171,12 @@ class Group(wiring.Component):
     Counters stand still at their largest value; see ``Counters`` for when an event is in what they tell.
 
     The decompressor and what stands with it are in the domain ``core``: the clock of ``sync``, and a reset that comes
-    from ``restart`` alone, a register, as it has a long way to go. Nothing is taken while it is 1.
+    from ``restart`` alone, a register, as it has a long way to go. So after a reset of one cycle the core is for one
+    more what it was: while ``restart`` is 1, nothing goes in, and nothing that the core gives or tells counts.
 
     Throughput and back-pressure: see ``GroupCore``. Latency: two cycles in and two cycles out more than the
-    decompressor's. Reset: no table set is loaded, and all registers have their initial values.
+    decompressor's. Reset, of one cycle or more: no row is left, no table set is loaded, and all registers have their
+    initial values.
 
     Parameters
     ----------
@@ -224,25 +226,23 @@ class Group(wiring.Component):
         ]
         self._output(m, core, leave, restart)
         self._load(m, core, restart)
-        self._errors(m, core)
-        self._counters(m, core)
+        self._errors(m, core, restart)
+        self._counters(m, core, restart)
         return m
 
     @staticmethod
     def _output(m: Module, core: GroupCore, leave: RegisterSlice, restart: Signal) -> None:
         """Hand the rows on, and close an open packet after a soft reset."""
         is_open, closes = Signal(), Signal()
-        m.d.comb += leave.i.valid.eq(core.o.valid | closes)
+        m.d.comb += leave.i.valid.eq((core.o.valid & ~restart) | closes)
         with m.If(closes):
             m.d.comb += [leave.i.payload.last.eq(1), leave.i.payload.user.eq(Verdict.TRUNCATED)]
         with m.Else():
             m.d.comb += [leave.i.payload.eq(core.o.payload), core.o.ready.eq(leave.i.ready)]
         with m.If(leave.i.valid & leave.i.ready):
             m.d.sync += [is_open.eq(~leave.i.payload.last), closes.eq(0)]
-            with m.If(restart):
-                m.d.sync += closes.eq(~leave.i.payload.last)
         with m.Elif(restart):
-            m.d.sync += closes.eq(closes | is_open)
+            m.d.sync += closes.eq(is_open)
 
     def _load(self, m: Module, core: GroupCore, restart: Signal) -> None:
         """Keep a word of the register ``load`` until it is taken, and the verdict of its stream."""
@@ -254,7 +254,7 @@ class Group(wiring.Component):
         with m.If(port.valid & port.ready):
             m.d.sync += [core.load.valid.eq(1), core.load.payload.eq(port.payload)]
         done, cause = registers.status_load_done, registers.status_load_cause
-        with m.If(core.ended & core.loads):
+        with m.If(core.ended & core.loads & ~restart):
             m.d.sync += [done.eq(1), cause.eq(core.cause)]
         with m.Elif(core.begins & core.loads):
             m.d.sync += done.eq(0)
@@ -271,10 +271,10 @@ class Group(wiring.Component):
             registers.status_load_busy.eq((core.busy & core.loads) | core.load.valid),
         ]
 
-    def _errors(self, m: Module, core: GroupCore) -> None:
+    def _errors(self, m: Module, core: GroupCore, restart: Signal) -> None:
         """Remember what went wrong first, until it is cleared."""
         registers = self.registers
-        failed = core.ended & (core.cause != Verdict.OK)
+        failed = core.ended & ~restart & (core.cause != Verdict.OK)
         with m.If(registers.control_clear_errors):
             m.d.sync += [
                 registers.error_any.eq(0),
@@ -286,12 +286,12 @@ class Group(wiring.Component):
             m.d.sync += registers.error_any.eq(1)
             with m.If(~registers.error_any | registers.control_clear_errors):
                 m.d.sync += registers.error_first_cause.eq(core.cause)
-        with m.If(core.bad_keep):
+        with m.If(core.bad_keep & ~restart):
             m.d.sync += registers.error_bad_keep.eq(1)
         with m.If(registers.load.valid & ~registers.load.ready):
             m.d.sync += registers.error_load_lost.eq(1)
 
-    def _counters(self, m: Module, core: GroupCore) -> None:
+    def _counters(self, m: Module, core: GroupCore, restart: Signal) -> None:
         """Count what happens."""
         registers = self.registers
         events = {
@@ -308,7 +308,7 @@ class Group(wiring.Component):
         m.submodules.counters = counters = Counters(most, decompressor.target)
         m.d.comb += [
             *(getattr(counters, name).eq(event) for name, event in events.items()),
-            counters.count.eq(registers.control_count),
+            counters.count.eq(registers.control_count & ~restart),
             counters.clear.eq(registers.control_clear_counters),
             registers.counter.eq(counters.o),
         ]

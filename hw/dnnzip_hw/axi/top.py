@@ -23,7 +23,7 @@ class AxiDecompressor(wiring.Component):
 
     Throughput: per group a 16-bit word per cycle in and ``lanes`` weights per cycle out; a wider bus is busy for one
     cycle in so many. Latency: four cycles more than the decompressor's. Back-pressure: on every stream, at any time.
-    Reset: ``aresetn``, synchronous.
+    Reset: ``aresetn``, synchronous, for one cycle or more; nothing of what was before leaves after it, on any port.
 
     Parameters
     ----------

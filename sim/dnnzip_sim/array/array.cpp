@@ -1,8 +1,8 @@
 // The surroundings of dnnzip_array_harness.sv: a memory image, a program, vectors of activations, sums.
 //
 // Job file, little-endian uint64: patience, pauses (the seed of the pauses on all streams, or 0 for none), bytes per
-// bus word's worth of cycles (see Memory), latency, resets after (a cycle, or 0 for none), walks, runs, vectors, sums,
-// image bytes; then the walks (uint32), the runs (uint64), the vectors (columns bytes each), the image.
+// bus word's worth of cycles (see Memory), latency, resets after (a cycle, or 0 for none), cycles of that reset, walks,
+// runs, vectors, sums, image bytes; then the walks (uint32), the runs (uint64), the vectors (columns bytes each), the image.
 // Result file: uint64 cycles until the last that happened, double seconds, uint32 figures; per run uint64 {first, last}: the cycles of
 // its first and last vector; then the sums, int32, rows of each vector. Failure file: one line, there only where the
 // run failed.
@@ -24,10 +24,9 @@ namespace {
 
 constexpr size_t kFigures = 8;
 constexpr uint64_t kQuietCycles = 64;  // after the last result nothing else may come
-constexpr uint64_t kResetCycles = 3;
 
 struct Job {
-    uint64_t patience, pauses, bytes_per_cycle, latency, reset_after, walks, runs, vectors, sums, image;
+    uint64_t patience, pauses, bytes_per_cycle, latency, reset_after, reset_cycles, walks, runs, vectors, sums, image;
 };
 
 struct Burst {
@@ -186,7 +185,7 @@ extern "C" void array_cycle(svBit walk_taken, svBit run_taken, svBit vector_take
         state.last_progress = state.cycle;
     } else if (state.job.reset_after && !state.was_reset && state.cycle >= state.job.reset_after) {
         state.was_reset = true;
-        state.reset_left = kResetCycles;
+        state.reset_left = state.job.reset_cycles;
         *reset = 1;
         ++state.cycle;
         return;

@@ -119,6 +119,7 @@ def run_job(
     patience: int = PATIENCE_CYCLES,
     pauses: int = 0,
     reset_after: int = 0,
+    reset_cycles: int = 1,
 ) -> JobResult:
     """Run a job.
 
@@ -138,6 +139,8 @@ def run_job(
         Seed of pauses on all streams; 0 for none.
     reset_after
         Cycle of a reset, after which the job starts again; 0 for none.
+    reset_cycles
+        How long that reset lasts.
 
     Raises
     ------
@@ -157,6 +160,7 @@ def run_job(
         memory.bytes_per_cycle or parameters.bus_bytes,
         memory.latency,
         reset_after,
+        reset_cycles,
         len(job.walks),
         len(job.runs),
         job.vectors,

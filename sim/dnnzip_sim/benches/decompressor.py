@@ -1,7 +1,8 @@
 """The decompressor, every cycle driven: the case list against the reference, with pauses on both sides.
 
 Cases and pauses come from cocotb's seed. For the tests of this bench itself, ``DNNZIP_FLIP=n`` in the environment flips
-a bit of the expected item n of each case.
+a bit of the expected item n of each case, and with ``DNNZIP_LATE_RESET`` the resets that silence must follow come a
+cycle late.
 """
 
 import os
@@ -12,9 +13,19 @@ import cocotb
 from cocotb.handle import HierarchyObject
 from cocotb.triggers import ClockCycles, FallingEdge
 
+from dnnzip.codec import reference
 from dnnzip.format import WORD_BITS, WORD_BYTES, Verdict
 from dnnzip_sim.beats import BeatLayout
-from dnnzip_sim.cases import Outcome, damaged_cases, outcomes, random_case, sound_cases
+from dnnzip_sim.cases import (
+    Case,
+    Outcome,
+    damaged_cases,
+    outcomes,
+    random_case,
+    random_stream,
+    random_table_set,
+    sound_cases,
+)
 from dnnzip_sim.streams import (
     PAUSE_PATTERNS,
     Scoreboard,
@@ -28,6 +39,12 @@ from dnnzip_sim.streams import (
 
 RANDOM_CASES = 4
 RESETS = 12
+RESET_CYCLES = (1, 2, 3, 16)
+RAW_MOMENTS = [*range(0, 84, 7), *range(84, 150)]
+"""Cycles of a small stream at which it is reset: some of its header, all of its payload and its end."""
+
+WEIGHTS_MOMENTS = range(60, 180, 5)
+QUIET_CYCLES = 32
 PATIENCE_CYCLES = 20_000
 
 LAYOUT = BeatLayout(lanes=4, weight_bits=16)
@@ -91,6 +108,16 @@ class Decompressor:
         await nothing_left_over(self._dut, [self._scoreboard], [self._source])
         if self._weights:
             raise ScoreboardError(f"{len(self._weights)} weights are left over after the last end beat")
+
+    @property
+    def ended(self) -> int:
+        """How many streams have ended."""
+        return self._ended
+
+    @property
+    def weights(self) -> int:
+        """How many weights have come of the stream that has not."""
+        return len(self._weights)
 
     def stop(self) -> None:
         """Let go of the design."""
@@ -163,3 +190,59 @@ async def recovers_from_reset(dut: HierarchyObject, pattern: str) -> None:
     decompressor = Decompressor(dut, pattern, rng)
     decompressor.send(case.streams, outcomes(case))
     await decompressor.finished()
+
+
+async def reset_in_silence(dut: HierarchyObject, cycles: int, when: str) -> None:
+    """Reset for so many cycles with an idle source; nothing may be given from the first clock edge of the reset on."""
+    clk, rst, given = scalar(dut, "clk"), scalar(dut, "rst"), scalar(dut, "o__valid")
+    scalar(dut, "i__valid").value = 0
+    scalar(dut, "o__ready").value = 1
+    begin = int("DNNZIP_LATE_RESET" in os.environ)
+    rst.value = 1 - begin
+    for cycle in range(cycles + QUIET_CYCLES):
+        await FallingEdge(clk)
+        assert given.value == 0, f"{when}: a beat in cycle {cycle} after the reset was seen"
+        rst.value = int(begin <= cycle + 1 < begin + cycles)
+
+
+async def resets(dut: HierarchyObject, case: Case, cycles: int, pattern: str, moments: Sequence[int]) -> None:
+    """Reset while the case's last stream is decoded, so many cycles behind the one before; then decode all of it."""
+    rng = random.Random(cocotb.RANDOM_SEED)
+    clk = scalar(dut, "clk")
+    expected = outcomes(case)
+    hits = 0
+    await start(dut)
+    for moment in moments:
+        interrupted = Decompressor(dut, pattern, rng)
+        interrupted.send(case.streams, expected)
+        while interrupted.ended < len(case.streams) - 1:
+            await FallingEdge(clk)
+        await ClockCycles(clk, moment)
+        await FallingEdge(clk)
+        hits += interrupted.weights > 0
+        interrupted.stop()
+        await reset_in_silence(dut, cycles, f"reset of {cycles} cycles after {moment}")
+        decompressor = Decompressor(dut, pattern, rng)
+        decompressor.send(case.streams, expected)
+        await decompressor.finished()
+        decompressor.stop()
+    assert hits > 5, "the weights were missed"
+
+
+@cocotb.test()
+@cocotb.parametrize(cycles=RESET_CYCLES, pattern=list(PAUSE_PATTERNS))
+async def is_silent_after_a_reset(dut: HierarchyObject, cycles: int, pattern: str) -> None:
+    """Reset in every cycle of the payload of a small stream, and in some of its header."""
+    rng = random.Random(SEED)
+    items = [rng.randrange(-128, 128) for _ in range(40)]
+    await resets(dut, Case("raw", (reference.encode_raw(items, 1, 8),)), cycles, pattern, RAW_MOMENTS)
+
+
+@cocotb.test()
+@cocotb.parametrize(cycles=RESET_CYCLES)
+async def is_silent_after_a_reset_in_weights(dut: HierarchyObject, cycles: int) -> None:
+    """Reset in some cycles of a stream that needs its table set, which is lost."""
+    rng = random.Random(SEED)
+    tables = random_table_set(rng, tables=1)
+    stream = random_stream(rng, tables, channels=16, length=9, log2_lanes=4)
+    await resets(dut, Case("weights", (tables.to_bytes(), stream)), cycles, "no_pauses", WEIGHTS_MOMENTS)

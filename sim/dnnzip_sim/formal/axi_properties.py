@@ -403,6 +403,34 @@ def rows_are_stable(m: Module, block: Any) -> None:
     stable(m, block.o)
 
 
+def silent_after_reset(m: Module, block: Any) -> None:
+    """For two cycles after a reset of one cycle or more there is no row, and no error, verdict or event is told.
+
+    The block within is reset in the second of them: what comes later is not of what was before.
+    """
+    registers = block.registers
+    age = Signal(2)  # cycles since the reset, up to the second
+    m.d.sync += age.eq(Mux(age == 2, 2, age + 1))
+    is_new = age != 2
+    told = (
+        "error_any",
+        "error_first_cause",
+        "error_bad_keep",
+        "status_tables",
+        "status_load_done",
+        "status_load_cause",
+    )
+    m.d.comb += Assert(~is_new | ~block.o.valid, "a row is left")
+    for name in told:
+        m.d.comb += Assert(~is_new | (getattr(registers, name) == 0), f"{name} is left")
+    leave = block.part("exit")
+    m.d.comb += [
+        Assert((age != 0) | ~block.part("counters").count, "an event is counted"),
+        Assert((age != 0) | block.restart, "help: the block within is reset next"),
+        Assert((age != 0) | (leave.i.ready & ~leave.i.valid), "help: nothing is in the exit, or on its way to it"),
+    ]
+
+
 # --- planted bugs ----------------------------------------------------------------------------------------------------
 
 
@@ -459,6 +487,20 @@ def control_decays(m: Module, block: Any, around: Any) -> None:
     m.d.comb += around.groups[0].control_enable.eq(block.groups[0].control_enable | cleared)
 
 
+def row_stays(m: Module, block: Any, around: Any) -> None:
+    """A row that waits is there for one more cycle, whatever comes."""
+    waited = Signal(reset_less=True)
+    m.d.sync += waited.eq(block.o.valid & ~around.o.ready)
+    m.d.comb += around.o.valid.eq(block.o.valid | waited)
+
+
+def error_stays(m: Module, block: Any, around: Any) -> None:
+    """An error outlasts a reset by a cycle."""
+    earlier = Signal(reset_less=True)
+    m.d.sync += earlier.eq(block.registers.error_any)
+    m.d.comb += around.registers.error_any.eq(block.registers.error_any | earlier)
+
+
 def error_decays(m: Module, block: Any, around: Any) -> None:
     """A lost word is forgotten after a cycle."""
     earlier = before(m, block.registers.error_load_lost, "earlier")
@@ -500,6 +542,10 @@ AXI_PROPERTIES = (
         },
     ),
     Property("stable", "Group", lambda: Group(AXI), rows_are_stable, 2, True, STREAM_BUGS, free=("core",)),
+    Property(
+        "silent after reset", "Group", lambda: Opened(Group(AXI)), silent_after_reset, 2, True,
+        {"row stays": row_stays, "error stays": error_stays}, free=("core",), quick=True,
+    ),
     Property(
         "answers", "RegisterBank", lambda: RegisterBank(1), lite_answers_each_once, 12, True,
         {"answer falls": answer_falls, "answer doubled": answer_is_doubled, "read flips": read_flips},

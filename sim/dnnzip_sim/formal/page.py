@@ -58,7 +58,8 @@ BOUNDARIES = (
     ),
     (
         "AXI4-Stream out", "any length, over soft resets too (*stable*, Group)",
-        "any length (*order*, RowPacker and RegisterSlice)", "a packet for each stream",
+        "any length (*order*, RowPacker and RegisterSlice)",
+        "a packet for each stream; nothing of one after a reset of one cycle (*silent after reset*)",
     ),
     (
         "AXI4-Lite", "any length (*answers*)", "any length: one answer for each request (*answers*)",
