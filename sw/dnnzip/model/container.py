@@ -24,6 +24,7 @@ from onnx import TensorProto, helper, numpy_helper
 from dnnzip.codec import decode_tensor, stream_count
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict, VerdictError
+from dnnzip.model.biases import remove_declaration
 from dnnzip.model.bound import Scope, Unit
 from dnnzip.model.files import copy_field, load_model, open_model
 from dnnzip.model.graph import all_names, fresh_name, operand
@@ -45,6 +46,12 @@ WEIGHTS_PER_BIT = 4096
 
 #: Bytes of a decoded code, and of a 16-bit item.
 CODE_BYTES = 2
+
+#: Largest magnitude of a decoded code.
+LARGEST_MAGNITUDE = 1 << 15
+
+#: Most dimensions of an array of NumPy.
+MOST_DIMENSIONS = 64
 
 UPDATE = "update dnnzip to read it"
 
@@ -182,13 +189,8 @@ def compressed_model(
     -------
     A new model that shares nothing with `model`, except files where arrays or streams are in such.
     """
-    names = {result.weight.name for result in results}
     positions = {tensor.name: i for i, tensor in enumerate(model.graph.initializer)}
-    fresh = _without_arrays(model, names)
-    readers = {weight.name: weight for weight in find_weights(fresh)[0]}
-    for result in results:
-        if result.divisor > 1:
-            fold_divisor(fresh, readers[result.weight.name], result.divisor)
+    fresh = folded_skeleton(model, {result.weight.name: result.divisor for result in results})
     taken = all_names(fresh)
     tables_name = fresh_name("dnnzip.tables", taken)
     fresh.graph.initializer.append(_byte_tensor(tables_name, tables))
@@ -196,8 +198,7 @@ def compressed_model(
     for result, stream, codec in zip(results, streams, codecs, strict=True):
         position = positions[result.weight.name]
         nodes.append(_add_layer(fresh, result, stream, codec, tables_name, position, taken))
-    _remove(fresh.graph.initializer, names)
-    _remove(fresh.graph.input, names)
+    _remove(fresh.graph.initializer, {result.weight.name for result in results})
     # Every node reads initializers only, so in front of all others they are sorted.
     others = onnx.GraphProto()
     others.node.extend(fresh.graph.node)
@@ -205,9 +206,41 @@ def compressed_model(
     fresh.graph.node.extend(nodes)
     fresh.graph.node.extend(others.node)
     fresh.opset_import.append(helper.make_opsetid(DOMAIN, VERSION))
+    return fresh
+
+
+def folded_skeleton(model: onnx.ModelProto, divisors: Mapping[str, int]) -> onnx.ModelProto:
+    """Return a network as compression leaves it, but for its weights: they are initializers without values.
+
+    Parameters
+    ----------
+    model
+        The network, its constants lifted (`find_weights`); left as it is.
+    divisors
+        Name of each weight that is compressed to its 2 e + 1, or 1, in the order of the network's initializers. Those
+        above 1 have passed `rescale.fold_obstacle`.
+    """
+    fresh = _without_arrays(model, set(divisors))
+    weights = {weight.name: weight for weight in find_weights(fresh)[0]}
+    for name, divisor in divisors.items():
+        if divisor > 1:
+            fold_divisor(fresh, weights[name], divisor)
+    for tensor in fresh.graph.initializer:
+        if divisors.get(tensor.name, 1) > 1:
+            tensor.data_type = TensorProto.INT8
+    _remove(fresh.graph.input, set(divisors))
+    _remove(fresh.graph.value_info, set(divisors))
+    remove_declaration(fresh)
     # Before version 4 every initializer had to be an input as well, and the streams are none.
     fresh.ir_version = max(fresh.ir_version, 4)
     return fresh
+
+
+def decoded_skeleton(compressed: CompressedModel) -> onnx.ModelProto:
+    """Return the plain network of a compressed model, but for its weights: they are initializers without values."""
+    return _plain(
+        compressed, lambda layer: TensorProto(name=layer.name, data_type=layer.element_type, dims=layer.shape)
+    )
 
 
 def read_compressed(path: str | Path) -> CompressedModel:
@@ -227,7 +260,7 @@ def open_compressed_file(path: str | Path) -> CompressedModel:
 
 
 def open_compressed(model: onnx.ModelProto, where: str) -> CompressedModel:
-    """Check a compressed model and list its layers, without decoding them.
+    """Check a compressed model and list its layers, without decoding them but where a step could make weights infinite.
 
     Parameters
     ----------
@@ -239,7 +272,7 @@ def open_compressed(model: onnx.ModelProto, where: str) -> CompressedModel:
     Raises
     ------
     InputError
-        It is not compressed, of a newer version, or damaged: then the message names the layer.
+        It is not compressed, of a newer version, or damaged: then the message names the layer; see also `restore`.
     """
     version = max((entry.version for entry in model.opset_import if entry.domain == DOMAIN), default=0)
     if not is_compressed(model):
@@ -265,7 +298,18 @@ def open_compressed(model: onnx.ModelProto, where: str) -> CompressedModel:
         raise InputError(where, "is damaged: its layers use different table sets", "compress the model again")
     tables = b"".join(_bytes_of(initializers.get(name), f"{where}: table set {name!r}") for name in tables_names)
     layers.sort(key=lambda layer: layer.position)
-    return CompressedModel(model, tuple(layers), tables, where)
+    compressed = CompressedModel(model, tuple(layers), tables, where)
+    for layer in layers:
+        if _may_overflow(layer):
+            restore(layer, decode_layer(compressed, layer), where)
+    return compressed
+
+
+def _may_overflow(layer: CompressedLayer) -> bool:
+    """Whether there are codes whose product with the layer's step is not finite."""
+    if layer.step is None or layer.unit is not Unit.ABSOLUTE:
+        return False
+    return float(layer.step.max()) * LARGEST_MAGNITUDE > float(np.finfo(layer.dtype).max)
 
 
 def decode_layer(compressed: CompressedModel, layer: CompressedLayer) -> NDArray[np.generic]:
@@ -303,7 +347,8 @@ def restore(layer: CompressedLayer, decoded: NDArray[np.generic], where: str = "
     Raises
     ------
     InputError
-        The number or kind of values does not suit the layer, or there is no memory for the weights.
+        The number or kind of values does not suit the layer, they stand for infinite weights or NaN, or there is no
+        memory for the weights.
     """
     layout = layer.layout
     is_codes = layer.step is not None
@@ -317,7 +362,11 @@ def restore(layer: CompressedLayer, decoded: NDArray[np.generic], where: str = "
             "compress the model again",
         )
     with memory_for(where, f"{layer.weights} weights", layer.weights * (CODE_BYTES + layer.dtype.itemsize)):
-        return _restored(layer, np.ascontiguousarray(decoded, np.int16))
+        weights = _restored(layer, np.ascontiguousarray(decoded, np.int16))
+    # The extremes are not finite where any weight is not, and need no array to tell.
+    if layer.unit is Unit.ABSOLUTE and not (np.isfinite(weights.min()) and np.isfinite(weights.max())):
+        raise InputError(where, "decodes to weights that are infinite or no number", "compress the model again")
+    return weights
 
 
 def _restored(layer: CompressedLayer, codes: NDArray[np.int16]) -> NDArray[np.generic]:
@@ -366,6 +415,7 @@ def _plain(compressed: CompressedModel, tensor_of: Callable[[CompressedLayer], o
     # A zero point is the network's own, and stays.
     _remove(plain.graph.initializer, gone)
     _remove(plain.graph.value_info, {layer.name for layer in compressed.layers})
+    remove_declaration(plain)
     tensors = list(plain.graph.initializer)
     for layer in compressed.layers:
         tensors.insert(layer.position, tensor_of(layer))
@@ -450,7 +500,6 @@ def _add_layer(
         if result.divisor == 1 and weight.zero_point is not None and np.any(weight.zero_point):
             inputs.append(weight.zero_point_name)
     element_type = TensorProto.INT8 if result.divisor > 1 else weight.tensor.data_type
-    _remove(model.graph.value_info, {weight.name})
     model.graph.value_info.append(helper.make_tensor_value_info(weight.name, element_type, weight.shape))
     return helper.make_node(
         OPERATOR,
@@ -541,10 +590,14 @@ def layer_of_node(
 def _fault(layer: CompressedLayer, has_step: bool, has_zero_point: bool) -> str | None:
     """Say what is wrong with a layer's fields, or None."""
     layout, step, point = layer.layout, layer.step, layer.zero_point
+    if not (0 <= layer.bound < math.inf and 0 <= layer.max_error < math.inf):
+        return f"its bound {layer.bound} and error {layer.max_error} are not finite, from zero up"
     if layer.element_type not in ELEMENT_TYPES:
         return f"its element type {layer.element_type} is not float32, float16, int8 or uint8"
     if len(layout.shape) < 2 or any(d < 1 for d in layout.shape):
         return f"its shape {layout.shape} has no weights or under two dimensions"
+    if len(layout.shape) > MOST_DIMENSIONS:
+        return f"its shape has {len(layout.shape)} dimensions, and {MOST_DIMENSIONS} are the most"
     if not 0 <= layout.axis < len(layout.shape) or layout.group < 1 or layout.shape[0] % layout.group:
         return f"axis {layout.axis} and group {layout.group} do not suit the shape {layout.shape}"
     if layout.group > 1 and layout.axis == 0:
