@@ -29,6 +29,7 @@ from dnnzip.format import (
     Verdict,
 )
 from dnnzip.format.frames import ARRAY_RESULT, END, FRAME_HEADER, HELLO, LOAD, ORDERS, RESULT, ArrayFault, Order
+from dnnzip.model.rescale import FOLD_RULES
 from dnnzip.model.rules import RULES, sentence
 from dnnzip_hw.axi import registers
 
@@ -127,7 +128,7 @@ def hexadecimal(data: bytes) -> str:
 
 def rules() -> str:
     """Return the list of what a tensor must keep to be compressed, in the order in which it is asked."""
-    return "".join(f"{number}. {sentence(rule)}\n" for number, rule in enumerate(RULES, 1))
+    return "".join(f"{number}. {sentence(rule)}\n" for number, rule in enumerate((*RULES, *FOLD_RULES), 1))
 
 
 PARTS: dict[str, Callable[[], str]] = {

@@ -407,16 +407,20 @@ def info(file: str, output: Output) -> None:
 @model_argument("compressed", "OUT.dnz.onnx")
 @output_options
 def verify(model: str, compressed: str, output: Output) -> None:
-    """Check every weight of a compressed model against its bound."""
+    """Check a compressed model against its original.
+
+    Every weight must be within its bound, and the network around them as it was: nodes, attributes, arrays, inputs and
+    outputs, except what compression has to change.
+    """
     from dnnzip.flow import verification
     from dnnzip.flow.tables import checks_table
     from dnnzip.model.container import open_compressed_file
     from dnnzip.model.files import open_model
 
-    checks = verification.verify(open_model(model), open_compressed_file(compressed), model)
-    output.json({"ok": not any(check.broken for check in checks), "layers": [check.as_json() for check in checks]})
-    output.table(checks_table(checks))
-    verification.require(checks)
+    result = verification.verify(open_model(model), open_compressed_file(compressed), model)
+    output.json(result.as_json())
+    output.table(checks_table(result.layers), *result.lines())
+    verification.require(result)
 
 
 @cli.command()

@@ -156,12 +156,12 @@ def test_the_decoded_model_is_made_of_what_the_link_gave(made):
 
 def test_verify_sees_what_a_link_decoded(network, made):
     checks = verification.verify(network, made.compressed)
-    assert not any(check.broken for check in checks)
+    assert checks.ok
     verification.require(checks)
     wrong = simulation.simulate(made.compressed, Wrong()).decoded()
     wrong["conv2.weight"] = wrong["conv2.weight"] + np.int16(5)
     broken = verification.verify(network, made.compressed, decoded=wrong)
-    assert [check.broken for check in broken] == [False, True, False]
+    assert [check.broken for check in broken.layers] == [False, True, False]
     with pytest.raises(CheckFailedError, match=r"^layer 'conv2\.weight': an error of "):
         verification.require(broken)
 

@@ -59,8 +59,11 @@ def test_the_whole_command(dnnzip, tmp_path):
     assert found["kindest_single_bound"]["drop"] <= 0.02
     assert len(found["layers"]) == 5
     assert {layer["scope"] for layer in found["layers"]} <= {"tensor", "channel"}
-    # The file is a compressed model as any other: every weight keeps its layer's bound.
-    assert dnnzip("verify", MODEL, target, "--quiet") == (0, "", "")
+    # The file is a compressed model as any other: every weight keeps its layer's bound, and changed biases are listed.
+    status, out, err = dnnzip("verify", MODEL, target, "--json", "-")
+    assert (status, err) == (0, "")
+    names = [tensor.name for tensor in onnx.load(MODEL).graph.initializer if tensor.name.endswith("bias")]
+    assert json.loads(out)["changed_biases"] == sorted(names)
     status, out, _ = dnnzip("info", target, "--json", "-")
     assert json.loads(out)["totals"] == {k: v for k, v in found["totals"].items() if k != "bits_per_weight_all"}
     onnx.checker.check_model(str(target), full_check=True)

@@ -7,10 +7,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.model.accuracy import scores_of
+from dnnzip.model.biases import corrected, with_biases
 from dnnzip.model.dataset import load_dataset
 from dnnzip.model.files import load_model
 from dnnzip.model.weights import find_weights
-from dnnzip.tuning.biases import corrected, with_biases
 from dnnzip.tuning.columns import Columns
 from dnnzip.tuning.stages import StagedNetwork
 
@@ -125,11 +125,11 @@ def test_corrected_biases_reach_the_outputs_and_zeros_leave_the_graph_alone():
     weights, _ = find_weights(model)
     x = np.random.default_rng(8).normal(size=(5, 4, 6, 6)).astype(np.float32)
     shift = np.array([1, -2, 3], np.float32)
-    moved = corrected(model, weights, {"y": shift, "e": np.zeros(2, np.float32)})
+    moved = corrected(model, weights, {"y": shift, "e": np.zeros(2, np.float32)}).model
     np.testing.assert_allclose(run(moved, x), run(model, x) + shift, rtol=1e-4, atol=1e-4)
     assert [len(node.input) for node in moved.graph.node if node.op_type == "Conv"] == [3, 3, 2]
     assert [node.op_type for node in moved.graph.node].count("Add") == 2
-    untouched = corrected(model, weights, {"e": np.zeros(2, np.float32), "y": np.zeros(3, np.float32)})
+    untouched = corrected(model, weights, {"e": np.zeros(2, np.float32), "y": np.zeros(3, np.float32)}).model
     assert [node.op_type for node in untouched.graph.node] == [node.op_type for node in model.graph.node]
 
 

@@ -10,7 +10,7 @@ from dnnzip.codec import CodecOptions, CodeTensor, RawTensor, encode_streams
 from dnnzip.errors import InputError
 from dnnzip.model.bound import Bound, Scope
 from dnnzip.model.container import CompressedModel, compressed_model, open_compressed, side_bytes, used_zero_point
-from dnnzip.model.grid import GridResult, check_bound, items_of, quantise, quantise_again, suits_unit
+from dnnzip.model.grid import GridResult, check_bound, divisor_of, items_of, quantise, quantise_again, suits_unit
 from dnnzip.model.line import quantise_lines
 from dnnzip.model.places import Place, Spool
 from dnnzip.model.rescale import fold_obstacle
@@ -191,8 +191,9 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
     kept = []
     for weight in suited:
         # Lines leave scales as they are: nothing has to be folded.
-        is_folded = weight.is_integer and options.bound.value and options.codec.codec != "line"
-        obstacle = fold_obstacle(model, weight) if is_folded else None
+        is_folded = weight.is_integer and options.codec.codec != "line"
+        divisor = divisor_of(weight, options.bound, options.scope) if is_folded else 1
+        obstacle = fold_obstacle(model, weight, divisor) if divisor > 1 else None
         if obstacle is None:
             kept.append(weight)
         else:

@@ -7,7 +7,7 @@ that fails raises and ends the run, so a folder with a report is one in which ev
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class State:
     compression: Compression | None = None
     simulation: Simulation | None = None
     decoded: onnx.ModelProto | None = None
-    checks: list[LayerCheck] = field(default_factory=list)
+    checks: tuple[LayerCheck, ...] = ()
     before: Accuracy | None = None
     after: Accuracy | None = None
 
@@ -92,13 +92,14 @@ def decode_step(state: State) -> None:
 
 
 def verify_step(state: State) -> None:
-    """Check every weight, as the link decoded it, against its bound."""
+    """Check every weight, as the link decoded it, against its bound, and the network around them."""
     assert state.compression is not None
     assert state.simulation is not None
-    state.checks = verification.verify(
+    verified = verification.verify(
         state.network, state.compression.compressed, str(state.job.model), state.simulation.decoded()
     )
-    verification.require(state.checks)
+    verification.require(verified)
+    state.checks = verified.layers
 
 
 def evaluate_step(state: State) -> None:

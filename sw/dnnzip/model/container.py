@@ -27,8 +27,9 @@ from onnx import TensorProto, helper, numpy_helper
 from dnnzip.codec import decode_tensor, stream_count
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict, VerdictError
+from dnnzip.model.biases import remove_declaration
 from dnnzip.model.bound import Scope, Unit
-from dnnzip.model.descriptions import keep_description, restore_descriptions
+from dnnzip.model.descriptions import SEPARATE_INITIALIZERS, copy_words, keep_description, restore_descriptions
 from dnnzip.model.files import copy_field, load_model, open_model
 from dnnzip.model.graph import all_names, fresh_name, operand
 from dnnzip.model.grid import GridResult, array_of_items, restored_rows, unwrapped_array
@@ -55,6 +56,12 @@ WEIGHTS_PER_BIT = 4096
 
 #: Bytes of a decoded code, and of a 16-bit item.
 CODE_BYTES = 2
+
+#: Largest magnitude of a decoded code.
+LARGEST_MAGNITUDE = 1 << 15
+
+#: Most dimensions of an array of NumPy.
+MOST_DIMENSIONS = 64
 
 UPDATE = "update dnnzip to read it"
 
@@ -211,13 +218,9 @@ def compressed_model(
     -------
     A new model that shares nothing with `model`, except files where arrays or streams are in such.
     """
-    names = {result.weight.name for result in results}
     positions = {tensor.name: i for i, tensor in enumerate(model.graph.initializer)}
-    fresh = _without_arrays(model, names)
-    readers = {weight.name: weight for weight in find_weights(fresh)[0]}
-    for result in results:
-        if result.divisor > 1:
-            fold_divisor(fresh, readers[result.weight.name], result.divisor)
+    divisors = {result.weight.name: result.divisor for result in results}
+    fresh = folded_skeleton(model, divisors)
     taken = all_names(fresh)
     tables_name = fresh_name("dnnzip.tables", taken)
     fresh.graph.initializer.append(_byte_tensor(tables_name, tables))
@@ -225,8 +228,8 @@ def compressed_model(
     for result, stream, codec in zip(results, streams, codecs, strict=True):
         position = positions[result.weight.name]
         nodes.append(_add_layer(fresh, result, stream, codec, tables_name, position, taken))
-    _remove(fresh.graph.initializer, names)
-    _remove(fresh.graph.input, names)
+    _remove(fresh.graph.initializer, set(divisors))
+    _remove(fresh.graph.input, set(divisors))
     # Every node reads initializers only, so in front of all others they are sorted.
     others = onnx.GraphProto()
     others.node.extend(fresh.graph.node)
@@ -235,8 +238,44 @@ def compressed_model(
     fresh.graph.node.extend(others.node)
     fresh.opset_import.append(helper.make_opsetid(DOMAIN, VERSION))
     # Before version 4 every initializer had to be an input as well, and the streams are none.
-    fresh.ir_version = max(fresh.ir_version, 4)
+    fresh.ir_version = max(fresh.ir_version, SEPARATE_INITIALIZERS)
     return fresh
+
+
+def folded_skeleton(model: onnx.ModelProto, divisors: Mapping[str, int]) -> onnx.ModelProto:
+    """Return a network as it is after compression and decompression, its compressed weights without their values.
+
+    Parameters
+    ----------
+    model
+        The network, its constants lifted (`find_weights`); left as it is.
+    divisors
+        Name of each weight that is compressed to its 2 e + 1, or 1, in the order of the network's initializers. Those
+        above 1 have passed `rescale.fold_obstacle`.
+    """
+    fresh = _without_arrays(model, set(divisors))
+    weights = {weight.name: weight for weight in find_weights(fresh)[0]}
+    for name, divisor in divisors.items():
+        if divisor > 1:
+            fold_divisor(fresh, weights[name], divisor)
+    for tensor in fresh.graph.initializer:
+        if divisors.get(tensor.name, 1) > 1:
+            tensor.data_type = TensorProto.INT8
+    for value in (*fresh.graph.input, *fresh.graph.value_info):
+        if divisors.get(value.name, 1) > 1:
+            value.type.tensor_type.elem_type = TensorProto.INT8
+    remove_declaration(fresh)
+    # What is folded is no input.
+    if not {tensor.name for tensor in fresh.graph.initializer} <= {value.name for value in fresh.graph.input}:
+        fresh.ir_version = max(fresh.ir_version, SEPARATE_INITIALIZERS)
+    return fresh
+
+
+def decoded_skeleton(compressed: CompressedModel) -> onnx.ModelProto:
+    """Return the plain network of a compressed model, but for its weights: they are initializers without values."""
+    return _plain(
+        compressed, lambda layer: TensorProto(name=layer.name, data_type=layer.element_type, dims=layer.shape)
+    )
 
 
 def read_compressed(path: str | Path) -> CompressedModel:
@@ -256,7 +295,7 @@ def open_compressed_file(path: str | Path) -> CompressedModel:
 
 
 def open_compressed(model: onnx.ModelProto, where: str) -> CompressedModel:
-    """Check a compressed model and list its layers, without decoding them.
+    """Check a compressed model and list its layers, without decoding them but where a step could make weights infinite.
 
     Parameters
     ----------
@@ -268,7 +307,7 @@ def open_compressed(model: onnx.ModelProto, where: str) -> CompressedModel:
     Raises
     ------
     InputError
-        It is not compressed, of a newer version, or damaged: then the message names the layer.
+        It is not compressed, of a newer version, or damaged: then the message names the layer; see also `restore`.
     """
     version = max((entry.version for entry in model.opset_import if entry.domain == DOMAIN), default=0)
     if not is_compressed(model):
@@ -295,7 +334,19 @@ def open_compressed(model: onnx.ModelProto, where: str) -> CompressedModel:
         raise InputError(where, "is damaged: its layers use different table sets", "compress the model again")
     tables = b"".join(_bytes_of(initializers.get(name), f"{where}: table set {name!r}") for name in tables_names)
     layers.sort(key=lambda layer: layer.position)
-    return CompressedModel(model, tuple(layers), tables, where)
+    compressed = CompressedModel(model, tuple(layers), tables, where)
+    for layer in layers:
+        if _may_overflow(layer):
+            restore(layer, decode_layer(compressed, layer), where)
+    return compressed
+
+
+def _may_overflow(layer: CompressedLayer) -> bool:
+    """Whether there are codes whose product with the layer's step is not finite."""
+    if layer.step is None or layer.unit is not Unit.ABSOLUTE:
+        return False
+    largest = np.finfo(np.float16 if layer.dtype == np.float16 else np.float32).max
+    return float(layer.step.max()) * LARGEST_MAGNITUDE > float(largest)
 
 
 def decode_layer(compressed: CompressedModel, layer: CompressedLayer) -> NDArray[np.generic]:
@@ -333,7 +384,8 @@ def restore(layer: CompressedLayer, decoded: NDArray[np.generic], where: str = "
     Raises
     ------
     InputError
-        The number or kind of values does not suit the layer, or there is no memory for the weights.
+        The number or kind of values does not suit the layer, they stand for infinite weights or NaN, or there is no
+        memory for the weights.
     """
     layout = layer.layout
     is_codes = layer.step is not None
@@ -347,7 +399,11 @@ def restore(layer: CompressedLayer, decoded: NDArray[np.generic], where: str = "
             "compress the model again",
         )
     with memory_for(where, f"{layer.weights} weights", layer.weights * (CODE_BYTES + layer.dtype.itemsize)):
-        return _restored(layer, np.ascontiguousarray(decoded, np.int16))
+        weights = _restored(layer, np.ascontiguousarray(decoded, np.int16))
+    # The extremes are not finite where any weight is not, and need no array to tell.
+    if layer.unit is Unit.ABSOLUTE and not (np.isfinite(weights.min()) and np.isfinite(weights.max())):
+        raise InputError(where, "decodes to weights that are infinite or no number", "compress the model again")
+    return weights
 
 
 def _restored(layer: CompressedLayer, codes: NDArray[np.int16]) -> NDArray[np.generic]:
@@ -400,6 +456,7 @@ def _plain(compressed: CompressedModel, tensor_of: Callable[[CompressedLayer], o
     plain.graph.node.extend(kept)
     # A zero point is the network's own, and stays.
     _remove(plain.graph.initializer, gone)
+    remove_declaration(plain)
     tensors = list(plain.graph.initializer)
     for layer in compressed.layers:
         tensors.insert(layer.position, tensor_of(layer))
@@ -460,7 +517,9 @@ def _without_arrays(model: onnx.ModelProto, names: set[str]) -> onnx.ModelProto:
             continue
         for tensor in value:
             if tensor.name in names:
-                fresh.graph.initializer.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+                copy_words(
+                    tensor, fresh.graph.initializer.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+                )
             else:
                 fresh.graph.initializer.append(tensor)
     return fresh
@@ -611,10 +670,14 @@ def _missing(node: onnx.NodeProto, lookup: Callable[[str], onnx.TensorProto | No
 def _fault(layer: CompressedLayer) -> str | None:
     """Say what is wrong with a layer's fields, or None."""
     layout, step, point = layer.layout, layer.step, layer.zero_point
+    if not (0 <= layer.bound < math.inf and 0 <= layer.max_error < math.inf):
+        return f"its bound {layer.bound} and error {layer.max_error} are not finite, from zero up"
     if layer.element_type not in ELEMENT_TYPES:
         return f"its element type {layer.element_type} is not float32, float16, int8 or uint8"
     if len(layout.shape) < 2 or any(d < 1 for d in layout.shape):
         return f"its shape {layout.shape} has no weights or under two dimensions"
+    if len(layout.shape) > MOST_DIMENSIONS:
+        return f"its shape has {len(layout.shape)} dimensions, and {MOST_DIMENSIONS} are the most"
     if not 0 <= layout.axis < len(layout.shape) or layout.group < 1 or layout.shape[0] % layout.group:
         return f"axis {layout.axis} and group {layout.group} do not suit the shape {layout.shape}"
     if layout.group > 1 and layout.axis == 0:

@@ -40,7 +40,7 @@ def keep_description(
     -------
     Attributes of the weight's node, by which `restore_descriptions` undoes this.
     """
-    _copy_words(weight, stream)
+    copy_words(weight, stream)
     names = [value.name for value in model.graph.value_info]
     inputs = [value.name for value in model.graph.input]
     attributes = {}
@@ -79,7 +79,7 @@ def restore_descriptions(
     foreign = set()
     for node in nodes:
         name = node.output[0]
-        _copy_words(streams[operand(node, 0)], tensors[name])
+        copy_words(streams[operand(node, 0)], tensors[name])
         position = attribute(node, INPUT_POSITION, -1)
         if position >= 0 and name in values:
             inputs.append((position, name, values[name]))
@@ -105,7 +105,8 @@ def overridable(model: onnx.ModelProto) -> list[str]:
     ]
 
 
-def _copy_words(source: onnx.TensorProto, target: onnx.TensorProto) -> None:
+def copy_words(source: onnx.TensorProto, target: onnx.TensorProto) -> None:
+    """Copy documentation and metadata of a tensor."""
     if source.HasField("doc_string"):
         target.doc_string = source.doc_string
     target.metadata_props.extend(source.metadata_props)

@@ -221,6 +221,11 @@ def bounds_of(weight: Weight, bound: Bound, scope: Scope) -> NDArray[np.float64]
     return np.array(float(_integer_error(weight, rows, bound, scope)))
 
 
+def divisor_of(weight: Weight, bound: Bound, scope: Scope) -> int:
+    """Return the 2 e + 1 by which `quantise` divides integer weights; 1 where it keeps them without loss."""
+    return 2 * _integer_error(weight, weight.layout.to_channels(weight.array), bound, scope) + 1
+
+
 def largest_errors(weight: Weight, restored: NDArray[np.generic], divisor: int, scope: Scope) -> NDArray[np.float64]:
     """Return the largest difference between a weight and what became of it, in float64: a scalar, or [channels].
 

@@ -10,13 +10,15 @@ The rules are as in `dnnzip.model.rules`; here they hold only where e is at leas
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from dnnzip.model.graph import GraphIndex, Use, all_names, fresh_name, operand
+from dnnzip.model.graph import GraphIndex, Use, all_names, attribute, fresh_name, operand
+from dnnzip.model.grid import shifted_weights
 from dnnzip.model.rules import Reader, scale_name, sentence, stored_array, zero_point_name
 from dnnzip.model.weights import Weight
 
@@ -26,25 +28,54 @@ BIAS_INPUT = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "QLinearConv": 8}
 #: Operators whose int32 result is scaled by nodes behind them.
 UNSCALED_OPERATORS = ("ConvInteger", "MatMulInteger")
 
-FoldRule = Callable[[Weight, GraphIndex], bool]
+#: Types of scales that are folded into, with the bits of their significand and their largest exponent.
+SCALE_TYPES: dict[int, tuple[int, int]] = {TensorProto.FLOAT: (24, 127), TensorProto.FLOAT16: (11, 15), TensorProto.BFLOAT16: (8, 127)}
 
 
-def has_scale_to_fold(weight: Weight, index: GraphIndex) -> bool:
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A divisor that is to be folded, with everything that the rules look at.
+
+    Parameters
+    ----------
+    weight
+        Integer weights.
+    index
+        Names of the top graph.
+    divisor
+        2 e + 1, above 1.
+    """
+
+    weight: Weight
+    index: GraphIndex
+    divisor: int
+
+
+FoldRule = Callable[[Fold], bool]
+
+
+def has_scale_to_fold(fold: Fold) -> bool:
     """At 1 lsb and more, its scale must be found: an input of its operator, or behind ConvInteger and MatMulInteger a Cast and then a Mul by a constant."""  # noqa: E501 - one sentence, printed as it is
-    return all(_scale_use(reader, index) is not None for reader in weight.readers)
+    return all(_scale_use(reader, fold.index) is not None for reader in fold.weight.readers)
 
 
-def has_bias_to_fold(weight: Weight, index: GraphIndex) -> bool:
+def has_bias_to_fold(fold: Fold) -> bool:
     """At 1 lsb and more, an int32 bias beside it must be a constant that no other layer reads."""
-    return all(_is_bias_foldable(reader, weight, index) for reader in weight.readers)
+    return all(_is_bias_foldable(reader, fold.weight, fold.index) for reader in fold.weight.readers)
+
+
+def has_scale_that_fits(fold: Fold) -> bool:
+    """At 1 lsb and more, its scale and that of its bias must be float32, float16 or bfloat16, and times 2 e + 1 stay finite there, as must every value that they scale."""  # noqa: E501 - one sentence, printed as it is
+    uses = [use for reader in fold.weight.readers for use in _scaled_uses(reader, fold)]
+    return all(_fits(use, largest, fold) for use, largest in uses)
 
 
 #: In this order; the first that is not satisfied is the reason given.
-FOLD_RULES: tuple[FoldRule, ...] = (has_scale_to_fold, has_bias_to_fold)
+FOLD_RULES: tuple[FoldRule, ...] = (has_scale_to_fold, has_bias_to_fold, has_scale_that_fits)
 
 
-def fold_obstacle(model: onnx.ModelProto, weight: Weight) -> str | None:
-    """Why a divisor above 1 cannot be folded into the network: the rule's sentence, or None where it can.
+def fold_obstacle(model: onnx.ModelProto, weight: Weight, divisor: int) -> str | None:
+    """Return the sentence of the rule by which a divisor cannot be folded into the network, or None where it can.
 
     Parameters
     ----------
@@ -52,9 +83,11 @@ def fold_obstacle(model: onnx.ModelProto, weight: Weight) -> str | None:
         The network that `weight` was found in, unchanged since.
     weight
         Integer weights.
+    divisor
+        2 e + 1, above 1.
     """
-    index = GraphIndex(model)
-    return next((sentence(rule) for rule in FOLD_RULES if not rule(weight, index)), None)
+    fold = Fold(weight, GraphIndex(model), divisor)
+    return next((sentence(rule) for rule in FOLD_RULES if not rule(fold)), None)
 
 
 def fold_divisor(model: onnx.ModelProto, weight: Weight, divisor: int) -> None:
@@ -115,6 +148,39 @@ def _scaled(values: NDArray[np.generic], divisor: int) -> NDArray[np.generic]:
 
 def _divided(values: NDArray[np.generic], divisor: int) -> NDArray[np.generic]:
     return np.asarray(np.rint(values.astype(np.float64) / divisor)).astype(np.int32)
+
+
+def _scaled_uses(reader: Reader, fold: Fold) -> list[tuple[Use, int]]:
+    """Return the inputs that hold scales, each with the largest magnitude of the constants that its node scales."""
+    scale = _scale_use(reader, fold.index)
+    assert scale is not None, "a rule before this one looks for it"
+    # Only DequantizeLinear scales the weights themselves; elsewhere the scale meets sums, which are not known.
+    is_dequantised = scale.node.op_type == "DequantizeLinear"
+    uses = [(scale, int(np.abs(shifted_weights(fold.weight)).max()) if is_dequantised else 0)]
+    inputs = _bias_uses(reader, fold.index)
+    if len(inputs) == 2:
+        (values, _), (bias_scale, _) = inputs
+        bias = stored_array(fold.index.initializers[operand(values.node, values.index)]).astype(np.int64)
+        uses.append((bias_scale, int(np.abs(bias).max(initial=0))))
+    return uses
+
+
+def _fits(use: Use, largest: int, fold: Fold) -> bool:
+    """Whether a scale stays finite with the divisor folded, and so do the scaled values that were finite before."""
+    tensor = fold.index.initializers[operand(use.node, use.index)]
+    result_type = attribute(use.node, "output_dtype", 0) or tensor.data_type
+    if tensor.data_type not in SCALE_TYPES or result_type not in SCALE_TYPES:
+        return False
+    scales = stored_array(tensor)
+    with np.errstate(over="ignore", invalid="ignore"):
+        folded = np.abs(_scaled(scales, fold.divisor).astype(np.float64))
+    bits, exponent = SCALE_TYPES[result_type]
+    limit = (2 - 2.0 ** (1 - bits)) * 2.0**exponent
+    with np.errstate(divide="ignore"):
+        finite = np.minimum(limit * (1 + 2.0**-bits) / np.abs(scales.astype(np.float64)), largest)
+    # A value below the limit may end above it, by half a step of the coarser grid and by the scale's rounding.
+    codes = (np.floor(finite) + fold.divisor // 2) // fold.divisor
+    return bool(np.isfinite(folded).all() and (codes * folded <= limit).all())
 
 
 def _zeros(values: NDArray[np.generic]) -> NDArray[np.generic]:

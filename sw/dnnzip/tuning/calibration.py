@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from dnnzip.model.biases import BiasedModel, with_biases
 from dnnzip.model.weights import Weight
-from dnnzip.tuning.biases import BiasedModel, with_biases
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.columns import Columns
 from dnnzip.tuning.harm import Judge, log_probabilities

@@ -79,7 +79,7 @@ class StagedNetwork:
     weights
         The weights that become inputs.
     biases
-        First output of an operator to the name of its bias (`dnnzip.tuning.biases`).
+        First output of an operator to the name of its bias (`dnnzip.model.biases`).
     where
         The file, for messages.
     output

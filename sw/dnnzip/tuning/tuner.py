@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -18,11 +17,11 @@ from dnnzip.errors import InputError
 from dnnzip.flow.estimation import read_network
 from dnnzip.flow.summary import summarise
 from dnnzip.model.accuracy import score, score_output
+from dnnzip.model.biases import corrected, declare
 from dnnzip.model.container import CompressedModel, compressed_model, is_compressed, open_compressed
 from dnnzip.model.dataset import Dataset
 from dnnzip.model.files import load_model
 from dnnzip.model.weights import LeftOut, Weight, find_weights
-from dnnzip.tuning.biases import corrected
 from dnnzip.tuning.calibration import Calibration, Subject, Trial
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.folds import FOLDS, LARGE_CHOICE, SMALL_SET, Fold, split
@@ -250,8 +249,9 @@ class Tuner:
         biases = {
             output: trial.given[name] for output, name in self._subject.biased.biases.items() if name in trial.given
         }
-        model: onnx.ModelProto = corrected(self._model, self._weights, biases)
-        fresh = compressed_model(model, results, streams, codecs, tables)
+        biased = corrected(self._model, self._weights, biases)
+        fresh = compressed_model(biased.model, results, streams, codecs, tables)
+        declare(fresh, {output: name for output, name in biased.biases.items() if output in biases})
         left_out = [*self._left_out, *(w.left_out(NO_GAIN) for w in self._weights if w.name not in trial.rounded)]
         return open_compressed(fresh, self._where), left_out
 

@@ -199,7 +199,7 @@ def test_a_network_of_runs_says_its_measured_error_and_verifies_against_it(netwo
         assert (layer.codec, layer.max_error) == ("line", result.max_error)
         return verify(network.model, compressed)
 
-    (check,) = checks(result)
+    (check,) = checks(result).layers
     assert (check.broken, check.max_error, check.bound) == (False, result.max_error, result.max_error)
     less = np.nextafter(result.max_error, 0)
     lying = dataclasses.replace(result, spec=Bound.parse(repr(float(less))))

@@ -256,21 +256,21 @@ def test_without_a_scale_only_lossless_is_possible(networks, operator):
     for scaled, expected in (("no", sentence(rescale.has_scale_to_fold)), ("constant", None), ("dynamic", None)):
         model = networks.integer_network(operator, scaled=scaled).model
         (weight,), _ = find_weights(model)
-        assert fold_obstacle(model, weight) == expected
+        assert fold_obstacle(model, weight, 3) == expected
     # A result that something else reads cannot be scaled for one of them alone.
     model = networks.integer_network(operator).model
     add_output(model, "sums", TensorProto.INT32)
     (weight,), _ = find_weights(model)
-    assert fold_obstacle(model, weight) == sentence(rescale.has_scale_to_fold)
+    assert fold_obstacle(model, weight, 3) == sentence(rescale.has_scale_to_fold)
 
 
 def test_a_bias_that_other_layers_read_cannot_be_folded(networks):
     model = networks.qdq_network("Conv2D", bias=True).model
     (weight,), _ = find_weights(model)
-    assert fold_obstacle(model, weight) is None
+    assert fold_obstacle(model, weight, 3) is None
     model.graph.node.append(helper.make_node("Abs", ["b_float"], ["z"]))
     add_output(model, "z")
-    assert fold_obstacle(model, weight) == sentence(rescale.has_bias_to_fold)
+    assert fold_obstacle(model, weight, 3) == sentence(rescale.has_bias_to_fold)
 
 
 def test_globs_choose_by_name(networks):

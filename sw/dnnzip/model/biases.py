@@ -2,8 +2,12 @@
 
 Convolutions and Gemm take one as their last input; a matrix product gets an addition behind it. A bias that ends at
 zero where the network had none is left out again.
+
+A compressed model declares the biases that are not its original's, in its ``metadata_props`` under `DECLARATION`: a
+JSON object of node output to the name of its bias.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,12 +16,16 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from dnnzip.errors import InputError
 from dnnzip.model.graph import GraphIndex, all_names, fresh_name, operand
 from dnnzip.model.rules import stored_array
 from dnnzip.model.weights import Weight
 
 #: Operators whose third input is a bias of one value for each output channel.
 THIRD_INPUT = ("Conv", "ConvTranspose", "Gemm")
+
+#: Key of the declaration.
+DECLARATION = "dnnzip.biases"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +71,7 @@ def with_biases(model: onnx.ModelProto, weights: Sequence[Weight]) -> BiasedMode
     -------
     A copy that computes the same.
     """
-    channels = {
-        reader.node.output[0]: weight.layout.channels
-        for weight in weights
-        for reader in weight.readers
-        if weight.dtype == np.float32
-    }
+    channels = _channels(weights)
     fresh = onnx.ModelProto()
     fresh.CopyFrom(model)
     taken = all_names(fresh)
@@ -119,7 +122,7 @@ def with_biases(model: onnx.ModelProto, weights: Sequence[Weight]) -> BiasedMode
 
 def corrected(
     model: onnx.ModelProto, weights: Sequence[Weight], biases: Mapping[str, NDArray[np.float32]]
-) -> onnx.ModelProto:
+) -> BiasedModel:
     """Return a network with the given biases.
 
     Parameters
@@ -145,13 +148,94 @@ def corrected(
             if name == tensor.name and output in biases:
                 values = biases[output].reshape(tuple(tensor.dims))
                 tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values, np.float32), name))
-    return biased.model
+    return biased
+
+
+def declare(model: onnx.ModelProto, biases: Mapping[str, str]) -> None:
+    """Declare changed biases in a compressed model: names of nodes' outputs to names of initializers."""
+    remove_declaration(model)
+    model.metadata_props.add(key=DECLARATION, value=json.dumps(biases, sort_keys=True))
+
+
+def remove_declaration(model: onnx.ModelProto) -> None:
+    """Remove what a model declares: it is about the original of one compressed model."""
+    for position in reversed(range(len(model.metadata_props))):
+        if model.metadata_props[position].key == DECLARATION:
+            del model.metadata_props[position]
+
+
+def declared(model: onnx.ModelProto, where: str) -> dict[str, str] | None:
+    """Return the changed biases that a compressed model declares, as `declare` takes them; None where it does not.
+
+    Raises
+    ------
+    InputError
+        The declaration is damaged, or there are two.
+    """
+    found = [str(entry.value) for entry in model.metadata_props if entry.key == DECLARATION]
+    if not found:
+        return None
+    try:
+        (text,) = found
+        biases = json.loads(text)
+    except (ValueError, RecursionError):
+        biases = None
+    if not isinstance(biases, dict) or not all(isinstance(name, str) for name in biases.values()):
+        raise InputError(where, f"is damaged: its metadata {DECLARATION!r} is not what tuning writes", "tune it again")
+    return biases
+
+
+def declared_values(
+    model: onnx.ModelProto, biases: Mapping[str, str], weights: Sequence[Weight]
+) -> dict[str, NDArray[np.float32]]:
+    """Return the declared biases as `corrected` takes them, without those that are none.
+
+    Parameters
+    ----------
+    model
+        The compressed model.
+    biases
+        What it declares.
+    weights
+        The original network's.
+
+    Returns
+    -------
+    Name of a node's output to float32 [channels], finite.
+    """
+    channels = _channels(weights)
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    values = {}
+    for output, name in biases.items():
+        tensor = tensors.get(name)
+        if output not in channels or tensor is None or tensor.data_type != onnx.TensorProto.FLOAT:
+            continue
+        bias = stored_array(tensor).astype(np.float32)
+        if bias.size == channels[output] and np.isfinite(bias).all():
+            values[output] = bias.reshape(-1)
+    return values
+
+
+def _channels(weights: Sequence[Weight]) -> dict[str, int]:
+    """Return the operators that read a float32 weight, by their first output, with its output channels."""
+    return {
+        reader.node.output[0]: weight.layout.channels
+        for weight in weights
+        for reader in weight.readers
+        if weight.dtype == np.float32
+    }
 
 
 def _keep_used_initializers(model: onnx.ModelProto) -> None:
     """Drop initializers that nothing reads any more, such as a shared bias that became several."""
     index = GraphIndex(model)
+    gone = set()
     for position in reversed(range(len(model.graph.initializer))):
         name = model.graph.initializer[position].name
         if not index.readers(name) and name not in index.outputs and name not in index.inner_reads:
+            gone.add(name)
             del model.graph.initializer[position]
+    # An input that was the initializer's own would be one to give.
+    for position in reversed(range(len(model.graph.input))):
+        if model.graph.input[position].name in gone:
+            del model.graph.input[position]
