@@ -309,7 +309,8 @@ def _may_overflow(layer: CompressedLayer) -> bool:
     """Whether there are codes whose product with the layer's step is not finite."""
     if layer.step is None or layer.unit is not Unit.ABSOLUTE:
         return False
-    return float(layer.step.max()) * LARGEST_MAGNITUDE > float(np.finfo(layer.dtype).max)
+    limits = np.finfo(layer.dtype)  # type: ignore[type-var]  # float32 or float16
+    return float(layer.step.max()) * LARGEST_MAGNITUDE > float(limits.max)
 
 
 def decode_layer(compressed: CompressedModel, layer: CompressedLayer) -> NDArray[np.generic]:
