@@ -29,7 +29,11 @@ BIAS_INPUT = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "QLinearConv": 8}
 UNSCALED_OPERATORS = ("ConvInteger", "MatMulInteger")
 
 #: Types of scales that are folded into, with the bits of their significand and their largest exponent.
-SCALE_TYPES: dict[int, tuple[int, int]] = {TensorProto.FLOAT: (24, 127), TensorProto.FLOAT16: (11, 15), TensorProto.BFLOAT16: (8, 127)}
+SCALE_TYPES: dict[int, tuple[int, int]] = {
+    TensorProto.FLOAT: (24, 127),
+    TensorProto.FLOAT16: (11, 15),
+    TensorProto.BFLOAT16: (8, 127),
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,8 +21,11 @@ onnxruntime.disable_telemetry_events()
 QUIET = 4
 WARNING = 2
 
-#: Without it, sums of uint8 by int8 saturate at 16 bits on x86 processors that have no instruction for them.
-EXACT_INTEGERS = "session.x64quantprecision"
+#: Sums of uint8 by int8 saturate at 16 bits on x86 processors that have no instruction for them. The first setting
+#: makes such weights uint8, whose sums are exact; onnxruntime refuses some networks of int8 inputs with it. The second
+#: leaves those inputs int8, whose sums are exact too.
+EXACT_UNSIGNED = ("session.x64quantprecision", "1")
+EXACT_SIGNED = (("session.x64quantprecision", "0"), ("session.qdqisint8allowed", "1"))
 
 PROVIDERS = ("CPUExecutionProvider",)
 
@@ -46,7 +49,7 @@ def session_options(threads: int | None = None) -> SessionOptions:
     if threads is not None:
         options.intra_op_num_threads = threads
     options.log_severity_level = QUIET
-    options.add_session_config_entry(EXACT_INTEGERS, "1")
+    options.add_session_config_entry(*EXACT_UNSIGNED)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     return options
 
@@ -68,8 +71,14 @@ def open_session(source: str | bytes, where: str, options: SessionOptions | None
     InputError
         onnxruntime does not run the model.
     """
+    options = options or session_options()
     try:
-        return Session(source, options or session_options(), providers=list(PROVIDERS))
+        return Session(source, options, providers=list(PROVIDERS))
+    except RUNTIME_ERRORS:
+        for setting in EXACT_SIGNED:
+            options.add_session_config_entry(*setting)
+    try:
+        return Session(source, options, providers=list(PROVIDERS))
     except RUNTIME_ERRORS as error:
         raise InputError(where, f"does not run in onnxruntime ({first_line(error)})") from None
 

@@ -122,7 +122,7 @@ def test_a_list_that_is_no_file(folder, model):
     path = folder("")
     (path / "labels.csv").unlink()
     (path / "labels.csv").symlink_to(path / "none")
-    with pytest.raises(InputError, match=r"labels\.csv: is no file; "):
+    with pytest.raises(InputError, match=r"labels\.csv: cannot be read \(No such file"):
         load_images(path, model)
 
 

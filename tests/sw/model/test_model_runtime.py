@@ -1,20 +1,30 @@
 import numpy as np
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.model.runtime import open_session
 
 
-def test_integer_sums_are_exact_on_every_processor():
+@pytest.mark.parametrize(("x", "w"), [("uint8", "int8"), ("uint8", "uint8"), ("int8", "int8")])
+@pytest.mark.parametrize("operator", ["MatMulInteger", "QLinearMatMul"])
+def test_integer_sums_are_exact_on_every_processor(operator, x, w):
     """Pairs of products of uint8 and int8 pass 16 bits, where some processors' instruction saturates."""
-    x, w = np.full((2, 64), 255, np.uint8), np.full((64, 3), -128, np.int8)
-    w[:, 1] = 127
+    inputs, weights = np.full((2, 64), np.iinfo(x).max, x), np.full((64, 3), np.iinfo(w).min, w)
+    weights[:, 1] = np.iinfo(w).max
+    sums = inputs.astype(np.int32) @ weights.astype(np.int32)
+    constants, names, kind = {"w": weights}, ["x", "w"], TensorProto.INT32
+    if operator == "QLinearMatMul":
+        one = np.float32(1)
+        constants |= {"one": one, "xz": np.zeros((), x), "wz": np.zeros((), w), "ys": np.float32(2**15)}
+        names, kind = ["x", "one", "xz", "w", "one", "wz", "ys", "xz"], helper.np_dtype_to_tensor_dtype(np.dtype(x))
+        sums = np.clip(np.rint(sums / 2**15), np.iinfo(x).min, np.iinfo(x).max).astype(x)
     graph = helper.make_graph(
-        [helper.make_node("MatMulInteger", ["x", "w"], ["y"])],
+        [helper.make_node(operator, names, ["y"])],
         "sums",
-        [helper.make_tensor_value_info("x", TensorProto.UINT8, x.shape)],
-        [helper.make_tensor_value_info("y", TensorProto.INT32, [2, 3])],
-        [numpy_helper.from_array(w, "w")],
+        [helper.make_tensor_value_info("x", helper.np_dtype_to_tensor_dtype(np.dtype(x)), inputs.shape)],
+        [helper.make_tensor_value_info("y", kind, [2, 3])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    (found,) = open_session(model.SerializeToString(), "sums").run(None, {"x": x})
-    np.testing.assert_array_equal(found, x.astype(np.int32) @ w.astype(np.int32))
+    (found,) = open_session(model.SerializeToString(), "sums").run(None, {"x": inputs})
+    np.testing.assert_array_equal(found, sums)
