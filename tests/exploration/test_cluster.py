@@ -211,9 +211,15 @@ def test_a_deadly_task_is_named_and_the_others_are_done(monkeypatch, start, tmp_
 
 
 def test_what_does_not_suit_ends_the_run_with_its_line(client, start, tmp_path):
-    np.savez(tmp_path / "wide.npz", x=np.zeros((9, 1, 9, 9), np.float32), y=np.zeros(9, np.int64))
-    plan, folder = start("wide", data=str(tmp_path / "wide.npz"), samples=None)
-    with pytest.raises(InputError, match=r"wide.npz: samples of x have the shape \(1, 9, 9\); .* takes \(1, 8, 8\)$"):
+    x, y = np.zeros((9, 1, 9, 9), np.float32), np.zeros(9, np.int64)
+    np.savez(tmp_path / "wide.npz", x=x, y=y)
+    message = r"wide.npz: samples of x have the shape \(1, 9, 9\); .* takes \(1, 8, 8\)$"
+    with pytest.raises(InputError, match=message):
+        start("wide", data=str(tmp_path / "wide.npz"), samples=None)
+    # So does a worker that gets what the plan would have refused.
+    plan, folder = start("small")
+    plan = replace(plan, workload=replace(plan.workload, x=x, y=y, data_where="wide.npz"))
+    with pytest.raises(InputError, match=message):
         run(plan, folder, client, plan.encodings, ignore)
     assert folder.finished() == set()
 

@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 from dnnzip import digits
-from dnnzip.exploration import cluster, command
+from dnnzip.exploration import cluster, command, request
 from dnnzip.exploration.record import POINT_SCHEMA, ExplorationFolder
 
 MODEL = [str(digits.MODEL), "--data", str(digits.TEST_SET)]
@@ -120,8 +120,11 @@ def test_another_exploration_is_not_mixed_in(explore, tmp_path):
     assert path.exists()
 
 
-def test_a_task_that_fails_is_one_line(explore, tmp_path):
-    """The model's weights are fine; it does not run, which only a worker finds out."""
+@pytest.mark.parametrize("finds", ["command", "worker"])
+def test_a_network_that_does_not_run_is_one_line(explore, tmp_path, monkeypatch, finds):
+    """The model's weights are fine; it does not run, as the command finds out before its workers do."""
+    if finds == "worker":
+        monkeypatch.setattr(request, "score_output", lambda *_: "logits")
     model = onnx.load(digits.MODEL)
     for node in model.graph.node:
         if node.op_type == "Div":
