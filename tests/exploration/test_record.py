@@ -270,3 +270,14 @@ def test_another_request_is_refused(folder, changed, message):
         folder.start(REQUEST.model_copy(update=changed))
     assert folder.request() == REQUEST
     assert folder.finished() == {"a1"}
+
+
+def test_a_table_of_more_rows_than_it_could_have(folder):
+    """A few bytes may declare any number of equal rows, and all of them would be made."""
+    rows = 5_000_000
+    path = folder.path / "results" / "ab.parquet"
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(pa.table({"a": pa.repeat(pa.scalar(1.0), rows)}), path, compression="zstd")
+    assert path.stat().st_size < 100_000
+    with pytest.raises(InputError, match=rf"ab\.parquet: declares {rows} rows in \d+ bytes, more than"):
+        folder.finished()

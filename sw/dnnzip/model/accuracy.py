@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dnnzip.errors import InputError
 from dnnzip.model.container import decompressed, is_compressed, open_compressed
 from dnnzip.model.dataset import Dataset, load_dataset
-from dnnzip.model.files import LARGEST_MESSAGE, load_model, save_model
+from dnnzip.model.files import LARGEST_MESSAGE, check_given, load_model, save_model
 from dnnzip.model.graph import is_standard
 from dnnzip.model.runtime import RUNTIME_ERRORS, Session, first_line, open_session, session_options
 from dnnzip.model.scores import OPTION, Output, choose_output
@@ -84,6 +84,8 @@ def evaluate(
         The model or the data cannot be read or do not suit each other, or it is not clear where the scores are.
     """
     where = "model" if isinstance(model, onnx.ModelProto) else str(model)
+    if isinstance(model, onnx.ModelProto):
+        check_given(model, where)
     proto = model if isinstance(model, onnx.ModelProto) else load_model(model)
     dataset = data if isinstance(data, Dataset) else load_dataset(data, samples)
     if isinstance(data, Dataset) and samples is not None:

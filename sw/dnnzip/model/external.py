@@ -153,13 +153,13 @@ def bytes_of(tensor: onnx.TensorProto) -> int | None:
     """
     if any(size < 0 for size in tensor.dims):
         return -1
-    count = math.prod(tensor.dims)
+    count = math.prod(int(size) for size in tensor.dims)
     if tensor.data_type in PACKED_BITS:
-        return int(-(-count * PACKED_BITS[tensor.data_type] // 8))
+        return -(-count * int(PACKED_BITS[tensor.data_type]) // 8)
     known = TensorProto.DataType.values()
     if tensor.data_type not in known or TensorProto.DataType.Name(tensor.data_type) in UNSIZED:
         return None
-    return int(count * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+    return count * int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 def _real(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What a parsed model must be before anything else reads it: each fact is there once, and each text is one.
+"""Soundness of a parsed model, checked before anything else reads it: each fact is there once, and each text is one.
 
 A protobuf parser takes what two readers may understand differently: one takes the first of two attributes of a name,
 the next one the last. Such a model is refused, so that what is checked here is what a runtime runs.
@@ -11,6 +11,7 @@ from google.protobuf.message import Message  # type: ignore[import-untyped]
 from onnx import (
     AttributeProto,
     FunctionProto,
+    GraphProto,
     ModelProto,
     NodeProto,
     OperatorSetIdProto,
@@ -60,7 +61,7 @@ def check_model(model: ModelProto, where: str) -> None:
     ------
     InputError
         A text is no UTF-8; a node has no output; or a fact is there twice: an attribute of a node, the value of an
-        attribute or a tensor, the operator set of a domain, a function, or a name (`check_names`).
+        attribute or a tensor, the operator set of a domain, a function, the type of a value, or a name (`check_names`).
     """
     for message in messages(model):
         if not _has_texts(message) or (isinstance(message, NodeProto) and not message.output):
@@ -91,7 +92,7 @@ def messages(message: Message) -> Iterator[Message]:
 
 
 def _has_texts(message: Message) -> bool:
-    """Whether the texts of a message are such: the parser takes any bytes, and gives them as bytes."""
+    """Return whether the texts of a message are such: the parser takes any bytes, and gives them as bytes."""
     texts: list[object] = []
     if isinstance(message, TensorProto):
         texts = [message.name, message.doc_string]
@@ -112,6 +113,8 @@ def _fault(message: Message) -> str | None:
             return _attribute_fault(message)
         case TensorProto():
             return _tensor_fault(message)
+        case GraphProto():
+            return _graph_fault(message)
         case ModelProto():
             called = _repeated(f"{item.domain}:{item.name}:{item.overload}" for item in message.functions)
             return f"has two functions {called!r}" if called else _opset_fault(message.opset_import)
@@ -135,6 +138,12 @@ def _tensor_fault(tensor: TensorProto) -> str | None:
     held = sum(bool(len(getattr(tensor, name))) for name in DATA_FIELDS) + tensor.HasField("raw_data")
     held += tensor.data_location == TensorProto.EXTERNAL
     return f"tensor {tensor.name!r} holds its values twice" if held > 1 else None
+
+
+def _graph_fault(graph: GraphProto) -> str | None:
+    # The same type and shape again is no second one.
+    name = _repeated(name for name, _ in {(value.name, value.SerializeToString()) for value in graph.value_info})
+    return None if name is None else f"value {name!r} has two types or shapes"
 
 
 def _opset_fault(entries: Iterable[OperatorSetIdProto]) -> str | None:

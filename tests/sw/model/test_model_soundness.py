@@ -1,4 +1,4 @@
-"""What is in a model twice: two readers would take it differently, so that no reader of ours takes it at all."""
+"""Facts that a model states twice: two readers would take them differently, so that no reader of ours takes them."""
 
 import numpy as np
 import onnx
@@ -75,6 +75,11 @@ def written_weight(model):
     model.graph.node.append(helper.make_node("Neg", ["x"], ["w"]))
 
 
+def two_shapes(model):
+    for shape in ([1], [2], [2]):
+        model.graph.value_info.append(helper.make_tensor_value_info("v", TensorProto.FLOAT, shape))
+
+
 def two_inputs(model):
     model.graph.input.append(model.graph.input[0])
 
@@ -100,6 +105,7 @@ def raw_and_external(model):
         (two_names_of_the_standard, "has two operator sets of the domain 'ai.onnx'"),
         (two_opsets_of_a_function, "has two operator sets of the domain 'ai.onnx'"),
         (two_functions, "has two functions 'mine:F:'"),
+        (two_shapes, "value 'v' has two types or shapes"),
         (raw_and_float, "tensor 'w' holds its values twice"),
         (raw_and_external, "tensor 'w' holds its values twice"),
         (two_writers, "has a node's output and another one of the name '[^']+'"),
@@ -125,6 +131,8 @@ def test_what_writers_may_leave_out(model, tmp_path):
     node = gemm(model)
     node.attribute[0].ClearField("i")
     node.attribute.append(AttributeProto(name="alpha", f=0.5))
+    # The same said again is no contradiction, and exporters do.
+    model.graph.value_info.extend([helper.make_tensor_value_info("v", TensorProto.FLOAT, [1])] * 2)
     path = tmp_path / "m.onnx"
     path.write_bytes(model.SerializeToString())
     assert load_model(path).SerializeToString() == open_model(path).SerializeToString()
