@@ -116,5 +116,6 @@ def _restore_version(model: onnx.ModelProto, nodes: Iterable[onnx.NodeProto]) ->
     """Return to a version below 4, of which streams are not, where every initializer is an input again."""
     version = max((attribute(node, IR_VERSION, 0) for node in nodes), default=0)
     inputs = {value.name for value in model.graph.input}
-    if 0 < version < SEPARATE_INITIALIZERS and all(tensor.name in inputs for tensor in model.graph.initializer):
+    is_raised = 0 < version < SEPARATE_INITIALIZERS == model.ir_version
+    if is_raised and all(tensor.name in inputs for tensor in model.graph.initializer):
         model.ir_version = version

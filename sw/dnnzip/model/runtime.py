@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
+import onnx
 import onnxruntime
+from onnx import TensorProto
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
 from dnnzip.errors import InputError
+from dnnzip.model.graph import all_names, fresh_name
 
 # Where the caller has loaded onnxruntime before dnnzip, this stops all but what was sent at its start.
 onnxruntime.disable_telemetry_events()
@@ -22,8 +25,8 @@ QUIET = 4
 WARNING = 2
 
 #: Sums of uint8 by int8 saturate at 16 bits on x86 processors that have no instruction for them. The first setting
-#: makes such weights uint8, whose sums are exact; onnxruntime refuses some networks of int8 inputs with it. The second
-#: leaves those inputs int8, whose sums are exact too.
+#: makes such weights uint8, whose sums are exact; it fails where two nodes share an int8 constant, and for int8 inputs
+#: of integer operators. The others leave int8 inputs as they are, whose sums are exact too.
 EXACT_UNSIGNED = ("session.x64quantprecision", "1")
 EXACT_SIGNED = (("session.x64quantprecision", "0"), ("session.qdqisint8allowed", "1"))
 
@@ -72,15 +75,41 @@ def open_session(source: str | bytes, where: str, options: SessionOptions | None
         onnxruntime does not run the model.
     """
     options = options or session_options()
-    try:
-        return Session(source, options, providers=list(PROVIDERS))
-    except RUNTIME_ERRORS:
-        for setting in EXACT_SIGNED:
-            options.add_session_config_entry(*setting)
+    session = _opened(source, options)
+    if session is None and isinstance(source, bytes):
+        session = _opened(_with_own_constants(source), options)
+    if session is not None:
+        return session
+    for setting in EXACT_SIGNED:
+        options.add_session_config_entry(*setting)
     try:
         return Session(source, options, providers=list(PROVIDERS))
     except RUNTIME_ERRORS as error:
         raise InputError(where, f"does not run in onnxruntime ({first_line(error)})") from None
+
+
+def _opened(source: str | bytes, options: SessionOptions) -> Session | None:
+    try:
+        return Session(source, options, providers=list(PROVIDERS))
+    except RUNTIME_ERRORS:
+        return None
+
+
+def _with_own_constants(content: bytes) -> bytes:
+    """Return a model in which no two nodes share an int8 constant."""
+    model = onnx.ModelProto.FromString(content)
+    constants = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type == TensorProto.INT8}
+    seen: set[str] = set()
+    taken = all_names(model)
+    for node in model.graph.node:
+        for i, name in enumerate(node.input):
+            if name in constants and name in seen:
+                node.input[i] = fresh_name(name, taken)
+                own = model.graph.initializer.add()
+                own.CopyFrom(constants[name])
+                own.name = node.input[i]
+            seen.add(name)
+    return bytes(model.SerializeToString())
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from dnnzip.compiler.network import compile_network, run_network
 from dnnzip.link.array import ArrayShape
 from dnnzip.link.golden_array import GoldenArray
-from dnnzip.model.accuracy import session_options
+from dnnzip.model.runtime import open_session, session_options
 
 SMALL = ArrayShape(groups=2, rows_per_group=4, columns=5, vectors=16)
 
@@ -146,7 +146,7 @@ def reference(model, x, *, fused=True):
     options = session_options()
     if not fused:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(model.SerializeToString(), "network", options)
     return session.run(None, {session.get_inputs()[0].name: x})[0]
 
 

@@ -274,7 +274,7 @@ def mutations(model):
     for i, tensor in enumerate(graph.initializer):
         yield f"{tensor.name} zeroed", lambda m, i=i: zeroed(m.graph.initializer[i])
         # A step may be another as long as its weights keep their bound.
-        if not tensor.name.endswith(".step"):
+        if not tensor.name.endswith((".step", ".step_index")):
             yield (
                 f"{tensor.name} with another bit",
                 lambda m, i=i: flipped(m.graph.initializer[i], random.Random(f"{SEED} {i}")),

@@ -28,3 +28,23 @@ def test_integer_sums_are_exact_on_every_processor(operator, x, w):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     (found,) = open_session(model.SerializeToString(), "sums").run(None, {"x": inputs})
     np.testing.assert_array_equal(found, sums)
+
+
+def test_layers_that_share_a_zero_point_are_exact():
+    """Each layer's weights become uint8, which onnxruntime does not manage with one zero point for two layers."""
+    rng = np.random.default_rng(5)
+    x = rng.integers(200, 256, (4, 64)).astype(np.uint8)
+    weights = {name: rng.choice([-128, 127], (64, 64)).astype(np.int8) for name in ("v", "w")}
+    constants = {**weights, "zero": np.int8(0), "xz": np.uint8(0)}
+    nodes = [helper.make_node("MatMulInteger", ["x", name, "xz", "zero"], [f"y{name}"]) for name in weights]
+    graph = helper.make_graph(
+        nodes,
+        "shared",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, x.shape)],
+        [helper.make_tensor_value_info(f"y{name}", TensorProto.INT32, x.shape) for name in weights],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    found = open_session(model.SerializeToString(), "shared").run(None, {"x": x})
+    for sums, values in zip(found, weights.values(), strict=True):
+        np.testing.assert_array_equal(sums, x.astype(np.int32) @ values.astype(np.int32))
