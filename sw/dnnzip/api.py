@@ -206,7 +206,7 @@ class CompressedNetwork:
 
     @property
     def bits_per_weight(self) -> float:
-        """Bits of all streams, headers, table set and checksums for each compressed weight."""
+        """Bits for each compressed weight: streams with headers and checksums, table set, steps and zero points."""
         return self._summary.bits_per_weight
 
     @property

@@ -159,7 +159,7 @@ def closing_lines(state: State) -> list[str]:
     summary, run_of = state.summary, state.simulation
     lines = [
         f"{run_of.weights:,} weights decoded, {run_of.mismatches} mismatches, every error within its bound",
-        f"{summary.stream_bytes:,} bytes with headers, table set and checksums; {4 * summary.weights:,} as float32",
+        f"{summary.bytes:,} bytes with headers, table set, checksums and steps; {4 * summary.weights:,} as float32",
         f"{run_of.weights_per_second / 1e6:.2f} M weights/s simulated",
     ]
     if state.before and state.after:
