@@ -25,7 +25,7 @@ class FileParameter(click.ParamType[str]):
 
     name = "file"
     is_file_output = False
-    """Whether it is one file to write, which may be standard output."""
+    """Return True if it is one file to write, which may be standard output."""
 
     no_stream = "is no file; ./- is a file of that name"
     """Why it cannot be ``-``."""
@@ -149,7 +149,7 @@ class KeptFile(OutputFile):
 
     @staticmethod
     def is_there(value: str) -> bool:
-        """Return whether there is such a file, or device."""
+        """Return True if there is such a file, or device."""
         return value != STANDARD_OUTPUT and _status(Path(value)) is not None
 
 
@@ -234,7 +234,7 @@ def files_given(ctx: click.Context) -> list[tuple[str, FileParameter, str]]:
 
 
 def takes_standard_output(ctx: click.Context) -> bool:
-    """Return whether an output of a command is standard output, which then carries nothing else."""
+    """Return True if an output of a command is standard output, which then carries nothing else."""
     return any(kind.is_file_output and value == STANDARD_OUTPUT for _, kind, value in files_given(ctx))
 
 
@@ -302,7 +302,7 @@ def _check_places(given: Iterable[tuple[str, FileParameter, str]]) -> None:
 
 
 def _identity(path: Path) -> object | None:
-    """Return what all names of a file have in common.
+    """Return an identity that all names of a file have in common.
 
     A file that is there is known by its device and number; another one by its nearest folder that is there, and the
     rest of its path. None is that of terminals and devices: outputs can share ``/dev/null``.
@@ -328,7 +328,7 @@ def _future_identity(path: Path) -> object:
 
 
 def _ignores_case(folder: Path) -> bool:
-    """Return whether names that differ in their case alone are one, judged by the names that lead to a folder."""
+    """Return True if names that differ in their case alone are one, judged by the names that lead to a folder."""
     for place in (folder, *folder.parents):
         turned = place.name.swapcase()
         if turned != place.name:
@@ -338,7 +338,7 @@ def _ignores_case(folder: Path) -> bool:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """Return what the system says of a file; None where it is not there, or cannot be seen."""
+    """Return the system's status of a file; None where it is not there, or cannot be seen."""
     try:
         return path.stat()
     except (OSError, ValueError):

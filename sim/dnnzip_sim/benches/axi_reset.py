@@ -61,7 +61,7 @@ class Reset:
         self._valid = {name: scalar(dut, name) for name in (*outputs, f"{REGISTERS}_bvalid", f"{REGISTERS}_rvalid")}
 
     async def pulse(self, cycles: int, when: str) -> None:
-        """Hold the reset for so many cycles, from the next falling edge on."""
+        """Hold the reset for a number of cycles, from the next falling edge on."""
         await FallingEdge(self._clock)
         begin = int(FLIP == "reset")
         self._reset.value = begin

@@ -111,12 +111,12 @@ class Decompressor:
 
     @property
     def ended(self) -> int:
-        """How many streams have ended."""
+        """Number of streams that have ended."""
         return self._ended
 
     @property
     def weights(self) -> int:
-        """How many weights have come of the stream that has not."""
+        """Number of weights of the stream that has not ended."""
         return len(self._weights)
 
     def stop(self) -> None:
@@ -193,7 +193,7 @@ async def recovers_from_reset(dut: HierarchyObject, pattern: str) -> None:
 
 
 async def reset_in_silence(dut: HierarchyObject, cycles: int, when: str) -> None:
-    """Reset for so many cycles with an idle source; nothing may be given from the first clock edge of the reset on."""
+    """Reset for a number of cycles with an idle source; from the first clock edge of it on nothing may be given."""
     clk, rst, given = scalar(dut, "clk"), scalar(dut, "rst"), scalar(dut, "o__valid")
     scalar(dut, "i__valid").value = 0
     scalar(dut, "o__ready").value = 1
@@ -206,7 +206,7 @@ async def reset_in_silence(dut: HierarchyObject, cycles: int, when: str) -> None
 
 
 async def resets(dut: HierarchyObject, case: Case, cycles: int, pattern: str, moments: Sequence[int]) -> None:
-    """Reset while the case's last stream is decoded, so many cycles behind the one before; then decode all of it."""
+    """Reset while the case's last stream is decoded, some cycles behind the one before; then decode all of it."""
     rng = random.Random(cocotb.RANDOM_SEED)
     clk = scalar(dut, "clk")
     expected = outcomes(case)

@@ -61,7 +61,7 @@ QUANTISER_ERRORS = (
     RuntimeError,
     shape_inference.InferenceError,
 )
-"""What onnxruntime's quantiser, which is Python and checks little, raises for a network that it does not take."""
+"""Exceptions of onnxruntime's quantiser, which is Python and checks little, for a network that it does not take."""
 
 CONVERSION_ERROR = 1e-4
 """Largest difference, as a share of the largest score, between a network and the same one at another opset."""
@@ -175,7 +175,7 @@ def _quantised(prepared: onnx.ModelProto, samples: Dataset, where: str) -> onnx.
 
 
 def _holds_integer_weights(model: onnx.ModelProto) -> bool:
-    """Whether there is an int8 array of two dimensions or more, unlike zero points."""
+    """Return True if there is an int8 array of two dimensions or more, unlike zero points."""
     return any(tensor.data_type == TensorProto.INT8 and len(tensor.dims) >= 2 for tensor in model.graph.initializer)
 
 

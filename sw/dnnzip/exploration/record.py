@@ -473,7 +473,7 @@ def _complete(row: Mapping[str, Any], schema: pa.Schema) -> Mapping[str, Any]:
 
 
 def _excess(found: pq.FileMetaData) -> str | None:
-    """Say whether a table declares more than an encoding has, before any of it is read."""
+    """Return True if a table declares more than an encoding has, before any of it is read."""
     size = sum(found.row_group(number).total_byte_size for number in range(found.num_row_groups))
     if found.num_rows > MOST_ROWS or not 0 <= size <= LARGEST_TABLE:
         return f"declares {found.num_rows} rows in {size} bytes, more than an exploration writes"

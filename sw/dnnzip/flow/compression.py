@@ -157,7 +157,7 @@ def compress(
 
 
 def _is_larger_than_original(source: _Source, stream: bytes | Place) -> bool:
-    """Return whether the stream of float codes and what it needs take no fewer bytes than the weights themselves."""
+    """Return True if the stream of float codes and what it needs take no fewer bytes than the weights themselves."""
     size = stream.length if isinstance(stream, Place) else len(stream)
     weight = source.result.weight
     is_coded = not weight.is_integer and source.result.step is not None

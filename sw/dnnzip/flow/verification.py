@@ -63,7 +63,7 @@ class LayerCheck:
 
 @dataclass(frozen=True)
 class Verification:
-    """What a comparison with the original has found.
+    """Result of a comparison with the original.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether every weight keeps its bound and the networks do not differ."""
+        """Return True if every weight keeps its bound and the networks do not differ."""
         return not self.differences and not any(check.broken for check in self.layers)
 
     def as_json(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class Verification:
         }
 
     def lines(self) -> list[str]:
-        """Return what stands under the table: the first differences, and the changed biases."""
+        """Return the lines under the table: the first differences, and the changed biases."""
         lines = [f"differs from the original: {line}" for line in self.differences[:SHOWN]]
         if len(self.differences) > SHOWN:
             lines.append(f"and {len(self.differences) - SHOWN} more differences")
@@ -157,7 +157,7 @@ def verify(
 def _false_statements(
     layer: CompressedLayer, bounds: NDArray[np.float64], errors: NDArray[np.float64]
 ) -> Iterator[str]:
-    """Say what a layer's node states of its errors that does not hold."""
+    """Yield a line for each statement of a layer's node on its errors that does not hold."""
     error, bound = float(errors.max()), float(bounds.max())
     if layer.max_error != error:
         yield f"layer {layer.name!r}: its largest error is {error:.9g}, and its node says {layer.max_error:.9g}"
@@ -168,7 +168,7 @@ def _false_statements(
 def _divisors(
     model: onnx.ModelProto, compressed: CompressedModel, originals: Mapping[str, Weight]
 ) -> tuple[dict[str, int], list[str]]:
-    """Return what was folded for each layer, in the order of the original, and a line where that cannot be."""
+    """Return the folded divisor of each layer, in the order of the original, and a line where that cannot be."""
     stated = {layer.name: layer.divisor for layer in compressed.layers}
     divisors: dict[str, int] = {}
     obstacles = []

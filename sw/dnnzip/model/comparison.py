@@ -165,7 +165,7 @@ def _have_same_values(expected: onnx.TensorProto, actual: onnx.TensorProto) -> b
 
 
 def _is_raw(tensor: onnx.TensorProto) -> bool:
-    """Whether a tensor holds bytes or names their place, and has no numbers in a field of their type."""
+    """Return True if a tensor holds bytes or names their place, and has no numbers in a field of their type."""
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         return place_of(tensor) is not None
     typed = (tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data, tensor.uint64_data)

@@ -118,7 +118,7 @@ def find_constants(model: onnx.ModelProto) -> list[Constant]:
 
 
 def is_matrix(tensor: onnx.TensorProto) -> bool:
-    """Whether more than one dimension is above 1, unlike in a bias, in whatever shape it broadcasts."""
+    """Return True if more than one dimension is above 1, unlike in a bias, in whatever shape it broadcasts."""
     return bool(sum(d > 1 for d in tensor.dims) >= 2)
 
 
@@ -243,12 +243,12 @@ def _mark(value: _Value | None, is_plain: bool = True) -> None:
 
 
 def _is_large(value: _Value | None) -> bool:
-    """Whether a constant value may be more than a bias or a scale."""
+    """Return True if a constant value may be more than a bias or a scale."""
     return value is not None and any(source.is_formal or is_matrix(source.tensor) for source in value.sources)
 
 
 def _computed(node: onnx.NodeProto, values: _Values) -> _Value | None:
-    """Return what a node makes of constants, None where an input is not constant or it makes something else."""
+    """Return the result of a node of constants, None where an input is not constant or it makes something else."""
     inputs = [values.get(name) for name in node.input if name]
     if node.op_type in CONVERSIONS and is_standard(node):
         first = values.get(operand(node, 0))

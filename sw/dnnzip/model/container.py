@@ -342,7 +342,7 @@ def open_compressed(model: onnx.ModelProto, where: str) -> CompressedModel:
 
 
 def _may_overflow(layer: CompressedLayer) -> bool:
-    """Whether there are codes whose product with the layer's step is not finite."""
+    """Return True if there are codes whose product with the layer's step is not finite."""
     if layer.step is None or layer.unit is not Unit.ABSOLUTE:
         return False
     largest = np.finfo(np.float16 if layer.dtype == np.float16 else np.float32).max

@@ -159,7 +159,7 @@ def _labelled_files(folder: Path) -> list[tuple[Path, int]]:
 
 
 def _is_image(path: Path) -> bool:
-    """Whether a file ends as images do, and neither it nor a folder above it is hidden."""
+    """Return True if a file ends as images do, and neither it nor a folder above it is hidden."""
     is_hidden = any(part.startswith(".") for part in path.parts)
     return path.suffix.lower() in (*SUFFIXES, *OTHER_SUFFIXES) and not is_hidden
 

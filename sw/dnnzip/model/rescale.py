@@ -170,7 +170,7 @@ def _scaled_uses(reader: Reader, fold: Fold) -> list[tuple[Use, int]]:
 
 
 def _fits(use: Use, largest: int, fold: Fold) -> bool:
-    """Whether a scale stays finite with the divisor folded, and so do the scaled values that were finite before."""
+    """Return True if a scale stays finite with the divisor folded, and so do scaled values that were finite before."""
     tensor = fold.index.initializers[operand(use.node, use.index)]
     result_type = attribute(use.node, "output_dtype", 0) or tensor.data_type
     if tensor.data_type not in SCALE_TYPES or result_type not in SCALE_TYPES:

@@ -85,7 +85,7 @@ class Candidate:
 
     @property
     def is_weight(self) -> bool:
-        """Whether any operator reads it, or what is computed from it and other constants, as its weight."""
+        """Return True if any operator reads it, or what is computed from it and other constants, as its weight."""
         return bool(self.readers) or self.constant.is_weight or self.constant.is_source
 
 

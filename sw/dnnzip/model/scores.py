@@ -49,7 +49,7 @@ class Output:
 
     @property
     def holds_scores(self) -> bool:
-        """Whether there is a number for each sample and class."""
+        """Return True if there is a number for each sample and class."""
         classes = {_classes(shape, samples) for shape, samples in zip(self.shapes, self.samples, strict=False)}
         return self.kind in SCORE_TYPES and not self.sorted and len(classes) == 1 and min(classes) > 1
 

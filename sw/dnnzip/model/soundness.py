@@ -92,7 +92,7 @@ def messages(message: Message) -> Iterator[Message]:
 
 
 def _has_texts(message: Message) -> bool:
-    """Return whether the texts of a message are such: the parser takes any bytes, and gives them as bytes."""
+    """Return True if the texts of a message are such: the parser takes any bytes, and gives them as bytes."""
     texts: list[object] = []
     if isinstance(message, TensorProto):
         texts = [message.name, message.doc_string]
@@ -104,7 +104,7 @@ def _has_texts(message: Message) -> bool:
 
 
 def _fault(message: Message) -> str | None:
-    """Say what is in a message twice, or None."""
+    """Name the fact that is in a message twice, or return None."""
     match message:
         case NodeProto():
             name = _repeated(entry.name for entry in message.attribute)

@@ -295,7 +295,7 @@ def _largest_error(
 
 
 def _is_settled(step: np.float32, largest: float) -> bool:
-    """Return whether codes at a step are within the limit beyond doubt, products finite and the inverse sound."""
+    """Return True if codes at a step are within the limit beyond doubt, products finite and the inverse sound."""
     size = float(step)
     return (
         SMALLEST_INVERTED <= size <= LARGEST_INVERTED

@@ -1,4 +1,4 @@
-"""What `verify` sees of a network: every change of a compressed file, and nothing in what compression makes."""
+"""Differences that `verify` sees: every change of a compressed file, and nothing in what compression makes."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""What a network says beside the values of its weights comes back with them."""
+"""Documentation, metadata and types of weights come back with them."""
 
 import numpy as np
 import onnx

@@ -56,7 +56,7 @@ def refused(path, message):
 
 
 def runs(path):
-    """Whether onnxruntime takes the model's external data."""
+    """Return True if onnxruntime takes the model's external data."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:

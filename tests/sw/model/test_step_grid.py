@@ -146,7 +146,7 @@ def test_the_grid_is_chosen_by_what_it_costs():
     assert on_grid(steps, 9, Snap.BELOW).per_octave == 256
     wide = (2.0 ** np.random.default_rng(6).uniform(-14, 0, 100)).astype(np.float32)
     assert on_grid(wide, 9, Snap.BELOW).per_octave == 16
-    # On channels of so many weights a step that is a hundredth too small costs more than the float32 of the right one.
+    # On channels of as many weights a step that is a hundredth too small costs more than the float32 of the right one.
     assert on_grid(wide, 100_000, Snap.BELOW) is None
     assert on_grid(steps[:1], 9, Snap.BELOW) is None
 
