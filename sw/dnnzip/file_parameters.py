@@ -66,9 +66,12 @@ class ModelFile(InputFile):
         if not _is_regular(Path(value)):  # a pipe gives its bytes once, and has nothing beside it
             return ()
         try:
-            return [*model_files(value).values()][1:]
+            files = model_files(value)
         except InputError:
             return ()  # the command says so when it reads the model
+        folder = Path(value).parent
+        # The data of a model that is a link may lie beside the file that it leads to.
+        return [folder / name if (folder / name).exists() else path for name, path in list(files.items())[1:]]
 
 
 class AcceleratorFile(InputFile):

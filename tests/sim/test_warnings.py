@@ -4,6 +4,7 @@ import pytest
 
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.array import ArrayParameters
+from dnnzip_hw.array.verilog import AXI_TOP as ARRAY_TOP
 from dnnzip_hw.axi import AxiParameters
 from dnnzip_sim.array.harness import build_array
 from dnnzip_sim.board.simulated import SimulatedBoard
@@ -30,7 +31,7 @@ OURS = {
     "everything": lambda: built(AXI_TOP, axi_verilog(AXI["everything"])),
     "wide": lambda: built(AXI_TOP, axi_verilog(AXI["wide"])),
     "narrow": lambda: built(AXI_TOP, axi_verilog(AXI["narrow"])),
-    "array": lambda: built(AXI_TOP, axi_array_verilog(ArrayParameters())),
+    "array": lambda: built(ARRAY_TOP, axi_array_verilog(ArrayParameters())),
     "harness": lambda: SimulatedLink().build(),
     "array harness": lambda: build_array(ArrayParameters()),
     "board": lambda: SimulatedBoard().build(),

@@ -463,10 +463,10 @@ def test_a_channel_that_no_stream_can_hold(fault, tmp_path):
 
 def test_a_newer_operator(fault, compressed):
     model = onnx.load(compressed)
-    next(entry for entry in model.opset_import if entry.domain == "dnnzip").version = 2
+    next(entry for entry in model.opset_import if entry.domain == "dnnzip").version = 3
     onnx.save(model, compressed)
     line = fault("info", compressed)
-    assert line == f"{compressed}: is of version 2 of the dnnzip operators, and 1 is known; update dnnzip to read it"
+    assert line == f"{compressed}: is of version 3 of the dnnzip operators, and 2 is known; update dnnzip to read it"
 
 
 def test_info_of_a_model_whose_payload_is_damaged_still_answers(dnnzip, compressed):
