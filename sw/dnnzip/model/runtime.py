@@ -67,8 +67,8 @@ def open_session(source: str | bytes, where: str, options: SessionOptions | None
     where
         The model file, for messages.
     options
-        See `session_options`, which makes them where there are none. They are set to `EXACT_SIGNED` where the model does
-        not open otherwise.
+        See `session_options`, which makes them where there are none. They are set to `EXACT_SIGNED` where the model
+        does not open otherwise.
 
     Raises
     ------
