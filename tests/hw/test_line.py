@@ -121,17 +121,28 @@ def test_line_stops_at_a_segment_that_is_too_long(pauses):
     assert left >= 2  # of the group after it at most one word
 
 
-@pytest.mark.parametrize("pauses", PAUSE_CASES)
-def test_streams_of_all_codecs_in_turn(pauses):
-    rng = random.Random(f"all codecs {pauses}")
+def all_codecs(rng, turns):
+    """Return random streams of all codecs in turn, behind a table set."""
     tables = simple_tables()
     streams = [to_words(tables.to_bytes())]
-    for _ in range(6):
+    for _ in range(turns):
         streams.append(line_stream(rng))
         streams.append(to_words(ans_stream(rng, tables, WITH_LINE.limits, 60)[0]))
         streams.append(line_stream(rng))
         streams.append(to_words(raw_stream(rng, WITH_LINE.limits, 30)[0]))
-    assert set(check(streams, WITH_LINE, pauses)) == {Verdict.OK}
+    return streams
+
+
+@pytest.mark.parametrize("pauses", PAUSE_CASES)
+def test_streams_of_all_codecs_in_turn(pauses):
+    rng = random.Random(f"all codecs {pauses}")
+    assert set(check(all_codecs(rng, 3), WITH_LINE, pauses)) == {Verdict.OK}
+
+
+@pytest.mark.parametrize("pauses", [0, 1])
+def test_many_streams_of_all_codecs_in_turn(pauses):
+    rng = random.Random(f"many of all codecs {pauses}")
+    assert set(check_compiled(all_codecs(rng, 30), COMPILED, pauses)) == {Verdict.OK}
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 8])

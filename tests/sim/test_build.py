@@ -40,18 +40,22 @@ def test_second_build_is_the_first_one(cache):
     assert (first.folder / "counter").is_file()
 
 
-def test_shared_code_is_compiled_once(tmp_path):
-    prepare(cache=tmp_path)
+def test_shared_code_is_compiled_once(tmp_path, monkeypatch):
+    """Verilator's own sources are; the main program, which knows the size of the design's top, is not."""
+    monkeypatch.setattr("dnnzip_sim.build.MAKE_OPTIONS", ("OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0"))
+    first = prepare_and_log(tmp_path)
+    assert "-o verilated.o" in first
     log = (build("counter", {"counter.v": COUNTER}, cache=tmp_path).folder / "build.log").read_text()
     assert "-c -o Vtop" in log
     assert "-o verilated.o" not in log
-
-
-def test_what_depends_on_the_design_is_not_shared(tmp_path):
-    """The main program knows the size of the design's top, so it is compiled for each."""
-    prepare(cache=tmp_path)
-    log = (build("counter", {"counter.v": COUNTER}, cache=tmp_path).folder / "build.log").read_text()
     assert "-o verilator.o" in log
+
+
+def prepare_and_log(cache):
+    """Compile what builds share, and return what was printed."""
+    prepare(cache=cache)
+    (log,) = cache.glob("*/build.log")
+    return log.read_text()
 
 
 @pytest.mark.usefixtures("nothing_compiled")
@@ -59,6 +63,14 @@ def test_other_options_share_nothing(tmp_path):
     for options in ([], ["--assert"], []):
         prepare(options=options, cache=tmp_path)
     assert len(list(tmp_path.glob("runtime-*"))) == 2
+
+
+@pytest.mark.usefixtures("nothing_compiled")
+def test_other_warnings_share_everything(tmp_path):
+    for options in ([], ["-Wno-WIDTHTRUNC"]):
+        prepare(options=options, cache=tmp_path)
+    assert len(list(tmp_path.glob("runtime-*"))) == 1
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1 + 2
 
 
 def test_concurrent_builders_compile_once(cache):

@@ -22,8 +22,14 @@ def decompressor():
     return build("dnnzip_decompressor", {"dnnzip_decompressor.v": text}, options=VERILATOR_OPTIONS)
 
 
-@pytest.mark.parametrize("pattern", range(len(PAUSE_PATTERNS)))
+BOTH = list(PAUSE_PATTERNS).index("both")
+
+
+@pytest.mark.parametrize(
+    "pattern", [pytest.param(n, marks=() if n == BOTH else pytest.mark.ports) for n in range(len(PAUSE_PATTERNS))]
+)
 def test_decodes_as_the_reference(decompressor, tmp_path, pattern):
+    """The other pauses go through the harness, in a hundredth of the time: see `test_every_case` of test_link.py."""
     run(
         decompressor, BENCH, expected_tests=CASES, folder=tmp_path, seed=SEED,
         test_filter=rf"decodes_as_the_reference.*pattern={pattern}\b",

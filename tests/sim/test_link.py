@@ -31,17 +31,19 @@ LINE = DecompressorParameters(line=True)
 
 @pytest.mark.parametrize("parameters", [DecompressorParameters(), SMALL, LINE], ids=["default", "small", "line"])
 def test_every_case(tmp_path, parameters):
-    """All cases, table sets in the midst of them, in one run."""
+    """All cases, table sets in the midst of them, in one run; without pauses, and with all kinds of them."""
     cases = [*sound_cases(SEED), *damaged_cases(SEED), *(random_case(SEED + number) for number in range(100))]
     cases += line_cases(SEED)
     joined = Case("joined", tuple(stream for case in cases for stream in case.streams))
     wanted = outcomes(joined, parameters.limits)
-    passage = stream_through(SimulatedLink(parameters=parameters).build(), joined.streams, tmp_path)
-    for number, (found, expected) in enumerate(zip(passage.outcomes, wanted, strict=True)):
-        assert found.verdict == expected.verdict, f"seed {SEED}, stream {number}"
-        assert found.weights.size <= expected.declared, f"seed {SEED}, stream {number}"
-        if expected.verdict == Verdict.OK:
-            assert found.weights.tolist() == list(expected.weights), f"seed {SEED}, stream {number}"
+    simulator = SimulatedLink(parameters=parameters).build()
+    for pauses in (0, SEED, SEED + 1, SEED + 2):
+        passage = stream_through(simulator, joined.streams, tmp_path, pauses=pauses)
+        for number, (found, expected) in enumerate(zip(passage.outcomes, wanted, strict=True)):
+            assert found.verdict == expected.verdict, f"pauses {pauses}, stream {number}"
+            assert found.weights.size <= expected.declared, f"pauses {pauses}, stream {number}"
+            if expected.verdict == Verdict.OK:
+                assert found.weights.tolist() == list(expected.weights), f"pauses {pauses}, stream {number}"
     assert sum(len(outcome.weights) for outcome in wanted) > 10_000
 
 
