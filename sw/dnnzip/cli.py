@@ -13,7 +13,9 @@ import click
 
 from dnnzip import __version__
 from dnnzip.announcements import ignore_announcements
-from dnnzip.errors import CheckFailedError, DnnzipError, InputError, MissingToolError
+from dnnzip.debug_option import Wishes, debug_option
+from dnnzip.endings import fail, fail_by
+from dnnzip.errors import CheckFailedError, InputError, MissingToolError
 from dnnzip.file_parameters import (
     STANDARD_OUTPUT,
     AcceleratorFile,
@@ -27,7 +29,7 @@ from dnnzip.file_parameters import (
     OutputFile,
     takes_standard_output,
 )
-from dnnzip.terminal import let_streams_show_all, one_line, printable
+from dnnzip.terminal import let_streams_show_all, printable
 
 if TYPE_CHECKING:
     import onnx
@@ -87,6 +89,9 @@ def cli() -> None:
 
     Shell completion: eval "$(_DNNZIP_COMPLETE=bash_source dnnzip)", or zsh_source, fish_source.
     """
+
+
+cli.params.append(debug_option(hidden=False))
 
 
 class Output:
@@ -712,33 +717,29 @@ def _array_shape(groups: int, lanes: int, slots: int, columns: int, vectors: int
 
 
 def main() -> None:
-    """Run the command line; the process ends with 0, 1 for a failed check, 2 for bad input or usage."""
+    """Run the command line; the process ends with 0, or in one line with another status, see `dnnzip.endings`."""
     ignore_announcements()
     let_streams_show_all()
+    wishes = Wishes()
     try:
-        cli.main(prog_name="dnnzip", standalone_mode=False)
+        cli.main(prog_name="dnnzip", standalone_mode=False, obj=wishes)
     except click.exceptions.NoArgsIsHelpError as error:
-        _fail("no command given; see dnnzip --help", InputError.exit_code) if not error.ctx else _show_help(error)
+        fail("no command given; see dnnzip --help", InputError.exit_code) if not error.ctx else _show_help(error)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "dnnzip"
-        _fail(f"{error.format_message()} (see {command} --help)", InputError.exit_code)
+        fail(f"{error.format_message()} (see {command} --help)", InputError.exit_code)
     except click.ClickException as error:
-        _fail(error.format_message(), InputError.exit_code)
-    except DnnzipError as error:
-        _fail(str(error), error.exit_code)
+        fail(error.format_message(), InputError.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", INTERRUPTED)
+        fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
         # The reader of standard output has gone; nothing more can be said there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(CheckFailedError.exit_code)
+    except Exception as error:  # noqa: BLE001 - the end of the process: whatever nobody foresaw is reported here
+        fail_by(error, shows_traceback=wishes.shows_traceback)
 
 
 def _show_help(error: click.exceptions.NoArgsIsHelpError) -> None:
     click.echo(error.format_message(), err=True)
     sys.exit(InputError.exit_code)
-
-
-def _fail(message: str, status: int) -> None:
-    print("dnnzip: " + one_line(message), file=sys.stderr)
-    sys.exit(status)

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from dnnzip.debug_option import debug_option
 from dnnzip.errors import InputError
 
 STANDARD_OUTPUT = "-"
@@ -193,7 +194,11 @@ def _found(folder: Path, patterns: Iterable[str]) -> Iterator[Path]:
 
 
 class FileCommand(click.Command):
-    """A command whose files are checked before it begins."""
+    """A command whose files are checked before it begins; it takes ``--debug`` as the group does."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters, and ``--debug``."""
+        return [*super().get_params(ctx), debug_option(hidden=True)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Check the files, and run the command.
