@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import click
 from command_files import damaged
+from inputs import scrambled
 
 from dnnzip.cli import cli
 
@@ -18,7 +19,7 @@ FLOAT_MODELS = ("in/plain.onnx", "in/plain.onnx", "in/external.onnx")
 PLAIN_MODELS = (*FLOAT_MODELS, "in/integer.onnx", "in/quantised.onnx")
 COMPRESSED = ("in/ans.dnz.onnx", "in/line.dnz.onnx", "in/raw.dnz.onnx", "in/integer.dnz.onnx", "in/quantised.dnz.onnx")
 SHARES = ("2%", "0.5%", "1%", "20%", "100%", "0.01", "0.3", "0", "1lsb", "0lsb", "3lsb")
-COUNTS = ("1", "2", "5", "12")
+COUNTS = ("1", "2", "5", "40")
 DATA = ("in/set.npz",)
 ACCELERATORS = ("edge-lpddr4", "paper-mesh-8x8", "ulx3s", "in/npu.toml", "in/npu.toml")
 NAMES = ("*", "conv*", "fc.weight", "w", "*.weight", "nothing")
@@ -140,7 +141,7 @@ WEIGHTS = {
     "explore": 0.5,
     "tune": 0.25,
     "quantize": 0.15,
-    "report": 0.25,
+    "report": 0.06,
     "run": 0.5,
     "evaluate": 0.7,
     "bitstream": 0.5,
@@ -152,7 +153,20 @@ MOSTLY_GIVEN = {("evaluate", "data"), ("tune", "data"), ("simulate", "link"), ("
 #: Values that no parameter is meant to have.
 ODD = (
     *("", " ", "-", "--", "0", "-1", "1", "00", "+1", "1.5", "nan", "inf", "-inf", "1e309", "1e-320", "-0.0", "0x10"),
-    *("9" * 30, "9" * 5000, str(1 << 31), str(1 << 63), str(-(1 << 63) - 1), "½", "٣", "１", "1_0", "2 %", "%", "1%%"),
+    *(
+        "9" * 30,
+        "9" * 5000,
+        str(1 << 31),
+        str(1 << 63),
+        str(-(1 << 63) - 1),
+        "½",
+        "٣",
+        "\uff11",
+        "1_0",
+        "2 %",
+        "%",
+        "1%%",
+    ),
     *("1e-320%", "1e308%", "nan%", "-1%", "0%", "100%", "101%", "1lsb", "0.5lsb", "-1lsb", "1e99lsb", "lsb", "2lsb%"),
     *("*", "[", "[!", "?", ",", "1,2", ",,", "1,,1", "True", "None", "a" * 5000, "é", "日本", "\udcff", "\x1b[31mred"),
     *("a\nb", "a\tb", "\u202e", "sim", "sim:", "sim:0", "golden", "golden:x", "serial", "serial:", "serial:/dev/null"),
@@ -265,7 +279,7 @@ class Caller:
         found = [file for value in named for file in self._files_at(value)]
         if found:
             file = rng.choice(found)
-            files[file] = damaged(file, files.get(file, self.sound[file]), rng)
+            files[file] = scrambled(files[file], rng) if file in files else damaged(file, self.sound[file], rng)
             changes.append(f"damaged {file}")
 
     def _files_at(self, value):
@@ -295,7 +309,7 @@ class Caller:
             for path in re.findall(r"^(?:-o)?(out/[\w./-]+)$", text, re.MULTILINE):
                 call.files[path] = b"before"
                 call.changes.append(f"{path} is there")
-        if call.arguments[0] == "tune" and "--resume" in call.arguments:
+        if call.arguments[:1] == ["tune"] and "--resume" in call.arguments:
             content = b'{"settings": {}, "measured": {}}'
             call.files["out/made.onnx.tune"] = damaged("a.json", content, rng) if rng.random() < 0.7 else content
 

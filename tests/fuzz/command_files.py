@@ -14,7 +14,7 @@ from inputs import changed_json, mutated_model, scrambled
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-SAMPLES, CLASSES = 12, 4
+SAMPLES, CLASSES = 40, 4
 IMAGE = (1, 6, 6)
 LARGEST = 1 << 16
 
@@ -143,9 +143,8 @@ def damaged(name, content, rng):
     """
     chance = rng.random()
     if chance < 0.06:
-        return rng.choice(
-            (b"", b"\0", b"\xff\xfe", b"hello\n", content[: len(content) // 2], content[:-1], content * 2)
-        )
+        cut = (content[: len(content) // 2], content[:-1], content * 2)
+        return rng.choice((b"", b"\0", b"\xff\xfe", b"hello\n", *cut))
     if chance < 0.25:
         return scrambled(content, rng)[:LARGEST]
     match name.rpartition(".")[2]:
@@ -278,7 +277,7 @@ def _with_header(content, name, rng):
                     b"(" * 90,
                     b"'",
                 )
-                old_words = [word for word in (b"<f4", b"<i8", b"False", b"(12, 1, 6, 6)", b"(12,)") if word in data]
+                old_words = [word for word in (b"<f4", b"<i8", b"False", b"(40, 1, 6, 6)", b"(40,)") if word in data]
                 data = data.replace(rng.choice(old_words), rng.choice(words), 1) if old_words else data[:40]
             new.writestr(rng.choice((member, member, member, member + "x")), data)
     return file.getvalue()
@@ -297,7 +296,7 @@ def _damaged_text(content, rng):
         case 3:
             text = "\n".join(lines[:place] + lines[place + 1 :])
         case 4:
-            text = "\n".join(lines[:place] + [rng.choice(lines)] + lines[place:])
+            text = "\n".join([*lines[:place], rng.choice(lines), *lines[place:]])
         case 5:
             odd = ("\0", "\ufeff", "\u202e", "=", ",", '"', "[" * 5000, "{" * 5000, "\udcff", "日本", "\r", "[a]", "#")
             text = "\n".join([*lines[:place], lines[place] + rng.choice(odd), *lines[place + 1 :]])

@@ -2,22 +2,25 @@
 """Call every command with changed files and options; ``make fuzz``, or see ``fuzz_commands.py --help``.
 
 A call runs in a folder of its own, in a process that has everything loaded, through the entry point of the command
-line; with ``--processes`` a new process is forked for each, and with ``--interpreters`` a new interpreter starts. It must
-end with status 0, 1 or 2; with 1 and 2 standard error has one line, with 2 no output is left; inputs stay as they are.
+line; with ``--processes`` a new process is forked for each, and with ``--interpreters`` a new interpreter starts. It
+must end with status 0, 1 or 2; with 1 and 2 standard error has one line, with 2 no output is left; inputs stay as they
+are.
 
 Where a call fails, it is kept in a file that ``--replay`` runs again, and the next one follows. What is done is kept in
 a file too: after Ctrl-C the same command goes on.
 
-Four commands are cut short, since what follows is minutes of other programs' work or a cluster, and has its own tests:
-``rtl`` ends before Yosys, ``bitstream`` before its build, ``--link sim`` before Verilator, and ``explore`` runs its tasks
-in this process.
+Four are cut short, since what follows is minutes of other programs' work or a cluster, and has its own tests: ``rtl``
+ends before Yosys, ``bitstream`` before its build, ``--link sim`` before Verilator, and ``explore`` runs its tasks in
+this process.
 """
 
 import argparse
+import hashlib
 import json
 import mmap
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -36,9 +39,13 @@ MORE_MEMORY = 3 << 30
 SECONDS_TO_START = 240
 KEPT_EVERY = 50
 MOST_KEPT = 40
-DONE, FAILED = "done", "failed"
+PLANTED = 3
+DONE, FAILED, CRASHED = "done", "failed", "crashed"
 #: Commands that an interpreter of its own may be started for: their own work is short and nothing of it is cut short.
 SHORT = ("info", "decompress", "verify", "estimate", "image")
+
+ONE_LINE = re.compile(r"dnnzip: [^\n]+\n")
+OUTPUT_OPTIONS = ("-o", "--output", "--output-model", "--json", "--tables")
 
 
 class FuzzError(Exception):
@@ -95,9 +102,10 @@ class Runner:
                 path.write_bytes(content)
 
 
-def _content(folder):
+def _content(folder, name=""):
+    """Return the files in a folder by their paths from there, or from a folder of another name."""
     return {
-        str(path.relative_to(folder)): path.read_bytes()
+        str(name / path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
         if path.is_file() and not path.is_symlink()
     }
@@ -105,36 +113,50 @@ def _content(folder):
 
 def _judge(call, status, out, err, before, after):
     """Compare an end with what every call keeps to."""
-    command = call.arguments[0] if call.arguments else ""
-    shown = f"status {status}, standard error {err[-3000:]!r}"
+    faults = []
     if status not in (0, 1, 2):
-        raise FuzzError(f"{shown}")
-    if status and not (err.startswith("dnnzip: ") and err.count("\n") == 1 and err.endswith("\n")):
-        is_help = status == 2 and err.startswith("Usage: dnnzip")
-        if not is_help:
-            raise FuzzError(f"not one line: {shown}")
+        faults.append("ended otherwise")
+    if status and not ONE_LINE.fullmatch(err) and not err.startswith("Usage: dnnzip"):
+        faults.append("is not one line")
     if not status and err:
-        raise FuzzError(f"words without a fault: {shown}")
+        faults.append("has words without a fault")
     if "Traceback" in err or "dnnzip: out of memory" in err:
-        raise FuzzError(shown)
+        faults.append("was not foreseen")
     if status == 2 and out:
-        raise FuzzError(f"standard output {out[:300]!r} and {shown}")
-    changed = [name for name in before if after.get(name) != before[name] and not _may_change(name, command, status)]
+        faults.append(f"failed, and printed {out[:100]!r}")
+    may_change = _outputs(call) if status < 2 else set()
+    changed = [name for name in before if after.get(name) != before[name] and not _may_change(name, call, may_change)]
     if changed:
-        raise FuzzError(f"{', '.join(changed)} changed: {shown}")
-    left = [name for name in after if name not in before and status == 2 and not _may_stay(name, command)]
+        faults.append(f"changed {', '.join(changed)}")
+    left = [name for name in after if name not in before and status == 2 and not _may_stay(name, call)]
     if left:
-        raise FuzzError(f"{', '.join(left)} left: {shown}")
+        faults.append(f"failed, and left {', '.join(left)}")
+    if faults:
+        raise FuzzError(f"status {status}: {'; '.join(faults)}\n{err[-8000:]}")
 
 
-def _may_change(name, command, status):
-    """Return True if a file that was there may be another afterwards: an output of a call that went well."""
-    return (name.startswith("out/") and status < 2) or (command == "tune" and name.endswith(".tune"))
+def _outputs(call):
+    """Return the files that the arguments name as outputs."""
+    pairs = zip(call.arguments, [*call.arguments[1:], ""], strict=True)
+    named = {value for option, value in pairs if option in OUTPUT_OPTIONS}
+    joined = [(option, word) for word in call.arguments for option in OUTPUT_OPTIONS if word.startswith(option)]
+    return named | {word.removeprefix(option).removeprefix("=") for option, word in joined}
 
 
-def _may_stay(name, command):
+def _may_change(name, call, outputs):
+    """Return True if a file that was there may be another one: an output, or what a search goes on with."""
+    is_in = any(name == output or name.startswith(f"{output}/") for output in outputs)
+    return is_in or (_command(call) == "tune" and name.endswith(".tune"))
+
+
+def _may_stay(name, call):
     """Return True if a call that failed may leave a file: what it has found so far, for the next one to go on."""
-    return command == "explore" or (command == "tune" and name.endswith(".tune"))
+    return _command(call) == "explore" or (_command(call) == "tune" and name.endswith(".tune"))
+
+
+def _command(call):
+    """Return the first word that is no option."""
+    return next((word for word in call.arguments if not word.startswith("-")), "")
 
 
 # --- ways to run one ----------------------------------------------------------------------------------------------
@@ -227,16 +249,20 @@ def cut_short():
 
 
 def make_sound_files(folder):
-    """Return the sound files by their names, made in a folder."""
+    """Return the sound files by their names, made in a folder, unless they are there."""
     from command_files import write_sound_files
 
+    made = folder / "made"
+    digest = hashlib.sha256(Path(__file__).with_name("command_files.py").read_bytes()).hexdigest()
+    if made.is_file() and made.read_text() == digest:
+        return _content(folder / "in", "in")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     place = Path.cwd()
     os.chdir(folder)
 
     def run(*arguments):
-        with open(os.devnull, "r+b", buffering=0) as nothing:
+        with Path(os.devnull).open("r+b", buffering=0) as nothing:
             status = in_process(list(arguments), nothing.fileno(), 2)
         assert status == 0, arguments
 
@@ -244,7 +270,8 @@ def make_sound_files(folder):
         write_sound_files(folder, run)
     finally:
         os.chdir(place)
-    return _content(folder)
+    made.write_text(digest)
+    return _content(folder / "in", "in")
 
 
 def limit_memory():
@@ -260,11 +287,9 @@ def work(options):
     from command_calls import Call, Caller
 
     state = State(options.folder)
-    if options.plant:
-        plant()
     with cut_short():
         sound = make_sound_files(options.folder / "sound")
-        if options.plant:
+        if options.plant == "raise":
             plant()
         caller = Caller(sound, options.commands)
         runner = Runner(options.folder / "call")
@@ -273,7 +298,7 @@ def work(options):
             try:
                 runner.run(Call.load(options.replay), WAYS[options.way])
             except FuzzError as error:
-                print(f"fuzz: {error}".replace("\\n", "\n"), flush=True)
+                print(f"fuzz: {error}", flush=True)
                 return 1
             print("fuzz: this call ends as it may", flush=True)
             return 0
@@ -288,6 +313,11 @@ def work(options):
             else:
                 call = caller.call(state.facts["seed"], number)
             begin = time.process_time()
+            if number in state.facts[CRASHED]:
+                state.count(call, FAILED, way, number, 0)
+                continue
+            if options.plant == "exit" and number == PLANTED:
+                os.kill(os.getpid(), signal.SIGSEGV)
             try:
                 status = runner.run(call, WAYS[way])
             except FuzzError as error:
@@ -359,16 +389,8 @@ class State:
         fits = fits and options.seed in (None, self.facts.get("seed"))
         if not fits or self.facts[DONE] >= self.facts["runs"]:
             seed = random.SystemRandom().randrange(1 << 31) if options.seed is None else options.seed
-            self.facts = {
-                **asked,
-                "seed": seed,
-                DONE: 0,
-                FAILED: {},
-                "ends": {},
-                "cpu": {},
-                "ways": {},
-                "slowest": [0, 0],
-            }
+            counts = {"ends": {}, "cpu": {}, "ways": {}, "slowest": [0, 0]}
+            self.facts = {**asked, "seed": seed, DONE: 0, FAILED: {}, CRASHED: [], **counts}
             self.write()
 
     def count(self, call, status, way, number, seconds):
@@ -387,16 +409,15 @@ class State:
     def keep(self, call, number, fault, way):
         """Keep a call that failed, and say how to run it again."""
         if len(self.facts[FAILED]) >= MOST_KEPT:
+            self.write()
             return
         path = self.folder / f"failed-{self.facts['seed']}-{number}.zip"
-        if call is not None:
-            call.save(path)
+        call.save(path)
         self.facts[FAILED][path.name] = fault
         self.write()
-        said = fault.replace("\\n", "\n").strip().splitlines()[-1]
-        print(f"fuzz: call {number}: {said}", flush=True)
-        if call is not None:
-            print(f"fuzz:   {call.arguments!a:.300}; {', '.join(call.changes)}", flush=True)
+        lines = fault.strip().splitlines()
+        print(f"fuzz: call {number}: {lines[0]}\nfuzz:   {lines[-1]}", flush=True)
+        print(f"fuzz:   {call.arguments!a:.300}; {', '.join(call.changes)}", flush=True)
         shown = [Path(item).relative_to(ROOT) if Path(item).is_relative_to(ROOT) else item for item in (__file__, path)]
         extra = "" if way == "call" else f" --way {way}"
         print(f"fuzz: run it again with\n  .venv/bin/python {shown[0]} --replay {shown[1]}{extra}", flush=True)
@@ -413,8 +434,7 @@ class State:
 
 def watch(options):
     """Run the calls in another process; after one that crashes or hangs, go on behind it in a new one."""
-    start = State(options.folder).facts[DONE]
-    while start < options.runs:
+    while (start := State(options.folder).facts[DONE]) < options.runs:
         shared = Shared(options.folder / "running")
         shared.put(0)
         arguments = [word for word in sys.argv[1:] if word != "--worker"]
@@ -426,11 +446,9 @@ def watch(options):
         if not shared.number:
             print(f"fuzz: the run did not start ({fault})", flush=True)
             return 1
-        start = shared.number
         state = State(options.folder)
-        _keep_crash(state, options, start - 1, fault)
-        state.facts[DONE] = start
-        state.write()
+        state.facts[CRASHED].append(shared.number - 1)
+        _keep_crash(state, options, shared.number - 1, fault)
     return 0
 
 
@@ -455,7 +473,7 @@ def _keep_crash(state, options, number, fault):
     """Keep the call that was running when the process ended: its files are still there."""
     from command_calls import Caller
 
-    sound = _content(options.folder / "sound")
+    sound = make_sound_files(options.folder / "sound")
     way = way_of(options)(number)
     only = SHORT if way == "interpreter" else options.commands
     state.keep(Caller(sound, only).call(state.facts["seed"], number), number, fault, way)
@@ -473,7 +491,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=30, help="the most that a call may take (default: 30)")
     parser.add_argument("--replay", type=Path, help="run this kept call alone")
     parser.add_argument("--way", choices=list(WAYS), default="call", help="how to run the kept call")
-    parser.add_argument("--plant", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--plant", choices=("raise", "exit"), help=argparse.SUPPRESS)
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--start", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -502,12 +520,8 @@ def summary(facts):
     seconds, number = facts["slowest"]
     print(f"fuzz: {facts[DONE]:,} calls ({ways}), {len(facts[FAILED])} failed; slowest {seconds:.1f} s, call {number}")
     for command, ends in sorted(facts["ends"].items()):
-        cpu = 1000 * facts["cpu"][command] / sum(ends.values())
-        print(
-            f"fuzz:   {command}: "
-            + ", ".join(f"{end}: {count:,}" for end, count in sorted(ends.items()))
-            + f"; {cpu:.0f} ms"
-        )
+        shown = ", ".join(f"{count:,} with {end}" for end, count in sorted(ends.items()))
+        print(f"fuzz:   {command}: {shown}; {1000 * facts['cpu'][command] / sum(ends.values()):.0f} ms")
     return int(bool(facts[FAILED]))
 
 
