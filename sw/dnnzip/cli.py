@@ -14,8 +14,8 @@ import click
 from dnnzip import __version__
 from dnnzip.announcements import ignore_announcements
 from dnnzip.debug_option import Wishes, debug_option
-from dnnzip.endings import fail, fail_by
-from dnnzip.errors import CheckFailedError, InputError, MissingToolError
+from dnnzip.endings import ending_of
+from dnnzip.errors import CheckFailedError, DnnzipError, InputError, MissingToolError
 from dnnzip.file_parameters import (
     STANDARD_OUTPUT,
     AcceleratorFile,
@@ -29,7 +29,7 @@ from dnnzip.file_parameters import (
     OutputFile,
     takes_standard_output,
 )
-from dnnzip.terminal import let_streams_show_all, printable
+from dnnzip.terminal import let_streams_show_all, one_line, printable
 
 if TYPE_CHECKING:
     import onnx
@@ -717,29 +717,36 @@ def _array_shape(groups: int, lanes: int, slots: int, columns: int, vectors: int
 
 
 def main() -> None:
-    """Run the command line; the process ends with 0, or in one line with another status, see `dnnzip.endings`."""
+    """Run the command line; the process ends with 0, 1 for a failed check, 2 for bad input or usage, 70 for a bug."""
     ignore_announcements()
     let_streams_show_all()
     wishes = Wishes()
     try:
         cli.main(prog_name="dnnzip", standalone_mode=False, obj=wishes)
     except click.exceptions.NoArgsIsHelpError as error:
-        fail("no command given; see dnnzip --help", InputError.exit_code) if not error.ctx else _show_help(error)
+        _fail("no command given; see dnnzip --help", InputError.exit_code) if not error.ctx else _show_help(error)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "dnnzip"
-        fail(f"{error.format_message()} (see {command} --help)", InputError.exit_code)
+        _fail(f"{error.format_message()} (see {command} --help)", InputError.exit_code)
     except click.ClickException as error:
-        fail(error.format_message(), InputError.exit_code)
+        _fail(error.format_message(), InputError.exit_code)
+    except DnnzipError as error:
+        _fail(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        fail("interrupted", INTERRUPTED)
+        _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
         # The reader of standard output has gone; nothing more can be said there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(CheckFailedError.exit_code)
     except Exception as error:  # noqa: BLE001 - the end of the process: whatever nobody foresaw is reported here
-        fail_by(error, shows_traceback=wishes.shows_traceback)
+        _fail(*ending_of(error, shows_traceback=wishes.shows_traceback))
 
 
 def _show_help(error: click.exceptions.NoArgsIsHelpError) -> None:
     click.echo(error.format_message(), err=True)
     sys.exit(InputError.exit_code)
+
+
+def _fail(message: str, status: int) -> None:
+    print("dnnzip: " + one_line(message), file=sys.stderr)
+    sys.exit(status)

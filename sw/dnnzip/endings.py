@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 from dnnzip.errors import DnnzipError, InputError
 from dnnzip.terminal import one_line
@@ -33,34 +32,26 @@ def is_debugging() -> bool:
     return os.environ.get(DEBUG, "") not in ("", "0")
 
 
-def fail(message: str, status: int) -> NoReturn:
-    """End the process with a message in one line."""
-    print("dnnzip: " + one_line(message), file=sys.stderr)
-    sys.exit(status)
-
-
-def fail_by(error: Exception, *, shows_traceback: bool = False) -> NoReturn:
-    """End the process by an exception that reached the entry point.
+def ending_of(error: Exception, *, shows_traceback: bool = False) -> tuple[str, int]:
+    """Return the message and the status by which an exception ends the process.
 
     Parameters
     ----------
     error
-        The exception.
+        The exception, as it reached the entry point.
     shows_traceback
-        Whether the traceback of an internal error comes before its line; the environment may ask for it as well.
+        Whether the traceback of an internal error is printed first; the environment may ask for it as well.
     """
     if isinstance(error, DnnzipError):
-        fail(str(error), error.exit_code)
+        return str(error), error.exit_code
     if shows_traceback or is_debugging():
         traceback.print_exception(error)
     if isinstance(error, MemoryError):
         # No error of ours, but of a machine too small: the same command may do on another one.
-        fail(f"out of memory: {_described(error)}; use a machine with more memory", InputError.exit_code)
-    fail(
-        f"internal error: {_described(error)}; please report it with the output of 'dnnzip doctor' and with the "
-        f"traceback, which 'dnnzip --debug' in front of the command, or {DEBUG}=1, shows",
-        INTERNAL_ERROR,
-    )
+        return f"out of memory: {_described(error)}; use a machine with more memory", InputError.exit_code
+    report = "please report it with the output of 'dnnzip doctor' and with the traceback"
+    shown = f"which 'dnnzip --debug' in front of the command, or {DEBUG}=1, shows"
+    return f"internal error: {_described(error)}; {report}, {shown}", INTERNAL_ERROR
 
 
 @contextmanager
@@ -69,7 +60,9 @@ def failing_in_one_line() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - the end of the process: whatever nobody foresaw is reported here
-        fail_by(error)
+        message, status = ending_of(error)
+        print("dnnzip: " + one_line(message), file=sys.stderr)
+        sys.exit(status)
 
 
 def _described(error: Exception) -> str:

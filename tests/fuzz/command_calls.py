@@ -246,8 +246,10 @@ class Caller:
         self.weights = [WEIGHTS.get(name, 1) for name in self.names]
 
     def call(self, seed, number):
-        """Return a call: mostly a sound one with one or two changes."""
+        """Return a call: first a sound one of each command, then mostly sound ones with one or two changes."""
         rng = random.Random(f"{seed}:{number}")
+        if number < len(self.names):
+            return self._sound_call(self.names[number], rng)
         (name,) = rng.choices(self.names, self.weights)
         given = self._sound_values(name, rng)
         changes = []
@@ -261,6 +263,13 @@ class Caller:
         if rng.random() < 0.03:
             _odd_line(call, rng)
         self._add_files(call, rng)
+        return call
+
+    def _sound_call(self, name, rng):
+        """Return the call of what a command needs, with the first values of its recipe."""
+        needed = [one for one in self.commands[name].params if one.required or (name, one.name) in MOSTLY_GIVEN]
+        call = Call([name, *_words([[one, values_of(name, one.name)[0]] for one in needed], rng)])
+        self._add_sound_files(call)
         return call
 
     def _sound_values(self, name, rng):
@@ -299,14 +308,16 @@ class Caller:
             pair[1] = rng.choice([*self.sound, "in", "out", "in/images", "in/explored", *given_names])
             changes.append(f"{pair[0].name} is {pair[1]}")
 
-    def _add_files(self, call, rng):
-        """Give a call the sound files that its arguments name, sometimes what lies where it writes."""
-        text = "\n".join(call.arguments)
-        for path in sorted(set(re.findall(r"in/[\w./-]*", text))):
+    def _add_sound_files(self, call):
+        for path in sorted(set(re.findall(r"in/[\w./-]*", "\n".join(call.arguments)))):
             for name in self._files_at(path):
                 call.files.setdefault(name, self.sound[name])
+
+    def _add_files(self, call, rng):
+        """Give a call the sound files that its arguments name, sometimes what lies where it writes."""
+        self._add_sound_files(call)
         if rng.random() < 0.05:
-            for path in re.findall(r"^(?:-o)?(out/[\w./-]+)$", text, re.MULTILINE):
+            for path in re.findall(r"^(?:-o)?(out/[\w./-]+)$", "\n".join(call.arguments), re.MULTILINE):
                 call.files[path] = b"before"
                 call.changes.append(f"{path} is there")
         if call.arguments[:1] == ["tune"] and "--resume" in call.arguments:

@@ -21,7 +21,7 @@ import fuzz_commands  # noqa: E402 - found in this folder
 
 FUZZ = HERE / "fuzz_commands.py"
 SEED = 15
-CALLS, PROCESSES, INTERPRETERS = 2000, 180, 20
+CALLS, PROCESSES, INTERPRETERS = 2000, 188, 12
 CUT_SHORT = {"bitstream", "rtl"}
 STOP_BEHIND = 100
 

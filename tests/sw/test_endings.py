@@ -69,7 +69,7 @@ def test_what_nobody_foresaw_is_one_line(ended, fault, error, reason):
 
 
 def test_the_line_names_the_innermost_place_of_ours(ended, monkeypatch, tmp_path):
-    monkeypatch.setattr("dnnzip.model.bound.Unit", None)
+    monkeypatch.setattr("dnnzip.model.bound.math", None)
     status, err = ended("compress", "a.onnx", "-o", tmp_path / "b.onnx", "--max-error", "1%")
     assert status == INTERNAL_ERROR
     assert LINE.fullmatch(err)["place"].startswith("dnnzip/model/bound.py:")

@@ -181,7 +181,7 @@ def _holds_integer_weights(model: onnx.ModelProto) -> bool:
 
 @contextmanager
 def _no_warnings() -> Iterator[None]:
-    """Keep onnxruntime's quantiser from logging advice, and NumPy in it from warning of sums that overflow."""
+    """Keep onnxruntime's quantiser from logging advice, and NumPy from warning of its arithmetic."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

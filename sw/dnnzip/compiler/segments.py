@@ -73,7 +73,7 @@ def cut(model: onnx.ModelProto, layers: Sequence[ArrayLayer], output: str) -> li
         if ready:
             pieces.append(_segment(ready, nodes, reads, needed))
         now = [layer for layer in live if layer.source in available]
-        assert ready or now, "a graph that onnxruntime has run has always something to do"
+        assert ready or now, "a graph in topological order has always something to do"
         pieces += now
         available |= {layer.target for layer in now}
         live = [layer for layer in live if layer not in now]
@@ -87,20 +87,15 @@ def _needed(
     absorbed: frozenset[int],
     output: str,
 ) -> set[str]:
-    """Return the names that the output depends on, whatever the order of the nodes: onnxruntime takes any."""
-    by_target = {layer.target: {layer.source} for layer in layers}
-    by_output = {
-        name: reads[position]
-        for position in range(len(nodes))
-        if position not in absorbed
-        for name in nodes[position].output
-    }
-    needed: set[str] = set()
-    waiting = {output}
-    while waiting:
-        name = waiting.pop()
-        needed.add(name)
-        waiting |= (by_target.get(name, set()) | by_output.get(name, set())) - needed
+    """Return the names that the output depends on."""
+    by_target = {layer.target: layer for layer in layers}
+    needed = {output}
+    for position in reversed(range(len(nodes))):
+        own = needed & set(nodes[position].output)
+        if position not in absorbed and own:
+            needed |= reads[position]
+        for name in own & by_target.keys():
+            needed.add(by_target[name].source)
     return needed
 
 

@@ -81,7 +81,8 @@ def open_session(source: str | bytes, where: str, options: SessionOptions | None
         session = _opened(_with_own_constants(source), options)
     if session is not None:
         return session
-    with silent_sessions():  # it warns of a setting that takes another's place
+    # A setting that is there already is worth a warning to onnxruntime.
+    with silent_sessions():
         for setting in EXACT_SIGNED:
             options.add_session_config_entry(*setting)
     try:

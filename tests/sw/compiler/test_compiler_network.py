@@ -61,17 +61,6 @@ def test_a_residual_network(nets):
     np.testing.assert_allclose(run.scores, nets.reference(network.model, network.x), rtol=1e-4)
 
 
-def test_nodes_in_any_order(nets):
-    network = residual(nets)
-    nodes = list(network.model.graph.node)
-    del network.model.graph.node[:]
-    network.model.graph.node.extend(reversed(nodes))
-    compiled = nets.compile_network(network.model, nets.small, "net")
-    run = nets.run_network(compiled, GoldenArray(nets.small), network.x)
-    assert len(run.layers) == 2
-    np.testing.assert_allclose(run.scores, nets.reference(network.model, network.x), rtol=1e-4)
-
-
 def test_what_nothing_needs_is_not_run(nets):
     network = residual(nets, [helper.make_node("Exp", ["z1"], ["unused"])])
     pieces = nets.compile_network(network.model, nets.small, "net").pieces
