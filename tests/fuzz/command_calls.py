@@ -138,13 +138,15 @@ RECIPES = {
 
 #: Calls of a command among those of all; they differ by what a call costs.
 WEIGHTS = {
-    "explore": 0.5,
-    "tune": 0.25,
+    "bitstream": 0.5,
+    "evaluate": 0.7,
+    "explore": 0.35,
     "quantize": 0.15,
     "report": 0.06,
+    "rtl": 0.5,
     "run": 0.5,
-    "evaluate": 0.7,
-    "bitstream": 0.5,
+    "simulate": 0.7,
+    "tune": 0.12,
 }
 
 #: Optional parameters that a recipe needs more often than others, since a call without them ends early.
