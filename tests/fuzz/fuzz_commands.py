@@ -150,7 +150,12 @@ def _may_change(name, call, outputs):
 
 
 def _may_stay(name, call):
-    """Return True if a call that failed may leave a file: what it has found so far, for the next one to go on."""
+    """Return True if a call that failed may leave a file: what it has found so far, for the next one to go on.
+
+    One output may be there as well where it was the next that did not fit on its device.
+    """
+    if any("/dev/full" in word for word in call.arguments) and name in _outputs(call):
+        return True
     return _command(call) == "explore" or (_command(call) == "tune" and name.endswith(".tune"))
 
 
