@@ -334,7 +334,7 @@ class Caller:
 def _odd_value(name, given, files, rng, changes):
     """Give a parameter a value that it is not meant to have."""
     del files
-    pairs = [pair for pair in given if pair[1] is not None]
+    pairs = [pair for pair in given if pair[1] is not None and pair[1] not in DEVICES]
     if not pairs:
         return
     pair = rng.choice(pairs)

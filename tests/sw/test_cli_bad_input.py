@@ -350,6 +350,8 @@ def test_an_output_is_refused_before_any_work(fault, small, compressed, tmp_path
     monkeypatch.setattr("dnnzip.model.container.load_model", work)
     monkeypatch.setattr("dnnzip.model.accuracy.evaluate", work)
     nowhere = tmp_path / "nowhere" / "out"
+    for place in ("/dev/null/facts.json", "/dev/none/facts.json"):
+        assert fault("info", compressed, "--json", place).startswith(f"{place}: cannot be written (No")
     for arguments in (
         ("compress", small, "--max-error", "2%", "-o", nowhere),
         ("compress", small, "--max-error", "2%", "-o", tmp_path / "o", "--json", nowhere),
