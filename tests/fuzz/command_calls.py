@@ -142,7 +142,7 @@ WEIGHTS = {
     "evaluate": 0.7,
     "explore": 0.35,
     "quantize": 0.15,
-    "report": 0.06,
+    "report": 0.03,
     "rtl": 0.5,
     "run": 0.5,
     "simulate": 0.7,

@@ -365,6 +365,21 @@ def test_an_output_is_refused_before_any_work(fault, small, compressed, tmp_path
         assert fault(*arguments).startswith(f"{nowhere}: cannot be written (No such file or directory); ")
 
 
+def test_a_name_that_is_too_long(fault, small, compressed):
+    name = "x" * 5000
+    for command in (
+        ("bitstream", "--board", "icebreaker", "-o", name),
+        ("report", name),
+        ("image", compressed, "-o", name),
+        ("rtl", "-o", name),
+        ("explore", small, "--data", TEST_SET, "--max-error", "1%", "-o", name),
+        ("evaluate", small, "--images", name),
+        ("info", name),
+        ("info", compressed, "--json", name),
+    ):
+        assert fault(*command) == f"{name}: cannot be opened (File name too long); give a shorter name"
+
+
 def test_a_full_device(fault, compressed):
     assert fault("decompress", compressed, "-o", "/dev/full") == (
         "/dev/full: cannot be written (No space left on device); name a file in an existing folder that can be written"
