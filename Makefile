@@ -49,8 +49,9 @@ shared-tables: env ## docs/shared_tables.md: what one table set for all networks
 tune: env ## docs/tune.md: a bound for every layer of the networks in DNNZIP_ZOO, and the drop; TUNE='NAME ... --seed S'
 	@$(BIN)/python -m dnnzip.bench.tune --page docs/tune.md $(TUNE)
 
-fuzz: env-dev ## a million changed streams and containers through the decoders; FUZZ='--runs N --seed S'
+fuzz: env-dev ## 200,000 changed calls of the commands, a million changed inputs of the decoders; CALLS= and FUZZ='--runs N --seed S'
 	@$(BOOTSTRAP) fuzz
+	@$(BIN)/python tests/fuzz/fuzz_commands.py $(CALLS)
 	@$(BIN)/python tests/fuzz/fuzz.py $(FUZZ)
 
 faults: env ## 100,000 broken streams and 6,000 resets through the RTL; FAULTS='--streams N --resets N --seed S'

@@ -8,6 +8,10 @@ import hypothesis
 import pytest
 
 from dnnzip import cli
+from dnnzip.endings import DEBUG, INTERNAL_ERROR
+
+# Here and in each process that a test starts, an internal error comes with its traceback.
+os.environ[DEBUG] = "1"
 
 # No example fails because the machine is busy.
 hypothesis.settings.register_profile("dnnzip", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -33,7 +37,10 @@ def zoo():
 
 @pytest.fixture
 def dnnzip(monkeypatch, capsys):
-    """Run the command line in this process; returns (status, standard output, standard error)."""
+    """Run the command line in this process; returns (status, standard output, standard error).
+
+    An internal error fails the test, whatever it expects.
+    """
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["dnnzip", *map(str, arguments)])
@@ -43,6 +50,7 @@ def dnnzip(monkeypatch, capsys):
         except SystemExit as error:
             status = error.code
         captured = capsys.readouterr()
+        assert status != INTERNAL_ERROR, captured.err
         return status, captured.out, captured.err
 
     return run

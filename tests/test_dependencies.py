@@ -14,9 +14,11 @@ PACKAGES = {"dnnzip": ROOT / "sw", "dnnzip_hw": ROOT / "hw", "dnnzip_sim": ROOT 
 MAY_IMPORT = {
     "announcements": set(),
     "errors": set(),
+    "debug_option": set(),
+    "endings": {"errors", "terminal"},
     "inputs": {"errors"},
     "terminal": set(),
-    "file_parameters": {"model", "errors"},
+    "file_parameters": {"debug_option", "model", "errors"},
     "format": set(),
     "codec": {"format"},
     "model": {"codec", "format", "errors", "inputs"},
@@ -27,19 +29,22 @@ MAY_IMPORT = {
     "flow": {"compiler", "model", "accelerator", "link", "codec", "format", "errors", "inputs", "terminal", "digits"},
     "api": {"flow", "model", "link", "codec", "format", "errors", "inputs"},
     "cli": {
-        *("announcements", "file_parameters", "terminal"),
+        *("announcements", "debug_option", "endings", "file_parameters", "terminal"),
         *("flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
     },
     "exploration": {
-        *("cli", "file_parameters", "digits", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"),
+        *("cli", "endings", "file_parameters", "digits", "flow"),
+        *("model", "accelerator", "codec", "format", "errors", "inputs"),
     },
     "report": {"exploration", "cli", "file_parameters", "terminal", "flow", "model", "errors"},
     "tuning": {"cli", "file_parameters", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"},
-    "bench": {"cli", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
+    "bench": {
+        *("cli", "endings", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
+    },
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
 
-HARDWARE_MAY_IMPORT = ("format", "errors", "terminal", "file_parameters")
+HARDWARE_MAY_IMPORT = ("format", "endings", "errors", "terminal", "file_parameters")
 
 
 def imported(source):

@@ -22,6 +22,7 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Component
 
+from dnnzip.endings import failing_in_one_line
 from dnnzip_hw.array import Accelerator, ArrayParameters
 from dnnzip_hw.axi import AxiParameters
 from dnnzip_hw.axi.top import AxiDecompressor
@@ -643,6 +644,7 @@ def fill(page: str, part: str, text: str) -> str:
     return pattern.sub(lambda found: f"{found[1]}\n{text}\n{found[2]}", page)
 
 
+@failing_in_one_line()
 def main() -> None:
     """Run the rows and fill the page."""
     parser = argparse.ArgumentParser(prog="python -m dnnzip_hw.synthesis", description=main.__doc__)

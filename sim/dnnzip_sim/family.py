@@ -21,7 +21,8 @@ import numpy as np
 import onnx
 
 from dnnzip.codec import CodecOptions, CodeTensor, EncodedNetwork, RawTensor, encode_network
-from dnnzip.errors import DnnzipError, InputError
+from dnnzip.endings import failing_in_one_line
+from dnnzip.errors import InputError
 from dnnzip.flow.provenance import provenance
 from dnnzip.flow.tables import TextTable, number, stdout_console
 from dnnzip.flow.verification import require, verify
@@ -263,6 +264,7 @@ def page(table: TextTable, samples: int, seconds: float) -> str:
     )
 
 
+@failing_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the sweep; return the status of the process."""
     parser = argparse.ArgumentParser(prog="make family", description=__doc__)
@@ -271,22 +273,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, default=FOLDER, help="folder of family.md and family.json")
     options = parser.parse_args(arguments)
     begin = time.monotonic()
-    try:
-        unknown = set(options.networks) - {entry.model for entry in ENTRIES}
-        if unknown:
-            known = ", ".join(entry.model for entry in ENTRIES)
-            raise InputError("--networks", f"{min(unknown)!r} is not in the zoo", f"one of {known}")
-        if options.samples < 1:
-            raise InputError("--samples", f"is {options.samples}", "give at least 1")
-        chosen = [entry for entry in ENTRIES if entry.model in options.networks]
-        measured = []
-        for row in rows(zoo_folder(), chosen, TOLERANCES, options.samples):
-            if sys.stderr.isatty():
-                print("  ".join(row.cells()), file=sys.stderr)
-            measured.append(row)
-    except DnnzipError as error:
-        print(f"dnnzip: {error}", file=sys.stderr)
-        return error.exit_code
+    unknown = set(options.networks) - {entry.model for entry in ENTRIES}
+    if unknown:
+        known = ", ".join(entry.model for entry in ENTRIES)
+        raise InputError("--networks", f"{min(unknown)!r} is not in the zoo", f"one of {known}")
+    if options.samples < 1:
+        raise InputError("--samples", f"is {options.samples}", "give at least 1")
+    chosen = [entry for entry in ENTRIES if entry.model in options.networks]
+    measured = []
+    for row in rows(zoo_folder(), chosen, TOLERANCES, options.samples):
+        if sys.stderr.isatty():
+            print("  ".join(row.cells()), file=sys.stderr)
+        measured.append(row)
     table = TextTable(HEADER, tuple(row.cells() for row in measured))
     table.show(stdout_console())
     options.output.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dnnzip import digits
 from dnnzip.announcements import ignore_announcements
-from dnnzip.errors import DnnzipError
+from dnnzip.endings import failing_in_one_line
 from dnnzip.flow import pipeline
 from dnnzip.flow.compression import CompressionOptions
 from dnnzip.flow.tables import stdout_console
@@ -28,28 +28,25 @@ def title() -> str:
     return f"LeNet-5 on handwritten digits, largest error {MAX_ERROR} of each tensor's range"
 
 
+@failing_in_one_line()
 def main() -> int:
     """Run the main job in the current directory; return the status of the process."""
     ignore_announcements()
     options = CompressionOptions(Bound.parse(MAX_ERROR))
     job = pipeline.Job(digits.MODEL, digits.TEST_SET, options, FOLDER, against_reference=True)
     link = SimulatedLink()
-    try:
-        with ThreadPoolExecutor(2) as pool:
-            starts: tuple[Future[None], Future[Build]] = (
-                pool.submit(prepare, options=OPTIONS),
-                pool.submit(link.build),
-            )
+    with ThreadPoolExecutor(2) as pool:
+        starts: tuple[Future[None], Future[Build]] = (
+            pool.submit(prepare, options=OPTIONS),
+            pool.submit(link.build),
+        )
 
-            def ready() -> SimulatedLink:
-                for start in starts:
-                    start.result()
-                return link
+        def ready() -> SimulatedLink:
+            for start in starts:
+                start.result()
+            return link
 
-            state = pipeline.run(job, ready, pipeline.announce_on_terminal)
-    except DnnzipError as error:
-        print(f"dnnzip: {error}", file=sys.stderr)
-        return error.exit_code
+        state = pipeline.run(job, ready, pipeline.announce_on_terminal)
     console = stdout_console()
     console.print(title())
     pipeline.table(state).show(console)

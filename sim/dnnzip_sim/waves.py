@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from dnnzip.codec.network import CodecOptions, CodeTensor, encode_network
-from dnnzip.errors import CheckFailedError, DnnzipError
+from dnnzip.endings import failing_in_one_line
+from dnnzip.errors import CheckFailedError
 from dnnzip.format import Verdict, WeightHeader
 from dnnzip.link import codes_from_beats
 from dnnzip_hw import DecompressorParameters
@@ -103,16 +104,13 @@ def make_waves(folder: Path, parameters: DecompressorParameters | None = None) -
     return waves
 
 
+@failing_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the waveforms; return the status of the process."""
     parser = argparse.ArgumentParser(prog="make waves", description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=FOLDER, help="folder of the file")
     options = parser.parse_args(arguments)
-    try:
-        waves = make_waves(options.output)
-    except DnnzipError as error:
-        print(f"dnnzip: {error}", file=sys.stderr)
-        return error.exit_code
+    waves = make_waves(options.output)
     print(f"{waves}: {waves.stat().st_size:,} bytes; open it in GTKWave or Surfer")
     return 0
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dnnzip.errors import CheckFailedError, DnnzipError, InputError
+from dnnzip.endings import failing_in_one_line
+from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.flow import pipeline
 from dnnzip.flow.compression import CompressionOptions
 from dnnzip.flow.tables import TextTable, stdout_console
@@ -202,17 +203,14 @@ def followed(cells: Iterator[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
     return tuple(done)
 
 
+@failing_in_one_line()
 def main() -> int:
     """Run the zoo; return the status of the process."""
     zoo = zoo_folder()
     console = stdout_console()
-    try:
-        plain = TextTable(BASELINE_HEADER, followed(baseline_row(item, zoo) for item in baselines(zoo)))
-        plain.show(console)
-        table = TextTable(HEADER, followed(rows(zoo)))
-    except DnnzipError as error:
-        print(f"dnnzip: {error}", file=sys.stderr)
-        return error.exit_code
+    plain = TextTable(BASELINE_HEADER, followed(baseline_row(item, zoo) for item in baselines(zoo)))
+    plain.show(console)
+    table = TextTable(HEADER, followed(rows(zoo)))
     table.show(console)
     (FOLDER / "zoo.md").write_text(f"{plain.markdown()}\n{table.markdown()}")
     return 0

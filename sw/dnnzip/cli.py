@@ -13,6 +13,8 @@ import click
 
 from dnnzip import __version__
 from dnnzip.announcements import ignore_announcements
+from dnnzip.debug_option import Wishes, debug_option
+from dnnzip.endings import ending_of
 from dnnzip.errors import CheckFailedError, DnnzipError, InputError, MissingToolError
 from dnnzip.file_parameters import (
     STANDARD_OUTPUT,
@@ -87,6 +89,9 @@ def cli() -> None:
 
     Shell completion: eval "$(_DNNZIP_COMPLETE=bash_source dnnzip)", or zsh_source, fish_source.
     """
+
+
+cli.params.append(debug_option(hidden=False))
 
 
 class Output:
@@ -712,11 +717,12 @@ def _array_shape(groups: int, lanes: int, slots: int, columns: int, vectors: int
 
 
 def main() -> None:
-    """Run the command line; the process ends with 0, 1 for a failed check, 2 for bad input or usage."""
+    """Run the command line; the process ends with 0, 1 for a failed check, 2 for bad input or usage, 70 for a bug."""
     ignore_announcements()
     let_streams_show_all()
+    wishes = Wishes()
     try:
-        cli.main(prog_name="dnnzip", standalone_mode=False)
+        cli.main(prog_name="dnnzip", standalone_mode=False, obj=wishes)
     except click.exceptions.NoArgsIsHelpError as error:
         _fail("no command given; see dnnzip --help", InputError.exit_code) if not error.ctx else _show_help(error)
     except click.UsageError as error:
@@ -732,6 +738,8 @@ def main() -> None:
         # The reader of standard output has gone; nothing more can be said there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(CheckFailedError.exit_code)
+    except Exception as error:  # noqa: BLE001 - the end of the process: whatever nobody foresaw is reported here
+        _fail(*ending_of(error, shows_traceback=wishes.shows_traceback))
 
 
 def _show_help(error: click.exceptions.NoArgsIsHelpError) -> None:

@@ -4,6 +4,7 @@ A command made with `FileCommand` refuses an output that is one of its inputs, o
 name, before it begins. So a parameter that names a file has one of these types; a test walks through all commands.
 """
 
+import errno
 import os
 import stat
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import click
 
+from dnnzip.debug_option import debug_option
 from dnnzip.errors import InputError
 
 STANDARD_OUTPUT = "-"
@@ -29,6 +31,22 @@ class FileParameter(click.ParamType[str]):
 
     no_stream = "is no file; ./- is a file of that name"
     """Why it cannot be ``-``."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name; refuse one that no file can have, at which much that looks for a file would raise.
+
+        Raises
+        ------
+        InputError
+            It is too long.
+        """
+        del param, ctx
+        try:
+            Path(value).lstat()
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise InputError(value, f"cannot be opened ({error.strerror})", "give a shorter name") from None
+        return value
 
     def reads(self, value: str) -> Iterable[Path]:
         """Return the files that are read by the name that was given."""
@@ -193,7 +211,11 @@ def _found(folder: Path, patterns: Iterable[str]) -> Iterator[Path]:
 
 
 class FileCommand(click.Command):
-    """A command whose files are checked before it begins."""
+    """A command whose files are checked before it begins; it takes ``--debug`` as the group does."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters, and ``--debug``."""
+        return [*super().get_params(ctx), debug_option(hidden=True)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Check the files, and run the command.

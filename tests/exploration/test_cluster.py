@@ -17,6 +17,7 @@ import pytest
 from distributed import Client
 from distributed.comm.core import CommClosedError
 
+from dnnzip.endings import INTERNAL_ERROR, ending_of
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.exploration import cluster as cluster_module
 from dnnzip.exploration import run as run_module
@@ -208,6 +209,16 @@ def test_a_deadly_task_is_named_and_the_others_are_done(monkeypatch, start, tmp_
     with connected(None, WORKERS) as own, pytest.raises(CheckFailedError, match=expected):
         run(replace(plan, encodings=tuple(wanted)), folder, own, wanted, ignore)
     assert folder.finished() == {encoding.hash for encoding in plan.encodings}
+
+
+def test_an_error_of_ours_in_a_worker_names_its_place_there(client, start):
+    plan, folder = start("broken")
+    wrong = replace(plan.encodings[0], scope="neither")  # no plan makes it
+    with pytest.raises(ValueError, match="'neither' is not a valid Scope") as caught:
+        run(plan, folder, client, [wrong], ignore)
+    message, status = ending_of(caught.value)
+    assert status == INTERNAL_ERROR
+    assert "internal error: ValueError: 'neither' is not a valid Scope (dnnzip/exploration/task.py:" in message
 
 
 def test_what_does_not_suit_ends_the_run_with_its_line(client, start, tmp_path):

@@ -83,6 +83,15 @@ def write(folder, encoding):
     )
 
 
+def test_a_folder_whose_name_is_no_text(tmp_path):
+    folder = ExplorationFolder(tmp_path / "\udcff")
+    folder.start(REQUEST)
+    folder.write_network(NETWORK)
+    write(folder, "a1")
+    assert folder.finished() == {"a1"}
+    assert len(folder.points()) == 2
+
+
 def test_what_is_written_is_read_again(folder):
     write(folder, "b2")
     again = ExplorationFolder(folder.path)

@@ -144,13 +144,13 @@ def mutated(data, rng, others):
     """
     kind, content = data[:1], data[1:]
     if kind == MODEL:
-        return MODEL + _mutated_model(content, rng)[: 2 * MAX_BYTES]
+        return MODEL + mutated_model(content, rng)[: 2 * MAX_BYTES]
     tables, stream = parts_of(content)
     other = rng.choice(others)
     other_tables, other_stream = parts_of(other[1:]) if other[:1] == STREAM else (b"", b"")
     chance = rng.random()
     if chance < TABLES_SHARE:
-        tables = _resealed_tables(_scrambled(tables, rng, other_tables), rng)
+        tables = _resealed_tables(scrambled(tables, rng, other_tables), rng)
     elif chance < 2 * TABLES_SHARE:
         tables = other_tables
     if chance > TABLES_SHARE or rng.random() < 0.5:
@@ -160,7 +160,7 @@ def mutated(data, rng, others):
     return stream_input(tables, stream[:MAX_BYTES])
 
 
-def _scrambled(data, rng, other=b""):
+def scrambled(data, rng, other=b""):
     """Change, cut or lengthen some bytes."""
     changed = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 4, 16))):
@@ -192,10 +192,10 @@ def _mutated_stream(stream, rng, other):
         if chance < 0.5:
             header = _with_field(header, WEIGHT_HEADER, rng)
         if chance > 0.4:
-            payload = _scrambled(payload, rng, other[WEIGHT_HEADER.bytes : -CRC_BYTES])
+            payload = scrambled(payload, rng, other[WEIGHT_HEADER.bytes : -CRC_BYTES])
         stream = header + payload + stream[-CRC_BYTES:]
     else:
-        stream = _scrambled(stream, rng, other)
+        stream = scrambled(stream, rng, other)
     return resealed(stream, rng.random() < 0.9) if rng.random() < 0.9 else stream
 
 
@@ -242,22 +242,22 @@ def _for_tables(stream, tables):
     return resealed(header + stream[WEIGHT_HEADER.bytes :], False)
 
 
-def _mutated_model(content, rng):
+def mutated_model(content, rng):
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
         if rng.random() < 0.2 or not model.graph.node:
-            return _scrambled(content, rng)
+            return scrambled(content, rng)
         for _ in range(rng.choice((1, 1, 1, 2, 4))):
             _change_model(model, rng)
         return model.SerializeToString()
     except (ValueError, TypeError, onnx.onnx_cpp2py_export.checker.ValidationError):
-        return _scrambled(content, rng)
+        return scrambled(content, rng)
     except Exception as error:
         # The parser's own class is not importable by a stable name.
         if type(error).__name__ not in ("DecodeError", "EncodeError"):
             raise
-        return _scrambled(content, rng)
+        return scrambled(content, rng)
 
 
 def _change_model(model, rng):
@@ -277,7 +277,7 @@ def _change_model(model, rng):
         entry = rng.choice(model.metadata_props)
         # The parser gives bytes where a text is none.
         value = entry.value if isinstance(entry.value, bytes) else entry.value.encode()
-        changed = _scrambled(value, rng) if rng.random() < 0.5 else _changed_json(value, rng)
+        changed = scrambled(value, rng) if rng.random() < 0.5 else changed_json(value, rng)
         entry.value = changed.decode("utf-8", "ignore")
     elif chance < 0.95 and model.opset_import:
         entry = rng.choice(model.opset_import)
@@ -287,7 +287,7 @@ def _change_model(model, rng):
         model.ir_version = rng.choice((0, 1, 3, 9, 99))
 
 
-def _changed_json(text, rng):
+def changed_json(text, rng):
     """Return the facts of an array with one of them changed."""
     try:
         facts = json.loads(text)
@@ -302,7 +302,7 @@ def _change_tensor(tensor, rng):
         case 0 | 1 | 2:
             is_stream = tensor.name.endswith(".stream")
             raw = tensor.raw_data
-            tensor.raw_data = _mutated_stream(raw, rng, b"") if is_stream else _scrambled(raw, rng)
+            tensor.raw_data = _mutated_stream(raw, rng, b"") if is_stream else scrambled(raw, rng)
             if len(tensor.dims) == 1 and tensor.data_type == TensorProto.UINT8 and rng.random() < 0.9:
                 tensor.dims[0] = len(tensor.raw_data)
         case 3:

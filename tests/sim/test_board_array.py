@@ -280,7 +280,9 @@ def test_the_simulated_board_names_its_command(capsys, monkeypatch):
     shown = command(BOARDS["ulx3s-85f"].design(Top.ARRAY), "/dev/pts/7")
     assert shown == f"dnnzip run MODEL --data SET {' '.join(SIZES)} --link serial:/dev/pts/7"
     monkeypatch.setattr(sys, "argv", ["board", "--top", "array", "--board", "icebreaker"])
-    assert main() == 2
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
     said = capsys.readouterr().err
     assert said == "dnnzip: --top array: the array does not fit icebreaker (iCE40 UP5K); --board ulx3s-85f\n"
 

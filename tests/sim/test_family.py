@@ -59,7 +59,9 @@ def test_a_runs_error_that_is_stated_too_small_is_noticed() -> None:
 )
 def test_bad_input_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Status 2, and one line that says what would be right."""
-    assert family.main(arguments) == 2
+    with pytest.raises(SystemExit) as stopped:
+        family.main(arguments)
+    assert stopped.value.code == 2
     error = capsys.readouterr().err
     assert error.startswith(message)
     assert error.count("\n") == 1

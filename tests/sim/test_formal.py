@@ -39,7 +39,9 @@ def test_a_proof_that_misses_a_planted_bug_fails(tmp_path, capsys, monkeypatch):
     """A bug that is none is not found, and that is an error."""
     harmless = [replace(QUICK[0], mutants={"none": lambda *_: None})]
     monkeypatch.setattr(command, "PROPERTIES", harmless)
-    assert command.main(["--quick", "-o", str(tmp_path)]) == 1
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["--quick", "-o", str(tmp_path)])
+    assert stopped.value.code == 1
     printed = capsys.readouterr()
     assert "proved  WRONG" in printed.out
     assert "1 of 2 proofs came out wrong" in printed.err
@@ -48,7 +50,9 @@ def test_a_proof_that_misses_a_planted_bug_fails(tmp_path, capsys, monkeypatch):
 def test_a_proof_that_goes_through_with_a_far_bug_fails(tmp_path, capsys, monkeypatch):
     harmless = [replace(QUICK[0], mutants={}, far={"none": lambda *_: None})]
     monkeypatch.setattr(command, "PROPERTIES", harmless)
-    assert command.main(["--quick", "-o", str(tmp_path)]) == 1
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["--quick", "-o", str(tmp_path)])
+    assert stopped.value.code == 1
     rows = json.loads((tmp_path / "formal.json").read_text())["rows"]
     assert [(row["bug"], row["result"], row["expected"]) for row in rows] == [
         ("", "proved", "proved"),

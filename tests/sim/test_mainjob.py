@@ -54,6 +54,8 @@ def test_a_mismatch_fails_the_job(
         return results
 
     monkeypatch.setattr(mainjob.SimulatedLink, "decode", flipped)
-    assert mainjob.main() == 1
+    with pytest.raises(SystemExit) as stopped:
+        mainjob.main()
+    assert stopped.value.code == 1
     assert "fc1.weight': 1 weights differ" in capsys.readouterr().err
     assert not (tmp_path / mainjob.FOLDER / "report.json").exists()

@@ -350,6 +350,8 @@ def test_an_output_is_refused_before_any_work(fault, small, compressed, tmp_path
     monkeypatch.setattr("dnnzip.model.container.load_model", work)
     monkeypatch.setattr("dnnzip.model.accuracy.evaluate", work)
     nowhere = tmp_path / "nowhere" / "out"
+    for place in ("/dev/null/facts.json", "/dev/none/facts.json"):
+        assert fault("info", compressed, "--json", place).startswith(f"{place}: cannot be written (No")
     for arguments in (
         ("compress", small, "--max-error", "2%", "-o", nowhere),
         ("compress", small, "--max-error", "2%", "-o", tmp_path / "o", "--json", nowhere),
@@ -361,6 +363,21 @@ def test_an_output_is_refused_before_any_work(fault, small, compressed, tmp_path
         ("simulate", compressed, "-o", nowhere),
     ):
         assert fault(*arguments).startswith(f"{nowhere}: cannot be written (No such file or directory); ")
+
+
+def test_a_name_that_is_too_long(fault, small, compressed):
+    name = "x" * 5000
+    for command in (
+        ("bitstream", "--board", "icebreaker", "-o", name),
+        ("report", name),
+        ("image", compressed, "-o", name),
+        ("rtl", "-o", name),
+        ("explore", small, "--data", TEST_SET, "--max-error", "1%", "-o", name),
+        ("evaluate", small, "--images", name),
+        ("info", name),
+        ("info", compressed, "--json", name),
+    ):
+        assert fault(*command) == f"{name}: cannot be opened (File name too long); give a shorter name"
 
 
 def test_a_full_device(fault, compressed):

@@ -246,10 +246,10 @@ def test_a_bound_for_one_type_leaves_the_other_out(good, tmp_path, bound, kept, 
     good("verify", tmp_path / "mixed.onnx", tmp_path / "m.onnx")
 
 
-def test_raw_keeps_every_bit(good, tmp_path):
-    result = json.loads(
-        good("compress", MODEL, "-o", tmp_path / "m.onnx", "--max-error", "2%", "--codec", "raw", "--json", "-")
-    )
+@pytest.mark.parametrize("scope", ["tensor", "channel"])
+def test_raw_keeps_every_bit(good, tmp_path, scope):
+    options = ("--max-error", "2%", "--error-scope", scope, "--codec", "raw")
+    result = json.loads(good("compress", MODEL, "-o", tmp_path / "m.onnx", *options, "--json", "-"))
     assert {layer["codec"] for layer in result["layers"]} == {"raw"}
     assert {layer["max_error"] for layer in result["layers"]} == {0}
     good("decompress", tmp_path / "m.onnx", "-o", tmp_path / "plain.onnx")

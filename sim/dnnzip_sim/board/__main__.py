@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from dnnzip.errors import DnnzipError
+from dnnzip.endings import failing_in_one_line
 from dnnzip.format.frames import Top
 from dnnzip_hw.board.array_core import SerialArrayParameters
 from dnnzip_hw.board.boards import BOARDS
@@ -23,6 +23,7 @@ def command(parameters: SerialDecompressorParameters | SerialArrayParameters, po
     )
 
 
+@failing_in_one_line()
 def main() -> int:
     """Start the board, print its port, wait; return the status of the process."""
     parser = argparse.ArgumentParser(prog="python -m dnnzip_sim.board", description=__doc__)
@@ -47,9 +48,6 @@ def main() -> int:
     except KeyboardInterrupt:
         print(board.result, file=sys.stderr)
         return 0
-    except DnnzipError as error:
-        print(f"dnnzip: {error}", file=sys.stderr)
-        return error.exit_code
 
 
 if __name__ == "__main__":

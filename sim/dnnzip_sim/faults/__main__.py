@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from dnnzip.endings import failing_in_one_line
 from dnnzip.errors import DnnzipError, InputError
 from dnnzip.flow.provenance import provenance
 from dnnzip.flow.tables import TextTable, stdout_console
@@ -84,6 +85,7 @@ def campaign(streams: int, resets: int, seed: int) -> dict[str, Counts]:
     return found
 
 
+@failing_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the campaign; return the status of the process."""
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dnnzip.errors import CheckFailedError, DnnzipError
+from dnnzip.endings import failing_in_one_line
+from dnnzip.errors import CheckFailedError
 from dnnzip.flow.provenance import provenance
 from dnnzip.flow.tables import TextTable, stdout_console
 from dnnzip_sim.formal.catalogue import PROPERTIES
@@ -95,6 +96,7 @@ def table(found: Sequence[Row]) -> TextTable:
     )
 
 
+@failing_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the proofs; return the status of the process."""
     parser = argparse.ArgumentParser(prog="make formal", description=__doc__)
@@ -106,27 +108,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [proved for proved in PROPERTIES if proved.quick or not options.quick]
     begin = time.monotonic()
     found = []
-    try:
-        for row in rows(chosen, mutants=not options.no_mutants):
-            found.append(row)
-            if sys.stderr.isatty():
-                print("  ".join(row.cells()), file=sys.stderr)
-        table(found).show(stdout_console())
-        wrong = [row for row in found if not row.is_right]
-        options.output.mkdir(parents=True, exist_ok=True)
-        content = {
-            "provenance": provenance(),
-            "seconds": round(time.monotonic() - begin, 1),
-            "rows": [asdict(row) for row in found],
-        }
-        (options.output / "formal.json").write_text(json.dumps(content, indent=2) + "\n")
-        if options.page is not None:
-            options.page.write_text(page())
-        if wrong:
-            raise CheckFailedError(f"{len(wrong)} of {len(found)} proofs came out wrong")
-    except DnnzipError as error:
-        print(f"dnnzip: {error}", file=sys.stderr)
-        return error.exit_code
+    for row in rows(chosen, mutants=not options.no_mutants):
+        found.append(row)
+        if sys.stderr.isatty():
+            print("  ".join(row.cells()), file=sys.stderr)
+    table(found).show(stdout_console())
+    wrong = [row for row in found if not row.is_right]
+    options.output.mkdir(parents=True, exist_ok=True)
+    content = {
+        "provenance": provenance(),
+        "seconds": round(time.monotonic() - begin, 1),
+        "rows": [asdict(row) for row in found],
+    }
+    (options.output / "formal.json").write_text(json.dumps(content, indent=2) + "\n")
+    if options.page is not None:
+        options.page.write_text(page())
+    if wrong:
+        raise CheckFailedError(f"{len(wrong)} of {len(found)} proofs came out wrong")
     print(f"{len(found)} proofs and planted bugs, all as they must be")
     return 0
 

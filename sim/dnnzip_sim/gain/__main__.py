@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from dnnzip.errors import DnnzipError
+from dnnzip.endings import failing_in_one_line
 from dnnzip.flow.provenance import provenance
 from dnnzip.flow.tables import TextTable, stdout_console
 from dnnzip_hw.array import Placement
@@ -130,6 +130,7 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
+@failing_in_one_line()
 def main() -> int:
     """Measure; return the status of the process."""
     parser = argparse.ArgumentParser(prog="python -m dnnzip_sim.gain", description=__doc__)
@@ -141,19 +142,15 @@ def main() -> int:
     zoo = zoo_folder()
     wanted = set(filter(None, options.networks.split(",")))
     measured: list[Outcome] = []
-    try:
-        with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-            for network in networks(zoo if zoo.is_dir() else None):
-                if wanted and network.name not in wanted:
-                    continue
-                count = len(options.widths) * len(options.batches) * (1 + len(BOUNDS)) * len(Placement)
-                task = progress.add_task(network.name, total=count)
-                for outcome in outcomes(network, options.widths, options.batches):
-                    measured.append(outcome)
-                    progress.advance(task)
-    except DnnzipError as error:
-        print(f"dnnzip: {error}", file=sys.stderr)
-        return error.exit_code
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        for network in networks(zoo if zoo.is_dir() else None):
+            if wanted and network.name not in wanted:
+                continue
+            count = len(options.widths) * len(options.batches) * (1 + len(BOUNDS)) * len(Placement)
+            task = progress.add_task(network.name, total=count)
+            for outcome in outcomes(network, options.widths, options.batches):
+                measured.append(outcome)
+                progress.advance(task)
     totals = TextTable(TOTALS, tuple(total_rows(measured)))
     rows, faults = layer_rows(measured)
     layers = TextTable(LAYERS, tuple(rows))

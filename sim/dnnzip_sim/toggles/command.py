@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,8 @@ import numpy as np
 
 from dnnzip import digits
 from dnnzip.codec import CodecOptions, decode_tensor
-from dnnzip.errors import CheckFailedError, DnnzipError
+from dnnzip.endings import failing_in_one_line
+from dnnzip.errors import CheckFailedError
 from dnnzip.flow.compression import CompressionOptions, compress
 from dnnzip.flow.provenance import provenance
 from dnnzip.flow.tables import TextTable, stdout_console
@@ -189,6 +189,7 @@ def _row(name: str, layers: Sequence[LayerToggles], gates: float, per_toggle: fl
     )
 
 
+@failing_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; return the status of the process."""
     parser = argparse.ArgumentParser(prog="make toggles", description=__doc__)
@@ -198,13 +199,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parameters = DecompressorParameters(weight_bits=WEIGHT_BITS)
     layers: list[LayerToggles] = []
     netlist: Watched | None = None
-    try:
-        for bound in BOUNDS:
-            found, netlist = measure(bound, parameters)
-            layers += found
-    except DnnzipError as error:
-        print(f"dnnzip: {error}", file=sys.stderr)
-        return error.exit_code
+    for bound in BOUNDS:
+        found, netlist = measure(bound, parameters)
+        layers += found
     assert netlist is not None, "there is a bound"
     gates = sum(count * size for count, size in zip(netlist.cells, GATES.values(), strict=True))
     changes = toggles_per_addition()

@@ -15,7 +15,8 @@ from dnnzip.bench.plot import draw
 from dnnzip.bench.rivals import installed
 from dnnzip.bench.tables import bits_by_coder, percent_of
 from dnnzip.bench.task import FLOAT_NETWORKS, INTEGER_NETWORKS
-from dnnzip.errors import CheckFailedError, DnnzipError, MissingToolError
+from dnnzip.endings import failing_in_one_line
+from dnnzip.errors import CheckFailedError, MissingToolError
 from dnnzip.flow.tables import stdout_console
 
 QUICK_NETWORKS = ("lenet5_mnist", "dscnn_kws_int8")
@@ -125,10 +126,7 @@ def as_json(comparison: Comparison) -> dict[str, object]:
     }
 
 
+@failing_in_one_line()
 def main() -> None:
     """Run the command; a user's mistake is one line on standard error."""
-    try:
-        bench(standalone_mode=True)
-    except DnnzipError as error:
-        click.echo(f"dnnzip: {error}", err=True)
-        raise SystemExit(error.exit_code) from None
+    bench(standalone_mode=True)

@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from dnnzip.bench.memory import peak_of
+from dnnzip.endings import failing_in_one_line
 
 #: The goal: this many times the largest tensor (as float32) and this many bytes more.
 TENSOR_FACTOR, FIXED_BYTES = 3, 350_000_000
@@ -95,6 +96,7 @@ def measure(folder: Path, side: int, matrices: int, jobs: Sequence[int]) -> dict
     return found
 
 
+@failing_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and return 1 where a command takes more than its limit."""
     parser = argparse.ArgumentParser(prog="python -m dnnzip.bench.large", description=__doc__)

@@ -18,7 +18,7 @@ from dnnzip.bench.shared_tables import read
 from dnnzip.bench.task import FLOAT_NETWORKS, INTEGER_NETWORKS
 from dnnzip.codec import CodecOptions, CodeTensor, EncodedNetwork, encode_network, split_streams
 from dnnzip.codec.network import LANE_BITS
-from dnnzip.errors import DnnzipError
+from dnnzip.endings import failing_in_one_line
 from dnnzip.flow.tables import TextTable, stdout_console
 from dnnzip.format import CRC_WORDS, WEIGHT_HEADER, WORD_BYTES, Codec, WeightHeader
 from dnnzip.model.step_grid import FLOAT_BITS
@@ -152,13 +152,10 @@ def limits(models: tuple[Path, ...], markdown: bool) -> None:
         one.show(stdout_console())
 
 
+@failing_in_one_line()
 def main() -> None:
     """Run the command; a user's mistake is one line on standard error."""
-    try:
-        limits(standalone_mode=True)
-    except DnnzipError as error:
-        click.echo(f"dnnzip: {error}", err=True)
-        raise SystemExit(error.exit_code) from None
+    limits(standalone_mode=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from dnnzip.bench.comparison import LSB, PERCENT, QUANTISED
 from dnnzip.bench.page import folded
 from dnnzip.bench.task import FLOAT_NETWORKS, INTEGER_NETWORKS, Task, per_channel_int8, weights_of
 from dnnzip.codec import CodecOptions, CodeTensor, decode_tensor, encode_network, train_tables
-from dnnzip.errors import CheckFailedError, DnnzipError, InputError
+from dnnzip.endings import failing_in_one_line
+from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.flow.provenance import provenance
 from dnnzip.flow.tables import TextTable, stdout_console
 from dnnzip.format import TableSet
@@ -269,13 +270,10 @@ def shared_tables(
         write_output(json_file, json.dumps([asdict(loss) for loss in losses], indent=1).encode())
 
 
+@failing_in_one_line()
 def main() -> None:
     """Run the command; a user's mistake is one line on standard error."""
-    try:
-        shared_tables(standalone_mode=True)
-    except DnnzipError as error:
-        click.echo(f"dnnzip: {error}", err=True)
-        raise SystemExit(error.exit_code) from None
+    shared_tables(standalone_mode=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ import click
 from dnnzip.bench.command import zoo_folder
 from dnnzip.cli import Output
 from dnnzip.digits import MODEL, TEST_SET
-from dnnzip.errors import DnnzipError, InputError
+from dnnzip.endings import failing_in_one_line
+from dnnzip.errors import InputError
 from dnnzip.flow.provenance import provenance
 from dnnzip.flow.tables import TextTable, stdout_console
 from dnnzip.flow.verification import require, verify
@@ -180,13 +181,10 @@ def tune(networks: tuple[str, ...], max_drop: str, seed: int, page: Path | None)
         write_page(page, table)
 
 
+@failing_in_one_line()
 def main() -> None:
     """Run the command; a user's mistake is one line on standard error."""
-    try:
-        tune(standalone_mode=True)
-    except DnnzipError as error:
-        click.echo(f"dnnzip: {error}", err=True)
-        raise SystemExit(error.exit_code) from None
+    tune(standalone_mode=True)
 
 
 if __name__ == "__main__":

@@ -181,11 +181,11 @@ def _holds_integer_weights(model: onnx.ModelProto) -> bool:
 
 @contextmanager
 def _no_warnings() -> Iterator[None]:
-    """Keep onnxruntime's quantiser from logging advice."""
+    """Keep onnxruntime's quantiser from logging advice, and NumPy from warning of its arithmetic."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with silent_sessions():
+        with silent_sessions(), np.errstate(all="ignore"):
             yield
     finally:
         logging.disable(before)

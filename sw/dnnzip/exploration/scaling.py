@@ -17,6 +17,7 @@ import click
 from rich.console import Console
 
 from dnnzip import digits
+from dnnzip.endings import failing_in_one_line
 from dnnzip.exploration.cluster import connected, encoding_on_worker
 from dnnzip.exploration.record import ExplorationFolder
 from dnnzip.exploration.request import Options, plan_exploration
@@ -210,4 +211,5 @@ def main(model: str | None, data: str | None, samples: int | None, workers: tupl
 
 
 if __name__ == "__main__":
-    main()
+    with failing_in_one_line():
+        main()

@@ -89,9 +89,7 @@ class _Source:
 
     def original(self) -> RawTensor:
         """Return the original bytes of float weights, which become the result."""
-        self._result = replace(
-            self.result, step=None, step_grid=None, step_loss=0.0, error=np.zeros_like(self.result.error)
-        )
+        self._result = _lossless(self.result)
         return RawTensor(self.name, items_of(self._weight.array))
 
     def load(self) -> CodeTensor | RawTensor:
@@ -210,8 +208,12 @@ def _grid(weight: Weight, options: CompressionOptions) -> GridResult:
     result = quantise(weight, options.bound, options.scope)
     if options.codec.codec != "raw" or weight.is_integer:
         return result
-    items = items_of(weight.array)
-    return replace(result, codes=None, items=items, step=None, error=np.zeros_like(result.error))
+    return replace(_lossless(result), codes=None, items=items_of(weight.array))
+
+
+def _lossless(result: GridResult) -> GridResult:
+    """Return the grid of float weights that are kept as they are: one without steps and errors."""
+    return replace(result, step=None, step_grid=None, step_loss=0.0, error=np.zeros_like(result.error))
 
 
 def _tensor(result: GridResult) -> CodeTensor | RawTensor:

@@ -297,6 +297,7 @@ def check_output(path: str | Path) -> None:
     path = Path(path)
     try:
         if _is_written_through(path):
+            os.scandir(path.parent).close()  # raises where there is no folder to open anything in
             return
         folder = _replaced_file(path).parent
         os.scandir(folder).close()

@@ -2,7 +2,7 @@
 
 A file may be sound and still stand for more than fits: 4096 weights in a bit of a stream, or an array in a file with
 holes. Each place that takes memory by what a file declares does it in a `memory_for` block. A ``MemoryError`` anywhere
-else is a bug and keeps its traceback.
+else ends the command in a line that cannot name the file.
 """
 
 import os

@@ -81,10 +81,12 @@ def open_session(source: str | bytes, where: str, options: SessionOptions | None
         session = _opened(_with_own_constants(source), options)
     if session is not None:
         return session
-    for setting in EXACT_SIGNED:
-        options.add_session_config_entry(*setting)
+    # A setting that is there already is worth a warning to onnxruntime.
+    with silent_sessions():
+        for setting in EXACT_SIGNED:
+            options.add_session_config_entry(*setting)
     try:
-        return Session(source, options, providers=list(PROVIDERS))
+        return _session(source, options)
     except RUNTIME_ERRORS as error:
         raise InputError(where, f"does not run in onnxruntime ({first_line(error)})") from None
 
@@ -92,9 +94,14 @@ def open_session(source: str | bytes, where: str, options: SessionOptions | None
 def _opened(source: str | bytes, options: SessionOptions) -> Session | None:
     """Open a model; None where onnxruntime refuses it, which says nothing yet: other settings are tried after these."""
     try:
-        return Session(source, options, providers=list(PROVIDERS))
+        return _session(source, options)
     except RUNTIME_ERRORS:
         return None
+
+
+def _session(source: str | bytes, options: SessionOptions) -> Session:
+    # Its fallback to other providers would print what is wrong, and then raise it.
+    return Session(source, options, providers=list(PROVIDERS), enable_fallback=0)
 
 
 def _with_own_constants(content: bytes) -> bytes:

@@ -1,7 +1,9 @@
 import numpy as np
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from dnnzip.errors import InputError
 from dnnzip.model.runtime import open_session
 
 
@@ -48,3 +50,22 @@ def test_layers_that_share_a_zero_point_are_exact():
     found = open_session(model.SerializeToString(), "shared").run(None, {"x": x})
     for sums, values in zip(found, weights.values(), strict=True):
         np.testing.assert_array_equal(sums, x.astype(np.int32) @ values.astype(np.int32))
+
+
+def test_a_model_that_does_not_run_is_all_that_is_said(capfd):
+    """Further settings are tried, of which onnxruntime would warn: on standard error, from its own code."""
+    graph = helper.make_graph([helper.make_node("Relu", ["nowhere"], ["y"])], "cut", [], [])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    with pytest.raises(InputError, match="does not run in onnxruntime"):
+        open_session(model.SerializeToString(), "cut")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_no_other_provider_is_tried_aloud(monkeypatch, capsys):
+    def fail(*_):
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "_create_inference_session", fail)
+    with pytest.raises(RuntimeError, match="planted"):
+        open_session(b"", "model")
+    assert capsys.readouterr() == ("", "")

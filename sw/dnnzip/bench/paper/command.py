@@ -25,7 +25,8 @@ from dnnzip.bench.paper.savings import FAMILY
 from dnnzip.bench.paper.trained import ENTRIES, load_trained
 from dnnzip.bench.paper.tuned import FOLDER as TUNED_FOLDER
 from dnnzip.bench.paper.tuned import Tuned, load_tuned
-from dnnzip.errors import CheckFailedError, DnnzipError
+from dnnzip.endings import failing_in_one_line
+from dnnzip.errors import CheckFailedError
 from dnnzip.flow.estimation import read_network
 from dnnzip.flow.provenance import provenance
 from dnnzip.flow.tables import stdout_console
@@ -174,10 +175,7 @@ def as_json(
     }
 
 
+@failing_in_one_line()
 def main() -> None:
     """Run the command; a user's mistake is one line on standard error."""
-    try:
-        paper(standalone_mode=True)
-    except DnnzipError as error:
-        click.echo(f"dnnzip: {error}", err=True)
-        raise SystemExit(error.exit_code) from None
+    paper(standalone_mode=True)
