@@ -12,26 +12,31 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {"dnnzip": ROOT / "sw", "dnnzip_hw": ROOT / "hw", "dnnzip_sim": ROOT / "sim"}
 
 MAY_IMPORT = {
+    "__main__": {"signals", "temporary", "cli"},
     "announcements": set(),
+    "descendants": set(),
     "errors": set(),
     "inputs": {"errors"},
+    "signals": {"descendants"},
+    "temporary": {"errors"},
     "terminal": set(),
     "file_parameters": {"model", "errors"},
     "format": set(),
     "codec": {"format"},
-    "model": {"codec", "format", "errors", "inputs"},
+    "model": {"codec", "format", "errors", "inputs", "temporary"},
     "accelerator": {"codec", "format", "errors", "inputs"},
     "link": {"codec", "format", "errors"},
     "digits": {"model"},
-    "compiler": {"model", "link", "codec", "format", "errors"},
+    "compiler": {"model", "link", "codec", "format", "errors", "temporary"},
     "flow": {"compiler", "model", "accelerator", "link", "codec", "format", "errors", "inputs", "terminal", "digits"},
-    "api": {"flow", "model", "link", "codec", "format", "errors", "inputs"},
+    "api": {"flow", "model", "link", "codec", "format", "errors", "inputs", "temporary"},
     "cli": {
-        *("announcements", "file_parameters", "terminal"),
+        *("announcements", "file_parameters", "signals", "terminal"),
         *("flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
     },
     "exploration": {
         *("cli", "file_parameters", "digits", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"),
+        *("signals", "temporary"),
     },
     "report": {"exploration", "cli", "file_parameters", "terminal", "flow", "model", "errors"},
     "tuning": {"cli", "file_parameters", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"},
@@ -39,7 +44,7 @@ MAY_IMPORT = {
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
 
-HARDWARE_MAY_IMPORT = ("format", "errors", "terminal", "file_parameters")
+HARDWARE_MAY_IMPORT = ("format", "errors", "terminal", "file_parameters", "temporary")
 
 
 def imported(source):
@@ -112,7 +117,7 @@ def test_a_module_imports_only_what_stands_below_it(module):
 
 def test_the_package_itself_imports_its_python_api_alone_and_that_when_it_is_used():
     modules = imported(SOURCES["dnnzip"].read_text(encoding="utf-8"))
-    lazy = {"os", "typing.TYPE_CHECKING", "typing.Any", "importlib.import_module"}
+    lazy = {"os", "importlib.import_module"}
     assert {module for module in modules - lazy if not module.startswith("dnnzip.api.")} == set()
 
 

@@ -13,10 +13,10 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from dnnzip.temporary import temporary_folder
 from dnnzip_hw import DecompressorParameters, verilog
 from dnnzip_hw.array import ArrayParameters
 from dnnzip_hw.array import verilog as array
@@ -114,8 +114,8 @@ def _exported(top: str, parameters: dict[str, Any], cache: Path | None) -> str:
     kept = (cache or cache_folder()).absolute() / f"{top}-{_key(top, parameters)}.v"
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent, prefix="export-") as folder:
-            exported = Path(folder) / kept.name
+        with temporary_folder(kept.parent) as folder:
+            exported = folder / kept.name
             _export(top, parameters, exported)
             exported.replace(kept)
     return kept.read_text()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import click
 
-from dnnzip import __version__
+from dnnzip import __version__, signals
 from dnnzip.announcements import ignore_announcements
 from dnnzip.errors import CheckFailedError, DnnzipError, InputError, MissingToolError
 from dnnzip.file_parameters import (
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from dnnzip.model.places import Spool
 
 COMMANDS = "dnnzip.commands"
-INTERRUPTED = 130
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -727,7 +726,7 @@ def main() -> None:
     except DnnzipError as error:
         _fail(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", INTERRUPTED)
+        _fail(signals.message(), signals.status())
     except BrokenPipeError:
         # The reader of standard output has gone; nothing more can be said there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -740,5 +739,7 @@ def _show_help(error: click.exceptions.NoArgsIsHelpError) -> None:
 
 
 def _fail(message: str, status: int) -> None:
+    if signals.came():  # what fails then fails because of it
+        message, status = signals.message(), signals.status()
     print("dnnzip: " + one_line(message), file=sys.stderr)
     sys.exit(status)

@@ -23,6 +23,7 @@ from dnnzip.model.memory import memory_for, most_memory
 from dnnzip.model.places import Place, place_of, set_external, set_place
 from dnnzip.model.soundness import check_model, tensors
 from dnnzip.model.wire import GRAPH_FIELD, INITIALIZER_FIELD, RAW_DATA_FIELD, tag, without_arrays
+from dnnzip.temporary import temporary_file
 
 #: Protocol buffers hold less than 2 GB in one message; a model beyond that keeps its arrays in a file beside it.
 LARGEST_MESSAGE = (1 << 31) - 1
@@ -274,14 +275,11 @@ def open_output(path: str | Path) -> Iterator[Path]:
             yield path
             return
         target = _replaced_file(path)
-        beside = target.with_name(f".{target.name[:64]}.{os.getpid()}.tmp")
-        try:
+        with temporary_file(target.parent) as beside:
             yield beside
             if target.exists():
                 shutil.copymode(target, beside)
             beside.replace(target)
-        finally:
-            beside.unlink(missing_ok=True)
     except OSError as error:
         raise _unwritable(path, error) from None
 

@@ -5,9 +5,8 @@ can bring one in: `dnnzip.model.files` refuses absolute paths that it reads, and
 """
 
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -18,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from dnnzip.errors import InputError
+from dnnzip.temporary import system_folder, temporary_file
 
 #: Bytes that are in memory at once while a place is copied.
 CHUNK = 1 << 20
@@ -171,12 +171,18 @@ def open_spool(target: str | Path) -> Iterator[Spool]:
     is_device = folder.parts[1:2] in (("dev",), ("proc",)) or not os.access(folder, os.W_OK)
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(
-                tempfile.NamedTemporaryFile(prefix=".dnnzip.", suffix=".tmp", dir=None if is_device else folder)
-            )
+            path = stack.enter_context(temporary_file(system_folder() if is_device else folder, 0o600))
+            file = path.open("wb")
         except OSError as error:
             raise _unwritable(str(target), error) from None
-        yield Spool(Path(file.name).absolute(), file.file, str(target))
+        stack.callback(_close, file)
+        yield Spool(path, file, str(target))
+
+
+def _close(file: IO[bytes]) -> None:
+    # What could not be written is tried again here; that it failed has been said, and the file is of no use any more.
+    with suppress(OSError):
+        file.close()
 
 
 def _unwritable(target: str, error: OSError) -> InputError:
