@@ -14,6 +14,8 @@ PACKAGES = {"dnnzip": ROOT / "sw", "dnnzip_hw": ROOT / "hw", "dnnzip_sim": ROOT 
 MAY_IMPORT = {
     "__main__": {"signals", "temporary", "cli"},
     "announcements": set(),
+    "caches": {"temporary"},
+    "compiled": {"caches"},
     "descendants": set(),
     "errors": set(),
     "inputs": {"errors"},
@@ -22,8 +24,8 @@ MAY_IMPORT = {
     "terminal": set(),
     "file_parameters": {"model", "errors"},
     "format": set(),
-    "codec": {"format"},
-    "model": {"codec", "format", "errors", "inputs", "temporary"},
+    "codec": {"format", "compiled"},
+    "model": {"codec", "format", "errors", "inputs", "compiled", "temporary"},
     "accelerator": {"codec", "format", "errors", "inputs"},
     "link": {"codec", "format", "errors"},
     "digits": {"model"},
@@ -39,12 +41,15 @@ MAY_IMPORT = {
         *("signals", "temporary"),
     },
     "report": {"exploration", "cli", "file_parameters", "terminal", "flow", "model", "errors"},
-    "tuning": {"cli", "file_parameters", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"},
+    "tuning": {
+        *("cli", "file_parameters", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"),
+        *("compiled",),
+    },
     "bench": {"cli", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
 
-HARDWARE_MAY_IMPORT = ("format", "errors", "terminal", "file_parameters", "temporary")
+HARDWARE_MAY_IMPORT = ("format", "errors", "terminal", "file_parameters", "caches", "temporary")
 
 
 def imported(source):

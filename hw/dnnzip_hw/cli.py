@@ -15,7 +15,8 @@ from dnnzip_hw.axi.verilog import axi_files
 from dnnzip_hw.kit import kit_files
 from dnnzip_hw.memory import TARGETS
 from dnnzip_hw.parameters import DecompressorParameters
-from dnnzip_hw.verilog import TOP, decompressor_verilog, find_yosys, ports
+from dnnzip_hw.verilog import TOP, decompressor_verilog, ports
+from dnnzip_hw.yosys import find_yosys
 
 DEFAULTS = DecompressorParameters()
 OPTIONS = {

@@ -13,7 +13,7 @@ import stat
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from dnnzip.errors import InputError
@@ -73,15 +73,12 @@ def temporary_folder(folder: Path | None = None) -> Iterator[Path]:
     OSError
         The same of a folder that was given.
     """
-    if folder is None:
-        with _said_of(system_folder()) as system, temporary_folder(system) as path:
+    with _said_of(system_folder()) if folder is None else nullcontext(folder) as place:
+        path = _made(place, 0o700 if folder is None else 0o777, is_folder=True)
+        try:
             yield path
-        return
-    path = _made(folder, None)
-    try:
-        yield path
-    finally:
-        _close(path)
+        finally:
+            _close(path)
 
 
 def system_folder() -> Path:
@@ -116,8 +113,8 @@ def _said_of(folder: Path) -> Iterator[Path]:
         raise InputError(str(folder), reason, "make room there, or set TMPDIR to another folder") from None
 
 
-def _made(folder: Path, mode: int | None) -> Path:
-    """Make and lock a file, or a folder where no mode is given."""
+def _made(folder: Path, mode: int, *, is_folder: bool = False) -> Path:
+    """Make and lock a file or a folder."""
     _remove_leftovers(folder)
     with suppress(InputError):  # what is made here needs no such folder
         _remove_leftovers(system_folder())
@@ -125,8 +122,8 @@ def _made(folder: Path, mode: int | None) -> Path:
         path = folder / f"{PREFIX}{os.urandom(8).hex()}{SUFFIX}"
         _OPEN[path] = None  # before it is there: a signal may come in between
         try:
-            if mode is None:
-                path.mkdir(0o700)
+            if is_folder:
+                path.mkdir(mode)
                 handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             else:
                 handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)

@@ -134,7 +134,8 @@ def case(name, place, number):
         if place:
             sys.argv = ["dnnzip", "evaluate", str(MODEL), "--data", str(MODEL.parent / "digits_test.npz")]
         else:
-            sys.argv = ["dnnzip", "compress", str(MODEL), "-o", str(folder / "out.onnx"), "--max-error", "2%", "--quiet"]
+            out = str(folder / "out.onnx")
+            sys.argv = ["dnnzip", "compress", str(MODEL), "-o", out, "--max-error", "2%", "--quiet"]
         try:
             __main__.main()
             os._exit(0)

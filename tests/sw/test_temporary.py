@@ -74,7 +74,7 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     assert searched(tmp_path) == []
 
 
-def test_a_living_process_keeps_its_own(tmp_path, monkeypatch):
+def test_a_living_process_keeps_its_own(tmp_path):
     with temporary_file(tmp_path) as file, temporary_folder(tmp_path) as folder:
         assert searched(tmp_path) == sorted([file.name, folder.name])
 
