@@ -12,17 +12,18 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {"dnnzip": ROOT / "sw", "dnnzip_hw": ROOT / "hw", "dnnzip_sim": ROOT / "sim"}
 
 MAY_IMPORT = {
-    "__main__": {"signals", "temporary", "cli"},
+    "__main__": {"signals", "streams", "temporary", "cli"},
     "announcements": set(),
-    "caches": {"temporary"},
+    "caches": {"streams", "temporary"},
     "compiled": {"caches"},
     "descendants": set(),
     "errors": set(),
     "inputs": {"errors"},
     "signals": {"descendants"},
+    "streams": {"errors", "terminal"},
     "temporary": {"errors"},
     "terminal": set(),
-    "file_parameters": {"model", "errors"},
+    "file_parameters": {"model", "errors", "streams"},
     "format": set(),
     "codec": {"format", "compiled"},
     "model": {"codec", "format", "errors", "inputs", "compiled", "temporary"},
@@ -33,7 +34,7 @@ MAY_IMPORT = {
     "flow": {"compiler", "model", "accelerator", "link", "codec", "format", "errors", "inputs", "terminal", "digits"},
     "api": {"flow", "model", "link", "codec", "format", "errors", "inputs", "temporary"},
     "cli": {
-        *("announcements", "file_parameters", "signals", "terminal"),
+        *("announcements", "file_parameters", "signals", "streams", "terminal"),
         *("flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
     },
     "exploration": {
@@ -49,7 +50,7 @@ MAY_IMPORT = {
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
 
-HARDWARE_MAY_IMPORT = ("format", "errors", "terminal", "file_parameters", "caches", "temporary")
+HARDWARE_MAY_IMPORT = ("format", "errors", "terminal", "file_parameters", "caches", "streams", "temporary")
 
 
 def imported(source):

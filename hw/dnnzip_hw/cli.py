@@ -8,6 +8,7 @@ import click
 
 from dnnzip.errors import InputError, MissingToolError
 from dnnzip.file_parameters import FileCommand, Folder
+from dnnzip.streams import printing
 from dnnzip.temporary import temporary_file
 from dnnzip.terminal import printable
 from dnnzip_hw.axi.parameters import AxiParameters
@@ -94,8 +95,10 @@ def rtl(
         **axi_files(axi_parameters),
         **kit_files(parameters, listed),
     }
-    for path in write_whole(Path(folder), files):
-        click.echo(printable(str(path)))
+    written = write_whole(Path(folder), files)
+    with printing():
+        for path in written:
+            click.echo(printable(str(path)))
 
 
 def _option_of(message: str) -> str:

@@ -9,11 +9,12 @@ from dnnzip import signals
 def main() -> None:
     """Run the command line; whatever ends it, no temporary file and no process of its own stays behind."""
     signals.end_at_once()
-    from dnnzip import temporary
+    from dnnzip import streams, temporary
     from dnnzip.cli import main as run
 
     try:
         signals.interrupt()
+        streams.occupy()
         run()
     finally:
         signals.ignore()

@@ -2,10 +2,10 @@
 
 import atexit
 import os
-import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
+from dnnzip.streams import say
 from dnnzip.temporary import temporary_file, temporary_folder
 
 _OPEN = ExitStack()
@@ -55,11 +55,7 @@ def writable(folder: Path | None, what: str, variable: str) -> Path:
     if what not in _SAID:
         _SAID[what] = _OPEN.enter_context(temporary_folder())
         place = "nowhere" if folder is None else f"{folder} cannot be written"
-        with suppress(OSError):
-            print(
-                f"dnnzip: no place to keep {what} ({place}); made for this run alone, set {variable} to a folder",
-                file=sys.stderr,
-            )
+        say(f"no place to keep {what} ({place}); made for this run alone, set {variable} to a folder")
     return _SAID[what]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from dnnzip.errors import InputError
+from dnnzip.streams import printing
 
 STANDARD_OUTPUT = "-"
 """The name of standard output, for an output that is one file."""
@@ -194,6 +195,11 @@ def _found(folder: Path, patterns: Iterable[str]) -> Iterator[Path]:
 
 class FileCommand(click.Command):
     """A command whose files are checked before it begins."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options; some of them print and end the command."""
+        with printing():
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Check the files, and run the command.
