@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "report": {"exploration", "cli", "file_parameters", "terminal", "flow", "model", "errors"},
     "tuning": {
         *("cli", "file_parameters", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"),
-        *("compiled",),
+        *("compiled", "streams"),
     },
     "bench": {"cli", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
 }

@@ -421,11 +421,13 @@ class ExplorationFolder:
         try:
             # Opened here, so that Arrow neither guesses columns from the path nor looks for other files beside it.
             with open_regular(path, repair) as file:
-                fault = _excess(pq.ParquetFile(file).metadata)
+                # Read by this thread alone: one of Arrow's that lets go of a Python file while Python ends takes the
+                # process down with it ("terminate called without an active exception").
+                parquet = pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False)
+                fault = _excess(parquet.metadata)
                 if fault:
                     raise InputError(str(path), fault, repair)
-                file.seek(0)
-                table = pq.read_table(file, page_checksum_verification=True)
+                table = parquet.read(use_threads=False)
             fault = _fault(table.schema, schema)
         except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
             raise InputError(str(path), f"is damaged ({_first_line(error)})", repair) from None
