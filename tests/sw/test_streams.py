@@ -87,7 +87,13 @@ def test_full_and_closed_streams(tmp_path):
 
 @pytest.mark.parametrize("numbers", [(0,), (1,), (2,), (0, 1, 2)])
 def test_no_file_gets_the_number_of_a_closed_stream(tmp_path, numbers):
-    code = f"import os; [os.close(n) for n in {numbers}]; from dnnzip.streams import occupy; occupy()\n" + (
-        f"file = open({str(tmp_path / 'file')!r}, 'w'); os._exit(0 if file.fileno() > 2 else 1)"
-    )
+    code = f"""
+import os
+from dnnzip.streams import occupy
+for number in {numbers}:
+    os.close(number)
+occupy()
+file = open({str(tmp_path / "file")!r}, "w")
+os._exit(0 if file.fileno() > 2 else 1)
+"""
     assert python("-c", code).returncode == 0

@@ -148,7 +148,7 @@ def test_an_interrupted_search_goes_on_by_itself(dnnzip, tmp_path, monkeypatch):
     target = tmp_path / "t.dnz.onnx"
     usual = ("tune", MODEL, "--data", TEST_SET, "-o", target, "--max-drop", "1%")
 
-    def interrupted(self, journal, _):
+    def interrupted(_, journal, __):
         journal.measured(f"number {journal.known}", lambda: 1)
         raise KeyboardInterrupt
 
@@ -157,10 +157,8 @@ def test_an_interrupted_search_goes_on_by_itself(dnnzip, tmp_path, monkeypatch):
     for known in (1, 2):
         status, _, err = dnnzip(*usual)
         first, last = err.splitlines()
-        assert (
-            first
-            == f"dnnzip: {target}.tune: going on with the search that was interrupted, {known} measurements are there"
-        )
+        said = f"going on with the search that was interrupted, {known} measurements are there"
+        assert first == f"dnnzip: {target}.tune: {said}"
         assert (status, last) == (130, "dnnzip: interrupted")
     before = Path(f"{target}.tune").read_bytes()
     status, _, err = dnnzip(*usual, "--seed", "1")
