@@ -128,7 +128,7 @@ def test_tables_are_read_by_one_thread(folder):
 import os, sys
 from dnnzip.exploration.record import ExplorationFolder
 before = len(os.listdir("/proc/self/task"))
-assert ExplorationFolder(sys.argv[1]).points().num_rows == 1
+assert ExplorationFolder(sys.argv[1]).points().num_rows
 print(len(os.listdir("/proc/self/task")) - before)
 """
     done = subprocess.run([sys.executable, "-c", code, folder.path], capture_output=True, text=True, check=True)
