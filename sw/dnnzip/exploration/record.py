@@ -368,8 +368,9 @@ class ExplorationFolder:
         """
         for folder, rows, schema in ((LAYERS, layers, LAYER_SCHEMA), (RESULTS, points, POINT_SCHEMA)):
             table = pa.Table.from_pylist([_complete(row, schema) for row in rows], schema=schema)
-            with open_output(self.path / folder / f"{encoding}.parquet") as beside:
-                pq.write_table(table, beside, compression="zstd", write_page_checksum=True)
+            # Opened here: Arrow takes no path that is no UTF-8.
+            with open_output(self.path / folder / f"{encoding}.parquet") as beside, beside.open("wb") as file:
+                pq.write_table(table, file, compression="zstd", write_page_checksum=True)
 
     def points(self) -> pa.Table:
         """Return all points so far, those of an encoding together; empty where there are none yet.

@@ -209,6 +209,8 @@ def save_model(model: onnx.ModelProto, path: str | Path) -> None:
     if _is_written_through(path):
         raise _needs_second_file(str(path))
     data_path = path.with_name(path.name + ".data")
+    if not _is_utf8(data_path.name):
+        raise InputError(str(path), "is no UTF-8, and a model of more than 2 GB names its second file", "rename it")
     slim = onnx.ModelProto()
     slim.CopyFrom(model)
     # Both are complete before either gets its name; the model, which names the other, comes last.
@@ -411,6 +413,13 @@ def _message_bytes(model: onnx.ModelProto) -> int:
     if arrays > LARGEST_MESSAGE:
         return arrays
     return placed + int(model.ByteSize())
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_written_through(path: Path) -> bool:

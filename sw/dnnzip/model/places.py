@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import IO
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import numpy as np
 import onnx
@@ -96,14 +97,18 @@ def place_of(tensor: onnx.TensorProto) -> Place | None:
     if tensor.data_location != onnx.TensorProto.EXTERNAL:
         return None
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    path = Path(entries.get("location", ""))
-    return Place(path, int(entries["offset"]), int(entries["length"])) if path.is_absolute() else None
+    location = entries.get("location", "")
+    if not location.startswith("/"):
+        return None
+    path = Path(os.fsdecode(unquote_to_bytes(location)))
+    return Place(path, int(entries["offset"]), int(entries["length"]))
 
 
 def set_place(tensor: onnx.TensorProto, place: Place) -> None:
     """Let a tensor name a place, instead of what it held."""
     tensor.ClearField("raw_data")
-    set_external(tensor, str(place.path), place.offset, place.length)
+    # A model holds UTF-8, a path any bytes.
+    set_external(tensor, quote_from_bytes(os.fsencode(place.path)), place.offset, place.length)
 
 
 def set_external(tensor: onnx.TensorProto, location: str, offset: int, length: int) -> None:
