@@ -23,7 +23,7 @@ from dnnzip.model.memory import memory_for, most_memory
 from dnnzip.model.places import Place, place_of, set_external, set_place
 from dnnzip.model.soundness import check_model, tensors
 from dnnzip.model.wire import GRAPH_FIELD, INITIALIZER_FIELD, RAW_DATA_FIELD, tag, without_arrays
-from dnnzip.temporary import temporary_file
+from dnnzip.temporary import NO_ROOM, temporary_file
 
 #: Protocol buffers hold less than 2 GB in one message; a model beyond that keeps its arrays in a file beside it.
 LARGEST_MESSAGE = (1 << 31) - 1
@@ -317,7 +317,8 @@ def _replaced_file(path: Path) -> Path:
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:
-    right = "name a file in an existing folder that can be written"
+    is_full = error.errno in NO_ROOM
+    right = "make room there" if is_full else "name a file in an existing folder that can be written"
     return InputError(str(path), f"cannot be written ({_reason(error)})", right)
 
 
