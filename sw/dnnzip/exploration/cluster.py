@@ -127,7 +127,11 @@ def local_cluster(workers: int) -> Iterator[LocalCluster]:
     It listens on the loopback interface alone. When the block ends by an exception, Ctrl-C among them, workers are
     killed: what they still work on is of no use.
     """
-    with temporary_folder() as scratch, _started_cluster(scratch) as cluster:
+    with (
+        temporary_folder() as scratch,
+        dask.config.set({"temporary-directory": str(scratch)}),
+        _started_cluster(scratch) as cluster,
+    ):
         cluster.scale(workers)
         yield cluster
 

@@ -317,8 +317,11 @@ def _replaced_file(path: Path) -> Path:
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:
-    is_full = error.errno in NO_ROOM
-    right = "make room there" if is_full else "name a file in an existing folder that can be written"
+    right = "name a file in an existing folder that can be written"
+    if error.errno in NO_ROOM:
+        right = "make room there"
+    elif error.errno == errno.EMFILE:
+        right = "raise the limit of open files by 'ulimit -n'"
     return InputError(str(path), f"cannot be written ({_reason(error)})", right)
 
 
