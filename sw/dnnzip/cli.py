@@ -69,10 +69,12 @@ class Commands(click.Group):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; click would answer an interrupt with an empty line of its own."""
+        """Run a command; click would answer each interrupt with an empty line of its own."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
+            if sys.stderr and sys.stderr.isatty():
+                print(file=sys.stderr)  # ends the line that the terminal has put ^C on
             raise click.Abort from None
 
 
