@@ -38,7 +38,7 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     return result
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]  # Numba has no types
+class _Cache(FunctionCache):
     """Numba's cache of a function, whose faults are those of a cache: what it should hold is made again."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
@@ -61,6 +61,6 @@ def _cache_of(function: Callable[..., Any]) -> _Cache:
         return _Cache(function)
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
         folder = str(writable(None, "the compiled codec", VARIABLE))
-        numba.config.CACHE_DIR = folder
+        numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]  # Numba makes it from the environment
         os.environ[VARIABLE] = folder  # for the processes that this one starts
         return _Cache(function)

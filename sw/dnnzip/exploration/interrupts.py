@@ -35,7 +35,7 @@ def postponed() -> Iterator[None]:
     def note(number: int, frame: FrameType | None) -> None:
         if _came.is_set():
             signal.default_int_handler(number, frame)
-        if raising[number] is signals.raise_interrupt:
+        if raising[signal.Signals(number)] is signals.raise_interrupt:
             signals.note(number)
         _came.set()
 
