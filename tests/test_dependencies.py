@@ -12,39 +12,49 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {"dnnzip": ROOT / "sw", "dnnzip_hw": ROOT / "hw", "dnnzip_sim": ROOT / "sim"}
 
 MAY_IMPORT = {
+    "__main__": {"signals", "streams", "temporary", "cli"},
     "announcements": set(),
+    "caches": {"streams", "temporary"},
+    "compiled": {"caches"},
+    "descendants": set(),
     "errors": set(),
     "debug_option": set(),
-    "endings": {"errors", "terminal"},
+    "endings": {"errors", "signals", "streams", "terminal"},
     "inputs": {"errors"},
+    "signals": {"descendants"},
+    "streams": {"errors", "terminal"},
+    "temporary": {"errors"},
     "terminal": set(),
-    "file_parameters": {"debug_option", "model", "errors"},
+    "file_parameters": {"debug_option", "model", "errors", "streams"},
     "format": set(),
-    "codec": {"format"},
-    "model": {"codec", "format", "errors", "inputs"},
+    "codec": {"format", "compiled"},
+    "model": {"codec", "format", "errors", "inputs", "compiled", "temporary"},
     "accelerator": {"codec", "format", "errors", "inputs"},
     "link": {"codec", "format", "errors"},
     "digits": {"model"},
-    "compiler": {"model", "link", "codec", "format", "errors"},
+    "compiler": {"model", "link", "codec", "format", "errors", "temporary"},
     "flow": {"compiler", "model", "accelerator", "link", "codec", "format", "errors", "inputs", "terminal", "digits"},
-    "api": {"flow", "model", "link", "codec", "format", "errors", "inputs"},
+    "api": {"flow", "model", "link", "codec", "format", "errors", "inputs", "temporary"},
     "cli": {
-        *("announcements", "debug_option", "endings", "file_parameters", "terminal"),
+        *("announcements", "debug_option", "endings", "file_parameters", "signals", "streams", "terminal"),
         *("flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
     },
     "exploration": {
-        *("cli", "endings", "file_parameters", "digits", "flow"),
+        *("cli", "endings", "file_parameters", "digits", "flow", "signals", "temporary"),
         *("model", "accelerator", "codec", "format", "errors", "inputs"),
     },
     "report": {"exploration", "cli", "file_parameters", "terminal", "flow", "model", "errors"},
-    "tuning": {"cli", "file_parameters", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"},
+    "tuning": {
+        *("cli", "file_parameters", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"),
+        *("compiled", "streams"),
+    },
     "bench": {
         *("cli", "endings", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
     },
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
 
-HARDWARE_MAY_IMPORT = ("format", "endings", "errors", "terminal", "file_parameters")
+HARDWARE_MAY_IMPORT = ("format", "endings", "errors", "terminal", "file_parameters", "caches", "streams", "temporary")
 
 
 def imported(source):
@@ -117,7 +127,7 @@ def test_a_module_imports_only_what_stands_below_it(module):
 
 def test_the_package_itself_imports_its_python_api_alone_and_that_when_it_is_used():
     modules = imported(SOURCES["dnnzip"].read_text(encoding="utf-8"))
-    lazy = {"os", "typing.TYPE_CHECKING", "typing.Any", "importlib.import_module"}
+    lazy = {"os", "importlib.import_module"}
     assert {module for module in modules - lazy if not module.startswith("dnnzip.api.")} == set()
 
 

@@ -2,21 +2,22 @@
 
 import contextlib
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import click
 
 from dnnzip.errors import InputError, MissingToolError
 from dnnzip.file_parameters import FileCommand, Folder
+from dnnzip.streams import printing
+from dnnzip.temporary import temporary_file
 from dnnzip.terminal import printable
 from dnnzip_hw.axi.parameters import AxiParameters
 from dnnzip_hw.axi.verilog import axi_files
 from dnnzip_hw.kit import kit_files
 from dnnzip_hw.memory import TARGETS
 from dnnzip_hw.parameters import DecompressorParameters
-from dnnzip_hw.verilog import TOP, decompressor_verilog, find_yosys, ports
+from dnnzip_hw.verilog import TOP, decompressor_verilog, ports
+from dnnzip_hw.yosys import find_yosys
 
 DEFAULTS = DecompressorParameters()
 OPTIONS = {
@@ -94,8 +95,10 @@ def rtl(
         **axi_files(axi_parameters),
         **kit_files(parameters, listed),
     }
-    for path in write_whole(Path(folder), files):
-        click.echo(printable(str(path)))
+    written = write_whole(Path(folder), files)
+    with printing():
+        for path in written:
+            click.echo(printable(str(path)))
 
 
 def _option_of(message: str) -> str:
@@ -113,27 +116,16 @@ def write_whole(folder: Path, files: dict[str, str]) -> list[Path]:
     """
     written: list[tuple[Path, Path]] = []
     try:
-        for name, text in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            number, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            written.append((Path(beside), path))
-            with os.fdopen(number, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(beside).chmod(0o666 & ~_umask())
-        for beside_path, path in written:
-            beside_path.replace(path)
+        with contextlib.ExitStack() as stack:
+            for name, text in files.items():
+                path = folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                beside = stack.enter_context(temporary_file(path.parent))
+                beside.write_text(text, encoding="utf-8")
+                written.append((beside, path))
+            for beside, path in written:
+                beside.replace(path)
     except OSError as error:
-        for beside_path, _ in written:
-            with contextlib.suppress(OSError):
-                beside_path.unlink()
         reason = error.strerror or str(error)
         raise InputError(str(folder), f"cannot be written ({reason})", "name a folder that can be") from None
     return [path for _, path in written]
-
-
-def _umask() -> int:
-    """Return the process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

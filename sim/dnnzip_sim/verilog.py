@@ -13,10 +13,10 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from dnnzip.temporary import temporary_folder
 from dnnzip_hw import DecompressorParameters, verilog
 from dnnzip_hw.array import ArrayParameters
 from dnnzip_hw.array import verilog as array
@@ -26,7 +26,7 @@ from dnnzip_hw.board.array_core import SerialArrayParameters
 from dnnzip_hw.board.decompressor_core import SerialDecompressorParameters
 from dnnzip_hw.board.serial import SerialTop
 from dnnzip_sim import toolchain
-from dnnzip_sim.build import BuildFailedError, cache_folder
+from dnnzip_sim.build import BuildFailedError, cache_folder, remove_damaged, writable_cache
 
 SOURCE_PACKAGES = ("dnnzip_hw", "dnnzip.format")
 
@@ -45,7 +45,9 @@ VERILATOR_OPTIONS = (
 )
 
 # Raise it when this module changes what it makes of the same inputs.
-RECIPE = 1
+RECIPE = 2
+
+MARK = "// sha256 of all above: "
 
 
 def decompressor_verilog(parameters: DecompressorParameters, *, cache: Path | None = None) -> str:
@@ -63,7 +65,7 @@ def decompressor_verilog(parameters: DecompressorParameters, *, cache: Path | No
     MissingToolError
         If Yosys is missing.
     BuildFailedError
-        If the export fails; the message ends with what it printed.
+        If the export fails; the message ends with the last line that it printed.
     """
     return _exported("decompressor", dataclasses.asdict(parameters), cache)
 
@@ -110,27 +112,49 @@ def _made(top: str, parameters: dict[str, Any]) -> str:
 
 
 def _exported(top: str, parameters: dict[str, Any], cache: Path | None) -> str:
-    """Return the Verilog of a top from the cache, where it is put first if need be."""
-    kept = (cache or cache_folder()).absolute() / f"{top}-{_key(top, parameters)}.v"
-    if not kept.is_file():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent, prefix="export-") as folder:
-            exported = Path(folder) / kept.name
+    """Return the Verilog of a top from the cache, where it is put first if it is not there whole."""
+    name = f"{top}-{_key(top, parameters)}.v"
+    store = cache_folder() if cache is None else cache.absolute()
+    text = _kept(store, name)
+    if text is None:
+        store = writable_cache(store)
+        text = _kept(store, name)
+    if text is None:
+        with temporary_folder(store) as folder:
+            exported = folder / name
             _export(top, parameters, exported)
-            exported.replace(kept)
-    return kept.read_text()
+            text = exported.read_text()
+            exported.write_text(f"{text}{MARK}{_digest(text)}\n")
+            remove_damaged(store / name)
+            exported.replace(store / name)
+    return text
+
+
+def _kept(store: Path, name: str) -> str | None:
+    """Return a Verilog text of a cache; None where it is not there, or not as it was written."""
+    try:
+        text, _, digest = (store / name).read_text(errors="replace").rpartition(MARK)
+    except OSError:
+        return None
+    return text if digest == f"{_digest(text)}\n" else None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _export(top: str, parameters: dict[str, Any], path: Path) -> None:
     """Write the Verilog to ``path``, from a process of its own: it finds the Yosys of the key, and others go on."""
     environment = toolchain.environment()
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    environment["TMPDIR"] = str(path.parent)  # what a killed Yosys leaves goes with the folder
     command = [sys.executable, "-m", __name__, top, str(path)]
     result = subprocess.run(
         command, input=json.dumps(parameters), env=environment, capture_output=True, text=True, check=False
     )
     if result.returncode != 0:
-        raise BuildFailedError(f"export of the {top}'s Verilog failed:\n{result.stderr}")
+        reason = result.stderr.strip().rpartition("\n")[2]
+        raise BuildFailedError(f"export of the {top}'s Verilog failed: {reason}")
 
 
 def _key(top: str, parameters: dict[str, Any]) -> str:

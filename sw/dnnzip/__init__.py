@@ -5,8 +5,8 @@ is first used, so that the parts of dnnzip that need less can be imported withou
 """
 
 import os
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as of `typing`, which the start of the program does not wait for
 if TYPE_CHECKING:
     from dnnzip.api import Compressed, CompressedNetwork, compress, compress_model, decompress_model
 
@@ -19,7 +19,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 __all__ = ["Compressed", "CompressedNetwork", "__version__", "compress", "compress_model", "decompress_model"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -13,7 +13,6 @@ The names here are those of ``dnnzip`` itself, which loads this module when one 
 import json
 import math
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -44,6 +43,7 @@ from dnnzip.model.container import (
 from dnnzip.model.files import check_given, load_model, save_model
 from dnnzip.model.layout import kernel_of
 from dnnzip.model.weights import LeftOut
+from dnnzip.temporary import temporary_folder
 
 __all__ = ["Compressed", "CompressedNetwork", "compress", "compress_model", "decompress_model"]
 
@@ -155,8 +155,8 @@ class Compressed:
             The bytes are no compressed array, of a newer version, or damaged.
         """
         name = "Compressed.from_bytes"
-        with tempfile.TemporaryDirectory(prefix="dnnzip-") as folder:
-            path = Path(folder) / "array.dnz.onnx"
+        with temporary_folder() as folder:
+            path = folder / "array.dnz.onnx"
             path.write_bytes(data)
             try:
                 model = load_model(path)

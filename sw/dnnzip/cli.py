@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from dnnzip import __version__
+from dnnzip import __version__, signals
 from dnnzip.announcements import ignore_announcements
 from dnnzip.debug_option import Wishes, debug_option
-from dnnzip.endings import ending_of
+from dnnzip.endings import end, ending_of
 from dnnzip.errors import CheckFailedError, DnnzipError, InputError, MissingToolError
 from dnnzip.file_parameters import (
     STANDARD_OUTPUT,
@@ -29,7 +29,8 @@ from dnnzip.file_parameters import (
     OutputFile,
     takes_standard_output,
 )
-from dnnzip.terminal import let_streams_show_all, one_line, printable
+from dnnzip.streams import drop, printing, standard_output
+from dnnzip.terminal import let_streams_show_all, printable
 
 if TYPE_CHECKING:
     import onnx
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from dnnzip.model.places import Spool
 
 COMMANDS = "dnnzip.commands"
-INTERRUPTED = 130
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -65,12 +65,29 @@ class Commands(click.Group):
             return found
         return None
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options; some of them print and end the command."""
+        with printing():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; click would answer each interrupt with an empty line of its own."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            if sys.stderr and sys.stderr.isatty():
+                print(file=sys.stderr)  # ends the line that the terminal has put ^C on
+            raise click.Abort from None
+
 
 def _missing_extra(name: str, error: ImportError) -> click.Command:
     missing = error.name or str(error)
 
     @click.command(
-        name, help="Not available: an extra is not installed.", context_settings={"ignore_unknown_options": True}
+        name,
+        cls=FileCommand,
+        help="Not available: an extra is not installed.",
+        context_settings={"ignore_unknown_options": True},
     )
     @click.argument("arguments", nargs=-1)
     def command(arguments: tuple[str, ...]) -> None:
@@ -116,7 +133,7 @@ class Output:
         from dnnzip.flow.tables import stdout_console
 
         console = stdout_console()
-        with _standard_output():
+        with standard_output():
             if table.rows:
                 table.show(console)
             for line in lines:
@@ -132,7 +149,7 @@ class Output:
         from dnnzip.model.files import write_output
 
         if target == STANDARD_OUTPUT:
-            with _standard_output() as file:
+            with standard_output() as file:
                 file.write(content)
         else:
             write_output(target, content)
@@ -142,7 +159,7 @@ class Output:
         from dnnzip.model.files import save_model, write_model
 
         if target == STANDARD_OUTPUT:
-            with _standard_output() as file:
+            with standard_output() as file:
                 write_model(model, file, STANDARD_OUTPUT)
         else:
             save_model(model, target)
@@ -160,30 +177,10 @@ class Output:
         from rich.progress import Progress
 
         with Progress(
-            console=Console(stderr=True), transient=True, disable=self.quiet or not sys.stderr.isatty()
+            console=Console(stderr=True), transient=True, disable=self.quiet or not (sys.stderr and sys.stderr.isatty())
         ) as bar:
             task = bar.add_task(what, total=total)
             yield lambda _: bar.advance(task)
-
-
-@contextmanager
-def _standard_output() -> Iterator[BinaryIO]:
-    """Give standard output, to write bytes to or to print.
-
-    Raises
-    ------
-    InputError
-        It is closed, or cannot be written.
-    """
-    if sys.stdout is None:
-        raise InputError("standard output", "is closed", "open it, or name a file")
-    try:
-        yield sys.stdout.buffer
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise InputError("standard output", f"cannot be written ({error.strerror or error})", "name a file") from None
 
 
 def output_options(command: Command) -> Command:
@@ -724,29 +721,27 @@ def main() -> None:
     try:
         cli.main(prog_name="dnnzip", standalone_mode=False, obj=wishes)
     except click.exceptions.NoArgsIsHelpError as error:
-        _fail("no command given; see dnnzip --help", InputError.exit_code) if not error.ctx else _show_help(error)
+        end("no command given; see dnnzip --help", InputError.exit_code) if not error.ctx else _show_help(error)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "dnnzip"
-        _fail(f"{error.format_message()} (see {command} --help)", InputError.exit_code)
+        end(f"{error.format_message()} (see {command} --help)", InputError.exit_code)
     except click.ClickException as error:
-        _fail(error.format_message(), InputError.exit_code)
+        end(error.format_message(), InputError.exit_code)
     except DnnzipError as error:
-        _fail(str(error), error.exit_code)
+        end(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", INTERRUPTED)
+        end(signals.message(), signals.status())
     except BrokenPipeError:
         # The reader of standard output has gone; nothing more can be said there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop(sys.stdout)
         sys.exit(CheckFailedError.exit_code)
     except Exception as error:  # noqa: BLE001 - the end of the process: whatever nobody foresaw is reported here
-        _fail(*ending_of(error, shows_traceback=wishes.shows_traceback))
+        end(*ending_of(error, shows_traceback=wishes.shows_traceback))
 
 
 def _show_help(error: click.exceptions.NoArgsIsHelpError) -> None:
-    click.echo(error.format_message(), err=True)
+    try:
+        click.echo(error.format_message(), err=True)
+    except OSError:
+        drop(sys.stderr)
     sys.exit(InputError.exit_code)
-
-
-def _fail(message: str, status: int) -> None:
-    print("dnnzip: " + one_line(message), file=sys.stderr)
-    sys.exit(status)

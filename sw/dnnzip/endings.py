@@ -11,8 +11,11 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
+from dnnzip import signals
 from dnnzip.errors import DnnzipError, InputError
+from dnnzip.streams import say
 from dnnzip.terminal import one_line
 
 INTERNAL_ERROR = 70
@@ -60,9 +63,15 @@ def failing_in_one_line() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - the end of the process: whatever nobody foresaw is reported here
-        message, status = ending_of(error)
-        print("dnnzip: " + one_line(message), file=sys.stderr)
-        sys.exit(status)
+        end(*ending_of(error))
+
+
+def end(message: str, status: int) -> NoReturn:
+    """End the process with a line and a status; those of a signal, where one came: what fails then fails by it."""
+    if signals.came():
+        message, status = signals.message(), signals.status()
+    say(message)
+    sys.exit(status)
 
 
 def _described(error: Exception) -> str:

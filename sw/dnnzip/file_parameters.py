@@ -17,6 +17,7 @@ import click
 
 from dnnzip.debug_option import debug_option
 from dnnzip.errors import InputError
+from dnnzip.streams import printing
 
 STANDARD_OUTPUT = "-"
 """The name of standard output, for an output that is one file."""
@@ -216,6 +217,11 @@ class FileCommand(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the parameters, and ``--debug``."""
         return [*super().get_params(ctx), debug_option(hidden=True)]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options; some of them print and end the command."""
+        with printing():
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Check the files, and run the command.

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -127,6 +129,19 @@ def test_what_an_interrupted_write_leaves_is_not_read(folder):
     (folder.path / "results" / ".a2.parquet.77.tmp").write_bytes(b"PAR1")
     (folder.path / "results" / ".a2.parquet").write_bytes(b"PAR1")
     assert folder.finished() == {"a1"}
+
+
+def test_tables_are_read_by_one_thread(folder):
+    """A thread of Arrow that lets go of a Python file while Python ends takes the process down with it."""
+    code = """
+import os, sys
+from dnnzip.exploration.record import ExplorationFolder
+before = len(os.listdir("/proc/self/task"))
+assert ExplorationFolder(sys.argv[1]).points().num_rows
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code, folder.path], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
 
 
 def test_a_row_has_all_columns_and_no_others(folder):

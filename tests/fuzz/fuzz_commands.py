@@ -202,7 +202,7 @@ def forked(arguments, out, err):
 
 def interpreted(arguments, out, err):
     """Run a call in an interpreter of its own."""
-    command = [sys.executable, "-c", "from dnnzip.cli import main; main()", *arguments]
+    command = [sys.executable, "-m", "dnnzip", *arguments]
     return subprocess.run(command, stdout=out, stderr=err, stdin=subprocess.DEVNULL, check=False).returncode
 
 

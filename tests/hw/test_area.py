@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dnnzip_hw.synthesis import GROUP_8, group_counts, too_large
-from dnnzip_hw.verilog import find_yosys
+from dnnzip_hw.yosys import find_yosys
 
 BASELINE = json.loads((Path(__file__).parent / "area_baseline.json").read_text(encoding="utf-8"))
 

@@ -27,7 +27,7 @@ from dnnzip_sim.cases import Case, outcomes, random_case, random_table_set
 
 SEED = 20200827
 SMALL = as_simulated(BOARDS["icebreaker"].design())
-DNNZIP = [sys.executable, "-c", "from dnnzip.cli import main; main()"]
+DNNZIP = [sys.executable, "-m", "dnnzip"]
 
 
 def dnnzip(*arguments, expected=0):

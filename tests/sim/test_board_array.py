@@ -236,7 +236,7 @@ def test_jobs_that_contradict_themselves_are_refused():
         job_orders(job, SHAPE, table + 60)
 
 
-DNNZIP = [sys.executable, "-c", "from dnnzip.cli import main; main()"]
+DNNZIP = [sys.executable, "-m", "dnnzip"]
 SIZES = ["--groups", "1", "--lanes", "2", "--slots", "4", "--columns", "8", "--vectors", "512"]
 
 

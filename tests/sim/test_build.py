@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from dnnzip import caches
 from dnnzip_sim.build import BuildFailedError, build, cache_folder, prepare
 
 COUNTER = """
@@ -24,8 +25,7 @@ def cache(tmp_path):
     prepare()
     folder = tmp_path / "cache"
     for runtime in cache_folder().glob("runtime-*"):
-        if runtime.suffix != ".unfinished":
-            shutil.copytree(runtime, folder / runtime.name)
+        shutil.copytree(runtime, folder / runtime.name)
     return folder
 
 
@@ -105,10 +105,100 @@ def test_any_difference_makes_another_build(tmp_path):
     assert len({made.key for made in builds}) == len(variants)
 
 
+@pytest.fixture
+def program_written(monkeypatch):
+    """Let the compilation leave its files without a compiler."""
+
+    def pretend(top, sources, *others):
+        for name in (top, "verilated.o", *sources):
+            (others[-1] / name).write_text(f"{name} whole")
+
+    monkeypatch.setattr("dnnzip_sim.build._compile", pretend)
+
+
+def emptied(folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def replaced_by_a_file(folder):
+    shutil.rmtree(folder)
+    folder.touch()
+
+
+DAMAGES = {
+    "truncated program": lambda folder: (folder / "counter").write_text("counter"),
+    "changed program": lambda folder: (folder / "counter").write_text("counter WHOLE"),
+    "missing program": lambda folder: (folder / "counter").unlink(),
+    "program that is a folder": lambda folder: ((folder / "counter").unlink(), (folder / "counter").mkdir()),
+    "garbage for a source": lambda folder: (folder / "counter.v").write_bytes(b"\xff\x00"),
+    "empty list": lambda folder: (folder / "contents.json").write_text(""),
+    "list of another kind": lambda folder: (folder / "contents.json").write_text("[1]"),
+    "empty folder": emptied,
+    "file for the folder": replaced_by_a_file,
+}
+
+
+@pytest.mark.usefixtures("program_written")
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_build_is_made_again(tmp_path, damage):
+    def built():
+        return build("counter", {"counter.v": COUNTER}, cache=tmp_path)
+
+    folder = built().folder
+    assert built().was_cached
+    DAMAGES[damage](folder)
+    assert not built().was_cached
+    assert built().was_cached
+    assert (folder / "counter").read_text() == "counter whole"
+
+
+@pytest.mark.usefixtures("program_written")
+def test_damaged_shared_objects_are_made_again(tmp_path):
+    build("counter", {"counter.v": COUNTER}, cache=tmp_path)
+    (shared,) = tmp_path.glob("runtime-*/verilated.o")
+    shared.write_text("")
+    build("counter", {"counter.v": COUNTER + " "}, cache=tmp_path)
+    assert shared.read_text() == "verilated.o whole"
+
+
+@pytest.mark.usefixtures("program_written")
+def test_a_cache_that_cannot_be_written_has_a_temporary_one_in_its_place(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(caches, "_SAID", {})
+    nowhere = tmp_path / "file" / "cache"
+    nowhere.parent.touch()
+    made = [build("counter", {"counter.v": COUNTER}, cache=nowhere) for _ in range(2)]
+    assert [one.was_cached for one in made] == [False, True]
+    said = f"dnnzip: no place to keep builds ({nowhere} cannot be written); made for this run alone, set DNNZIP_CACHE"
+    assert capsys.readouterr().err == f"{said} to a folder\n"
+
+
+@pytest.mark.usefixtures("program_written")
+def test_a_user_without_a_home_has_a_temporary_cache(tmp_path, monkeypatch, capsys):
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(caches, "_SAID", {})
+    for name in ("DNNZIP_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("dnnzip_sim.build.__file__", str(tmp_path / "site-packages" / "dnnzip_sim" / "build.py"))
+    monkeypatch.setattr("pathlib.Path.home", home)
+    assert build("counter", {"counter.v": COUNTER}).folder.is_dir()
+    assert capsys.readouterr().err.startswith("dnnzip: no place to keep builds (nowhere); made for this run alone, ")
+
+
+@pytest.mark.usefixtures("program_written")
+def test_a_cache_that_can_only_be_read_is_used(tmp_path, monkeypatch):
+    made = build("counter", {"counter.v": COUNTER}, cache=tmp_path)
+    monkeypatch.setattr(caches, "can_write", lambda _: False)
+    assert build("counter", {"counter.v": COUNTER}, cache=tmp_path).folder == made.folder
+
+
 def test_sources_that_do_not_compile(tmp_path):
     with pytest.raises(BuildFailedError, match=r"Verilator build of broken failed(.|\n)*syntax error"):
         build("broken", {"broken.v": "module broken (input clk; endmodule"}, cache=tmp_path)
-    assert [path.suffix for path in tmp_path.iterdir() if path.is_dir()] == [".unfinished"]  # and no finished one
+    (kept,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert kept.suffix == ".failed"  # and no finished one
 
 
 @pytest.mark.parametrize("sources", [{}, {"notes.txt": ""}])

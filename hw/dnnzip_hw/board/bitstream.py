@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from amaranth.lib import io, wiring
 
 from dnnzip.errors import CheckFailedError, MissingToolError
 from dnnzip.format.frames import Top
+from dnnzip.temporary import temporary_folder
 from dnnzip_hw.board.boards import BAUD, Board
 from dnnzip_hw.board.serial import SerialTop
 
@@ -201,8 +201,7 @@ def build_bitstream(board: Board, folder: Path, seed: int, top: Top = Top.DECOMP
     except ImportError as error:
         raise MissingToolError(f"bitstream: {error.name} is missing; pip install 'dnnzip[fpga]'") from None
     name = f"dnnzip_{board.name.replace('-', '_')}" + ("_array" if top is Top.ARRAY else "")
-    with tempfile.TemporaryDirectory(prefix=".bitstream-", dir=folder) as temporary:
-        place = Path(temporary)
+    with temporary_folder(folder) as place:
         _run(board, BoardTop(board, top), platform, name, place, seed, environment, folder)
         report = json.loads((place / "report.json").read_text())
         suffix = ".bit" if (place / f"{name}.bit").is_file() else ".bin"

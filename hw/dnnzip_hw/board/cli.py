@@ -9,6 +9,7 @@ import click
 from dnnzip.errors import InputError
 from dnnzip.file_parameters import FileCommand, Folder, OutputFile
 from dnnzip.format.frames import Top
+from dnnzip.streams import printing
 from dnnzip.terminal import printable
 
 
@@ -53,14 +54,15 @@ def bitstream(name: str, top: str, folder: str, seed: int, json_file: str | None
     if top not in tops:
         raise InputError("--top", f"no top is named {top!r}", f"one of {', '.join(tops)}")
     BOARDS[name].design(tops[top])
-    if sys.stderr.isatty():
+    if sys.stderr and sys.stderr.isatty():
         wait = "; the tools' first start takes a minute or two more" if is_first_start() else ""
         print(f"dnnzip: building for {name}, a minute or three{wait}", file=sys.stderr)
     try:
         made = build_bitstream(BOARDS[name], Path(folder), seed, tops[top])
         text = json.dumps(made.as_json(), indent=2) + "\n"
         if json_file == "-":
-            click.echo(text, nl=False)
+            with printing():
+                click.echo(text, nl=False)
             return
         if json_file:
             Path(json_file).write_text(text, encoding="utf-8")
@@ -68,8 +70,9 @@ def bitstream(name: str, top: str, folder: str, seed: int, json_file: str | None
         where = str(error.filename or folder)
         raise InputError(where, f"cannot be written ({error.strerror or error})", "name a place that can be") from None
     width = max(len(row[0]) for row in made.rows())
-    for key, value in made.rows():
-        click.echo(f"{key:{width}}  {value}")
     path = printable(str(Path(folder) / made.file))
-    click.echo(path)
-    click.echo(f"load it with: openFPGALoader {BOARDS[name].flash} {path}")
+    with printing():
+        for key, value in made.rows():
+            click.echo(f"{key:{width}}  {value}")
+        click.echo(path)
+        click.echo(f"load it with: openFPGALoader {BOARDS[name].flash} {path}")

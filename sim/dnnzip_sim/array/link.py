@@ -1,11 +1,9 @@
 """The simulated array: jobs are executed by the RTL, compiled by Verilator, with cocotb in charge."""
 
-import tempfile
-from pathlib import Path
-
 from dnnzip.errors import InputError
 from dnnzip.format import NARROW_BITS, TABLE_HEADER, TABLES_MAGIC, TableHeader, read_image_table
 from dnnzip.link.array import ArrayFigures, ArrayJob, ArrayResult, ArrayShape
+from dnnzip.temporary import temporary_folder
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.array import ArrayParameters
 from dnnzip_sim.array.harness import Memory, build_array, run_job
@@ -53,8 +51,8 @@ class SimulatedArray:
             If the simulator fails, or the accelerator hangs or reports an error.
         """
         parameters = parameters_for(self._shape, job.image)
-        with tempfile.TemporaryDirectory(prefix="dnnzip-array-") as folder:
-            result = run_job(build_array(parameters), parameters, job, Path(folder), memory=self._memory)
+        with temporary_folder() as folder:
+            result = run_job(build_array(parameters), parameters, job, folder, memory=self._memory)
         figures = result.figures
         return ArrayResult(
             result.sums,

@@ -2,13 +2,13 @@
 
 import concurrent.futures
 import os
-import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.resources import files
-from pathlib import Path
 from types import TracebackType
 
+from dnnzip.temporary import temporary_folder
 from dnnzip_hw.board.array_core import SerialArrayParameters
 from dnnzip_hw.board.decompressor_core import SerialDecompressorParameters
 from dnnzip_hw.memory import GENERIC
@@ -103,8 +103,8 @@ class SimulatedBoard:
 
     def __enter__(self) -> "SimulatedBoard":
         simulator = self.build()
-        self._folder = tempfile.TemporaryDirectory(prefix="dnnzip-board-")
-        folder = Path(self._folder.name)
+        self._folder = ExitStack()
+        folder = self._folder.enter_context(temporary_folder())
         self._stop, self._result = folder / "stop", folder / "result"
         port = folder / "port"
         arguments = {"port": port, "stop": self._stop, "result": self._result, **self._faults}
@@ -134,5 +134,5 @@ class SimulatedBoard:
             self.result = BoardRun(*map(int, self._result.read_text().split()))
         finally:
             self._pool.shutdown()
-            self._folder.cleanup()
+            self._folder.close()
         return done

@@ -102,6 +102,7 @@ def tuned(job: Job, max_drop: float, seed: int) -> dict[str, Any]:
         journal = Journal(state, settings, resume=state.is_file())
     except InputError:
         # Of other settings: it starts anew.
+        state.unlink()
         journal = Journal(state, settings, resume=False)
     start = time.monotonic()
     before = float(journal.measured("seconds", lambda: 0.0))

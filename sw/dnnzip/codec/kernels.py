@@ -10,10 +10,10 @@ hence the many casts; it drops the test for a negative index where the index is 
 by its nature stand in short loops of their own.
 """
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnzip.compiled import compiled
 from dnnzip.format import (
     CLASS_BITS,
     COLUMN_OFFSET_BITS,
@@ -96,7 +96,7 @@ COARSE = (COARSE_LIMIT - FINE) // COARSE_STEP
 """Bins of ``COARSE_STEP`` codes on each side, up to ``COARSE_LIMIT``."""
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _neighbour_masks(
     length: int, height: int, width: int, has_left: NDArray[np.int8], has_above: NDArray[np.int8]
 ) -> int:
@@ -122,7 +122,7 @@ def _neighbour_masks(
     return width
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def decode_ans(
     words: NDArray[np.uint16],
     taken: int,
@@ -237,7 +237,7 @@ def decode_ans(
     return _BAD_STATE if ended else _OK, taken
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _lay_out_bases(
     bases: NDArray[np.int32], class_tables: NDArray[np.int32], row_classes: NDArray[np.int64], active: int
 ) -> None:
@@ -250,14 +250,14 @@ def _lay_out_bases(
                 bases[(offset * _CONTEXTS + context) * LANES + lane] = base
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _empty_tile(tile: NDArray[np.int16], lane: int, row: NDArray[np.int16]) -> None:
     """Take a lane's codes from the tile."""
     for place in range(row.size):
         row[place] = tile[np.uint64(place * LANES + lane)]
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _choose_tables(fields, signs, bases, left, above, base, left_mask, above_mask):  # type: ignore[no-untyped-def]
     """Write where each lane's table begins and whether its weight is negated."""
     for lane in range(np.uint64(LANES)):
@@ -272,7 +272,7 @@ def _choose_tables(fields, signs, bases, left, above, base, left_mask, above_mas
         fields[FLIP + lane] = np.int32(-np.int32((a < 0) | ((a == 0) & (b < 0))))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _step_lanes(fields, signs, tile, here, in_tile, going_on, code_mask):  # type: ignore[no-untyped-def]
     """Let each lane read its bits and say whether it is due a word; return whether a weight is an escape.
 
@@ -305,7 +305,7 @@ def _step_lanes(fields, signs, tile, here, in_tile, going_on, code_mask):  # typ
     return has_escape != 0
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _refill(fields):  # type: ignore[no-untyped-def]
     """Put the words that were handed out above the lanes' unread bits."""
     for lane in range(np.uint64(LANES)):
@@ -317,7 +317,7 @@ def _refill(fields):  # type: ignore[no-untyped-def]
         fields[UNREAD + lane] = np.int32(unread + np.int32(due * np.int32(WORD_BITS)))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _hand_out(
     fields: NDArray[np.int32],
     signs: NDArray[np.int32],
@@ -348,7 +348,7 @@ def _hand_out(
     return _OK, taken
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _any_wrong(fields: NDArray[np.int32]) -> bool:
     """Return whether a code did not fit, in the last round or before it."""
     wrong = False
@@ -357,7 +357,7 @@ def _any_wrong(fields: NDArray[np.int32]) -> bool:
     return wrong
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def encode_lanes(
     codes: NDArray[np.int16],
     widths: NDArray[np.uint8],
@@ -450,7 +450,7 @@ def encode_lanes(
     return escapes
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _choose_symbols(
     row: NDArray[np.int16],
     symbols: NDArray[np.uint16],
@@ -527,7 +527,7 @@ def _choose_symbols(
     return escapes
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _encode_two(symbols, widths, lane_words, lane, end, states, buffers, totals, tokens, next_states):  # type: ignore[no-untyped-def]
     """Encode a channel of each of two lanes; their states do not wait for each other, and stay in registers."""
     symbols_a, symbols_b = symbols[lane], symbols[lane + 1]
@@ -542,7 +542,7 @@ def _encode_two(symbols, widths, lane_words, lane, end, states, buffers, totals,
     states[lane + 1], buffers[lane + 1], totals[lane + 1] = b
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _encode_one(symbols, widths, lane_words, lane, end, states, buffers, totals, tokens, next_states):  # type: ignore[no-untyped-def]
     """Encode a channel of a lane."""
     own_symbols, own_widths, own_words = symbols[lane], widths[lane], lane_words[lane]
@@ -552,7 +552,7 @@ def _encode_one(symbols, widths, lane_words, lane, end, states, buffers, totals,
     states[lane], buffers[lane], totals[lane] = a
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _encode_weight(symbols, widths, words, end, position, lane, tokens, next_states):  # type: ignore[no-untyped-def]
     """Encode a weight and write its width; return the lane's state, its last bits, and how many it has."""
     state, buffer, total = lane
@@ -572,13 +572,13 @@ def _encode_weight(symbols, widths, words, end, position, lane, tokens, next_sta
     return state, buffer, total
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _write_word(words, end, buffer, total):  # type: ignore[no-untyped-def]
     """Write the last whole word of a lane that has ``total`` bits, once more where it has been written."""
     words[np.uint64(end - (total >> 4))] = np.uint16(buffer >> np.uint64(total & WORD_BITS - 1))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def interleave(
     codes: NDArray[np.int16],
     widths: NDArray[np.uint8],
@@ -624,7 +624,7 @@ def interleave(
     return written
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _take(words, taken, lane, width, payload, written):  # type: ignore[no-untyped-def]
     """Let a lane read ``width`` bits and take a word where it is due one; return the words of the payload."""
     before = taken[lane]
@@ -633,7 +633,7 @@ def _take(words, taken, lane, width, payload, written):  # type: ignore[no-untyp
     return written + (before + width >> 4) - (before >> 4)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def place_of(size: int) -> int:
     """Return the place of a code's bin on its side, by its size (of a negative code, -1 - code)."""
     if size < FINE:
@@ -643,14 +643,14 @@ def place_of(size: int) -> int:
     return FINE + COARSE
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def bin_of(code: int, places: int) -> int:
     """Return the bin of a code, counted from 0 at the lowest; ``places`` is the number of bins on each side."""
     place = place_of(code if code >= 0 else -code - 1)
     return places + place if code >= 0 else places - 1 - place
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def count_codes(
     codes: NDArray[np.int16],
     histogram: NDArray[np.floating],
@@ -704,7 +704,7 @@ def count_codes(
         flat[:] = 0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _situations(
     row: NDArray[np.int16],
     masks: NDArray[np.int8],
@@ -733,7 +733,7 @@ def _situations(
     return largest
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def column_costs(
     codes: NDArray[np.int16],
     classes: NDArray[np.int64],
@@ -775,7 +775,7 @@ def column_costs(
             of_column[3] += d
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def unit_costs(
     histogram: NDArray[np.floating], bits: NDArray[np.float64], first_plane: int, costs: NDArray[np.float64]
 ) -> None:
@@ -801,7 +801,7 @@ def unit_costs(
                 costs[unit, klass] += shifted[min(klass + group, classes - 1)]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def add_histograms(histogram: NDArray[np.floating], classes: NDArray[np.int64], result: NDArray[np.float64]) -> None:
     """Add to ``result`` [classes, contexts, bins] what each class meets, by the ``classes`` of the units."""
     units, groups = histogram.shape[:2]
@@ -815,7 +815,7 @@ def add_histograms(histogram: NDArray[np.floating], classes: NDArray[np.int64], 
                     total[place] += counts[place]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def code_lengths(
     counts: NDArray[np.float64], shift: int, states: int, values: NDArray[np.int64], lengths: NDArray[np.float64]
 ) -> None:
@@ -831,7 +831,7 @@ def code_lengths(
         lengths[place] = bits if bits < np.inf else escape
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def settle_counts(weights: NDArray[np.float64], counts: NDArray[np.int64], states: int) -> None:
     """Change ``counts`` by ones until they add up to ``states`` and no exchange of one saves bits.
 
@@ -863,7 +863,7 @@ def settle_counts(weights: NDArray[np.float64], counts: NDArray[np.int64], state
         total += np.int64(total < states) - np.int64(total > states)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def best_table(
     histogram: NDArray[np.float64],
     values: NDArray[np.int64],
@@ -903,7 +903,7 @@ def best_table(
     return best_shift
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def normalise(tokens: NDArray[np.float64], states: int, counts: NDArray[np.int64]) -> None:
     """Write counts [64] that add up to ``states`` and code the tokens with few bits; the escape's is at least 1.
 

@@ -5,10 +5,8 @@ have over calibration samples. The result depends on the model, the samples and 
 """
 
 import logging
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -26,6 +24,7 @@ from dnnzip.model.dataset import Dataset
 from dnnzip.model.files import save_model
 from dnnzip.model.graph import is_standard, subgraphs
 from dnnzip.model.runtime import RUNTIME_ERRORS, first_line, silent_sessions
+from dnnzip.temporary import temporary_folder
 
 Outputs = Mapping[str, NDArray[np.generic]]
 
@@ -146,8 +145,7 @@ def _quantised(prepared: onnx.ModelProto, samples: Dataset, where: str) -> onnx.
     dimensions = network_input.type.tensor_type.shape.dim
     fixed = int(dimensions[0].dim_value) if dimensions else 0
     batches = batches_of(samples.x, fixed or min(BATCH, len(samples.x)), bool(fixed))
-    with tempfile.TemporaryDirectory(prefix="dnnzip") as name, _no_warnings():
-        folder = Path(name)
+    with temporary_folder() as folder, _no_warnings():
         source, optimised, target = (folder / file for file in ("source.onnx", "optimised.onnx", "target.onnx"))
         save_model(prepared, source)
         try:

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
+from pathlib import Path
 from threading import Lock
 
 import dask.config
@@ -18,6 +19,7 @@ from dnnzip.exploration import interrupts
 from dnnzip.exploration.record import NetworkFacts
 from dnnzip.exploration.task import Encoding, TaskResult, measure_plain, run_encoding
 from dnnzip.exploration.workload import OpenWorkload, Workload
+from dnnzip.temporary import temporary_folder
 
 ALLOWED_FAILURES = 1
 """A task is put aside once so many workers and one more have died over it, on a cluster of this machine."""
@@ -125,10 +127,22 @@ def local_cluster(workers: int) -> Iterator[LocalCluster]:
     It listens on the loopback interface alone. When the block ends by an exception, Ctrl-C among them, workers are
     killed: what they still work on is of no use.
     """
+    with (
+        temporary_folder() as scratch,
+        dask.config.set({"temporary-directory": str(scratch)}),
+        _started_cluster(scratch) as cluster,
+    ):
+        cluster.scale(workers)
+        yield cluster
+
+
+@contextmanager
+def _started_cluster(scratch: Path) -> Iterator[LocalCluster]:
     with _interrupts_blocked():
         # Its threads, and the workers that these start, leave Ctrl-C to the main thread for good.
         cluster = LocalCluster(
             n_workers=0,
+            local_directory=str(scratch),
             threads_per_worker=1,
             host="127.0.0.1",
             # Some free port, and no dashboard: Dask's own port may be taken by another exploration.
@@ -137,7 +151,6 @@ def local_cluster(workers: int) -> Iterator[LocalCluster]:
             silence_logs=QUIET,
         )
     try:
-        cluster.scale(workers)
         yield cluster
     except BaseException:
         for nanny in list(cluster.workers.values()):

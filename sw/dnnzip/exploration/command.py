@@ -123,6 +123,7 @@ def explore(
         raise click.UsageError("--workers: is of this machine's processes; leave it out with --scheduler")
     from dnnzip.exploration.cluster import connected
     from dnnzip.exploration.front import COSTS, exploration_json, front_lines, front_of, front_table
+    from dnnzip.exploration.open_files import workers_within_limit
     from dnnzip.exploration.record import ExplorationFolder
     from dnnzip.exploration.request import Options, check_words, plan_exploration
     from dnnzip.exploration.run import remaining, run
@@ -152,11 +153,11 @@ def explore(
     left = remaining(plan, into)
     found = len(plan.encodings) - len(left)
     if left:
-        count = min(workers or len(os.sched_getaffinity(0)), len(left))
+        count = 1 if scheduler else workers_within_limit(workers, len(os.sched_getaffinity(0)))
         with output.progress("exploring", len(plan.encodings)) as step:
             for _ in range(found):
                 step("")
-            with connected(scheduler, count) as client:
+            with connected(scheduler, min(count, len(left))) as client:
                 run(plan, into, client, left, step)
     rows = into.points().to_pylist()
     front = front_of(rows, against)

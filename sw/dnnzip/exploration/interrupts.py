@@ -1,4 +1,4 @@
-"""Interrupts that are heeded where the program looks for them, and nowhere else.
+"""Signals that end the program, heeded where the program looks for them, and nowhere else.
 
 An exception out of nowhere does harm in Dask: in one of its finalizers Python prints and drops it, so that nothing
 ends; between two of its steps it may leave a lock held or a worker half started, and whoever closes the cluster waits
@@ -11,39 +11,49 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from dnnzip import signals
+
+RAISING = (signal.default_int_handler, signals.raise_interrupt)
+"""Handlers that raise at once; others are somebody else's."""
+
 _came = threading.Event()
 
 
 @contextmanager
 def postponed() -> Iterator[None]:
-    """Note the first interrupt (SIGINT) that comes in the block; `check` raises it, or else the end of the block.
+    """Note the first signal that comes in the block; `check` raises it, or else the end of the block.
 
     The second one is raised at once: whoever presses Ctrl-C again does not want to wait.
 
-    Outside of the main thread, and where somebody else handles interrupts or ignores them, as an outer block does,
-    nothing changes.
+    Outside of the main thread, and where somebody else handles a signal or ignores it, as an outer block does, nothing
+    changes.
     """
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in signals.WORDS} if is_main else {}
+    raising = {number: handler for number, handler in before.items() if handler in RAISING}
 
     def note(number: int, frame: FrameType | None) -> None:
         if _came.is_set():
             signal.default_int_handler(number, frame)
+        if raising[signal.Signals(number)] is signals.raise_interrupt:
+            signals.note(number)
         _came.set()
 
-    signal.signal(signal.SIGINT, note)
+    for number in raising:
+        signal.signal(number, note)
     try:
         yield
-        check()
+        if raising:
+            check()
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        _came.clear()
+        for number, handler in raising.items():
+            signal.signal(number, handler)
+        if raising:
+            _came.clear()
 
 
 def check() -> None:
-    """Raise the interrupt that came in the block of `postponed` around the call, if one did.
+    """Raise an interrupt for the signal that came in the block of `postponed` around the call, if one did.
 
     Raises
     ------

@@ -368,7 +368,7 @@ class ExplorationFolder:
         """
         for folder, rows, schema in ((LAYERS, layers, LAYER_SCHEMA), (RESULTS, points, POINT_SCHEMA)):
             table = pa.Table.from_pylist([_complete(row, schema) for row in rows], schema=schema)
-            # Opened here: Arrow takes no path with bytes that are no UTF-8.
+            # Opened here: Arrow takes no path that is no UTF-8.
             with open_output(self.path / folder / f"{encoding}.parquet") as beside, beside.open("wb") as file:
                 pq.write_table(table, file, compression="zstd", write_page_checksum=True)
 
@@ -422,11 +422,13 @@ class ExplorationFolder:
         try:
             # Opened here, so that Arrow neither guesses columns from the path nor looks for other files beside it.
             with open_regular(path, repair) as file:
-                fault = _excess(pq.ParquetFile(file).metadata)
+                # Read by this thread alone: one of Arrow's that lets go of a Python file while Python ends takes the
+                # process down with it ("terminate called without an active exception").
+                parquet = pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False)
+                fault = _excess(parquet.metadata)
                 if fault:
                     raise InputError(str(path), fault, repair)
-                file.seek(0)
-                table = pq.read_table(file, page_checksum_verification=True)
+                table = parquet.read(use_threads=False)
             fault = _fault(table.schema, schema)
         except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
             raise InputError(str(path), f"is damaged ({_first_line(error)})", repair) from None

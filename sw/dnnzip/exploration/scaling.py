@@ -7,7 +7,6 @@ tasks that wait most of the time: that shows what scheduler and writing of resul
 """
 
 import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from dnnzip.exploration.run import run
 from dnnzip.exploration.task import Encoding, TaskResult
 from dnnzip.flow.provenance import provenance
 from dnnzip.flow.tables import TextTable
+from dnnzip.temporary import temporary_folder
 
 BOUNDS = ("0.5%", "1%", "2%", "3%", "5%", "8%", "13%", "20%")
 LAYERS = ("all", "each", "all-but-one")
@@ -124,10 +124,10 @@ def measure(
     """
     plan = plan_exploration(options)
     warming = plan_exploration(replace(options, max_error=WARMING))
-    with tempfile.TemporaryDirectory(prefix="dnnzip") as place, connected(None, workers) as client:
+    with temporary_folder() as place, connected(None, workers) as client:
         client.wait_for_workers(workers)
         # What is loaded and compiled once in the life of a worker.
-        first, folder = (ExplorationFolder(Path(place) / name) for name in ("warm", "measured"))
+        first, folder = (ExplorationFolder(place / name) for name in ("warm", "measured"))
         first.start(warming.request)
         run(warming, first, client, warming.encodings, lambda _: None)
         folder.start(plan.request)

@@ -6,7 +6,6 @@ know it by its digest.
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +27,7 @@ from dnnzip.model.dataset import Dataset
 from dnnzip.model.files import RIGHT, load_model, model_files
 from dnnzip.model.memory import memory_for
 from dnnzip.model.weights import LeftOut, Weight, find_weights
+from dnnzip.temporary import temporary_folder
 
 Files = tuple[tuple[str, bytes], ...]
 """Files of a model: a path from the model's folder, as the model names it, and the content; the model itself first."""
@@ -121,14 +121,14 @@ def load_files(files: Files) -> onnx.ModelProto:
     InputError
         See `dnnzip.model.files.load_model`; or a name leads out of the model's folder.
     """
-    with tempfile.TemporaryDirectory(prefix="dnnzip") as folder:
+    with temporary_folder() as folder:
         for name, content in files:
-            path = Path(folder) / name
-            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or path == Path(folder):
+            path = folder / name
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or path == folder:
                 raise InputError("workload", f"has a file {name!r}", "it must be inside the model's folder")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        return load_model(Path(folder) / files[0][0])
+        return load_model(folder / files[0][0])
 
 
 class OpenWorkload:

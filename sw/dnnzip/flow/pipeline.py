@@ -196,5 +196,5 @@ def report_markdown(state: State) -> str:
 
 def announce_on_terminal(name: str) -> None:
     """Say on standard error which step begins, while that is a terminal."""
-    if sys.stderr.isatty():
+    if sys.stderr and sys.stderr.isatty():
         print(f"{name} ...", file=sys.stderr)

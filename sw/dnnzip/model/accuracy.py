@@ -1,6 +1,5 @@
 """How often a network is right, measured with onnxruntime on the CPU."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from dnnzip.model.files import LARGEST_MESSAGE, check_given, load_model, save_mo
 from dnnzip.model.graph import is_standard
 from dnnzip.model.runtime import RUNTIME_ERRORS, Session, first_line, open_session, session_options
 from dnnzip.model.scores import OPTION, Output, choose_output
+from dnnzip.temporary import temporary_folder
 
 #: Samples at once where the network takes any number; more gain nothing and take memory.
 BATCH = 50
@@ -175,10 +175,10 @@ def _plain(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
 
 @contextmanager
 def _session(model: onnx.ModelProto, where: str, threads: int | None) -> Iterator[Session]:
-    with tempfile.TemporaryDirectory(prefix="dnnzip") as folder:
+    with temporary_folder() as folder:
         # A message of more than 2 GB does not exist: such a model takes the way over files.
         is_large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_MESSAGE // 2
-        source: str | bytes = str(Path(folder) / "model.onnx")
+        source: str | bytes = str(folder / "model.onnx")
         if is_large:
             save_model(model, str(source))
         else:

@@ -23,6 +23,7 @@ from dnnzip.model.memory import memory_for, most_memory
 from dnnzip.model.places import Place, place_of, set_external, set_place
 from dnnzip.model.soundness import check_model, tensors
 from dnnzip.model.wire import GRAPH_FIELD, INITIALIZER_FIELD, RAW_DATA_FIELD, tag, without_arrays
+from dnnzip.temporary import NO_ROOM, temporary_file
 
 #: Protocol buffers hold less than 2 GB in one message; a model beyond that keeps its arrays in a file beside it.
 LARGEST_MESSAGE = (1 << 31) - 1
@@ -208,6 +209,8 @@ def save_model(model: onnx.ModelProto, path: str | Path) -> None:
     if _is_written_through(path):
         raise _needs_second_file(str(path))
     data_path = path.with_name(path.name + ".data")
+    if not _is_utf8(data_path.name):
+        raise InputError(str(path), "is no UTF-8, and a model of more than 2 GB names its second file", "rename it")
     slim = onnx.ModelProto()
     slim.CopyFrom(model)
     # Both are complete before either gets its name; the model, which names the other, comes last.
@@ -274,14 +277,11 @@ def open_output(path: str | Path) -> Iterator[Path]:
             yield path
             return
         target = _replaced_file(path)
-        beside = target.with_name(f".{target.name[:64]}.{os.getpid()}.tmp")
-        try:
+        with temporary_file(target.parent) as beside:
             yield beside
             if target.exists():
                 shutil.copymode(target, beside)
             beside.replace(target)
-        finally:
-            beside.unlink(missing_ok=True)
     except OSError as error:
         raise _unwritable(path, error) from None
 
@@ -319,6 +319,10 @@ def _replaced_file(path: Path) -> Path:
 
 def _unwritable(path: Path, error: OSError) -> InputError:
     right = "name a file in an existing folder that can be written"
+    if error.errno in NO_ROOM:
+        right = "make room there"
+    elif error.errno == errno.EMFILE:
+        right = "raise the limit of open files by 'ulimit -n'"
     return InputError(str(path), f"cannot be written ({_reason(error)})", right)
 
 
@@ -414,6 +418,13 @@ def _message_bytes(model: onnx.ModelProto) -> int:
     if arrays > LARGEST_MESSAGE:
         return arrays
     return placed + int(model.ByteSize())
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_written_through(path: Path) -> bool:

@@ -5,19 +5,20 @@ can bring one in: `dnnzip.model.files` refuses absolute paths that it reads, and
 """
 
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import IO
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from dnnzip.errors import InputError
+from dnnzip.temporary import system_folder, temporary_file
 
 #: Bytes that are in memory at once while a place is copied.
 CHUNK = 1 << 20
@@ -96,14 +97,18 @@ def place_of(tensor: onnx.TensorProto) -> Place | None:
     if tensor.data_location != onnx.TensorProto.EXTERNAL:
         return None
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    path = Path(entries.get("location", ""))
-    return Place(path, int(entries["offset"]), int(entries["length"])) if path.is_absolute() else None
+    location = entries.get("location", "")
+    if not location.startswith("/"):
+        return None
+    path = Path(os.fsdecode(unquote_to_bytes(location)))
+    return Place(path, int(entries["offset"]), int(entries["length"]))
 
 
 def set_place(tensor: onnx.TensorProto, place: Place) -> None:
     """Let a tensor name a place, instead of what it held."""
     tensor.ClearField("raw_data")
-    set_external(tensor, str(place.path), place.offset, place.length)
+    # A model holds UTF-8, a path any bytes.
+    set_external(tensor, quote_from_bytes(os.fsencode(place.path)), place.offset, place.length)
 
 
 def set_external(tensor: onnx.TensorProto, location: str, offset: int, length: int) -> None:
@@ -171,12 +176,18 @@ def open_spool(target: str | Path) -> Iterator[Spool]:
     is_device = folder.parts[1:2] in (("dev",), ("proc",)) or not os.access(folder, os.W_OK)
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(
-                tempfile.NamedTemporaryFile(prefix=".dnnzip.", suffix=".tmp", dir=None if is_device else folder)
-            )
+            path = stack.enter_context(temporary_file(system_folder() if is_device else folder, 0o600))
+            file = path.open("wb")
         except OSError as error:
             raise _unwritable(str(target), error) from None
-        yield Spool(Path(file.name).absolute(), file.file, str(target))
+        stack.callback(_close, file)
+        yield Spool(path, file, str(target))
+
+
+def _close(file: IO[bytes]) -> None:
+    # What could not be written is tried again here; that it failed has been said, and the file is of no use any more.
+    with suppress(OSError):
+        file.close()
 
 
 def _unwritable(target: str, error: OSError) -> InputError:

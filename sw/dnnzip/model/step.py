@@ -20,8 +20,9 @@ one by one.
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from dnnzip.compiled import compiled
 
 #: Codes are int16, and symmetric.
 LARGEST_CODE = 32767
@@ -56,7 +57,7 @@ LARGEST_INVERTED = 1e37
 LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _half(value):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Round float32 to float16, nearest even, as float64 (exact); overflow gives infinity."""
     magnitude = abs(value)
@@ -73,14 +74,14 @@ def _half(value):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     return rounded if value >= 0 else -rounded
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def decoded_value(code, step, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return what a code (float64) stands for at a float32 step, as float64; it rises with the code."""
     product = np.float32(np.float32(code) * step)
     return _half(product) if is_half else np.float64(product)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _kept_code(weight, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Choose the code of a weight (float64) as in the module's text, and whether it keeps the bound."""
     code = np.rint(weight / np.float64(step))
@@ -93,7 +94,7 @@ def _kept_code(weight, step, bound, is_half):  # type: ignore[no-untyped-def]  #
     return code, False
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _first_lost(weights, start, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Find a weight that is not kept, looking from `start` once around; -1 where all are kept."""
     n = weights.size
@@ -106,7 +107,7 @@ def _first_lost(weights, start, step, bound, is_half):  # type: ignore[no-untype
     return -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fill_codes(weights, step, bound, is_half, codes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Write every code; returns the largest error, and the position of the first weight not kept or -1."""
     largest = 0.0
@@ -121,7 +122,7 @@ def _fill_codes(weights, step, bound, is_half, codes):  # type: ignore[no-untype
     return largest, -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def extremes(rows, lows, highs):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Write the smallest and the largest weight of each row of float32 [rows, n]; not finite where a weight is not.
 
@@ -140,7 +141,7 @@ def extremes(rows, lows, highs):  # type: ignore[no-untyped-def]  # pragma: no c
         lows[row], highs[row] = ends[0], ends[1]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _settle(weights, high, low, codes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Write the codes of the float32 weights that have one code, and keep it, at every step from `high` to `low`.
 
@@ -177,7 +178,7 @@ def _settle(weights, high, low, codes):  # type: ignore[no-untyped-def]  # pragm
     return found[:count]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _step_of(bits):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return the positive float32 with these bits."""
     if bits < 0x00800000:
@@ -185,7 +186,7 @@ def _step_of(bits):  # type: ignore[no-untyped-def]  # pragma: no cover - compil
     return np.float32(math.ldexp(np.float64((bits & 0x007FFFFF) | 0x00800000), (bits >> 23) - 150))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _next_step(weight, step_bits, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return the bits of the next step below at which this lost weight might be kept.
 
@@ -207,7 +208,7 @@ def _next_step(weight, step_bits, bound, is_half):  # type: ignore[no-untyped-de
     return low
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _descend(weights, step_bits, lowest_bits, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Find the largest step, from `step_bits` down to `lowest_bits`, that keeps all these weights; else below."""
     position = 0

@@ -15,6 +15,7 @@ from dnnzip.cli import (
 )
 from dnnzip.errors import InputError
 from dnnzip.file_parameters import STANDARD_OUTPUT, AcceleratorFile, FileCommand
+from dnnzip.streams import say
 
 #: Beside the output, the journal of a search that has not ended.
 JOURNAL_SUFFIX = ".tune"
@@ -47,7 +48,7 @@ JOURNAL_SUFFIX = ".tune"
 @click.option("--samples", type=click.IntRange(1), metavar="N", help="Only so many samples, from the first.")
 @scores_option()
 @click.option("--compare", is_flag=True, help="Also find the best single bound for all layers.")
-@click.option("--resume", is_flag=True, help="Go on with a search that was interrupted.")
+@click.option("--resume", is_flag=True, help="Go on with a search that was interrupted, or fail: it goes on by itself.")
 @output_options
 def tune(
     model: str,
@@ -91,6 +92,8 @@ def tune(
     tuner = Tuner(model, load_labelled(data, images, model, samples), options)
     journal_path = None if target == STANDARD_OUTPUT else Path(f"{target}{JOURNAL_SUFFIX}")
     journal = Journal(journal_path, tuner.settings(), resume)
+    if journal.known:
+        say(f"{journal_path}: going on with the search that was interrupted, {journal.known} measurements are there")
     with output.progress("tuning", tuner.steps) as step:
         outcome = tuner.tune(journal, step)
     output.save(outcome.compressed.model, target)

@@ -28,20 +28,26 @@ class Journal:
     settings
         What the measurements depend on: numbers and texts.
     resume
-        Take up what the file holds. Without it the file starts anew.
+        Insist on a file that is there. One that is there is taken up in any case.
 
     Raises
     ------
     InputError
-        To be resumed, the file must be there, be a journal, and be of the same settings.
+        The file is no journal, or one of other settings, which a search would overwrite; or it is not there to be
+        resumed.
     """
 
     def __init__(self, path: Path | None, settings: dict[str, Any], resume: bool) -> None:
         self._path = path
         self._settings = json.loads(json.dumps(settings))
         self._known: dict[str, Any] = {}
-        if resume and path is not None:
+        if path is not None and (resume or path.exists()):
             self._known = self._read(path)
+
+    @property
+    def known(self) -> int:
+        """Return how many measurements there are."""
+        return len(self._known)
 
     def measured(self, name: str, measure: Callable[[], Any]) -> Any:
         """Return a measurement by name: what the journal knows, or what ``measure`` gives, which is written down.
@@ -70,9 +76,9 @@ class Journal:
             self._path.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> dict[str, Any]:
-        right = "start without --resume"
         if not path.exists():
-            raise InputError(str(path), "is not there: there is nothing to resume", right)
+            raise InputError(str(path), "is not there: there is nothing to resume", "start without --resume")
+        right = "remove it to start anew"
         try:
             content = parse_json(read_bounded(path, LARGEST, right))
             settings, measured = content["settings"], content["measured"]
@@ -82,5 +88,7 @@ class Journal:
             raise InputError(str(path), "is no journal of a search", right)
         for name, value in self._settings.items():
             if settings.get(name) != value:
-                raise InputError(str(path), f"was made with another {name}", f"give the same, or {right}")
+                raise InputError(
+                    str(path), f"is of a search that was interrupted, with another {name}", f"give the same, or {right}"
+                )
         return measured

@@ -5,9 +5,9 @@ their codes and divided into as many groups; a group's codes cost their zero-ord
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from dnnzip.compiled import compiled
 from dnnzip.format import CLASS_BITS, CLASSES, CRC_WORDS, WEIGHT_HEADER, WORD_BITS
 
 #: What a stream costs beside its codes: header, checksum, and start state and last word of its first virtual lane.
@@ -72,7 +72,7 @@ def _entropy(counts: Floats) -> float:
     return float(-(counts * np.log2(np.where(shares > 0, shares, 1.0))).sum())
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _count(codes, classes, number, sizes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     counts = np.zeros((number, sizes))
     for row in range(codes.shape[0]):
@@ -81,7 +81,7 @@ def _count(codes, classes, number, sizes):  # type: ignore[no-untyped-def]  # pr
     return counts
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _count_signed(codes, classes, number, largest):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     counts = np.zeros((number, 2 * largest + 1))
     for row in range(codes.shape[0]):

@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from dnnzip.compiled import compiled
 from dnnzip.model.step import decoded_value
 from dnnzip.tuning.rate import classes_of, code_bits
 
@@ -159,7 +159,7 @@ def round_rows(
     return codes
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _allowed(weight, step, bound):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return the lowest and the highest code that decode within the bound of a weight; high below low for none."""
     low = math.ceil((weight - bound) / np.float64(step)) - 1.0
@@ -173,7 +173,7 @@ def _allowed(weight, step, bound):  # type: ignore[no-untyped-def]  # pragma: no
     return low, high
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _round(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     rows, wanted, steps, bounds, order, factors, classes, bits, prices, codes
 ):
