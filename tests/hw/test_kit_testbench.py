@@ -1,9 +1,11 @@
 """The kit as it is written: its testbench passes in the simulators, and fails where a bit is wrong."""
 
+import os
 import re
 import runpy
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,11 +18,13 @@ from dnnzip_hw.axi import verilog as axi
 from dnnzip_hw.cli import write_whole
 from dnnzip_hw.kit import kit_files
 from dnnzip_hw.kit.sample import outcomes, sample_streams
+from dnnzip_hw.memory import ECP5
 from dnnzip_hw.verilog import TOP, ports
 from dnnzip_sim import toolchain
 from dnnzip_sim.verilog import decompressor_verilog
 
 TESTBENCH = f"tb_{TOP}"
+TARGET_MODELS = "ecp5_primitives.v"
 MAKER = Path(__file__).resolve().parents[1] / "vectors" / "make_kit_sample.py"
 
 VARIANTS = {
@@ -38,10 +42,10 @@ def written(folder, parameters):
     return folder
 
 
-def commands(folder, simulator):
-    """Return the README's command lines for a simulator: to build, and to run."""
+def commands(folder, program):
+    """Return the README's command lines that begin with a program: to build, and to run."""
     page = (folder / "README.md").read_text().replace("\\\n", " ")
-    (line,) = re.findall(rf"^{simulator} .*$", page, re.MULTILINE)
+    (line,) = re.findall(rf"^{program} .*$", page, re.MULTILINE)
     return [command.split() for command in line.split(" && ")]
 
 
@@ -88,15 +92,44 @@ def check_flipped_bits(folder, run, parameters):
 def test_in_verilator(tmp_path):
     parameters = VARIANTS["default"]
     folder = written(tmp_path, parameters)
-    build, run = commands(folder, "verilator")
-    environment = toolchain.environment()
-    build[0] = str(toolchain.verilator().path)
-    done = subprocess.run(build, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    program = "verilator-cli" if toolchain.verilator().bundled else "verilator"
+    build, run = commands(folder, program)
+    path = os.pathsep.join((str(toolchain.scripts_folder()), os.environ["PATH"]))
+    command = [shutil.which(program, path=path), *build[1:]]
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     passed, printed = ended(folder, run)
     assert passed, printed
     assert "4 rounds" in printed
     check_flipped_bits(folder, lambda: ended(folder, run), parameters)
+
+
+def test_the_commands_for_verilator_are_one_but_for_the_precompiled_header(tmp_path):
+    folder = written(tmp_path, VARIANTS["one lane"])
+    (build, run), (packaged, packaged_run) = (commands(folder, name) for name in ("verilator", "verilator-cli"))
+    place = packaged.index("-MAKEFLAGS")
+    assert [*packaged[1:place], *packaged[place + 2 :]] == build[1:]
+    assert packaged[place + 1] == toolchain.environment().get("MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include")
+    assert run == packaged_run
+
+
+def test_the_bench_of_ecp5_has_what_its_verilog_names(tmp_path):
+    folder = written(tmp_path, replace(VARIANTS["one lane"], target=ECP5))
+    (folder / "generic").mkdir()
+    for name in ("verilator", "iverilog"):
+        assert TARGET_MODELS in commands(folder, name)[0]
+        assert TARGET_MODELS not in commands(written(folder / "generic", VARIANTS["one lane"]), name)[0]
+    build, _ = commands(folder, "verilator")
+    command = [str(toolchain.verilator().path), "--lint-only", *build[2:]]
+    assert linted(folder, command).returncode == 0
+    done = linted(folder, [part for part in command if part != TARGET_MODELS])
+    assert done.returncode != 0
+    assert "DP16KD" in done.stderr
+
+
+def linted(folder, command):
+    return subprocess.run(command, cwd=folder, env=toolchain.environment(), capture_output=True, text=True, check=False)
 
 
 def test_the_testbench_passes_a_linter_with_all_warnings(tmp_path):
@@ -130,7 +163,7 @@ def test_the_readme_names_every_file():
     parameters = VARIANTS["default"]
     names = {path.partition("/")[0] + "/" * ("/" in path) for path in kit_files(parameters, ports(parameters))}
     named = set(re.findall(r"^\| `([^`]+)` \|", kit_files(parameters, ports(parameters))["README.md"], re.MULTILINE))
-    assert named == names - {"README.md"} | {f"{TOP}.v", f"{TOP}.json"} | AXI_FILES
+    assert named == names - {"README.md"} | {f"{TOP}.v", f"{TOP}.json", TARGET_MODELS} | AXI_FILES
 
 
 def test_the_readmes_c_compiles(tmp_path):
