@@ -1,6 +1,7 @@
 """What a layer's codes are multiplied by and shifted by, for a consumer that has the streams and not the network."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -14,6 +15,7 @@ from dnnzip.model.rules import Reader, stored_array
 from dnnzip.model.weights import find_weights
 
 Scales = NDArray[np.float32]
+Number = TypeVar("Number", np.float32, np.int32)
 
 NO_SCALE = np.zeros(0, np.float32)
 
@@ -39,11 +41,9 @@ class Scaling:
 
     def of_channels(self, first: int, count: int) -> "Scaling":
         """Return those of some channels; one value for all stays one."""
-        return Scaling(*(values if values.size <= 1 else values[first : first + count] for values in self.parts()))
-
-    def parts(self) -> tuple[Scales, NDArray[np.int32]]:
-        """Return scales and zero points."""
-        return self.scale, self.zero_point
+        part = slice(first, first + count)
+        scale, point = self.scale, self.zero_point
+        return Scaling(scale if scale.size <= 1 else scale[part], point if point.size <= 1 else point[part])
 
 
 def layer_scalings(compressed: CompressedModel) -> dict[str, Scaling]:
@@ -62,7 +62,7 @@ def _scaling(layer: CompressedLayer, network_scale: Scales) -> Scaling:
     return Scaling(_by_channel(network_scale, layer.layout), _by_channel(point, layer.layout))
 
 
-def _by_channel(values: NDArray[np.generic], layout: Layout) -> NDArray[np.generic]:
+def _by_channel(values: NDArray[Number], layout: Layout) -> NDArray[Number]:
     """Return one value for each output channel, of one for each entry of the channel axis; one for all stays one."""
     return np.tile(values, layout.group) if values.size > 1 else values
 
