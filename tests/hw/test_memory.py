@@ -3,7 +3,7 @@
 import re
 import shutil
 import subprocess
-from pathlib import Path
+from importlib.resources import files
 
 import pytest
 from amaranth.hdl import Module
@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 from dnnzip_hw.memory import ECP5, GENERIC, RegisteredMemory
 from dnnzip_hw.verilog import convert
 
-MODEL = (Path(__file__).parent / "dp16kd.v").read_text(encoding="utf-8")
+MODEL = (files("dnnzip_hw.kit") / "dp16kd.v").read_text(encoding="utf-8")
 CYCLES = 4000
 
 

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
-from pathlib import Path
+from importlib.resources import files
 
 import pytest
 from amaranth.hdl import Module
@@ -19,7 +19,7 @@ from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.value import LATENCY, Value
 from dnnzip_hw.verilog import convert
 
-MODEL = (Path(__file__).parent / "mult18x18d.v").read_text(encoding="utf-8")
+MODEL = (files("dnnzip_hw.kit") / "mult18x18d.v").read_text(encoding="utf-8")
 
 
 class Both(wiring.Component):

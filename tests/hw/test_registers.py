@@ -15,13 +15,13 @@ def test_the_c_header_compiles_and_says_the_same(tmp_path):
     wanted = {}
     for block in BLOCKS.values():
         for register in block:
-            name = f"DNNZIP_{register.name}".upper()
+            name = f"DNNZIP_AXI_{register.name}".upper()
             wanted[name] = register.offset
             for field in register.fields:
                 stem = name if field.name == "value" else f"{name}_{field.name}".upper()
                 wanted |= {f"{stem}_SHIFT": field.first, f"{stem}_MASK": field.mask}
-    wanted |= {f"DNNZIP_CAUSE_{verdict.name}": int(verdict) for verdict in Verdict}
-    wanted |= {f"DNNZIP_GROUP({group})": group_base(group) for group in (0, 3)}
+    wanted |= {f"DNNZIP_AXI_CAUSE_{verdict.name}": int(verdict) for verdict in Verdict}
+    wanted |= {f"DNNZIP_AXI_GROUP({group})": group_base(group) for group in (0, 3)}
     (tmp_path / "registers.h").write_text(as_c_header())
     lines = "".join(f'    printf("{name} %lu\\n", (unsigned long)({name}));\n' for name in wanted)
     (tmp_path / "main.c").write_text(

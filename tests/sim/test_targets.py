@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 
 from dnnzip_hw import DecompressorParameters
-from dnnzip_hw.memory import ECP5, GENERIC, TARGETS
+from dnnzip_hw.kit.contents import primitives
+from dnnzip_hw.memory import GENERIC, TARGETS
 from dnnzip_sim.cases import damaged_cases, random_case, sound_cases
 from dnnzip_sim.harness import Cut, Reset, build_harness, stream_with_resets
 from dnnzip_sim.verilog import decompressor_verilog
-
-PRIMITIVES = {ECP5: ("dp16kd.v", "mult18x18d.v")}
-"""Models of what a target's Verilog names and does not hold."""
 
 RESET_AFTER = 40
 """Streams between two resets."""
@@ -32,8 +30,7 @@ def endings(parameters: DecompressorParameters, seed: int, folder: Path) -> list
         for number in range(RESET_AFTER, len(streams), RESET_AFTER)
     ]
     verilog = decompressor_verilog(parameters)
-    if names := PRIMITIVES.get(parameters.target):
-        models = "".join((Path(__file__).parents[1] / "hw" / name).read_text() for name in names)
+    if models := primitives(parameters.target):
         verilog = f"/* verilator lint_off PINMISSING */\n{verilog}{models}"  # ports that are not used
     harness = build_harness(verilog, lanes=parameters.lanes, weight_bits=parameters.weight_bits)
     ended, _, _ = stream_with_resets(harness, streams, resets, folder, pauses=seed)

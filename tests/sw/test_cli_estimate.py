@@ -5,12 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from dnnzip.accelerator import PRESETS, load_accelerator
 from dnnzip.digits import MODEL
 from dnnzip.flow.estimation import EstimationOptions, compare, read_network
+from dnnzip.format import RAW_WIDTHS, WeightHeader
+from dnnzip.model.container import read_compressed
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 ALEXNET = LIGHT / "light_bvlc_alexnet.onnx"
@@ -79,6 +83,79 @@ def test_a_compressed_model_brings_its_own_bits_and_its_table_set(digits, estima
     other = estimate(path, "--accelerator", "edge-lpddr4", "--bits", 2)
     assert other["table_set"] is None
     assert {layer["bits_per_weight"] for layer in other["layers"] if layer["weights"]} == {2}
+
+
+RAW_BITS = {"four": 4, "eight": 8, "sixteen": 16, "lossless": 32}
+"""Layers that an absolute bound of 0.01 leaves as codes of so many bits, or as they are."""
+
+
+@pytest.fixture(scope="module")
+def widths(tmp_path_factory):
+    """Return a network with a layer that `ans` makes small, and ones that are smaller as raw codes of every width."""
+    rng = np.random.default_rng(4)
+    arrays = {
+        "peaked": rng.laplace(0, 0.03, (64, 256)),
+        "four": rng.uniform(-0.15, 0.15, (256, 1)),
+        "eight": rng.uniform(-2.5, 2.5, (1, 64)),
+        "sixteen": rng.uniform(-300, 300, (64, 2)),
+        "lossless": rng.uniform(-1e5, 1e5, (2, 64)),
+    }
+    nodes = [helper.make_node("MatMul", [f"x{i}", name], [f"x{i + 1}"]) for i, name in enumerate(arrays)]
+    values = [[helper.make_tensor_value_info(*of)] for of in (("x0", 1, [1, 64]), (f"x{len(arrays)}", 1, [1, 64]))]
+    tensors = [numpy_helper.from_array(array.astype(np.float32), name) for name, array in arrays.items()]
+    path = tmp_path_factory.mktemp("widths") / "m.onnx"
+    onnx.save(helper.make_model(helper.make_graph(nodes, "widths", *values, tensors)), path)
+    return path
+
+
+def raw_bits(path):
+    """Return the bits of a weight of each raw layer, by the headers of its streams."""
+    found = {}
+    for layer in read_compressed(path).layers:
+        if layer.codec == "raw":
+            width = RAW_WIDTHS[WeightHeader.unpack(layer.stream).raw_width]
+            found[layer.name] = width * layer.items // layer.weights
+    return found
+
+
+@pytest.mark.parametrize("scope", ["tensor", "channel"])
+@pytest.mark.parametrize("codec", ["auto", "raw", "ans", "line"])
+def test_every_codec_counts_as_compress_counts_it(dnnzip, estimate, widths, tmp_path, codec, scope):
+    path = tmp_path / "m.dnz.onnx"
+    options = ("--max-error", "0.01", "--codec", codec, "--error-scope", scope, "--quiet", "--json", "-")
+    status, out, err = dnnzip("compress", widths, "-o", path, *options)
+    assert (status, err) == (0, "")
+    written = json.loads(out)
+    result = estimate(path, "--accelerator", "edge-lpddr4", "--weight-bits", 32)
+    raw = raw_bits(path)
+    if codec == "auto" and scope == "tensor":
+        assert raw == RAW_BITS
+    if codec == "raw":
+        assert set(raw.values()) == {32}
+    layers = {layer["name"]: layer for layer in result["layers"]}
+    assert set(layers) == {layer["name"] for layer in written["layers"]}
+    for layer in written["layers"]:
+        found = layers[layer["name"]]
+        assert found["bits_per_weight"] == layer["bits_per_weight"]
+        # The memory brings these bytes, for which it takes time and energy.
+        fetched = found["compressed"]["weight_bytes"]
+        assert fetched == pytest.approx(layer["stream_bytes"] + layer["side_bytes"])
+        share = fetched / found["baseline"]["weight_bytes"]
+        assert share == pytest.approx(layer["bits_per_weight"] / 32)
+        for side in ("memory", "communication"):
+            cycles = (found[key]["cycles"][side] for key in ("compressed", "baseline"))
+            assert (next(cycles) < next(cycles)) == (share < 1)
+        energies = (found[key]["energy_J"]["memory"] for key in ("compressed", "baseline"))
+        assert (next(energies) < next(energies)) == (share < 1)
+
+
+def test_a_model_of_nothing_but_original_bytes_is_compressed(dnnzip, estimate, widths, tmp_path):
+    path = tmp_path / "m.dnz.onnx"
+    options = ("--max-error", "0.01", "--layers", "lossless", "--quiet")
+    assert dnnzip("compress", widths, "-o", path, *options)[0] == 0
+    layers = estimate(path, "--accelerator", "edge-lpddr4")["layers"]
+    assert [layer["name"] for layer in layers if layer["bits_per_weight"] is not None] == ["lossless"]
+    assert {layer["bits_per_weight"] > 32 for layer in layers if layer["bits_per_weight"]} == {True}
 
 
 def test_layers_left_as_they_are_come_with_the_baseline_bits(tmp_path, dnnzip, estimate):

@@ -23,7 +23,7 @@ DNNZIP = [sys.executable, "-m", "dnnzip"]
 
 TEXTS = {
     *("max_error", "error_scope", "layers", "exclude", "link", "codec", "placement", "timing", "against"),
-    *("max_drop", "scheduler", "name", "top", "scores"),
+    *("max_drop", "scheduler", "name", "top", "scores", "prefix"),
 }
 """Parameters whose text names no file."""
 

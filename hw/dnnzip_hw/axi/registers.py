@@ -199,6 +199,9 @@ GROUP: tuple[Register, ...] = (
 )
 """The block of each group."""
 
+C_PREFIX = "DNNZIP_AXI"
+"""Begins every name of the C header, and none of the format's, so that a program can include both."""
+
 COUNTERS = tuple(register.name for register in GROUP if register.is_counter)
 BLOCKS: Mapping[str, tuple[Register, ...]] = {"shared": SHARED, "group": GROUP}
 
@@ -302,19 +305,19 @@ def as_c_header() -> str:
         "#ifndef DNNZIP_REGISTERS_H",
         "#define DNNZIP_REGISTERS_H",
         "",
-        f"#define DNNZIP_GROUP(n) ({group_base(0):#x}u + {BLOCK_BYTES:#x}u * (n))",
+        f"#define {C_PREFIX}_GROUP(n) ({group_base(0):#x}u + {BLOCK_BYTES:#x}u * (n))",
     ]
     for block, registers in BLOCKS.items():
-        lines += ["", "/* Byte offsets from address 0. */" if block == "shared" else "/* From DNNZIP_GROUP(n). */"]
+        lines += ["", "/* Byte offsets from address 0. */" if block == "shared" else f"/* From {C_PREFIX}_GROUP(n). */"]
         for register in registers:
-            name = f"DNNZIP_{register.name}".upper()
+            name = f"{C_PREFIX}_{register.name}".upper()
             lines.append(f"#define {name} {register.offset:#04x}u")
             for field in register.fields:
                 stem = name if field.name == "value" else f"{name}_{field.name}".upper()
                 lines.append(f"#define {stem}_SHIFT {field.first}")
                 lines.append(f"#define {stem}_MASK {field.mask:#010x}u")
-    lines += ["", f"#define DNNZIP_ID_VALUE {ID:#010x}u", f"#define DNNZIP_MAP_VERSION {MAP_VERSION}u"]
+    lines += ["", f"#define {C_PREFIX}_ID_VALUE {ID:#010x}u", f"#define {C_PREFIX}_MAP_VERSION {MAP_VERSION}u"]
     lines += ["", "/* Verdicts: m_axis_tuser of a packet's last beat, and the causes in the registers. */"]
     for verdict in Verdict:
-        lines.append(f"#define DNNZIP_CAUSE_{verdict.name} {int(verdict)}u /* {verdict.sentence} */")
+        lines.append(f"#define {C_PREFIX}_CAUSE_{verdict.name} {int(verdict)}u /* {verdict.sentence} */")
     return "\n".join([*lines, "", "#endif", ""])

@@ -8,7 +8,14 @@ from typing import Any
 from dnnzip_hw.kit.c_header import c_header
 from dnnzip_hw.kit.sample import beats_hex, sample_streams, words_hex
 from dnnzip_hw.kit.sv_package import PACKAGE, sv_package
+from dnnzip_hw.memory import ECP5
 from dnnzip_hw.parameters import DecompressorParameters
+
+PRIMITIVES = {ECP5: ("dp16kd.v", "mult18x18d.v")}
+"""Models, for simulation, of what a target's Verilog names and does not hold."""
+
+BENCH_SOURCES = "tb_dnnzip_decompressor.v dnnzip_decompressor.v"
+"""What the README's commands compile."""
 
 
 def kit_files(parameters: DecompressorParameters, ports: dict[str, Any]) -> dict[str, str]:
@@ -22,6 +29,11 @@ def kit_files(parameters: DecompressorParameters, ports: dict[str, Any]) -> dict
         Its list of ports, as ``dnnzip_hw.verilog.ports`` gives it.
     """
     streams = sample_streams()
+    target = parameters.target
+    texts = dict(_texts(files("dnnzip_hw.kit") / "files"))
+    if target in PRIMITIVES:
+        texts[f"{target}_primitives.v"] = primitives(target)
+        texts["README.md"] = _with_primitives(texts["README.md"], target)
     words, beats = words_hex(streams), beats_hex(streams, parameters)
     return {
         f"{PACKAGE}.sv": sv_package(),
@@ -29,8 +41,19 @@ def kit_files(parameters: DecompressorParameters, ports: dict[str, Any]) -> dict
         "sample/words.hex": words,
         "sample/expected.hex": beats,
         "sample/parameters.vh": _testbench_parameters(parameters, ports, _entries(words), _entries(beats)),
-        **dict(_texts(files("dnnzip_hw.kit") / "files")),
+        **texts,
     }
+
+
+def primitives(target: str) -> str:
+    """Return models in Verilog, for simulation, of the primitives of a target; nothing where it has none."""
+    folder = files("dnnzip_hw.kit")
+    return "".join((folder / name).read_text(encoding="utf-8") for name in PRIMITIVES.get(target, ()))
+
+
+def _with_primitives(page: str, target: str) -> str:
+    """Name the target's models in the commands of the README."""
+    return page.replace(BENCH_SOURCES, f"{BENCH_SOURCES} {target}_primitives.v")
 
 
 def _texts(folder: Traversable, inside: str = "") -> Iterator[tuple[str, str]]:

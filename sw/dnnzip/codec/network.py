@@ -562,9 +562,21 @@ def _tables_pay(encoded: Sequence[_Done[Stored]], table_set: TableSet) -> bool:
 
 def _raw_bytes(tensor: CodeTensor) -> int:
     """Return the size of the streams that ``_encode_raw`` gives."""
-    frame, width = (WEIGHT_HEADER.words + CRC_WORDS) * WORD_BYTES, _raw_width(tensor)
-    sizes = (int(tensor.codes[part].size) for part in _parts(tensor.codes, 1))
-    return sum(frame + WORD_BYTES * -(-size * width // WORD_BITS) for size in sizes)
+    width = _raw_width(tensor)
+    return sum(_raw_stream_bytes(int(tensor.codes[part].size), width) for part in _parts(tensor.codes, 1))
+
+
+def original_bytes(size: int) -> int:
+    """Return the size of the streams of a `RawTensor` of so many bytes, in items of 16 bits."""
+    items, longest = size // WORD_BYTES, WEIGHT_HEADER["length"].limit
+    pieces = (min(longest, items - start) for start in range(0, items, longest))
+    return sum(_raw_stream_bytes(piece, WORD_BITS) for piece in pieces)
+
+
+def _raw_stream_bytes(items: int, width: int) -> int:
+    """Return the size of a ``raw`` stream of items of so many bits."""
+    frame = (WEIGHT_HEADER.words + CRC_WORDS) * WORD_BYTES
+    return frame + WORD_BYTES * -(-items * width // WORD_BITS)
 
 
 def _raw_width(tensor: CodeTensor) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import onnx
 
-from dnnzip.codec import CodecOptions, CodeTensor, RawTensor, encode_streams
+from dnnzip.codec import CodecOptions, CodeTensor, RawTensor, encode_streams, original_bytes
 from dnnzip.errors import InputError
 from dnnzip.model.bound import Bound, Scope
 from dnnzip.model.container import CompressedModel, compressed_model, open_compressed, side_bytes, used_zero_point
@@ -155,11 +155,11 @@ def compress(
 
 
 def _is_larger_than_original(source: _Source, stream: bytes | Place) -> bool:
-    """Return True if the stream of float codes and what it needs take no fewer bytes than the weights themselves."""
+    """Return True if the stream of float codes and what it needs take no fewer bytes than that of the original."""
     size = stream.length if isinstance(stream, Place) else len(stream)
     weight = source.result.weight
     is_coded = not weight.is_integer and source.result.step is not None
-    return is_coded and size + source.side_bytes >= weight.weights * weight.dtype.itemsize
+    return is_coded and size + source.side_bytes >= original_bytes(weight.weights * weight.dtype.itemsize)
 
 
 def _kept(stream: bytes) -> bytes | Place:

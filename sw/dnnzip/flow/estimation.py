@@ -155,7 +155,7 @@ def read_network(path: str | Path) -> Network:
 
 
 def with_streams(network: Network, compressed: CompressedModel) -> Network:
-    """Give a network's layers the bits of a compressed model's streams.
+    """Give a network's layers the bits of a compressed model's streams, of whatever codec, as `compress` counts them.
 
     Parameters
     ----------
@@ -164,12 +164,7 @@ def with_streams(network: Network, compressed: CompressedModel) -> Network:
     compressed
         The compressed model.
     """
-    # Values that are stored raw at full width would have the accelerator's own width there.
-    bits = {
-        layer.name: bits_per_weight(layer)
-        for layer in compressed.layers
-        if layer.codec != "raw" or bits_per_weight(layer) < 8 * layer.dtype.itemsize
-    }
+    bits = {layer.name: bits_per_weight(layer) for layer in compressed.layers}
     layers = tuple(layer.compressed(bits.get(layer.name)) for layer in network.layers)
     return replace(network, layers=layers, table_bytes=len(compressed.tables))
 

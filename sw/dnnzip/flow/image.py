@@ -1,6 +1,7 @@
 """The memory image of a compressed model: its streams as an accelerator's DMA finds them, and where each one is.
 
-The layout is that of ``dnnzip.format.image``. Streams are checked by decoding them, then copied one layer at a time.
+The layout is that of ``dnnzip.format.image``; layers come in the order in which the network executes them. Streams are
+checked by decoding them, then copied one layer at a time.
 """
 
 import json
@@ -12,7 +13,8 @@ from typing import Any, BinaryIO
 
 from dnnzip.codec import split_streams
 from dnnzip.errors import InputError
-from dnnzip.flow.image_header import image_header
+from dnnzip.flow.image_header import default_prefix, image_header
+from dnnzip.flow.image_stream import ImageLayer, ImageStream
 from dnnzip.format import (
     IMAGE_NO_LAYER,
     WORD_BYTES,
@@ -24,55 +26,12 @@ from dnnzip.format import (
     image_head,
     table_bytes,
 )
-from dnnzip.model.container import CompressedModel, decode_layer
+from dnnzip.model.container import CompressedLayer, CompressedModel, decode_layer
+from dnnzip.model.execution_order import execution_order
 from dnnzip.model.files import open_output
+from dnnzip.model.scaling import layer_scalings
 
 IMAGE_FILE, TABLE_FILE, HEADER_FILE = "weights.bin", "weights.json", "weights.h"
-
-
-@dataclass(frozen=True)
-class ImageStream:
-    """A stream of the image.
-
-    Parameters
-    ----------
-    entry
-        Its entry in the image's table.
-    name
-        Name of the layer; empty for the table set.
-    codec
-        Name of its codec; empty for the table set.
-    """
-
-    entry: ImageEntry
-    name: str = ""
-    codec: str = ""
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of the stream, without padding."""
-        return self.entry.words * WORD_BYTES
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the documented JSON object."""
-        place = {
-            "offset": self.entry.offset,
-            "bytes": self.bytes,
-            "words": self.entry.words,
-            "bus_words": self.entry.bus_words,
-        }
-        if self.entry.is_table_set:
-            return place
-        return {
-            "name": self.name,
-            "layer": self.entry.layer,
-            "part": self.entry.part,
-            "codec": self.codec,
-            **place,
-            "first_channel": self.entry.first_channel,
-            "channels": self.entry.channels,
-            "length": self.entry.length,
-        }
 
 
 @dataclass(frozen=True)
@@ -86,7 +45,7 @@ class Image:
     size
         Bytes of the image.
     layers
-        Names of the layers, by their numbers.
+        The layers by their numbers, in the order of execution.
     streams
         The table set, where there is one, and the weight streams, as they lie in the image.
     weights
@@ -99,7 +58,7 @@ class Image:
 
     bus_bits: int
     size: int
-    layers: tuple[str, ...]
+    layers: tuple[ImageLayer, ...]
     streams: tuple[ImageStream, ...]
     weights: int
     side_bytes: int
@@ -168,10 +127,13 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
         check_bus_bits(bus_bits)
     except ValueError as error:
         raise InputError("--bus-bits", str(error)) from None
+    layers = _in_execution_order(compressed)
+    described = tuple(ImageLayer(layer.name, layer.dtype.name, layer.shape) for layer in layers)
+    scalings = layer_scalings(compressed)
     unplaced = []
     if compressed.tables:
         unplaced.append(ImageStream(ImageEntry(0, 0, _words(compressed.tables), IMAGE_NO_LAYER)))
-    for number, layer in enumerate(compressed.layers):
+    for number, layer in enumerate(layers):
         decode_layer(compressed, layer)
         first = 0
         for part, stream in enumerate(split_streams(layer.stream)):
@@ -187,7 +149,8 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
                 header.length,
                 virtual_lanes=header.lanes,
             )
-            unplaced.append(ImageStream(entry, layer.name, Codec(header.codec).name.lower()))
+            scaling = scalings[layer.name].of_channels(first, header.channels)
+            unplaced.append(ImageStream(entry, described[number], Codec(header.codec).name.lower(), scaling))
             first += header.channels
         if step is not None:
             step(layer.name)
@@ -195,7 +158,7 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
     image = Image(
         bus_bits,
         size,
-        tuple(layer.name for layer in compressed.layers),
+        described,
         streams,
         sum(layer.weights for layer in compressed.layers),
         sum(layer.side_bytes for layer in compressed.layers),
@@ -206,6 +169,11 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
     except ValueError as error:
         raise InputError(compressed.where, f"does not fit one image ({error})", "compress parts of it") from None
     return image
+
+
+def _in_execution_order(compressed: CompressedModel) -> list[CompressedLayer]:
+    by_name = {layer.name: layer for layer in compressed.layers}
+    return [by_name[name] for name in execution_order(compressed.model, list(by_name))]
 
 
 def _words(stream: bytes) -> int:
@@ -222,7 +190,7 @@ def _placed(streams: Sequence[ImageStream], bus_bytes: int) -> tuple[tuple[Image
     return tuple(placed), bus_word * bus_bytes
 
 
-def write_image(image: Image, compressed: CompressedModel, folder: str | Path) -> list[Path]:
+def write_image(image: Image, compressed: CompressedModel, folder: str | Path, prefix: str | None = None) -> list[Path]:
     """Write the image, its address table as JSON and the same as a C header; all of them, or none.
 
     Parameters
@@ -233,6 +201,8 @@ def write_image(image: Image, compressed: CompressedModel, folder: str | Path) -
         The model.
     folder
         Where to; it is made where it is missing.
+    prefix
+        What every name of the C header begins with (`check_prefix`); by default made from the folder's name.
 
     Raises
     ------
@@ -240,6 +210,8 @@ def write_image(image: Image, compressed: CompressedModel, folder: str | Path) -
         If a file cannot be written.
     """
     folder = Path(folder)
+    prefix = default_prefix(folder.resolve().name) if prefix is None else prefix
+    # X(folder.resolve().name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -247,28 +219,29 @@ def write_image(image: Image, compressed: CompressedModel, folder: str | Path) -
             str(folder), f"cannot be made ({error.strerror or error})", "name a folder, or a place for one"
         ) from None
     paths = [folder / name for name in (IMAGE_FILE, TABLE_FILE, HEADER_FILE)]
-    entries = [stream.entry for stream in image.streams]
     # All are complete before the first gets its name.
     with ExitStack() as outputs:
         binary, table, header = [outputs.enter_context(open_output(path)) for path in paths]
         with binary.open("wb") as file:
             _write_streams(image, compressed, file)
         table.write_text(json.dumps(image.as_json(), indent=2) + "\n", encoding="utf-8")
-        header.write_text(image_header(image.size, image.bus_bits // 8, entries, image.layers), encoding="utf-8")
+        text = image_header(prefix, image.size, image.bus_bits // 8, image.layers, image.streams)
+        header.write_text(text, encoding="utf-8")
     return paths
 
 
 def _write_streams(image: Image, compressed: CompressedModel, file: BinaryIO) -> None:
     """Write the image to an open file, one layer at a time."""
     position = file.write(image.head)
-    for placed, stream in zip(image.streams, _streams(compressed), strict=True):
+    for placed, stream in zip(image.streams, _streams(image, compressed), strict=True):
         file.write(bytes(placed.entry.offset - position))
         position = placed.entry.offset + file.write(stream)
     file.write(bytes(image.size - position))
 
 
-def _streams(compressed: CompressedModel) -> Iterator[bytes]:
+def _streams(image: Image, compressed: CompressedModel) -> Iterator[bytes]:
     if compressed.tables:
         yield compressed.tables
-    for layer in compressed.layers:
-        yield from split_streams(layer.stream)
+    by_name = {layer.name: layer for layer in compressed.layers}
+    for layer in image.layers:
+        yield from split_streams(by_name[layer.name].stream)

@@ -71,7 +71,7 @@ class GraphIndex:
             if (node.domain, node.op_type, node.overload) in functions:
                 self.arguments.update(node.input)
             for body in bodies(node):
-                self.inner_reads |= _outer_reads(body)
+                self.inner_reads |= outer_reads(body)
 
     def readers(self, name: str) -> list[Use]:
         """Return the inputs of the top graph's nodes that read a name; empty for a name that nobody reads."""
@@ -91,7 +91,7 @@ def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         yield from entry.graphs
 
 
-def _outer_reads(body: onnx.GraphProto) -> set[str]:
+def outer_reads(body: onnx.GraphProto) -> set[str]:
     """Return the names that a body reads from around it; its own may be the same as outer ones."""
     own = {tensor.name for tensor in body.initializer} | {value.name for value in body.input}
     own.update(sparse.values.name for sparse in body.sparse_initializer)
@@ -99,7 +99,7 @@ def _outer_reads(body: onnx.GraphProto) -> set[str]:
     for node in body.node:
         reads.update(name for name in node.input if name not in own)
         for inner in bodies(node):
-            reads |= _outer_reads(inner) - own
+            reads |= outer_reads(inner) - own
         own.update(node.output)
     # A body may pass an outer value on as its own output.
     reads.update(value.name for value in body.output if value.name not in own)

@@ -60,7 +60,7 @@ FoldRule = Callable[[Fold], bool]
 
 def has_scale_to_fold(fold: Fold) -> bool:
     """At 1 lsb and more, its scale must be found: an input of its operator, or behind ConvInteger and MatMulInteger a Cast and then a Mul by a constant."""  # noqa: E501 - one sentence, printed as it is
-    return all(_scale_use(reader, fold.index) is not None for reader in fold.weight.readers)
+    return all(scale_use(reader, fold.index) is not None for reader in fold.weight.readers)
 
 
 def has_bias_to_fold(fold: Fold) -> bool:
@@ -125,7 +125,7 @@ def fold_divisor(model: onnx.ModelProto, weight: Weight, divisor: int) -> None:
 
     done: set[tuple[int, int]] = set()
     for reader in weight.readers:
-        scale = _scale_use(reader, index)
+        scale = scale_use(reader, index)
         assert scale is not None, "fold_obstacle was to be asked first"
         uses: list[tuple[Use, str, Callable[[NDArray[np.generic]], NDArray[np.generic]]]] = [
             (scale, f"times{divisor}", lambda values: _scaled(values, divisor))
@@ -156,7 +156,7 @@ def _divided(values: NDArray[np.generic], divisor: int) -> NDArray[np.generic]:
 
 def _scaled_uses(reader: Reader, fold: Fold) -> list[tuple[Use, int]]:
     """Return the inputs that hold scales, each with the largest magnitude of the constants that its node scales."""
-    scale = _scale_use(reader, fold.index)
+    scale = scale_use(reader, fold.index)
     assert scale is not None, "a rule before this one looks for it"
     # Only DequantizeLinear scales the weights themselves; elsewhere the scale meets sums, which are not known.
     is_dequantised = scale.node.op_type == "DequantizeLinear"
@@ -191,7 +191,7 @@ def _zeros(values: NDArray[np.generic]) -> NDArray[np.generic]:
     return np.zeros(values.shape, np.int8)
 
 
-def _scale_use(reader: Reader, index: GraphIndex) -> Use | None:
+def scale_use(reader: Reader, index: GraphIndex) -> Use | None:
     """The input that holds the weight's constant scale, or a constant factor that everything behind it is scaled by."""
     name = scale_name(reader)
     if name and reader.quantiser is not None and reader.scale_index is not None:

@@ -23,15 +23,20 @@ module MULT18X18D (
           P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} = PRODUCT;
 
   initial
-    if (REG_INPUTA_CLK != "CLK0" || REG_INPUTB_CLK != "CLK0" || REG_PIPELINE_CLK != "NONE" || REG_OUTPUT_CLK != "CLK0")
-      $fatal(1, "not modelled");
+    if (REG_INPUTA_CLK != "CLK0" || REG_INPUTB_CLK != "CLK0" || REG_PIPELINE_CLK != "NONE" || REG_OUTPUT_CLK != "CLK0") begin
+      $display("FAIL a MULT18X18D of these parameters is not modelled");
+      $stop;
+    end
   always @(posedge CLK0)
     if (RST0) begin
       KEPT_A <= 0;
       KEPT_B <= 0;
       PRODUCT <= 0;
     end else if (CE0) begin
-      if (!SIGNEDA || !SIGNEDB || SOURCEA || SOURCEB) $fatal(1, "not modelled");
+      if (!SIGNEDA || !SIGNEDB || SOURCEA || SOURCEB) begin
+        $display("FAIL a MULT18X18D of these inputs is not modelled");
+        $stop;
+      end
       KEPT_A <= A;
       KEPT_B <= B;
       PRODUCT <= KEPT_A * KEPT_B;

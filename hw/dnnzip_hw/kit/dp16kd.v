@@ -30,7 +30,11 @@ module DP16KD (
   assign DOB = OUT_B;
   assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0} = DOB;
 
-  initial if (REGMODE_B != "OUTREG" || DATA_WIDTH_A != DATA_WIDTH_B) $fatal(1, "not modelled");
+  initial
+    if (REGMODE_B != "OUTREG" || DATA_WIDTH_A != DATA_WIDTH_B) begin
+      $display("FAIL a DP16KD of these parameters is not modelled");
+      $stop;
+    end
   always @(posedge CLKA)
     if (CEA && WEA && selected_a)
       rows[ADA >> BELOW] <= (DIA & enabled) | (rows[ADA >> BELOW] & ~enabled);

@@ -1,0 +1,109 @@
+"""The order of execution comes from who reads what, and not from where nodes and initializers stand in the file."""
+
+import random
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from dnnzip.model.execution_order import execution_order, sorted_nodes
+
+LAYERS = 9
+NAMES = [f"w{number}" for number in range(LAYERS)]
+
+
+@pytest.fixture
+def rng():
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    return random.Random(seed)
+
+
+def chain(prepare="", depth=LAYERS):
+    """Return the nodes of layers one after the other, their weights behind nodes that only prepare constants."""
+    nodes = []
+    for number in range(depth):
+        weight = f"w{number}"
+        if prepare:
+            nodes.append(helper.make_node(prepare, [weight], [f"{weight}_made"]))
+            weight = f"{weight}_made"
+        nodes.append(helper.make_node("MatMul", [f"x{number}", weight], [f"x{number + 1}"]))
+    return nodes
+
+
+def model_of(nodes, names=NAMES, outputs=(f"x{LAYERS}",)):
+    tensors = [helper.make_tensor(name, TensorProto.FLOAT, [2, 2], [1.0] * 4) for name in names]
+    given, made = (
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 2]) for name in part] for part in (["x0"], outputs)
+    )
+    return helper.make_model(helper.make_graph(nodes, "order", given, made, tensors))
+
+
+@pytest.mark.parametrize("prepare", ["", "Identity", "Transpose"])
+def test_a_chain_in_any_order_of_nodes_and_initializers(rng, prepare):
+    for _ in range(20):
+        nodes, names = chain(prepare), list(NAMES)
+        rng.shuffle(nodes)
+        rng.shuffle(names)
+        model = model_of(nodes, names)
+        assert execution_order(model, names) == NAMES
+        outputs = [node.output[0] for node in sorted_nodes(model.graph) if node.op_type == "MatMul"]
+        assert outputs == [f"x{number}" for number in range(1, LAYERS + 1)]
+
+
+def test_constants_that_are_prepared_at_the_top_of_a_sorted_file(rng):
+    """As exporters write it: every DequantizeLinear first, in an order of its own."""
+    nodes = chain("DequantizeLinear")
+    prepare = [node for node in nodes if node.op_type == "DequantizeLinear"]
+    rng.shuffle(prepare)
+    model = model_of([*prepare, *(node for node in nodes if node.op_type == "MatMul")])
+    assert execution_order(model, NAMES) == NAMES
+
+
+def test_branches_keep_the_order_of_the_file_where_both_are_ready():
+    branches = [helper.make_node("MatMul", ["x0", f"w{number}"], [f"y{number}"]) for number in (2, 0, 1)]
+    model = model_of([*branches, helper.make_node("Sum", ["y0", "y1", "y2"], ["x1"])], NAMES[:3], ["x1"])
+    assert execution_order(model, NAMES[:3]) == ["w2", "w0", "w1"]
+
+
+def test_a_shared_weight_stands_at_its_first_use():
+    nodes = [helper.make_node("MatMul", [f"x{i}", name], [f"x{i + 1}"]) for i, name in enumerate(["w1", "w0", "w1"])]
+    assert execution_order(model_of(nodes, NAMES[:2], ["x3"]), NAMES[:2]) == ["w1", "w0"]
+
+
+def test_a_body_reads_what_is_around_it():
+    inner = helper.make_graph(
+        [helper.make_node("MatMul", ["x1", "w1"], ["inside"])],
+        "body",
+        [],
+        [helper.make_tensor_value_info("inside", TensorProto.FLOAT, None)],
+    )
+    nodes = [
+        helper.make_node("MatMul", ["x2", "w2"], ["x3"]),
+        helper.make_node("If", ["flag"], ["x2"], then_branch=inner, else_branch=inner),
+        helper.make_node("MatMul", ["x0", "w0"], ["x1"]),
+    ]
+    model = model_of(nodes, NAMES[:3], ["x3"])
+    model.graph.initializer.append(helper.make_tensor("flag", TensorProto.BOOL, [], [True]))
+    assert execution_order(model, ["w2", "w1", "w0"]) == ["w0", "w1", "w2"]
+
+
+def test_what_no_activation_meets_comes_last():
+    nodes = [helper.make_node("MatMul", ["w1", "w2"], ["product"]), helper.make_node("MatMul", ["x0", "w0"], ["x1"])]
+    model = model_of(nodes, NAMES[:4], ["x1", "product"])
+    assert execution_order(model, ["w3", "w2", "w0", "w1"]) == ["w0", "w3", "w2", "w1"]
+
+
+def test_a_cycle_ends():
+    nodes = [helper.make_node("Add", ["a", "w0"], ["b"]), helper.make_node("Add", ["b", "w1"], ["a"])]
+    model = model_of(nodes, NAMES[:2], ["a"])
+    assert [node.output[0] for node in sorted_nodes(model.graph)] == ["b", "a"]
+    assert execution_order(model, NAMES[:2]) == NAMES[:2]
+
+
+def test_a_deep_network_takes_no_recursion():
+    depth = 5000
+    names = [f"w{number}" for number in range(depth)]
+    model = model_of(chain(depth=depth)[::-1], [], [f"x{depth}"])
+    model.graph.initializer.extend(onnx.TensorProto(name=name) for name in names)
+    assert execution_order(model, names[::-1]) == names
