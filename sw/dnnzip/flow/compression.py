@@ -14,7 +14,6 @@ from dnnzip.model.grid import GridResult, check_bound, divisor_of, items_of, qua
 from dnnzip.model.line import quantise_lines
 from dnnzip.model.places import Place, Spool
 from dnnzip.model.rescale import fold_obstacle
-from dnnzip.model.rules import sentence
 from dnnzip.model.weights import LeftOut, Weight, find_weights, select_weights
 
 
@@ -186,7 +185,7 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
     if not weights:
         raise InputError("--layers and --exclude", "leave no weight to compress", "select at least one")
     suited = [weight for weight in weights if suits_unit(weight, options.bound)]
-    left_out += [weight.left_out(sentence(suits_unit)) for weight in weights if weight not in suited]
+    left_out += [weight.left_out(suits_unit.sentence) for weight in weights if weight not in suited]
     check_bound(suited or weights, options.bound, options.scope)
     kept = []
     for weight in suited:
