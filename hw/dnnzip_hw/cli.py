@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import click
 
 from dnnzip.errors import InputError, MissingToolError
 from dnnzip.file_parameters import FileCommand, Folder
+from dnnzip.format import MAX_LOG2_STATES, MIN_LOG2_STATES
 from dnnzip.terminal import printable
 from dnnzip_hw.axi.parameters import AxiParameters
 from dnnzip_hw.axi.verilog import axi_files
@@ -22,7 +24,6 @@ DEFAULTS = DecompressorParameters()
 OPTIONS = {
     "lanes": "--lanes",
     "slots": "--slots",
-    "log2_states": "--states",
     "weight_bits": "--weight-bits",
     "line": "--line",
     "target": "--target",
@@ -31,6 +32,8 @@ OPTIONS = {
     "row_weights": "--row-weights",
 }
 """Parameter to the option that sets it."""
+
+STATES = tuple(1 << log2 for log2 in range(MIN_LOG2_STATES, MAX_LOG2_STATES + 1))
 
 
 @click.command("rtl", cls=FileCommand)
@@ -78,13 +81,13 @@ def rtl(
     C header, the format's numbers as a SystemVerilog package and a C header, a decoder in C, and a testbench with
     sample streams that checks itself; README.md in the folder says how to run them.
     """
-    if states <= 0 or states & states - 1:
-        raise InputError("--states", f"is {states}", "it must be 256, 512 or 1024")
+    if states not in STATES:
+        raise InputError(f"--states {states}", f"must be {', '.join(map(str, STATES[:-1]))} or {STATES[-1]}")
     try:
         parameters = DecompressorParameters(lanes, slots, states.bit_length() - 1, weight_bits, line, target)
         axi_parameters = AxiParameters(parameters, bus_bits, row_weights, groups)
     except ValueError as error:
-        raise InputError(_option_of(str(error)), str(error)) from None
+        raise _refused(str(error)) from None
     if not find_yosys():
         raise MissingToolError("rtl: Yosys is missing; pip install 'dnnzip[hw]'")
     listed = ports(parameters)
@@ -98,9 +101,11 @@ def rtl(
         click.echo(printable(str(path)))
 
 
-def _option_of(message: str) -> str:
-    """Return the option that the parameters' message is about."""
-    return OPTIONS.get(message.split(" ", 1)[0], OPTIONS["lanes"])
+def _refused(message: str) -> InputError:
+    """Return the parameters' message, with the options that the user knows for their names."""
+    told = re.sub("|".join(rf"\b{name}\b" for name in OPTIONS), lambda found: OPTIONS[found[0]], message)
+    option, _, rule = told.partition(" must ")
+    return InputError(option, f"must {rule}")
 
 
 def write_whole(folder: Path, files: dict[str, str]) -> list[Path]:
