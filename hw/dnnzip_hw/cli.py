@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import tempfile
 from pathlib import Path
 
@@ -82,12 +81,12 @@ def rtl(
     sample streams that checks itself; README.md in the folder says how to run them.
     """
     if states not in STATES:
-        raise InputError(f"--states {states}", f"must be {', '.join(map(str, STATES[:-1]))} or {STATES[-1]}")
+        raise InputError("--states", f"is {states}", f"it must be {', '.join(map(str, STATES[:-1]))} or {STATES[-1]}")
     try:
         parameters = DecompressorParameters(lanes, slots, states.bit_length() - 1, weight_bits, line, target)
         axi_parameters = AxiParameters(parameters, bus_bits, row_weights, groups)
     except ValueError as error:
-        raise _refused(str(error)) from None
+        raise InputError(_option_of(str(error)), str(error)) from None
     if not find_yosys():
         raise MissingToolError("rtl: Yosys is missing; pip install 'dnnzip[hw]'")
     listed = ports(parameters)
@@ -101,11 +100,9 @@ def rtl(
         click.echo(printable(str(path)))
 
 
-def _refused(message: str) -> InputError:
-    """Return the parameters' message, with the options that the user knows for their names."""
-    told = re.sub("|".join(rf"\b{name}\b" for name in OPTIONS), lambda found: OPTIONS[found[0]], message)
-    option, _, rule = told.partition(" must ")
-    return InputError(option, f"must {rule}")
+def _option_of(message: str) -> str:
+    """Return the option that the parameters' message is about."""
+    return OPTIONS.get(message.split(" ", 1)[0], OPTIONS["lanes"])
 
 
 def write_whole(folder: Path, files: dict[str, str]) -> list[Path]:

@@ -77,8 +77,8 @@ class SerialLink:
         Raises
         ------
         InputError
-            If the port cannot be opened, nothing or something else answers, the board cannot load the table set, or what
-            it says of a stream is unknown.
+            If the port cannot be opened, nothing or something else answers, the board cannot load the table set, or
+            what it says of a stream is unknown.
         VerdictError
             If the table set is damaged.
         """
