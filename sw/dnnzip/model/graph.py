@@ -12,6 +12,11 @@ def attribute(node: onnx.NodeProto, name: str, default: int) -> int:
     return next((int(entry.i) for entry in node.attribute if entry.name == name), default)
 
 
+def fixed_size(dimension: onnx.TensorShapeProto.Dimension) -> int | None:
+    """Return the size of a dimension; None of an open one, for which old exporters write -1 or 0."""
+    return int(dimension.dim_value) if dimension.dim_value > 0 else None
+
+
 def operand(node: onnx.NodeProto, index: int) -> str:
     """Return the name of a node's input, empty where the node leaves it out."""
     return str(node.input[index]) if index < len(node.input) else ""
@@ -71,7 +76,7 @@ class GraphIndex:
             if (node.domain, node.op_type, node.overload) in functions:
                 self.arguments.update(node.input)
             for body in bodies(node):
-                self.inner_reads |= _outer_reads(body)
+                self.inner_reads |= outer_reads(body)
 
     def readers(self, name: str) -> list[Use]:
         """Return the inputs of the top graph's nodes that read a name; empty for a name that nobody reads."""
@@ -91,7 +96,7 @@ def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         yield from entry.graphs
 
 
-def _outer_reads(body: onnx.GraphProto) -> set[str]:
+def outer_reads(body: onnx.GraphProto) -> set[str]:
     """Return the names that a body reads from around it; its own may be the same as outer ones."""
     own = {tensor.name for tensor in body.initializer} | {value.name for value in body.input}
     own.update(sparse.values.name for sparse in body.sparse_initializer)
@@ -99,7 +104,7 @@ def _outer_reads(body: onnx.GraphProto) -> set[str]:
     for node in body.node:
         reads.update(name for name in node.input if name not in own)
         for inner in bodies(node):
-            reads |= _outer_reads(inner) - own
+            reads |= outer_reads(inner) - own
         own.update(node.output)
     # A body may pass an outer value on as its own output.
     reads.update(value.name for value in body.output if value.name not in own)
