@@ -81,8 +81,10 @@ def open_session(source: str | bytes, where: str, options: SessionOptions | None
         session = _opened(_with_own_constants(source), options)
     if session is not None:
         return session
-    for setting in EXACT_SIGNED:
-        options.add_session_config_entry(*setting)
+    # A setting that is there already is worth a warning to onnxruntime.
+    with silent_sessions():
+        for setting in EXACT_SIGNED:
+            options.add_session_config_entry(*setting)
     try:
         return Session(source, options, providers=list(PROVIDERS))
     except RUNTIME_ERRORS as error:
