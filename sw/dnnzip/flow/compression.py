@@ -9,7 +9,14 @@ import onnx
 from dnnzip.codec import CodecOptions, CodeTensor, RawTensor, encode_streams
 from dnnzip.errors import InputError
 from dnnzip.model.bound import Bound, Scope
-from dnnzip.model.container import CompressedModel, compressed_model, open_compressed, side_bytes, used_zero_point
+from dnnzip.model.container import (
+    CompressedModel,
+    compressed_model,
+    is_compressed,
+    open_compressed,
+    side_bytes,
+    used_zero_point,
+)
 from dnnzip.model.grid import GridResult, check_bound, divisor_of, items_of, quantise, quantise_again, suits_unit
 from dnnzip.model.line import quantise_lines
 from dnnzip.model.places import Place, Spool
@@ -175,6 +182,8 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
     InputError
         See ``compress``.
     """
+    if is_compressed(model):
+        raise InputError(where, "is compressed already", "give the plain model")
     found, left_out = find_weights(model)
     if not found:
         reasons = "; ".join(sorted({item.rule for item in left_out}))
