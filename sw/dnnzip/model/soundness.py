@@ -25,6 +25,9 @@ from dnnzip.model.order import check_circles
 from dnnzip.model.places import place_of
 from dnnzip.model.tensor_bytes import bytes_of, element_bytes
 
+#: Bytes of the largest tensor that is copied to see how many it holds.
+LARGEST_COPY = 1 << 26
+
 #: Most dimensions of an array of NumPy.
 MOST_DIMENSIONS = 64
 
@@ -127,10 +130,15 @@ def _shape(tensor: TensorProto | SparseTensorProto) -> str:
 
 
 def _held(tensor: TensorProto) -> int | None:
-    """Return the bytes of an array that a tensor holds; None where it has texts, or elements that share a number."""
+    """Return the bytes of an array that a tensor holds; None where it has texts, or elements that share a number.
+
+    None as well where it is large: a look at its bytes copies them, and whoever reads them compares their number.
+    """
     place = place_of(tensor)
     if place is not None:
         return place.length
+    if tensor.ByteSize() > LARGEST_COPY:
+        return None
     if tensor.HasField("raw_data"):
         return len(tensor.raw_data)
     size = element_bytes(tensor)
