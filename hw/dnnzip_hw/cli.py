@@ -8,6 +8,7 @@ import click
 
 from dnnzip.errors import InputError, MissingToolError
 from dnnzip.file_parameters import FileCommand, Folder
+from dnnzip.format import MAX_LOG2_STATES, MIN_LOG2_STATES
 from dnnzip.streams import printing
 from dnnzip.temporary import temporary_file
 from dnnzip.terminal import printable
@@ -23,7 +24,6 @@ DEFAULTS = DecompressorParameters()
 OPTIONS = {
     "lanes": "--lanes",
     "slots": "--slots",
-    "log2_states": "--states",
     "weight_bits": "--weight-bits",
     "line": "--line",
     "target": "--target",
@@ -32,6 +32,8 @@ OPTIONS = {
     "row_weights": "--row-weights",
 }
 """Parameter to the option that sets it."""
+
+STATES = tuple(1 << log2 for log2 in range(MIN_LOG2_STATES, MAX_LOG2_STATES + 1))
 
 
 @click.command("rtl", cls=FileCommand)
@@ -80,8 +82,8 @@ def rtl(
     C header, the format's numbers as a SystemVerilog package and a C header, a decoder in C, and a testbench with
     sample streams that checks itself; README.md in the folder says how to run them.
     """
-    if states <= 0 or states & states - 1:
-        raise InputError("--states", f"is {states}", "it must be 256, 512 or 1024")
+    if states not in STATES:
+        raise InputError("--states", f"is {states}", f"it must be {', '.join(map(str, STATES[:-1]))} or {STATES[-1]}")
     try:
         parameters = DecompressorParameters(lanes, slots, states.bit_length() - 1, weight_bits, line, target)
         axi_parameters = AxiParameters(parameters, bus_bits, row_weights, groups)

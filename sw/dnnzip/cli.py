@@ -282,7 +282,8 @@ def scores_option(option: str = "--output") -> Callable[[Command], Command]:
     "--tables",
     type=KeptFile(),
     metavar="FILE",
-    help="A table set: used where the file is there, otherwise trained and written; - for standard output.",
+    help="A table set: used where the file is there, otherwise trained and written where streams need one; - for "
+    "standard output.",
 )
 @click.option(
     "--states", type=click.Choice(["256", "512", "1024"]), default="512", show_default=True, help="tANS states."
@@ -361,13 +362,16 @@ def compress(
         with output.progress("compressing", 2 * len(planned[0])) as step:
             result = compression.compress(network, options, model, step, first_pass=step, spool=spool, planned=planned)
         output.save(result.compressed.model, target)
-    if tables is not None and not known:
+    has_tables = bool(result.compressed.tables)
+    if tables is not None and not known and has_tables:
         output.write(result.compressed.tables, tables)
     summary = summarise(result.compressed, result.left_out)
     output.json(summary.as_json())
     notes = [
         f"note: {name}: no input can replace it while it is compressed" for name in overridable(result.compressed.model)
     ]
+    if tables is not None and not known and not has_tables:
+        notes.append(f"note: {tables} is not written: no stream needs a table set")
     output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out), *notes)
 
 
@@ -385,9 +389,10 @@ def decompress(model: str, target: str, output: Output) -> None:
     from dnnzip.model.container import decompressed, open_compressed_file
 
     compressed = open_compressed_file(model)
+    sizes = summarise(compressed).as_json()
     with output.spool(target) as spool:
         output.save(decompressed(compressed, spool), target)
-    output.json(summarise(compressed).as_json())
+    output.json(sizes)
 
 
 @cli.command()

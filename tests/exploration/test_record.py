@@ -305,3 +305,42 @@ def test_a_table_of_more_rows_than_it_could_have(folder):
     assert path.stat().st_size < 100_000
     with pytest.raises(InputError, match=rf"ab\.parquet: declares {rows} rows in \d+ bytes, more than"):
         folder.finished()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "fault"),
+    [
+        ("top1", float("nan"), "has numbers in 'top1' that are none of its kind"),
+        ("energy_J", float("inf"), "has numbers in 'energy_J' that are none of its kind"),
+        ("plain_latency_s", -1e300, "has numbers in 'plain_latency_s' that are none of its kind"),
+        ("stream_bytes", -1, "has numbers in 'stream_bytes' that are none of its kind"),
+        ("codec", b"\xff", "is damaged (Column 6: In chunk 0: Invalid: Invalid UTF8 sequence"),
+    ],
+)
+def test_what_no_exploration_writes_is_refused(folder, column, value, fault):
+    path = folder.path / "results" / "a1.parquet"
+    table = pq.read_table(path)
+    place = table.schema.get_field_index(column)
+    values = table.column(column).to_pylist()
+    kind = pa.binary() if isinstance(value, bytes) else table.schema.field(column).type
+    changed = pa.array([values[0] if kind != pa.binary() else b"raw", value], kind)
+    if kind == pa.binary():
+        changed = pa.Array.from_buffers(pa.string(), 2, changed.buffers())
+    columns = [*table.columns[:place], changed, *table.columns[place + 1 :]]
+    pq.write_table(pa.Table.from_arrays(columns, schema=POINT_SCHEMA), path)
+    with pytest.raises(InputError) as caught:
+        folder.points()
+    assert f"a1.parquet: {'' if fault.startswith('is') else 'is not of an exploration: it '}{fault}" in str(
+        caught.value
+    )
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("top1", 1.5), ("top1", -1), ("samples", 0), ("weights", -1), ("bytes", 2**65), ("top1", 1e999)]
+)
+def test_impossible_facts_are_refused(folder, key, value):
+    facts = NETWORK.model_dump(mode="json") | {key: value}
+    (folder.path / "network.json").write_text(json.dumps(facts), encoding="utf-8")
+    with pytest.raises(InputError, match=r"network\.json: is damaged: "):
+        folder.network()

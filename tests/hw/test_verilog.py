@@ -89,7 +89,9 @@ def test_command_writes_the_verilog_and_the_kit(tmp_path):
     [
         (["--lanes", "3"], "--lanes: lanes must be a power of two from 1 to 16, not 3"),
         (["--states", "300"], "--states: is 300; it must be 256, 512 or 1024"),
-        (["--states", "128"], "--states: log2_states must be 8 to 10, not 7"),
+        (["--states", "128"], "--states: is 128; it must be 256, 512 or 1024"),
+        (["--states", "2048"], "--states: is 2048; it must be 256, 512 or 1024"),
+        (["--states", "0"], "--states: is 0; it must be 256, 512 or 1024"),
         (["--weight-bits", "9"], "--weight-bits: weight_bits must be 8 or 16, not 9"),
     ],
 )

@@ -460,13 +460,14 @@ def test_a_newer_format_with_another_header(fault, compressed):
     assert "newer format version" in fault("info", compressed)
 
 
-def test_a_compressed_model_without_a_compressed_weight(fault, small, tmp_path):
+def test_a_model_that_declares_the_operators_and_has_none_is_a_plain_one(fault, dnnzip, small, tmp_path):
     model = onnx.load(small)
     model.opset_import.append(helper.make_opsetid("dnnzip", 1))
     onnx.save(model, small)
     for arguments in (("info", small), ("decompress", small, "-o", tmp_path / "o"), ("simulate", small)):
-        line = fault(*arguments)
-        assert line == f"{small}: is damaged: it holds no compressed weight; compress the model again"
+        assert fault(*arguments) == f"{small}: is not a compressed model; make one with 'dnnzip compress'"
+    assert dnnzip(*compress(small, tmp_path))[::2] == (0, "")
+    assert dnnzip("verify", small, tmp_path / "out.dnz.onnx")[::2] == (0, "")
 
 
 def test_a_channel_that_no_stream_can_hold(fault, tmp_path):

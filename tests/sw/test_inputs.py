@@ -150,6 +150,9 @@ def test_keys_of_json_that_are_there_twice(tmp_path):
             parse_json(text)
     with pytest.raises(ValueError, match=r"^it is nested too deeply$"):
         parse_json("[" * 100_000)
+    for text in ("NaN", "[Infinity]", '{"a": -Infinity}', "1e999", "-1e999", "9" * 5000, "[36893488147419103232]"):
+        with pytest.raises(ValueError, match=r" is no number$"):
+            parse_json(text)
     with pytest.raises(ValueError, match="codec can't decode"):
         parse_json(b'"\xff"')
     (tmp_path / "request.json").write_text('{"form": 1, "form": 99}')
@@ -158,6 +161,23 @@ def test_keys_of_json_that_are_there_twice(tmp_path):
     (tmp_path / "j.json").write_text('{"settings": {}, "measured": {}, "measured": {"a": 1}}')
     with pytest.raises(InputError, match=r"j\.json: is no journal of a search"):
         Journal(tmp_path / "j.json", {}, resume=True)
+
+
+def test_a_journal_that_was_changed(tmp_path):
+    path = tmp_path / "j.json"
+    Journal(path, {"seed": 1}, resume=False).measured("plain", lambda: [True, False, 0.25])
+    whole = path.read_text()
+    assert Journal(path, {"seed": 1}, resume=True).measured("plain", lambda: None) == [True, False, 0.25]
+    for old, new in (("0.25", "0.26"), ("true", "false"), ("plain", "plane"), ('"seed": 1', '"seed": 1.5')):
+        path.write_text(whole.replace(old, new))
+        with pytest.raises(
+            InputError, match=r"j\.json: is damaged: its digest does not match; start without --resume$"
+        ):
+            Journal(path, {"seed": 1}, resume=True)
+    for text in (whole[:-9], whole.replace("sha256", "sha1"), whole.replace("0.25", "NaN"), "[]", "3", "null", ""):
+        path.write_text(text)
+        with pytest.raises(InputError, match=r"j\.json: is no journal of a search; start without --resume$"):
+            Journal(path, {"seed": 1}, resume=True)
 
 
 def test_a_digest_is_that_of_the_content():

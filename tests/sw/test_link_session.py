@@ -11,7 +11,7 @@ from dnnzip.codec import fast
 from dnnzip.errors import InputError
 from dnnzip.format import VERSION, Verdict
 from dnnzip.format.frames import HELLO, PROTOCOL, RESULT, Frame, FrameReader, Kind, Top
-from dnnzip.link import open_link
+from dnnzip.link import open_link, serial_line
 from dnnzip.link.serial_line import SerialLink
 from dnnzip.link.session import Session
 
@@ -187,6 +187,63 @@ def test_a_port_that_is_no_port(tmp_path):
     place.write_text("")
     with pytest.raises(InputError, match=r"cannot be opened \(.*\); name the board's port"):
         SerialLink(str(place)).decode(b"", [b"\0\0"])
+
+
+class Liar(Board):
+    """Answers each stream with the same weights and result, so many times."""
+
+    def __init__(self, result, weights=b"", said=None, times=1):
+        super().__init__(said)
+        self._answer = [(weights, False), (RESULT.pack({"reserved": 0, "cycles": 1} | result), True)] * times
+
+    def _take(self, frame):
+        known = len(self._frames)
+        super()._take(frame)
+        if len(self._frames) > known:
+            self._frames[known:] = self._answer
+            # What the board has sent of its own is sent again.
+            self._out, self._sent = bytearray(), known
+            super()._take(dataclasses.replace(frame, kind=Kind.STATUS, resend=False))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+OK = {"cause": int(Verdict.OK)}
+
+
+@pytest.mark.parametrize(
+    ("board", "message"),
+    [
+        (Liar({"cause": 11}), "the board ended a stream with the unknown verdict 11"),
+        (Liar({"cause": 255}), "the board ended a stream with the unknown verdict 255"),
+        (Liar(OK, bytes(5)), "the board gave 5 bytes of 6"),
+        (Liar(OK, bytes(7)), "the board gave 7 bytes of 6"),
+        (Liar(OK), "the board gave 0 bytes of 6"),
+        (Liar(OK, bytes(7), SAID | {"weight_bits": 16}), "the board gave 7 bytes of 12"),
+        (Liar(OK, bytes(6), SAID | {"weight_bits": 0}), "the board says that its weights have 0 bits"),
+        (Liar(OK, bytes(6), SAID | {"weight_bits": 24}), "the board says that its weights have 24 bits"),
+        (Liar(OK, bytes(6), times=2), "the board answers more than it was asked; reset the board"),
+    ],
+)
+def test_what_a_board_says_wrongly_is_named(monkeypatch, board, message):
+    monkeypatch.setattr(serial_line, "SerialLine", lambda *_: board)
+    raw = fast.encode_raw(np.arange(6, dtype=np.int16), 2, 4)
+    with pytest.raises(InputError, match=re.escape(f"--link serial:PORT: {message}")):
+        SerialLink("PORT").decode(b"", [raw])
+
+
+def test_a_known_verdict_is_a_result(monkeypatch):
+    raw = fast.encode_raw(np.arange(6, dtype=np.int16), 2, 4)
+    for verdict in Verdict:
+        board = Liar({"cause": int(verdict)}, bytes(6))
+        monkeypatch.setattr(serial_line, "SerialLine", lambda *_, board=board: board)
+        (result,) = SerialLink("PORT").decode(b"", [raw])
+        assert result.verdict is verdict
+        assert (result.codes is None) == (verdict is not Verdict.OK)
 
 
 def test_no_streams_need_no_port():

@@ -424,11 +424,16 @@ def parse_accelerator(text: str, where: str) -> Accelerator:
     InputError
         See ``load_accelerator``.
     """
+    right = "see docs/accelerator.md for the form"
     try:
         values = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        # TOMLDecodeError is a ValueError, and so is a number of more digits than Python reads.
-        raise InputError(where, f"is not TOML: {error}", "see docs/accelerator.md for the form") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(where, f"is not TOML: {error}", right) from None
+    except ValueError:
+        # Python reads no whole number of thousands of digits.
+        raise InputError(where, "is not TOML: a number has too many digits", right) from None
+    except RecursionError:
+        raise InputError(where, "is not TOML: it is nested too deeply", right) from None
     try:
         return Accelerator.model_validate(values)
     except ValidationError as error:
@@ -454,4 +459,12 @@ def _first_fault(error: ValidationError) -> tuple[str, str | None]:
             return f"{key}: {fault['msg'].removeprefix('Value error, ')}", None
         case _:
             message = fault["msg"][:1].lower() + fault["msg"][1:]
-            return f"{key} = {fault['input']!r}: {message}"[:200], None
+            return f"{key} = {_shown(fault['input'])}: {message}"[:200], None
+
+
+def _shown(value: object) -> str:
+    """Return a value of the file as text; Python writes no whole number of thousands of digits."""
+    try:
+        return repr(value)
+    except ValueError:
+        return "a number"

@@ -4,6 +4,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+SMALLEST, LARGEST = 1e-30, 1e30
+
+
+def _usable(value: float) -> float:
+    if value and not SMALLEST <= value <= LARGEST:
+        raise ValueError(f"value must be 0, or from {SMALLEST:g} to {LARGEST:g}, not {value:g}")
+    return value
+
 
 class Constant(BaseModel):
     """A number with its unit and its source.
@@ -11,7 +19,7 @@ class Constant(BaseModel):
     Parameters
     ----------
     value
-        Finite, 0 or more.
+        0, or from `SMALLEST` to `LARGEST`: products of a few of them stay numbers.
     unit
         As the key prescribes it.
     source
@@ -20,7 +28,7 @@ class Constant(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
-    value: float = Field(ge=0)
+    value: Annotated[float, Field(ge=0), AfterValidator(_usable)]
     unit: str
     source: str = Field(min_length=1)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from dnnzip.accelerator.compute import Work, work_of
 from dnnzip.accelerator.configuration import Accelerator, LaneArray, Placement
-from dnnzip.accelerator.lanes import LanePipeline
+from dnnzip.accelerator.lanes import LanePipeline, check_extent
 from dnnzip.accelerator.layers import Kind, Layer, Network
 from dnnzip.accelerator.mesh import MeshNetwork
 
@@ -268,6 +268,11 @@ class Estimator:
         Returns
         -------
         Cycles are those of the whole batch, and so is the energy.
+
+        Raises
+        ------
+        InputError
+            A layer is too large for the model of an array of lanes.
         """
         if batch < 1:
             raise ValueError(f"batch must be 1 or more, not {batch}")
@@ -280,6 +285,8 @@ class Estimator:
         if timing is Timing.OVERLAP and isinstance(self.accelerator.array, LaneArray):
             lanes = LanePipeline(self.accelerator, bits, batch)
         for layer in network.layers:
+            if isinstance(self.accelerator.array, LaneArray):
+                check_extent(layer, self.accelerator.array, batch)
             own = layer if compressed else layer.compressed(None)
             source = None if layer.source is None else network.layers[layer.source]
             model = _LayerModel(self, own, source, batch, bits, timing)

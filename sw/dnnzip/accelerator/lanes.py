@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from dnnzip.accelerator.configuration import Accelerator, LaneArray
 from dnnzip.accelerator.layers import Layer
+from dnnzip.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,10 @@ def chunks(layer: Layer, array: LaneArray, batch: int) -> list[int]:
     return [array.vectors] * whole + ([rest] if rest else [])
 
 
+#: Most passes, tiles of a channel and chunks of vectors of a layer, and most tiles against all of its chunks.
+MOST_PASSES, MOST_TILES = 1 << 22, 1 << 26
+
+
 def vectors_of(layer: Layer, array: LaneArray, batch: int) -> int:
     """Return the vectors, one per cycle, that a layer sends into the array."""
     blocks = math.ceil(layer.reduction / array.columns)
@@ -112,6 +117,22 @@ def vectors_of(layer: Layer, array: LaneArray, batch: int) -> int:
 def _groups(layer: Layer, each: Pass) -> int:
     """Return of how many of the layer's own groups a pass has channels."""
     return max(1, each.channels * layer.groups // layer.units)
+
+
+def check_extent(layer: Layer, array: LaneArray, batch: int) -> None:
+    """Refuse a layer whose passes, tiles and chunks are more than can be gone through one by one.
+
+    Raises
+    ------
+    InputError
+        They are.
+    """
+    passes_, tiles = 2 * layer.units // array.rows, layer.reduction // array.columns
+    sweeps = layer.positions * batch // array.vectors
+    if max(passes_, tiles, sweeps) > MOST_PASSES or tiles * sweeps > MOST_TILES:
+        raise InputError(
+            f"layer {layer.name!r}", "is too large for an array of lanes", "take another accelerator or a smaller batch"
+        )
 
 
 class LanePipeline:

@@ -260,7 +260,9 @@ class _Finder:
             raise self.refusal(node, f"has weights of the shape {shape}", "they need channels and a kernel")
         rank = len(shape) - 2
         lists = {entry.name: tuple(map(int, entry.ints)) for entry in node.attribute}
-        auto_pad = next((entry.s.decode() for entry in node.attribute if entry.name == "auto_pad"), "NOTSET")
+        auto_pad = next(
+            (entry.s.decode(errors="replace") for entry in node.attribute if entry.name == "auto_pad"), "NOTSET"
+        )
         pads = lists.get("pads", (0,) * (2 * rank)) if auto_pad == "NOTSET" else (0,) * (2 * rank)
         geometry = Convolution(
             shape[2:],

@@ -22,7 +22,8 @@ from dnnzip.format import WORD_BITS
 from dnnzip.link.array import ArrayFigures, ArrayLink, ArrayShape
 from dnnzip.model.accuracy import BATCH, batches_of, joined_scores
 from dnnzip.model.container import decompressed, is_compressed, open_compressed
-from dnnzip.model.graph import lift_constants
+from dnnzip.model.graph import fixed_size, lift_constants
+from dnnzip.model.order import check_sorted
 
 JOB_BYTES = 1 << 30
 """Activations and sums of one job; a layer with more has several."""
@@ -91,7 +92,7 @@ class CompiledNetwork:
     def fixed_batch(self) -> int | None:
         """Samples that it takes at once; None where it takes any number."""
         dimensions = _inputs(self.model)[0].type.tensor_type.shape.dim
-        return int(dimensions[0].dim_value) or None if dimensions else None
+        return fixed_size(dimensions[0]) if dimensions else None
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,7 @@ def compile_network(
         plain = onnx.ModelProto()
         plain.CopyFrom(model)
     lift_constants(plain)
+    check_sorted(plain, where)
     inputs = _inputs(plain)
     if len(inputs) != 1:
         raise InputError(where, f"has {len(inputs)} inputs", "give a network with one input")

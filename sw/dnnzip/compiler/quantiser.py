@@ -5,6 +5,7 @@ have over calibration samples. The result depends on the model, the samples and 
 """
 
 import logging
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -22,7 +23,8 @@ from dnnzip.model.accuracy import BATCH, batches_of, outputs_of
 from dnnzip.model.container import is_compressed
 from dnnzip.model.dataset import Dataset
 from dnnzip.model.files import save_model
-from dnnzip.model.graph import is_standard, subgraphs
+from dnnzip.model.graph import fixed_size, is_standard, subgraphs
+from dnnzip.model.rules import stored_array
 from dnnzip.model.runtime import RUNTIME_ERRORS, first_line, silent_sessions
 from dnnzip.temporary import temporary_folder
 
@@ -114,6 +116,7 @@ def quantise_network(model: onnx.ModelProto, samples: Dataset, where: str) -> on
     quantised = _quantised(prepared, samples, where)
     if not _holds_integer_weights(quantised):
         raise InputError(where, "has no float32 weights that onnxruntime quantises", "give a network that has")
+    _check_scales(quantised, samples, where)
     outputs_of(quantised, one, f"{where}: what onnxruntime's quantiser makes of it")
     return quantised
 
@@ -143,8 +146,8 @@ def _quantised(prepared: onnx.ModelProto, samples: Dataset, where: str) -> onnx.
     constants = {tensor.name for tensor in prepared.graph.initializer}
     network_input = next(value for value in prepared.graph.input if value.name not in constants)
     dimensions = network_input.type.tensor_type.shape.dim
-    fixed = int(dimensions[0].dim_value) if dimensions else 0
-    batches = batches_of(samples.x, fixed or min(BATCH, len(samples.x)), bool(fixed))
+    fixed = fixed_size(dimensions[0]) if dimensions else None
+    batches = batches_of(samples.x, fixed or min(BATCH, len(samples.x)), fixed is not None)
     with temporary_folder() as folder, _no_warnings():
         source, optimised, target = (folder / file for file in ("source.onnx", "optimised.onnx", "target.onnx"))
         save_model(prepared, source)
@@ -177,13 +180,22 @@ def _holds_integer_weights(model: onnx.ModelProto) -> bool:
     return any(tensor.data_type == TensorProto.INT8 and len(tensor.dims) >= 2 for tensor in model.graph.initializer)
 
 
+def _check_scales(quantised: onnx.ModelProto, samples: Dataset, where: str) -> None:
+    """Refuse a network with a scale that is not finite, as of activations that are not."""
+    for tensor in quantised.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT and not np.isfinite(stored_array(tensor).astype(np.float32)).all():
+            wrong = f"gives {tensor.name!r} on {samples.where}, which is infinite or no number"
+            raise InputError(where, wrong, "quantise one whose activations are numbers")
+
+
 @contextmanager
 def _no_warnings() -> Iterator[None]:
     """Keep onnxruntime's quantiser from logging advice, and NumPy from warning of its arithmetic."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with silent_sessions(), np.errstate(all="ignore"):
+        with silent_sessions(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
             yield
     finally:
         logging.disable(before)

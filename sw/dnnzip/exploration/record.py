@@ -16,11 +16,12 @@ of the encoding is there: a run that continues leaves it out.
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from dnnzip.errors import InputError
 from dnnzip.inputs.json_text import parse_json
@@ -42,6 +43,9 @@ LARGEST_FACTS = 1 << 26
 
 MOST_ROWS, LARGEST_TABLE = 1 << 22, 1 << 30
 """Rows of a table that is read, and bytes of its values before compression: the layers of an encoding are fewer."""
+
+LARGEST_FIGURE = 1e60
+"""Larger than any energy, time or ratio, in whatever unit; sums and squares of such are finite."""
 
 ENERGY_PARTS = ("memory", "communication", "computation", "decompressor", "leakage")
 """Where energy is spent; local memory counts as memory."""
@@ -188,17 +192,17 @@ class Request(_Facts):
     model_sha256: str
     data: str
     data_sha256: str
-    samples: int
+    samples: PositiveInt
     seed: int | None
     tuned: str | None
     tuned_sha256: str | None
-    batch: int
+    batch: PositiveInt
     weight_bits: int | None
     output: str | None = None
     grid: Grid
     accelerator_sha256: dict[str, str]
-    points: int
-    encodings: int
+    points: NonNegativeInt
+    encodings: NonNegativeInt
     command: str
     provenance: dict[str, str]
 
@@ -236,10 +240,10 @@ class LayerFacts(BaseModel):
 
     name: str
     operator: str | None
-    shape: tuple[int, ...]
-    weights: int
-    macs: int | None
-    bits: int
+    shape: tuple[NonNegativeInt, ...]
+    weights: NonNegativeInt
+    macs: NonNegativeInt | None
+    bits: NonNegativeInt
     compressible: bool
     reason: str | None = None
 
@@ -262,10 +266,10 @@ class NetworkFacts(_Facts):
     """
 
     name: str
-    top1: float
-    samples: int
-    weights: int
-    bytes: int
+    top1: Annotated[float, Field(ge=0, le=1)]
+    samples: PositiveInt
+    weights: NonNegativeInt
+    bytes: NonNegativeInt
     layers: tuple[LayerFacts, ...]
 
 
@@ -429,7 +433,9 @@ class ExplorationFolder:
                 if fault:
                     raise InputError(str(path), fault, repair)
                 table = parquet.read(use_threads=False)
-            fault = _fault(table.schema, schema)
+            # Texts in UTF-8 among others, which Arrow does not look at while it reads.
+            table.validate(full=True)
+            fault = _fault(table.schema, schema) or _impossible(table)
         except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
             raise InputError(str(path), f"is damaged ({_first_line(error)})", repair) from None
         if fault:
@@ -489,6 +495,19 @@ def _fault(found: pa.Schema, wanted: pa.Schema) -> str | None:
         return None
     missing = [name for name in wanted.names if name not in found.names]
     return f"has no column {missing[0]!r}" if missing else "has other columns or types"
+
+
+def _impossible(table: pa.Table) -> str | None:
+    """Say which column holds what no exploration writes, or None."""
+    for field, column in zip(table.schema, table.columns, strict=True):
+        if pa.types.is_string(field.type) or column.null_count == len(column):
+            continue
+        low, high = (end.as_py() for end in (pc.min(column), pc.max(column)))
+        is_number = pa.types.is_integer(field.type) or pc.all(pc.is_finite(column)).as_py()
+        least = 0 if pa.types.is_integer(field.type) else -LARGEST_FIGURE
+        if not (is_number and least <= low and high <= LARGEST_FIGURE):
+            return f"has numbers in {field.name!r} that are none of its kind"
+    return None
 
 
 def _first_line(error: BaseException) -> str:

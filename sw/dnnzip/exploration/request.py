@@ -14,7 +14,9 @@ from dnnzip.exploration.record import TUNED, Grid, Request
 from dnnzip.exploration.task import Encoding, TunedEncoding
 from dnnzip.exploration.workload import Files, Workload, digest_of, read_files
 from dnnzip.flow.compression import CompressionOptions, plan
+from dnnzip.flow.estimation import check_batch
 from dnnzip.flow.provenance import provenance
+from dnnzip.inputs.json_text import check_seed
 from dnnzip.inputs.reading import digest_of_file
 from dnnzip.model.accuracy import score_output
 from dnnzip.model.bound import Bound, Scope, Unit
@@ -22,6 +24,7 @@ from dnnzip.model.container import is_compressed, open_compressed_file
 from dnnzip.model.dataset import RIGHT as DATA
 from dnnzip.model.dataset import Dataset, load_dataset
 from dnnzip.model.files import load_model, open_model
+from dnnzip.model.grid import ranges_of
 
 OWN_PLACEMENT = "own"
 """The accelerator's own placement of the decompressors."""
@@ -100,6 +103,7 @@ def plan_exploration(options: Options) -> Plan:
     InputError
         A file cannot be read, an option is none of its values or is given twice, or does not suit the network.
     """
+    check_batch(options.batch)
     check_words("--error-scope", options.error_scope, [scope.value for scope in Scope])
     check_words("--codec", options.codec, CODECS)
     check_words("--placement", options.placement, [*(place.value for place in Placement), OWN_PLACEMENT])
@@ -116,6 +120,10 @@ def plan_exploration(options: Options) -> Plan:
     whole = CompressionOptions(bound=bounds[0], codec=CodecOptions(codec=options.codec[0]))
     weights, _ = plan(model, whole, options.model)
     sets = layer_sets(options.layers, weights)
+    chosen = {name for layers in sets for name in layers.names}
+    for weight in weights:
+        if weight.name in chosen:
+            ranges_of(weight, Scope.TENSOR)  # refuses weights that are not finite
     # A percentage suits every selection; other bounds may not suit one of them.
     for bound in bounds:
         if bound.unit is not Unit.SHARE:
@@ -186,8 +194,9 @@ def drawn(dataset: Dataset, samples: int | None, seed: int | None) -> Dataset:
     Raises
     ------
     InputError
-        There are not so many.
+        There are not so many, or the seed has more than 64 bits.
     """
+    check_seed(seed or 0)
     count = len(dataset.x) if samples is None else samples
     if not 1 <= count <= len(dataset.x):
         raise InputError(

@@ -9,12 +9,18 @@ import onnx
 from dnnzip.codec import CodecOptions, CodeTensor, RawTensor, encode_streams, original_bytes
 from dnnzip.errors import InputError
 from dnnzip.model.bound import Bound, Scope
-from dnnzip.model.container import CompressedModel, compressed_model, open_compressed, side_bytes, used_zero_point
+from dnnzip.model.container import (
+    CompressedModel,
+    compressed_model,
+    is_compressed,
+    open_compressed,
+    side_bytes,
+    used_zero_point,
+)
 from dnnzip.model.grid import GridResult, check_bound, divisor_of, items_of, quantise, quantise_again, suits_unit
 from dnnzip.model.line import quantise_lines
 from dnnzip.model.places import Place, Spool
 from dnnzip.model.rescale import fold_obstacle
-from dnnzip.model.rules import sentence
 from dnnzip.model.weights import LeftOut, Weight, find_weights, select_weights
 
 
@@ -174,6 +180,8 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
     InputError
         See ``compress``.
     """
+    if is_compressed(model):
+        raise InputError(where, "is compressed already", "give the plain model")
     found, left_out = find_weights(model)
     if not found:
         reasons = "; ".join(sorted({item.rule for item in left_out}))
@@ -184,7 +192,7 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
     if not weights:
         raise InputError("--layers and --exclude", "leave no weight to compress", "select at least one")
     suited = [weight for weight in weights if suits_unit(weight, options.bound)]
-    left_out += [weight.left_out(sentence(suits_unit)) for weight in weights if weight not in suited]
+    left_out += [weight.left_out(suits_unit.sentence) for weight in weights if weight not in suited]
     check_bound(suited or weights, options.bound, options.scope)
     kept = []
     for weight in suited:

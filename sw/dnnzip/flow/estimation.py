@@ -1,6 +1,5 @@
 """A network's latency and energy on an accelerator, with plain weights and with compressed ones."""
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,9 @@ from dnnzip.model.files import open_model
 from dnnzip.model.shapes import layer_shapes
 
 WIDEST_BITS = 64
+
+#: Limits of a number that is not made of streams: beyond them, results are none that an accelerator has.
+SMALLEST_BITS, SMALLEST_RATIO, LARGEST_RATIO, LARGEST_BATCH = 1e-6, 1e-6, 1e6, 10**9
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,28 @@ class EstimationOptions:
     ratio: float | None = None
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise InputError("--batch", f"{self.batch} is not a number of samples", "give 1 or more")
+        check_batch(self.batch)
         if self.bits is not None and self.ratio is not None:
             raise InputError("--bits", "cannot be given together with --ratio", "give one of them")
         if self.bits is not None and not 0 < self.bits <= WIDEST_BITS:
             raise InputError("--bits", f"{self.bits:g} is out of range", f"give bits above 0 and up to {WIDEST_BITS}")
-        if self.ratio is not None and not (self.ratio > 0 and math.isfinite(self.ratio)):
-            raise InputError("--ratio", f"{self.ratio:g} is out of range", "give a ratio above 0")
+        if self.bits is not None and self.bits < SMALLEST_BITS:
+            raise InputError("--bits", f"{self.bits:g} is out of range", f"give {SMALLEST_BITS:g} bits or more")
+        if self.ratio is not None and not SMALLEST_RATIO <= self.ratio <= LARGEST_RATIO:
+            right = f"give a ratio above 0, from {SMALLEST_RATIO:g} to {LARGEST_RATIO:g}"
+            raise InputError("--ratio", f"{self.ratio:g} is out of range", right)
+
+
+def check_batch(batch: int) -> None:
+    """Refuse a number of samples for an accelerator.
+
+    Raises
+    ------
+    InputError
+        It is not from 1 to `LARGEST_BATCH`.
+    """
+    if not 1 <= batch <= LARGEST_BATCH:
+        raise InputError("--batch", "is not a number of samples", f"give 1 to {LARGEST_BATCH}")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dnnzip.codec import join_parts, reference, split_streams
 from dnnzip.errors import CheckFailedError
-from dnnzip.format import TableSet, Verdict
+from dnnzip.format import TableSet, Verdict, VerdictError
 from dnnzip.link import Link, LinkRun, StreamResult
 from dnnzip.model.container import CODE_BYTES, CompressedLayer, CompressedModel, decode_layer, to_plain
 from dnnzip.model.memory import memory_for
@@ -143,6 +143,8 @@ def simulate(
     ------
     InputError
         A stream is damaged for the software's decoder already, or there is no memory for all codes.
+    CheckFailedError
+        The link does not load the table set.
     """
     values = sum(layer.items for layer in compressed.layers)
     with memory_for(compressed.where, f"{values} values, decoded twice", 2 * CODE_BYTES * values):
@@ -156,7 +158,10 @@ def _simulate(
 ) -> Simulation:
     wanted = [np.asarray(golden(compressed, layer)) for layer in compressed.layers]
     parts = [split_streams(layer.stream) for layer in compressed.layers]
-    results = link.decode(compressed.tables, [stream for streams in parts for stream in streams])
+    try:
+        results = link.decode(compressed.tables, [stream for streams in parts for stream in streams])
+    except VerdictError as error:
+        raise CheckFailedError(f"table set: the link ended with {error.verdict.label!r}") from None
     layers = []
     position = 0
     for layer, expected, streams in zip(compressed.layers, wanted, parts, strict=True):

@@ -7,7 +7,6 @@ from typing import Any
 from dnnzip.model.bound import Bound
 from dnnzip.model.container import CompressedLayer, CompressedModel
 from dnnzip.model.grid import suits_unit
-from dnnzip.model.rules import sentence
 from dnnzip.model.weights import LeftOut, Weight, find_weights, is_selected
 
 FP32_BITS = 32
@@ -130,4 +129,4 @@ def summarise(compressed: CompressedModel, left_out: Sequence[LeftOut] | None = 
 def _reason(weight: Weight, layers: Sequence[CompressedLayer]) -> str:
     """Return the rule that left a weight out of a file with these layers."""
     suits_any = any(suits_unit(weight, Bound.parse(spec)) for spec in {layer.spec for layer in layers})
-    return sentence(is_selected if suits_any else suits_unit)
+    return (is_selected if suits_any else suits_unit).sentence

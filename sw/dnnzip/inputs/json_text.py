@@ -1,7 +1,13 @@
-"""JSON as everybody reads it: a key that is there twice is refused, where one reader takes the first of its values."""
+"""JSON as everybody reads it: no key twice, and no number that readers take for different ones or for none."""
 
 import json
-from typing import Any
+import math
+from typing import Any, NoReturn
+
+from dnnzip.errors import InputError
+
+#: Largest magnitude of a whole number.
+LARGEST = (1 << 64) - 1
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -10,12 +16,44 @@ def parse_json(text: str | bytes) -> Any:
     Raises
     ------
     ValueError
-        It is no JSON in UTF-8, repeats a key, or is nested too deeply.
+        It is no JSON in UTF-8, repeats a key, is nested too deeply, or has a number that is not finite or too large.
     """
     try:
-        return json.loads(text.decode("utf-8") if isinstance(text, bytes) else text, object_pairs_hook=_object)
+        return json.loads(
+            text.decode("utf-8") if isinstance(text, bytes) else text,
+            object_pairs_hook=_object,
+            parse_constant=_refuse,
+            parse_float=_finite,
+            parse_int=_whole,
+        )
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that a JSON file could not hold.
+
+    Raises
+    ------
+    InputError
+        It is above `LARGEST`.
+    """
+    if seed > LARGEST:
+        raise InputError("--seed", "has more than 64 bits", f"give at most {LARGEST}")
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(f"{text[:80]} is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse(text)
+
+
+def _whole(text: str) -> int:
+    value = int(text) if len(text) <= 21 else LARGEST + 1
+    return value if abs(value) <= LARGEST else _refuse(text)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -14,6 +14,11 @@ from dnnzip.link.order import codes_from_beats
 from dnnzip.link.serial_port import SerialLine, parse_port
 from dnnzip.link.session import Answer, Session, Statistics
 
+#: Widths of a weight that a board may have.
+WEIGHT_BITS = (8, 16)
+
+REBUILD = "build the bitstream with this dnnzip"
+
 
 @dataclass(frozen=True)
 class StreamAnswer:
@@ -55,6 +60,7 @@ class SerialLink:
 
     def __init__(self, argument: str = "") -> None:
         self._port, self._baud = parse_port(argument)
+        self._name = f"--link serial:{self._port}"
         self.last_run: LinkRun | None = None
         self.statistics = Statistics()
 
@@ -71,7 +77,8 @@ class SerialLink:
         Raises
         ------
         InputError
-            If the port cannot be opened, nothing or something else answers, or the board cannot load the table set.
+            If the port cannot be opened, nothing or something else answers, the board cannot load the table set, or
+            what it says of a stream is unknown.
         VerdictError
             If the table set is damaged.
         """
@@ -80,12 +87,12 @@ class SerialLink:
         weight_bytes = 1
         if offered:
             with SerialLine(self._port, self._baud) as line:
-                session = Session(line, f"--link serial:{self._port}")
+                session = Session(line, self._name)
                 self.statistics = session.statistics
                 session.open()
-                weight_bytes = session.hello["weight_bits"] // 8
+                weight_bytes = self._weight_bytes(session)
                 begun = time.perf_counter()
-                answers = [_stream_answer(answer) for answer in session.exchange(offered)]
+                answers = [self._stream_answer(answer) for answer in session.exchange(offered)]
             self.last_run = LinkRun(
                 weights=sum(len(answer.weights) for answer in answers) // weight_bytes,
                 cycles=sum(answer.cycles for answer in answers),
@@ -95,7 +102,7 @@ class SerialLink:
             self._check_tables(session, tables, answers)
         remaining = iter(answers[1:] if tables else answers)
         return [
-            _result(stream, next(remaining), weight_bytes) if stream else StreamResult(Verdict.TRUNCATED, None, 0)
+            self._result(stream, next(remaining), weight_bytes) if stream else StreamResult(Verdict.TRUNCATED, None, 0)
             for stream in streams
         ]
 
@@ -106,22 +113,34 @@ class SerialLink:
         if answers[0].verdict == Verdict.UNSUPPORTED:
             states, lanes = 1 << session.hello["log2_states"], session.hello["lanes"] * session.hello["slots"]
             raise InputError(
-                f"--link serial:{self._port}",
+                self._name,
                 f"the board decodes tables of up to {states} states",
                 f"compress with --states {states} --virtual-lanes {lanes}",
             )
         raise VerdictError(answers[0].verdict)
 
+    def _weight_bytes(self, session: Session) -> int:
+        """Return the bytes of a weight as the board gives it."""
+        bits = session.hello["weight_bits"]
+        if bits not in WEIGHT_BITS:
+            raise InputError(self._name, f"the board says that its weights have {bits} bits", REBUILD)
+        return bits // 8
 
-def _stream_answer(answer: Answer) -> StreamAnswer:
-    """Return what an answer says."""
-    said = RESULT.unpack(answer.end.ljust(RESULT.bytes, b"\0"))
-    return StreamAnswer(Verdict(said["cause"]), answer.body, said["cycles"])
+    def _stream_answer(self, answer: Answer) -> StreamAnswer:
+        """Return the content of an answer."""
+        said = RESULT.unpack(answer.end.ljust(RESULT.bytes, b"\0"))
+        verdict = next((known for known in Verdict if known == said["cause"]), None)
+        if verdict is None:
+            raise InputError(self._name, f"the board ended a stream with the unknown verdict {said['cause']}", REBUILD)
+        return StreamAnswer(verdict, answer.body, said["cycles"])
 
-
-def _result(stream: bytes, answer: StreamAnswer, weight_bytes: int) -> StreamResult:
-    """Return a stream's result, its codes ordered by channel."""
-    if answer.verdict != Verdict.OK:
-        return StreamResult(answer.verdict, None, answer.cycles)
-    weights = np.frombuffer(answer.weights, f"<i{weight_bytes}").astype(np.int16)
-    return StreamResult(answer.verdict, codes_from_beats(weights, WeightHeader.unpack(stream)), answer.cycles)
+    def _result(self, stream: bytes, answer: StreamAnswer, weight_bytes: int) -> StreamResult:
+        """Return a stream's result, its codes ordered by channel."""
+        if answer.verdict != Verdict.OK:
+            return StreamResult(answer.verdict, None, answer.cycles)
+        header = WeightHeader.unpack(stream)
+        wanted = header.weights * weight_bytes
+        if len(answer.weights) != wanted:
+            raise InputError(self._name, f"the board gave {len(answer.weights)} bytes of {wanted}", REBUILD)
+        weights = np.frombuffer(answer.weights, f"<i{weight_bytes}").astype(np.int16)
+        return StreamResult(answer.verdict, codes_from_beats(weights, header), answer.cycles)

@@ -165,7 +165,7 @@ class Session:
         Raises
         ------
         InputError
-            If the board does not answer any more.
+            If the board does not answer any more, or answers more than it was asked.
         """
         for message in messages:
             data = message + b"\0" * (len(message) % 2)
@@ -193,6 +193,8 @@ class Session:
                 self._go_back()
                 self._confirm(resend=True)
         self.statistics.damaged = self._reader.damaged
+        if len(self._answers) > len(messages):
+            raise InputError(self._name, "the board answers more than it was asked", "reset the board")
         return self._answers
 
     def _progress(self) -> tuple[int, int, int]:

@@ -193,7 +193,7 @@ def _taken(session: Session, dataset: Dataset, where: str) -> tuple[str, int, bo
         raise InputError(where, f"has {len(inputs)} inputs", "give a network with one input")
     wanted = inputs[0]
     _check_samples(wanted.type, wanted.shape, dataset, where)
-    fixed = wanted.shape[0] if wanted.shape and isinstance(wanted.shape[0], int) else None
+    fixed = _sizes(wanted.shape)[0] if wanted.shape else None
     return wanted.name, fixed or min(BATCH, len(dataset.x)), fixed is not None
 
 
@@ -290,10 +290,15 @@ def _check_samples(kind: str, wanted: Sequence[object], dataset: Dataset, where:
         raise InputError(
             dataset.where, f"x is {x.dtype}", f"{where} takes {kind.removeprefix('tensor(').removesuffix(')')}"
         )
-    shape = [d if isinstance(d, int) else None for d in wanted]
+    shape = _sizes(wanted)
     if len(shape) != x.ndim or any(d is not None and d != n for d, n in zip(shape[1:], x.shape[1:], strict=True)):
         text = ", ".join("any" if d is None else str(d) for d in shape[1:])
         raise InputError(dataset.where, f"samples of x have the shape {x.shape[1:]}", f"{where} takes ({text})")
+
+
+def _sizes(shape: Sequence[object]) -> list[int | None]:
+    """Return the sizes of a shape as onnxruntime has it; None for an open one, also where the model says -1 or 0."""
+    return [size if isinstance(size, int) and size > 0 else None for size in shape]
 
 
 def score(scores: NDArray[np.generic], dataset: Dataset) -> Accuracy:

@@ -65,16 +65,19 @@ class Bound:
                 number, unit = number[: -len(suffix)].strip(), suffix_unit
         try:
             # `float` first: it takes no fractions such as 1/3, and says which texts are no finite number.
-            if not math.isfinite(float(number)) or "_" in number:
+            size = float(number)
+            if not math.isfinite(size) or "_" in number:
                 raise InputError(where, "is not a finite number", RIGHT)
-            value = Fraction(number)
+            # The fraction of 1e-999999999 would have a billion digits.
+            value = Fraction(number) if size else Fraction(0)
+            is_too_small = not size and number.lower().partition("e")[0].strip("+-0.") != ""
         except (ValueError, OverflowError):
             raise InputError(where, "is not an error bound", RIGHT) from None
         if unit is Unit.LSB:
-            if value < 0 or value.denominator != 1:
+            if value < 0 or value.denominator != 1 or is_too_small:
                 raise InputError(where, "is not a whole number of steps", "give 0lsb, 1lsb, 2lsb and so on")
             return cls(value, unit, text.strip(), option)
-        if value <= 0 or float(value) == 0.0:
+        if value <= 0:
             raise InputError(where, "is not above zero", RIGHT)
         if unit is Unit.SHARE:
             value /= 100

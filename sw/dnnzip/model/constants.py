@@ -14,9 +14,9 @@ from enum import Enum
 import onnx
 from onnx import TensorProto
 
-from dnnzip.model.external import bytes_of
 from dnnzip.model.graph import bodies, is_standard, operand
 from dnnzip.model.places import place_of
+from dnnzip.model.tensor_bytes import bytes_of
 
 #: Which input of an operator is its weight.
 WEIGHT_INPUT = {

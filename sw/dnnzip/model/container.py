@@ -38,6 +38,7 @@ from dnnzip.model.memory import memory_for
 from dnnzip.model.places import Place, Spool, place_of, set_place
 from dnnzip.model.rescale import fold_divisor
 from dnnzip.model.rules import ELEMENT_TYPES, stored_array
+from dnnzip.model.soundness import MOST_DIMENSIONS
 from dnnzip.model.step_grid import StepGrid
 from dnnzip.model.weights import find_weights
 
@@ -60,8 +61,8 @@ CODE_BYTES = 2
 #: Largest magnitude of a decoded code.
 LARGEST_MAGNITUDE = 1 << 15
 
-#: Most dimensions of an array of NumPy.
-MOST_DIMENSIONS = 64
+#: More bits than a weight has in any type.
+WIDEST_BITS = 64
 
 UPDATE = "update dnnzip to read it"
 
@@ -188,10 +189,8 @@ def side_bytes(
 
 
 def is_compressed(model: onnx.ModelProto) -> bool:
-    """Whether a model holds compressed weights."""
-    return any(entry.domain == DOMAIN for entry in model.opset_import) or any(
-        node.domain == DOMAIN for node in model.graph.node
-    )
+    """Return True if a model holds compressed weights."""
+    return any(node.domain == DOMAIN for node in model.graph.node)
 
 
 def compressed_model(
@@ -265,6 +264,7 @@ def folded_skeleton(model: onnx.ModelProto, divisors: Mapping[str, int]) -> onnx
         if divisors.get(value.name, 1) > 1:
             value.type.tensor_type.elem_type = TensorProto.INT8
     remove_declaration(fresh)
+    _remove_operators(fresh)
     # What is folded is no input.
     if not {tensor.name for tensor in fresh.graph.initializer} <= {value.name for value in fresh.graph.input}:
         fresh.ir_version = max(fresh.ir_version, SEPARATE_INITIALIZERS)
@@ -326,8 +326,6 @@ def open_compressed(model: onnx.ModelProto, where: str) -> CompressedModel:
             raise InputError(layer_where, "is damaged: it is no Decompress node", "compress the model again")
         layers.append(layer_of_node(node, layer_where, lambda name: initializers.get(name)))
         tables_names.add(operand(node, 1))
-    if not layers:
-        raise InputError(where, "is damaged: it holds no compressed weight", "compress the model again")
     if len(layers) != len({layer.name for layer in layers}):
         raise InputError(where, "is damaged: two layers have one name", "compress the model again")
     if len(tables_names) > 1:
@@ -465,9 +463,7 @@ def _plain(compressed: CompressedModel, tensor_of: Callable[[CompressedLayer], o
     del plain.graph.initializer[:]
     plain.graph.initializer.extend(ordered.initializer)
     restore_descriptions(plain, own, {tensor.name: tensor for tensor in compressed.model.graph.initializer})
-    for i in reversed(range(len(plain.opset_import))):
-        if plain.opset_import[i].domain == DOMAIN:
-            del plain.opset_import[i]
+    _remove_operators(plain)
     return plain
 
 
@@ -689,8 +685,8 @@ def _fault(layer: CompressedLayer) -> str | None:
         return f"its step has the shape {step.shape}"
     if layer.step_grid is not None and is_integer:
         return "its step has indices, and its weights are integers"
-    if not math.isfinite(layer.step_loss):
-        return "its step loss is not finite"
+    if not abs(layer.step_loss) <= WIDEST_BITS:
+        return "its step loss is not finite, or more bits than a weight has"
     if step is not None and not (np.all(np.isfinite(step)) and np.all(step > 0)):
         return "its step is not finite and above zero"
     if is_integer and step is not None and not (step.shape == () and 1 <= float(step) <= 511 and float(step) % 2 == 1):
@@ -720,6 +716,13 @@ def _check_count(layer: CompressedLayer, where: str) -> None:
             f"is damaged: {declared} values in {layer.stream_bytes} bytes are more than {WEIGHTS_PER_BIT} in a bit",
             "compress the model again",
         )
+
+
+def _remove_operators(model: onnx.ModelProto) -> None:
+    """Remove the declaration of the operators of dnnzip."""
+    for i in reversed(range(len(model.opset_import))):
+        if model.opset_import[i].domain == DOMAIN:
+            del model.opset_import[i]
 
 
 def _stream_error(where: str, error: VerdictError) -> InputError:

@@ -7,7 +7,6 @@ file that the name leads to (a cache may keep both under other names). Beyond on
 a link is searched beside the model file itself.
 """
 
-import math
 import os
 import re
 import stat
@@ -15,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import onnx
-from onnx import TensorProto
 
 from dnnzip.errors import InputError
 from dnnzip.model.places import Place
+from dnnzip.model.tensor_bytes import bytes_of
 
 #: Entries that ONNX knows; the last two are read by no runtime.
 KEYS = ("location", "offset", "length", "checksum", "basepath")
@@ -28,21 +27,6 @@ PREPACKED = "prepacked"
 
 #: A count as every reader takes it: no sign, no space, no zero in front; more digits than a file has bytes are none.
 COUNT = re.compile(r"0|[1-9][0-9]{0,39}", re.ASCII)
-
-#: Bits of an element of the types whose elements share bytes.
-PACKED_BITS = {
-    getattr(TensorProto, name): bits
-    for bits, names in (
-        (2, ("INT2", "UINT2")),
-        (4, ("INT4", "UINT4", "FLOAT4E2M1")),
-        (6, ("FLOAT6E2M3", "FLOAT6E3M2")),
-    )
-    for name in names
-    if hasattr(TensorProto, name)
-}
-
-#: Types whose elements have no size.
-UNSIZED = ("UNDEFINED", "STRING")
 
 #: Characters of a text of the model that a message shows.
 SHOWN = 80
@@ -144,22 +128,6 @@ class ExternalFiles:
 
     def _fault(self, tensor: onnx.TensorProto, wrong: str, right: str | None = None) -> InputError:
         return InputError(self._where, f"external data of {_shown(tensor.name)} {wrong}", right)
-
-
-def bytes_of(tensor: onnx.TensorProto) -> int | None:
-    """Return the bytes that an array of the tensor's type and shape takes; None for a type without a size.
-
-    A shape with a dimension below zero gives a size that no file has.
-    """
-    if any(size < 0 for size in tensor.dims):
-        return -1
-    count = math.prod(int(size) for size in tensor.dims)
-    if tensor.data_type in PACKED_BITS:
-        return -(-count * int(PACKED_BITS[tensor.data_type]) // 8)
-    known = TensorProto.DataType.values()
-    if tensor.data_type not in known or TensorProto.DataType.Name(tensor.data_type) in UNSIZED:
-        return None
-    return count * int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 def _real(path: Path) -> Path:

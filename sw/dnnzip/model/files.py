@@ -21,7 +21,7 @@ from dnnzip.inputs.reading import check_input, read_bounded
 from dnnzip.model.external import ExternalData, ExternalFiles
 from dnnzip.model.memory import memory_for, most_memory
 from dnnzip.model.places import Place, place_of, set_external, set_place
-from dnnzip.model.soundness import check_model, tensors
+from dnnzip.model.soundness import check_model, check_sizes, tensors
 from dnnzip.model.wire import GRAPH_FIELD, INITIALIZER_FIELD, RAW_DATA_FIELD, tag, without_arrays
 from dnnzip.temporary import NO_ROOM, temporary_file
 
@@ -54,11 +54,13 @@ def load_model(path: str | Path) -> onnx.ModelProto:
     ------
     InputError
         The path is missing, a directory, unreadable, empty, truncated or no ONNX model; or its external data is
-        missing, short, or outside the model's folder; or there is no memory for it.
+        missing, short, or outside the model's folder; or an array has other bytes than its shape needs; or there is no
+        memory for it.
     """
     path = Path(path)
     model = _parsed(path, _content(path))
     _load_external(_external_data(model, path), path)
+    check_sizes(model, str(path))
     return model
 
 
@@ -94,6 +96,7 @@ def open_model(path: str | Path) -> onnx.ModelProto:
     _load_external(loaded, path)
     for position, place in places.items():
         set_place(initializers[position], place)
+    check_sizes(model, str(path))
     return model
 
 
@@ -127,12 +130,14 @@ def check_given(model: onnx.ModelProto, where: str) -> None:
     Raises
     ------
     InputError
-        See `dnnzip.model.soundness.check_model`; or a tensor has external data: only a file says from which folder.
+        See `check_model` and `check_sizes` of `dnnzip.model.soundness`; or a tensor has external data: only a file says
+        from which folder.
     """
     check_model(model, where)
     for tensor in tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             raise InputError(where, f"{tensor.name!r} has external data", "give the path, or load it with onnx.load")
+    check_sizes(model, where)
 
 
 def _content(path: Path) -> bytes:

@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from dnnzip.model.graph import is_standard
+from dnnzip.model.graph import is_standard, operand
 from dnnzip.model.places import place_of
 
 #: Operators that only move or make values.
@@ -86,10 +86,10 @@ def _values(
             return None
         return numpy_helper.to_array(tensor)
     if node.op_type == "Shape" and not node.attribute:
-        shape = shapes.get(node.input[0], (None,))
+        shape = shapes.get(operand(node, 0), (None,))
         return None if None in shape else np.array(shape, np.int64)
     inputs = [name for name in node.input if name]
-    if node.op_type not in MOVING or not all(name in known for name in inputs):
+    if node.op_type not in MOVING or not inputs or not all(name in known for name in inputs):
         return None
     if node.op_type == "ConstantOfShape" and not _makes_few_integers(node, known[inputs[0]]):
         return None
@@ -105,7 +105,7 @@ def _values(
     whole = onnx.helper.make_model(graph, opset_imports=model.opset_import)
     try:
         (result,) = ReferenceEvaluator(whole).run(None, {name: known[name] for name in inputs})
-    except (ValueError, TypeError, IndexError, RuntimeError):
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
         # A broken node keeps its place: inference says what is wrong with it.
         return None
     values = np.asarray(result)

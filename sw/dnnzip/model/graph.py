@@ -12,6 +12,11 @@ def attribute(node: onnx.NodeProto, name: str, default: int) -> int:
     return next((int(entry.i) for entry in node.attribute if entry.name == name), default)
 
 
+def fixed_size(dimension: onnx.TensorShapeProto.Dimension) -> int | None:
+    """Return the size of a dimension; None of an open one, for which old exporters write -1 or 0."""
+    return int(dimension.dim_value) if dimension.dim_value > 0 else None
+
+
 def operand(node: onnx.NodeProto, index: int) -> str:
     """Return the name of a node's input, empty where the node leaves it out."""
     return str(node.input[index]) if index < len(node.input) else ""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dnnzip.errors import InputError
 from dnnzip.model.bound import Bound, Scope, Unit
 from dnnzip.model.layout import Layout
+from dnnzip.model.rules import Rule
 from dnnzip.model.step import decoded_values, extremes, fill_codes, largest_step
 from dnnzip.model.step_grid import EXACT, Snap, StepGrid, loss_bits, on_grid
 from dnnzip.model.weights import Weight
@@ -140,9 +141,10 @@ def quantise_again(result: GridResult) -> GridResult:
     return replace(result, codes=codes.reshape(rows.shape))
 
 
-def suits_unit(weight: Weight, bound: Bound) -> bool:
-    """Its type must suit the bound: lsb is for int8 and uint8 weights, an absolute error for float32 and float16 ones."""  # noqa: E501 - one sentence, printed as it is
-    return bound.unit is Unit.SHARE or weight.is_integer == (bound.unit is Unit.LSB)
+suits_unit: Rule[[Weight, Bound]] = Rule(
+    "Its type must suit the bound: lsb is for int8 and uint8 weights, an absolute error for float32 and float16 ones.",
+    lambda weight, bound: bound.unit is Unit.SHARE or weight.is_integer == (bound.unit is Unit.LSB),
+)
 
 
 def check_unit(weight: Weight, bound: Bound) -> None:

@@ -1,4 +1,3 @@
-# ruff: noqa: D401 - the docstring of a rule is the sentence that the user reads
 """Integer weights on a coarser grid: fold the divisor 2 e + 1 into the scales, zero points and biases of a graph.
 
 With q = round((w - z) / d), d = 2 e + 1, the weight becomes q (int8, zero point 0) and its scale float32(scale x d).
@@ -19,7 +18,7 @@ from onnx import TensorProto, numpy_helper
 
 from dnnzip.model.graph import GraphIndex, Use, all_names, attribute, fresh_name, operand
 from dnnzip.model.grid import shifted_weights
-from dnnzip.model.rules import Reader, scale_name, sentence, stored_array, zero_point_name
+from dnnzip.model.rules import Reader, Rule, scale_name, stored_array, zero_point_name
 from dnnzip.model.weights import Weight
 
 #: The int32 bias of an operator, and for QLinearConv it is the operator's own.
@@ -55,24 +54,24 @@ class Fold:
     divisor: int
 
 
-FoldRule = Callable[[Fold], bool]
+FoldRule = Rule[[Fold]]
 
-
-def has_scale_to_fold(fold: Fold) -> bool:
-    """At 1 lsb and more, its scale must be found: an input of its operator, or behind ConvInteger and MatMulInteger a Cast and then a Mul by a constant."""  # noqa: E501 - one sentence, printed as it is
-    return all(scale_use(reader, fold.index) is not None for reader in fold.weight.readers)
-
-
-def has_bias_to_fold(fold: Fold) -> bool:
-    """At 1 lsb and more, an int32 bias beside it must be a constant that no other layer reads."""
-    return all(_is_bias_foldable(reader, fold.weight, fold.index) for reader in fold.weight.readers)
-
-
-def has_scale_that_fits(fold: Fold) -> bool:
-    """At 1 lsb and more, its scale and that of its bias must be float32, float16 or bfloat16, and times 2 e + 1 stay finite there, as must every value that they scale."""  # noqa: E501 - one sentence, printed as it is
-    uses = [use for reader in fold.weight.readers for use in _scaled_uses(reader, fold)]
-    return all(_fits(use, largest, fold) for use, largest in uses)
-
+has_scale_to_fold: FoldRule = Rule(
+    "At 1 lsb and more, its scale must be found: an input of its operator, or behind ConvInteger and MatMulInteger a "
+    "Cast and then a Mul by a constant.",
+    lambda fold: all(scale_use(reader, fold.index) is not None for reader in fold.weight.readers),
+)
+has_bias_to_fold: FoldRule = Rule(
+    "At 1 lsb and more, an int32 bias beside it must be a constant that no other layer reads.",
+    lambda fold: all(_is_bias_foldable(reader, fold.weight, fold.index) for reader in fold.weight.readers),
+)
+has_scale_that_fits: FoldRule = Rule(
+    "At 1 lsb and more, its scale and that of its bias must be float32, float16 or bfloat16, and times 2 e + 1 stay "
+    "finite there, as must every value that they scale.",
+    lambda fold: all(
+        _fits(use, largest, fold) for reader in fold.weight.readers for use, largest in _scaled_uses(reader, fold)
+    ),
+)
 
 #: In this order; the first that is not satisfied is the reason given.
 FOLD_RULES: tuple[FoldRule, ...] = (has_scale_to_fold, has_bias_to_fold, has_scale_that_fits)
@@ -91,7 +90,7 @@ def fold_obstacle(model: onnx.ModelProto, weight: Weight, divisor: int) -> str |
         2 e + 1, above 1.
     """
     fold = Fold(weight, GraphIndex(model), divisor)
-    return next((sentence(rule) for rule in FOLD_RULES if not rule(fold)), None)
+    return next((rule.sentence for rule in FOLD_RULES if not rule(fold)), None)
 
 
 def fold_divisor(model: onnx.ModelProto, weight: Weight, divisor: int) -> None:
@@ -192,7 +191,7 @@ def _zeros(values: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 def scale_use(reader: Reader, index: GraphIndex) -> Use | None:
-    """The input that holds the weight's constant scale, or a constant factor that everything behind it is scaled by."""
+    """Return the input that holds the weight's constant scale, or a constant factor of all that is behind it."""
     name = scale_name(reader)
     if name and reader.quantiser is not None and reader.scale_index is not None:
         return Use(reader.quantiser, reader.scale_index) if name in index.initializers else None
@@ -209,7 +208,7 @@ def scale_use(reader: Reader, index: GraphIndex) -> Use | None:
 
 
 def _constant_factor(use: Use, index: GraphIndex) -> Use | None:
-    """The input itself where it is a float constant, or a constant factor of the product that gives it."""
+    """Return the input itself where it is a float constant, or a constant factor of the product that gives it."""
     name = operand(use.node, use.index)
     if name in index.initializers:
         is_float = index.initializers[name].data_type in (TensorProto.FLOAT, TensorProto.FLOAT16)
@@ -229,7 +228,7 @@ def _only_reader(node: onnx.NodeProto, index: GraphIndex) -> onnx.NodeProto | No
 
 
 def _bias_uses(reader: Reader, index: GraphIndex) -> list[tuple[Use, bool]]:
-    """Inputs to change for an int32 bias, each with whether it is a scale; empty where there is no such bias."""
+    """Return the inputs to change for an int32 bias, each with True for a scale; empty without such a bias."""
     name = operand(reader.node, BIAS_INPUT.get(reader.node.op_type, len(reader.node.input)))
     if not name:
         return []
@@ -242,7 +241,7 @@ def _bias_uses(reader: Reader, index: GraphIndex) -> list[tuple[Use, bool]]:
 
 
 def _is_int32(dequantize: onnx.NodeProto, index: GraphIndex) -> bool:
-    """Whether a DequantizeLinear reads int32 values; what is no constant is taken for such, to be on the safe side."""
+    """Return True if a DequantizeLinear reads int32 values, or no constant, to be on the safe side."""
     tensor = index.initializers.get(operand(dequantize, 0))
     return tensor is None or tensor.data_type == TensorProto.INT32
 

@@ -1,14 +1,13 @@
-# ruff: noqa: D401 - a docstring here is the sentence that the user reads
-"""Why an initializer is not compressed: each rule is a predicate whose docstring is the message to the user.
+"""Why an initializer is not compressed: each rule is a condition with the sentence that the user reads.
 
-The manual's list is generated from the same docstrings (`sentence`). Every rule takes a `Candidate` and says whether it
-is satisfied; the first rule that is not is the reason.
+The manual's list is generated from the same sentences. Every rule takes a `Candidate` and says whether it is met; the
+first rule that is not is the reason.
 """
 
-import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec
 
 import numpy as np
 import onnx
@@ -30,6 +29,8 @@ ELEMENT_TYPES: dict[int, np.dtype[np.generic]] = {
     TensorProto.INT8: np.dtype(np.int8),
     TensorProto.UINT8: np.dtype(np.uint8),
 }
+
+P = ParamSpec("P")
 
 #: What a stream's header can declare.
 LONGEST_CHANNEL = WEIGHT_HEADER["length"].limit
@@ -89,67 +90,32 @@ class Candidate:
         return bool(self.readers) or self.constant.is_weight or self.constant.is_source
 
 
-Rule = Callable[[Candidate], bool]
+class Rule(Generic[P]):
+    """A condition for compression, with the sentence that the user reads where it is not met.
+
+    Parameters
+    ----------
+    sentence
+        On one line, with its full stop.
+    is_met
+        The condition.
+    """
+
+    def __init__(self, sentence: str, is_met: Callable[P, bool]) -> None:
+        self.sentence = sentence
+        self._is_met = is_met
+
+    def __call__(self, *arguments: P.args, **named: P.kwargs) -> bool:
+        """Return True if the condition is met."""
+        return self._is_met(*arguments, **named)
 
 
-def is_read_as_weight(candidate: Candidate) -> bool:
-    """It must be the weight of Conv, ConvTranspose, Gemm or MatMul (right side), direct or through DequantizeLinear, or of QLinearConv, QLinearMatMul, ConvInteger or MatMulInteger."""  # noqa: E501 - one sentence, printed as it is
-    return bool(candidate.readers) or candidate.constant.is_weight
-
-
-def is_dense(candidate: Candidate) -> bool:
-    """It must not be stored as a sparse tensor."""
-    return not candidate.constant.is_sparse
-
-
-def is_outside_subgraphs(candidate: Candidate) -> bool:
-    """It must not be stored or read inside the body of an If, Loop or Scan."""
+def _is_outside_subgraphs(candidate: Candidate) -> bool:
     is_read_inside = candidate.tensor.name in candidate.index.inner_reads
     return candidate.constant.home is not Home.BODY and not (candidate.constant.home is Home.GRAPH and is_read_inside)
 
 
-def is_outside_functions(candidate: Candidate) -> bool:
-    """It must not be stored in a local function, nor handed to one."""
-    return candidate.constant.home is Home.GRAPH and candidate.tensor.name not in candidate.index.arguments
-
-
-def is_no_output(candidate: Candidate) -> bool:
-    """It must not be an output of the network."""
-    return candidate.tensor.name not in candidate.index.outputs
-
-
-def is_only_read_as_weight(candidate: Candidate) -> bool:
-    """Every operator that shares it must read it as a weight."""
-    return bool(candidate.readers) and candidate.other_uses == 0
-
-
-def has_known_type(candidate: Candidate) -> bool:
-    """Its type must be float32, float16, int8 or uint8."""
-    return candidate.tensor.data_type in ELEMENT_TYPES
-
-
-def is_array(candidate: Candidate) -> bool:
-    """It must have at least two dimensions."""
-    return len(candidate.tensor.dims) >= 2
-
-
-def has_weights(candidate: Candidate) -> bool:
-    """It must hold at least one weight."""
-    return 0 not in candidate.tensor.dims
-
-
-def has_one_layout(candidate: Candidate) -> bool:
-    """All operators that share it must agree on its output channels and its kernel."""
-    return all(reader.layout == candidate.readers[0].layout for reader in candidate.readers)
-
-
-def has_channels_that_fit(candidate: Candidate) -> bool:
-    """An output channel must have at most 1048576 weights."""
-    return all(reader.layout.length <= LONGEST_CHANNEL for reader in candidate.readers)
-
-
-def has_constant_quantisation(candidate: Candidate) -> bool:
-    """Its scale and zero point must be constants of the network."""
+def _has_constant_quantisation(candidate: Candidate) -> bool:
     constants = candidate.index.initializers
     return all(
         name in constants
@@ -159,20 +125,64 @@ def has_constant_quantisation(candidate: Candidate) -> bool:
     )
 
 
-def has_plain_zero_point(candidate: Candidate) -> bool:
-    """Its zero point must be one value or one for each output channel, not one for each block or another axis."""
-    return all(_is_plain(candidate, reader) for reader in candidate.readers if zero_point_name(reader))
-
-
-def has_one_zero_point(candidate: Candidate) -> bool:
-    """All operators that share it must use the same zero point."""
+def _has_one_zero_point(candidate: Candidate) -> bool:
     points = [zero_point(candidate.index, reader, candidate.tensor.data_type) for reader in candidate.readers]
     shape = np.broadcast_shapes(*(point.shape for point in points))
     return all(np.array_equal(np.broadcast_to(point, shape), np.broadcast_to(points[0], shape)) for point in points)
 
 
+CandidateRule = Rule[[Candidate]]
+
+is_read_as_weight: CandidateRule = Rule(
+    "It must be the weight of Conv, ConvTranspose, Gemm or MatMul (right side), direct or through DequantizeLinear, or "
+    "of QLinearConv, QLinearMatMul, ConvInteger or MatMulInteger.",
+    lambda candidate: bool(candidate.readers) or candidate.constant.is_weight,
+)
+is_dense: CandidateRule = Rule(
+    "It must not be stored as a sparse tensor.", lambda candidate: not candidate.constant.is_sparse
+)
+is_outside_subgraphs: CandidateRule = Rule(
+    "It must not be stored or read inside the body of an If, Loop or Scan.", _is_outside_subgraphs
+)
+is_outside_functions: CandidateRule = Rule(
+    "It must not be stored in a local function, nor handed to one.",
+    lambda candidate: candidate.constant.home is Home.GRAPH and candidate.tensor.name not in candidate.index.arguments,
+)
+is_no_output: CandidateRule = Rule(
+    "It must not be an output of the network.", lambda candidate: candidate.tensor.name not in candidate.index.outputs
+)
+is_only_read_as_weight: CandidateRule = Rule(
+    "Every operator that shares it must read it as a weight.",
+    lambda candidate: bool(candidate.readers) and candidate.other_uses == 0,
+)
+has_known_type: CandidateRule = Rule(
+    "Its type must be float32, float16, int8 or uint8.", lambda candidate: candidate.tensor.data_type in ELEMENT_TYPES
+)
+is_array: CandidateRule = Rule(
+    "It must have at least two dimensions.", lambda candidate: len(candidate.tensor.dims) >= 2
+)
+has_weights: CandidateRule = Rule("It must hold at least one weight.", lambda candidate: 0 not in candidate.tensor.dims)
+has_one_layout: CandidateRule = Rule(
+    "All operators that share it must agree on its output channels and its kernel.",
+    lambda candidate: all(reader.layout == candidate.readers[0].layout for reader in candidate.readers),
+)
+has_channels_that_fit: CandidateRule = Rule(
+    "An output channel must have at most 1048576 weights.",
+    lambda candidate: all(reader.layout.length <= LONGEST_CHANNEL for reader in candidate.readers),
+)
+has_constant_quantisation: CandidateRule = Rule(
+    "Its scale and zero point must be constants of the network.", _has_constant_quantisation
+)
+has_plain_zero_point: CandidateRule = Rule(
+    "Its zero point must be one value or one for each output channel, not one for each block or another axis.",
+    lambda candidate: all(_is_plain(candidate, reader) for reader in candidate.readers if zero_point_name(reader)),
+)
+has_one_zero_point: CandidateRule = Rule(
+    "All operators that share it must use the same zero point.", _has_one_zero_point
+)
+
 #: In this order; the first that is not satisfied is the reason given.
-RULES: tuple[Rule, ...] = (
+RULES: tuple[CandidateRule, ...] = (
     is_read_as_weight,
     is_dense,
     is_outside_subgraphs,
@@ -190,19 +200,18 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def sentence(rule: Callable[..., object]) -> str:
-    """The rule's message: the first paragraph of its docstring on one line."""
-    paragraph = inspect.cleandoc(rule.__doc__ or "").split("\n\n")[0]
-    return " ".join(paragraph.split())
+def sentence(rule: Rule[Any]) -> str:
+    """Return the sentence of a rule."""
+    return rule.sentence
 
 
-def broken_rule(candidate: Candidate) -> Rule | None:
-    """The first rule that a candidate breaks, or None where it is a weight that can be compressed."""
+def broken_rule(candidate: Candidate) -> CandidateRule | None:
+    """Return the first rule that a candidate breaks, or None where it is a weight that can be compressed."""
     return next((rule for rule in RULES if not rule(candidate)), None)
 
 
 def scale_name(reader: Reader) -> str:
-    """Name of the weight's scale, empty where the operator has none."""
+    """Return the name of the weight's scale, empty where the operator has none."""
     return _input_name(reader, reader.scale_index)
 
 
@@ -243,12 +252,12 @@ def _values(tensor: onnx.TensorProto, place: Place | None) -> NDArray[np.generic
 
 
 def zero_point_name(reader: Reader) -> str:
-    """Name of the weight's zero point, empty where it is left out and so zero."""
+    """Return the name of the weight's zero point, empty where it is left out and so zero."""
     return _input_name(reader, reader.zero_point_index)
 
 
 def zero_point(index: GraphIndex, reader: Reader, data_type: int) -> NDArray[np.generic]:
-    """The weight's zero point in the weight's type: a scalar, or one value for each entry of the channel axis."""
+    """Return the zero point in the weight's type: a scalar, or one value for each entry of the channel axis."""
     name = zero_point_name(reader)
     if not name:
         return np.zeros((), ELEMENT_TYPES[data_type])

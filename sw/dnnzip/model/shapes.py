@@ -15,7 +15,9 @@ from dnnzip.errors import InputError
 from dnnzip.model.constants import WEIGHT_INPUT
 from dnnzip.model.files import copy_field
 from dnnzip.model.folding import fold_shapes
-from dnnzip.model.graph import GraphIndex, attribute, is_standard, operand
+from dnnzip.model.graph import GraphIndex, attribute, fixed_size, is_standard, operand
+from dnnzip.model.inference import infer_shapes
+from dnnzip.model.soundness import messages
 
 #: Which input of an operator is its activation, where it is not the first.
 ACTIVATION_INPUT = {"QLinearConv": 0, "QLinearMatMul": 0}
@@ -25,6 +27,9 @@ PRODUCTS = ("MatMul", "QLinearMatMul", "MatMulInteger")
 POOLINGS = ("MaxPool", "AveragePool", "LpPool")
 GLOBAL_POOLINGS = ("GlobalMaxPool", "GlobalAveragePool", "GlobalLpPool")
 
+
+#: Largest count of weights, values or products: what 64 bits hold.
+LARGEST_COUNT = (1 << 63) - 1
 
 #: Rounds of folding at most; each needs an inference.
 MOST_ROUNDS = 64
@@ -129,6 +134,7 @@ def _inferred(model: onnx.ModelProto, where: str) -> dict[str, tuple[int | None,
     slim = onnx.ModelProto()
     for field, _ in model.ListFields():
         copy_field(slim, field.name, getattr(model, field.name))
+    _open_dimensions(slim)
     _fix_batch(slim)
     shapes = _once_inferred(slim, where)
     rounds = 0
@@ -140,18 +146,21 @@ def _inferred(model: onnx.ModelProto, where: str) -> dict[str, tuple[int | None,
 
 
 def _once_inferred(model: onnx.ModelProto, where: str) -> dict[str, tuple[int | None, ...]]:
-    try:
-        result = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    except (onnx.shape_inference.InferenceError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(where, f"shapes cannot be inferred ({reason})", "check it with onnx.checker") from None
+    result = infer_shapes(model, where, follow_values=True)
     known = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     shapes: dict[str, tuple[int | None, ...]] = dict(known)
     for value in (*result.graph.input, *result.graph.value_info, *result.graph.output):
         if value.type.tensor_type.HasField("shape") and value.name not in known:
             dims = value.type.tensor_type.shape.dim
-            shapes[value.name] = tuple(d.dim_value if d.HasField("dim_value") else None for d in dims)
+            shapes[value.name] = tuple(map(fixed_size, dims))
     return shapes
+
+
+def _open_dimensions(model: onnx.ModelProto) -> None:
+    """Leave out the sizes of open dimensions that old exporters write as -1 or 0, in place."""
+    for message in messages(model.graph):
+        if isinstance(message, onnx.TensorShapeProto.Dimension) and fixed_size(message) is None:
+            message.ClearField("dim_value")
 
 
 def _fix_batch(model: onnx.ModelProto) -> None:
@@ -160,7 +169,7 @@ def _fix_batch(model: onnx.ModelProto) -> None:
     names = set()
     for value in model.graph.input:
         dims = value.type.tensor_type.shape.dim
-        if value.name not in initializers and dims and not dims[0].HasField("dim_value"):
+        if value.name not in initializers and dims and fixed_size(dims[0]) is None:
             names.add(dims[0].dim_param)
             dims[0].dim_value = 1
     for value in (*model.graph.input, *model.graph.value_info, *model.graph.output):
@@ -255,6 +264,8 @@ def _layer(node: onnx.NodeProto, role: Role, shapes: _Shapes, index: GraphIndex,
         stored = operand(node, WEIGHT_INPUT[kind])
         kernel = shapes(stored)
         name, weights = _weight_name(stored, index), math.prod(kernel)
+    if not inputs or not outputs:
+        raise shapes.refuse(f"input {tuple(inputs)} and output {tuple(outputs)} have no dimensions")
     match role:
         case Role.CONVOLUTION:
             sizes = _convolution(node, inputs, outputs, kernel, shapes)
@@ -263,6 +274,11 @@ def _layer(node: onnx.NodeProto, role: Role, shapes: _Shapes, index: GraphIndex,
         case _:
             sizes = _product(node, inputs, shapes(operand(node, WEIGHT_INPUT[kind])), outputs, shapes)
     units, reduction, positions, groups = sizes
+    if min(sizes) < 1:
+        raise shapes.refuse("an attribute is out of its range")
+    largest = max(*sizes, weights, math.prod(inputs), math.prod(outputs))
+    if largest > LARGEST_COUNT:
+        raise shapes.refuse("has more values or products than 64 bits count")
     return LayerShape(
         name,
         kind,

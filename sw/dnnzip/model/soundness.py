@@ -15,11 +15,21 @@ from onnx import (
     ModelProto,
     NodeProto,
     OperatorSetIdProto,
+    SparseTensorProto,
     TensorProto,
 )
 
 from dnnzip.errors import InputError
 from dnnzip.model.names import check_names
+from dnnzip.model.order import check_circles
+from dnnzip.model.places import place_of
+from dnnzip.model.tensor_bytes import bytes_of, element_bytes
+
+#: Bytes of the largest tensor that is copied to see how many it holds.
+LARGEST_COPY = 1 << 26
+
+#: Most dimensions of an array of NumPy.
+MOST_DIMENSIONS = 64
 
 #: Fields of a tensor that hold its values.
 DATA_FIELDS = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
@@ -60,9 +70,12 @@ def check_model(model: ModelProto, where: str) -> None:
     Raises
     ------
     InputError
-        A text is no UTF-8; a node has no output; or a fact is there twice: an attribute of a node, the value of an
-        attribute or a tensor, the operator set of a domain, a function, the type of a value, or a name (`check_names`).
+        A text is no UTF-8; the network or a node has no output; no array can have the shape of a tensor; nodes wait for
+        each other (`check_circles`); or a fact is there twice: an attribute of a node, the value of an attribute or a
+        tensor, the operator set of a domain, a function, the type of a value, or a name (`check_names`).
     """
+    if not model.graph.output:
+        raise InputError(where, "has no output", "export the network with its results")
     for message in messages(model):
         if not _has_texts(message) or (isinstance(message, NodeProto) and not message.output):
             raise InputError(where, "is damaged: a name is no text, or a node has no output", RIGHT)
@@ -71,7 +84,72 @@ def check_model(model: ModelProto, where: str) -> None:
         fault = _fault(message)
         if fault:
             raise InputError(where, fault, TWICE)
+        if isinstance(message, TensorProto | SparseTensorProto):
+            _check_shape(message, where)
     check_names(model, where)
+    check_circles(model, where)
+
+
+def check_sizes(model: ModelProto, where: str) -> None:
+    """Refuse a model with an array that holds another number of bytes than its type and shape need.
+
+    Parameters
+    ----------
+    model
+        A model of a sound form (`check_model`), whose arrays are in it or name a place (`dnnzip.model.places`).
+    where
+        The file, for messages.
+
+    Raises
+    ------
+    InputError
+        An array does; the message names it.
+    """
+    for tensor in tensors(model):
+        held, needed = _held(tensor), bytes_of(tensor)
+        if held is not None and needed is not None and held != needed:
+            raise InputError(
+                where,
+                f"tensor {tensor.name!r} holds {held} bytes, and its shape {_shape(tensor)} needs {needed}",
+                RIGHT,
+            )
+
+
+def _check_shape(tensor: TensorProto | SparseTensorProto, where: str) -> None:
+    name = tensor.name if isinstance(tensor, TensorProto) else tensor.values.name
+    if len(tensor.dims) > MOST_DIMENSIONS:
+        raise InputError(where, f"tensor {name!r} has {len(tensor.dims)} dimensions", f"{MOST_DIMENSIONS} are the most")
+    # Of external data the reader says so, with its bytes.
+    is_external = isinstance(tensor, TensorProto) and tensor.data_location == TensorProto.EXTERNAL
+    if any(size < 0 for size in tensor.dims) and not is_external:
+        raise InputError(where, f"tensor {name!r} has the shape {_shape(tensor)}", "no dimension may be below zero")
+
+
+def _shape(tensor: TensorProto | SparseTensorProto) -> str:
+    return f"({', '.join(map(str, tensor.dims))})"
+
+
+def _held(tensor: TensorProto) -> int | None:
+    """Return the bytes of an array that a tensor holds; None where it has texts, or elements that share a number.
+
+    None as well where it is large: a look at its bytes copies them, and whoever reads them compares their number.
+    """
+    place = place_of(tensor)
+    if place is not None:
+        return place.length
+    if tensor.ByteSize() > LARGEST_COPY:
+        return None
+    if tensor.HasField("raw_data"):
+        return len(tensor.raw_data)
+    size = element_bytes(tensor)
+    if size is None:
+        return None
+    # Two numbers of these fields make an element of a complex type.
+    return sum(len(getattr(tensor, name)) for name in DATA_FIELDS) * (size // 2 if _is_complex(tensor) else size)
+
+
+def _is_complex(tensor: TensorProto) -> bool:
+    return tensor.data_type in (TensorProto.COMPLEX64, TensorProto.COMPLEX128)
 
 
 def tensors(model: ModelProto) -> Iterator[TensorProto]:

@@ -18,8 +18,8 @@ from dnnzip.model.rules import (
     ELEMENT_TYPES,
     Candidate,
     Reader,
+    Rule,
     broken_rule,
-    sentence,
     stored_array,
     zero_point,
     zero_point_name,
@@ -162,7 +162,7 @@ def find_weights(model: onnx.ModelProto) -> tuple[list[Weight], list[LeftOut]]:
         if rule is None:
             weights.append(_weight(candidate))
         elif candidate.is_weight or (is_matrix(candidate.tensor) and candidate.tensor.data_type not in INDEX_TYPES):
-            left_out.append(_left_out(candidate, sentence(rule)))
+            left_out.append(_left_out(candidate, rule.sentence))
     return weights, left_out
 
 
@@ -204,13 +204,14 @@ def select_weights(
         and not any(_matches(weight.name, glob) for glob in exclude)
     ]
     kept = {weight.name for weight in chosen}
-    dropped = [weight.left_out(sentence(is_selected)) for weight in weights if weight.name not in kept]
+    dropped = [weight.left_out(is_selected.sentence) for weight in weights if weight.name not in kept]
     return chosen, [*left_out, *dropped]
 
 
-def is_selected(weight: Weight, chosen: Sequence[Weight]) -> bool:
-    """Its name must match `--layers`, where given, and must not match `--exclude`."""
-    return weight in chosen
+is_selected: Rule[[Weight, Sequence[Weight]]] = Rule(
+    "Its name must match `--layers`, where given, and must not match `--exclude`.",
+    lambda weight, chosen: weight in chosen,
+)
 
 
 def _matches(name: str, glob: str) -> bool:

@@ -126,8 +126,9 @@ class Calibration:
         self._looked_at = x[: self._enough()]
         state = staged.start(self._looked_at)
         for position in range(1, len(staged.stages)):
-            if self._layer(position).columns.is_known():
-                self._inputs[position] = self._look(position, state)
+            found = self._look(position, state) if self._layer(position).columns.is_known() else None
+            if found is not None:
+                self._inputs[position] = found
             state = staged.run(position, state, subject.plain)
         count = min(max(LEAST_JUDGED, JUDGED_WORK // len(subject.layers)), len(x) - len(self._looked_at))
         self.judged = x[-count:]
@@ -240,6 +241,8 @@ class Calibration:
         if plain is None or state is None:
             return _Found(plain, plain, self.feedback(layer.name), None)
         found = self._look(position, state)
+        if found is None:
+            return _Found(plain, plain, self.feedback(layer.name), None)
         return _Found(plain, found, layer.feedback(found), layer.wanted(plain, found))
 
     def _replaced(
@@ -264,10 +267,12 @@ class Calibration:
     def _layer(self, position: int) -> Layer:
         return self.subject.layers[self.subject.staged.stages[position].weight]
 
-    def _look(self, position: int, state: State) -> Inputs:
+    def _look(self, position: int, state: State) -> Inputs | None:
+        """Return what a layer's inputs look like; None where their products are beyond float32."""
         stage = self.subject.staged.stages[position]
         rng = np.random.default_rng([self._seed, position])
-        return Inputs.of(self._layer(position).columns.sample(state[stage.entry], rng))
+        found = Inputs.of(self._layer(position).columns.sample(state[stage.entry], rng))
+        return found if found.is_finite else None
 
 
 @dataclass(frozen=True, eq=False)

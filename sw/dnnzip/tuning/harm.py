@@ -27,8 +27,17 @@ RESAMPLES = 2000
 
 
 def log_probabilities(scores: NDArray[np.generic]) -> Floats:
-    """Return log probabilities, float64 [samples, classes], of scores: logits, or probabilities already."""
+    """Return log probabilities, float64 [samples, classes], of scores: logits, or probabilities already.
+
+    Scores of a sample that are not all finite, as of weights that are too large, make no class probable.
+    """
     values = scores.astype(np.float64)
+    is_finite = np.isfinite(values).all(axis=1)
+    if not is_finite.all():
+        found = np.full(values.shape, np.log(LEAST_PROBABILITY))
+        if is_finite.any():
+            found[is_finite] = log_probabilities(values[is_finite])
+        return found
     sums = values.sum(axis=1)
     if values.min() >= 0.0 and np.abs(sums - 1.0).max() < SUM_SLACK:
         return np.asarray(np.log(np.maximum(values, LEAST_PROBABILITY)))

@@ -4,6 +4,7 @@ A search is deterministic: run again, it asks for the same measurements in the s
 that it knows. So a search that was interrupted ends as one that was not.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,9 @@ from dnnzip.model.files import write_output
 
 #: Bytes of a journal that are read at most.
 LARGEST = 1 << 30
+
+#: Key of the SHA-256 of all else: a measurement that was changed would end in another result, or in the middle.
+DIGEST = "sha256"
 
 
 class Journal:
@@ -68,7 +72,7 @@ class Journal:
         self._known[name] = json.loads(json.dumps(value))
         if self._path is not None:
             content = {"settings": self._settings, "measured": self._known}
-            write_output(self._path, json.dumps(content).encode())
+            write_output(self._path, json.dumps({**content, DIGEST: _digest(content)}).encode())
 
     def remove(self) -> None:
         """Remove the file: the search is done."""
@@ -81,14 +85,21 @@ class Journal:
         right = "remove it to start anew"
         try:
             content = parse_json(read_bounded(path, LARGEST, right))
+            digest = content.pop(DIGEST)
             settings, measured = content["settings"], content["measured"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise InputError(str(path), "is no journal of a search", right) from None
         if not isinstance(settings, dict) or not isinstance(measured, dict):
             raise InputError(str(path), "is no journal of a search", right)
+        if digest != _digest(content):
+            raise InputError(str(path), "is damaged: its digest does not match", right)
         for name, value in self._settings.items():
             if settings.get(name) != value:
                 raise InputError(
                     str(path), f"is of a search that was interrupted, with another {name}", f"give the same, or {right}"
                 )
         return measured
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -46,9 +46,15 @@ class Inputs:
     @staticmethod
     def of(sample: NDArray[np.float32]) -> "Inputs":
         """Take the statistics of a sample of columns."""
-        mean = sample.mean(axis=1, dtype=np.float64)
-        centred = sample - mean[:, None].astype(np.float32)
-        return Inputs(sample, mean, _covariances(centred, centred))
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = sample.mean(axis=1, dtype=np.float64)
+            centred = sample - mean[:, None].astype(np.float32)
+            return Inputs(sample, mean, _covariances(centred, centred))
+
+    @property
+    def is_finite(self) -> bool:
+        """Return True if no product was too large for its type."""
+        return bool(np.isfinite(self.covariance).all())
 
     def across(self, other: "Inputs") -> Floats:
         """Return the covariances between these columns and others of the same positions, in the same blocks."""
@@ -158,7 +164,7 @@ class Layer:
             steps = np.broadcast_to(result.step, (len(self.rows),)).copy()
             return self._rounded(result.codes, steps, choice.scope, result.step_grid)
         bounds = self.bounds(choice)
-        steps = bounds.astype(np.float32)
+        steps = np.minimum(bounds, np.finfo(np.float32).max).astype(np.float32)
         flat = steps <= 0
         if flat.any():
             # A range of zero: the step is the weight itself, and its code the sign.

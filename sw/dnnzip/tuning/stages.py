@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import shape_inference
 
 from dnnzip.errors import InputError
 from dnnzip.model.accuracy import BATCH, batches_of
-from dnnzip.model.graph import subgraphs
+from dnnzip.model.graph import fixed_size, subgraphs
+from dnnzip.model.inference import infer_shapes
+from dnnzip.model.order import check_sorted
 from dnnzip.model.runtime import RUNTIME_ERRORS, Session, first_line, open_session, session_options
 from dnnzip.model.weights import Weight
 
@@ -108,13 +109,14 @@ class StagedNetwork:
         output: str | None = None,
     ) -> None:
         self.where = where
+        check_sorted(model, where)
         self._initializers = {tensor.name: tensor for tensor in model.graph.initializer}
         inputs = [value.name for value in model.graph.input if value.name not in self._initializers]
         if len(inputs) != 1:
             raise InputError(where, f"has {len(inputs)} inputs", "give a network with one input")
         self.input = inputs[0]
         self.output = output or model.graph.output[0].name
-        self._types = _element_types(model)
+        self._types = _element_types(model, where)
         self._model = model
         names = {weight.name for weight in weights}
         self.stages = _cut(model, names, biases, self.input, self.output)
@@ -286,8 +288,8 @@ def _reads(nodes: Sequence[onnx.NodeProto]) -> set[str]:
     return names
 
 
-def _element_types(model: onnx.ModelProto) -> dict[str, int]:
-    inferred = shape_inference.infer_shapes(model)
+def _element_types(model: onnx.ModelProto, where: str) -> dict[str, int]:
+    inferred = infer_shapes(model, where)
     types = {
         value.name: value.type.tensor_type.elem_type
         for value in (*inferred.graph.input, *inferred.graph.output, *inferred.graph.value_info)
@@ -300,4 +302,4 @@ def _element_types(model: onnx.ModelProto) -> dict[str, int]:
 def _fixed_batch(model: onnx.ModelProto, name: str) -> int | None:
     value = next(value for value in model.graph.input if value.name == name)
     dims = value.type.tensor_type.shape.dim
-    return int(dims[0].dim_value) if dims and dims[0].HasField("dim_value") and dims[0].dim_value > 0 else None
+    return fixed_size(dims[0]) if dims else None

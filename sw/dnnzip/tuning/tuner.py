@@ -16,6 +16,7 @@ from dnnzip.codec import CodecOptions, CodeTensor, encode_streams
 from dnnzip.errors import InputError
 from dnnzip.flow.estimation import read_network
 from dnnzip.flow.summary import summarise
+from dnnzip.inputs.json_text import check_seed
 from dnnzip.model.accuracy import score, score_output
 from dnnzip.model.biases import corrected, declare
 from dnnzip.model.container import CompressedModel, compressed_model, is_compressed, open_compressed
@@ -72,6 +73,9 @@ class TuningOptions:
     seed: int = 0
     compare: bool = False
     output: str | None = None
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
 
 class Tuner:
@@ -145,10 +149,15 @@ class Tuner:
             Takes the measurements, and may know some from before.
         step
             Called with a text after each piece of work.
+
+        Raises
+        ------
+        InputError
+            The plain network's scores are not finite, or no layer can be compressed.
         """
         # Matrices are small: threads would wait for each other longer than they work. And sums stay the same.
         with threadpool_limits(1, "blas"):
-            right = self._right(self._data, {}, journal, "plain")
+            right = np.array(journal.measured("plain", self._plain_answers), np.bool_)
             confirmed = [self._confirm(fold, number, journal, step) for number, fold in enumerate(self._split.folds)]
             unseen = np.concatenate([fold.unseen for fold in self._split.folds])
             after = np.concatenate(confirmed)
@@ -203,11 +212,13 @@ class Tuner:
     def _answers(self, data: Dataset, given: dict[str, NDArray[np.float32]]) -> NDArray[np.bool_]:
         return np.asarray(score(self._subject.scores(data.x, given), data).predictions == data.y)
 
-    def _right(
-        self, data: Dataset, given: dict[str, NDArray[np.float32]], journal: Journal, name: str
-    ) -> NDArray[np.bool_]:
-        known = journal.measured(name, lambda: [bool(value) for value in self._answers(data, given)])
-        return np.array(known, np.bool_)
+    def _plain_answers(self) -> list[bool]:
+        """Return whether the plain network's answers are right."""
+        scores = self._subject.scores(self._data.x, {})
+        if not np.isfinite(scores).all():
+            wrong = f"gives scores on {self._data.where} that are infinite or no number"
+            raise InputError(self._where, wrong, "tune one whose scores are numbers")
+        return [bool(value) for value in score(scores, self._data).predictions == self._data.y]
 
     def _single(
         self,

@@ -80,6 +80,24 @@ def changed(pattern, replacement):
         (r"^bandwidth = .*$", "", "mine.toml: main_memory.bandwidth is missing"),
         (r'unit = "B/s"', 'unit = "GB/s"', "mine.toml: main_memory.bandwidth: unit must be 'B/s', not 'GB/s'"),
         (r"value = 1.92e10", "value = 0", "mine.toml: main_memory.bandwidth: value must be above 0"),
+        (
+            r"value = 1.92e10",
+            "value = 1e300",
+            "mine.toml: main_memory.bandwidth.value: value must be 0, or from 1e-30 to 1e+30, not 1e+300",
+        ),
+        (
+            r"value = 1.92e10",
+            "value = 1e-320",
+            "mine.toml: main_memory.bandwidth.value: value must be 0, or from 1e-30 to 1e+30, not",
+        ),
+        (
+            r"value = 1.92e10",
+            f"value = 0x{'f' * 5000}",
+            "mine.toml: main_memory.bandwidth.value = a number: ",
+        ),
+        (r"^width = 4$", f"width = 0x{'f' * 5000}", "mine.toml: mesh.width = a number: "),
+        (r"^width = 4$", f"width = {'9' * 5000}", "mine.toml: is not TOML: a number has too many digits; see"),
+        (r"^width = 4$", f"width = {'[' * 5000}", "mine.toml: is not TOML: it is nested too deeply; see"),
         (r"value = 1.92e10", "value = nan", "mine.toml: main_memory.bandwidth.value = nan: input should be a finite"),
         (
             r"value = 0.953",
