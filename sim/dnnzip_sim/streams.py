@@ -13,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import cocotb
 from cocotb.clock import Clock
@@ -98,6 +99,61 @@ def scalar(dut: HierarchyObject, name: str) -> LogicObject:
     return handle
 
 
+class Cycles:
+    """The cycles of a clock: in each, every part drives first, then all of them look at the settled signals.
+
+    Two waits in a cycle serve all parts; each wait of its own would cost a call into the simulator.
+
+    Parameters
+    ----------
+    clk
+        The clock.
+    """
+
+    _of_clocks: ClassVar[dict[int, "Cycles"]] = {}
+
+    def __init__(self, clk: LogicObject) -> None:
+        self._clk = clk
+        self._parts: list[CyclePart] = []
+        self._task: Task[None] = cocotb.start_soon(self._run())
+
+    @classmethod
+    def of(cls, clk: LogicObject) -> "Cycles":
+        """Return the cycles of a clock; those of a test before have ended with it."""
+        cycles = cls._of_clocks.get(id(clk))
+        if cycles is None or cycles._task.done():
+            cycles = cls._of_clocks[id(clk)] = cls(clk)
+        return cycles
+
+    def add(self, part: "CyclePart") -> None:
+        """Let a part take part from the next cycle on."""
+        self._parts = [*self._parts, part]
+
+    def remove(self, part: "CyclePart") -> None:
+        """Leave a part out from now on."""
+        self._parts = [other for other in self._parts if other is not part]
+
+    async def _run(self) -> None:
+        falling, settled = FallingEdge(self._clk), ReadOnly()
+        while True:
+            await falling
+            for part in self._parts:
+                part.drive()
+            await settled
+            for part in self._parts:
+                part.observe()
+
+
+class CyclePart(Protocol):
+    """What takes part in each cycle of a clock."""
+
+    def drive(self) -> None:
+        """Change signals, at the falling edge."""
+
+    def observe(self) -> None:
+        """Look at the signals when everything of that time step has settled."""
+
+
 class StreamPort:
     """The three signals of one stream port, resolved once.
 
@@ -154,8 +210,10 @@ class StreamSource:
         self._queue: deque[int] = deque()
         self._empty = Event()
         self._empty.set()
+        self._offered = False
         self.port.valid.value = 0
-        self._task: Task[None] = cocotb.start_soon(self._drive())
+        self._cycles = Cycles.of(self.port.clk)
+        self._cycles.add(self)
 
     @property
     def waiting(self) -> int:
@@ -184,28 +242,26 @@ class StreamSource:
 
     def stop(self) -> None:
         """Leave the port as it is from now on."""
-        self._task.cancel()
+        self._cycles.remove(self)
 
-    async def _drive(self) -> None:
-        port = self.port
-        offered = False
-        while True:
-            await FallingEdge(port.clk)
-            if not offered:  # else: a beat that was not taken stays as it is
-                offered = not next(self._pauses) and bool(self._queue)
-                port.valid.value = int(offered)
-                if offered:
-                    port.payload.value = self._queue[0]
-            if not offered:
-                continue
-            await ReadOnly()
-            if port.ready.value == 1 and port.rst.value == 0:
-                self.log.debug("beat %d: %#x", self.sent, self._queue[0])
-                self._queue.popleft()
-                self.sent += 1
-                offered = False
-                if not self._queue:
-                    self._empty.set()
+    def drive(self) -> None:
+        """Offer the next beat, or rest."""
+        if self._offered:  # a beat that was not taken stays as it is
+            return
+        self._offered = not next(self._pauses) and bool(self._queue)
+        self.port.valid.value = int(self._offered)
+        if self._offered:
+            self.port.payload.value = self._queue[0]
+
+    def observe(self) -> None:
+        """Note whether the beat on offer is taken."""
+        if self._offered and self.port.ready.value == 1 and self.port.rst.value == 0:
+            self.log.debug("beat %d: %#x", self.sent, self._queue[0])
+            self._queue.popleft()
+            self.sent += 1
+            self._offered = False
+            if not self._queue:
+                self._empty.set()
 
 
 class StreamMonitor:
@@ -230,23 +286,17 @@ class StreamMonitor:
         self.beats = 0
         self._on_beat = on_beat
         self._held: int | None = None
-        self._task: Task[None] = cocotb.start_soon(self._watch())
+        self._cycles = Cycles.of(self.port.clk)
+        self._cycles.add(self)
 
     def stop(self) -> None:
         """Leave the port alone from now on."""
-        self._task.cancel()
+        self._cycles.remove(self)
 
-    def _at_falling_edge(self) -> None:
-        """Drive what this object drives; a monitor drives nothing."""
+    def drive(self) -> None:
+        """Drive nothing: a monitor only looks."""
 
-    async def _watch(self) -> None:
-        while True:
-            await FallingEdge(self.port.clk)
-            self._at_falling_edge()
-            await ReadOnly()
-            self._observe()
-
-    def _observe(self) -> None:
+    def observe(self) -> None:
         """Look at the settled signals of one cycle."""
         port = self.port
         if port.rst.value != 0:
@@ -295,7 +345,8 @@ class StreamSink(StreamMonitor):
         super().__init__(dut, name, on_beat)
         self.port.ready.value = 0
 
-    def _at_falling_edge(self) -> None:
+    def drive(self) -> None:
+        """Be ready, or rest."""
         self.port.ready.value = int(not next(self._pauses))
 
 

@@ -90,12 +90,12 @@ def test_a_reset_in_the_middle_of_anything(tmp_path):
     parameters = ARRAYS["small"]
     rng = np.random.default_rng(SEED)
     layers = [random_layer(rng, parameters, most_vectors=20) for _ in range(4)]
-    for number, after in enumerate(rng.integers(1, 4000, 12)):
+    program, expected = make_program(layers, parameters, log2_states=parameters.decompressor.log2_states)
+    harness = build_array(parameters)
+    for number, after in enumerate(map(int, rng.integers(1, 4000, 12))):
         cycles = (1, 2, 3, 16)[number % 4]
-        _, right = run_layers(
-            parameters, layers, tmp_path, SEED, pauses=int(after), reset_after=int(after), reset_cycles=cycles
-        )
-        assert right > 10
+        result = run_job(harness, parameters, program, tmp_path, pauses=after, reset_after=after, reset_cycles=cycles)
+        assert check_sums(result, expected, SEED) > 10
 
 
 def test_weights_are_loaded_while_the_tile_before_multiplies(tmp_path):
