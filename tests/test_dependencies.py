@@ -14,32 +14,34 @@ PACKAGES = {"dnnzip": ROOT / "sw", "dnnzip_hw": ROOT / "hw", "dnnzip_sim": ROOT 
 MAY_IMPORT = {
     "announcements": set(),
     "errors": set(),
+    "extras": {"errors"},
     "inputs": {"errors"},
     "terminal": set(),
     "file_parameters": {"model", "errors"},
     "format": set(),
     "codec": {"format"},
-    "model": {"codec", "format", "errors", "inputs"},
+    "model": {"codec", "format", "errors", "extras", "inputs"},
     "accelerator": {"codec", "format", "errors", "inputs"},
-    "link": {"codec", "format", "errors"},
+    "link": {"codec", "format", "errors", "extras"},
     "digits": {"model"},
     "compiler": {"model", "link", "codec", "format", "errors"},
     "flow": {"compiler", "model", "accelerator", "link", "codec", "format", "errors", "inputs", "terminal", "digits"},
+    "doctor": {"codec", "extras"},
     "api": {"flow", "model", "link", "codec", "format", "errors", "inputs"},
     "cli": {
-        *("announcements", "file_parameters", "terminal"),
-        *("flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
+        *("announcements", "extras", "file_parameters", "terminal"),
+        *("doctor", "flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
     },
     "exploration": {
-        *("cli", "file_parameters", "digits", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"),
+        *("cli", "extras", "file_parameters", "digits", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"),
     },
-    "report": {"exploration", "cli", "file_parameters", "terminal", "flow", "model", "errors"},
+    "report": {"exploration", "cli", "extras", "file_parameters", "terminal", "flow", "model", "errors"},
     "tuning": {"cli", "file_parameters", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"},
-    "bench": {"cli", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
+    "bench": {"cli", "extras", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"},
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
 
-HARDWARE_MAY_IMPORT = ("format", "errors", "terminal", "file_parameters")
+HARDWARE_MAY_IMPORT = ("format", "errors", "extras", "terminal", "file_parameters")
 
 
 def imported(source):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from dnnzip.errors import InputError, MissingToolError
+from dnnzip import extras
+from dnnzip.errors import InputError
 from dnnzip.file_parameters import FileCommand, Folder
 from dnnzip.terminal import printable
 from dnnzip_hw.axi.parameters import AxiParameters
@@ -76,7 +77,7 @@ def rtl(
 
     It is written alone and with AXI ports. The kit: ports and registers as JSON, the register map as Markdown and as a
     C header, the format's numbers as a SystemVerilog package and a C header, a decoder in C, and a testbench with
-    sample streams that checks itself; README.md in the folder says how to run them.
+    sample streams that checks itself; README.md in the folder says how to run them. Needs the extra hw.
     """
     if states <= 0 or states & states - 1:
         raise InputError("--states", f"is {states}", "it must be 256, 512 or 1024")
@@ -86,7 +87,7 @@ def rtl(
     except ValueError as error:
         raise InputError(_option_of(str(error)), str(error)) from None
     if not find_yosys():
-        raise MissingToolError("rtl: Yosys is missing; pip install 'dnnzip[hw]'")
+        raise extras.missing("rtl", "Yosys", "hw")
     listed = ports(parameters)
     files = {
         f"{TOP}.v": decompressor_verilog(parameters),

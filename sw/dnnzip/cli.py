@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import click
 
-from dnnzip import __version__
+from dnnzip import __version__, extras
 from dnnzip.announcements import ignore_announcements
-from dnnzip.errors import CheckFailedError, DnnzipError, InputError, MissingToolError
+from dnnzip.errors import CheckFailedError, DnnzipError, InputError
 from dnnzip.file_parameters import (
     STANDARD_OUTPUT,
     AcceleratorFile,
@@ -59,28 +59,48 @@ class Commands(click.Group):
             try:
                 found: click.Command = point.load()
             except ImportError as error:
-                return _missing_extra(cmd_name, error)
+                return _without_its_extra(cmd_name, error)
             return found
         return None
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands; those of extras are not loaded for it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._summary(ctx, name)) for name in self.list_commands(ctx)])
 
-def _missing_extra(name: str, error: ImportError) -> click.Command:
-    missing = error.name or str(error)
+    def _summary(self, ctx: click.Context, name: str) -> str:
+        """Return a command's summary, with the extra that it needs."""
+        summary, extra = extras.COMMANDS.get(name, ("", ""))
+        if not summary:
+            command = self.get_command(ctx, name)
+            summary = command.get_short_help_str(limit=100) if command else ""
+        return f"{summary} [{extra}]" if extra else summary
+
+
+def _without_its_extra(name: str, error: ImportError) -> click.Command:
+    """Return the command in place of one whose modules are not all installed."""
+    summary, extra = extras.COMMANDS.get(name, ("It comes with another package.", ""))
+    refusal = extras.missing(name, error.name, extra)
 
     @click.command(
-        name, help="Not available: an extra is not installed.", context_settings={"ignore_unknown_options": True}
+        name,
+        cls=FileCommand,
+        help=f"{summary}\n\nNot available: {refusal}.",
+        context_settings={"ignore_unknown_options": True},
     )
-    @click.argument("arguments", nargs=-1)
-    def command(arguments: tuple[str, ...]) -> None:
-        extra = {"bitstream": "fpga", "explore": "explore", "report": "report"}.get(name, "sim")
-        raise MissingToolError(
-            f"{name}: {missing} is not installed; pip install 'dnnzip[{extra}]' (called with {arguments})"
-        )
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def command(**_: Any) -> None:
+        raise refusal
 
     return command
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="In brackets: the extra that a command needs. simulate and run need sim with --link sim and board with "
+    "--link serial, --images needs images. `dnnzip doctor` says which are installed, and how to get the others.",
+)
 @click.version_option(__version__, prog_name="dnnzip")
 def cli() -> None:
     """Compress the weights of neural networks with a bounded error, and decode them in hardware.
@@ -240,7 +260,7 @@ def data_option(
 def images_option() -> Callable[[Command], Command]:
     """Give a command the option for a folder of images, passed on as ``images``."""
     return click.option(
-        "--images", type=ImageFolder(), metavar="DIR", help="In their place, a folder of images with labels."
+        "--images", type=ImageFolder(), metavar="DIR", help="In their place, a folder of images with labels; needs the extra images."
     )
 
 
@@ -366,6 +386,8 @@ def compress(
     notes = [
         f"note: {name}: no input can replace it while it is compressed" for name in overridable(result.compressed.model)
     ]
+    if bound.share_hint:
+        notes.append(f"note: {bound.where} is an absolute error, not a share of the range{bound.share_hint}")
     output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out), *notes)
 
 
@@ -458,8 +480,8 @@ def evaluate(
     default="sim",
     show_default=True,
     metavar="LINK",
-    help="What decodes: sim, or sim:N for N simulators at once instead of one for each core; golden, the reference "
-    "decoder, about 100,000 weights per second; serial:PORT.",
+    help="What decodes: sim (extra sim), or sim:N for N simulators at once instead of one for each core; golden, the "
+    "reference decoder, about 100,000 weights per second; serial:PORT (extra board).",
 )
 @output_options
 def simulate(model: str, target: str | None, link: str, output: Output) -> None:
@@ -620,7 +642,10 @@ def estimate(
 @model_argument(metavar="MODEL")
 @data_option(is_required=True)
 @click.option(
-    "--link", required=True, metavar="LINK", help="What executes the array's layers: golden, sim or serial:PORT."
+    "--link",
+    required=True,
+    metavar="LINK",
+    help="What executes the array's layers: golden, sim (extra sim) or serial:PORT (extra board).",
 )
 @click.option("--samples", type=click.IntRange(1), metavar="N", help="Only so many samples, from the first.")
 @scores_option()
@@ -689,6 +714,25 @@ def run(
     output.table(run_table(result), *lines)
     if check:
         require(result)
+
+
+@cli.command()
+@output_options
+def doctor(output: Output) -> None:
+    """Show what is installed, and what is missing.
+
+    Versions, extras, tools and caches, for a bug report. The status is 1 where dnnzip, or an extra that is installed,
+    lacks something that it needs.
+    """
+    from dnnzip.doctor.diagnosis import diagnose
+    from dnnzip.flow.tables import TextTable
+
+    found = diagnose()
+    output.json(found.as_json())
+    output.table(TextTable((), ()), *found.lines())
+    missing = list(found.missing())
+    if missing:
+        raise CheckFailedError(f"doctor: {len(missing)} missing, the first: {missing[0]}")
 
 
 def _array_shape(groups: int, lanes: int, slots: int, columns: int, vectors: int) -> "ArrayShape":

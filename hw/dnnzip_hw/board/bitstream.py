@@ -15,7 +15,8 @@ from typing import Any
 from amaranth.hdl import Module
 from amaranth.lib import io, wiring
 
-from dnnzip.errors import CheckFailedError, MissingToolError
+from dnnzip import extras
+from dnnzip.errors import CheckFailedError
 from dnnzip.format.frames import Top
 from dnnzip_hw.board.boards import BAUD, Board
 from dnnzip_hw.board.serial import SerialTop
@@ -154,7 +155,7 @@ def find_tools() -> dict[str, str]:
         beside = Path(sys.executable).parent / names[1]
         chosen = os.environ.get(variable) or (str(beside) if beside.is_file() else shutil.which(names[0]))
         if chosen is None:
-            raise MissingToolError(f"bitstream: {names[0]} is missing; pip install 'dnnzip[fpga]'")
+            raise extras.missing("bitstream", names[0], "fpga")
         found[variable] = chosen
     return found
 
@@ -199,7 +200,7 @@ def build_bitstream(board: Board, folder: Path, seed: int, top: Top = Top.DECOMP
     try:
         platform = board.make_platform()
     except ImportError as error:
-        raise MissingToolError(f"bitstream: {error.name} is missing; pip install 'dnnzip[fpga]'") from None
+        raise extras.missing("bitstream", error.name, "fpga") from None
     name = f"dnnzip_{board.name.replace('-', '_')}" + ("_array" if top is Top.ARRAY else "")
     with tempfile.TemporaryDirectory(prefix=".bitstream-", dir=folder) as temporary:
         place = Path(temporary)

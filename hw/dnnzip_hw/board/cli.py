@@ -42,7 +42,7 @@ from dnnzip.terminal import printable
 def bitstream(name: str, top: str, folder: str, seed: int, json_file: str | None) -> None:
     """Build a bitstream: decompressor or array on a board.
 
-    A design that does not fit, or misses the board's clock, is a failed build.
+    A design that does not fit, or misses the board's clock, is a failed build. Needs the extra fpga.
     """
     from dnnzip_hw.board.bitstream import build_bitstream, is_first_start
     from dnnzip_hw.board.boards import BOARDS

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import click
 
+from dnnzip import extras
 from dnnzip.bench.comparison import QUICK, Comparison, Scale, compare, read_reference
 from dnnzip.bench.page import PLOT, made_with, memory_line, page, sections
 from dnnzip.bench.plot import draw
 from dnnzip.bench.rivals import installed
 from dnnzip.bench.tables import bits_by_coder, percent_of
 from dnnzip.bench.task import FLOAT_NETWORKS, INTEGER_NETWORKS
-from dnnzip.errors import CheckFailedError, DnnzipError, MissingToolError
+from dnnzip.errors import CheckFailedError, DnnzipError
 from dnnzip.flow.tables import stdout_console
 
 QUICK_NETWORKS = ("lenet5_mnist", "dscnn_kws_int8")
@@ -72,7 +73,7 @@ def one_thread() -> contextlib.AbstractContextManager[object]:
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:
-        raise MissingToolError("bench: threadpoolctl is not installed; pip install 'dnnzip[bench]'") from None
+        raise extras.missing("bench", "threadpoolctl", "bench") from None
     limits: contextlib.AbstractContextManager[object] = threadpool_limits(1)
     return limits
 

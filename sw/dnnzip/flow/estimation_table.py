@@ -2,7 +2,7 @@
 
 from dnnzip.accelerator import Energy, Estimate, LayerEstimate, reductions
 from dnnzip.flow.estimation import Comparison
-from dnnzip.flow.tables import TextTable, shortened
+from dnnzip.flow.tables import TextTable
 
 HEADER = (
     "layer",
@@ -10,20 +10,22 @@ HEADER = (
     "weights",
     "bits/weight",
     "cycles",
-    "compressed",
+    "compressed cycles",
     "saved %",
-    "energy uJ",
-    "compressed",
-    "saved %",
-    "no leakage %",
+    "uJ",
+    "compressed uJ",
+    "saved uJ %",
+    "saved % without leakage",
 )
+OPTIONAL = ("operator", "weights", "uJ", "cycles", "compressed uJ", "compressed cycles", "bits/weight")
+"""Columns that a narrow terminal does without: the savings stay."""
 
 
 def estimation_table(result: Comparison) -> TextTable:
     """Return a row for each layer, with the sum of all."""
     rows = [
         (
-            shortened(layer.name),
+            layer.name,
             layer.operator,
             f"{layer.weights:,}" if layer.weights else "-",
             "-" if layer.bits_per_weight is None else f"{layer.bits_per_weight:.3f}",
@@ -32,9 +34,8 @@ def estimation_table(result: Comparison) -> TextTable:
         for layer, before, after in result.pairs
     ]
     weights = sum(layer.weights for layer in result.network.layers)
-    return TextTable(
-        HEADER, tuple(rows), ("total", "", f"{weights:,}", "", *_figures(result.baseline, result.compressed))
-    )
+    total = ("total", "", f"{weights:,}", "", *_figures(result.baseline, result.compressed))
+    return TextTable(HEADER, tuple(rows), total, OPTIONAL)
 
 
 def summary_lines(result: Comparison) -> list[str]:
@@ -93,5 +94,5 @@ def _milliseconds(estimate: Estimate) -> str:
 
 
 def _percent(share: float) -> str:
-    """Return a saving as the change that it is."""
-    return f"{-100 * share:+.1f} %"
+    """Return a share that is saved."""
+    return f"saved {100 * share:.1f} %"

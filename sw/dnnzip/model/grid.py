@@ -185,9 +185,8 @@ def check_bound(weights: Sequence[Weight], bound: Bound, scope: Scope = Scope.TE
     largest = max(float(ranges_of(weight, scope).max()) for weight in weights)
     if float(bound.value) > largest:
         unit = " lsb" if bound.unit is Unit.LSB else ""
-        raise InputError(
-            bound.where, "is over the range of every selected tensor", f"the largest range is {largest:.6g}{unit}"
-        )
+        right = f"the largest range is {largest:.6g}{unit}{bound.share_hint}"
+        raise InputError(bound.where, "is over the range of every selected tensor", right)
 
 
 def ranges_of(weight: Weight, scope: Scope) -> NDArray[np.float64]:
