@@ -7,11 +7,14 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from dnnzip import cli
+from dnnzip import cli, waits
 
 # No example fails because the machine is busy.
 hypothesis.settings.register_profile("dnnzip", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("dnnzip")
+
+# Standard error is compared, also in the first run of a checkout, which compiles the codec.
+os.environ[waits.SILENT] = "1"
 
 ZOO = Path(os.environ.get("DNNZIP_ZOO") or Path(__file__).parents[2] / "shared" / "zoo")
 

@@ -17,9 +17,10 @@ MAY_IMPORT = {
     "extras": {"errors"},
     "inputs": {"errors"},
     "terminal": set(),
+    "waits": set(),
     "file_parameters": {"model", "errors"},
     "format": set(),
-    "codec": {"format"},
+    "codec": {"format", "waits"},
     "model": {"codec", "format", "errors", "extras", "inputs"},
     "accelerator": {"codec", "format", "errors", "inputs"},
     "link": {"codec", "format", "errors", "extras"},
@@ -29,11 +30,23 @@ MAY_IMPORT = {
     "doctor": {"codec", "extras"},
     "api": {"flow", "model", "link", "codec", "format", "errors", "inputs"},
     "cli": {
-        *("announcements", "extras", "file_parameters", "terminal"),
+        *("announcements", "extras", "file_parameters", "terminal", "waits"),
         *("doctor", "flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
     },
     "exploration": {
-        *("cli", "extras", "file_parameters", "digits", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"),
+        *(
+            "cli",
+            "extras",
+            "file_parameters",
+            "digits",
+            "flow",
+            "model",
+            "accelerator",
+            "codec",
+            "format",
+            "errors",
+            "inputs",
+        ),
     },
     "report": {"exploration", "cli", "extras", "file_parameters", "terminal", "flow", "model", "errors"},
     "tuning": {"cli", "file_parameters", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"},
@@ -41,7 +54,7 @@ MAY_IMPORT = {
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
 
-HARDWARE_MAY_IMPORT = ("format", "errors", "extras", "terminal", "file_parameters")
+HARDWARE_MAY_IMPORT = ("format", "errors", "extras", "terminal", "file_parameters", "waits")
 
 
 def imported(source):

@@ -12,12 +12,13 @@ from dnnzip import extras
 from dnnzip.errors import InputError
 from dnnzip.file_parameters import FileCommand, Folder
 from dnnzip.terminal import printable
+from dnnzip.waits import waiting_for
 from dnnzip_hw.axi.parameters import AxiParameters
 from dnnzip_hw.axi.verilog import axi_files
 from dnnzip_hw.kit import kit_files
 from dnnzip_hw.memory import TARGETS
 from dnnzip_hw.parameters import DecompressorParameters
-from dnnzip_hw.verilog import TOP, decompressor_verilog, find_yosys, ports
+from dnnzip_hw.verilog import TOP, decompressor_verilog, find_yosys, is_first_start, ports
 
 DEFAULTS = DecompressorParameters()
 OPTIONS = {
@@ -89,12 +90,14 @@ def rtl(
     if not find_yosys():
         raise extras.missing("rtl", "Yosys", "hw")
     listed = ports(parameters)
-    files = {
-        f"{TOP}.v": decompressor_verilog(parameters),
-        f"{TOP}.json": json.dumps(listed, indent=2) + "\n",
-        **axi_files(axi_parameters),
-        **kit_files(parameters, listed),
-    }
+    what = "writing Verilog with Yosys, whose first start takes a minute"
+    with waiting_for(what) if is_first_start() else contextlib.nullcontext():
+        files = {
+            f"{TOP}.v": decompressor_verilog(parameters),
+            f"{TOP}.json": json.dumps(listed, indent=2) + "\n",
+            **axi_files(axi_parameters),
+            **kit_files(parameters, listed),
+        }
     for path in write_whole(Path(folder), files):
         click.echo(printable(str(path)))
 

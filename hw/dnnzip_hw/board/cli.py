@@ -1,7 +1,6 @@
 """The ``bitstream`` command."""
 
 import json
-import sys
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ from dnnzip.errors import InputError
 from dnnzip.file_parameters import FileCommand, Folder, OutputFile
 from dnnzip.format.frames import Top
 from dnnzip.terminal import printable
+from dnnzip.waits import waiting_for
 
 
 @click.command("bitstream", cls=FileCommand)
@@ -53,11 +53,10 @@ def bitstream(name: str, top: str, folder: str, seed: int, json_file: str | None
     if top not in tops:
         raise InputError("--top", f"no top is named {top!r}", f"one of {', '.join(tops)}")
     BOARDS[name].design(tops[top])
-    if sys.stderr.isatty():
-        wait = "; the tools' first start takes a minute or two more" if is_first_start() else ""
-        print(f"dnnzip: building for {name}, a minute or three{wait}", file=sys.stderr)
+    more = "; the tools' first start takes a minute or two more" if is_first_start() else ""
     try:
-        made = build_bitstream(BOARDS[name], Path(folder), seed, tops[top])
+        with waiting_for(f"building for {name}, a minute or three{more}"):
+            made = build_bitstream(BOARDS[name], Path(folder), seed, tops[top])
         text = json.dumps(made.as_json(), indent=2) + "\n"
         if json_file == "-":
             click.echo(text, nl=False)

@@ -14,6 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnzip.codec.compiling import mark_compilation
 from dnnzip.format import (
     CLASS_BITS,
     COLUMN_OFFSET_BITS,
@@ -94,6 +95,8 @@ COARSE_STEP = 16
 COARSE_LIMIT = 4096
 COARSE = (COARSE_LIMIT - FINE) // COARSE_STEP
 """Bins of ``COARSE_STEP`` codes on each side, up to ``COARSE_LIMIT``."""
+
+mark_compilation()
 
 
 @numba.njit(cache=True, nogil=True)

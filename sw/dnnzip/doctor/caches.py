@@ -43,7 +43,9 @@ def find_caches() -> list[Cache]:
     return [
         Cache("compiled codec", _kernels(), "NUMBA_CACHE_DIR"),
         Cache("simulator builds", _builds(user), "DNNZIP_CACHE"),
-        Cache("compiled tools", Path(os.environ.get("YOWASP_CACHE_DIR") or user / "YoWASP").absolute(), "YOWASP_CACHE_DIR"),
+        Cache(
+            "compiled tools", Path(os.environ.get("YOWASP_CACHE_DIR") or user / "YoWASP").absolute(), "YOWASP_CACHE_DIR"
+        ),
     ]
 
 

@@ -5,7 +5,7 @@ middle, then the columns that it can do without go, in its own order, and at las
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from os.path import commonprefix
 
@@ -85,7 +85,7 @@ def show_cells(cells: Cells, optional: Sequence[str], console: Console) -> None:
         if room >= least:
             console.print(_drawn(kept.named(distinct(names, room, mark)), is_folded=True))
             if count:
-                console.print(f"not shown in {console.width} columns: {', '.join(optional[:count])}", soft_wrap=True)
+                console.print(f"not shown in {console.width} columns: {', '.join(optional[:count])}")
             return
     for name, line in zip(distinct(names, console.width, mark), cells.lines, strict=True):
         console.print(name, soft_wrap=True)
@@ -156,43 +156,51 @@ def distinct(names: Sequence[str], limit: int, mark: str = "…") -> list[str]:
     names
         The names.
     limit
-        Columns of a name; at least those of the mark and of the names' number.
+        Columns of a name. Where not even numbers fit, names stay as they are.
     mark
         Text in place of what is left out.
     """
-    long = {name for name in names if cell_len(name) > limit}
+    long = sorted({name for name in names if cell_len(name) > limit})
     if not long:
         return list(names)
-    start = len(commonprefix(list(long)))
+    start = len(commonprefix(long))
     end = len(commonprefix([name[start:][::-1] for name in long]))
-    without_start = [mark + name[start:] if name in long else name for name in names]
-    without_ends = [mark + name[start : len(name) - end] + mark if name in long else name for name in names]
-    for trial in (names, without_start, without_ends):
-        found = _told_apart(trial, limit, mark)
-        if found:
-            return found
-    numbers = {name: f"{mark}#{number}" for number, name in enumerate(dict.fromkeys(names), 1)}
-    return [
-        _start(name, limit - cell_len(numbers[name])) + numbers[name] if name in long else name for name in names
-    ]
+    short = set(names).difference(long)
+    for trial in (
+        long,
+        [mark + name[start:] for name in long],
+        [mark + name[start : len(name) - end] + mark for name in long],
+        [f"{name[:limit]}{mark}#{number}" for number, name in enumerate(long, 1)],
+    ):
+        shortened = _told_apart(trial, limit, mark, short)
+        if shortened:
+            of_name = dict(zip(long, shortened, strict=True))
+            return [of_name.get(name, name) for name in names]
+    return list(names)
 
 
-def _told_apart(names: Sequence[str], limit: int, mark: str) -> list[str] | None:
-    """Return the names shortened in one place, as near to the middle as keeps them different; None where none does."""
-    different = len(set(names))
+def _told_apart(names: Sequence[str], limit: int, mark: str, taken: Set[str]) -> list[str]:
+    """Return the names shortened in one place, as near to the middle as keeps them different; nothing if none does.
+
+    Parameters
+    ----------
+    names
+        Different names.
+    limit, mark
+        As for `distinct`.
+    taken
+        Names that may not be the outcome.
+    """
     room = max(limit - cell_len(mark), 0)
+    is_long = [cell_len(name) > limit for name in names]
     for head in sorted(range(room + 1), key=lambda head: abs(2 * head - room)):
-        short = [_shortened(name, limit, mark, head) for name in names]
-        if len(set(short)) == different:
+        short = [
+            _start(name, head) + mark + _end(name, room - head) if long else name
+            for name, long in zip(names, is_long, strict=True)
+        ]
+        if len(set(short)) == len(names) and not taken.intersection(short):
             return short
-    return None
-
-
-def _shortened(name: str, limit: int, mark: str, head: int) -> str:
-    if cell_len(name) <= limit:
-        return name
-    start = _start(name, head)
-    return start + mark + _end(name, limit - cell_len(mark) - cell_len(start))
+    return []
 
 
 def _start(text: str, columns: int) -> str:

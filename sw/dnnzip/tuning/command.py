@@ -25,7 +25,10 @@ JOURNAL_SUFFIX = ".tune"
 @data_option()
 @images_option()
 @click.option(
-    "--max-drop", required=True, metavar="POINTS%", help="Drop in top-1 accuracy that is allowed, in points: 1% or 0.5%."
+    "--max-drop",
+    required=True,
+    metavar="POINTS%",
+    help="Drop in top-1 accuracy that is allowed, in points: 1% or 0.5%.",
 )
 @model_output("OUT.dnz.onnx", "The compressed model", beside=(JOURNAL_SUFFIX,))
 @click.option(
@@ -81,7 +84,9 @@ def tune(
         raise InputError("--resume", "has no journal where -o is standard output", "give -o a file")
     allowed = parse_drop(max_drop)
     if not 0 < allowed < 1:
-        raise InputError(f"--max-drop {max_drop!r}", "is not above 0% and below 100%", "give points of accuracy such as 1%")
+        raise InputError(
+            f"--max-drop {max_drop!r}", "is not above 0% and below 100%", "give points of accuracy such as 1%"
+        )
     options = TuningOptions(
         max_drop=allowed,
         objective=Objective(objective),
