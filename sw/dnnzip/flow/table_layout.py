@@ -7,7 +7,6 @@ middle, then the columns that it can do without go, in its own order, and at las
 import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
-from os.path import commonprefix
 
 from rich import box
 from rich.cells import cell_len
@@ -163,8 +162,8 @@ def distinct(names: Sequence[str], limit: int, mark: str = "…") -> list[str]:
     long = sorted({name for name in names if cell_len(name) > limit})
     if not long:
         return list(names)
-    start = len(commonprefix(long))
-    end = len(commonprefix([name[start:][::-1] for name in long]))
+    start = _alike(long)
+    end = _alike([name[start:][::-1] for name in long])
     short = set(names).difference(long)
     for trial in (
         long,
@@ -201,6 +200,13 @@ def _told_apart(names: Sequence[str], limit: int, mark: str, taken: Set[str]) ->
         if len(set(short)) == len(names) and not taken.intersection(short):
             return short
     return []
+
+
+def _alike(names: Sequence[str]) -> int:
+    """Return the number of characters with which all names begin."""
+    first, last = min(names), max(names)
+    pairs = enumerate(zip(first, last, strict=False))
+    return next((place for place, (left, right) in pairs if left != right), min(len(first), len(last)))
 
 
 def _start(text: str, columns: int) -> str:
