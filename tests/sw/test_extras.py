@@ -80,11 +80,11 @@ def test_a_command_without_its_extra_names_it(dnnzip, monkeypatch, arguments, mo
 
 def test_a_command_of_another_package_names_no_extra(dnnzip, monkeypatch):
     def load(point):
-        raise ImportError("no module", name="theirs.deep")
+        raise ImportError(point.name, name="theirs.deep")
 
     monkeypatch.setattr(EntryPoint, "load", load)
     points = [EntryPoint("theirs", "theirs.cli:main", cli.COMMANDS)]
-    monkeypatch.setattr(cli, "entry_points", lambda **wanted: points)
+    monkeypatch.setattr(cli, "entry_points", lambda **_: points)
     status, _, err = dnnzip("theirs")
     assert (status, err) == (2, "dnnzip: theirs: theirs is not installed\n")
     assert dnnzip("--help")[0] == 0
