@@ -1,10 +1,21 @@
-"""The wait for Numba, which compiles the codec's loops when they are called for the first time and keeps them."""
+"""Compilation of the codec's loops by Numba: what is compiled, once, when a loop is first called, and the wait for it.
+
+Compilation is most of the time of a first run, and it goes by the amount of code: a loop that takes its arrays from its
+caller, where NumPy makes them at once, is compiled in half the time of one that makes them itself.
+"""
 
 from contextlib import ExitStack
 
+import numba
 from numba.core import event
 
 from dnnzip.waits import waiting_for
+
+loop = numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True)
+"""Decorator of a loop that Python calls; what is compiled is kept for later processes."""
+
+inner = numba.njit(nogil=True, no_cfunc_wrapper=True, no_cpython_wrapper=True)
+"""Decorator of a part of such loops, which Python does not call: it is kept as a part of them."""
 
 WHAT = "compiling the codec, once, up to half a minute"
 

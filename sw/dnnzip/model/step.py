@@ -20,8 +20,9 @@ one by one.
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from dnnzip.codec.compiling import inner, loop
 
 #: Codes are int16, and symmetric.
 LARGEST_CODE = 32767
@@ -56,7 +57,7 @@ LARGEST_INVERTED = 1e37
 LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
-@njit(cache=True, nogil=True)
+@loop
 def _half(value):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Round float32 to float16, nearest even, as float64 (exact); overflow gives infinity."""
     magnitude = abs(value)
@@ -73,14 +74,14 @@ def _half(value):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     return rounded if value >= 0 else -rounded
 
 
-@njit(cache=True, nogil=True)
+@inner
 def decoded_value(code, step, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return what a code (float64) stands for at a float32 step, as float64; it rises with the code."""
     product = np.float32(np.float32(code) * step)
     return _half(product) if is_half else np.float64(product)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _kept_code(weight, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Choose the code of a weight (float64) as in the module's text, and whether it keeps the bound."""
     code = np.rint(weight / np.float64(step))
@@ -93,7 +94,7 @@ def _kept_code(weight, step, bound, is_half):  # type: ignore[no-untyped-def]  #
     return code, False
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _first_lost(weights, start, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Find a weight that is not kept, looking from `start` once around; -1 where all are kept."""
     n = weights.size
@@ -106,7 +107,7 @@ def _first_lost(weights, start, step, bound, is_half):  # type: ignore[no-untype
     return -1
 
 
-@njit(cache=True, nogil=True)
+@loop
 def _fill_codes(weights, step, bound, is_half, codes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Write every code; returns the largest error, and the position of the first weight not kept or -1."""
     largest = 0.0
@@ -121,26 +122,30 @@ def _fill_codes(weights, step, bound, is_half, codes):  # type: ignore[no-untype
     return largest, -1
 
 
-@njit(cache=True, nogil=True)
-def extremes(rows, lows, highs):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Write the smallest and the largest weight of each row of float32 [rows, n]; not finite where a weight is not.
+def extremes(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the smallest and the largest weight of each row of [rows, n]; not finite where a weight is not."""
+    lows, highs = np.empty(len(rows), np.int32), np.empty(len(rows), np.int32)
+    _extreme_bits(_read_only(rows).view(np.int32), lows, highs)
+    return lows.view(np.float32), highs.view(np.float32)
 
-    The bits of floats compare as integers once those of negative ones are turned over; a NaN is then beyond infinity.
+
+@loop
+def _extreme_bits(rows, lows, highs):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Write the bits of the smallest and the largest weight of each row, which is int32 [rows, n], bits of float32.
+
+    They compare as integers once those of negative ones are turned over; a NaN is then beyond infinity.
     """
     for row in range(rows.shape[0]):
-        bits = rows[row].view(np.int32)
+        bits = rows[row]
         low, high = np.int32(0x7FFFFFFF), np.int32(-0x80000000)
         for i in range(bits.size):
             key = np.int32(bits[i] ^ (np.int32(bits[i] >> np.int32(31)) & np.int32(0x7FFFFFFF)))
             low, high = min(low, key), max(high, key)
-        keys = np.array([low, high], np.int32)
-        for i in range(2):
-            keys[i] ^= (keys[i] >> np.int32(31)) & np.int32(0x7FFFFFFF)
-        ends = keys.view(np.float32)
-        lows[row], highs[row] = ends[0], ends[1]
+        lows[row] = low ^ (np.int32(low >> np.int32(31)) & np.int32(0x7FFFFFFF))
+        highs[row] = high ^ (np.int32(high >> np.int32(31)) & np.int32(0x7FFFFFFF))
 
 
-@njit(cache=True, nogil=True)
+@loop
 def _settle(weights, high, low, codes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Write the codes of the float32 weights that have one code, and keep it, at every step from `high` to `low`.
 
@@ -166,7 +171,9 @@ def _settle(weights, high, low, codes):  # type: ignore[no-untyped-def]  # pragm
             continue
         if count + BLOCK > found.size:
             larger = np.empty(2 * found.size, np.int64)
-            larger[:count] = found[:count]
+            # Compiled, an assignment of slices is thousands of lines: it can raise, with a message.
+            for i in range(count):
+                larger[i] = found[i]
             found = larger
         for i in range(block.size):
             position = np.float32(block[i] * inverse)
@@ -177,7 +184,7 @@ def _settle(weights, high, low, codes):  # type: ignore[no-untyped-def]  # pragm
     return found[:count]
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _step_of(bits):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return the positive float32 with these bits."""
     if bits < 0x00800000:
@@ -185,7 +192,7 @@ def _step_of(bits):  # type: ignore[no-untyped-def]  # pragma: no cover - compil
     return np.float32(math.ldexp(np.float64((bits & 0x007FFFFF) | 0x00800000), (bits >> 23) - 150))
 
 
-@njit(cache=True, nogil=True)
+@loop
 def _next_step(weight, step_bits, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return the bits of the next step below at which this lost weight might be kept.
 
@@ -207,10 +214,10 @@ def _next_step(weight, step_bits, bound, is_half):  # type: ignore[no-untyped-de
     return low
 
 
-@njit(cache=True, nogil=True)
+@loop
 def _descend(weights, step_bits, lowest_bits, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Find the largest step, from `step_bits` down to `lowest_bits`, that keeps all these weights; else below."""
-    position = 0
+    position = np.int64(0)
     while step_bits >= lowest_bits:
         position = _first_lost(weights, position, _step_of(step_bits), bound, is_half)
         if position < 0:
@@ -245,6 +252,7 @@ def largest_step(
     -------
     The step and the largest error, or None where no step keeps the bound.
     """
+    weights = _read_only(weights)
     if largest is None:
         largest = max(float(weights.max()), -float(weights.min()))
     bits = _largest_bits(2.0 * bound)
@@ -254,17 +262,17 @@ def largest_step(
         return _step_of_halves(weights, bits, lowest, bound, codes)
     share = SUSPECT_SHARE
     while bits >= lowest:
-        first = _step_of(bits)
+        first = _step(bits)
         if not _is_settled(first, largest):
             return _step_by_all(weights, weights, bits, lowest, bound, False, codes)
         block = _block_end(bits, lowest, largest, share)
-        found = _settle(weights, first, _step_of(block), codes)
-        suspects = weights[found]
+        found = _settle(weights, first, _step(block), codes)
+        suspects = _read_only(weights[found])
         bits = int(_descend(suspects, bits, block, bound, False))
         if bits < block:
             share = min(share * SHARE_GROWTH, LARGEST_SHARE)
             continue
-        step = np.float32(_step_of(bits))
+        step = _step(bits)
         if not _is_settled(step, largest):
             return _step_by_all(weights, weights, bits, lowest, bound, False, codes)
         error = _largest_error(weights, found, first, step, bound, codes)
@@ -285,7 +293,7 @@ def _largest_error(
 
     All others have their codes, which they keep at every step from `first` to `step`.
     """
-    suspects = weights[found]
+    suspects = _read_only(weights[found])
     of_suspects = np.empty(suspects.size, np.int16)
     error, lost = _fill_codes(suspects, step, bound, False, of_suspects)
     codes[found] = of_suspects
@@ -326,11 +334,12 @@ def _step_by_all(
     codes: NDArray[np.int16],
 ) -> tuple[np.float32, float] | None:
     """Do the search of `largest_step` without suspects; `searched` has every magnitude of the weights."""
+    weights, searched = _read_only(weights), _read_only(searched)
     while bits >= lowest:
         bits = int(_descend(searched, bits, lowest, bound, is_half))
         if bits < lowest:
             break
-        step = np.float32(_step_of(bits))
+        step = _step(bits)
         error, lost = _fill_codes(weights, step, bound, is_half, codes)
         if lost < 0:
             return step, float(error)
@@ -361,6 +370,7 @@ def fill_codes(
     -------
     The largest error, or None where the step does not keep the bound for every weight with codes of at most 32767.
     """
+    weights = _read_only(weights)
     if not is_half and _is_settled(step, largest):
         return _largest_error(weights, _settle(weights, step, step, codes), step, step, bound, codes)
     error, lost = _fill_codes(weights, step, bound, is_half, codes)
@@ -393,6 +403,18 @@ def decoded_values(
         return product.astype(dtype, copy=False)
 
 
+def _step(bits: int) -> np.float32:
+    """Return the positive float32 with these bits, as `_step_of` does in the loops."""
+    return np.uint32(bits).view(np.float32)
+
+
+def _read_only(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a view that cannot be written: Numba would compile a loop once for such arrays and once for others."""
+    view = weights.view()
+    view.flags.writeable = False
+    return view
+
+
 def _largest_bits(value: float) -> int:
     """Return the bits of the largest finite float32 that is not above a value from 0 up."""
     with np.errstate(over="ignore"):
@@ -404,5 +426,5 @@ def _largest_bits(value: float) -> int:
 
 def _block_end(bits: int, lowest: int, largest: float, share: float) -> int:
     """Choose the lowest step of a block that covers at most a share of a grid cell, or eight steps."""
-    cells = max(largest / float(_step_of(bits)), 1.0)
+    cells = max(largest / float(_step(bits)), 1.0)
     return max(lowest, bits - max(8, int(share * 2**23 / cells)))
