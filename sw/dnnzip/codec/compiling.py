@@ -11,11 +11,17 @@ from numba.core import event
 
 from dnnzip.waits import waiting_for
 
-loop = numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True)
+_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+"""Of all loops. None of them divides by zero, so no code is needed that would raise an error."""
+
+loop = numba.njit(cache=True, **_OPTIONS)
 """Decorator of a loop that Python calls; what is compiled is kept for later processes."""
 
-inner = numba.njit(nogil=True, no_cfunc_wrapper=True, no_cpython_wrapper=True)
-"""Decorator of a part of such loops, which Python does not call: it is kept as a part of them."""
+inner = numba.njit(no_cpython_wrapper=True, **_OPTIONS)
+"""Decorator of a part of such loops, kept as a part of them. Python must not call it, as it has no entry for Python."""
+
+inlined = numba.njit(no_cpython_wrapper=True, forceinline=True, **_OPTIONS)
+"""Decorator of a step within loops, whose machine code becomes theirs."""
 
 WHAT = "compiling the codec, once, up to half a minute"
 

@@ -10,11 +10,10 @@ hence the many casts; it drops the test for a negative index where the index is 
 by its nature stand in short loops of their own.
 """
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.codec.compiling import inner, loop, mark_compilation
+from dnnzip.codec.compiling import inlined, inner, loop, mark_compilation
 from dnnzip.format import (
     CLASS_BITS,
     COLUMN_OFFSET_BITS,
@@ -272,7 +271,7 @@ def _empty_tile(tile: NDArray[np.int16], lane: int, row: NDArray[np.int16]) -> N
         row[place] = tile[np.uint64(place * LANES + lane)]
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _choose_tables(fields, signs, bases, left, above, base, left_mask, above_mask):  # type: ignore[no-untyped-def]
     """Write where each lane's table begins and whether its weight is negated."""
     for lane in range(np.uint64(LANES)):
@@ -287,7 +286,7 @@ def _choose_tables(fields, signs, bases, left, above, base, left_mask, above_mas
         fields[FLIP + lane] = np.int32(-np.int32((a < 0) | ((a == 0) & (b < 0))))
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _step_lanes(fields, signs, tile, here, in_tile, going_on, code_mask):  # type: ignore[no-untyped-def]
     """Let each lane read its bits and say whether it is due a word; return whether a weight is an escape.
 
@@ -320,7 +319,7 @@ def _step_lanes(fields, signs, tile, here, in_tile, going_on, code_mask):  # typ
     return has_escape != 0
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _refill(fields):  # type: ignore[no-untyped-def]
     """Put the words that were handed out above the lanes' unread bits."""
     for lane in range(np.uint64(LANES)):
@@ -593,7 +592,7 @@ def _encode_one(symbols, widths, lane_words, lane, end, states, buffers, totals,
     states[lane], buffers[lane], totals[lane] = a
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _encode_weight(symbols, widths, words, end, position, lane, tokens, next_states):  # type: ignore[no-untyped-def]
     """Encode a weight and write its width; return the lane's state, its last bits, and how many it has."""
     state, buffer, total = lane
@@ -613,7 +612,7 @@ def _encode_weight(symbols, widths, words, end, position, lane, tokens, next_sta
     return state, buffer, total
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _write_word(words, end, buffer, total):  # type: ignore[no-untyped-def]
     """Write the last whole word of a lane that has ``total`` bits, once more where it has been written."""
     words[np.uint64(end - (total >> 4))] = np.uint16(buffer >> np.uint64(total & WORD_BITS - 1))
@@ -665,7 +664,7 @@ def interleave(
     return written
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _take(words, taken, lane, width, payload, written):  # type: ignore[no-untyped-def]
     """Let a lane read ``width`` bits and take a word where it is due one; return the words of the payload."""
     before = taken[lane]
@@ -674,7 +673,7 @@ def _take(words, taken, lane, width, payload, written):  # type: ignore[no-untyp
     return written + (before + width >> 4) - (before >> 4)
 
 
-@inner
+@loop
 def place_of(size: int) -> int:
     """Return the place of a code's bin on its side, by its size (of a negative code, -1 - code)."""
     if size < FINE:
@@ -684,7 +683,7 @@ def place_of(size: int) -> int:
     return FINE + COARSE
 
 
-@inner
+@loop
 def bin_of(code: int, places: int) -> int:
     """Return the bin of a code, counted from 0 at the lowest; ``places`` is the number of bins on each side."""
     place = place_of(code if code >= 0 else -code - 1)
@@ -900,7 +899,7 @@ def code_lengths(
 
 
 @inner
-def settle_counts(weights: NDArray[np.float64], counts: NDArray[np.int64], states: int) -> None:
+def _settle_counts(weights: NDArray[np.float64], counts: NDArray[np.int64], states: int) -> None:
     """Change ``counts`` by ones until they add up to ``states`` and no exchange of one saves bits.
 
     ``weights`` says how often each token occurs; counts of 0 stay 0, and no count falls to 0.
@@ -1004,4 +1003,4 @@ def normalise(
         held += counts[token]
     if held == 0:
         counts[_LIMIT] = 1
-    settle_counts(weights, counts, states)
+    _settle_counts(weights, counts, states)

@@ -43,7 +43,7 @@ class Statistics:
 def places_for(largest: int) -> int:
     """Return the number of bins on each side for a network whose largest code by size is ``largest``."""
     # The negative of a code -1 - n, as contexts make it, is one larger than n.
-    return int(kernels.place_of.py_func(min(largest + 1, COARSE_LIMIT))) + 1
+    return int(kernels.place_of(min(largest + 1, COARSE_LIMIT))) + 1
 
 
 def bins(places: int) -> int:

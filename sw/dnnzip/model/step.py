@@ -74,7 +74,7 @@ def _half(value):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     return rounded if value >= 0 else -rounded
 
 
-@inner
+@loop
 def decoded_value(code, step, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return what a code (float64) stands for at a float32 step, as float64; it rises with the code."""
     product = np.float32(np.float32(code) * step)
