@@ -17,11 +17,11 @@ _OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 loop = numba.njit(cache=True, **_OPTIONS)
 """Decorator of a loop that Python calls; what is compiled is kept for later processes."""
 
-inner = numba.njit(no_cpython_wrapper=True, **_OPTIONS)
-"""Decorator of a part of such loops, kept as a part of them. Python must not call it, as it has no entry for Python."""
+inlined = numba.njit(cache=True, inline="always", **_OPTIONS)
+"""Decorator of a part that loops use in one place: it is compiled as a part of them, and never by itself for them."""
 
-inlined = numba.njit(no_cpython_wrapper=True, forceinline=True, **_OPTIONS)
-"""Decorator of a step within loops, whose machine code becomes theirs."""
+step = numba.njit(no_cpython_wrapper=True, forceinline=True, **_OPTIONS)
+"""Decorator of a part that loops use in several places. Python must not call it, as it has no entry for Python."""
 
 WHAT = "compiling the codec, once, up to half a minute"
 

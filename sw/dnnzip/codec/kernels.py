@@ -13,7 +13,7 @@ by its nature stand in short loops of their own.
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.codec.compiling import inlined, inner, loop, mark_compilation
+from dnnzip.codec.compiling import inlined, loop, mark_compilation, step
 from dnnzip.format import (
     CLASS_BITS,
     COLUMN_OFFSET_BITS,
@@ -251,7 +251,7 @@ def decode_ans(
     return _BAD_STATE if ended else _OK, taken
 
 
-@inner
+@inlined
 def _lay_out_bases(
     bases: NDArray[np.int32], class_tables: NDArray[np.int32], row_classes: NDArray[np.int64], active: int
 ) -> None:
@@ -264,7 +264,7 @@ def _lay_out_bases(
                 bases[(offset * _CONTEXTS + context) * LANES + lane] = base
 
 
-@inner
+@inlined
 def _empty_tile(tile: NDArray[np.int16], lane: int, row: NDArray[np.int16]) -> None:
     """Take a lane's codes from the tile."""
     for place in range(row.size):
@@ -331,7 +331,7 @@ def _refill(fields):  # type: ignore[no-untyped-def]
         fields[UNREAD + lane] = np.int32(unread + np.int32(due * np.int32(WORD_BITS)))
 
 
-@inner
+@inlined
 def _hand_out(
     fields: NDArray[np.int32],
     signs: NDArray[np.int32],
@@ -362,7 +362,7 @@ def _hand_out(
     return _OK, taken
 
 
-@inner
+@inlined
 def _any_wrong(fields: NDArray[np.int32]) -> bool:
     """Return whether a code did not fit, in the last round or before it."""
     wrong = False
@@ -490,7 +490,7 @@ def encode_lanes(
     return escapes
 
 
-@inner
+@inlined
 def _choose_symbols(
     row: NDArray[np.int16],
     symbols: NDArray[np.uint16],
@@ -567,7 +567,7 @@ def _choose_symbols(
     return escapes
 
 
-@inner
+@step
 def _encode_two(symbols, widths, lane_words, lane, end, states, buffers, totals, tokens, next_states):  # type: ignore[no-untyped-def]
     """Encode a channel of each of two lanes; their states do not wait for each other, and stay in registers."""
     symbols_a, symbols_b = symbols[lane], symbols[lane + 1]
@@ -582,7 +582,7 @@ def _encode_two(symbols, widths, lane_words, lane, end, states, buffers, totals,
     states[lane + 1], buffers[lane + 1], totals[lane + 1] = b
 
 
-@inner
+@step
 def _encode_one(symbols, widths, lane_words, lane, end, states, buffers, totals, tokens, next_states):  # type: ignore[no-untyped-def]
     """Encode a channel of a lane."""
     own_symbols, own_widths, own_words = symbols[lane], widths[lane], lane_words[lane]
@@ -592,7 +592,7 @@ def _encode_one(symbols, widths, lane_words, lane, end, states, buffers, totals,
     states[lane], buffers[lane], totals[lane] = a
 
 
-@inlined
+@step
 def _encode_weight(symbols, widths, words, end, position, lane, tokens, next_states):  # type: ignore[no-untyped-def]
     """Encode a weight and write its width; return the lane's state, its last bits, and how many it has."""
     state, buffer, total = lane
@@ -612,7 +612,7 @@ def _encode_weight(symbols, widths, words, end, position, lane, tokens, next_sta
     return state, buffer, total
 
 
-@inlined
+@step
 def _write_word(words, end, buffer, total):  # type: ignore[no-untyped-def]
     """Write the last whole word of a lane that has ``total`` bits, once more where it has been written."""
     words[np.uint64(end - (total >> 4))] = np.uint16(buffer >> np.uint64(total & WORD_BITS - 1))
@@ -664,7 +664,7 @@ def interleave(
     return written
 
 
-@inlined
+@step
 def _take(words, taken, lane, width, payload, written):  # type: ignore[no-untyped-def]
     """Let a lane read ``width`` bits and take a word where it is due one; return the words of the payload."""
     before = taken[lane]
@@ -740,9 +740,11 @@ def count_codes(
             for position in range(length):
                 situation = np.int64(situations[position])
                 code = np.int64(row[position])
-                coded = -code if situation >= _CONTEXTS else code
-                unit[offsets[position], situation % _CONTEXTS, bin_of(coded, places)] += 1
-                unit[offsets[position], _CONTEXTS, bin_of(code, places)] += 1
+                is_negated = situation >= _CONTEXTS
+                context = np.uint64(situation - _CONTEXTS if is_negated else situation)
+                of_group = unit[np.uint64(offsets[position])]
+                of_group[context, np.uint64(bin_of(-code if is_negated else code, places))] += 1
+                of_group[np.uint64(_CONTEXTS), np.uint64(bin_of(code, places))] += 1
             continue
         for position in range(length):
             indices[position] = np.uint16(
@@ -759,7 +761,7 @@ def count_codes(
         flat[:] = 0
 
 
-@inner
+@inlined
 def _situations(
     row: NDArray[np.int16],
     masks: NDArray[np.int8],
@@ -898,7 +900,7 @@ def code_lengths(
         lengths[place] = bits if bits < np.inf else escape
 
 
-@inner
+@inlined
 def _settle_counts(weights: NDArray[np.float64], counts: NDArray[np.int64], states: int) -> None:
     """Change ``counts`` by ones until they add up to ``states`` and no exchange of one saves bits.
 
@@ -975,7 +977,7 @@ def best_table(
     return best_shift
 
 
-@loop
+@inlined
 def normalise(
     tokens: NDArray[np.float64], states: int, counts: NDArray[np.int64], weights: NDArray[np.float64]
 ) -> None:

@@ -5,7 +5,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.codec.compiling import inner, loop
+from dnnzip.codec.compiling import loop, step
 from dnnzip.format import MAX_SEGMENT, SEGMENT_GROUP, SEGMENTS_PER_GROUP, WORD_BITS, WORDS_PER_SEGMENT, Verdict
 
 _LENGTH_BITS = SEGMENT_GROUP.fields[0].width
@@ -50,7 +50,7 @@ def decode_line(words: NDArray[np.uint16], codes: NDArray[np.int16]) -> tuple[in
     return _OK, taken
 
 
-@inner
+@step
 def _segment_end(codes: NDArray[np.int16], start: int) -> int:
     """Return where the longest exact segment from ``start`` ends."""
     end = start + 1

@@ -7,7 +7,7 @@ import numpy as np
 
 from dnnzip.exploration.pareto import objectives_of, pareto_front
 from dnnzip.exploration.record import NetworkFacts, Request
-from dnnzip.flow.tables import TextTable
+from dnnzip.flow.tables import TextTable, share
 
 Row = dict[str, Any]
 """A row of `record.POINT_SCHEMA`."""
@@ -77,7 +77,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{100 * row['top1']:.2f}",
         f"{100 * (row['top1_plain'] - row['top1']):.2f}",
         f"{row['bits_per_weight']:.3f}",
-        *(f"{100 * row[name]:.1f}" for name in ("latency_reduction", "energy_reduction")),
+        *(share(row[name]) for name in ("latency_reduction", "energy_reduction")),
     )
 
 

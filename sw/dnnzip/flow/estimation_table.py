@@ -2,7 +2,7 @@
 
 from dnnzip.accelerator import Energy, Estimate, LayerEstimate, reductions
 from dnnzip.flow.estimation import Comparison
-from dnnzip.flow.tables import TextTable
+from dnnzip.flow.tables import TextTable, share
 
 HEADER = (
     "layer",
@@ -11,11 +11,11 @@ HEADER = (
     "bits/weight",
     "cycles",
     "compressed cycles",
-    "saved %",
+    "saved cycles %",
     "uJ",
     "compressed uJ",
-    "saved uJ %",
-    "saved % without leakage",
+    "saved energy %",
+    "saved without leakage %",
 )
 OPTIONAL = ("operator", "weights", "uJ", "cycles", "compressed uJ", "compressed cycles", "bits/weight")
 """Columns that a narrow terminal does without: the savings stay."""
@@ -77,11 +77,11 @@ def _figures(before: Estimate | LayerEstimate, after: Estimate | LayerEstimate) 
     return (
         f"{before.latency:,.0f}",
         f"{after.latency:,.0f}",
-        f"{100 * saved['latency_reduction']:.1f}",
+        share(saved["latency_reduction"]),
         _microjoules(before.energy),
         _microjoules(after.energy),
-        f"{100 * saved['energy_reduction']:.1f}",
-        f"{100 * saved['energy_reduction_without_leakage']:.1f}",
+        share(saved["energy_reduction"]),
+        share(saved["energy_reduction_without_leakage"]),
     )
 
 
@@ -93,6 +93,5 @@ def _milliseconds(estimate: Estimate) -> str:
     return f"{estimate.seconds * 1e3:,.4f} ms"
 
 
-def _percent(share: float) -> str:
-    """Return a share that is saved."""
-    return f"saved {100 * share:.1f} %"
+def _percent(saved: float) -> str:
+    return f"saved {share(saved)} %"

@@ -74,6 +74,11 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
+def share(value: float) -> str:
+    """Return a share in percent with one digit, and no minus before a zero."""
+    return f"{round(100 * value, 1) + 0.0:.1f}"
+
+
 def sizes_table(summary: Summary) -> TextTable:
     """Return the table of ``compress`` and ``info``."""
     header = ("layer", "shape", "weights", "codec", "bits/weight", "ratio", "largest error", "bound")

@@ -21,7 +21,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.codec.compiling import inner, loop
+from dnnzip.codec.compiling import inlined, loop, step
 from dnnzip.errors import InputError
 from dnnzip.format import MAX_SEGMENT
 from dnnzip.model.bound import Bound, Scope, Unit
@@ -53,7 +53,7 @@ SMALLEST_BOUND = 5e-324
 """Stands for a measured error of zero, since an absolute bound is above zero."""
 
 
-@inner
+@step
 def _is_kept(weight, code, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     return abs(weight - decoded_value(np.float64(code), step, is_half)) <= bound
 
@@ -229,7 +229,7 @@ def _integer_lines(weight: Weight, rows: NDArray[np.generic], bound: Bound, scop
     return GridResult(weight, codes, None, step, most, np.array(largest), Unit.LSB, bound, scope)
 
 
-@inner
+@inlined
 def _run_end(weights, start, tolerance):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return where the longest run from `start` ends."""
     limit = min(weights.size, start + _MAX_SEGMENT)

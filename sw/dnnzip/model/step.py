@@ -22,7 +22,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.codec.compiling import inner, loop
+from dnnzip.codec.compiling import inlined, loop
+from dnnzip.codec.compiling import step as part
 
 #: Codes are int16, and symmetric.
 LARGEST_CODE = 32767
@@ -81,7 +82,7 @@ def decoded_value(code, step, is_half):  # type: ignore[no-untyped-def]  # pragm
     return _half(product) if is_half else np.float64(product)
 
 
-@inner
+@part
 def _kept_code(weight, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Choose the code of a weight (float64) as in the module's text, and whether it keeps the bound."""
     code = np.rint(weight / np.float64(step))
@@ -94,7 +95,7 @@ def _kept_code(weight, step, bound, is_half):  # type: ignore[no-untyped-def]  #
     return code, False
 
 
-@inner
+@inlined
 def _first_lost(weights, start, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Find a weight that is not kept, looking from `start` once around; -1 where all are kept."""
     n = weights.size
@@ -124,25 +125,8 @@ def _fill_codes(weights, step, bound, is_half, codes):  # type: ignore[no-untype
 
 def extremes(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the smallest and the largest weight of each row of [rows, n]; not finite where a weight is not."""
-    lows, highs = np.empty(len(rows), np.int32), np.empty(len(rows), np.int32)
-    _extreme_bits(_read_only(rows).view(np.int32), lows, highs)
-    return lows.view(np.float32), highs.view(np.float32)
-
-
-@loop
-def _extreme_bits(rows, lows, highs):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Write the bits of the smallest and the largest weight of each row, which is int32 [rows, n], bits of float32.
-
-    They compare as integers once those of negative ones are turned over; a NaN is then beyond infinity.
-    """
-    for row in range(rows.shape[0]):
-        bits = rows[row]
-        low, high = np.int32(0x7FFFFFFF), np.int32(-0x80000000)
-        for i in range(bits.size):
-            key = np.int32(bits[i] ^ (np.int32(bits[i] >> np.int32(31)) & np.int32(0x7FFFFFFF)))
-            low, high = min(low, key), max(high, key)
-        lows[row] = low ^ (np.int32(low >> np.int32(31)) & np.int32(0x7FFFFFFF))
-        highs[row] = high ^ (np.int32(high >> np.int32(31)) & np.int32(0x7FFFFFFF))
+    with np.errstate(invalid="ignore"):
+        return rows.min(axis=1), rows.max(axis=1)
 
 
 @loop
@@ -184,7 +168,7 @@ def _settle(weights, high, low, codes):  # type: ignore[no-untyped-def]  # pragm
     return found[:count]
 
 
-@inner
+@part
 def _step_of(bits):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return the positive float32 with these bits."""
     if bits < 0x00800000:

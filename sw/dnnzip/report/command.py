@@ -87,7 +87,7 @@ def figures_folder(path: Path) -> Path:
 
 def describe(summary: dict[str, Any]) -> tuple["TextTable", str]:
     """Return what the terminal shows: what compression saves on each accelerator, and a line about the whole."""
-    from dnnzip.flow.tables import TextTable
+    from dnnzip.flow.tables import TextTable, share
 
     best = summary["best"]
     where = f"{summary['page']}: {summary['settings']:,} settings, {summary['points']:,} points"
@@ -101,7 +101,7 @@ def describe(summary: dict[str, Any]) -> tuple["TextTable", str]:
             item["placement"],
             item["timing"],
             *(
-                f"{100 * item[name]:.1f} %"
+                f"{share(item[name])} %"
                 for name in ("latency_reduction", "energy_reduction", "energy_reduction_without_leakage")
             ),
         )
