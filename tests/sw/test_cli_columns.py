@@ -68,4 +68,4 @@ def test_a_terminal_of_another_encoding_gets_dots(dnnzip, model, tmp_path, monke
     status, out, _ = dnnzip("compress", model, "-o", tmp_path / "c.onnx", "--max-error", "2%")
     assert status == 0
     assert out.isascii()
-    assert len(re.findall(r"\S\.\.\S", out)) == LAYERS
+    assert len({line.split()[0] for line in out.splitlines() if ".." in line}) == LAYERS
