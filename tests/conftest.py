@@ -15,6 +15,7 @@ hypothesis.settings.load_profile("dnnzip")
 
 # Standard error is compared, also in the first run of a checkout, which compiles the codec.
 os.environ[waits.SILENT] = "1"
+os.environ.pop("COLUMNS", None)  # tables are as wide as in the documents
 
 ZOO = Path(os.environ.get("DNNZIP_ZOO") or Path(__file__).parents[2] / "shared" / "zoo")
 
