@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import click
@@ -31,6 +30,8 @@ from dnnzip.terminal import let_streams_show_all, one_line, printable
 from dnnzip.waits import error_console, show_waits
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
     import onnx
 
     from dnnzip.flow.tables import TextTable
@@ -42,6 +43,13 @@ INTERRUPTED = 130
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def _entry_points(**wanted: str) -> "EntryPoints":
+    """Return the entry points of commands; what reads them is loaded only where a list or an extra's command needs it."""
+    from importlib.metadata import entry_points
+
+    return entry_points(group=COMMANDS, **wanted)
+
+
 class Commands(click.Group):
     """The group of commands, with those that an installed extra provides."""
 
@@ -49,14 +57,14 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return sorted({*super().list_commands(ctx), *(point.name for point in entry_points(group=COMMANDS))})
+        return sorted({*super().list_commands(ctx), *(point.name for point in _entry_points())})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command by name; one of an extra that is not installed says so when it is called."""
         command = super().get_command(ctx, cmd_name)
         if command is not None:
             return command
-        for point in entry_points(group=COMMANDS, name=cmd_name):
+        for point in _entry_points(name=cmd_name):
             try:
                 found: click.Command = point.load()
             except ImportError as error:

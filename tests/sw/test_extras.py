@@ -84,7 +84,7 @@ def test_a_command_of_another_package_names_no_extra(dnnzip, monkeypatch):
 
     monkeypatch.setattr(EntryPoint, "load", load)
     points = [EntryPoint("theirs", "theirs.cli:main", cli.COMMANDS)]
-    monkeypatch.setattr(cli, "entry_points", lambda **_: points)
+    monkeypatch.setattr(cli, "_entry_points", lambda **_: points)
     status, _, err = dnnzip("theirs")
     assert (status, err) == (2, "dnnzip: theirs: theirs is not installed\n")
     assert dnnzip("--help")[0] == 0
