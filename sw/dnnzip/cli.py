@@ -44,7 +44,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _entry_points(**wanted: str) -> "EntryPoints":
-    """Return the entry points of commands; what reads them is loaded only where a list or an extra's command needs it."""
+    """Return the entry points of commands; what reads them is loaded when a list or a command of an extra needs it."""
     from importlib.metadata import entry_points
 
     return entry_points(group=COMMANDS, **wanted)
