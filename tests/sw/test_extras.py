@@ -4,25 +4,33 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import click
 import pytest
 
 from dnnzip import __version__, cli, extras
-from dnnzip.link import open_link
+from dnnzip.link import api, array, open_link
 from dnnzip.link.array import ArrayShape, open_array
 
 ROOT = Path(__file__).parents[2]
 KNOWN = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 
 
-def test_the_list_of_commands_loads_none_of_them(dnnzip, monkeypatch):
-    def load(point):
-        raise AssertionError(f"{point.name} is loaded")
+class Point:
+    """An entry point whose module, or one that it imports, is not there."""
 
-    monkeypatch.setattr(EntryPoint, "load", load)
+    def __init__(self, name, module=None):
+        self.name, self.value, self._module = name, "some.module:name", module
+
+    def load(self):
+        raise ImportError(self.name, name=self._module)
+
+
+def test_the_list_of_commands_loads_none_of_them(dnnzip, monkeypatch):
+    points = [Point(name) for name in extras.COMMANDS]
+    monkeypatch.setattr(cli, "_entry_points", lambda **_: points)
+    monkeypatch.setattr(Point, "load", None)
     status, out, err = dnnzip("--help")
     assert (status, err) == (0, "")
     for name, (summary, extra) in extras.COMMANDS.items():
@@ -63,10 +71,7 @@ def test_the_summaries_are_those_of_the_commands():
     ],
 )
 def test_a_command_without_its_extra_names_it(dnnzip, monkeypatch, arguments, module, line):
-    def load(point):
-        raise ImportError(point.name, name=module)
-
-    monkeypatch.setattr(EntryPoint, "load", load)
+    monkeypatch.setattr(cli, "_entry_points", lambda **_: [Point(arguments[0], module)])
     status, out, err = dnnzip(*arguments)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(f"dnnzip: {line}")
@@ -79,12 +84,7 @@ def test_a_command_without_its_extra_names_it(dnnzip, monkeypatch, arguments, mo
 
 
 def test_a_command_of_another_package_names_no_extra(dnnzip, monkeypatch):
-    def load(point):
-        raise ImportError(point.name, name="theirs.deep")
-
-    monkeypatch.setattr(EntryPoint, "load", load)
-    points = [EntryPoint("theirs", "theirs.cli:main", cli.COMMANDS)]
-    monkeypatch.setattr(cli, "_entry_points", lambda **_: points)
+    monkeypatch.setattr(cli, "_entry_points", lambda **_: [Point("theirs", "theirs.deep")])
     status, _, err = dnnzip("theirs")
     assert (status, err) == (2, "dnnzip: theirs: theirs is not installed\n")
     assert dnnzip("--help")[0] == 0
@@ -98,10 +98,8 @@ def test_a_command_of_another_package_names_no_extra(dnnzip, monkeypatch):
     ],
 )
 def test_a_link_without_its_extra_names_it(monkeypatch, link, module, line):
-    def load(point):
-        raise ImportError(point.name, name=module)
-
-    monkeypatch.setattr(EntryPoint, "load", load)
+    for place in (api, array):
+        monkeypatch.setattr(place, "entry_points", lambda **_: [Point(link.partition(":")[0], module)])
     for opened in (lambda: open_link(link), lambda: open_array(link, ArrayShape())):
         with pytest.raises(extras.MissingToolError, match=line):
             opened()
