@@ -43,11 +43,12 @@ INTERRUPTED = 130
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _entry_points(**wanted: str) -> "EntryPoints":
+def _entry_points(name: str | None = None) -> "EntryPoints":
     """Return the entry points of commands; what reads them is loaded when a list or a command of an extra needs it."""
     from importlib.metadata import entry_points
 
-    return entry_points(group=COMMANDS, **wanted)
+    found = entry_points(group=COMMANDS)
+    return found if name is None else found.select(name=name)
 
 
 class Commands(click.Group):

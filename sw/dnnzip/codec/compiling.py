@@ -5,13 +5,14 @@ caller, where NumPy makes them at once, is compiled in half the time of one that
 """
 
 from contextlib import ExitStack
+from typing import Any
 
 import numba
 from numba.core import event
 
 from dnnzip.waits import waiting_for
 
-_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 """Of all loops. None of them divides by zero, so no code is needed that would raise an error."""
 
 loop = numba.njit(cache=True, **_OPTIONS)
@@ -20,7 +21,7 @@ loop = numba.njit(cache=True, **_OPTIONS)
 inlined = numba.njit(cache=True, inline="always", **_OPTIONS)
 """Decorator of a part that loops use in one place: it is compiled as a part of them, and never by itself for them."""
 
-step = numba.njit(no_cpython_wrapper=True, forceinline=True, **_OPTIONS)
+step = numba.njit(**(_OPTIONS | {"forceinline": True, "no_cpython_wrapper": True}))
 """Decorator of a part that loops use in several places. Python must not call it, as it has no entry for Python."""
 
 WHAT = "compiling the codec, once, up to half a minute"

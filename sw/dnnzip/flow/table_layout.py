@@ -5,7 +5,7 @@ middle, then the columns that it can do without go, in its own order, and at las
 """
 
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -178,7 +178,7 @@ def distinct(names: Sequence[str], limit: int, mark: str = "…") -> list[str]:
     return list(names)
 
 
-def _told_apart(names: Sequence[str], limit: int, mark: str, taken: Set[str]) -> list[str]:
+def _told_apart(names: Sequence[str], limit: int, mark: str, taken: set[str]) -> list[str]:
     """Return the names shortened in one place, as near to the middle as keeps them different; nothing if none does.
 
     Parameters
