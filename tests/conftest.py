@@ -7,7 +7,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from dnnzip import cli
+from dnnzip import cli, waits
 from dnnzip.endings import DEBUG, INTERNAL_ERROR
 
 # Here and in each process that a test starts, an internal error comes with its traceback.
@@ -16,6 +16,10 @@ os.environ[DEBUG] = "1"
 # No example fails because the machine is busy.
 hypothesis.settings.register_profile("dnnzip", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("dnnzip")
+
+# Standard error is compared, also in the first run of a checkout, which compiles the codec.
+os.environ[waits.SILENT] = "1"
+os.environ.pop("COLUMNS", None)  # tables are as wide as in the documents
 
 ZOO = Path(os.environ.get("DNNZIP_ZOO") or Path(__file__).parents[2] / "shared" / "zoo")
 

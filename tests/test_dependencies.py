@@ -20,41 +20,48 @@ MAY_IMPORT = {
     "errors": set(),
     "debug_option": set(),
     "endings": {"errors", "signals", "streams", "terminal"},
+    "extras": {"errors"},
     "inputs": {"errors"},
     "signals": {"descendants"},
     "streams": {"errors", "terminal"},
     "temporary": {"errors"},
     "terminal": set(),
+    "waits": set(),
     "file_parameters": {"debug_option", "model", "errors", "streams"},
     "format": set(),
-    "codec": {"format", "compiled"},
-    "model": {"codec", "format", "errors", "inputs", "compiled", "temporary"},
+    "codec": {"format", "compiled", "waits"},
+    "model": {"codec", "format", "errors", "extras", "inputs", "compiled", "temporary"},
     "accelerator": {"codec", "format", "errors", "inputs"},
-    "link": {"codec", "format", "errors"},
+    "link": {"codec", "format", "errors", "extras"},
     "digits": {"model"},
     "compiler": {"model", "link", "codec", "format", "errors", "temporary"},
     "flow": {"compiler", "model", "accelerator", "link", "codec", "format", "errors", "inputs", "terminal", "digits"},
+    "doctor": {"codec", "extras"},
     "api": {"flow", "model", "link", "codec", "format", "errors", "inputs", "temporary"},
     "cli": {
-        *("announcements", "debug_option", "endings", "file_parameters", "signals", "streams", "terminal"),
-        *("flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
+        *("announcements", "debug_option", "endings", "extras", "file_parameters", "signals", "streams", "terminal"),
+        *("waits", "doctor", "flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
     },
     "exploration": {
-        *("cli", "endings", "file_parameters", "digits", "flow", "signals", "temporary"),
+        *("cli", "endings", "extras", "file_parameters", "digits", "flow", "signals", "temporary"),
         *("model", "accelerator", "codec", "format", "errors", "inputs"),
     },
-    "report": {"exploration", "cli", "file_parameters", "terminal", "flow", "model", "errors"},
+    "report": {"exploration", "cli", "extras", "file_parameters", "terminal", "flow", "model", "errors"},
     "tuning": {
         *("cli", "file_parameters", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"),
         *("compiled", "streams"),
     },
     "bench": {
-        *("cli", "endings", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
+        *("cli", "endings", "extras", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors"),
+        "digits",
     },
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
 
-HARDWARE_MAY_IMPORT = ("format", "endings", "errors", "terminal", "file_parameters", "caches", "streams", "temporary")
+HARDWARE_MAY_IMPORT = (
+    *("format", "endings", "errors", "extras", "terminal", "file_parameters", "caches", "streams", "temporary"),
+    "waits",
+)
 
 
 def imported(source):

@@ -6,19 +6,21 @@ from pathlib import Path
 
 import click
 
-from dnnzip.errors import InputError, MissingToolError
+from dnnzip import extras
+from dnnzip.errors import InputError
 from dnnzip.file_parameters import FileCommand, Folder
 from dnnzip.format import MAX_LOG2_STATES, MIN_LOG2_STATES
 from dnnzip.streams import printing
 from dnnzip.temporary import temporary_file
 from dnnzip.terminal import printable
+from dnnzip.waits import waiting_for
 from dnnzip_hw.axi.parameters import AxiParameters
 from dnnzip_hw.axi.verilog import axi_files
 from dnnzip_hw.kit import kit_files
 from dnnzip_hw.memory import TARGETS
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.verilog import TOP, decompressor_verilog, ports
-from dnnzip_hw.yosys import find_yosys
+from dnnzip_hw.yosys import find_yosys, is_first_start
 
 DEFAULTS = DecompressorParameters()
 OPTIONS = {
@@ -80,7 +82,7 @@ def rtl(
 
     It is written alone and with AXI ports. The kit: ports and registers as JSON, the register map as Markdown and as a
     C header, the format's numbers as a SystemVerilog package and a C header, a decoder in C, and a testbench with
-    sample streams that checks itself; README.md in the folder says how to run them.
+    sample streams that checks itself; README.md in the folder says how to run them. Needs the extra hw.
     """
     if states not in STATES:
         raise InputError("--states", f"is {states}", f"it must be {', '.join(map(str, STATES[:-1]))} or {STATES[-1]}")
@@ -90,14 +92,16 @@ def rtl(
     except ValueError as error:
         raise InputError(_option_of(str(error)), str(error)) from None
     if not find_yosys():
-        raise MissingToolError("rtl: Yosys is missing; pip install 'dnnzip[hw]'")
+        raise extras.missing("rtl", "Yosys", "hw")
     listed = ports(parameters)
-    files = {
-        f"{TOP}.v": decompressor_verilog(parameters),
-        f"{TOP}.json": json.dumps(listed, indent=2) + "\n",
-        **axi_files(axi_parameters),
-        **kit_files(parameters, listed),
-    }
+    what = "writing Verilog with Yosys, whose first start takes a minute"
+    with waiting_for(what) if is_first_start() else contextlib.nullcontext():
+        files = {
+            f"{TOP}.v": decompressor_verilog(parameters),
+            f"{TOP}.json": json.dumps(listed, indent=2) + "\n",
+            **axi_files(axi_parameters),
+            **kit_files(parameters, listed),
+        }
     written = write_whole(Path(folder), files)
     with printing():
         for path in written:

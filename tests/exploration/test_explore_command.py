@@ -14,6 +14,7 @@ import pytest
 from dnnzip import digits
 from dnnzip.exploration import cluster, command, request
 from dnnzip.exploration.record import POINT_SCHEMA, ExplorationFolder
+from dnnzip.extras import how_to_install
 
 MODEL = [str(digits.MODEL), "--data", str(digits.TEST_SET)]
 
@@ -145,7 +146,7 @@ def test_a_missing_extra_is_told(explore, tmp_path, monkeypatch):
     monkeypatch.setattr(command, "NEEDED", ("distributed", "no_such_package"))
     status, out, err = explore("--max-error", "5%", "-o", tmp_path / "d")
     assert (status, out) == (2, "")
-    assert err == "dnnzip: explore: no_such_package is not installed; pip install 'dnnzip[explore]'\n"
+    assert err == f"dnnzip: explore: no_such_package is not installed; {how_to_install('explore')}\n"
 
 
 def test_help_needs_no_cluster():

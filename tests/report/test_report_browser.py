@@ -247,7 +247,7 @@ def test_another_accelerator_has_its_own_costs(opened, evidence):
     choose_option(opened, "placement", "memory-interface")
     choose_option(opened, "timing", "overlap")
     cost = evidence.costs[best, 7]
-    assert text(opened, "energy") == f"−{100 * cost.reduction('energy_J'):.1f} %"  # noqa: RUF001 (a minus sign)
+    assert text(opened, "energy") == f"saved {100 * cost.reduction('energy_J'):.1f} %"
     x = opened.execute_script(
         "return document.getElementById('accuracy-cost').data.find(item => item.meta === 'chosen').x[0]"
     )

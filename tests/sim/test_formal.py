@@ -93,5 +93,7 @@ def test_page_is_that_of_the_properties():
 
 def test_missing_solver_is_named(monkeypatch):
     monkeypatch.setattr(prover.shutil, "which", lambda program, **_: None if program == "z3" else program)
-    with pytest.raises(MissingToolError, match=r"z3 is missing; pip install 'dnnzip\[formal\]'"):
+    with pytest.raises(
+        MissingToolError, match=r"z3-solver is not installed; pip install '\.\[formal\]' in a checkout, "
+    ):
         prover.environment()

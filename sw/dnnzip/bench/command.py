@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from dnnzip import extras
 from dnnzip.bench.comparison import QUICK, Comparison, Scale, compare, read_reference
 from dnnzip.bench.page import PLOT, made_with, memory_line, page, sections
 from dnnzip.bench.plot import draw
@@ -16,7 +17,7 @@ from dnnzip.bench.rivals import installed
 from dnnzip.bench.tables import bits_by_coder, percent_of
 from dnnzip.bench.task import FLOAT_NETWORKS, INTEGER_NETWORKS
 from dnnzip.endings import failing_in_one_line
-from dnnzip.errors import CheckFailedError, MissingToolError
+from dnnzip.errors import CheckFailedError
 from dnnzip.flow.tables import stdout_console
 
 QUICK_NETWORKS = ("lenet5_mnist", "dscnn_kws_int8")
@@ -73,7 +74,7 @@ def one_thread() -> contextlib.AbstractContextManager[object]:
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:
-        raise MissingToolError("bench: threadpoolctl is not installed; pip install 'dnnzip[bench]'") from None
+        raise extras.missing("bench", "threadpoolctl", "bench") from None
     limits: contextlib.AbstractContextManager[object] = threadpool_limits(1)
     return limits
 

@@ -21,8 +21,8 @@ from dnnzip.flow.provenance import provenance
 from dnnzip.flow.tables import TextTable, stdout_console
 from dnnzip.flow.verification import require, verify
 from dnnzip.model.dataset import load_dataset
+from dnnzip.model.drop import parse_drop
 from dnnzip.model.files import load_model, save_model, write_output
-from dnnzip.tuning.command import read_drop
 from dnnzip.tuning.journal import Journal
 from dnnzip.tuning.tuner import Tuner, TuningOptions
 
@@ -171,7 +171,7 @@ def write_page(path: Path, table: TextTable) -> None:
 def tune(networks: tuple[str, ...], max_drop: str, seed: int, page: Path | None) -> None:
     """Tune NETWORKS, by default the digits and the trained networks in $DNNZIP_ZOO."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    drop = read_drop(max_drop)
+    drop = parse_drop(max_drop)
     rows = []
     for job in jobs(networks):
         rows.append(row(tuned(job, drop, seed)))

@@ -77,5 +77,6 @@ def _best_offsets(
     starts = np.searchsorted(columns, np.arange(number + 1))
     finite = np.where(np.isinf(bits), 1e3, bits)
     shifted = np.minimum(np.arange(CLASSES)[:, None] + np.arange(OFFSETS), CLASSES - 1)
-    kernels.column_costs(codes, classes, np.ascontiguousarray(finite[shifted].transpose(0, 2, 1)), starts, costs)
+    of_classes = np.ascontiguousarray(finite[shifted].transpose(0, 2, 1))
+    kernels.column_costs(codes, classes, of_classes, starts, costs, np.zeros(codes.shape[1], np.uint16))
     return tuple(int(offset) for offset in costs.argmin(axis=1))

@@ -216,6 +216,8 @@ def _decode_ans(
     taken, column_shift, column_offsets = _take_columns(payload[:available]) if header.columns else (0, 0, [])
     offsets = offset_of_positions(header.length, taps, column_shift, column_offsets)
     codes = np.empty((header.channels, header.length), np.int16)
+    kernel = (header.kernel_height, header.kernel_width)
+    masks, back = kernels.neighbour_masks(header.length, kernel, bool(header.context))
     verdict, taken = kernels.decode_ans(
         payload,
         taken,
@@ -227,11 +229,11 @@ def _decode_ans(
         table_set.log2_states,
         header.log2_lanes,
         not header.wide,
-        bool(header.context),
         header.klass,
         bool(header.class_per_channel),
-        header.kernel_height,
-        header.kernel_width,
+        masks,
+        back,
+        *kernels.decoder_room(back),
     )
     if verdict != Verdict.OK:
         raise VerdictError(Verdict(verdict))
@@ -284,6 +286,7 @@ def encode_ans(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: Tab
     most_bits = channels_of_lane * (length * table_set.most_weight_bits + CLASS_BITS) + table_set.log2_states
     lane_words = np.empty((lanes, most_bits // WORD_BITS + 1 + kernels.SPARE_WORDS), np.uint16)
     places = np.empty(lanes, np.int64)
+    masks, back = kernels.neighbour_masks(length, kernel, choices.context)
     escapes = kernels.encode_lanes(
         codes,
         widths,
@@ -295,9 +298,9 @@ def encode_ans(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: Tab
         tables.tokens.reshape(-1),
         tables.next_states.reshape(-1),
         table_set.log2_states,
-        choices.context,
-        height,
-        width,
+        masks,
+        back,
+        *kernels.encoder_room(lanes, length, back),
     )
     if escapes < 0:
         raise ValueError(f"table {-1 - escapes} has no token {ESCAPE}")
@@ -315,6 +318,7 @@ def encode_ans(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: Tab
         classes.size > 1,
         table_set.log2_states,
         words[start:],
+        np.empty(lanes, np.int64),
     )
     header = WeightHeader(
         codec=Codec.ANS,

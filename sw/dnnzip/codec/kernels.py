@@ -13,7 +13,7 @@ by its nature stand in short loops of their own.
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.compiled import compiled
+from dnnzip.codec.compiling import inlined, loop, mark_compilation, step
 from dnnzip.format import (
     CLASS_BITS,
     COLUMN_OFFSET_BITS,
@@ -95,34 +95,53 @@ COARSE_LIMIT = 4096
 COARSE = (COARSE_LIMIT - FINE) // COARSE_STEP
 """Bins of ``COARSE_STEP`` codes on each side, up to ``COARSE_LIMIT``."""
 
+mark_compilation()
 
-@compiled
-def _neighbour_masks(
-    length: int, height: int, width: int, has_left: NDArray[np.int8], has_above: NDArray[np.int8]
-) -> int:
-    """Write a mask of ones where a position has a neighbour, else 0; return how far back the second one is."""
+
+def neighbour_masks(length: int, kernel: tuple[int, int], use_context: bool = True) -> tuple[NDArray[np.int8], int]:
+    """Return masks of the positions that have a first and a second neighbour, and how far back the second one is.
+
+    Parameters
+    ----------
+    length
+        Weights of a channel.
+    kernel
+        Height and width of its taps.
+    use_context
+        False for masks of no neighbours.
+
+    Returns
+    -------
+    int8 [2, length], all bits set or none; and the distance.
+    """
+    height, width = kernel
     taps = height * width
-    if taps == 1:
-        for position in range(length):
-            has_left[position] = -(position >= 1)
-            has_above[position] = -(position >= 2)
-        return 2
-    x = 0
-    tap = 0
-    for position in range(length):
-        has_left[position] = -(x > 0)
-        has_above[position] = -(tap >= width)
-        x += 1
-        tap += 1
-        if x == width:
-            x = 0
-        if tap == taps:
-            tap = 0
-            x = 0
-    return width
+    place = np.arange(length)
+    masks = np.zeros((2, length), np.int8)
+    if use_context:
+        masks[0, place >= 1 if taps == 1 else place % taps % width > 0] = -1
+        masks[1, place >= 2 if taps == 1 else place % taps >= width] = -1
+    return masks, 2 if taps == 1 else width
 
 
-@compiled
+def decoder_room(
+    back: int,
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int16]]:
+    """Return the arrays in which ``decode_ans`` works: NumPy makes them at once, a compiler takes seconds for it.
+
+    ``back`` is that of ``neighbour_masks``.
+    """
+    depth = 1 << back.bit_length()
+    return (
+        np.zeros(FIELDS * LANES, np.int32),
+        np.zeros(LANES, np.int64),
+        np.zeros(depth * LANES, np.int32),
+        np.zeros(OFFSETS * _CONTEXTS * LANES, np.int32),
+        np.zeros(TILE * LANES, np.int16),
+    )
+
+
+@loop
 def decode_ans(
     words: NDArray[np.uint16],
     taken: int,
@@ -134,39 +153,34 @@ def decode_ans(
     log2_states: int,
     log2_lanes: int,
     narrow: bool,
-    use_context: bool,
     klass: int,
     class_per_channel: bool,
-    height: int,
-    width: int,
+    masks: NDArray[np.int8],
+    back: int,
+    fields: NDArray[np.int32],
+    row_classes: NDArray[np.int64],
+    signs: NDArray[np.int32],
+    bases: NDArray[np.int32],
+    tile: NDArray[np.int16],
 ) -> tuple[int, int]:
     """Decode the words of the virtual lanes into ``codes`` [channels, length]; return (verdict, words taken).
 
     Words ``taken`` to ``available`` are theirs; what comes before is in ``offsets``, the column offset of each
     position. ``entries`` is flat and packed, see ``TOKEN_SHIFT``; ``class_tables`` [classes, column offsets, contexts]
-    says where in it a table begins. Not a word beyond ``available`` is looked at.
+    says where in it a table begins. Not a word beyond ``available`` is looked at. ``masks`` and ``back`` are those of
+    ``neighbour_masks``; what follows them is room to work in, all of it zero, see ``decoder_room``.
     """
     channels, length = codes.shape
     lanes = 1 << log2_lanes
     if taken + lanes > available:
         return _TRUNCATED, available
-    fields = np.zeros(FIELDS * LANES, np.int32)
-    row_classes = np.full(LANES, klass, np.int64)
+    row_classes[:] = klass
     for lane in range(lanes):
         fields[BUFFER + lane] = words[taken]
         fields[UNREAD + lane] = WORD_BITS
         taken += 1
-    masks = np.zeros((2, length), np.int8)
-    back = _neighbour_masks(length, height, width, masks[0], masks[1])
-    if not use_context:
-        masks[:] = 0
     # Signs of the decoded weights of the channels, as far back as the farther neighbour.
-    depth = 1
-    while depth <= back:
-        depth *= 2
-    signs = np.zeros(depth * LANES, np.int32)
-    bases = np.zeros(OFFSETS * _CONTEXTS * LANES, np.int32)
-    tile = np.zeros(TILE * LANES, np.int16)
+    depth = signs.size // LANES
     code_mask = ~((1 << NARROW_BITS) - 1) if narrow else 0
     ended = 0
     active = lanes
@@ -237,7 +251,7 @@ def decode_ans(
     return _BAD_STATE if ended else _OK, taken
 
 
-@compiled
+@inlined
 def _lay_out_bases(
     bases: NDArray[np.int32], class_tables: NDArray[np.int32], row_classes: NDArray[np.int64], active: int
 ) -> None:
@@ -250,14 +264,14 @@ def _lay_out_bases(
                 bases[(offset * _CONTEXTS + context) * LANES + lane] = base
 
 
-@compiled
+@inlined
 def _empty_tile(tile: NDArray[np.int16], lane: int, row: NDArray[np.int16]) -> None:
     """Take a lane's codes from the tile."""
     for place in range(row.size):
         row[place] = tile[np.uint64(place * LANES + lane)]
 
 
-@compiled(inline="always")
+@inlined
 def _choose_tables(fields, signs, bases, left, above, base, left_mask, above_mask):  # type: ignore[no-untyped-def]
     """Write where each lane's table begins and whether its weight is negated."""
     for lane in range(np.uint64(LANES)):
@@ -272,7 +286,7 @@ def _choose_tables(fields, signs, bases, left, above, base, left_mask, above_mas
         fields[FLIP + lane] = np.int32(-np.int32((a < 0) | ((a == 0) & (b < 0))))
 
 
-@compiled(inline="always")
+@inlined
 def _step_lanes(fields, signs, tile, here, in_tile, going_on, code_mask):  # type: ignore[no-untyped-def]
     """Let each lane read its bits and say whether it is due a word; return whether a weight is an escape.
 
@@ -305,7 +319,7 @@ def _step_lanes(fields, signs, tile, here, in_tile, going_on, code_mask):  # typ
     return has_escape != 0
 
 
-@compiled(inline="always")
+@inlined
 def _refill(fields):  # type: ignore[no-untyped-def]
     """Put the words that were handed out above the lanes' unread bits."""
     for lane in range(np.uint64(LANES)):
@@ -317,7 +331,7 @@ def _refill(fields):  # type: ignore[no-untyped-def]
         fields[UNREAD + lane] = np.int32(unread + np.int32(due * np.int32(WORD_BITS)))
 
 
-@compiled
+@inlined
 def _hand_out(
     fields: NDArray[np.int32],
     signs: NDArray[np.int32],
@@ -348,7 +362,7 @@ def _hand_out(
     return _OK, taken
 
 
-@compiled
+@inlined
 def _any_wrong(fields: NDArray[np.int32]) -> bool:
     """Return whether a code did not fit, in the last round or before it."""
     wrong = False
@@ -357,7 +371,24 @@ def _any_wrong(fields: NDArray[np.int32]) -> bool:
     return wrong
 
 
-@compiled
+def encoder_room(lanes: int, length: int, back: int) -> tuple[NDArray[np.generic], ...]:
+    """Return the arrays in which ``encode_lanes`` works; ``back`` is that of ``neighbour_masks``.
+
+    The second and the third are the same bytes: marks of weights, and groups of eight of them.
+    """
+    doubtful = np.zeros(-(-length // 8), np.uint64)
+    return (
+        np.zeros(length + back, np.int8),
+        doubtful,
+        doubtful.view(np.uint8),
+        np.empty((lanes, length), np.uint16),
+        np.empty(lanes, np.int64),
+        np.zeros(lanes, np.uint64),
+        np.zeros(lanes, np.int64),
+    )
+
+
+@loop
 def encode_lanes(
     codes: NDArray[np.int16],
     widths: NDArray[np.uint8],
@@ -369,9 +400,15 @@ def encode_lanes(
     tokens: NDArray[np.int64],
     next_states: NDArray[np.int16],
     log2_states: int,
-    use_context: bool,
-    height: int,
-    width: int,
+    masks: NDArray[np.int8],
+    back: int,
+    signs: NDArray[np.int8],
+    doubtful: NDArray[np.uint64],
+    is_doubtful: NDArray[np.uint8],
+    symbols: NDArray[np.uint16],
+    states: NDArray[np.int64],
+    buffers: NDArray[np.uint64],
+    totals: NDArray[np.int64],
 ) -> int:
     """Run the tANS states of the virtual lanes backwards and write each lane's words.
 
@@ -391,31 +428,34 @@ def encode_lanes(
         [tables, tokens].
     tokens
         Flat over tables and tokens: see ``STATE_OFFSET_SHIFT``.
+    masks, back
+        Those of ``neighbour_masks``.
+    signs, doubtful, is_doubtful, symbols, states, buffers, totals
+        Room to work in, see ``encoder_room``.
 
     Returns
     -------
     The number of escapes, or -1 - table where a table that has no escape needs one.
     """
-    channels, length = codes.shape
+    channels = codes.shape[0]
     lanes, capacity = lane_words.shape
     end = capacity - SPARE_WORDS
-    masks = np.zeros((2, length), np.int8)
-    back = _neighbour_masks(length, height, width, masks[0], masks[1])
-    if not use_context:
-        masks[:] = 0
-    signs = np.zeros(length + back, np.int8)
-    is_doubtful = np.zeros(-(-length // 8) * 8, np.uint8)
-    symbols = np.empty((lanes, length), np.uint16)
-    states = np.full(lanes, 1 << log2_states, np.int64)
-    buffers = np.zeros(lanes, np.uint64)
-    totals = np.zeros(lanes, np.int64)
+    states[:] = 1 << log2_states
     escapes = 0
     for first in range((channels - 1) // lanes * lanes, -1, -lanes):
         active = min(lanes, channels - first)
         for lane in range(active):
             klass = classes[first + lane if classes.size > 1 else 0]
             number = _choose_symbols(
-                codes[first + lane], symbols[lane], slots[klass], has_token, masks, back, signs, is_doubtful
+                codes[first + lane],
+                symbols[lane],
+                slots[klass],
+                has_token,
+                masks,
+                back,
+                signs,
+                doubtful,
+                is_doubtful,
             )
             if number < 0:
                 return number
@@ -450,7 +490,7 @@ def encode_lanes(
     return escapes
 
 
-@compiled
+@inlined
 def _choose_symbols(
     row: NDArray[np.int16],
     symbols: NDArray[np.uint16],
@@ -459,6 +499,7 @@ def _choose_symbols(
     masks: NDArray[np.int8],
     back: int,
     signs: NDArray[np.int8],
+    doubtful: NDArray[np.uint64],
     is_doubtful: NDArray[np.uint8],
 ) -> int:
     """Write what each weight of a channel is coded as; return the number of escapes as ``encode_lanes`` does.
@@ -498,9 +539,8 @@ def _choose_symbols(
             | np.uint16(low << np.uint16(PLACE_BITS))
         )
     escapes = 0
-    groups = is_doubtful.view(np.uint64)
-    for group in range(groups.size):
-        if not groups[group]:
+    for group in range(doubtful.size):
+        if not doubtful[group]:
             continue
         for position in range(group * 8, min(group * 8 + 8, length)):
             if not is_doubtful[position]:
@@ -527,7 +567,7 @@ def _choose_symbols(
     return escapes
 
 
-@compiled
+@step
 def _encode_two(symbols, widths, lane_words, lane, end, states, buffers, totals, tokens, next_states):  # type: ignore[no-untyped-def]
     """Encode a channel of each of two lanes; their states do not wait for each other, and stay in registers."""
     symbols_a, symbols_b = symbols[lane], symbols[lane + 1]
@@ -542,7 +582,7 @@ def _encode_two(symbols, widths, lane_words, lane, end, states, buffers, totals,
     states[lane + 1], buffers[lane + 1], totals[lane + 1] = b
 
 
-@compiled
+@step
 def _encode_one(symbols, widths, lane_words, lane, end, states, buffers, totals, tokens, next_states):  # type: ignore[no-untyped-def]
     """Encode a channel of a lane."""
     own_symbols, own_widths, own_words = symbols[lane], widths[lane], lane_words[lane]
@@ -552,7 +592,7 @@ def _encode_one(symbols, widths, lane_words, lane, end, states, buffers, totals,
     states[lane], buffers[lane], totals[lane] = a
 
 
-@compiled(inline="always")
+@step
 def _encode_weight(symbols, widths, words, end, position, lane, tokens, next_states):  # type: ignore[no-untyped-def]
     """Encode a weight and write its width; return the lane's state, its last bits, and how many it has."""
     state, buffer, total = lane
@@ -572,13 +612,13 @@ def _encode_weight(symbols, widths, words, end, position, lane, tokens, next_sta
     return state, buffer, total
 
 
-@compiled(inline="always")
+@step
 def _write_word(words, end, buffer, total):  # type: ignore[no-untyped-def]
     """Write the last whole word of a lane that has ``total`` bits, once more where it has been written."""
     words[np.uint64(end - (total >> 4))] = np.uint16(buffer >> np.uint64(total & WORD_BITS - 1))
 
 
-@compiled
+@loop
 def interleave(
     codes: NDArray[np.int16],
     widths: NDArray[np.uint8],
@@ -587,17 +627,17 @@ def interleave(
     class_per_channel: bool,
     log2_states: int,
     payload: NDArray[np.uint16],
+    taken: NDArray[np.int64],
 ) -> int:
     """Write the lanes' words to ``payload`` in the order in which a decoder takes them; return their number.
 
     A lane that has read n bits has taken ceil(n / 16) + 1 words, so one number stands for both: its quotient
-    by 16 is the place of the lane's next word. Every step writes that word and keeps it where the lane is due one,
-    which no branch has to predict.
+    by 16 is the place of the lane's next word: ``taken`` [lanes] is room for it. Every step writes that word and keeps
+    it where the lane is due one, which no branch has to predict.
     """
     channels, length = codes.shape
     lanes, capacity = lane_words.shape
     words = lane_words.reshape(-1)
-    taken = np.empty(lanes, np.int64)
     written = 0
     # The first words, the start round and the class rounds are steps without a weight.
     for lane in range(lanes):
@@ -624,7 +664,7 @@ def interleave(
     return written
 
 
-@compiled(inline="always")
+@step
 def _take(words, taken, lane, width, payload, written):  # type: ignore[no-untyped-def]
     """Let a lane read ``width`` bits and take a word where it is due one; return the words of the payload."""
     before = taken[lane]
@@ -633,7 +673,7 @@ def _take(words, taken, lane, width, payload, written):  # type: ignore[no-untyp
     return written + (before + width >> 4) - (before >> 4)
 
 
-@compiled
+@loop
 def place_of(size: int) -> int:
     """Return the place of a code's bin on its side, by its size (of a negative code, -1 - code)."""
     if size < FINE:
@@ -643,38 +683,53 @@ def place_of(size: int) -> int:
     return FINE + COARSE
 
 
-@compiled
+@loop
 def bin_of(code: int, places: int) -> int:
     """Return the bin of a code, counted from 0 at the lowest; ``places`` is the number of bins on each side."""
     place = place_of(code if code >= 0 else -code - 1)
     return places + place if code >= 0 else places - 1 - place
 
 
-@compiled
+def counter_room(
+    offsets: NDArray[np.uint8], back: int, groups: int, bins: int
+) -> tuple[NDArray[np.int16], NDArray[np.int8], NDArray[np.uint8], NDArray[np.uint16], NDArray[np.int32]]:
+    """Return what ``count_codes`` works with, for column offsets, and a histogram of so many of them and so many bins.
+
+    The first says where the counts of a position's column offset begin, and in them the bin of code 0; the others are
+    room to work in.
+    """
+    length = offsets.size
+    return (
+        offsets.astype(np.int16) * np.int16(SITUATIONS * bins) + np.int16(bins // 2),
+        np.zeros(length + back, np.int8),
+        np.zeros(length, np.uint8),
+        np.zeros(length, np.uint16),
+        np.zeros((groups, SITUATIONS, bins), np.int32),
+    )
+
+
+@loop
 def count_codes(
     codes: NDArray[np.int16],
     histogram: NDArray[np.floating],
-    height: int,
-    width: int,
     offsets: NDArray[np.uint8],
     one_unit: bool,
+    masks: NDArray[np.int8],
+    back: int,
+    bases: NDArray[np.int16],
+    signs: NDArray[np.int8],
+    situations: NDArray[np.uint8],
+    indices: NDArray[np.uint16],
+    counts: NDArray[np.int32],
 ) -> None:
     """Count the codes of a tensor into ``histogram`` [units, column offsets, contexts and one without, bins].
 
     ``offsets`` is the column offset of each position. A code counts under its context as coded there, and once more as
-    it is.
+    it is. ``masks`` and ``back`` are those of ``neighbour_masks``; what follows them is that of ``counter_room``.
     """
     channels, length = codes.shape
     groups, _, bins = histogram.shape[1:]
     places = bins // 2
-    masks = np.zeros((2, length), np.int8)
-    back = _neighbour_masks(length, height, width, masks[0], masks[1])
-    signs = np.zeros(length + back, np.int8)
-    situations = np.zeros(length, np.uint8)
-    indices = np.zeros(length, np.uint16)
-    # Where the counts of a position's column offset begin, and in them the bin of code 0.
-    bases = offsets.astype(np.int16) * np.int16(SITUATIONS * bins) + np.int16(places)
-    counts = np.zeros((groups, SITUATIONS, bins), np.int32)
     flat = counts.reshape(-1)
     for channel in range(channels):
         row = codes[channel]
@@ -685,9 +740,11 @@ def count_codes(
             for position in range(length):
                 situation = np.int64(situations[position])
                 code = np.int64(row[position])
-                coded = -code if situation >= _CONTEXTS else code
-                unit[offsets[position], situation % _CONTEXTS, bin_of(coded, places)] += 1
-                unit[offsets[position], _CONTEXTS, bin_of(code, places)] += 1
+                is_negated = situation >= _CONTEXTS
+                context = np.uint64(situation - _CONTEXTS if is_negated else situation)
+                of_group = unit[np.uint64(offsets[position])]
+                of_group[context, np.uint64(bin_of(-code if is_negated else code, places))] += 1
+                of_group[np.uint64(_CONTEXTS), np.uint64(bin_of(code, places))] += 1
             continue
         for position in range(length):
             indices[position] = np.uint16(
@@ -704,7 +761,7 @@ def count_codes(
         flat[:] = 0
 
 
-@compiled
+@inlined
 def _situations(
     row: NDArray[np.int16],
     masks: NDArray[np.int8],
@@ -733,21 +790,21 @@ def _situations(
     return largest
 
 
-@compiled
+@loop
 def column_costs(
     codes: NDArray[np.int16],
     classes: NDArray[np.int64],
     bits: NDArray[np.float64],
     starts: NDArray[np.int64],
     costs: NDArray[np.float64],
+    sizes: NDArray[np.uint16],
 ) -> None:
     """Add to ``costs`` [columns, offsets] the bits of each column under each offset.
 
     ``bits`` is [classes, bins of codes from 0 up, offsets]; ``starts`` says where each column begins, and the last one
-    ends; ``classes`` is the class of each channel.
+    ends; ``classes`` is the class of each channel; ``sizes`` [length] is room to work in.
     """
     channels, length = codes.shape
-    sizes = np.zeros(length, np.uint16)
     for channel in range(channels):
         row = codes[channel]
         of_class = bits[classes[channel]]
@@ -775,17 +832,21 @@ def column_costs(
             of_column[3] += d
 
 
-@compiled
+@loop
 def unit_costs(
-    histogram: NDArray[np.floating], bits: NDArray[np.float64], first_plane: int, costs: NDArray[np.float64]
+    histogram: NDArray[np.floating],
+    bits: NDArray[np.float64],
+    first_plane: int,
+    costs: NDArray[np.float64],
+    shifted: NDArray[np.float64],
 ) -> None:
     """Add to ``costs`` [units, classes] the bits of each unit in each class.
 
     ``histogram`` is [units, column offsets, planes, bins]; ``bits`` [planes, bins, classes] is for its planes from
-    ``first_plane`` on. A product of matrices, but in one thread and in the same order on every machine.
+    ``first_plane`` on; ``shifted`` [classes] is room to work in. A product of matrices, but in one thread and in the
+    same order on every machine.
     """
     planes, bins, classes = bits.shape
-    shifted = np.zeros(classes)
     for unit in range(histogram.shape[0]):
         for group in range(histogram.shape[1]):
             shifted[:] = 0
@@ -801,7 +862,7 @@ def unit_costs(
                 costs[unit, klass] += shifted[min(klass + group, classes - 1)]
 
 
-@compiled
+@loop
 def add_histograms(histogram: NDArray[np.floating], classes: NDArray[np.int64], result: NDArray[np.float64]) -> None:
     """Add to ``result`` [classes, contexts, bins] what each class meets, by the ``classes`` of the units."""
     units, groups = histogram.shape[:2]
@@ -815,13 +876,21 @@ def add_histograms(histogram: NDArray[np.floating], classes: NDArray[np.int64], 
                     total[place] += counts[place]
 
 
-@compiled
+@loop
 def code_lengths(
-    counts: NDArray[np.float64], shift: int, states: int, values: NDArray[np.int64], lengths: NDArray[np.float64]
+    counts: NDArray[np.float64],
+    shift: int,
+    states: int,
+    values: NDArray[np.int64],
+    lengths: NDArray[np.float64],
+    of_token: NDArray[np.float64],
 ) -> None:
-    """Write the bits of a code of each bin, as ``dnnzip.codec.statistics.code_lengths`` says."""
-    of_token = np.full(TOKEN_COUNT, np.inf)
+    """Write the bits of a code of each bin, as ``dnnzip.codec.statistics.code_lengths`` says.
+
+    ``of_token`` [tokens] is room to work in.
+    """
     for token in range(TOKEN_COUNT):
+        of_token[token] = np.inf
         if counts[token] > 0:
             of_token[token] = np.log2(states) - np.log2(counts[token]) + shift
     escape = of_token[0] + WORD_BITS
@@ -831,13 +900,15 @@ def code_lengths(
         lengths[place] = bits if bits < np.inf else escape
 
 
-@compiled
-def settle_counts(weights: NDArray[np.float64], counts: NDArray[np.int64], states: int) -> None:
+@inlined
+def _settle_counts(weights: NDArray[np.float64], counts: NDArray[np.int64], states: int) -> None:
     """Change ``counts`` by ones until they add up to ``states`` and no exchange of one saves bits.
 
     ``weights`` says how often each token occurs; counts of 0 stay 0, and no count falls to 0.
     """
-    total = counts.sum()
+    total = np.int64(0)
+    for token in range(counts.size):
+        total += counts[token]
     while True:
         best_gain = -1.0
         least_loss = np.inf
@@ -863,29 +934,31 @@ def settle_counts(weights: NDArray[np.float64], counts: NDArray[np.int64], state
         total += np.int64(total < states) - np.int64(total > states)
 
 
-@compiled
+@loop
 def best_table(
     histogram: NDArray[np.float64],
     values: NDArray[np.int64],
     states: int,
     most_shift: int,
     counts: NDArray[np.int64],
+    trial: NDArray[np.int64],
+    tokens: NDArray[np.float64],
+    weights: NDArray[np.float64],
 ) -> int:
     """Write the counts [64] that code a histogram with the fewest bits over all shifts; return the shift.
 
-    ``histogram`` is [bins], ``values`` a code of each bin. The search over shifts ends where a larger one is clearly
+    ``histogram`` is [bins], ``values`` a code of each bin; ``trial``, ``tokens`` and ``weights`` [64] are room to work
+    in. The search over shifts ends where a larger one is clearly
     worse.
     """
     best_cost = np.inf
     best_shift = 0
-    tokens = np.zeros(TOKEN_COUNT, np.float64)
-    trial = np.zeros(TOKEN_COUNT, np.int64)
     for shift in range(most_shift + 1):
         tokens[:] = 0
         for place in range(histogram.size):
             token = values[place] >> shift
             tokens[token + _LIMIT if -_LIMIT < token < _LIMIT else 0] += histogram[place]
-        normalise(tokens, states, trial)
+        normalise(tokens, states, trial, weights)
         cost = 0.0
         for token in range(TOKEN_COUNT):
             if tokens[token] > 0:
@@ -897,21 +970,28 @@ def best_table(
         if cost < best_cost:
             best_cost = cost
             best_shift = shift
-            counts[:] = trial
+            for token in range(TOKEN_COUNT):
+                counts[token] = trial[token]
         elif cost > 1.1 * best_cost:
             break
     return best_shift
 
 
-@compiled
-def normalise(tokens: NDArray[np.float64], states: int, counts: NDArray[np.int64]) -> None:
+@inlined
+def normalise(
+    tokens: NDArray[np.float64], states: int, counts: NDArray[np.int64], weights: NDArray[np.float64]
+) -> None:
     """Write counts [64] that add up to ``states`` and code the tokens with few bits; the escape's is at least 1.
+
+    ``weights`` [64] is room to work in.
 
     A token stays out, to be escaped, where its share of a state costs the other tokens more than its escapes would: a
     count of 1 costs all others together total / states / ln 2 bits, an escape costs about 16 more than it.
     """
-    total = tokens.sum()
-    weights = np.full(TOKEN_COUNT, 1e-9)
+    total = 0.0
+    for token in range(TOKEN_COUNT):
+        total += tokens[token]
+    weights[:] = 1e-9
     counts[:] = 0
     for token in range(TOKEN_COUNT):
         if tokens[token] > 0 and (token == 0 or tokens[token] * WORD_BITS >= total / states / np.log(2)):
@@ -919,7 +999,10 @@ def normalise(tokens: NDArray[np.float64], states: int, counts: NDArray[np.int64
             counts[token] = max(np.int64(np.rint(tokens[token] * states / total)), 1)
         elif token:
             weights[0] += tokens[token]
-    counts[0] = max(counts[0], 1, np.int64(np.rint(weights[0] * states / max(total, 1.0))))
-    if counts[1:].sum() == 0:
+    counts[0] = max(max(counts[0], np.int64(1)), np.int64(np.rint(weights[0] * states / max(total, 1.0))))
+    held = np.int64(0)
+    for token in range(1, TOKEN_COUNT):
+        held += counts[token]
+    if held == 0:
         counts[_LIMIT] = 1
-    settle_counts(weights, counts, states)
+    _settle_counts(weights, counts, states)

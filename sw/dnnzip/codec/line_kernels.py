@@ -5,7 +5,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.compiled import compiled
+from dnnzip.codec.compiling import loop, step
 from dnnzip.format import MAX_SEGMENT, SEGMENT_GROUP, SEGMENTS_PER_GROUP, WORD_BITS, WORDS_PER_SEGMENT, Verdict
 
 _LENGTH_BITS = SEGMENT_GROUP.fields[0].width
@@ -20,7 +20,7 @@ _TRUNCATED = int(Verdict.TRUNCATED)
 _BAD_CODE = int(Verdict.BAD_CODE)
 
 
-@compiled
+@loop
 def decode_line(words: NDArray[np.uint16], codes: NDArray[np.int16]) -> tuple[int, int]:
     """Decode a payload into ``codes`` [weights]; return (verdict, words taken)."""
     taken = 0
@@ -50,7 +50,7 @@ def decode_line(words: NDArray[np.uint16], codes: NDArray[np.int16]) -> tuple[in
     return _OK, taken
 
 
-@compiled
+@step
 def _segment_end(codes: NDArray[np.int16], start: int) -> int:
     """Return where the longest exact segment from ``start`` ends."""
     end = start + 1
@@ -63,7 +63,7 @@ def _segment_end(codes: NDArray[np.int16], start: int) -> int:
     return end
 
 
-@compiled
+@loop
 def count_segments(codes: NDArray[np.int16]) -> int:
     """Return how many segments ``encode_line`` writes for ``codes`` [weights]."""
     start, count = 0, 0
@@ -73,7 +73,7 @@ def count_segments(codes: NDArray[np.int16]) -> int:
     return count
 
 
-@compiled
+@loop
 def encode_line(codes: NDArray[np.int16], payload: NDArray[np.uint16]) -> None:
     """Write the segments of ``codes`` [weights] into ``payload``, which has exactly the words that they take."""
     start, number, place, lengths_at = 0, 0, 0, 0

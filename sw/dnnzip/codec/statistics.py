@@ -67,7 +67,7 @@ def code_lengths(counts: NDArray[np.float64], shift: int, states: int, places: i
     """
     values = bin_values(places)
     lengths = np.empty(values.size)
-    kernels.code_lengths(counts, shift, states, values, lengths)
+    kernels.code_lengths(counts, shift, states, values, lengths, np.empty(kernels.TOKEN_COUNT))
     return lengths
 
 
@@ -96,7 +96,9 @@ def count(
     units = 1 if one_unit else codes.shape[0]
     groups = 1 << COLUMN_OFFSET_BITS if column_offsets else 1
     histogram = np.zeros((units, groups, PLANES, bins(places)), np.float64 if one_unit else np.float32)
-    height, width = kernel
-    offsets = offset_of_positions(codes.shape[1], height * width, column_shift, column_offsets)
-    kernels.count_codes(codes, histogram, height, width, offsets, one_unit)
+    length = codes.shape[1]
+    offsets = offset_of_positions(length, kernel[0] * kernel[1], column_shift, column_offsets)
+    masks, back = kernels.neighbour_masks(length, kernel)
+    room = kernels.counter_room(offsets, back, groups, bins(places))
+    kernels.count_codes(codes, histogram, offsets, one_unit, masks, back, *room)
     return Statistics(histogram, column_shift, column_offsets, one_unit)

@@ -123,7 +123,7 @@ def unit_costs(statistics: Statistics, lengths: Floats, context: bool) -> Floats
     # [contexts, bins, classes].
     finite = np.ascontiguousarray(np.where(np.isinf(used), 1e9, used).transpose(1, 2, 0))
     costs = np.zeros((len(statistics.histogram), CLASSES))
-    kernels.unit_costs(statistics.histogram, finite, 0 if context else CONTEXTS, costs)
+    kernels.unit_costs(statistics.histogram, finite, 0 if context else CONTEXTS, costs, np.zeros(CLASSES))
     return costs
 
 
@@ -231,7 +231,8 @@ def _make_table(histogram: Floats, log2_states: int, places: int) -> _Table:
     """
     most = min((1 << SHIFT_BITS) - 1, MAX_WEIGHT_BITS - log2_states)
     counts = np.zeros(_TOKENS, np.int64)
-    shift = kernels.best_table(histogram, bin_values(places), 1 << log2_states, most, counts)
+    room = (np.zeros(_TOKENS, np.int64), np.zeros(_TOKENS), np.zeros(_TOKENS))
+    shift = kernels.best_table(histogram, bin_values(places), 1 << log2_states, most, counts, *room)
     return _Table(counts, shift, code_lengths(counts.astype(np.float64), shift, 1 << log2_states, places))
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from dnnzip import extras
 from dnnzip.cli import Output, data_option, model_argument, output_options, scores_option
-from dnnzip.errors import MissingToolError
 from dnnzip.file_parameters import AcceleratorFile, FileCommand, Folder, ModelFile
 
 NEEDED = ("distributed", "pyarrow")
@@ -114,11 +114,11 @@ def explore(
     """Try layers, bounds, codecs and accelerators.
 
     Accuracy, bits, latency and energy of every setting go to DIR as they come; the same command goes on where it was
-    stopped. The table shows the settings that no other one beats. Lists are given with commas.
+    stopped. The table shows the settings that no other one beats. Lists are given with commas. Needs the extra explore.
     """
     for package in NEEDED:
         if find_spec(package) is None:
-            raise MissingToolError(f"explore: {package} is not installed; pip install 'dnnzip[explore]'")
+            raise extras.missing("explore", package, "explore")
     if scheduler is not None and workers is not None:
         raise click.UsageError("--workers: is of this machine's processes; leave it out with --scheduler")
     from dnnzip.exploration.cluster import connected

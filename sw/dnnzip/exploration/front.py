@@ -7,7 +7,7 @@ import numpy as np
 
 from dnnzip.exploration.pareto import objectives_of, pareto_front
 from dnnzip.exploration.record import NetworkFacts, Request
-from dnnzip.flow.tables import TextTable, shortened
+from dnnzip.flow.tables import TextTable, share
 
 Row = dict[str, Any]
 """A row of `record.POINT_SCHEMA`."""
@@ -29,8 +29,8 @@ HEADER = (
     "top1 %",
     "points lost",
     "bits/weight",
-    "latency %",
-    "energy %",
+    "saved latency %",
+    "saved energy %",
 )
 
 
@@ -66,18 +66,18 @@ def _order(row: Row) -> tuple[Any, ...]:
 
 
 def front_table(front: Sequence[Row]) -> TextTable:
-    """Return the fronts as a table; latency and energy as changes against plain weights."""
+    """Return the fronts as a table; latency and energy as shares saved against plain weights."""
     return TextTable(HEADER, tuple(_cells(row) for row in front))
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     return (
-        shortened(row["layers"]),
+        row["layers"],
         *(row[name] for name in ("max_error", "scope", "codec", *PLACE)),
         f"{100 * row['top1']:.2f}",
         f"{100 * (row['top1_plain'] - row['top1']):.2f}",
         f"{row['bits_per_weight']:.3f}",
-        *(f"{-100 * row[name]:+.1f}" for name in ("latency_reduction", "energy_reduction")),
+        *(share(row[name]) for name in ("latency_reduction", "energy_reduction")),
     )
 
 

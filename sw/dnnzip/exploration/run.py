@@ -118,7 +118,7 @@ def shipped(client: Client, plan: Plan) -> Iterator[str]:
         client.register_plugin(shipment, name=shipment.name)
     except ImportError as error:
         raise InputError(
-            "--scheduler", f"a worker has no {error.name}", "install 'dnnzip[explore]' in every worker's environment"
+            "--scheduler", f"a worker has no {error.name}", "install the extra explore in every worker's environment"
         ) from None
     try:
         yield shipment.digest

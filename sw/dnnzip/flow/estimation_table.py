@@ -2,7 +2,7 @@
 
 from dnnzip.accelerator import Energy, Estimate, LayerEstimate, reductions
 from dnnzip.flow.estimation import Comparison
-from dnnzip.flow.tables import TextTable, shortened
+from dnnzip.flow.tables import TextTable, share
 
 HEADER = (
     "layer",
@@ -10,20 +10,22 @@ HEADER = (
     "weights",
     "bits/weight",
     "cycles",
-    "compressed",
-    "saved %",
-    "energy uJ",
-    "compressed",
-    "saved %",
-    "no leakage %",
+    "compressed cycles",
+    "saved cycles %",
+    "uJ",
+    "compressed uJ",
+    "saved energy %",
+    "saved without leakage %",
 )
+OPTIONAL = ("operator", "weights", "uJ", "cycles", "compressed uJ", "compressed cycles", "bits/weight")
+"""Columns that a narrow terminal does without: the savings stay."""
 
 
 def estimation_table(result: Comparison) -> TextTable:
     """Return a row for each layer, with the sum of all."""
     rows = [
         (
-            shortened(layer.name),
+            layer.name,
             layer.operator,
             f"{layer.weights:,}" if layer.weights else "-",
             "-" if layer.bits_per_weight is None else f"{layer.bits_per_weight:.3f}",
@@ -32,9 +34,8 @@ def estimation_table(result: Comparison) -> TextTable:
         for layer, before, after in result.pairs
     ]
     weights = sum(layer.weights for layer in result.network.layers)
-    return TextTable(
-        HEADER, tuple(rows), ("total", "", f"{weights:,}", "", *_figures(result.baseline, result.compressed))
-    )
+    total = ("total", "", f"{weights:,}", "", *_figures(result.baseline, result.compressed))
+    return TextTable(HEADER, tuple(rows), total, OPTIONAL)
 
 
 def summary_lines(result: Comparison) -> list[str]:
@@ -76,11 +77,11 @@ def _figures(before: Estimate | LayerEstimate, after: Estimate | LayerEstimate) 
     return (
         f"{before.latency:,.0f}",
         f"{after.latency:,.0f}",
-        f"{100 * saved['latency_reduction']:.1f}",
+        share(saved["latency_reduction"]),
         _microjoules(before.energy),
         _microjoules(after.energy),
-        f"{100 * saved['energy_reduction']:.1f}",
-        f"{100 * saved['energy_reduction_without_leakage']:.1f}",
+        share(saved["energy_reduction"]),
+        share(saved["energy_reduction_without_leakage"]),
     )
 
 
@@ -92,6 +93,5 @@ def _milliseconds(estimate: Estimate) -> str:
     return f"{estimate.seconds * 1e3:,.4f} ms"
 
 
-def _percent(share: float) -> str:
-    """Return a saving as the change that it is."""
-    return f"{-100 * share:+.1f} %"
+def _percent(saved: float) -> str:
+    return f"saved {share(saved)} %"

@@ -1,16 +1,16 @@
 """What the terminal and the Markdown files show of the flow's results: plain tables of text."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from dnnzip.flow.image import Image
 from dnnzip.flow.simulation import LayerRun, Simulation
 from dnnzip.flow.summary import Summary, bits_per_weight
+from dnnzip.flow.table_layout import Cells, show_cells
 from dnnzip.flow.verification import LayerCheck
 from dnnzip.link.array import ArrayFigures
 from dnnzip.model.container import CompressedLayer
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from dnnzip.flow.network_run import NetworkResult
 
 PIPE_WIDTH = 200
-"""Columns of a table that does not go to a terminal, so that no cell is folded."""
-
-LONGEST_NAME = 60
-"""Characters of a layer's name in a table with many columns."""
+"""Columns of a table that does not go to a terminal, unless ``$COLUMNS`` says how many."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +36,14 @@ class TextTable:
         Cells, as many in each row as there are headings.
     total
         The last row, set off from the others; none where empty.
+    optional
+        Headings of the columns that a narrow terminal does without, the first to go first.
     """
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     total: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
     def markdown(self) -> str:
         """Return the table in Markdown."""
@@ -53,24 +53,19 @@ class TextTable:
         return "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
 
     def show(self, console: Console) -> None:
-        """Print the table."""
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for index, heading in enumerate(self.header):
-            table.add_column(printable(heading), justify="left" if index == 0 else "right", no_wrap=True)
-        for row in self.rows:
-            table.add_row(*map(printable, row))
-        if self.total:
-            table.add_section()
-            table.add_row(*map(printable, self.total))
-        console.print(table)
+        """Print the table, in the columns of the console."""
+        header, *lines = (tuple(map(printable, line)) for line in (self.header, *self.rows))
+        show_cells(Cells(header, tuple(lines), tuple(map(printable, self.total))), self.optional, console)
 
 
 def stdout_console() -> Console:
-    """Return the console of standard output: as wide as the terminal, or wide enough for every table in a pipe."""
+    """Return the console of standard output: as wide as the terminal, or wide enough for most tables in a pipe."""
+    width = os.environ.get("COLUMNS", "")
     # Neither markup nor the names of pictures: a layer may be called `[red]` or `:fire:`.
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
-        console = Console(highlight=False, markup=False, emoji=False, width=PIPE_WIDTH)
+        columns = int(width) if width.isascii() and width.isdecimal() and int(width) else PIPE_WIDTH
+        console = Console(highlight=False, markup=False, emoji=False, width=columns)
     return console
 
 
@@ -79,11 +74,17 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
+def share(value: float) -> str:
+    """Return a share in percent with one digit, and no minus before a zero."""
+    return f"{round(100 * value, 1) + 0.0:.1f}"
+
+
 def sizes_table(summary: Summary) -> TextTable:
     """Return the table of ``compress`` and ``info``."""
     header = ("layer", "shape", "weights", "codec", "bits/weight", "ratio", "largest error", "bound")
     rows = tuple((layer.name, "x".join(map(str, layer.shape)), *_sizes(layer)) for layer in summary.layers)
-    return TextTable(header, rows, ("total", "", *_total_sizes(summary), "", ""))
+    total = ("total", "", *_total_sizes(summary), "", "")
+    return TextTable(header, rows, total, ("shape", "codec", "ratio", "largest error"))
 
 
 def sizes_line(summary: Summary) -> str:
@@ -133,14 +134,14 @@ def image_table(image: Image) -> TextTable:
         for stream in image.streams
     )
     header = ("layer", "part", "codec", "offset", "words", "bytes", "channels", "length")
-    return TextTable(header, rows)
+    return TextTable(header, rows, optional=("length", "channels", "codec", "words"))
 
 
 def run_table(result: "NetworkResult") -> TextTable:
     """Return the table of ``run``; the total of the weights' bytes is the whole image."""
     rows = tuple(
         (
-            shortened(layer.name),
+            layer.name,
             layer.operator.partition(" ")[0],
             f"{layer.macs:,}",
             f"{layer.sums:,}",
@@ -160,12 +161,7 @@ def run_table(result: "NetworkResult") -> TextTable:
         f"{result.image_bytes:,}",
         *_array_cycles(result.figures, result.macs),
     )
-    return TextTable(header, rows, total)
-
-
-def shortened(name: str) -> str:
-    """Return a name that leaves room for the numbers beside it."""
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}…{name[-LONGEST_NAME // 2 + 1 :]}"
+    return TextTable(header, rows, total, ("operator", "sums", "weight bytes", "MACs"))
 
 
 def _array_cycles(figures: ArrayFigures, macs: int) -> tuple[str, str]:
@@ -189,7 +185,8 @@ def whole_table(summary: Summary, checks: Sequence[LayerCheck], simulation: Simu
         (layer.name, *_sizes(layer)[:4], number(check.max_error), number(check.bound), *_speed(run))
         for layer, check, run in zip(summary.layers, checks, simulation.layers, strict=True)
     )
-    return TextTable(header, rows, ("total", *_total_sizes(summary), "", "", *_speed(simulation)))
+    total = ("total", *_total_sizes(summary), "", "", *_speed(simulation))
+    return TextTable(header, rows, total, ("codec", "ratio", "largest error"))
 
 
 def _sizes(layer: CompressedLayer) -> tuple[str, ...]:

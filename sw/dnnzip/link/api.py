@@ -8,12 +8,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.errors import InputError, MissingToolError
+from dnnzip import extras
+from dnnzip.errors import InputError
 from dnnzip.format import Verdict
 
 ENTRY_POINTS = "dnnzip.links"
-EXTRAS = {"sim": "sim", "serial": "board"}
-"""Link to the extra that it needs."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +99,6 @@ def open_link(name: str) -> Link:
     try:
         factory = found[kind].load()
     except ImportError as error:
-        extra = EXTRAS.get(kind, "sim")
-        raise MissingToolError(
-            f"--link {kind}: {error.name} is not installed; pip install 'dnnzip[{extra}]'"
-        ) from error
+        raise extras.missing(f"--link {kind}", error.name, extras.LINKS.get(kind, "")) from error
     link: Link = factory(argument) if argument else factory()
     return link

@@ -8,13 +8,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.errors import InputError, MissingToolError
+from dnnzip import extras
+from dnnzip.errors import InputError
 from dnnzip.format import MAX_LOG2_LANES
 from dnnzip.format.program import MAX_GROUPS, Run, Walk
 
 ENTRY_POINTS = "dnnzip.arrays"
-EXTRAS = {"sim": "sim", "serial": "board"}
-"""Link to the extra that it needs."""
 
 MAX_ROWS_PER_GROUP = 1 << MAX_LOG2_LANES
 MAX_COLUMNS = 64
@@ -224,8 +223,7 @@ def open_array(name: str, shape: ArrayShape) -> ArrayLink:
         factory = found[kind].load()
     except (ImportError, AttributeError) as error:
         missing = getattr(error, "name", None) or found[kind].value
-        extra = EXTRAS.get(kind, "sim")
-        raise MissingToolError(f"--link {kind}: {missing} is not installed; pip install 'dnnzip[{extra}]'") from error
+        raise extras.missing(f"--link {kind}", missing, extras.LINKS.get(kind, "")) from error
     link: ArrayLink = factory(shape, argument) if argument else factory(shape)
     return link
 

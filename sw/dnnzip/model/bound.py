@@ -86,6 +86,13 @@ class Bound:
         return cls(value, unit, text.strip(), option)
 
     @property
+    def share_hint(self) -> str:
+        """What a bare number of 1 to 100 may be meant as, to end a sentence with; empty for other bounds."""
+        if self.unit is Unit.ABSOLUTE and 1 <= self.value <= 100:
+            return f", and {float(self.value):g}% is a share of it"
+        return ""
+
+    @property
     def where(self) -> str:
         """Option and text, for messages."""
         return f"{self.option} {self.text!r}"

@@ -130,7 +130,7 @@ def quantise_again(result: GridResult) -> GridResult:
     wide = rows.astype(np.float32, copy=False)
     parts = wide if result.scope is Scope.CHANNEL else wide.reshape(1, -1)
     codes = np.empty(parts.shape, np.int16)
-    lows, highs = _extremes(parts)
+    lows, highs = extremes(parts)
     largest = np.maximum(highs, -lows)
     for i, (step, bound) in enumerate(zip(result.step.reshape(-1), result.bound.reshape(-1), strict=True)):
         if bound > 0.0:
@@ -187,9 +187,8 @@ def check_bound(weights: Sequence[Weight], bound: Bound, scope: Scope = Scope.TE
     largest = max(float(ranges_of(weight, scope).max()) for weight in weights)
     if float(bound.value) > largest:
         unit = " lsb" if bound.unit is Unit.LSB else ""
-        raise InputError(
-            bound.where, "is over the range of every selected tensor", f"the largest range is {largest:.6g}{unit}"
-        )
+        right = f"the largest range is {largest:.6g}{unit}{bound.share_hint}"
+        raise InputError(bound.where, "is over the range of every selected tensor", right)
 
 
 def ranges_of(weight: Weight, scope: Scope) -> NDArray[np.float64]:
@@ -204,7 +203,7 @@ def ranges_of(weight: Weight, scope: Scope) -> NDArray[np.float64]:
     if weight.is_integer:
         return _integer_ranges(rows, scope)
     parts = rows.astype(np.float32, copy=False)
-    lows, highs = _extremes(parts if scope is Scope.CHANNEL else parts.reshape(1, -1))
+    lows, highs = extremes(parts if scope is Scope.CHANNEL else parts.reshape(1, -1))
     _check_finite(weight, lows, highs)
     ranges = highs.astype(np.float64) - lows.astype(np.float64)
     return np.asarray(ranges if scope is Scope.CHANNEL else ranges[0])
@@ -320,13 +319,6 @@ def shifted_weights(weight: Weight) -> NDArray[np.int16]:
     return np.asarray(difference)
 
 
-def _extremes(parts: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the smallest and the largest weight of each part, [parts, weights]."""
-    lows, highs = np.empty(len(parts), np.float32), np.empty(len(parts), np.float32)
-    extremes(parts, lows, highs)
-    return lows, highs
-
-
 def _check_finite(weight: Weight, low: NDArray[np.generic], high: NDArray[np.generic]) -> None:
     """Check weights by their minimum and maximum, which are not finite where a weight is not."""
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
@@ -344,7 +336,7 @@ def _quantise_floats(weight: Weight, rows: NDArray[np.generic], bound: Bound, sc
     is_half = weight.dtype == np.float16
     wide = rows.astype(np.float32, copy=False)
     parts = wide if scope is Scope.CHANNEL else wide.reshape(1, -1)
-    lows, highs = _extremes(parts)
+    lows, highs = extremes(parts)
     _check_finite(weight, lows, highs)
     ranges = highs.astype(np.float64) - lows.astype(np.float64)
     bounds = np.where(ranges > 0, _float_bounds(ranges, bound), 0.0)

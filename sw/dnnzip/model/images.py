@@ -16,7 +16,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from dnnzip.errors import InputError, MissingToolError
+from dnnzip import extras
+from dnnzip.errors import InputError
 from dnnzip.inputs.reading import open_regular
 from dnnzip.model.dataset import Dataset, load_dataset
 from dnnzip.model.files import open_model
@@ -106,7 +107,7 @@ def _pillow() -> ModuleType:
     try:
         from PIL import Image
     except ImportError:
-        raise MissingToolError("--images: Pillow is not installed; pip install 'dnnzip[images]'") from None
+        raise extras.missing("--images", "PIL", "images") from None
     return Image
 
 

@@ -21,7 +21,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.compiled import compiled
+from dnnzip.codec.compiling import inlined, loop, step
 from dnnzip.errors import InputError
 from dnnzip.format import MAX_SEGMENT
 from dnnzip.model.bound import Bound, Scope, Unit
@@ -53,12 +53,12 @@ SMALLEST_BOUND = 5e-324
 """Stands for a measured error of zero, since an absolute bound is above zero."""
 
 
-@compiled
+@step
 def _is_kept(weight, code, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     return abs(weight - decoded_value(np.float64(code), step, is_half)) <= bound
 
 
-@compiled
+@loop
 def _intervals(weights, step, bound, is_half, low, high):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Fill the lowest and highest code that keeps each weight; return whether each has one.
 
@@ -91,7 +91,7 @@ def _intervals(weights, step, bound, is_half, low, high):  # type: ignore[no-unt
     return True
 
 
-@compiled
+@loop
 def _fit(low, high, codes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     start = 0
     while start < low.size:
@@ -229,7 +229,7 @@ def _integer_lines(weight: Weight, rows: NDArray[np.generic], bound: Bound, scop
     return GridResult(weight, codes, None, step, most, np.array(largest), Unit.LSB, bound, scope)
 
 
-@compiled
+@inlined
 def _run_end(weights, start, tolerance):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return where the longest run from `start` ends."""
     limit = min(weights.size, start + _MAX_SEGMENT)
@@ -242,7 +242,7 @@ def _run_end(weights, start, tolerance):  # type: ignore[no-untyped-def]  # prag
     return longest
 
 
-@compiled
+@loop
 def _runs(weights, tolerance, lengths, intercepts, slopes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Fill length and least-squares line of each run; return how many there are."""
     count, start = 0, 0

@@ -22,7 +22,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.compiled import compiled
+from dnnzip.codec.compiling import inlined, loop
+from dnnzip.codec.compiling import step as part
 
 #: Codes are int16, and symmetric.
 LARGEST_CODE = 32767
@@ -57,7 +58,7 @@ LARGEST_INVERTED = 1e37
 LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
-@compiled
+@loop
 def _half(value):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Round float32 to float16, nearest even, as float64 (exact); overflow gives infinity."""
     magnitude = abs(value)
@@ -74,14 +75,14 @@ def _half(value):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     return rounded if value >= 0 else -rounded
 
 
-@compiled
+@loop
 def decoded_value(code, step, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return what a code (float64) stands for at a float32 step, as float64; it rises with the code."""
     product = np.float32(np.float32(code) * step)
     return _half(product) if is_half else np.float64(product)
 
 
-@compiled
+@part
 def _kept_code(weight, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Choose the code of a weight (float64) as in the module's text, and whether it keeps the bound."""
     code = np.rint(weight / np.float64(step))
@@ -94,7 +95,7 @@ def _kept_code(weight, step, bound, is_half):  # type: ignore[no-untyped-def]  #
     return code, False
 
 
-@compiled
+@inlined
 def _first_lost(weights, start, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Find a weight that is not kept, looking from `start` once around; -1 where all are kept."""
     n = weights.size
@@ -107,7 +108,7 @@ def _first_lost(weights, start, step, bound, is_half):  # type: ignore[no-untype
     return -1
 
 
-@compiled
+@loop
 def _fill_codes(weights, step, bound, is_half, codes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Write every code; returns the largest error, and the position of the first weight not kept or -1."""
     largest = 0.0
@@ -122,26 +123,13 @@ def _fill_codes(weights, step, bound, is_half, codes):  # type: ignore[no-untype
     return largest, -1
 
 
-@compiled
-def extremes(rows, lows, highs):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Write the smallest and the largest weight of each row of float32 [rows, n]; not finite where a weight is not.
-
-    The bits of floats compare as integers once those of negative ones are turned over; a NaN is then beyond infinity.
-    """
-    for row in range(rows.shape[0]):
-        bits = rows[row].view(np.int32)
-        low, high = np.int32(0x7FFFFFFF), np.int32(-0x80000000)
-        for i in range(bits.size):
-            key = np.int32(bits[i] ^ (np.int32(bits[i] >> np.int32(31)) & np.int32(0x7FFFFFFF)))
-            low, high = min(low, key), max(high, key)
-        keys = np.array([low, high], np.int32)
-        for i in range(2):
-            keys[i] ^= (keys[i] >> np.int32(31)) & np.int32(0x7FFFFFFF)
-        ends = keys.view(np.float32)
-        lows[row], highs[row] = ends[0], ends[1]
+def extremes(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the smallest and the largest weight of each row of [rows, n]; not finite where a weight is not."""
+    with np.errstate(invalid="ignore"):
+        return rows.min(axis=1), rows.max(axis=1)
 
 
-@compiled
+@loop
 def _settle(weights, high, low, codes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Write the codes of the float32 weights that have one code, and keep it, at every step from `high` to `low`.
 
@@ -167,7 +155,9 @@ def _settle(weights, high, low, codes):  # type: ignore[no-untyped-def]  # pragm
             continue
         if count + BLOCK > found.size:
             larger = np.empty(2 * found.size, np.int64)
-            larger[:count] = found[:count]
+            # Compiled, an assignment of slices is thousands of lines: it can raise, with a message.
+            for i in range(count):
+                larger[i] = found[i]
             found = larger
         for i in range(block.size):
             position = np.float32(block[i] * inverse)
@@ -178,7 +168,7 @@ def _settle(weights, high, low, codes):  # type: ignore[no-untyped-def]  # pragm
     return found[:count]
 
 
-@compiled
+@part
 def _step_of(bits):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return the positive float32 with these bits."""
     if bits < 0x00800000:
@@ -186,7 +176,7 @@ def _step_of(bits):  # type: ignore[no-untyped-def]  # pragma: no cover - compil
     return np.float32(math.ldexp(np.float64((bits & 0x007FFFFF) | 0x00800000), (bits >> 23) - 150))
 
 
-@compiled
+@loop
 def _next_step(weight, step_bits, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return the bits of the next step below at which this lost weight might be kept.
 
@@ -208,10 +198,10 @@ def _next_step(weight, step_bits, bound, is_half):  # type: ignore[no-untyped-de
     return low
 
 
-@compiled
+@loop
 def _descend(weights, step_bits, lowest_bits, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Find the largest step, from `step_bits` down to `lowest_bits`, that keeps all these weights; else below."""
-    position = 0
+    position = np.int64(0)
     while step_bits >= lowest_bits:
         position = _first_lost(weights, position, _step_of(step_bits), bound, is_half)
         if position < 0:
@@ -246,6 +236,7 @@ def largest_step(
     -------
     The step and the largest error, or None where no step keeps the bound.
     """
+    weights = _read_only(weights)
     if largest is None:
         largest = max(float(weights.max()), -float(weights.min()))
     bits = _largest_bits(2.0 * bound)
@@ -255,17 +246,17 @@ def largest_step(
         return _step_of_halves(weights, bits, lowest, bound, codes)
     share = SUSPECT_SHARE
     while bits >= lowest:
-        first = _step_of(bits)
+        first = _step(bits)
         if not _is_settled(first, largest):
             return _step_by_all(weights, weights, bits, lowest, bound, False, codes)
         block = _block_end(bits, lowest, largest, share)
-        found = _settle(weights, first, _step_of(block), codes)
-        suspects = weights[found]
+        found = _settle(weights, first, _step(block), codes)
+        suspects = _read_only(weights[found])
         bits = int(_descend(suspects, bits, block, bound, False))
         if bits < block:
             share = min(share * SHARE_GROWTH, LARGEST_SHARE)
             continue
-        step = np.float32(_step_of(bits))
+        step = _step(bits)
         if not _is_settled(step, largest):
             return _step_by_all(weights, weights, bits, lowest, bound, False, codes)
         error = _largest_error(weights, found, first, step, bound, codes)
@@ -286,7 +277,7 @@ def _largest_error(
 
     All others have their codes, which they keep at every step from `first` to `step`.
     """
-    suspects = weights[found]
+    suspects = _read_only(weights[found])
     of_suspects = np.empty(suspects.size, np.int16)
     error, lost = _fill_codes(suspects, step, bound, False, of_suspects)
     codes[found] = of_suspects
@@ -327,11 +318,12 @@ def _step_by_all(
     codes: NDArray[np.int16],
 ) -> tuple[np.float32, float] | None:
     """Do the search of `largest_step` without suspects; `searched` has every magnitude of the weights."""
+    weights, searched = _read_only(weights), _read_only(searched)
     while bits >= lowest:
         bits = int(_descend(searched, bits, lowest, bound, is_half))
         if bits < lowest:
             break
-        step = np.float32(_step_of(bits))
+        step = _step(bits)
         error, lost = _fill_codes(weights, step, bound, is_half, codes)
         if lost < 0:
             return step, float(error)
@@ -362,6 +354,7 @@ def fill_codes(
     -------
     The largest error, or None where the step does not keep the bound for every weight with codes of at most 32767.
     """
+    weights = _read_only(weights)
     if not is_half and _is_settled(step, largest):
         return _largest_error(weights, _settle(weights, step, step, codes), step, step, bound, codes)
     error, lost = _fill_codes(weights, step, bound, is_half, codes)
@@ -394,6 +387,18 @@ def decoded_values(
         return product.astype(dtype, copy=False)
 
 
+def _step(bits: int) -> np.float32:
+    """Return the positive float32 with these bits, as `_step_of` does in the loops."""
+    return np.uint32(bits).view(np.float32)
+
+
+def _read_only(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a view that cannot be written: Numba would compile a loop once for such arrays and once for others."""
+    view = weights.view()
+    view.flags.writeable = False
+    return view
+
+
 def _largest_bits(value: float) -> int:
     """Return the bits of the largest finite float32 that is not above a value from 0 up."""
     with np.errstate(over="ignore"):
@@ -405,5 +410,5 @@ def _largest_bits(value: float) -> int:
 
 def _block_end(bits: int, lowest: int, largest: float, share: float) -> int:
     """Choose the lowest step of a block that covers at most a share of a grid cell, or eight steps."""
-    cells = max(largest / float(_step_of(bits)), 1.0)
+    cells = max(largest / float(_step(bits)), 1.0)
     return max(lowest, bits - max(8, int(share * 2**23 / cells)))

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dnnzip import extras
 from dnnzip.cli import Output, output_options
-from dnnzip.errors import InputError, MissingToolError
+from dnnzip.errors import InputError
 from dnnzip.file_parameters import FileCommand, Folder
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ DRAWN = 7
     "--max-drop",
     default="1%",
     show_default=True,
-    metavar="SHARE",
+    metavar="POINTS%",
     help="Accuracy that may be lost, in points: 1% or 0.5%. The page leads with the fewest bits at that loss.",
 )
 @output_options
@@ -39,19 +40,19 @@ def report(folder: str, max_drop: str, output: Output) -> None:
     """Show what `dnnzip explore` or `dnnzip tune` found.
 
     Writes DIR/report.html, one page that holds all of its numbers and opens without a network, and DIR/figures with the
-    same views as SVG and PNG. An exploration that still runs can be looked at.
+    same views as SVG and PNG. An exploration that still runs can be looked at. Needs the extra report.
     """
+    from dnnzip.model.drop import parse_drop
     from dnnzip.model.files import check_output, write_output
 
-    limit = parse_share(max_drop)
+    limit = parse_drop(max_drop)
     try:
         from dnnzip.report.evidence import read_evidence
         from dnnzip.report.headline import as_json
         from dnnzip.report.page import render
         from dnnzip.report.static import draw_all
     except ImportError as error:
-        package = str(error.name).partition(".")[0]
-        raise MissingToolError(f"report: {package} is not installed; pip install 'dnnzip[report]'") from None
+        raise extras.missing("report", error.name, "report") from None
     path = Path(folder)
     evidence = read_evidence(path)
     check_output(path / PAGE)
@@ -66,27 +67,6 @@ def report(folder: str, max_drop: str, output: Output) -> None:
     summary["figures"] = [str(figure) for figure in figures]
     output.json(summary)
     output.table(*describe(summary))
-
-
-def parse_share(text: str) -> float:
-    """Return a loss of accuracy as a share of the samples.
-
-    Raises
-    ------
-    InputError
-        It is no percentage from 0 to 100.
-    """
-    right = "give points of accuracy as a percentage from 0% to 100%, such as 1%"
-    number, percent, rest = text.strip().partition("%")
-    try:
-        share = float(number) / 100
-    except ValueError:
-        raise InputError(f"--max-drop {text}", "is no percentage", right) from None
-    if not percent or rest:
-        raise InputError(f"--max-drop {text}", "is no percentage", right)
-    if not 0 <= share <= 1:
-        raise InputError(f"--max-drop {text}", "is out of range", right)
-    return share
 
 
 def figures_folder(path: Path) -> Path:
@@ -107,21 +87,21 @@ def figures_folder(path: Path) -> Path:
 
 def describe(summary: dict[str, Any]) -> tuple["TextTable", str]:
     """Return what the terminal shows: what compression saves on each accelerator, and a line about the whole."""
-    from dnnzip.flow.tables import TextTable
+    from dnnzip.flow.tables import TextTable, share
 
     best = summary["best"]
     where = f"{summary['page']}: {summary['settings']:,} settings, {summary['points']:,} points"
     if best is None:
         nothing = f"; none loses at most {100 * summary['max_drop']:g} points" if summary["settings"] else ""
         return TextTable((), ()), where + nothing
-    header = ("accelerator", "decompressed", "timing", "latency", "energy", "energy without leakage")
+    header = ("accelerator", "decompressed", "timing", "saved latency", "saved energy", "saved without leakage")
     rows = tuple(
         (
             item["accelerator"],
             item["placement"],
             item["timing"],
             *(
-                f"{-100 * item[name]:+.1f} %"
+                f"{share(item[name])} %"
                 for name in ("latency_reduction", "energy_reduction", "energy_reduction_without_leakage")
             ),
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from dnnzip.errors import InputError
 from dnnzip.exploration.record import TUNE
-from dnnzip.report.wording import NONE, SCOPES, change, percent, points, si, signed
+from dnnzip.report.wording import NONE, SCOPES, percent, points, saved, si, signed
 
 LAYERS = "layers"
 LEFT_OUT = "left_out"
@@ -162,7 +162,7 @@ def _figures(totals: dict[str, Any], accuracy: dict[str, Any], single: dict[str,
             if bound
             else "no such bound"
         )
-        yield Figure("Against the best single bound", change(_number(saving)), note)
+        yield Figure("Against the best single bound", saved(_number(saving)), note)
 
 
 def _number(value: Any) -> float | None:

@@ -43,9 +43,9 @@ def points(share: float) -> str:
     return f"{signed(f'{100 * share:.2f}')}{GAP}points"
 
 
-def change(reduction: float | None) -> str:
-    """Return a share that is saved as the change that it is: 0.63 is a fall of 63.0 %."""
-    return NONE if reduction is None else f"{signed(f'{-100 * reduction:.1f}')}{GAP}%"
+def saved(reduction: float | None) -> str:
+    """Return a share that is saved, in percent; below 0 where there is more."""
+    return NONE if reduction is None else f"saved {signed(f'{100 * reduction:.1f}').removeprefix('+')}{GAP}%"
 
 
 def si(value: float | None, unit: str) -> str:

@@ -26,7 +26,10 @@ JOURNAL_SUFFIX = ".tune"
 @data_option()
 @images_option()
 @click.option(
-    "--max-drop", required=True, metavar="SHARE", help="Drop in top-1 accuracy that is allowed, such as 1% (points)."
+    "--max-drop",
+    required=True,
+    metavar="POINTS%",
+    help="Drop in top-1 accuracy that is allowed, in points: 1% or 0.5%.",
 )
 @model_output("OUT.dnz.onnx", "The compressed model", beside=(JOURNAL_SUFFIX,))
 @click.option(
@@ -72,6 +75,7 @@ def tune(
     """
     from dnnzip.accelerator import load_accelerator
     from dnnzip.flow.provenance import provenance
+    from dnnzip.model.drop import parse_drop
     from dnnzip.model.images import load_labelled
     from dnnzip.tuning.journal import Journal
     from dnnzip.tuning.prices import Objective
@@ -79,8 +83,13 @@ def tune(
 
     if resume and target == STANDARD_OUTPUT:
         raise InputError("--resume", "has no journal where -o is standard output", "give -o a file")
+    allowed = parse_drop(max_drop)
+    if not 0 < allowed < 1:
+        raise InputError(
+            f"--max-drop {max_drop!r}", "is not above 0% and below 100%", "give points of accuracy such as 1%"
+        )
     options = TuningOptions(
-        max_drop=read_drop(max_drop),
+        max_drop=allowed,
         objective=Objective(objective),
         accelerator=None if objective == "bytes" else load_accelerator(accelerator or "edge-lpddr4"),
         seed=seed,
@@ -107,23 +116,4 @@ def tune(
         "seed": seed,
     }
     output.json({**asked, **outcome.as_json(), "provenance": provenance()})
-    output.table(outcome.table(), *outcome.lines())
-
-
-def read_drop(text: str) -> float:
-    """Read the option ``--max-drop``: percentage points, or a share.
-
-    Raises
-    ------
-    InputError
-        It is no number above 0 and below 100 %.
-    """
-    where, right = f"--max-drop {text!r}", "give points of accuracy such as 1%, or a share such as 0.01"
-    is_percent = text.strip().endswith("%")
-    try:
-        value = float(text.strip().removesuffix("%")) / (100 if is_percent else 1)
-    except ValueError:
-        raise InputError(where, "is not a number", right) from None
-    if not 0 < value < 1:
-        raise InputError(where, "is not above 0 and below 100%", right)
-    return value
+    output.table(outcome.table(), *outcome.lines(options.max_drop))

@@ -50,6 +50,15 @@ class Confirmation:
             f"a drop of {100 * self.drop:.2f} points (95 % interval {100 * self.low:.2f} to {100 * self.high:.2f})"
         )
 
+    def judgement(self, max_drop: float) -> str:
+        """Say whether the allowed drop is met: for certain where the whole interval is within it."""
+        target = f"target of at most {100 * max_drop:g} points"
+        if self.high <= max_drop:
+            return f"{target}: met"
+        if self.low > max_drop:
+            return f"{target}: missed, the whole interval is above it"
+        return f"{target}: not certain, the interval goes beyond it; more samples would tell"
+
     def as_json(self) -> dict[str, Any]:
         """Return the documented JSON object."""
         return {
@@ -161,11 +170,17 @@ class Outcome:
         )
         header = ("layer", "shape", "weights", "chosen", "of each", "bits/weight", "largest error", "bound")
         total = ("total", "", f"{self.summary.weights:,}", "", "", number(self.summary.bits_per_weight), "", "")
-        return TextTable(header, rows, total)
+        return TextTable(header, rows, total, ("shape", "of each", "largest error", "weights"))
 
-    def lines(self) -> list[str]:
-        """Return what stands under the table."""
-        lines = [self.confirmation.line(), sizes_line(self.summary)]
+    def lines(self, max_drop: float) -> list[str]:
+        """Return what stands under the table.
+
+        Parameters
+        ----------
+        max_drop
+            Share of right answers that may be lost.
+        """
+        lines = [self.confirmation.line(), self.confirmation.judgement(max_drop), sizes_line(self.summary)]
         lines += [f"left out: {item.name} ({item.weights:,} weights): {item.rule}" for item in self.summary.left_out]
         lines.append(f"{number(self.bits_per_weight)} bits per weight over all weights, everything counted")
         for name, single in self._singles:

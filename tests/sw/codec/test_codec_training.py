@@ -76,7 +76,7 @@ def test_histograms_count_what_the_rules_say(seed, channels, length, height, wid
 def normalised(tokens, states):
     """Return the counts of a histogram of tokens."""
     counts = np.empty(64, np.int64)
-    normalise(np.asarray(tokens, np.float64), states, counts)
+    normalise(np.asarray(tokens, np.float64), states, counts, np.empty(len(tokens)))
     return counts
 
 

@@ -228,7 +228,8 @@ def test_units_must_suit_the_type():
 def test_a_bound_over_every_range_is_refused():
     small, large = np.array([[0, 1]], np.float32), np.array([[0, 4]], np.float32)
     with pytest.raises(
-        InputError, match=r"^--max-error '4\.5': is over the range of every .*; the largest range is 4$"
+        InputError,
+        match=r"^--max-error '4\.5': is over the range of every .*; the largest range is 4, and 4\.5% is a share",
     ):
         check_bound([weight_of(small), weight_of(large)], Bound.parse("4.5"))
     check_bound([weight_of(small), weight_of(large)], Bound.parse("3"))

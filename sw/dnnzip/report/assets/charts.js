@@ -71,7 +71,7 @@ function describe(setting) {
   ];
   for (const [name, word] of [["energy_J", "energy"], ["latency_s", "latency"]]) {
     if (known(costOf(setting, name))) {
-      lines.push(`${word} ${si(costOf(setting, name), COSTS[name].unit)} (${change(reduction(setting, name))})`);
+      lines.push(`${word} ${si(costOf(setting, name), COSTS[name].unit)} (${saved(reduction(setting, name))})`);
     }
   }
   return lines.join("<br>");
@@ -214,7 +214,7 @@ function fillParts(names, amount) {
   place("energy-parts-rows").replaceChildren(...names.map(([name, figure]) => {
     const row = document.createElement("tr");
     const [before, after] = ["plain", "compressed"].map((side) => amount(figure, side));
-    row.append(cell(name, "th", "row"), cell(si(before, "J")), cell(si(after, "J")), cell(before ? change(1 - after / before) : NONE));
+    row.append(cell(name, "th", "row"), cell(si(before, "J")), cell(si(after, "J")), cell(before ? saving(1 - after / before) : NONE));
     return row;
   }));
 }
@@ -241,12 +241,12 @@ function drawEnergyByPart(chosen) {
   layout.xaxis.title.text = COSTS.energy_J.title;
   const [before, after] = ["plain", "compressed"].map((side) => amount("energy_J", side));
   const still = (side) => amount("energy_J", side) - amount("energy_leakage_J", side);
-  const saved = before ? 1 - after / before : null;
-  const savedStill = still("plain") > 0 ? 1 - still("compressed") / still("plain") : null;
+  const share = before ? 1 - after / before : null;
+  const shareStill = still("plain") > 0 ? 1 - still("compressed") / still("plain") : null;
   const of = narrowed ? `of ${state.layers.size} selected ${state.layers.size === 1 ? "layer" : "layers"}` : "of the whole network";
   place("energy-parts-under").textContent =
-    `Energy ${of}: ${si(before, "J")} with plain weights, ${si(after, "J")} compressed, ${change(saved)}; `
-    + `${change(savedStill)} where nothing leaks.`;
+    `Energy ${of}: ${si(before, "J")} with plain weights, ${si(after, "J")} compressed, ${saved(share)}; `
+    + `${saved(shareStill)} where nothing leaks.`;
   fillParts([...data.map((trace) => [trace.name, `energy_${trace.meta}_J`]), ["total", "energy_J"]], amount);
   return draw("energy-parts", traces, layout);
 }
@@ -281,6 +281,6 @@ function drawCostByLayer(chosen) {
   const [before, after] = [0, 1].map((side) => sumOver(indices.map((_, row) => row), (row) => traces[side].x[row]));
   place("layer-costs-under").textContent =
     `${indices.length} ${indices.length === 1 ? "layer" : "layers"}: ${si(before, unit)} with plain weights, `
-    + `${si(after, unit)} compressed${before ? `, ${change(1 - after / before)}` : ""}.`;
+    + `${si(after, unit)} compressed${before ? `, ${saved(1 - after / before)}` : ""}.`;
   return draw("layer-costs", traces, layout);
 }

@@ -24,9 +24,13 @@ function points(share) {
   return known(share) ? `${signed((100 * share).toFixed(2))}${GAP}points` : NONE;
 }
 
-// A share that is saved, as the change it is: 0.63 is -63.0 %.
-function change(reduction) {
-  return known(reduction) ? `${signed((-100 * reduction).toFixed(1))}${GAP}%` : NONE;
+// A share that is saved, for a column that says so; below 0 where there is more.
+function saving(reduction) {
+  return known(reduction) ? `${signed((100 * reduction).toFixed(1)).replace("+", "")}${GAP}%` : NONE;
+}
+
+function saved(reduction) {
+  return known(reduction) ? `saved ${saving(reduction)}` : NONE;
 }
 
 function bits(value) {

@@ -25,9 +25,9 @@ function fillHeadline(chosen, shown) {
   setText("bytes", `${si(settings.bytes[chosen], "B")} of ${si(report.network.bytes, "B")}`);
   setText("top1", percent(settings.top1[chosen]));
   setText("drop", points(-drop(chosen)));
-  setText("latency", change(reduction(chosen, "latency_s")));
+  setText("latency", saved(reduction(chosen, "latency_s")));
   setText("latency-amount", `${si(costOf(chosen, "latency_s"), "s")} of ${si(costOf(chosen, "latency_s", "plain"), "s")}`);
-  setText("energy", change(reduction(chosen, "energy_J")));
+  setText("energy", saved(reduction(chosen, "energy_J")));
   setText("energy-amount", `${si(costOf(chosen, "energy_J"), "J")} of ${si(costOf(chosen, "energy_J", "plain"), "J")}`);
   setText("setting", settings.name[chosen]);
   setText("why", state.pinned === chosen ? "Chosen setting" : fits
@@ -66,8 +66,8 @@ function fillFrontTable(shown, chosen, choose) {
     const head = cell("", "th", "row");
     head.append(choiceButton(settings.name[item], item === chosen, () => choose(item)));
     row.append(head, cell(bits(settings.bits[item])), cell(times(settings.ratio[item])), cell(percent(settings.top1[item])),
-      cell(points(-drop(item))), cell(si(costOf(item, "latency_s"), "s")), cell(change(reduction(item, "latency_s"))),
-      cell(si(costOf(item, "energy_J"), "J")), cell(change(reduction(item, "energy_J"))));
+      cell(points(-drop(item))), cell(si(costOf(item, "latency_s"), "s")), cell(saving(reduction(item, "latency_s"))),
+      cell(si(costOf(item, "energy_J"), "J")), cell(saving(reduction(item, "energy_J"))));
     row.addEventListener("click", () => choose(item));
     return row;
   });
@@ -109,8 +109,8 @@ function layerCells(index, setting) {
     error: small(detail.largest_error[index], unit),
     bound: small(detail.bound[index], unit),
     rms: small(known(detail.mse[index]) ? Math.sqrt(detail.mse[index]) : null, unit),
-    latency: change(layerReduction(index, setting, "latency_s")),
-    energy: change(layerReduction(index, setting, "energy_J")),
+    latency: saving(layerReduction(index, setting, "latency_s")),
+    energy: saving(layerReduction(index, setting, "energy_J")),
   };
 }
 

@@ -1,0 +1,71 @@
+"""Tables of the commands in a narrow terminal: within its width, no number cut, layers told apart."""
+
+import json
+import re
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from rich.cells import cell_len
+
+LAYERS = 4
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A network whose layers have long names that differ in their middle."""
+    rng = np.random.default_rng(5)
+    names = [f"StatefulPartitionedCall/model/block_{i}_expand/Conv2D/ReadVariableOp:0_quantized" for i in range(LAYERS)]
+    nodes = [helper.make_node("MatMul", [f"x{i}", name], [f"x{i + 1}"], name) for i, name in enumerate(names)]
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("x0", TensorProto.FLOAT, [1, 64])],
+        [helper.make_tensor_value_info(f"x{LAYERS}", TensorProto.FLOAT, [1, 64])],
+        [numpy_helper.from_array(rng.normal(size=(64, 64)).astype(np.float32), name) for name in names],
+    )
+    path = tmp_path_factory.mktemp("columns") / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9), path)
+    return path
+
+
+def tables(out):
+    """Return the lines of tables and records; free text wraps by itself."""
+    start = re.compile(r" |layer|Stateful|[^ ]*…|total")
+    return [
+        line for line in out.splitlines() if start.match(line) and not line.lstrip().startswith(("serial:", "overlap:"))
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_every_command_keeps_to_the_width(dnnzip, model, tmp_path, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.chdir(tmp_path)
+    commands = {
+        "compress": (model, "-o", "c.onnx", "--max-error", "2%"),
+        "info": ("c.onnx",),
+        "verify": (model, "c.onnx"),
+        "simulate": ("c.onnx", "--link", "golden"),
+        "image": ("c.onnx", "-o", "image"),
+        "estimate": ("c.onnx", "--accelerator", "edge-lpddr4"),
+    }
+    for command, arguments in commands.items():
+        status, out, err = dnnzip(command, *arguments, "--json", "found.json")
+        assert (status, err) == (0, "")
+        lines = tables(out)
+        assert [line for line in lines if cell_len(line) > width] == [], command
+        assert not re.search(r"\d(…|\.\.)(\s|$)", out), command
+        names = {word for line in lines for word in line.split() if "…" in word}
+        assert len(names) == LAYERS, (command, names)
+        found = json.loads((tmp_path / "found.json").read_text())
+        assert found
+
+
+def test_a_terminal_of_another_encoding_gets_dots(dnnzip, model, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("rich.console.Console.encoding", "ascii")
+    status, out, _ = dnnzip("compress", model, "-o", tmp_path / "c.onnx", "--max-error", "2%")
+    assert status == 0
+    assert out.isascii()
+    assert len({line.split()[0] for line in out.splitlines() if ".." in line}) == LAYERS
