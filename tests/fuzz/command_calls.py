@@ -56,7 +56,9 @@ RECIPES = {
         "model": COMPRESSED,
         "folder": ("out/image", "out"),
         "bus_bits": ("16", "32", "64", "128", "512"),
+        "prefix": ("lenet", "other_net"),
     },
+    "doctor": {},
     "quantize": {"model": FLOAT_MODELS, "data": DATA, "samples": COUNTS},
     "estimate": {
         "model": (*PLAIN_MODELS, *COMPRESSED, "in/shapes.onnx"),
@@ -107,7 +109,7 @@ RECIPES = {
         "model": FLOAT_MODELS,
         "data": DATA,
         "images": ("in/images",),
-        "max_drop": ("20%", "0.5", "1%"),
+        "max_drop": ("20%", "0.5%", "1%"),
         "objective": ("bytes", "latency", "energy"),
         "accelerator": ACCELERATORS,
         "seed": ("0", "3"),
@@ -139,6 +141,7 @@ RECIPES = {
 #: Calls of a command among those of all; they differ by what a call costs.
 WEIGHTS = {
     "bitstream": 0.5,
+    "doctor": 0.12,
     "evaluate": 0.7,
     "explore": 0.35,
     "quantize": 0.15,
