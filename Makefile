@@ -9,7 +9,7 @@ BOOTSTRAP = command -v $(PYTHON) >/dev/null || { echo 'dnnzip: $(PYTHON) is miss
 	$(PYTHON) bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test ports bitstream faults formal gain waves synth asic toggles zoo family paper bench shared-tables tune fuzz \
+.PHONY: help sim test slow ports bitstream faults formal gain waves synth asic toggles zoo family paper bench shared-tables tune fuzz \
 	lint format docs site scaling types lock latest env env-dev clean
 
 help: ## list the verbs
@@ -18,8 +18,12 @@ help: ## list the verbs
 sim: env ## the main job: compress the digits network, decode it in the simulated RTL, measure accuracy
 	@$(BIN)/python -m dnnzip_sim.mainjob
 
-test: env-dev ## the whole test suite
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
+TESTS := $(BIN)/python -m pytest -q -n 2 --dist worksteal --durations 10
+test: env-dev ## the tests, but for the slow ones
+	@$(TESTS) -m 'not slow and not large and not ports'
+
+slow: env-dev ## the tests that `make test` leaves out: simulators of their own, campaigns, the commands' fuzzer, a browser
+	@$(TESTS) -m 'slow and not large and not ports'
 
 ports: env-dev ## more pauses, cases and widths on the ports of the decompressor, AXI, the serial line and the array; minutes
 	@$(BIN)/python -m pytest -q -m ports

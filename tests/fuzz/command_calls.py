@@ -141,7 +141,7 @@ RECIPES = {
 #: Calls of a command among those of all; they differ by what a call costs.
 WEIGHTS = {
     "bitstream": 0.5,
-    "doctor": 0.12,
+    "doctor": 0.06,
     "evaluate": 0.7,
     "explore": 0.35,
     "quantize": 0.15,
@@ -153,7 +153,13 @@ WEIGHTS = {
 }
 
 #: Optional parameters that a recipe needs more often than others, since a call without them ends early.
-MOSTLY_GIVEN = {("evaluate", "data"), ("tune", "data"), ("simulate", "link"), ("estimate", "bits")}
+MOSTLY_GIVEN = {
+    ("evaluate", "data"),
+    ("tune", "data"),
+    ("simulate", "link"),
+    ("estimate", "bits"),
+    ("doctor", "json_file"),
+}
 
 #: Values that no parameter is meant to have.
 ODD = (

@@ -32,6 +32,7 @@ def fuzz(folder, *arguments):
     return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+@pytest.mark.slow
 def test_every_command_ends_as_it_may(tmp_path):
     counts = ("--runs", CALLS + PROCESSES + INTERPRETERS, "--processes", PROCESSES, "--interpreters", INTERPRETERS)
     arguments = (*counts, "--seed", SEED)

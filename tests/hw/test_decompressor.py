@@ -139,9 +139,9 @@ def test_low_bits_alone_decide_the_sign(weight_bits):
         DecompressorParameters(1, 4, 8, 16),
         DecompressorParameters(2, 2, 8, 8),
         DecompressorParameters(2, 8, 8, 16),
-        DecompressorParameters(8, 2, 8, 16),
+        pytest.param(DecompressorParameters(8, 2, 8, 16), marks=pytest.mark.slow),
         DecompressorParameters(1, 16, 8, 8),
-        DecompressorParameters(4, 1, 10, 16),
+        pytest.param(DecompressorParameters(4, 1, 10, 16), marks=pytest.mark.slow),
     ],
     ids=str,
 )

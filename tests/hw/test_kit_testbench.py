@@ -88,6 +88,7 @@ def check_flipped_bits(folder, run, parameters):
     assert run()[0]
 
 
+@pytest.mark.slow
 def test_in_verilator(tmp_path):
     parameters = VARIANTS["default"]
     folder = written(tmp_path, parameters)

@@ -10,7 +10,7 @@ from dnnzip.report.evidence import read_evidence
 from dnnzip.report.headline import choose
 from dnnzip.report.page import render
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 LAYER_ROWS = "#layer-rows tr"
 WAIT = 20

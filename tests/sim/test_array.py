@@ -38,7 +38,7 @@ def run_layers(parameters, layers, folder, seed, **options):
     return result, check_sums(result, expected, seed)
 
 
-@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize("name", ["square", "small", pytest.param("groups", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("pauses", [False, True])
 def test_random_layers_back_to_back(name, pauses, tmp_path):
     parameters = ARRAYS[name]
@@ -129,6 +129,7 @@ def test_a_layer_that_waits_for_the_memory_is_as_fast_as_its_bytes_come(width, t
     assert cycles[0] / cycles[1] >= 0.97 * words[0] / words[1]
 
 
+@pytest.mark.slow
 def test_bus_words_are_fewer_where_compressed_words_travel(tmp_path):
     """The same weights take a word of two bytes each two weights, or by their bits; see ``Placement``."""
     rng = np.random.default_rng(SEED)

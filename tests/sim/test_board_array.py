@@ -28,6 +28,8 @@ from dnnzip_sim.board import SimulatedBoard
 from dnnzip_sim.board.__main__ import command, main
 from dnnzip_sim.board.simulated import DIVISOR, as_simulated
 
+pytestmark = pytest.mark.slow
+
 SEED = 20200827
 AS_BUILT = as_simulated(BOARDS["ulx3s-85f"].design(Top.ARRAY))
 ARRAY = AS_BUILT.array

@@ -29,6 +29,7 @@ def cache(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_second_build_is_the_first_one(cache):
     first = build("counter", {"counter.v": COUNTER}, cache=cache)
     assert not first.was_cached
@@ -40,6 +41,7 @@ def test_second_build_is_the_first_one(cache):
     assert (first.folder / "counter").is_file()
 
 
+@pytest.mark.slow
 def test_shared_code_is_compiled_once(tmp_path, monkeypatch):
     """Verilator's own sources are; the main program, which knows the size of the design's top, is not."""
     monkeypatch.setattr("dnnzip_sim.build.MAKE_OPTIONS", ("OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0"))
@@ -73,6 +75,7 @@ def test_other_warnings_share_everything(tmp_path):
     assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1 + 2
 
 
+@pytest.mark.slow
 def test_concurrent_builders_compile_once(cache):
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         builds = list(pool.map(lambda _: build("counter", {"counter.v": COUNTER}, cache=cache), range(2)))

@@ -10,6 +10,8 @@ from dnnzip_sim.run import SimulationFailedError, run
 from dnnzip_sim.streams import PAUSE_PATTERNS
 from dnnzip_sim.verilog import VERILATOR_OPTIONS, decompressor_verilog
 
+pytestmark = pytest.mark.slow
+
 BENCH = "dnnzip_sim.benches.decompressor"
 SEED = 20200827
 RANDOM_CASES = 4

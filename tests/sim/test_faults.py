@@ -65,6 +65,7 @@ def everything():
     return build_harness(text, lanes=EVERYTHING.lanes, weight_bits=EVERYTHING.weight_bits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log2_lanes", [3, 4])
 def test_no_beat_is_left_over_from_a_truncated_stream(everything, tmp_path, log2_lanes):
     """A turn may commit in the very cycle in which the stream is given up; its beat leaves before the end beat."""
@@ -106,6 +107,7 @@ def test_short_campaign(everything):
     assert len(counts.resets) >= 4
 
 
+@pytest.mark.slow
 def test_short_campaign_on_the_smallest(planted):
     """With no bug planted, nothing is found."""
     campaign = Campaign(planted, SMALLEST, SEED)

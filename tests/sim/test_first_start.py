@@ -29,5 +29,8 @@ def test_yosys_that_does_not_start(tmp_path, monkeypatch):
     program.chmod(0o755)
     monkeypatch.setenv("YOSYS", str(program))
     monkeypatch.setattr(first_start, "prepare", lambda options: None)  # noqa: ARG005 - the signature of prepare
-    with pytest.raises(MissingToolError, match=f"^yosys at {program} does not start; "), first_start.begun():
+    with (
+        pytest.raises(MissingToolError, match=rf"^yosys at {program}, where \$YOSYS points, does not start; "),
+        first_start.begun(),
+    ):
         pass

@@ -21,6 +21,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 QUICK = [proved for proved in PROPERTIES if proved.quick]
 
 
+@pytest.mark.slow
 def test_quick_proofs_and_their_planted_bugs(tmp_path, capsys):
     assert command.main(["--quick", "-o", str(tmp_path)]) == 0
     rows = json.loads((tmp_path / "formal.json").read_text())["rows"]

@@ -29,7 +29,14 @@ SMALL = DecompressorParameters(lanes=2, slots=2, log2_states=10, weight_bits=8)
 LINE = DecompressorParameters(line=True)
 
 
-@pytest.mark.parametrize("parameters", [DecompressorParameters(), SMALL, LINE], ids=["default", "small", "line"])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        pytest.param(DecompressorParameters(), id="default"),
+        pytest.param(SMALL, id="small", marks=pytest.mark.slow),
+        pytest.param(LINE, id="line"),
+    ],
+)
 def test_every_case(tmp_path, parameters):
     """All cases, table sets in the midst of them, in one run; without pauses, and with all kinds of them."""
     cases = [*sound_cases(SEED), *damaged_cases(SEED), *(random_case(SEED + number) for number in range(100))]

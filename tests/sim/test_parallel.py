@@ -57,6 +57,7 @@ def assert_same(found, expected):
         assert figures[0] == figures[1], f"stream {number}: expected {figures[1]}, got {figures[0]}"
 
 
+@pytest.mark.slow
 def test_several_simulators_give_what_one_gives(harness, monkeypatch, tmp_path, seed):
     """Sound and damaged streams of many kinds in random parts."""
     rng = random.Random(seed)

@@ -14,6 +14,8 @@ from dnnzip_sim.cases import damaged_cases, random_case, sound_cases
 from dnnzip_sim.harness import Cut, Reset, build_harness, stream_with_resets
 from dnnzip_sim.verilog import decompressor_verilog
 
+pytestmark = pytest.mark.slow
+
 RESET_AFTER = 40
 """Streams between two resets."""
 

@@ -271,7 +271,7 @@ def test_standard_output_that_cannot_be_written():
     for arguments in (("info", "k.onnx"), ("info", "k.onnx", "--json", "-"), ("decompress", "k.onnx", "-o", "-")):
         with Path("/dev/full").open("wb") as full:
             done = subprocess.run([*DNNZIP, *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
-        wanted = "dnnzip: standard output: cannot be written (No space left on device); name a file\n"
+        wanted = "dnnzip: standard output: cannot be written (No space left on device); name a file with room\n"
         assert (done.returncode, done.stderr) == (2, wanted)
 
 

@@ -171,12 +171,12 @@ def test_a_journal_that_was_changed(tmp_path):
     for old, new in (("0.25", "0.26"), ("true", "false"), ("plain", "plane"), ('"seed": 1', '"seed": 1.5')):
         path.write_text(whole.replace(old, new))
         with pytest.raises(
-            InputError, match=r"j\.json: is damaged: its digest does not match; start without --resume$"
+            InputError, match=r"j\.json: is damaged: its digest does not match; remove it to start anew$"
         ):
             Journal(path, {"seed": 1}, resume=True)
     for text in (whole[:-9], whole.replace("sha256", "sha1"), whole.replace("0.25", "NaN"), "[]", "3", "null", ""):
         path.write_text(text)
-        with pytest.raises(InputError, match=r"j\.json: is no journal of a search; start without --resume$"):
+        with pytest.raises(InputError, match=r"j\.json: is no journal of a search; remove it to start anew$"):
             Journal(path, {"seed": 1}, resume=True)
 
 

@@ -105,6 +105,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_leaves_no_file_and_asks_for_no_host(tmp_path, guard, name):
     place = Place(tmp_path, guard)
@@ -115,6 +116,7 @@ def test_a_command_leaves_no_file_and_asks_for_no_host(tmp_path, guard, name):
     assert not list((tmp_path / "work").rglob(".ses"))
 
 
+@pytest.mark.slow
 def test_run_leaves_no_file(tmp_path, guard):
     place = Place(tmp_path, guard)
     assert place.run(OURS, "quantize", digits.MODEL, *DATA, "-o", "q.onnx").returncode == 0

@@ -82,12 +82,14 @@ def test_biases_of_the_result_are_corrected(whole):
     assert all(not np.array_equal(before[name], after[name]) for name in biases)
 
 
+@pytest.mark.slow
 def test_the_seed_decides_everything(whole):
     again = tuner().tune(Journal(None, {}, False), lambda _: None)
     assert again.compressed.model.SerializeToString() == whole[0].compressed.model.SerializeToString()
     assert again.as_json() == whole[0].as_json()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.05, 0.97])
 def test_an_interrupted_search_ends_as_one_that_was_not(whole, tmp_path, share):
     outcome, steps, _ = whole

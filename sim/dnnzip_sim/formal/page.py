@@ -8,7 +8,7 @@ _TEXT = """# What is proved of the RTL
 `make formal` proves the properties below with Z3, through SymbiYosys, all from PyPI (the extra `formal`), and then
 plants every bug named beside a property and demands a counterexample. It writes this page, and its results with times
 to `build/formal/formal.json`: about twenty minutes on one core, a line per proof where it runs on a terminal.
-`make formal FORMAL=--quick` proves a few, as `make test` does.
+`make formal FORMAL=--quick` proves a few, as `make slow` does.
 
 A block's inputs, reset included, are free in every cycle, but for the rules of its ports that its docstring states.
 What a property says, it says of ports. Where an induction has to know more, it is told what holds inside the block,
