@@ -391,6 +391,7 @@ def test_parts_of_a_page_are_filled_and_the_rest_stays(tmp_path):
         fill(tmp_path / "none.md", {})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("trained")
 def test_the_whole_command_on_a_small_zoo(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DNNZIP_ZOO", str(tmp_path))

@@ -26,6 +26,7 @@ def fuzz(folder, *arguments, compiled=None):
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, env=environment)
 
 
+@pytest.mark.slow
 def test_nothing_escapes(tmp_path, compiled):
     done = fuzz(tmp_path, "--runs", RUNS, compiled=compiled)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -141,6 +141,7 @@ def test_sound_and_damaged_streams(program, seed):
     assert sum(len(streams) for _, streams in sequences) > 1000
 
 
+@pytest.mark.slow
 def test_changed_streams(program):
     sequences = changed_sequences("kit", CHANGED)
     answers = [wanted(*sequence) for sequence in sequences]

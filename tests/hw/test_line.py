@@ -139,6 +139,7 @@ def test_streams_of_all_codecs_in_turn(pauses):
     assert set(check(all_codecs(rng, 3), WITH_LINE, pauses)) == {Verdict.OK}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pauses", [0, 1])
 def test_many_streams_of_all_codecs_in_turn(pauses):
     rng = random.Random(f"many of all codecs {pauses}")
@@ -151,6 +152,7 @@ def test_other_lanes(lanes, rng):
     assert check([line_stream(rng) for _ in range(6)], parameters, "both") == [Verdict.OK] * 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pauses", [0, 1])
 def test_damaged_streams(pauses):
     rng = random.Random(f"damaged lines {pauses}")
@@ -163,6 +165,7 @@ def test_damaged_streams(pauses):
     assert len(verdicts) >= 5, verdicts
 
 
+@pytest.mark.slow
 def test_truncation_at_every_word(rng):
     good = to_words(reference.encode_line(on_lines(rng, (3, 1, 5, 2, 30)), 1))
     streams = [part for end in range(1, len(good)) for part in (good[:end], good)]
@@ -170,6 +173,7 @@ def test_truncation_at_every_word(rng):
     assert verdicts == [Verdict.TRUNCATED, Verdict.OK] * (len(good) - 1)
 
 
+@pytest.mark.slow
 def test_declared_counts_that_do_not_suit_the_segments(rng):
     lengths = (3, 2, 4, 2, 30)
     good = to_words(reference.encode_line(on_lines(rng, lengths), 1))
@@ -184,6 +188,7 @@ def test_declared_counts_that_do_not_suit_the_segments(rng):
     assert dict(zip(range(1, 44), found, strict=True)) == wanted
 
 
+@pytest.mark.slow
 def test_every_field_of_the_header(rng):
     good = line_stream(rng)
     values = WEIGHT_HEADER.unpack(b"".join(word.to_bytes(2, "little") for word in good))

@@ -38,7 +38,9 @@ def run_layers(parameters, layers, folder, seed, **options):
     return result, check_sums(result, expected, seed)
 
 
-@pytest.mark.parametrize("name", ["square", "small", pytest.param("groups", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["square", *(pytest.param(name, marks=pytest.mark.slow) for name in ARRAYS if name != "square")]
+)
 @pytest.mark.parametrize("pauses", [False, True])
 def test_random_layers_back_to_back(name, pauses, tmp_path):
     parameters = ARRAYS[name]
@@ -51,6 +53,7 @@ def test_random_layers_back_to_back(name, pauses, tmp_path):
         assert right > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", range(1, 12))
 def test_tiles_of_every_width(length, tmp_path):
     """Channels shorter than, as long as and longer than a tile; in streams and past the decompressor."""
@@ -72,6 +75,7 @@ def test_tiles_of_every_width(length, tmp_path):
     assert right == sum(layer.parts[0].shape[0] * layer.vectors.shape[1] for layer in layers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plain", [False, True])
 def test_the_largest_sums(plain, tmp_path):
     """Every product at its extreme, in a channel so long that 32 bits are nearly used up."""
@@ -86,6 +90,7 @@ def test_the_largest_sums(plain, tmp_path):
     assert abs(int(result.sums[0][0])) == 128 * 255 * length
 
 
+@pytest.mark.slow
 def test_a_reset_in_the_middle_of_anything(tmp_path):
     parameters = ARRAYS["small"]
     rng = np.random.default_rng(SEED)
@@ -187,6 +192,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_broken_is_reported(name, tmp_path):
     change, message = BROKEN[name]
@@ -194,10 +200,12 @@ def test_what_is_broken_is_reported(name, tmp_path):
         broken(ARRAYS["small"], change, tmp_path)
 
 
+@pytest.mark.slow
 def test_an_unbroken_program_of_the_same_kind_is_not(tmp_path):
     assert broken(ARRAYS["small"], lambda program: program, tmp_path).figures.runs
 
 
+@pytest.mark.slow
 def test_a_wrong_sum_would_be_seen(tmp_path):
     parameters = ARRAYS["small"]
     rng = np.random.default_rng(SEED)

@@ -15,6 +15,8 @@ from dnnzip_sim.run import SimulationFailedError, run
 from dnnzip_sim.streams import PAUSE_PATTERNS
 from dnnzip_sim.verilog import AXI_TOP, VERILATOR_OPTIONS, axi_verilog
 
+pytestmark = pytest.mark.slow
+
 BENCH = "dnnzip_sim.benches.axi"
 RESETS = "dnnzip_sim.benches.axi_reset"
 VECTORS = Path(__file__).parents[1] / "vectors" / "v1"
@@ -47,7 +49,6 @@ def test_ports_with_all_pauses(tmp_path):
     bench("everything", tmp_path, rf"({PORTS})(?!.*pattern=(?!{BOTH}\b))", 4 + 4)
 
 
-@pytest.mark.slow
 def test_ports_of_several_groups_without_a_pause(tmp_path):
     bench("wide", tmp_path, rf"({PORTS})(?!.*pattern=(?!{NONE}\b))", 4 + 4)
 
@@ -56,7 +57,6 @@ def test_frozen_streams(tmp_path):
     bench("everything", tmp_path, rf"frozen_streams.*pattern={BOTH}", 1)
 
 
-@pytest.mark.slow
 def test_cases_of_several_groups(tmp_path):
     bench("wide", tmp_path, r"decodes_as_the_reference.*name=[0-9]/.*both", 10)
 
@@ -65,12 +65,10 @@ RESET_TESTS = 2 * 2 * 4 + 4 + 2
 """Patterns and lengths of the streams' tests; lengths of the registers'; patterns of the soft reset's."""
 
 
-@pytest.mark.slow
 def test_resets_of_one_cycle(tmp_path):
     bench("wide", tmp_path, r"cycles=1(/|$)|by_the_register", 2 * 2 + 1 + 2, RESETS)
 
 
-@pytest.mark.slow
 def test_a_row_after_a_late_reset_is_caught(tmp_path):
     with pytest.raises(SimulationFailedError, match=r"reset of 1 cycles after \d+: m_axis_0_tvalid is 1 in cycle 0"):
         bench("wide", tmp_path, r"in_every_cycle.*cycles=1/.*no_pauses", 1, RESETS, DNNZIP_FLIP="reset")
@@ -94,7 +92,6 @@ def test_frozen_streams_with_every_pause(tmp_path):
     bench("everything", tmp_path, "frozen_streams", PATTERNS)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flipped", "message"),
     [("weight", r"packet \d+: other weights"), ("cause", "packet 1: expected bad crc, got ok")],

@@ -34,7 +34,7 @@ LINE = DecompressorParameters(line=True)
     [
         pytest.param(DecompressorParameters(), id="default"),
         pytest.param(SMALL, id="small", marks=pytest.mark.slow),
-        pytest.param(LINE, id="line"),
+        pytest.param(LINE, id="line", marks=pytest.mark.slow),
     ],
 )
 def test_every_case(tmp_path, parameters):

@@ -10,6 +10,8 @@ from dnnzip_sim import toolchain
 from dnnzip_sim.build import build
 from dnnzip_sim.run import SimulationFailedError, run
 
+pytestmark = pytest.mark.slow
+
 # A source that changes its payload in every cycle, taken or not (HOLD = 0), or takes it back (HOLD = 1).
 UNRULY = """
 module unruly #(parameter HOLD = 0) (

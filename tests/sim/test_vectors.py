@@ -26,6 +26,7 @@ def passage_of(names: list[str], folder: Path) -> list[Outcome]:
     return stream_through(harness, [(V1 / f"{name}.bin").read_bytes() for name in names], folder).outcomes
 
 
+@pytest.mark.slow
 def test_every_frozen_stream_ends_as_it_must(tmp_path: Path) -> None:
     """Verdicts and codes are those of the index; a set that fails to load leaves none loaded for what follows."""
     names = list(INDEX["table_sets"])

@@ -44,6 +44,7 @@ def warnings_of(made):
     return [line for line in log.splitlines() if line.startswith("%Warning")]
 
 
+@pytest.mark.slow
 def test_a_warning_does_not_end_a_build():
     (warning,) = warnings_of(build("narrowed", {"narrowed.v": NARROWED}))
     assert warning.startswith("%Warning-WIDTHTRUNC: ")

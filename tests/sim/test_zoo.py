@@ -9,6 +9,8 @@ from dnnzip.errors import CheckFailedError, InputError
 from dnnzip_sim import zoo
 from dnnzip_sim.link import SimulatedLink
 
+pytestmark = pytest.mark.slow
+
 SMALLEST = ("dscnn_kws", "lenet5_mnist")
 
 

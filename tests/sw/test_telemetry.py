@@ -76,6 +76,7 @@ class Place:
         return [name for name in names if not name.startswith("tmp/dask-scratch-space/")]
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_while_onnxruntime_alone_would(tmp_path, guard):
     ours, alone = Place(tmp_path / "ours", guard), Place(tmp_path / "alone", guard)
     first = ours.start(OURS, "evaluate", digits.MODEL, *DATA, "--quiet", "--json", "done.json")

@@ -73,6 +73,7 @@ def test_the_whole_command(dnnzip, tmp_path):
     assert json.loads(out)["top1"] > 0.95
 
 
+@pytest.mark.slow
 def test_biases_of_the_result_are_corrected(whole):
     before = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(MODEL).graph.initializer}
     model = whole[0].compressed.model
@@ -124,6 +125,7 @@ def test_what_is_known_is_not_measured_again(whole):
     assert len(steps_again) < len(steps) / 5
 
 
+@pytest.mark.slow
 def test_a_few_samples_that_are_easily_right_do_not_ruin_the_network():
     # Nothing changes on them for a long way: the price must be found all the same, and not by their silence.
     data = load_dataset(TEST_SET, 100)
