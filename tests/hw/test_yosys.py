@@ -49,6 +49,13 @@ def test_one_that_cannot_be_used_is_passed_over(tmp_path, monkeypatch, case):
     assert os.environ["YOSYS"] == str(BESIDE)
 
 
+def test_a_name_alone_is_looked_up_beside_this_python_too(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("YOSYS", BESIDE.name)
+    assert find_yosys()
+    assert os.environ["YOSYS"] == str(BESIDE)
+
+
 def test_a_file_of_no_program_is_passed_over(tmp_path, monkeypatch):
     program(tmp_path, monkeypatch, "").write_bytes(b"\x7fELF no program")
     assert find_yosys()
