@@ -27,9 +27,14 @@ STOP_BEHIND = 100
 
 
 def fuzz(folder, *arguments):
-    """Start the fuzzer; returns the process."""
-    command = [sys.executable, FUZZ, "--folder", folder, *arguments]
-    return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    """Start the fuzzer; returns the process. It heeds interrupts, also where whoever runs the tests ignores them."""
+    return subprocess.Popen(
+        [sys.executable, FUZZ, "--folder", str(folder), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 @pytest.mark.slow
