@@ -92,7 +92,16 @@ def count(
     column_offsets: tuple[int, ...] = (),
     column_shift: int = 0,
 ) -> Statistics:
-    """Count the codes of a tensor, int16 [channels, length]."""
+    """Count the codes of a tensor, int16 [channels, length].
+
+    Raises
+    ------
+    ValueError
+        A code, or its negative, has no bin among so many places.
+    """
+    largest = max(int(codes.max(initial=0)), -int(codes.min(initial=0)))
+    if int(kernels.place_of(min(largest, COARSE_LIMIT))) >= places:
+        raise ValueError(f"places must hold codes up to {largest}, and {places} do not")
     units = 1 if one_unit else codes.shape[0]
     groups = 1 << COLUMN_OFFSET_BITS if column_offsets else 1
     histogram = np.zeros((units, groups, PLANES, bins(places)), np.float64 if one_unit else np.float32)

@@ -176,14 +176,24 @@ def test_columns_stay_within_the_limit(inputs, shift):
     assert column_shift(inputs * 9 - 8, 9) == shift
 
 
+@pytest.mark.parametrize("code", [163, -100, -4000])
+def test_codes_without_a_bin_are_refused(code):
+    """The compiled loop would write outside of its histogram."""
+    codes = np.array([[0, code]], np.int16)
+    with pytest.raises(ValueError, match=rf"^places must hold codes up to {abs(code)}, and 97 do not$"):
+        count(codes, (1, 1), 97, False)
+    assert count(codes, (1, 1), places_for(abs(code)), False).histogram.sum() == 4
+
+
 def test_columns_are_found_where_inputs_differ_in_scale():
     rng = np.random.default_rng(0)
     scales = np.where(np.arange(64) % 2, 12.0, 1.0)
     codes = np.rint(rng.laplace(0, 1, (64, 64)) * scales).astype(np.int16)
-    places = places_for(int(np.abs(codes).max()))
-    plain = count(codes, (1, 1), places, False)
     # Classes that the offsets can tell apart come from a second tensor of many scales.
-    others = count(weights(3, 64, 64, 4.0), (1, 1), places, False)
+    of_many_scales = weights(3, 64, 64, 4.0)
+    places = places_for(int(max(np.abs(codes).max(), np.abs(of_many_scales).max())))
+    plain = count(codes, (1, 1), places, False)
+    others = count(of_many_scales, (1, 1), places, False)
     lengths = class_lengths(train([others], 9, places), places)
     chosen = choose_columns(codes, (1, 1), plain, lengths, places)
     assert len(chosen.column_offsets) == 64
