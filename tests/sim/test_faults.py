@@ -117,6 +117,7 @@ def test_short_campaign_on_the_smallest(planted):
     assert sum(campaign.counts.resets.values()) == 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bug", "message"),
     [
@@ -133,11 +134,13 @@ def test_planted_bug_is_found(planted, bug, message):
         Campaign(planted, SMALLEST, SEED, plusargs=[f"+bug={bug}"]).faults(600)
 
 
+@pytest.mark.slow
 def test_reset_that_leaves_something_is_found(planted):
     with pytest.raises(CheckFailedError, match="stream"):
         Campaign(planted, SMALLEST, SEED, plusargs=["+bug=3"]).resets(100)
 
 
+@pytest.mark.slow
 def test_command_prints_counts_and_keeps_them(planted, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "CONFIGURATIONS", {"smallest": SMALLEST})
     monkeypatch.setattr(command, "build_harness", lambda *_, **__: planted)

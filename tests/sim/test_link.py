@@ -105,6 +105,7 @@ def test_a_core_for_lines_where_a_stream_needs_it():
     assert parameters_for(b"", [raw, line[:2]]) == DecompressorParameters(line=True)
 
 
+@pytest.mark.slow
 def test_lines(link):
     rng = np.random.default_rng(SEED)
     codes = np.repeat(rng.integers(-32768, 32768, 400), rng.integers(1, 9, 400)).astype(np.int16)[:1500].reshape(5, 300)

@@ -45,6 +45,7 @@ def test_every_frozen_stream_ends_as_it_must(tmp_path: Path) -> None:
     assert decoded == sum(facts["verdict"] == "ok" for facts in INDEX["streams"].values()) > 20
 
 
+@pytest.mark.slow
 def test_a_changed_vector_would_be_seen(tmp_path: Path) -> None:
     """The digest of other codes differs: what the comparison above rests on."""
     (outcome,) = passage_of(["raw_8"], tmp_path)
