@@ -19,6 +19,8 @@ def main() -> None:
     finally:
         signals.ignore()
         temporary.remove_all()
+        if signals.came():
+            temporary.remove_leftovers()
 
 
 if __name__ == "__main__":

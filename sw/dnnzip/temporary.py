@@ -101,6 +101,19 @@ def remove_all() -> None:
         _close(path)
 
 
+def remove_leftovers() -> None:
+    """Remove what killed processes have left where this one made something, and among the system's temporary files.
+
+    For a program that has killed its own.
+    """
+    with suppress(InputError):
+        _SEARCHED.add(system_folder())
+    folders = list(_SEARCHED)
+    _SEARCHED.clear()
+    for folder in folders:
+        _remove_leftovers(folder)
+
+
 @contextmanager
 def _said_of(folder: Path) -> Iterator[Path]:
     """Give a folder; that nothing can be made in it, or its disk is full, is the user's to mend."""

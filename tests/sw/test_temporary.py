@@ -10,7 +10,7 @@ import pytest
 
 from dnnzip import temporary
 from dnnzip.errors import InputError
-from dnnzip.temporary import PREFIX, SUFFIX, remove_all, temporary_file, temporary_folder
+from dnnzip.temporary import PREFIX, SUFFIX, remove_all, remove_leftovers, temporary_file, temporary_folder
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +72,17 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     )
     assert len(list(tmp_path.iterdir())) == 2
     assert searched(tmp_path) == []
+
+
+def test_leftovers_of_processes_that_the_program_killed_are_removed(tmp_path, monkeypatch):
+    """The folder has been searched by then."""
+    monkeypatch.setattr(temporary, "system_folder", lambda: tmp_path / "others")
+    (tmp_path / "others").mkdir()
+    with temporary_file(tmp_path):
+        for folder in (tmp_path, tmp_path / "others"):
+            leftover(folder).touch()
+    remove_leftovers()
+    assert [path.name for path in tmp_path.rglob("*")] == ["others"]
 
 
 def test_a_living_process_keeps_its_own(tmp_path):
