@@ -145,7 +145,7 @@ class Cycles:
 
 
 class CyclePart(Protocol):
-    """What takes part in each cycle of a clock."""
+    """Part of a bench that acts in each cycle of a clock."""
 
     def drive(self) -> None:
         """Change signals, at the falling edge."""

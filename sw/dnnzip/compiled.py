@@ -42,7 +42,7 @@ class _Cache(FunctionCache):
     """Numba's cache of a function, whose faults are those of a cache: what it should hold is made again."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return what is kept for a signature, or None."""
+        """Return the compiled code kept for a signature, or None."""
         try:
             return super().load_overload(sig, target_context)
         except DAMAGED:

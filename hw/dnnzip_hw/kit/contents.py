@@ -15,7 +15,7 @@ PRIMITIVES = {ECP5: ("dp16kd.v", "mult18x18d.v")}
 """Models, for simulation, of what a target's Verilog names and does not hold."""
 
 BENCH_SOURCES = "tb_dnnzip_decompressor.v dnnzip_decompressor.v"
-"""What the README's commands compile."""
+"""Sources that the README's commands compile."""
 
 
 def kit_files(parameters: DecompressorParameters, ports: dict[str, Any]) -> dict[str, str]:

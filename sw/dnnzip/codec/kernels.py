@@ -693,10 +693,11 @@ def bin_of(code: int, places: int) -> int:
 def counter_room(
     offsets: NDArray[np.uint8], back: int, groups: int, bins: int
 ) -> tuple[NDArray[np.int16], NDArray[np.int8], NDArray[np.uint8], NDArray[np.uint16], NDArray[np.int32]]:
-    """Return what ``count_codes`` works with, for column offsets, and a histogram of so many of them and so many bins.
+    """Return the arrays in which ``count_codes`` works.
 
-    The first says where the counts of a position's column offset begin, and in them the bin of code 0; the others are
-    room to work in.
+    ``offsets`` is the column offset of each position, ``groups`` their number in the histogram, ``bins`` that of its
+    bins; ``back`` is that of ``neighbour_masks``. The first array says where the counts of a position's column offset
+    begin, and in them the bin of code 0; the others are room to work in.
     """
     length = offsets.size
     return (

@@ -567,14 +567,14 @@ def _raw_bytes(tensor: CodeTensor) -> int:
 
 
 def original_bytes(size: int) -> int:
-    """Return the size of the streams of a `RawTensor` of so many bytes, in items of 16 bits."""
+    """Return the size of the streams of a `RawTensor` of a number of bytes, in items of 16 bits."""
     items, longest = size // WORD_BYTES, WEIGHT_HEADER["length"].limit
     pieces = (min(longest, items - start) for start in range(0, items, longest))
     return sum(_raw_stream_bytes(piece, WORD_BITS) for piece in pieces)
 
 
 def _raw_stream_bytes(items: int, width: int) -> int:
-    """Return the size of a ``raw`` stream of items of so many bits."""
+    """Return the size of a ``raw`` stream of items of a width in bits."""
     frame = (WEIGHT_HEADER.words + CRC_WORDS) * WORD_BYTES
     return frame + WORD_BYTES * -(-items * width // WORD_BITS)
 

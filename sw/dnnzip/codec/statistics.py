@@ -97,7 +97,7 @@ def count(
     Raises
     ------
     ValueError
-        A code, or its negative, has no bin among so many places.
+        A code, or its negative, lies outside of the ``places`` bins on each side.
     """
     largest = max(int(codes.max(initial=0)), -int(codes.min(initial=0)))
     if int(kernels.place_of(min(largest, COARSE_LIMIT))) >= places:

@@ -38,7 +38,7 @@ class Package:
 
     @property
     def fault(self) -> str:
-        """What is wrong with it, in words."""
+        """Fault of a package that is not right, in words."""
         return "is missing" if self.found is None else f"is {self.found}, needed is {self.wanted}"
 
 
