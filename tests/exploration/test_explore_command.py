@@ -7,12 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from io import StringIO
 
 import onnx
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
 from dnnzip import digits
 from dnnzip.exploration import cluster, command, request
+from dnnzip.exploration.front import front_table
 from dnnzip.exploration.record import POINT_SCHEMA, ExplorationFolder
 from dnnzip.extras import how_to_install
 
@@ -140,6 +144,38 @@ def test_a_network_that_does_not_run_is_one_line(explore, tmp_path, monkeypatch,
     assert (status, out) == (2, "")
     assert err.startswith(f"dnnzip: {tmp_path / 'broken.onnx'}: does not run in onnxruntime (")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+@pytest.mark.parametrize("against", ["bits", "energy"])
+def test_a_narrow_table_keeps_what_tells_settings_apart(width, against):
+    """Columns of one text go first, then costs that accuracy is not weighed against; their texts are said."""
+    names = [f"all but StatefulPartitionedCall/block_{number}/Conv2D/ReadVariableOp:0" for number in range(3)]
+    rows = [
+        {
+            "layers": name,
+            "max_error": bound,
+            **{"scope": "tensor", "codec": "auto", "accelerator": "edge-lpddr4", "placement": "memory-interface"},
+            **{"timing": timing, "top1": 0.9833, "top1_plain": 1.0, "bits_per_weight": 1.289},
+            **{"latency_reduction": -0.484, "energy_reduction": 0.5213},
+        }
+        for name in names
+        for bound in ("0.5%", "10%")
+        for timing in ("serial", "overlap")
+    ]
+    out = StringIO()
+    front_table(rows, [against]).show(Console(file=out, width=width, highlight=False))
+    text = out.getvalue()
+    assert max(map(cell_len, text.splitlines())) <= width
+    for part in ("…0/", "…1/", "…2/") if width > 60 else ():
+        assert text.count(part) == 4, part
+    cost = {"bits": "1.289", "energy": "52.1"}[against]
+    for cell in ("98.33", cost):
+        assert len(re.findall(rf"{cell}(?!\d)", text)) == len(rows)
+    assert text.count("serial") == text.count("overlap") == text.count("0.5%") == text.count("10%") == len(rows) / 2
+    words = " ".join(text.split())
+    for said in ("scope (always tensor)", "codec (always auto)", "placement (always memory-interface)"):
+        assert (said in words) == (width >= 60)
 
 
 def test_a_missing_extra_is_told(explore, tmp_path, monkeypatch):

@@ -162,4 +162,4 @@ def explore(
     rows = into.points().to_pylist()
     front = front_of(rows, against)
     output.json(exploration_json(plan.request, into.network(), rows, front, found, against, folder))
-    output.table(front_table(front), *front_lines(into.network(), rows, front, found, against, folder))
+    output.table(front_table(front, against), *front_lines(into.network(), rows, front, found, against, folder))
