@@ -155,9 +155,16 @@ def test_a_narrow_table_keeps_what_tells_settings_apart(width, against):
         {
             "layers": name,
             "max_error": bound,
-            **{"scope": "tensor", "codec": "auto", "accelerator": "edge-lpddr4", "placement": "memory-interface"},
-            **{"timing": timing, "top1": 0.9833, "top1_plain": 1.0, "bits_per_weight": 1.289},
-            **{"latency_reduction": -0.484, "energy_reduction": 0.5213},
+            "scope": "tensor",
+            "codec": "auto",
+            "accelerator": "edge-lpddr4",
+            "placement": "memory-interface",
+            "timing": timing,
+            "top1": 0.9833,
+            "top1_plain": 1.0,
+            "bits_per_weight": 1.289,
+            "latency_reduction": -0.484,
+            "energy_reduction": 0.5213,
         }
         for name in names
         for bound in ("0.5%", "10%")

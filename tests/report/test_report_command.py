@@ -151,7 +151,7 @@ def test_a_file_in_the_figures_place_is_told(dnnzip, folder):
     (folder / "figures").write_text("")
     status, out, err = dnnzip("report", folder)
     assert (status, out) == (2, "")
-    assert "figures: cannot be made (File exists); make room for a folder there" in err
+    assert "figures: cannot be made (File exists); name a folder, or a place for one" in err
 
 
 def test_a_folder_that_cannot_be_written_is_told(dnnzip, folder):
