@@ -220,8 +220,9 @@ def output_options(command: Command) -> Command:
         with OutputSet() as files:
             try:
                 return command(*arguments, output=Output(json_file, is_quiet, files), **options)
-            except (CheckFailedError, BrokenPipeError):
-                # What a failed check found is a result; and who reads no further wants no less of what was made.
+            except (CheckFailedError, BrokenPipeError, SystemExit):
+                # What a failed check found is a result; and who reads no further (Rich then exits) wants no less of
+                # what was made.
                 files.give_names()
                 raise
 

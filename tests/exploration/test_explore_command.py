@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from io import StringIO
 
 import onnx
@@ -15,9 +16,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from dnnzip import digits
-from dnnzip.exploration import cluster, command, request
+from dnnzip.errors import InputError
+from dnnzip.exploration import cluster, command, request, run
 from dnnzip.exploration.front import front_table
-from dnnzip.exploration.record import POINT_SCHEMA, ExplorationFolder
+from dnnzip.exploration.record import POINT_SCHEMA, ExplorationFolder, NetworkFacts
 from dnnzip.extras import how_to_install
 
 MODEL = [str(digits.MODEL), "--data", str(digits.TEST_SET)]
@@ -30,10 +32,10 @@ HANGS_SECONDS = 600
 def explore(dnnzip):
     """Run ``dnnzip explore`` on the digits network in this process; returns (status, standard output, error)."""
 
-    def run(*arguments, model=MODEL):
+    def call(*arguments, model=MODEL):
         return dnnzip("explore", *model, *arguments)
 
-    return run
+    return call
 
 
 def test_a_grid_is_explored_and_continued_without_a_cluster(explore, tmp_path, monkeypatch):
@@ -103,6 +105,26 @@ def test_a_wrong_option_is_one_line_and_makes_no_folder(explore, tmp_path, argum
     assert err.startswith(message)
     assert err.count("\n") == 1
     assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize("place", ["d", "new/d"])
+def test_a_run_that_is_refused_leaves_no_folder(explore, tmp_path, monkeypatch, place):
+    """It would stand in the way of the same run with other options."""
+
+    def refuse(_, folder, *__):
+        folder.write_network(NetworkFacts(name="m", top1=1, samples=1, weights=0, bytes=0, layers=()))
+        raise InputError("--layers", "do not suit", "others")
+
+    monkeypatch.setattr(cluster, "connected", lambda *_: nullcontext())
+    monkeypatch.setattr(run, "run", refuse)
+    arguments = ("--max-error", "5%", "--samples", "20", "-o", tmp_path / place)
+    assert explore(*arguments) == (2, "", "dnnzip: --layers: do not suit; others\n")
+    assert explore(*arguments, "--workers", "100000000")[0] == 2
+    assert not list(tmp_path.iterdir())
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / "tune.json").write_text("{}")
+    assert explore(*arguments)[0] == 2
+    assert [path.name for path in (tmp_path / place).iterdir()] == ["tune.json"]
 
 
 def test_another_exploration_is_not_mixed_in(explore, tmp_path):
