@@ -22,44 +22,60 @@ MAY_IMPORT = {
     "endings": {"errors", "signals", "streams", "terminal"},
     "extras": {"errors"},
     "inputs": {"errors"},
+    "outputs": {"errors", "temporary"},
     "signals": {"descendants"},
     "streams": {"errors", "terminal"},
     "temporary": {"errors"},
     "terminal": set(),
     "waits": set(),
-    "file_parameters": {"debug_option", "model", "errors", "streams"},
+    "file_parameters": {"debug_option", "model", "errors", "outputs", "streams"},
     "format": set(),
     "codec": {"format", "compiled", "waits"},
-    "model": {"codec", "format", "errors", "extras", "inputs", "compiled", "temporary"},
+    "model": {"codec", "format", "errors", "extras", "inputs", "compiled", "outputs", "temporary"},
     "accelerator": {"codec", "format", "errors", "inputs"},
     "link": {"codec", "format", "errors", "extras"},
     "digits": {"model"},
     "compiler": {"model", "link", "codec", "format", "errors", "temporary"},
-    "flow": {"compiler", "model", "accelerator", "link", "codec", "format", "errors", "inputs", "terminal", "digits"},
+    "flow": {
+        *("compiler", "model", "accelerator", "link", "codec", "format", "errors", "inputs", "outputs", "terminal"),
+        "digits",
+    },
     "doctor": {"codec", "extras"},
     "api": {"flow", "model", "link", "codec", "format", "errors", "inputs", "temporary"},
     "cli": {
         *("announcements", "debug_option", "endings", "extras", "file_parameters", "signals", "streams", "terminal"),
         *("waits", "doctor", "flow", "compiler", "model", "accelerator", "link", "codec", "format", "errors", "digits"),
+        "outputs",
     },
     "exploration": {
         *("cli", "endings", "extras", "file_parameters", "digits", "flow", "signals", "temporary"),
-        *("model", "accelerator", "codec", "format", "errors", "inputs"),
+        *("model", "accelerator", "codec", "format", "errors", "inputs", "outputs"),
     },
-    "report": {"exploration", "cli", "extras", "file_parameters", "terminal", "flow", "model", "errors"},
+    "report": {"exploration", "cli", "extras", "file_parameters", "terminal", "flow", "model", "errors", "outputs"},
     "tuning": {
         *("cli", "file_parameters", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"),
-        *("compiled", "streams"),
+        *("compiled", "outputs", "streams"),
     },
     "bench": {
         *("cli", "endings", "extras", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors"),
-        "digits",
+        *("digits", "outputs"),
     },
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
 
 HARDWARE_MAY_IMPORT = (
-    *("format", "endings", "errors", "extras", "terminal", "file_parameters", "caches", "streams", "temporary"),
+    *(
+        "format",
+        "endings",
+        "errors",
+        "extras",
+        "terminal",
+        "file_parameters",
+        "caches",
+        "outputs",
+        "streams",
+        "temporary",
+    ),
     "waits",
 )
 

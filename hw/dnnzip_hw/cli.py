@@ -10,8 +10,8 @@ from dnnzip import extras
 from dnnzip.errors import InputError
 from dnnzip.file_parameters import FileCommand, Folder
 from dnnzip.format import MAX_LOG2_STATES, MIN_LOG2_STATES
+from dnnzip.outputs import OutputSet
 from dnnzip.streams import printing
-from dnnzip.temporary import temporary_file
 from dnnzip.terminal import printable
 from dnnzip.waits import waiting_for
 from dnnzip_hw.axi.parameters import AxiParameters
@@ -114,25 +114,18 @@ def _option_of(message: str) -> str:
 
 
 def write_whole(folder: Path, files: dict[str, str]) -> list[Path]:
-    """Write all files into ``folder`` and its folders, or none: each is written beside its place, then all are renamed.
+    """Write all files into ``folder`` and its folders, or none.
 
     Raises
     ------
     InputError
-        If the folder cannot be made or written.
+        A folder cannot be made, or a file cannot be written.
     """
-    written: list[tuple[Path, Path]] = []
-    try:
-        with contextlib.ExitStack() as stack:
-            for name, text in files.items():
-                path = folder / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                beside = stack.enter_context(temporary_file(path.parent))
-                beside.write_text(text, encoding="utf-8")
-                written.append((beside, path))
-            for beside, path in written:
-                beside.replace(path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(str(folder), f"cannot be written ({reason})", "name a folder that can be") from None
-    return [path for _, path in written]
+    paths = []
+    with OutputSet() as outputs:
+        for name, text in files.items():
+            path = folder / name
+            outputs.make_folder(path.parent)
+            outputs.write(path, text.encode())
+            paths.append(path)
+    return paths

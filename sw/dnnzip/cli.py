@@ -28,6 +28,7 @@ from dnnzip.file_parameters import (
     OutputFile,
     takes_standard_output,
 )
+from dnnzip.outputs import OutputSet
 from dnnzip.streams import drop, printing, standard_output
 from dnnzip.terminal import let_streams_show_all, printable
 from dnnzip.waits import error_console, show_waits
@@ -147,9 +148,12 @@ class Output:
         The option ``--json``: a file, ``-`` for standard output, or None.
     quiet
         The option ``--quiet``, or that another output claims standard output.
+    files
+        The set of the command's files, which get their names when the command ends.
     """
 
-    def __init__(self, json_file: str | None, quiet: bool) -> None:
+    def __init__(self, json_file: str | None, quiet: bool, files: OutputSet) -> None:
+        self.files = files
         self.json_file = json_file
         self.quiet = quiet or json_file == STANDARD_OUTPUT
 
@@ -173,13 +177,11 @@ class Output:
 
     def write(self, content: bytes, target: str) -> None:
         """Write a file, or to standard output where its name is ``-``."""
-        from dnnzip.model.files import write_output
-
         if target == STANDARD_OUTPUT:
             with standard_output() as file:
                 file.write(content)
         else:
-            write_output(target, content)
+            self.files.write(target, content)
 
     def save(self, model: "onnx.ModelProto", target: str) -> None:
         """Write a model to a file, or to standard output where its name is ``-``."""
@@ -189,7 +191,7 @@ class Output:
             with standard_output() as file:
                 write_model(model, file, STANDARD_OUTPUT)
         else:
-            save_model(model, target)
+            save_model(model, target, self.files)
 
     def spool(self, target: str) -> "AbstractContextManager[Spool]":
         """Open a spool for an output, see `open_spool`."""
@@ -215,7 +217,14 @@ def output_options(command: Command) -> Command:
     def with_output(*arguments: Any, json_file: str | None, quiet: bool, **options: Any) -> Any:
         show_waits(not quiet)
         is_quiet = quiet or takes_standard_output(click.get_current_context())
-        return command(*arguments, output=Output(json_file, is_quiet), **options)
+        with OutputSet() as files:
+            try:
+                return command(*arguments, output=Output(json_file, is_quiet, files), **options)
+            except (CheckFailedError, BrokenPipeError, SystemExit):
+                # What a failed check found is a result; and who reads no further (Rich then exits) wants no less of
+                # what was made.
+                files.give_names()
+                raise
 
     json_option = click.option(
         "--json",
@@ -564,7 +573,7 @@ def image(model: str, folder: str, bus_bits: int, prefix: str | None, output: Ou
     compressed = open_compressed_file(model)
     with output.progress("checking", len(compressed.layers)) as step:
         planned = plan_image(compressed, bus_bits, step)
-    paths = write_image(planned, compressed, folder, prefix)
+    paths = write_image(planned, compressed, folder, output.files, prefix)
     output.json(planned.as_json())
     totals = (
         f"{planned.size:,} bytes, {planned.padding:,} of them padding, {planned.bits_per_weight:.3f} bits per weight"

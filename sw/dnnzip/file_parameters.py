@@ -327,7 +327,7 @@ def _check_places(given: Iterable[tuple[str, FileParameter, str]]) -> None:
     """Refuse outputs of one file that cannot be written."""
     for _, kind, value in given:
         if kind.is_file_output and value != STANDARD_OUTPUT and kind.writes(value):
-            from dnnzip.model.files import check_output
+            from dnnzip.outputs import check_output
 
             check_output(value)
 

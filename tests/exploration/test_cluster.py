@@ -338,3 +338,43 @@ def test_a_scheduler_without_workers_is_told(monkeypatch):
         connected(empty.scheduler_address, 1),
     ):
         pass
+
+
+class LateCluster:
+    """Takes the place of Dask's: workers that do not answer."""
+
+    def __init__(self, **_):
+        self.workers = {0: self}
+        self.pid = None
+        self.left = []
+
+    def scale(self, count):
+        assert count == 3
+
+    def close_gracefully(self):
+        self.left.append(0)
+
+    def close(self, timeout):
+        raise TimeoutError(f"timed out after {timeout} s.")
+
+
+def test_an_end_that_takes_long_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(cluster_module, "LocalCluster", LateCluster)
+    with cluster_module.local_cluster(3) as late:
+        assert not late.left
+    assert late.left
+
+
+@pytest.mark.parametrize("moment", ["start", "work"])
+def test_an_answer_that_comes_too_late_is_one_line(monkeypatch, moment):
+    def late(*_, **__):
+        raise TimeoutError
+
+    if moment == "start":
+        monkeypatch.setattr(cluster_module, "LocalCluster", late)
+    else:
+        monkeypatch.setattr(cluster_module, "LocalCluster", LateCluster)
+        monkeypatch.setattr(cluster_module, "Client", late)
+    message = r"^--workers 3: .* did not answer in time, .*; run the .*, with fewer workers$"
+    with pytest.raises(InputError, match=message), connected(None, 3):
+        pass

@@ -7,13 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
+from io import StringIO
 
 import onnx
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
 from dnnzip import digits
-from dnnzip.exploration import cluster, command, request
-from dnnzip.exploration.record import POINT_SCHEMA, ExplorationFolder
+from dnnzip.errors import InputError
+from dnnzip.exploration import cluster, command, request, run
+from dnnzip.exploration.front import front_table
+from dnnzip.exploration.record import POINT_SCHEMA, ExplorationFolder, NetworkFacts
 from dnnzip.extras import how_to_install
 
 MODEL = [str(digits.MODEL), "--data", str(digits.TEST_SET)]
@@ -26,10 +32,10 @@ HANGS_SECONDS = 600
 def explore(dnnzip):
     """Run ``dnnzip explore`` on the digits network in this process; returns (status, standard output, error)."""
 
-    def run(*arguments, model=MODEL):
+    def call(*arguments, model=MODEL):
         return dnnzip("explore", *model, *arguments)
 
-    return run
+    return call
 
 
 def test_a_grid_is_explored_and_continued_without_a_cluster(explore, tmp_path, monkeypatch):
@@ -101,6 +107,26 @@ def test_a_wrong_option_is_one_line_and_makes_no_folder(explore, tmp_path, argum
     assert not (tmp_path / "d").exists()
 
 
+@pytest.mark.parametrize("place", ["d", "new/d"])
+def test_a_run_that_is_refused_leaves_no_folder(explore, tmp_path, monkeypatch, place):
+    """It would stand in the way of the same run with other options."""
+
+    def refuse(_, folder, *__):
+        folder.write_network(NetworkFacts(name="m", top1=1, samples=1, weights=0, bytes=0, layers=()))
+        raise InputError("--layers", "do not suit", "others")
+
+    monkeypatch.setattr(cluster, "connected", lambda *_: nullcontext())
+    monkeypatch.setattr(run, "run", refuse)
+    arguments = ("--max-error", "5%", "--samples", "20", "-o", tmp_path / place)
+    assert explore(*arguments) == (2, "", "dnnzip: --layers: do not suit; others\n")
+    assert explore(*arguments, "--workers", "100000000")[0] == 2
+    assert not list(tmp_path.iterdir())
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / "tune.json").write_text("{}")
+    assert explore(*arguments)[0] == 2
+    assert [path.name for path in (tmp_path / place).iterdir()] == ["tune.json"]
+
+
 def test_another_exploration_is_not_mixed_in(explore, tmp_path):
     assert explore("--max-error", "5%", "--samples", "20", "-o", tmp_path / "d", "--workers", "1")[0] == 0
     status, out, err = explore("--max-error", "6%", "--samples", "20", "-o", tmp_path / "d")
@@ -140,6 +166,45 @@ def test_a_network_that_does_not_run_is_one_line(explore, tmp_path, monkeypatch,
     assert (status, out) == (2, "")
     assert err.startswith(f"dnnzip: {tmp_path / 'broken.onnx'}: does not run in onnxruntime (")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+@pytest.mark.parametrize("against", ["bits", "energy"])
+def test_a_narrow_table_keeps_what_tells_settings_apart(width, against):
+    """Columns of one text go first, then costs that accuracy is not weighed against; their texts are said."""
+    names = [f"all but StatefulPartitionedCall/block_{number}/Conv2D/ReadVariableOp:0" for number in range(3)]
+    rows = [
+        {
+            "layers": name,
+            "max_error": bound,
+            "scope": "tensor",
+            "codec": "auto",
+            "accelerator": "edge-lpddr4",
+            "placement": "memory-interface",
+            "timing": timing,
+            "top1": 0.9833,
+            "top1_plain": 1.0,
+            "bits_per_weight": 1.289,
+            "latency_reduction": -0.484,
+            "energy_reduction": 0.5213,
+        }
+        for name in names
+        for bound in ("0.5%", "10%")
+        for timing in ("serial", "overlap")
+    ]
+    out = StringIO()
+    front_table(rows, [against]).show(Console(file=out, width=width, highlight=False))
+    text = out.getvalue()
+    assert max(map(cell_len, text.splitlines())) <= width
+    for part in ("…0/", "…1/", "…2/") if width > 60 else ():
+        assert text.count(part) == 4, part
+    cost = {"bits": "1.289", "energy": "52.1"}[against]
+    for cell in ("98.33", cost):
+        assert len(re.findall(rf"{cell}(?!\d)", text)) == len(rows)
+    assert text.count("serial") == text.count("overlap") == text.count("0.5%") == text.count("10%") == len(rows) / 2
+    words = " ".join(text.split())
+    for said in ("scope (always tensor)", "codec (always auto)", "placement (always memory-interface)"):
+        assert (said in words) == (width >= 60)
 
 
 def test_a_missing_extra_is_told(explore, tmp_path, monkeypatch):

@@ -104,7 +104,7 @@ def test_command_names_the_option(tmp_path, arguments, message):
 def test_command_leaves_nothing_where_it_cannot_write(tmp_path):
     place = tmp_path / "file"
     place.write_text("here")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="cannot be made"):
         CliRunner().invoke(
             rtl, ["-o", str(place), "--lanes", "1", "--slots", "1", "--states", "256"], catch_exceptions=False
         )

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from made_up import write_exploration, write_tune
 
@@ -88,6 +90,23 @@ def damage_points(folder):
     next((folder / "results").iterdir()).write_bytes(b"PAR1 is not all of it")
 
 
+def change_layers(folder, change):
+    path = next((folder / "layers").iterdir())
+    pq.write_table(change(pq.read_table(path)), path)
+
+
+def place_layers_elsewhere(folder):
+    def elsewhere(table):
+        place = table.schema.get_field_index("placement")
+        return table.set_column(place, table.schema.field(place), pa.array(["nowhere"] * len(table)))
+
+    change_layers(folder, elsewhere)
+
+
+def remove_layers(folder):
+    next((folder / "layers").iterdir()).unlink()
+
+
 def damage_network(folder):
     (folder / "network.json").write_text("{")
 
@@ -121,6 +140,8 @@ def make_empty(folder):
         (swap_for_file, "out: is a file, not a folder; name a folder of 'dnnzip explore -o'"),
         (make_empty, "out: holds neither request.json nor tune.json; name a folder of 'dnnzip explore -o'"),
         (damage_points, "is damaged ("),
+        (place_layers_elsewhere, ".parquet: has not the layers of the points in results; remove it and "),
+        (remove_layers, ".parquet: has not the layers of the points in results; remove it and "),
         (damage_network, "network.json: is damaged"),
         (remove_network, "out: has results and no network.json; run 'dnnzip explore' on it again"),
         (damage_tune, "tune.json: is no JSON object; write it with 'dnnzip tune --json'"),
@@ -151,7 +172,7 @@ def test_a_file_in_the_figures_place_is_told(dnnzip, folder):
     (folder / "figures").write_text("")
     status, out, err = dnnzip("report", folder)
     assert (status, out) == (2, "")
-    assert "figures: cannot be made (File exists); make room for a folder there" in err
+    assert "figures: cannot be made (File exists); name a folder, or a place for one" in err
 
 
 def test_a_folder_that_cannot_be_written_is_told(dnnzip, folder):

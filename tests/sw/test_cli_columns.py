@@ -9,6 +9,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from rich.cells import cell_len
 
+from dnnzip.compiler.quantiser import quantise_network
+from dnnzip.model.dataset import Dataset
+
 LAYERS = 4
 
 
@@ -30,6 +33,17 @@ def model(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def quantised(model):
+    """The same network in 8 bits, with samples beside it."""
+    rng = np.random.default_rng(6)
+    samples = {"x": rng.normal(size=(4, 64)).astype(np.float32), "y": np.zeros(4, np.int64)}
+    np.savez(model.with_name("set.npz"), **samples)
+    path = model.with_name("q.onnx")
+    onnx.save(quantise_network(onnx.load(model), Dataset(**samples, where="set.npz"), "m.onnx"), path)
+    return path
+
+
 def tables(out):
     """Return the lines of tables and records; free text wraps by itself."""
     start = re.compile(r" |layer|Stateful|[^ ]*…|total")
@@ -39,7 +53,7 @@ def tables(out):
 
 
 @pytest.mark.parametrize("width", [80, 60, 40])
-def test_every_command_keeps_to_the_width(dnnzip, model, tmp_path, monkeypatch, width):
+def test_every_command_keeps_to_the_width(dnnzip, model, quantised, tmp_path, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.chdir(tmp_path)
     commands = {
@@ -49,6 +63,7 @@ def test_every_command_keeps_to_the_width(dnnzip, model, tmp_path, monkeypatch, 
         "simulate": ("c.onnx", "--link", "golden"),
         "image": ("c.onnx", "-o", "image"),
         "estimate": ("c.onnx", "--accelerator", "edge-lpddr4"),
+        "run": (quantised, "--data", model.with_name("set.npz"), "--link", "golden", "--samples", "1"),
     }
     for command, arguments in commands.items():
         status, out, err = dnnzip(command, *arguments, "--json", "found.json")

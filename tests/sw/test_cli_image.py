@@ -2,6 +2,9 @@
 
 import itertools
 import json
+import shutil
+import subprocess
+from dataclasses import asdict, fields
 
 import numpy as np
 import onnx
@@ -12,7 +15,7 @@ from dnnzip.codec import decode_tensor, split_streams
 from dnnzip.errors import InputError
 from dnnzip.flow import image as image_flow
 from dnnzip.flow.image import plan_image
-from dnnzip.format import IMAGE_HEADER, Verdict, read_image_table, table_bytes
+from dnnzip.format import IMAGE_HEADER, ImageEntry, Verdict, read_image_table, table_bytes
 from dnnzip.link.golden import GoldenLink
 from dnnzip.model.container import decompressed, read_compressed
 
@@ -113,6 +116,111 @@ def test_codes_times_the_scales_are_the_weights(dnnzip, mixed, tmp_path):
     for layer in compressed.layers:
         wanted = layer.layout.to_channels(plain[layer.name]) if layer.step is not None else plain[layer.name]
         assert np.array_equal(np.concatenate(found[layer.name]).reshape(wanted.shape), wanted)
+
+
+def integer_network():
+    """A layer with scales and zero points for each channel, and one that has one of each."""
+    rng = np.random.default_rng(8)
+    tensors = {
+        "many": rng.integers(0, 256, (24, 40)).astype(np.uint8),
+        "many_scale": rng.uniform(1e-3, 2, 40).astype(np.float32),
+        "many_zero": rng.integers(0, 256, 40).astype(np.uint8),
+        "one": rng.integers(-128, 128, (40, 8)).astype(np.int8),
+        "one_scale": np.float32(1 / 3),
+        "one_zero": np.int8(-7),
+    }
+    nodes = []
+    for number, name in enumerate(("many", "one")):
+        inputs = [name, f"{name}_scale", f"{name}_zero"]
+        nodes += [
+            helper.make_node("DequantizeLinear", inputs, [f"{name}_float"], axis=1),
+            helper.make_node("MatMul", [f"x{number}", f"{name}_float"], [f"x{number + 1}"]),
+        ]
+    graph = helper.make_graph(
+        nodes,
+        "integers",
+        [helper.make_tensor_value_info("x0", TensorProto.FLOAT, [1, 24])],
+        [helper.make_tensor_value_info("x2", TensorProto.FLOAT, [1, 8])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in tensors.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+
+
+SAY_ALL = """
+#include <stdio.h>
+#include "weights.h"
+
+int main(void)
+{
+    for (unsigned i = 0; i < NET_STREAM_COUNT; i++) {
+        const net_stream *s = &net_streams[i];
+        printf("[{");
+        MEMBERS
+        printf("\\"\\": 0}, [");
+        for (unsigned c = 0; c < s->scale_count; c++) printf("%s%.9g", c ? ", " : "", (double)s->scale[c]);
+        printf("], [");
+        for (unsigned c = 0; c < s->zero_point_count; c++) printf("%s%ld", c ? ", " : "", (long)s->zero_point[c]);
+        printf("], ");
+        if (s->layer == NET_NO_LAYER) { puts("null, null]"); continue; }
+        printf("\\"%s\\", [", net_layers[s->layer].type);
+        for (unsigned d = 0; d < net_layers[s->layer].dimensions; d++)
+            printf("%s%lu", d ? ", " : "", (unsigned long)net_layers[s->layer].shape[d]);
+        puts("]]");
+    }
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("kind", ["float", "integer"])
+def test_the_header_finds_in_the_image_what_the_model_holds(dnnzip, tmp_path, kind):
+    """A compiled program says what the header does; the rest comes from the image's bytes."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler on PATH")
+    model, bound = (network(), "0.5%") if kind == "float" else (integer_network(), "0lsb")
+    onnx.save(model, tmp_path / "m.onnx")
+    path = tmp_path / "m.dnz.onnx"
+    options = ("--max-error", bound, "--groups", "3", "--error-scope", "channel", "--quiet")
+    assert dnnzip("compress", tmp_path / "m.onnx", "-o", path, *options) == (0, "", "")
+    run(dnnzip, path, tmp_path, "--prefix", "net", "--bus-bits", "128")
+    members = [field.name for field in fields(ImageEntry)]
+    prints = "".join(f'printf("\\"{name}\\": %lu, ", (unsigned long)s->{name}); ' for name in members)
+    (tmp_path / "say.c").write_text(SAY_ALL.replace("MEMBERS", prints))
+    subprocess.run([compiler, "-std=c99", "-Wall", "-Werror", "say.c", "-o", "say"], cwd=tmp_path, check=True)
+    said = subprocess.run([tmp_path / "say"], capture_output=True, check=True, text=True).stdout.splitlines()
+    data = (tmp_path / "weights.bin").read_bytes()
+    rows = [json.loads(line) for line in said]
+    entries = read_image_table(data)
+    assert [row[0] for row in rows] == [asdict(entry) | {"": 0} for entry in entries]
+    tables, found = b"", {}
+    for entry, (_, scale, points, dtype, shape) in zip(entries, rows, strict=True):
+        stream = data[entry.offset : entry.offset + 2 * entry.words]
+        if dtype is None:
+            tables = stream
+            continue
+        codes = decode_tensor(stream, tables)
+        assert codes.shape == (entry.channels, entry.length)
+        assert {len(scale), len(points)} <= {0, 1, entry.channels}
+        if dtype == "float32":
+            assert points == [0]
+            part = codes * np.array(scale, np.float32)[:, None] if scale else codes.view("<f4")
+        else:
+            integers = (codes.astype(np.int64) + np.array(points)[:, None]).astype(np.uint8).view(dtype)
+            part = np.array(scale)[:, None] * (integers.astype(np.float64) - np.array(points)[:, None])
+        found.setdefault(entry.layer, (dtype, shape, []))[2].append(part)
+    plain = decompressed(compressed := read_compressed(path))
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in plain.graph.initializer}
+    assert len(found) == len(compressed.layers)
+    for layer, (dtype, shape, parts) in zip(compressed.layers, found.values(), strict=True):
+        wanted = arrays[layer.name]
+        assert (dtype, tuple(shape)) == (wanted.dtype.name, wanted.shape)
+        if kind == "integer":
+            scale, point = (arrays[f"{layer.name}_{end}"].astype(np.float64) for end in ("scale", "zero"))
+            wanted = scale * (wanted.astype(np.float64) - point)
+        if layer.step is not None or kind == "integer":
+            wanted = layer.layout.to_channels(wanted)
+        assert np.allclose(np.concatenate(parts).reshape(wanted.shape), wanted, rtol=1e-7, atol=0)
 
 
 def test_layers_come_in_the_order_of_execution(dnnzip, tmp_path):

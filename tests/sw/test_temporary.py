@@ -87,6 +87,7 @@ def test_leftovers_of_processes_that_the_program_killed_are_removed(tmp_path, mo
 
 def test_a_living_process_keeps_its_own(tmp_path):
     with temporary_file(tmp_path) as file, temporary_folder(tmp_path) as folder:
+        temporary._SEARCHED.clear()
         assert searched(tmp_path) == sorted([file.name, folder.name])
 
 

@@ -8,6 +8,7 @@ import click
 from dnnzip.errors import InputError
 from dnnzip.file_parameters import FileCommand, Folder, OutputFile
 from dnnzip.format.frames import Top
+from dnnzip.outputs import write_output
 from dnnzip.streams import printing
 from dnnzip.terminal import printable
 from dnnzip.waits import waiting_for
@@ -64,7 +65,7 @@ def bitstream(name: str, top: str, folder: str, seed: int, json_file: str | None
                 click.echo(text, nl=False)
             return
         if json_file:
-            Path(json_file).write_text(text, encoding="utf-8")
+            write_output(json_file, text.encode())
     except OSError as error:
         where = str(error.filename or folder)
         raise InputError(where, f"cannot be written ({error.strerror or error})", "name a place that can be") from None

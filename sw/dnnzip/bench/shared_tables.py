@@ -24,8 +24,8 @@ from dnnzip.flow.provenance import provenance
 from dnnzip.flow.tables import TextTable, stdout_console
 from dnnzip.format import TableSet
 from dnnzip.model.bound import Bound, Unit
-from dnnzip.model.files import check_output, write_output
 from dnnzip.model.step_grid import FLOAT_BITS
+from dnnzip.outputs import check_output, write_output
 
 PAGE = "shared_tables.md"
 MAKE = "make shared-tables"

@@ -22,7 +22,8 @@ from dnnzip.flow.tables import TextTable, stdout_console
 from dnnzip.flow.verification import require, verify
 from dnnzip.model.dataset import load_dataset
 from dnnzip.model.drop import parse_drop
-from dnnzip.model.files import load_model, save_model, write_output
+from dnnzip.model.files import load_model, save_model
+from dnnzip.outputs import OutputSet, write_output
 from dnnzip.tuning.journal import Journal
 from dnnzip.tuning.tuner import Tuner, TuningOptions
 
@@ -106,7 +107,7 @@ def tuned(job: Job, max_drop: float, seed: int) -> dict[str, Any]:
         journal = Journal(state, settings, resume=False)
     start = time.monotonic()
     before = float(journal.measured("seconds", lambda: 0.0))
-    with Output(None, False).progress(job.name, tuner.steps) as step:
+    with Output(None, False, OutputSet()).progress(job.name, tuner.steps) as step:
 
         def count(what: str) -> None:
             journal.replace("seconds", before + time.monotonic() - start)

@@ -109,15 +109,27 @@ def connected(scheduler: str | None, workers: int) -> Iterator[Client]:
     Raises
     ------
     InputError
-        The scheduler cannot be reached, or has no worker.
+        The scheduler cannot be reached, or has no worker; or one of Dask's waits came to its end.
     """
-    with interrupts.postponed(), dask.config.set(SETTINGS), _silent():
+    with interrupts.postponed(), dask.config.set(SETTINGS), _silent(), _patient(scheduler, workers):
         if scheduler is None:
             with local_cluster(workers) as cluster, Client(cluster, set_as_default=False) as client:
                 yield client
         else:
             with _remote(scheduler) as client:
                 yield client
+
+
+@contextmanager
+def _patient(scheduler: str | None, workers: int) -> Iterator[None]:
+    """Make one line of a wait of Dask's that came to its end: processes that do not get to run answer late."""
+    try:
+        yield
+    except TimeoutError:
+        where = f"--workers {workers}" if scheduler is None else f"--scheduler {scheduler}"
+        wrong = "one of its processes did not answer in time, as on a machine that has too much to do"
+        fewer = "" if scheduler else ", with fewer workers"
+        raise InputError(where, wrong, f"run the same command again to continue{fewer}") from None
 
 
 @contextmanager
@@ -153,14 +165,21 @@ def _started_cluster(scratch: Path) -> Iterator[LocalCluster]:
     try:
         yield cluster
     except BaseException:
-        for nanny in list(cluster.workers.values()):
-            nanny.close_gracefully()
-            if nanny.pid:
-                with suppress(ProcessLookupError):
-                    os.kill(nanny.pid, signal.SIGKILL)
+        _kill_workers(cluster)
         raise
     finally:
-        cluster.close(timeout=CONNECT_SECONDS)
+        try:
+            cluster.close(timeout=CONNECT_SECONDS)
+        except TimeoutError:
+            _kill_workers(cluster)  # they have nothing left to do
+
+
+def _kill_workers(cluster: LocalCluster) -> None:
+    for nanny in list(cluster.workers.values()):
+        nanny.close_gracefully()
+        if nanny.pid:
+            with suppress(ProcessLookupError):
+                os.kill(nanny.pid, signal.SIGKILL)
 
 
 @contextmanager

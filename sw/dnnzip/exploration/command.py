@@ -3,13 +3,18 @@
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dnnzip import extras
 from dnnzip.cli import Output, data_option, model_argument, output_options, scores_option
+from dnnzip.errors import InputError
 from dnnzip.file_parameters import AcceleratorFile, FileCommand, Folder, ModelFile
+
+if TYPE_CHECKING:
+    from dnnzip.exploration.record import ExplorationFolder
+    from dnnzip.exploration.request import Plan
 
 NEEDED = ("distributed", "pyarrow")
 """What the extra `explore` brings."""
@@ -121,12 +126,9 @@ def explore(
             raise extras.missing("explore", package, "explore")
     if scheduler is not None and workers is not None:
         raise click.UsageError("--workers: is of this machine's processes; leave it out with --scheduler")
-    from dnnzip.exploration.cluster import connected
     from dnnzip.exploration.front import COSTS, exploration_json, front_lines, front_of, front_table
-    from dnnzip.exploration.open_files import workers_within_limit
     from dnnzip.exploration.record import ExplorationFolder
     from dnnzip.exploration.request import Options, check_words, plan_exploration
-    from dnnzip.exploration.run import remaining, run
 
     check_words("--against", against, list(COSTS))
     plan = plan_exploration(
@@ -149,17 +151,33 @@ def explore(
         )
     )
     into = ExplorationFolder(folder)
-    into.start(plan.request)
-    left = remaining(plan, into)
-    found = len(plan.encodings) - len(left)
-    if left:
-        count = 1 if scheduler else workers_within_limit(workers, len(os.sched_getaffinity(0)))
-        with output.progress("exploring", len(plan.encodings)) as step:
-            for _ in range(found):
-                step("")
-            with connected(scheduler, min(count, len(left))) as client:
-                run(plan, into, client, left, step)
+    found = _explored(plan, into, scheduler, workers, output)
     rows = into.points().to_pylist()
     front = front_of(rows, against)
     output.json(exploration_json(plan.request, into.network(), rows, front, found, against, folder))
-    output.table(front_table(front), *front_lines(into.network(), rows, front, found, against, folder))
+    output.table(front_table(front, against), *front_lines(into.network(), rows, front, found, against, folder))
+
+
+def _explored(
+    plan: "Plan", into: "ExplorationFolder", scheduler: str | None, workers: int | None, output: Output
+) -> int:
+    """Explore what is not there yet; return how many encodings were there before."""
+    from dnnzip.exploration.cluster import connected
+    from dnnzip.exploration.open_files import workers_within_limit
+    from dnnzip.exploration.run import remaining, run
+
+    try:
+        into.start(plan.request)
+        left = remaining(plan, into)
+        found = len(plan.encodings) - len(left)
+        if left:
+            count = 1 if scheduler else workers_within_limit(workers, len(os.sched_getaffinity(0)))
+            with output.progress("exploring", len(plan.encodings)) as step:
+                for _ in range(found):
+                    step("")
+                with connected(scheduler, min(count, len(left))) as client:
+                    run(plan, into, client, left, step)
+    except InputError:
+        into.undo()
+        raise
+    return found

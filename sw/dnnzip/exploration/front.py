@@ -18,20 +18,13 @@ PLACE = ("accelerator", "placement", "timing")
 COSTS = {"bits": "bits_per_weight", "latency": "latency_s", "energy": "energy_J"}
 """What accuracy may be weighed against: the user's word, and its column."""
 
-HEADER = (
-    "layers",
-    "max error",
-    "scope",
-    "codec",
-    "accelerator",
-    "placement",
-    "timing",
-    "top1 %",
-    "points lost",
-    "bits/weight",
-    "saved latency %",
-    "saved energy %",
-)
+COST_HEADINGS = {"bits": "bits/weight", "latency": "saved latency %", "energy": "saved energy %"}
+"""Their columns in the table."""
+
+CHOICES = ("scope", "codec", "placement", "timing", "accelerator", "max error")
+"""Columns of settings, the first to go first where all rows agree."""
+
+HEADER = ("layers", "max error", "scope", "codec", *PLACE, "top1 %", "points lost", *COST_HEADINGS.values())
 
 
 def front_of(rows: Sequence[Row], against: Sequence[str]) -> list[Row]:
@@ -65,9 +58,16 @@ def _order(row: Row) -> tuple[Any, ...]:
     return -row["bits_per_weight"], *(row[name] for name in ("layers", "max_error", "scope", "codec"))
 
 
-def front_table(front: Sequence[Row]) -> TextTable:
-    """Return the fronts as a table; latency and energy as shares saved against plain weights."""
-    return TextTable(HEADER, tuple(_cells(row) for row in front))
+def front_table(front: Sequence[Row], against: Sequence[str]) -> TextTable:
+    """Return the fronts as a table; latency and energy as shares saved against plain weights.
+
+    A narrow terminal does without columns that say the same in all rows, and without costs other than those that
+    accuracy is weighed against; what tells two rows apart stays.
+    """
+    rows = tuple(_cells(row) for row in front)
+    same = [name for name in CHOICES if len({row[HEADER.index(name)] for row in rows}) == 1]
+    spare = [COST_HEADINGS[word] for word in COSTS if word not in against]
+    return TextTable(HEADER, rows, optional=(*same, "points lost", *spare))
 
 
 def _cells(row: Row) -> tuple[str, ...]:

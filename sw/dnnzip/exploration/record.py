@@ -15,6 +15,7 @@ of the encoding is there: a run that continues leaves it out.
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -26,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 from dnnzip.errors import InputError
 from dnnzip.inputs.json_text import parse_json
 from dnnzip.inputs.reading import open_regular, read_bounded
-from dnnzip.model.files import open_output, write_output
+from dnnzip.outputs import open_output, write_output
 
 FORM = 2
 """Version of the folder's form; a change of a file's meaning raises it."""
@@ -284,6 +285,7 @@ class ExplorationFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._made: list[Path] = []
 
     def start(self, request: Request) -> None:
         """Begin an exploration here, or go on with it.
@@ -297,13 +299,24 @@ class ExplorationFolder:
             self._continue(request)
         elif self.path.is_dir() and any(entry.name not in (TUNE, *REPORT) for entry in self.path.iterdir()):
             raise InputError(str(self.path), "holds files and no exploration", "give an empty or new folder")
+        folders = (*reversed(self.path.parents), self.path, self.path / RESULTS, self.path / LAYERS)
+        self._made = [folder for folder in folders if not folder.exists()]
         try:
             for name in (RESULTS, LAYERS):
                 (self.path / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(str(self.path), f"cannot be made ({error.strerror})", "give another folder") from None
         if not (self.path / REQUEST).exists():
+            self._made += [self.path / REQUEST, self.path / NETWORK]
             self._write(REQUEST, request)
+
+    def undo(self) -> None:
+        """Remove what `start` began, as long as no result is there: it would stand in the way of other options."""
+        if self._files(RESULTS):
+            return
+        for path in reversed(self._made):
+            with suppress(OSError):  # it is not there, or something else is in it
+                path.rmdir() if path.is_dir() else path.unlink()
 
     def _continue(self, request: Request) -> None:
         there = self.request()

@@ -6,7 +6,6 @@ checked by decoding them, then copied one layer at a time.
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,8 +27,8 @@ from dnnzip.format import (
 )
 from dnnzip.model.container import CompressedLayer, CompressedModel, decode_layer
 from dnnzip.model.execution_order import execution_order
-from dnnzip.model.files import open_output
 from dnnzip.model.scaling import layer_scalings
+from dnnzip.outputs import OutputSet
 
 IMAGE_FILE, TABLE_FILE, HEADER_FILE = "weights.bin", "weights.json", "weights.h"
 
@@ -190,8 +189,10 @@ def _placed(streams: Sequence[ImageStream], bus_bytes: int) -> tuple[tuple[Image
     return tuple(placed), bus_word * bus_bytes
 
 
-def write_image(image: Image, compressed: CompressedModel, folder: str | Path, prefix: str | None = None) -> list[Path]:
-    """Write the image, its address table as JSON and the same as a C header; all of them, or none.
+def write_image(
+    image: Image, compressed: CompressedModel, folder: str | Path, outputs: OutputSet, prefix: str | None = None
+) -> list[Path]:
+    """Write the image, its address table as JSON and the same as a C header.
 
     Parameters
     ----------
@@ -201,6 +202,8 @@ def write_image(image: Image, compressed: CompressedModel, folder: str | Path, p
         The model.
     folder
         Where to; it is made where it is missing.
+    outputs
+        The set that the files belong to.
     prefix
         What every name of the C header begins with (`check_prefix`); by default made from the folder's name.
 
@@ -211,22 +214,13 @@ def write_image(image: Image, compressed: CompressedModel, folder: str | Path, p
     """
     folder = Path(folder)
     prefix = default_prefix(folder.resolve().name) if prefix is None else prefix
-    # X(folder.resolve().name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            str(folder), f"cannot be made ({error.strerror or error})", "name a folder, or a place for one"
-        ) from None
+    outputs.make_folder(folder)
     paths = [folder / name for name in (IMAGE_FILE, TABLE_FILE, HEADER_FILE)]
-    # All are complete before the first gets its name.
-    with ExitStack() as outputs:
-        binary, table, header = [outputs.enter_context(open_output(path)) for path in paths]
-        with binary.open("wb") as file:
-            _write_streams(image, compressed, file)
-        table.write_text(json.dumps(image.as_json(), indent=2) + "\n", encoding="utf-8")
-        text = image_header(prefix, image.size, image.bus_bits // 8, image.layers, image.streams)
-        header.write_text(text, encoding="utf-8")
+    with outputs.open(paths[0]) as binary, binary.open("wb") as file:
+        _write_streams(image, compressed, file)
+    outputs.write(paths[1], (json.dumps(image.as_json(), indent=2) + "\n").encode())
+    text = image_header(prefix, image.size, image.bus_bits // 8, image.layers, image.streams)
+    outputs.write(paths[2], text.encode())
     return paths
 
 

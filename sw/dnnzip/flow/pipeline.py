@@ -23,7 +23,8 @@ from dnnzip.flow.verification import LayerCheck
 from dnnzip.link import Link
 from dnnzip.model.accuracy import Accuracy, evaluate
 from dnnzip.model.container import decode_layer
-from dnnzip.model.files import load_model, save_model, write_output
+from dnnzip.model.files import load_model, save_model
+from dnnzip.outputs import write_output
 
 
 @dataclass(frozen=True)

@@ -84,12 +84,20 @@ def show_cells(cells: Cells, optional: Sequence[str], console: Console) -> None:
         if room >= least:
             console.print(_drawn(kept.named(distinct(names, room, mark)), is_folded=True))
             if count:
-                console.print(f"not shown in {console.width} columns: {', '.join(optional[:count])}")
+                gone = ", ".join(_gone(cells, heading) for heading in optional[:count])
+                console.print(f"not shown in {console.width} columns: {gone}")
             return
     for name, line in zip(distinct(names, console.width, mark), cells.lines, strict=True):
         console.print(name, soft_wrap=True)
         for text in _record(cells.header[1:], line[1:], console.width):
             console.print(text, soft_wrap=True)
+
+
+def _gone(cells: Cells, heading: str) -> str:
+    """Return the heading of a column that is not shown, and its text where that is the same in all rows."""
+    index = cells.header.index(heading)
+    texts = {row[index] for row in cells.rows}
+    return f"{heading} (always {text})" if len(texts) == 1 and (text := texts.pop()) else heading
 
 
 def _word(heading: str) -> int:

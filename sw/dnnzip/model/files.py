@@ -1,15 +1,9 @@
-"""Model files in and out: a file is read safely, and an output appears whole or not at all.
+"""Model files in and out: a file is read safely, and written whole or not at all.
 
 A model comes from anywhere: what it says twice is refused (`dnnzip.model.soundness`), and the places of external data
 (`dnnzip.model.external`) are all checked before any of them is opened.
 """
 
-import errno
-import os
-import shutil
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,7 +17,7 @@ from dnnzip.model.memory import memory_for, most_memory
 from dnnzip.model.places import Place, place_of, set_external, set_place
 from dnnzip.model.soundness import check_model, check_sizes, tensors
 from dnnzip.model.wire import GRAPH_FIELD, INITIALIZER_FIELD, RAW_DATA_FIELD, tag, without_arrays
-from dnnzip.temporary import NO_ROOM, temporary_file
+from dnnzip.outputs import OutputSet, is_written_through
 
 #: Protocol buffers hold less than 2 GB in one message; a model beyond that keeps its arrays in a file beside it.
 LARGEST_MESSAGE = (1 << 31) - 1
@@ -191,7 +185,7 @@ def _load_external(external: list[tuple[onnx.TensorProto, ExternalData]], path: 
             del tensor.external_data[:]
 
 
-def save_model(model: onnx.ModelProto, path: str | Path) -> None:
+def save_model(model: onnx.ModelProto, path: str | Path, outputs: OutputSet | None = None) -> None:
     """Write a model whole or not at all; one beyond 2 GB gets its arrays in ``<path>.data`` beside it.
 
     Parameters
@@ -200,6 +194,8 @@ def save_model(model: onnx.ModelProto, path: str | Path) -> None:
         The model; left as it is. Arrays that it names by their place are copied piece by piece.
     path
         Where to; what is no regular file (a pipe, a device) is written through.
+    outputs
+        The set that it belongs to; by default it gets its name at once.
 
     Raises
     ------
@@ -207,21 +203,25 @@ def save_model(model: onnx.ModelProto, path: str | Path) -> None:
         The path cannot be written, or a model beyond 2 GB should go into a pipe.
     """
     path = Path(path)
+    if outputs is None:
+        with OutputSet() as own:
+            save_model(model, path, own)
+        return
     if _message_bytes(model) <= LARGEST_MESSAGE:
-        with open_output(path) as beside, beside.open("wb") as file:
+        with outputs.open(path) as beside, beside.open("wb") as file:
             _write_message(model, file)
         return
-    if _is_written_through(path):
+    if is_written_through(path):
         raise _needs_second_file(str(path))
     data_path = path.with_name(path.name + ".data")
     if not _is_utf8(data_path.name):
         raise InputError(str(path), "is no UTF-8, and a model of more than 2 GB names its second file", "rename it")
     slim = onnx.ModelProto()
     slim.CopyFrom(model)
-    # Both are complete before either gets its name; the model, which names the other, comes last.
-    with open_output(data_path) as data_file:
+    # The model, which names the other file, comes last.
+    with outputs.open(data_path) as data_file:
         _move_arrays_out(slim, data_path.name, data_file)
-    write_output(path, slim.SerializeToString(deterministic=True))
+    outputs.write(path, slim.SerializeToString(deterministic=True))
 
 
 def write_model(model: onnx.ModelProto, file: BinaryIO, where: str) -> None:
@@ -248,87 +248,6 @@ def write_model(model: onnx.ModelProto, file: BinaryIO, where: str) -> None:
 
 def _needs_second_file(where: str) -> InputError:
     return InputError(where, "takes no model of more than 2 GB, which needs a second file", "name a file")
-
-
-def write_output(path: str | Path, content: bytes) -> None:
-    """Write a file whole or not at all; see `open_output`."""
-    with open_output(path) as file:
-        file.write_bytes(content)
-
-
-@contextmanager
-def open_output(path: str | Path) -> Iterator[Path]:
-    """Give a path to write to, and move what is there to its place once the block ends without an exception.
-
-    What is no regular file (a pipe, a device, anything under ``/dev``) is never replaced: its own path is given.
-
-    Parameters
-    ----------
-    path
-        The output as the user named it.
-
-    Yields
-    ------
-    The path to write to, in the same folder.
-
-    Raises
-    ------
-    InputError
-        The output cannot be written.
-    """
-    path = Path(path)
-    try:
-        if _is_written_through(path):
-            yield path
-            return
-        target = _replaced_file(path)
-        with temporary_file(target.parent) as beside:
-            yield beside
-            if target.exists():
-                shutil.copymode(target, beside)
-            beside.replace(target)
-    except OSError as error:
-        raise _unwritable(path, error) from None
-
-
-def check_output(path: str | Path) -> None:
-    """Refuse an output that `open_output` could not write, before any work is done for it.
-
-    Raises
-    ------
-    InputError
-        It is a directory, or its folder is missing or cannot be written.
-    """
-    path = Path(path)
-    try:
-        if _is_written_through(path):
-            os.scandir(path.parent).close()  # raises where there is no folder to open anything in
-            return
-        folder = _replaced_file(path).parent
-        os.scandir(folder).close()
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        raise _unwritable(path, error) from None
-
-
-def _replaced_file(path: Path) -> Path:
-    """Return the file that an output replaces: a link stays a link, and the file that it names is replaced."""
-    target = path.resolve()
-    if target.is_dir():
-        raise InputError(str(path), "is a directory", "name a file to write")
-    if target.exists() and not os.access(target, os.W_OK):
-        raise InputError(str(path), "cannot be written (Permission denied)", "name a file that can be written")
-    return target
-
-
-def _unwritable(path: Path, error: OSError) -> InputError:
-    right = "name a file in an existing folder that can be written"
-    if error.errno in NO_ROOM:
-        right = "make room there"
-    elif error.errno == errno.EMFILE:
-        right = "raise the limit of open files by 'ulimit -n'"
-    return InputError(str(path), f"cannot be written ({_reason(error)})", right)
 
 
 def _move_arrays_out(model: onnx.ModelProto, name: str, data_path: Path) -> None:
@@ -430,20 +349,3 @@ def _is_utf8(name: str) -> bool:
         return bool(name.encode())
     except UnicodeEncodeError:
         return False
-
-
-def _is_written_through(path: Path) -> bool:
-    # `/dev/stdout` may lead to a regular file, which the shell holds open: replacing it would lose what comes after.
-    if path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",)):
-        return True
-    try:
-        return not stat.S_ISREG(path.stat().st_mode) and not path.is_dir()
-    except FileNotFoundError:
-        return False
-
-
-def _reason(error: BaseException) -> str:
-    """Make one line of an exception's message."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

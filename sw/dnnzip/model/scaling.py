@@ -31,7 +31,8 @@ class Scaling:
     ----------
     scale
         float32: one, or one for each channel; none where the stream holds the original bytes, or where the network has
-        no constant scale of the layer's own.
+        no constant scale of the layer's own. Of ConvInteger and MatMulInteger it is the constant of the Mul that the
+        sums go through, which may hold the scale of the activations too.
     zero_point
         int32: one, or one for each channel; 0 of float weights.
     """

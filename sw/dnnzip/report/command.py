@@ -7,7 +7,6 @@ import click
 
 from dnnzip import extras
 from dnnzip.cli import Output, output_options
-from dnnzip.errors import InputError
 from dnnzip.file_parameters import FileCommand, Folder
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def report(folder: str, max_drop: str, output: Output) -> None:
     same views as SVG and PNG. An exploration that still runs can be looked at. Needs the extra report.
     """
     from dnnzip.model.drop import parse_drop
-    from dnnzip.model.files import check_output, write_output
+    from dnnzip.outputs import check_output
 
     limit = parse_drop(max_drop)
     try:
@@ -59,30 +58,14 @@ def report(folder: str, max_drop: str, output: Output) -> None:
     with output.progress("drawing", DRAWN + 1) as step:
         page = render(evidence, limit)
         step(PAGE)
-        figures = draw_all(evidence, limit, figures_folder(path), step) if evidence.settings else []
+        figures = draw_all(evidence, limit, path / FIGURES, output.files, step) if evidence.settings else []
     # Half a pair, which JSON can hold, is no text of a page.
-    write_output(path / PAGE, page.encode(errors="backslashreplace"))
+    output.files.write(path / PAGE, page.encode(errors="backslashreplace"))
     summary = as_json(evidence, limit)
     summary["page"] = str(path / PAGE)
     summary["figures"] = [str(figure) for figure in figures]
     output.json(summary)
     output.table(*describe(summary))
-
-
-def figures_folder(path: Path) -> Path:
-    """Return the folder of the figures on paper; made where missing.
-
-    Raises
-    ------
-    InputError
-        It cannot be made.
-    """
-    folder = path / FIGURES
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(str(folder), f"cannot be made ({error.strerror})", "make room for a folder there") from None
-    return folder
 
 
 def describe(summary: dict[str, Any]) -> tuple["TextTable", str]:

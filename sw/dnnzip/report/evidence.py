@@ -12,9 +12,11 @@ import pyarrow.compute as pc
 from dnnzip.errors import InputError
 from dnnzip.exploration.record import (
     FIGURES,
+    LAYERS,
     NOT_COMPRESSED,
     PLAIN,
     REQUEST,
+    RESULTS,
     TUNE,
     TUNED,
     ExplorationFolder,
@@ -221,7 +223,20 @@ def read_evidence(path: str | Path) -> Evidence:
     machine_index = {machine: index for index, machine in enumerate(machines)}
     setting_index = {setting.key: index for index, setting in enumerate(settings)}
     costs = {(setting_index[row["encoding"]], machine_index[_machine(row)]): cost_of(row) for row in rows}
-    return Evidence(path, request, network, machines, settings, costs, tune, folder.layers())
+    layers = folder.layers()
+    _check_layers(folder, rows, layers)
+    return Evidence(path, request, network, machines, settings, costs, tune, layers)
+
+
+def _check_layers(folder: ExplorationFolder, rows: Sequence[dict[str, Any]], layers: pa.Table) -> None:
+    """Refuse layers that are not those of the points."""
+    columns = ["encoding", *Machine.__dataclass_fields__]
+    found = layers.group_by(columns, use_threads=False).aggregate([]).to_pylist()
+    of_layers, of_points = ({tuple(row[name] for name in columns) for row in part} for part in (found, rows))
+    for encoding, *_ in sorted(of_layers ^ of_points):
+        where, points = (str(folder.path / name / f"{encoding}.parquet") for name in (LAYERS, RESULTS))
+        right = f"remove it and {points}, and run 'dnnzip explore' again"
+        raise InputError(where, f"has not the layers of the points in {RESULTS}", right)
 
 
 def cost_of(row: dict[str, Any]) -> Cost:

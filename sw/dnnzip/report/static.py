@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from dnnzip.exploration.record import ENERGY_PARTS
-from dnnzip.model.files import open_output
+from dnnzip.outputs import OutputSet
 from dnnzip.report.evidence import Evidence, Kind, Setting
 from dnnzip.report.figures import KINDS
 from dnnzip.report.headline import TOLERANCE, choose, closest, front
@@ -31,7 +31,9 @@ LABEL_LENGTH = 28
 Axes = Any
 
 
-def draw_all(evidence: Evidence, max_drop: float, folder: Path, step: Callable[[str], None]) -> list[Path]:
+def draw_all(
+    evidence: Evidence, max_drop: float, folder: Path, outputs: OutputSet, step: Callable[[str], None]
+) -> list[Path]:
     """Write every figure.
 
     Parameters
@@ -42,6 +44,8 @@ def draw_all(evidence: Evidence, max_drop: float, folder: Path, step: Callable[[
         Accuracy that may be lost, a share of the samples; by it the setting is chosen whose layers and parts are shown.
     folder
         Where the files go; made where missing.
+    outputs
+        The set that they belong to.
     step
         Called with the name of each figure that is done.
 
@@ -78,11 +82,12 @@ def draw_all(evidence: Evidence, max_drop: float, folder: Path, step: Callable[[
             lambda axes: cost_by_layer(axes, evidence, chosen, "energy_J"),
         ),
     }
+    outputs.make_folder(folder)
     written: list[Path] = []
     for name, (size, view) in views.items():
         with _figure(size) as (figure, axes):
             if view(axes):
-                written += _save(figure, folder / name)
+                written += _save(figure, folder / name, outputs)
         step(name)
     return written
 
@@ -110,12 +115,12 @@ def _figure(size: tuple[float, float]) -> Iterator[tuple[Any, Axes]]:
         yield figure, figure.subplots()
 
 
-def _save(figure: Any, path: Path) -> list[Path]:
+def _save(figure: Any, path: Path, outputs: OutputSet) -> list[Path]:
     written = []
     for form in FORMATS:
         target = path.with_name(f"{path.name}.{form}")
         nothing = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
-        with open_output(target) as beside:
+        with outputs.open(target) as beside:
             figure.savefig(beside, format=form, dpi=DOTS_PER_INCH, metadata=nothing)
         written.append(target)
     return written

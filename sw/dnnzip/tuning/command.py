@@ -98,15 +98,22 @@ def tune(
     )
     if accelerator is not None and objective == "bytes":
         raise InputError("--accelerator", "has no meaning for --objective bytes", "give latency or energy")
-    tuner = Tuner(model, load_labelled(data, images, model, samples), options)
+    dataset = load_labelled(data, images, model, samples)
+    tuner = Tuner(model, dataset, options)
     journal_path = None if target == STANDARD_OUTPUT else Path(f"{target}{JOURNAL_SUFFIX}")
     journal = Journal(journal_path, tuner.settings(), resume)
     if journal.known:
         say(f"{journal_path}: going on with the search that was interrupted, {journal.known} measurements are there")
     with output.progress("tuning", tuner.steps) as step:
-        outcome = tuner.tune(journal, step)
+        try:
+            outcome = tuner.tune(journal, step)
+        except InputError as error:
+            # The same search would end so again, and its journal stand in the way of one with other options. A disk
+            # that is full ends no search.
+            if error.where in (model, dataset.where) or error.where.startswith("--"):
+                journal.remove()
+            raise
     output.save(outcome.compressed.model, target)
-    journal.remove()
     asked = {
         "model": model,
         "data": data or images,
@@ -116,4 +123,5 @@ def tune(
         "seed": seed,
     }
     output.json({**asked, **outcome.as_json(), "provenance": provenance()})
+    output.files.afterwards(journal.remove)
     output.table(outcome.table(), *outcome.lines(options.max_drop))

@@ -10,8 +10,9 @@ from dnnzip.digits import MODEL
 from dnnzip.errors import DnnzipError, InputError
 from dnnzip.model import files
 from dnnzip.model.container import decompressed, read_compressed
-from dnnzip.model.files import load_model, open_model, open_output, save_model, write_output
+from dnnzip.model.files import load_model, open_model, save_model
 from dnnzip.model.wire import without_arrays
+from dnnzip.outputs import open_output, write_output
 
 
 def external(networks, folder, location="weights.bin"):

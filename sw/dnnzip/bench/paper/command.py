@@ -30,7 +30,7 @@ from dnnzip.errors import CheckFailedError
 from dnnzip.flow.estimation import read_network
 from dnnzip.flow.provenance import provenance
 from dnnzip.flow.tables import stdout_console
-from dnnzip.model.files import write_output
+from dnnzip.outputs import write_output
 
 FOLDER = Path("build") / "paper"
 CLAIM_LIMIT = 0.5

@@ -10,7 +10,7 @@ from dnnzip.bench.paper.savings import BASELINES, Counted, Saving
 from dnnzip.bench.paper.trained import Drop
 from dnnzip.errors import InputError
 from dnnzip.flow.tables import TextTable
-from dnnzip.model.files import write_output
+from dnnzip.outputs import write_output
 
 FAMILY_BASELINE = 16
 
