@@ -15,7 +15,6 @@ MAY_IMPORT = {
     "__main__": {"signals", "streams", "temporary", "cli"},
     "announcements": set(),
     "caches": {"streams", "temporary"},
-    "compiled": {"caches"},
     "descendants": set(),
     "errors": set(),
     "debug_option": set(),
@@ -29,8 +28,8 @@ MAY_IMPORT = {
     "waits": set(),
     "file_parameters": {"debug_option", "model", "errors", "streams"},
     "format": set(),
-    "codec": {"format", "compiled", "waits"},
-    "model": {"codec", "format", "errors", "extras", "inputs", "compiled", "temporary"},
+    "codec": {"format", "caches", "waits"},
+    "model": {"codec", "format", "errors", "extras", "inputs", "temporary"},
     "accelerator": {"codec", "format", "errors", "inputs"},
     "link": {"codec", "format", "errors", "extras"},
     "digits": {"model"},
@@ -49,7 +48,7 @@ MAY_IMPORT = {
     "report": {"exploration", "cli", "extras", "file_parameters", "terminal", "flow", "model", "errors"},
     "tuning": {
         *("cli", "file_parameters", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"),
-        *("compiled", "streams"),
+        "streams",
     },
     "bench": {
         *("cli", "endings", "extras", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors"),
