@@ -72,8 +72,9 @@ def _cache_of(function: Callable[..., Any]) -> _Cache:
         return _Cache(function)
 
 
-_OPTIONS: dict[str, Any] = {"error_model": "numpy", "no_cfunc_wrapper": True}
-"""Of all loops. None of them divides by zero, so no code is needed that would raise an error."""
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
+"""Of all loops. None of them divides by zero, so no code is needed that would raise an error; none makes an array, so
+none is needed that would count references to one (without it, Numba refuses a loop that does)."""
 
 loop = compiled(**_OPTIONS)
 """Decorator of a loop that Python calls; what is compiled is kept for later processes."""

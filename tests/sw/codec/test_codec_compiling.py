@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
+import numpy as np
 import pytest
 
 from dnnzip.codec import kernels, line_kernels
+from dnnzip.codec.compiling import loop
 
 COMPILED = {"loop", "inlined", "step", "njit"}
 SLOW = {"zeros", "empty", "full", "array", "sum", "view", "astype", "copy"}
@@ -50,6 +53,12 @@ def test_what_takes_long_is_seen():
     body = "def f(a, b):\n    c = np.zeros(3)\n    a[:2] = b[:2]\n    a[:] = 0\n    return c.sum()"
     assert slow(f"@numba.njit(cache=True)\n{body}") == {"f: np.zeros(3)", "f: a[:2] = b[:2]", "f: c.sum()"}
     assert slow(body) == set()
+
+
+def test_a_loop_that_makes_an_array_is_refused():
+    made = loop(lambda size: np.zeros(size))
+    with pytest.raises(numba.TypingError, match="zeros"):
+        made(3)
 
 
 # --- what is kept -----------------------------------------------------------------------------------------------------
