@@ -15,7 +15,6 @@ MAY_IMPORT = {
     "__main__": {"signals", "streams", "temporary", "cli"},
     "announcements": set(),
     "caches": {"streams", "temporary"},
-    "compiled": {"caches"},
     "descendants": set(),
     "errors": set(),
     "debug_option": set(),
@@ -30,8 +29,8 @@ MAY_IMPORT = {
     "waits": set(),
     "file_parameters": {"debug_option", "model", "errors", "outputs", "streams"},
     "format": set(),
-    "codec": {"format", "compiled", "waits"},
-    "model": {"codec", "format", "errors", "extras", "inputs", "compiled", "outputs", "temporary"},
+    "codec": {"format", "caches", "waits"},
+    "model": {"codec", "format", "errors", "extras", "inputs", "outputs", "temporary"},
     "accelerator": {"codec", "format", "errors", "inputs"},
     "link": {"codec", "format", "errors", "extras"},
     "digits": {"model"},
@@ -54,7 +53,7 @@ MAY_IMPORT = {
     "report": {"exploration", "cli", "extras", "file_parameters", "terminal", "flow", "model", "errors", "outputs"},
     "tuning": {
         *("cli", "file_parameters", "flow", "model", "accelerator", "codec", "format", "errors", "inputs"),
-        *("compiled", "outputs", "streams"),
+        *("outputs", "streams"),
     },
     "bench": {
         *("cli", "endings", "extras", "tuning", "flow", "model", "accelerator", "link", "codec", "format", "errors"),

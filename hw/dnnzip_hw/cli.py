@@ -38,7 +38,16 @@ OPTIONS = {
 STATES = tuple(1 << log2 for log2 in range(MIN_LOG2_STATES, MAX_LOG2_STATES + 1))
 
 
-@click.command("rtl", cls=FileCommand)
+@click.command(
+    "rtl",
+    cls=FileCommand,
+    help="""Write the decompressor as Verilog, with a kit around it.
+
+    It is written alone and with AXI ports. The kit: ports and registers as JSON, the register map as Markdown and as a
+    C header, the format's numbers as a SystemVerilog package and a C header, a decoder in C, and a testbench with
+    sample streams that checks itself; README.md in the folder says how to run them. Needs the extra hw.
+    """,
+)
 @click.option(
     "-o",
     "--output",
@@ -78,12 +87,7 @@ def rtl(
     bus_bits: int,
     row_weights: int,
 ) -> None:
-    """Write the decompressor as Verilog, with a kit around it.
-
-    It is written alone and with AXI ports. The kit: ports and registers as JSON, the register map as Markdown and as a
-    C header, the format's numbers as a SystemVerilog package and a C header, a decoder in C, and a testbench with
-    sample streams that checks itself; README.md in the folder says how to run them. Needs the extra hw.
-    """
+    """Run `dnnzip rtl`."""
     if states not in STATES:
         raise InputError("--states", f"is {states}", f"it must be {', '.join(map(str, STATES[:-1]))} or {STATES[-1]}")
     try:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
     import onnx
+    from click.shell_completion import CompletionItem
 
     from dnnzip.flow.tables import TextTable
     from dnnzip.link.array import ArrayShape
@@ -95,6 +96,14 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, self._summary(ctx, name)) for name in self.list_commands(ctx)])
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
+        """Return the commands and options that a word may become; commands of extras are not loaded for it."""
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=self._summary(ctx, name)) for name in names), *options]
+
     def _summary(self, ctx: click.Context, name: str) -> str:
         """Return a command's summary, with the extra that it needs."""
         summary, extra = extras.COMMANDS.get(name, ("", ""))
@@ -127,13 +136,14 @@ def _without_its_extra(name: str, error: ImportError) -> click.Command:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="In brackets: the extra that a command needs. simulate and run need sim with --link sim and board with "
     "--link serial, --images needs images. `dnnzip doctor` says which are installed, and how to get the others.",
+    help="""Compress the weights of neural networks with a bounded error, and decode them in hardware.
+
+    Shell completion: eval "$(_DNNZIP_COMPLETE=bash_source dnnzip)", or zsh_source, fish_source.
+    """,
 )
 @click.version_option(__version__, prog_name="dnnzip")
 def cli() -> None:
-    """Compress the weights of neural networks with a bounded error, and decode them in hardware.
-
-    Shell completion: eval "$(_DNNZIP_COMPLETE=bash_source dnnzip)", or zsh_source, fish_source.
-    """
+    """Run `dnnzip`: options that are common to all commands."""
 
 
 cli.params.append(debug_option(hidden=False))
@@ -291,7 +301,12 @@ def scores_option(option: str = "--output") -> Callable[[Command], Command]:
     )
 
 
-@cli.command()
+@cli.command(
+    help="""Compress a model's weights within an error bound.
+
+    No weight moves by more than the bound; what cannot be compressed stays as it is, and says why.
+    """,
+)
 @model_argument()
 @model_output("OUT.dnz.onnx", "The compressed model")
 @click.option(
@@ -363,10 +378,7 @@ def compress(
     jobs: int,
     output: Output,
 ) -> None:
-    """Compress a model's weights within an error bound.
-
-    No weight moves by more than the bound; what cannot be compressed stays as it is, and says why.
-    """
+    """Run `dnnzip compress`."""
     from dnnzip.codec import CodecOptions
     from dnnzip.flow import compression
     from dnnzip.flow.summary import summarise
@@ -419,12 +431,14 @@ def _left_out_lines(left_out: Any) -> list[str]:
     return [f"left out: {item.name} ({item.weights:,} weights): {item.rule}" for item in left_out]
 
 
-@cli.command()
+@cli.command(
+    help="Write the plain model that a compressed one stands for.",
+)
 @model_argument(metavar="MODEL.dnz.onnx")
 @model_output("PLAIN.onnx", "The plain model")
 @output_options
 def decompress(model: str, target: str, output: Output) -> None:
-    """Write the plain model that a compressed one stands for."""
+    """Run `dnnzip decompress`."""
     from dnnzip.flow.summary import summarise
     from dnnzip.model.container import decompressed, open_compressed_file
 
@@ -435,11 +449,13 @@ def decompress(model: str, target: str, output: Output) -> None:
     output.json(sizes)
 
 
-@cli.command()
+@cli.command(
+    help="Show what a compressed model holds.",
+)
 @model_argument("file", "FILE")
 @output_options
 def info(file: str, output: Output) -> None:
-    """Show what a compressed model holds."""
+    """Run `dnnzip info`."""
     from dnnzip.flow.summary import summarise
     from dnnzip.flow.tables import sizes_line, sizes_table
     from dnnzip.model.container import open_compressed_file
@@ -449,16 +465,18 @@ def info(file: str, output: Output) -> None:
     output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out))
 
 
-@cli.command()
+@cli.command(
+    help="""Check a compressed model against its original.
+
+    Every weight must be within its bound, and the network around them as it was: nodes, attributes, arrays, inputs and
+    outputs, except what compression has to change.
+    """,
+)
 @model_argument()
 @model_argument("compressed", "OUT.dnz.onnx")
 @output_options
 def verify(model: str, compressed: str, output: Output) -> None:
-    """Check a compressed model against its original.
-
-    Every weight must be within its bound, and the network around them as it was: nodes, attributes, arrays, inputs and
-    outputs, except what compression has to change.
-    """
+    """Run `dnnzip verify`."""
     from dnnzip.flow import verification
     from dnnzip.flow.tables import checks_table
     from dnnzip.model.container import open_compressed_file
@@ -470,7 +488,12 @@ def verify(model: str, compressed: str, output: Output) -> None:
     verification.require(result)
 
 
-@cli.command()
+@cli.command(
+    help="""Measure a model's accuracy with onnxruntime.
+
+    The model may be plain or compressed.
+    """,
+)
 @model_argument(metavar="MODEL")
 @data_option()
 @images_option()
@@ -480,10 +503,7 @@ def verify(model: str, compressed: str, output: Output) -> None:
 def evaluate(
     model: str, data: str | None, images: str | None, samples: int | None, scores: str | None, output: Output
 ) -> None:
-    """Measure a model's accuracy with onnxruntime.
-
-    The model may be plain or compressed.
-    """
+    """Run `dnnzip evaluate`."""
     from dnnzip.flow.tables import TextTable
     from dnnzip.model.accuracy import evaluate as measure
     from dnnzip.model.images import load_labelled
@@ -497,7 +517,13 @@ def evaluate(
     output.table(TextTable((), ()), f"{shares}  ({accuracy.samples} samples)")
 
 
-@cli.command()
+@cli.command(
+    help="""Decode every stream in the RTL and compare all bits.
+
+    The RTL runs under Verilator, or on a board. Its codes are compared with those of the fast decoder; so are, with
+    --link golden, those of the reference decoder, the norm.
+    """,
+)
 @model_argument(metavar="MODEL.dnz.onnx")
 @model_output("DECODED.onnx", "Write the plain model as the link decoded it", is_required=False)
 @click.option(
@@ -510,11 +536,7 @@ def evaluate(
 )
 @output_options
 def simulate(model: str, target: str | None, link: str, output: Output) -> None:
-    """Decode every stream in the RTL and compare all bits.
-
-    The RTL runs under Verilator, or on a board. Its codes are compared with those of the fast decoder; so are, with
-    --link golden, those of the reference decoder, the norm.
-    """
+    """Run `dnnzip simulate`."""
     from dnnzip.flow import simulation
     from dnnzip.flow.tables import simulation_table
     from dnnzip.link import open_link
@@ -532,7 +554,13 @@ def simulate(model: str, target: str | None, link: str, output: Output) -> None:
         output.save(simulation.decoded_model(compressed, result), target)
 
 
-@cli.command()
+@cli.command(
+    help="""Write a model's streams as a memory image.
+
+    The folder gets weights.bin, which starts with its address table, and the same table as weights.json and weights.h.
+    Layers come in the order in which the network executes them.
+    """,
+)
 @model_argument(metavar="MODEL.dnz.onnx")
 @click.option(
     "-o",
@@ -558,11 +586,7 @@ def simulate(model: str, target: str | None, link: str, output: Output) -> None:
 )
 @output_options
 def image(model: str, folder: str, bus_bits: int, prefix: str | None, output: Output) -> None:
-    """Write a model's streams as a memory image.
-
-    The folder gets weights.bin, which starts with its address table, and the same table as weights.json and weights.h.
-    Layers come in the order in which the network executes them.
-    """
+    """Run `dnnzip image`."""
     from dnnzip.flow.image import plan_image, write_image
     from dnnzip.flow.image_header import check_prefix
     from dnnzip.flow.tables import image_table
@@ -581,7 +605,12 @@ def image(model: str, folder: str, bus_bits: int, prefix: str | None, output: Ou
     output.table(image_table(planned), totals, *map(str, paths))
 
 
-@cli.command()
+@cli.command(
+    help="""Quantise a network to 8 bits with onnxruntime.
+
+    Weights become int8, symmetric around zero, each output channel with its own scale; activations become int8.
+    """,
+)
 @model_argument()
 @data_option("Samples to calibrate with: arrays x and y.", is_required=True)
 @model_output("Q.onnx", "The network of 8 bits")
@@ -593,10 +622,7 @@ def image(model: str, folder: str, bus_bits: int, prefix: str | None, output: Ou
 )
 @output_options
 def quantize(model: str, data: str, target: str, samples: int | None, output: Output) -> None:
-    """Quantise a network to 8 bits with onnxruntime.
-
-    Weights become int8, symmetric around zero, each output channel with its own scale; activations become int8.
-    """
+    """Run `dnnzip quantize`."""
     from dnnzip.compiler.quantiser import SAMPLES, quantise_network
     from dnnzip.flow.tables import TextTable
     from dnnzip.model.dataset import load_dataset
@@ -611,7 +637,13 @@ def quantize(model: str, data: str, target: str, samples: int | None, output: Ou
     output.table(TextTable((), ()), f"calibrated with {len(used.x)} samples: {target}")
 
 
-@cli.command()
+@cli.command(
+    help="""Estimate latency and energy on an accelerator.
+
+    Weights as they are stand beside compressed ones. The model may be compressed; a plain one, or one of shapes only,
+    needs --bits or --ratio.
+    """,
+)
 @model_argument(metavar="MODEL")
 @click.option(
     "--accelerator",
@@ -654,11 +686,7 @@ def estimate(
     placement: str | None,
     output: Output,
 ) -> None:
-    """Estimate latency and energy on an accelerator.
-
-    Weights as they are stand beside compressed ones. The model may be compressed; a plain one, or one of shapes only,
-    needs --bits or --ratio.
-    """
+    """Run `dnnzip estimate`."""
     from dnnzip.accelerator import Placement, Timing, load_accelerator
     from dnnzip.flow.estimation import EstimationOptions, compare, read_network
     from dnnzip.flow.estimation_table import estimation_table, summary_lines
@@ -672,7 +700,13 @@ def estimate(
     output.table(estimation_table(result), *summary_lines(result))
 
 
-@cli.command()
+@cli.command(
+    help="""Run a whole 8-bit network on the PE array.
+
+    The model may be plain or compressed. Its convolutions and matrix products run on the array, the rest in
+    onnxruntime; predictions are compared with those of onnxruntime alone.
+    """,
+)
 @model_argument(metavar="MODEL")
 @data_option(is_required=True)
 @click.option(
@@ -708,11 +742,7 @@ def run(
     check: bool,
     output: Output,
 ) -> None:
-    """Run a whole 8-bit network on the PE array.
-
-    The model may be plain or compressed. Its convolutions and matrix products run on the array, the rest in
-    onnxruntime; predictions are compared with those of onnxruntime alone.
-    """
+    """Run `dnnzip run`."""
     from dnnzip.compiler.network import compile_network
     from dnnzip.flow.network_run import require, run_on_array
     from dnnzip.flow.tables import run_table
@@ -750,14 +780,16 @@ def run(
         require(result)
 
 
-@cli.command()
-@output_options
-def doctor(output: Output) -> None:
-    """Show what is installed, and what is missing.
+@cli.command(
+    help="""Show what is installed, and what is missing.
 
     Versions, extras, tools and caches, for a bug report. The status is 1 where dnnzip, or an extra that is installed,
     lacks something that it needs.
-    """
+    """,
+)
+@output_options
+def doctor(output: Output) -> None:
+    """Run `dnnzip doctor`."""
     from dnnzip.doctor.diagnosis import diagnose
     from dnnzip.flow.tables import TextTable
 

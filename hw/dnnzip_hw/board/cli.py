@@ -14,7 +14,14 @@ from dnnzip.terminal import printable
 from dnnzip.waits import waiting_for
 
 
-@click.command("bitstream", cls=FileCommand)
+@click.command(
+    "bitstream",
+    cls=FileCommand,
+    help="""Build a bitstream: decompressor or array on a board.
+
+    A design that does not fit, or misses the board's clock, is a failed build. Needs the extra fpga.
+    """,
+)
 @click.option("--board", "name", required=True, metavar="NAME", help="ulx3s-85f, ulx3s-25f, icebreaker or hx8k-b-evn.")
 @click.option(
     "--top",
@@ -42,10 +49,7 @@ from dnnzip.waits import waiting_for
     help="Write the summary as JSON too; - for standard output.",
 )
 def bitstream(name: str, top: str, folder: str, seed: int, json_file: str | None) -> None:
-    """Build a bitstream: decompressor or array on a board.
-
-    A design that does not fit, or misses the board's clock, is a failed build. Needs the extra fpga.
-    """
+    """Run `dnnzip bitstream`."""
     from dnnzip_hw.board.bitstream import build_bitstream, is_first_start
     from dnnzip_hw.board.boards import BOARDS
 

@@ -638,18 +638,19 @@ def interleave(
     channels, length = codes.shape
     lanes, capacity = lane_words.shape
     words = lane_words.reshape(-1)
-    written = 0
+    # A plain number would be a type of its own, for which `_take` were compiled once more.
+    written, word_bits, class_bits = np.int64(0), np.int64(WORD_BITS), np.int64(CLASS_BITS)
     # The first words, the start round and the class rounds are steps without a weight.
     for lane in range(lanes):
         taken[lane] = (lane * capacity + places[lane]) * WORD_BITS + _REFILL_BITS - 1
-        written = _take(words, taken, lane, WORD_BITS, payload, written)
+        written = _take(words, taken, lane, word_bits, payload, written)
     for lane in range(lanes):
         written = _take(words, taken, lane, log2_states, payload, written)
     for first in range(0, channels, lanes):
         active = min(lanes, channels - first)
         if class_per_channel:
             for lane in range(active):
-                written = _take(words, taken, lane, CLASS_BITS, payload, written)
+                written = _take(words, taken, lane, class_bits, payload, written)
         for position in range(length):
             for lane in range(active):
                 width = np.int64(widths[np.uint64(first + lane), np.uint64(position)])

@@ -46,7 +46,14 @@ def axis(
     )
 
 
-@click.command(cls=FileCommand)
+@click.command(
+    cls=FileCommand,
+    help="""Try layers, bounds, codecs and accelerators.
+
+    Accuracy, bits, latency and energy of every setting go to DIR as they come; the same command goes on where it was
+    stopped. The table shows the settings that no other one beats. Lists are given with commas. Needs the extra explore.
+    """,
+)
 @model_argument()
 @data_option(is_required=True)
 @axis("--max-error", "Bounds, as of 'compress': 0.5%,1%,2%.")
@@ -116,11 +123,7 @@ def explore(
     against: tuple[str, ...],
     output: Output,
 ) -> None:
-    """Try layers, bounds, codecs and accelerators.
-
-    Accuracy, bits, latency and energy of every setting go to DIR as they come; the same command goes on where it was
-    stopped. The table shows the settings that no other one beats. Lists are given with commas. Needs the extra explore.
-    """
+    """Run `dnnzip explore`."""
     for package in NEEDED:
         if find_spec(package) is None:
             raise extras.missing("explore", package, "explore")

@@ -50,6 +50,9 @@ POSITION_SLACK = 1e-6
 #: Weights that are looked at together: where none is a suspect, none is looked at again.
 BLOCK = 256
 
+#: Room for positions of suspects, which are then put together.
+SUSPECTS_AT_ONCE = 1 << 14
+
 #: Below the first step its inverse is too close to the largest float32, above the second to the smallest normal one.
 SMALLEST_INVERTED = 1e-30
 LARGEST_INVERTED = 1e37
@@ -130,17 +133,17 @@ def extremes(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
 
 
 @loop
-def _settle(weights, high, low, codes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _settle(weights, high, low, codes, start, found):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Write the codes of the float32 weights that have one code, and keep it, at every step from `high` to `low`.
 
-    Returns the positions of all others: int64, rising.
+    The positions of all others go to `found`, rising. Returns how many they are, and where to go on once they have been
+    taken: the first block, from `start` on, for which there might be no room.
     """
-    found = np.empty(4 * BLOCK, np.int64)
     count = 0
     inverse = np.float32(1.0 / np.float64(high))
     spread = np.float32(np.float64(high) / np.float64(low) - 1.0 + POSITION_SLACK)
     limit = np.float32(0.5 - NEAR_MIDDLE)
-    for start in range(0, weights.size, BLOCK):
+    while start < weights.size and count + BLOCK <= found.size:
         block = weights[start : start + BLOCK]
         of_block = codes[start : start + BLOCK]
         suspicious = np.int32(0)
@@ -151,21 +154,15 @@ def _settle(weights, high, low, codes):  # type: ignore[no-untyped-def]  # pragm
             distance = np.float32(abs(np.float32(position - code)))
             reach = np.float32(distance + np.float32(np.float32(abs(position)) * spread))
             suspicious = np.int32(suspicious | np.int32(reach >= limit))
-        if not suspicious:
-            continue
-        if count + BLOCK > found.size:
-            larger = np.empty(2 * found.size, np.int64)
-            # Compiled, an assignment of slices is thousands of lines: it can raise, with a message.
-            for i in range(count):
-                larger[i] = found[i]
-            found = larger
-        for i in range(block.size):
-            position = np.float32(block[i] * inverse)
-            distance = np.float32(abs(np.float32(position - np.float32(np.rint(position)))))
-            if np.float32(distance + np.float32(np.float32(abs(position)) * spread)) >= limit:
-                found[count] = start + i
-                count += 1
-    return found[:count]
+        if suspicious:
+            for i in range(block.size):
+                position = np.float32(block[i] * inverse)
+                distance = np.float32(abs(np.float32(position - np.float32(np.rint(position)))))
+                if np.float32(distance + np.float32(np.float32(abs(position)) * spread)) >= limit:
+                    found[count] = start + i
+                    count += 1
+        start += BLOCK
+    return count, start
 
 
 @part
@@ -250,7 +247,7 @@ def largest_step(
         if not _is_settled(first, largest):
             return _step_by_all(weights, weights, bits, lowest, bound, False, codes)
         block = _block_end(bits, lowest, largest, share)
-        found = _settle(weights, first, _step(block), codes)
+        found = _suspects(weights, first, _step(block), codes)
         suspects = _read_only(weights[found])
         bits = int(_descend(suspects, bits, block, bound, False))
         if bits < block:
@@ -263,6 +260,18 @@ def largest_step(
         assert error is not None, "every weight is kept"
         return step, error
     return None
+
+
+def _suspects(
+    weights: NDArray[np.float32], high: np.float32, low: np.float32, codes: NDArray[np.int16]
+) -> NDArray[np.int64]:
+    """Settle the codes of all weights but the suspects at steps from `high` to `low`; return these ones' positions."""
+    room = np.empty(SUSPECTS_AT_ONCE, np.int64)
+    parts, start = [], 0
+    while start < weights.size:
+        count, start = _settle(weights, high, low, codes, start, room)
+        parts.append(room[:count].copy())
+    return np.concatenate(parts)
 
 
 def _largest_error(
@@ -356,7 +365,7 @@ def fill_codes(
     """
     weights = _read_only(weights)
     if not is_half and _is_settled(step, largest):
-        return _largest_error(weights, _settle(weights, step, step, codes), step, step, bound, codes)
+        return _largest_error(weights, _suspects(weights, step, step, codes), step, step, bound, codes)
     error, lost = _fill_codes(weights, step, bound, is_half, codes)
     return float(error) if lost < 0 else None
 

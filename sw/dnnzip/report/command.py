@@ -18,7 +18,15 @@ DRAWN = 7
 """Figures on paper; of progress alone."""
 
 
-@click.command("report", cls=FileCommand)
+@click.command(
+    "report",
+    cls=FileCommand,
+    help="""Show what `dnnzip explore` or `dnnzip tune` found.
+
+    Writes DIR/report.html, one page that holds all of its numbers and opens without a network, and DIR/figures with the
+    same views as SVG and PNG. An exploration that still runs can be looked at. Needs the extra report.
+    """,
+)
 @click.argument(
     "folder",
     type=Folder(
@@ -36,11 +44,7 @@ DRAWN = 7
 )
 @output_options
 def report(folder: str, max_drop: str, output: Output) -> None:
-    """Show what `dnnzip explore` or `dnnzip tune` found.
-
-    Writes DIR/report.html, one page that holds all of its numbers and opens without a network, and DIR/figures with the
-    same views as SVG and PNG. An exploration that still runs can be looked at. Needs the extra report.
-    """
+    """Run `dnnzip report`."""
     from dnnzip.model.drop import parse_drop
     from dnnzip.outputs import check_output
 

@@ -21,7 +21,14 @@ from dnnzip.streams import say
 JOURNAL_SUFFIX = ".tune"
 
 
-@click.command(cls=FileCommand)
+@click.command(
+    cls=FileCommand,
+    help="""Choose a bound for every layer, from labelled samples.
+
+    The weights get as few bits as a drop in accuracy allows. Biases make up for mean shifts; no weight moves by more
+    than its layer's bound. The drop is confirmed on samples that the search did not see.
+    """,
+)
 @model_argument()
 @data_option()
 @images_option()
@@ -68,11 +75,7 @@ def tune(
     resume: bool,
     output: Output,
 ) -> None:
-    """Choose a bound for every layer, from labelled samples.
-
-    The weights get as few bits as a drop in accuracy allows. Biases make up for mean shifts; no weight moves by more
-    than its layer's bound. The drop is confirmed on samples that the search did not see.
-    """
+    """Run `dnnzip tune`."""
     from dnnzip.accelerator import load_accelerator
     from dnnzip.flow.provenance import provenance
     from dnnzip.model.drop import parse_drop

@@ -7,7 +7,7 @@ their codes and divided into as many groups; a group's codes cost their zero-ord
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.compiled import compiled
+from dnnzip.codec.compiling import compiled
 from dnnzip.format import CLASS_BITS, CLASSES, CRC_WORDS, WEIGHT_HEADER, WORD_BITS
 
 #: What a stream costs beside its codes: header, checksum, and start state and last word of its first virtual lane.

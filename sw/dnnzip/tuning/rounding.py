@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.compiled import compiled
+from dnnzip.codec.compiling import compiled
 from dnnzip.model.step import decoded_value
 from dnnzip.tuning.rate import classes_of, code_bits
 
