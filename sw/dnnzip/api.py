@@ -24,14 +24,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.codec import CodecOptions
 from dnnzip.errors import InputError
-from dnnzip.flow import compression
-from dnnzip.flow.summary import Summary, summarise
-from dnnzip.flow.table_file import read_table_set
-from dnnzip.flow.tables import sizes_table
 from dnnzip.format import WEIGHT_HEADER
 from dnnzip.inputs.json_text import parse_json
-from dnnzip.model.bound import Bound, Scope, Unit
-from dnnzip.model.container import (
+from dnnzip.onnx.container import (
     CompressedLayer,
     CompressedModel,
     decode_layer,
@@ -40,10 +35,15 @@ from dnnzip.model.container import (
     read_compressed,
     restore,
 )
-from dnnzip.model.files import check_given, load_model, save_model
-from dnnzip.model.layout import kernel_of
-from dnnzip.model.weights import LeftOut
-from dnnzip.temporary import temporary_folder
+from dnnzip.onnx.files import check_given, load_model, save_model
+from dnnzip.onnx.weights import LeftOut
+from dnnzip.presentation.tables import sizes_table
+from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.quantize.layout import kernel_of
+from dnnzip.system.temporary import temporary_folder
+from dnnzip.usecases import compress as compression
+from dnnzip.usecases.summary import Summary, summarise
+from dnnzip.usecases.table_file import read_table_set
 
 __all__ = ["Compressed", "CompressedNetwork", "compress", "compress_model", "decompress_model"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numba
 from numba.core.caching import FunctionCache
 
-from dnnzip.caches import writable
+from dnnzip.system.caches import writable
 
 VARIABLE = "NUMBA_CACHE_DIR"
 

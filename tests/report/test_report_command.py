@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 from made_up import write_exploration, write_tune
 
-from dnnzip.extras import how_to_install
-from dnnzip.report.command import DRAWN
+from dnnzip.cli.report import DRAWN
+from dnnzip.system.extras import how_to_install
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
+from dnnzip.cli.file_parameters import FileCommand, Folder, OutputFile
 from dnnzip.errors import InputError
-from dnnzip.file_parameters import FileCommand, Folder, OutputFile
 from dnnzip.format.frames import Top
-from dnnzip.streams import printing
-from dnnzip.terminal import printable
-from dnnzip.waits import waiting_for
+from dnnzip.system.streams import printing
+from dnnzip.system.terminal import printable
+from dnnzip.system.waits import waiting_for
 
 
 @click.command("bitstream", cls=FileCommand)

@@ -11,7 +11,7 @@ import numba
 from numba.core import event
 
 from dnnzip.compiled import compiled
-from dnnzip.waits import waiting_for
+from dnnzip.system.waits import waiting_for
 
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "no_cfunc_wrapper": True}
 """Of all loops. None of them divides by zero, so no code is needed that would raise an error."""

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 from dnnzip.errors import InputError
 from dnnzip.inputs.json_text import parse_json
 from dnnzip.inputs.reading import open_regular, read_bounded
-from dnnzip.model.files import open_output, write_output
+from dnnzip.onnx.files import open_output, write_output
 
 FORM = 2
 """Version of the folder's form; a change of a file's meaning raises it."""
@@ -185,7 +185,7 @@ class Request(_Facts):
     command
         The command line.
     provenance
-        Commit, versions and command of the first run, see `dnnzip.flow.provenance`.
+        Commit, versions and command of the first run, see `dnnzip.usecases.provenance`.
     """
 
     model: str

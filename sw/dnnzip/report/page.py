@@ -18,14 +18,7 @@ from markupsafe import Markup
 
 from dnnzip import __version__
 from dnnzip.exploration.record import TUNE, Request
-from dnnzip.report.evidence import Evidence, Kind
-from dnnzip.report.figures import KINDS, all_figures
-from dnnzip.report.headline import choose, closest
-from dnnzip.report.palette import style_variables
-from dnnzip.report.payload import payload
-from dnnzip.report.tuned import COLUMNS as LAYER_COLUMNS
-from dnnzip.report.tuned import read_tuned
-from dnnzip.report.wording import (
+from dnnzip.report.captions import (
     NONE,
     PLACEMENTS,
     SCOPES,
@@ -39,6 +32,13 @@ from dnnzip.report.wording import (
     setting_name,
     si,
 )
+from dnnzip.report.evidence import Evidence, Kind
+from dnnzip.report.figures import KINDS, all_figures
+from dnnzip.report.headline import choose, closest
+from dnnzip.report.palette import style_variables
+from dnnzip.report.payload import payload
+from dnnzip.report.tuned import COLUMNS as LAYER_COLUMNS
+from dnnzip.report.tuned import read_tuned
 
 SCRIPTS = ("numbers.js", "selection.js", "charts.js", "tables.js", "controls.js")
 """Parts of the page's script; each uses what those before it define."""

@@ -9,8 +9,8 @@ from dnnzip.bench.paper.equal import Equal
 from dnnzip.bench.paper.savings import BASELINES, Counted, Saving
 from dnnzip.bench.paper.trained import Drop
 from dnnzip.errors import InputError
-from dnnzip.flow.tables import TextTable
-from dnnzip.model.files import write_output
+from dnnzip.onnx.files import write_output
+from dnnzip.presentation.tables import TextTable
 
 FAMILY_BASELINE = 16
 
