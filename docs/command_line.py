@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import click
 
-from dnnzip.cli import cli
+from dnnzip.cli.commands import cli
 
 DEFAULT_IN_HELP = re.compile(r"\s*\[default: (.*?)\]$")
 """How an option whose default is not a value says what it is, at the end of its help."""

@@ -29,8 +29,8 @@ from dnnzip.format import (
     Verdict,
 )
 from dnnzip.format.frames import ARRAY_RESULT, END, FRAME_HEADER, HELLO, LOAD, ORDERS, RESULT, ArrayFault, Order
-from dnnzip.model.rescale import FOLD_RULES
-from dnnzip.model.rules import RULES, sentence
+from dnnzip.onnx.rescale import FOLD_RULES
+from dnnzip.onnx.rules import RULES, sentence
 from dnnzip_hw.axi import registers
 
 FOLDER = Path(__file__).resolve().parent

@@ -7,8 +7,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from dnnzip import cli, waits
-from dnnzip.endings import DEBUG, INTERNAL_ERROR
+from dnnzip.cli import commands as cli
+from dnnzip.system import waits
+from dnnzip.cli.endings import DEBUG, INTERNAL_ERROR
 
 # Here and in each process that a test starts, an internal error comes with its traceback.
 os.environ[DEBUG] = "1"

@@ -10,7 +10,7 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from dnnzip.endings import failing_in_one_line
+from dnnzip.cli.endings import failing_in_one_line
 from dnnzip_hw.decompressor import Decompressor
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.synthesis import FOLDER, PAGE, fill, markdown, yosys

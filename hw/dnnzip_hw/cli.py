@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from dnnzip import extras
+from dnnzip.system import extras
 from dnnzip.errors import InputError
-from dnnzip.file_parameters import FileCommand, Folder
+from dnnzip.cli.file_parameters import FileCommand, Folder
 from dnnzip.format import MAX_LOG2_STATES, MIN_LOG2_STATES
-from dnnzip.outputs import OutputSet
-from dnnzip.streams import printing
-from dnnzip.terminal import printable
-from dnnzip.waits import waiting_for
+from dnnzip.system.outputs import OutputSet
+from dnnzip.system.streams import printing
+from dnnzip.system.terminal import printable
+from dnnzip.system.waits import waiting_for
 from dnnzip_hw.axi.parameters import AxiParameters
 from dnnzip_hw.axi.verilog import axi_files
 from dnnzip_hw.kit import kit_files

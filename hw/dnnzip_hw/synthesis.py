@@ -22,7 +22,7 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Component
 
-from dnnzip.endings import failing_in_one_line
+from dnnzip.cli.endings import failing_in_one_line
 from dnnzip_hw.array import Accelerator, ArrayParameters
 from dnnzip_hw.axi import AxiParameters
 from dnnzip_hw.axi.top import AxiDecompressor

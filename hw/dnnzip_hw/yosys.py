@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dnnzip.caches import user_cache, writable
+from dnnzip.system.caches import user_cache, writable
 from dnnzip.errors import MissingToolError
-from dnnzip.extras import how_to_install
-from dnnzip.temporary import temporary_folder
+from dnnzip.system.extras import how_to_install
+from dnnzip.system.temporary import temporary_folder
 
 OLDEST = (0, 40)
 """The oldest version that Amaranth takes."""

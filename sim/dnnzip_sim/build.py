@@ -21,10 +21,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dnnzip.caches import user_cache, writable
+from dnnzip.system.caches import user_cache, writable
 from dnnzip.errors import DnnzipError
-from dnnzip.temporary import temporary_folder
-from dnnzip.waits import waiting_for
+from dnnzip.system.temporary import temporary_folder
+from dnnzip.system.waits import waiting_for
 from dnnzip_sim import toolchain
 
 VARIABLE = "DNNZIP_CACHE"

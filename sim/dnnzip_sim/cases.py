@@ -151,7 +151,7 @@ def outcomes(case: Case, limits: Limits = RTL_LIMITS, decode: SoftwareDecoder = 
 
 
 def _leaving_order(codes: Sequence[Sequence[int]], header: WeightHeader) -> tuple[int, ...]:
-    """Return the codes by channel as a decoder gives them; the inverse of ``dnnzip.link.order.codes_from_beats``."""
+    """Return the codes by channel as a decoder gives them: the inverse of `codes_from_beats`."""
     if header.codec in (Codec.RAW, Codec.LINE):
         return tuple(int(code) for channel in codes for code in channel)
     passes = (codes[first : first + header.lanes] for first in range(0, len(codes), header.lanes))

@@ -18,8 +18,9 @@ from dnnzip.format import (
     VerdictError,
     WeightHeader,
 )
-from dnnzip.link import LinkRun, StreamResult, codes_from_beats
-from dnnzip.temporary import temporary_folder
+from dnnzip.codec.beat_order import codes_from_beats
+from dnnzip.link import LinkRun, StreamResult
+from dnnzip.system.temporary import temporary_folder
 from dnnzip_hw import DecompressorParameters
 from dnnzip_sim.build import Build
 from dnnzip_sim.harness import PATIENCE_CYCLES, Outcome, build_harness

@@ -9,13 +9,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from dnnzip import digits
-from dnnzip.announcements import ignore_announcements
-from dnnzip.endings import failing_in_one_line
-from dnnzip.flow import pipeline
-from dnnzip.flow.compression import CompressionOptions
-from dnnzip.flow.tables import stdout_console
-from dnnzip.model.bound import Bound
-from dnnzip.waits import show_waits
+from dnnzip.cli.announcements import ignore_announcements
+from dnnzip.cli.endings import failing_in_one_line
+from dnnzip.usecases import chain as pipeline
+from dnnzip.usecases.compress import CompressionOptions
+from dnnzip.presentation.tables import stdout_console
+from dnnzip.quantize.bound import Bound
+from dnnzip.system.waits import show_waits
 from dnnzip_sim.build import Build, prepare
 from dnnzip_sim.harness import OPTIONS
 from dnnzip_sim.link import SimulatedLink

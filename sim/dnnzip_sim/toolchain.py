@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dnnzip import extras
+from dnnzip.system import extras
 from dnnzip.errors import MissingToolError
 
 OLDEST_VERILATOR = (5, 36)  # the oldest release that cocotb 2.1 works with

@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dnnzip.temporary import temporary_folder
-from dnnzip.waits import waiting_for
+from dnnzip.system.temporary import temporary_folder
+from dnnzip.system.waits import waiting_for
 from dnnzip_hw import DecompressorParameters, verilog
 from dnnzip_hw.array import ArrayParameters
 from dnnzip_hw.array import verilog as array

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from dnnzip.codec.network import CodecOptions, CodeTensor, encode_network
-from dnnzip.endings import failing_in_one_line
+from dnnzip.cli.endings import failing_in_one_line
 from dnnzip.errors import CheckFailedError
 from dnnzip.format import Verdict, WeightHeader
-from dnnzip.link import codes_from_beats
+from dnnzip.codec.beat_order import codes_from_beats
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.verilog import ports
 from dnnzip_sim import toolchain

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dnnzip.endings import failing_in_one_line
+from dnnzip.cli.endings import failing_in_one_line
 from dnnzip.errors import CheckFailedError, InputError
-from dnnzip.flow import pipeline
-from dnnzip.flow.compression import CompressionOptions
-from dnnzip.flow.tables import TextTable, stdout_console
-from dnnzip.model.accuracy import evaluate
-from dnnzip.model.bound import Bound
+from dnnzip.usecases import chain as pipeline
+from dnnzip.usecases.compress import CompressionOptions
+from dnnzip.presentation.tables import TextTable, stdout_console
+from dnnzip.evaluation.accuracy import evaluate
+from dnnzip.quantize.bound import Bound
 from dnnzip_sim.link import SimulatedLink
 
 BOUNDS = ("0.5%", "1%", "2%", "5%")

@@ -3,14 +3,14 @@
 It imports next to nothing before signals are heeded: whoever interrupts a start sees one line, as later.
 """
 
-from dnnzip import signals
+from dnnzip.system import signals
 
 
 def main() -> None:
     """Run the command line; whatever ends it, no temporary file and no process of its own stays behind."""
     signals.end_at_once()
-    from dnnzip import streams, temporary
-    from dnnzip.cli import main as run
+    from dnnzip.system import streams, temporary
+    from dnnzip.cli.commands import main as run
 
     try:
         signals.interrupt()

@@ -24,14 +24,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.codec import CodecOptions
 from dnnzip.errors import InputError
-from dnnzip.flow import compression
-from dnnzip.flow.summary import Summary, summarise
-from dnnzip.flow.table_file import read_table_set
-from dnnzip.flow.tables import sizes_table
+from dnnzip.usecases import compress as compression
+from dnnzip.usecases.summary import Summary, summarise
+from dnnzip.usecases.table_file import read_table_set
+from dnnzip.presentation.tables import sizes_table
 from dnnzip.format import WEIGHT_HEADER
 from dnnzip.inputs.json_text import parse_json
-from dnnzip.model.bound import Bound, Scope, Unit
-from dnnzip.model.container import (
+from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.onnx.container import (
     CompressedLayer,
     CompressedModel,
     decode_layer,
@@ -40,10 +40,10 @@ from dnnzip.model.container import (
     read_compressed,
     restore,
 )
-from dnnzip.model.files import check_given, load_model, save_model
-from dnnzip.model.layout import kernel_of
-from dnnzip.model.weights import LeftOut
-from dnnzip.temporary import temporary_folder
+from dnnzip.onnx.files import check_given, load_model, save_model
+from dnnzip.quantize.layout import kernel_of
+from dnnzip.onnx.weights import LeftOut
+from dnnzip.system.temporary import temporary_folder
 
 __all__ = ["Compressed", "CompressedNetwork", "compress", "compress_model", "decompress_model"]
 

@@ -1,7 +1,7 @@
 """Every error that a user of dnnzip can cause.
 
 One base class, ``DnnzipError``; the command line prints its message as one line and leaves with its ``exit_code``.
-Anything else that is raised is an error of ours, an internal error: one line too, see `dnnzip.endings`. A subclass
+Anything else that is raised is an error of ours, an internal error: one line too, see `dnnzip.cli.endings`. A subclass
 takes the facts and makes the sentence: which file, layer or option, what is wrong, what would be right.
 """
 

@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from dnnzip.bench import large, memory
-from dnnzip.cli import cli
-from dnnzip.model.files import load_model
+from dnnzip.cli.commands import cli
+from dnnzip.onnx.files import load_model
 
 
 def test_the_network_is_a_sound_one_and_compresses_the_same_from_its_file_and_from_memory(tmp_path):

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.bench import shared_tables
 from dnnzip.bench.shared_tables import Loss, family, measure, page, read, tables
-from dnnzip.cli import cli
+from dnnzip.cli.commands import cli
 from dnnzip.codec import CodecOptions, CodeTensor, encode_network, train_tables
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.format import TableSet

@@ -17,7 +17,7 @@ import pytest
 from distributed import Client
 from distributed.comm.core import CommClosedError
 
-from dnnzip.endings import INTERNAL_ERROR, ending_of
+from dnnzip.cli.endings import INTERNAL_ERROR, ending_of
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.exploration import cluster as cluster_module
 from dnnzip.exploration import run as run_module

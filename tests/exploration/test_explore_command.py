@@ -17,10 +17,11 @@ from rich.console import Console
 
 from dnnzip import digits
 from dnnzip.errors import InputError
-from dnnzip.exploration import cluster, command, request, run
-from dnnzip.exploration.front import front_table
+from dnnzip.exploration import cluster, request, run
+from dnnzip.cli import explore as command
+from dnnzip.exploration.front_table import front_table
 from dnnzip.exploration.record import POINT_SCHEMA, ExplorationFolder, NetworkFacts
-from dnnzip.extras import how_to_install
+from dnnzip.system.extras import how_to_install
 
 MODEL = [str(digits.MODEL), "--data", str(digits.TEST_SET)]
 
@@ -217,7 +218,7 @@ def test_a_missing_extra_is_told(explore, tmp_path, monkeypatch):
 def test_help_needs_no_cluster():
     """The package's help lists every command, and must not wait for Dask and Arrow to load."""
     script = (
-        "import sys; from click.testing import CliRunner; from dnnzip.cli import cli;"
+        "import sys; from click.testing import CliRunner; from dnnzip.cli.commands import cli;"
         "result = CliRunner().invoke(cli, ['--help']); assert 'explore' in result.output, result.output;"
         "print(*sorted({'distributed', 'dask', 'pyarrow', 'onnxruntime'} & set(sys.modules)))"
     )

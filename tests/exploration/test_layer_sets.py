@@ -5,8 +5,8 @@ import pytest
 from dnnzip import digits
 from dnnzip.errors import InputError
 from dnnzip.exploration.layer_sets import layer_sets
-from dnnzip.model.files import load_model
-from dnnzip.model.weights import find_weights
+from dnnzip.onnx.files import load_model
+from dnnzip.onnx.weights import find_weights
 
 NAMES = ("conv1.weight", "conv2.weight", "fc1.weight", "fc2.weight", "fc3.weight")
 

@@ -15,13 +15,13 @@ from dnnzip.exploration.record import ENERGY_PARTS, FIGURES, LAYER_SCHEMA, POINT
 from dnnzip.exploration.request import Options, plan_exploration
 from dnnzip.exploration.task import measure_plain, run_encoding
 from dnnzip.exploration.workload import OpenWorkload
-from dnnzip.flow.compression import CompressionOptions, compress
-from dnnzip.flow.estimation import EstimationOptions, compare, read_network
-from dnnzip.flow.summary import summarise
-from dnnzip.model.accuracy import evaluate
-from dnnzip.model.bound import Bound, Scope
-from dnnzip.model.container import decompressed
-from dnnzip.model.files import load_model, save_model
+from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.usecases.estimate import EstimationOptions, compare, read_network
+from dnnzip.usecases.summary import summarise
+from dnnzip.evaluation.accuracy import evaluate
+from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.onnx.container import decompressed
+from dnnzip.onnx.files import load_model, save_model
 
 
 def results_of(plan):

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.errors import InputError
 from dnnzip.exploration.workload import digest_of, load_files, read_files
-from dnnzip.model.files import load_model
+from dnnzip.onnx.files import load_model
 
 
 @pytest.fixture

@@ -8,19 +8,19 @@ import onnx
 import pytest
 
 from dnnzip.codec import CodecOptions
-from dnnzip.compiler.network import compile_network
-from dnnzip.compiler.quantiser import quantise_network
+from dnnzip.array.network import compile_network
+from dnnzip.usecases.quantize import quantise_network
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import CheckFailedError
-from dnnzip.flow import network_run
-from dnnzip.flow.compression import CompressionOptions, compress
-from dnnzip.flow.network_run import require, run_on_array
-from dnnzip.link.array import ArrayFigures, ArrayShape, open_array
-from dnnzip.link.golden_array import GoldenArray
-from dnnzip.model.accuracy import evaluate
-from dnnzip.model.bound import Bound
-from dnnzip.model.dataset import load_dataset
-from dnnzip.model.files import load_model
+from dnnzip.usecases import run as network_run
+from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.usecases.run import require, run_on_array
+from dnnzip.array.job import ArrayFigures, ArrayShape, open_array
+from dnnzip.array.golden import GoldenArray
+from dnnzip.evaluation.accuracy import evaluate
+from dnnzip.quantize.bound import Bound
+from dnnzip.evaluation.dataset import load_dataset
+from dnnzip.onnx.files import load_model
 
 SHAPE = ArrayShape(2, 8, 16, 256)
 

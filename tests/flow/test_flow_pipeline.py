@@ -12,16 +12,16 @@ from onnx import numpy_helper
 from dnnzip.codec import CodecOptions
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import CheckFailedError, InputError
-from dnnzip.flow import pipeline, simulation, verification
-from dnnzip.flow.compression import CompressionOptions, compress, plan
-from dnnzip.flow.provenance import provenance
-from dnnzip.flow.summary import summarise
-from dnnzip.flow.tables import PIPE_WIDTH, TextTable, number, stdout_console
+from dnnzip.usecases import chain as pipeline, simulate as simulation, verify as verification
+from dnnzip.usecases.compress import CompressionOptions, compress, plan
+from dnnzip.usecases.provenance import provenance
+from dnnzip.usecases.summary import summarise
+from dnnzip.presentation.tables import PIPE_WIDTH, TextTable, number, stdout_console
 from dnnzip.format import Verdict
 from dnnzip.link import open_link
 from dnnzip.link.golden import GoldenLink
-from dnnzip.model.bound import Bound
-from dnnzip.model.files import load_model
+from dnnzip.quantize.bound import Bound
+from dnnzip.onnx.files import load_model
 
 OPTIONS = CompressionOptions(Bound.parse("5%"), layers=("conv*", "fc3*"))
 

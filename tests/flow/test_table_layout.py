@@ -7,8 +7,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from dnnzip.flow.table_layout import distinct
-from dnnzip.flow.tables import TextTable, stdout_console
+from dnnzip.presentation.table_layout import distinct
+from dnnzip.presentation.tables import TextTable, stdout_console
 
 NAMES = (
     *(f"features.stage1.unit{unit}.conv{conv}/weight_quantized:0" for unit in (1, 10) for conv in (1, 2)),

@@ -13,7 +13,7 @@ import click
 from command_files import damaged
 from inputs import scrambled
 
-from dnnzip.cli import cli
+from dnnzip.cli.commands import cli
 
 FLOAT_MODELS = ("in/plain.onnx", "in/plain.onnx", "in/external.onnx")
 PLAIN_MODELS = (*FLOAT_MODELS, "in/integer.onnx", "in/quantised.onnx")

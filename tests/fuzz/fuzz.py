@@ -37,7 +37,7 @@ SHARED_BYTES = 1 << 16
 ESCAPED = 3
 MODELS = "models"
 #: The compiled loops stay as they are: Numba compiles from the same byte code that would be instrumented.
-COMPILED = ["dnnzip.codec.kernels", "dnnzip.codec.line_kernels", "dnnzip.model.step"]
+COMPILED = ["dnnzip.codec.kernels", "dnnzip.codec.line_kernels", "dnnzip.quantize.step"]
 
 
 class Shared:

@@ -166,7 +166,7 @@ def _command(call):
 
 def in_process(arguments, out, err):
     """Run a call in this process, with its standard streams."""
-    from dnnzip import cli
+    from dnnzip.cli import commands as cli
 
     kept = [os.dup(number) for number in (1, 2)]
     streams = sys.stdout, sys.stderr, sys.argv
@@ -335,12 +335,12 @@ def work(options):
 
 def plant():
     """Let a command raise what nobody foresaw, so that a test sees it noticed."""
-    import dnnzip.flow.summary
+    import dnnzip.usecases.summary
 
     def broken(*_, **__):
         raise KeyError("planted")
 
-    dnnzip.flow.summary.summarise = broken
+    dnnzip.usecases.summary.summarise = broken
 
 
 def way_of(options):

@@ -15,10 +15,10 @@ from onnx import TensorProto, helper, numpy_helper
 from dnnzip.api import ARRAY_KEY
 from dnnzip.codec import reference
 from dnnzip.format import TABLE_HEADER, WEIGHT_HEADER, TableSet, crc8
-from dnnzip.model.bound import Bound, Scope, Unit
-from dnnzip.model.container import compressed_model
-from dnnzip.model.grid import GridResult, items_of
-from dnnzip.model.weights import find_weights
+from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.onnx.container import compressed_model
+from dnnzip.quantize.grid import GridResult, items_of
+from dnnzip.onnx.weights import find_weights
 
 STREAM, MODEL = b"S", b"M"
 MAX_BYTES = 2048

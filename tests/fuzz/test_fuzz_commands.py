@@ -92,7 +92,7 @@ def test_a_planted_fault_is_found_kept_and_repeated(tmp_path, sound, monkeypatch
     runner = fuzz_commands.Runner(tmp_path / "again")
     assert runner.run(call, fuzz_commands.in_process) in (0, 2)
     if fault == "raise":
-        monkeypatch.setattr("dnnzip.flow.summary.summarise", None)
+        monkeypatch.setattr("dnnzip.usecases.summary.summarise", None)
         with pytest.raises(fuzz_commands.FuzzError, match="status 70"):
             runner.run(call, fuzz_commands.in_process)
 

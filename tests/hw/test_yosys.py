@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dnnzip import caches
+from dnnzip.system import caches
 from dnnzip.errors import MissingToolError
 from dnnzip_hw import yosys
 from dnnzip_hw.yosys import find_yosys, yosys_ready

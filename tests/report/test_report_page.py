@@ -17,7 +17,7 @@ from dnnzip.report.page import _for_script, render
 from dnnzip.report.palette import COLOURS, SERIES, variable
 from dnnzip.report.payload import payload
 from dnnzip.report.tuned import read_tuned
-from dnnzip.report.wording import si, signed
+from dnnzip.report.captions import si, signed
 
 
 def text_of(element):

@@ -7,7 +7,7 @@ import numpy as np
 from dnnzip.codec import CodecOptions, CodeTensor, encode_network, split_streams
 from dnnzip.format import IMAGE_NO_LAYER, ImageEntry, ImageKind, WeightHeader, image_head, table_bytes
 from dnnzip.format.program import Run, Walk
-from dnnzip.link.array import ArrayJob
+from dnnzip.array.job import ArrayJob
 
 
 @dataclass

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from dnnzip import caches
+from dnnzip.system import caches
 from dnnzip_sim.build import BuildFailedError, build, cache_folder, prepare
 
 COUNTER = """

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from dnnzip.errors import CheckFailedError
-from dnnzip.flow.tables import TextTable
+from dnnzip.presentation.tables import TextTable
 from dnnzip_hw.array import Placement
 from dnnzip_sim.gain import passage as passages
 from dnnzip_sim.gain.__main__ import END, START, layer_rows, main, write_page

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from dnnzip.announcements import CATEGORIES
+from dnnzip.cli.announcements import CATEGORIES
 
 COMMAND = """
 import subprocess, sys, warnings
-from dnnzip import cli
+from dnnzip.cli import commands as cli
 def command(**_):
     warnings.warn("soon", {0})
     subprocess.run([sys.executable, "-c", "import warnings; warnings.warn('soon', {0})"], check=True)

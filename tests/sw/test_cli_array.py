@@ -7,9 +7,9 @@ import onnx
 import pytest
 
 from dnnzip.digits import MODEL, TEST_SET
-from dnnzip.link import golden_array
-from dnnzip.link.array import ArrayResult
-from dnnzip.model.accuracy import evaluate
+from dnnzip.array import golden as golden_array
+from dnnzip.array.job import ArrayResult
+from dnnzip.evaluation.accuracy import evaluate
 
 
 @pytest.fixture

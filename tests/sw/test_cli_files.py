@@ -12,12 +12,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip import file_parameters
-from dnnzip.cli import cli
+from dnnzip.cli import file_parameters
+from dnnzip.cli.commands import cli
 from dnnzip.digits import TEST_SET
 from dnnzip.errors import InputError
-from dnnzip.file_parameters import FileCommand, FileParameter, OutputFile
-from dnnzip.model import files
+from dnnzip.cli.file_parameters import FileCommand, FileParameter, OutputFile
+from dnnzip.onnx import files
 
 DNNZIP = [sys.executable, "-m", "dnnzip"]
 

@@ -13,11 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.codec import decode_tensor, split_streams
 from dnnzip.errors import InputError
-from dnnzip.flow import image as image_flow
-from dnnzip.flow.image import plan_image
+from dnnzip.usecases import image as image_flow
+from dnnzip.usecases.image import plan_image
 from dnnzip.format import IMAGE_HEADER, ImageEntry, Verdict, read_image_table, table_bytes
 from dnnzip.link.golden import GoldenLink
-from dnnzip.model.container import decompressed, read_compressed
+from dnnzip.onnx.container import decompressed, read_compressed
 
 FILES = ["weights.bin", "weights.h", "weights.json"]
 ODD_NAME = 'a "*/ \\ ?? ü'

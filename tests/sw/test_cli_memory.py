@@ -16,9 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 from dnnzip.digits import TEST_SET
 from dnnzip.errors import InputError
 from dnnzip.format import ESCAPE, TOKEN_ORDER, Codec, TableSet, WeightHeader
-from dnnzip.model.container import WEIGHTS_PER_BIT
-from dnnzip.model.files import LARGEST_MESSAGE
-from dnnzip.model.memory import memory_for, most_memory
+from dnnzip.onnx.container import WEIGHTS_PER_BIT
+from dnnzip.onnx.files import LARGEST_MESSAGE
+from dnnzip.inputs.memory import memory_for, most_memory
 
 DNNZIP = Path(sys.executable).with_name("dnnzip")
 
@@ -197,7 +197,7 @@ def test_memory_that_ends_elsewhere_is_one_line(dnnzip, compressed, monkeypatch)
     def exhausted(*_):
         raise MemoryError("an array of 9 TB")
 
-    monkeypatch.setattr("dnnzip.flow.summary.summarise", exhausted)
+    monkeypatch.setattr("dnnzip.usecases.summary.summarise", exhausted)
     status, out, err = dnnzip("info", compressed)
     assert (status, out) == (2, "")
     assert re.fullmatch(r"dnnzip: out of memory: MemoryError: an array of 9 TB \(.*\); use a machine with .*\n", err)

@@ -11,12 +11,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip import __version__, cli
+from dnnzip import __version__
+from dnnzip.cli import commands as cli
 from dnnzip.codec import split_streams
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.format import Codec, TableSet, WeightHeader
-from dnnzip.model.grid import suits_unit
-from dnnzip.model.rules import sentence
+from dnnzip.quantize.grid import suits_unit
+from dnnzip.onnx.rules import sentence
 
 DNNZIP = Path(sys.executable).with_name("dnnzip")
 

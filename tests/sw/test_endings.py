@@ -8,10 +8,11 @@ import sys
 import click
 import pytest
 
-from dnnzip import cli, digits
-from dnnzip.endings import DEBUG, INTERNAL_ERROR, failing_in_one_line, place_of
+from dnnzip.cli import commands as cli
+from dnnzip import digits
+from dnnzip.cli.endings import DEBUG, INTERNAL_ERROR, failing_in_one_line, place_of
 from dnnzip.errors import CheckFailedError, InputError
-from dnnzip.model.memory import memory_for
+from dnnzip.inputs.memory import memory_for
 
 LINE = re.compile(
     r"dnnzip: internal error: (?P<reason>.*) \((?P<place>[^() ]+:\d+)\); please report it with the output of 'dnnzip "
@@ -43,7 +44,7 @@ def fault(monkeypatch):
         def broken(*_, **__):
             raise error
 
-        monkeypatch.setattr("dnnzip.model.container.open_compressed_file", broken)
+        monkeypatch.setattr("dnnzip.onnx.container.open_compressed_file", broken)
 
     return plant
 
@@ -69,10 +70,10 @@ def test_what_nobody_foresaw_is_one_line(ended, fault, error, reason):
 
 
 def test_the_line_names_the_innermost_place_of_ours(ended, monkeypatch, tmp_path):
-    monkeypatch.setattr("dnnzip.model.bound.math", None)
+    monkeypatch.setattr("dnnzip.quantize.bound.math", None)
     status, err = ended("compress", "a.onnx", "-o", tmp_path / "b.onnx", "--max-error", "1%")
     assert status == INTERNAL_ERROR
-    assert LINE.fullmatch(err)["place"].startswith("dnnzip/model/bound.py:")
+    assert LINE.fullmatch(err)["place"].startswith("dnnzip/quantize/bound.py:")
 
 
 @pytest.mark.parametrize("arguments", [("--debug", "info", "a.onnx"), ("info", "a.onnx", "--debug")])
@@ -171,7 +172,7 @@ def test_the_place_is_not_one_of_a_library_inside_of_a_folder_of_our_name():
 
 def test_a_real_process(tmp_path):
     script = (
-        "import dnnzip.model.container as container, dnnzip.cli as cli\n"
+        "import dnnzip.onnx.container as container, dnnzip.cli.commands as cli\n"
         "def broken(*_): raise KeyError('planted')\n"
         "container.open_compressed_file = broken\n"
         "cli.main()\n"

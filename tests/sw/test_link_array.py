@@ -10,9 +10,9 @@ from dnnzip.codec import CodecOptions, CodeTensor, encode_network, split_streams
 from dnnzip.errors import InputError
 from dnnzip.format import IMAGE_NO_LAYER, ImageEntry, ImageKind, WeightHeader, image_head, table_bytes
 from dnnzip.format.program import Run, Walk
-from dnnzip.link.array import ArrayFigures, ArrayJob, ArrayShape, ProgramError, open_array
-from dnnzip.link.golden_array import GoldenArray
-from dnnzip.link.order import channels_from_passes, passes_from_channels
+from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayShape, ProgramError, open_array
+from dnnzip.array.golden import GoldenArray
+from dnnzip.codec.beat_order import channels_from_passes, passes_from_channels
 
 BUS_BYTES = 8
 SHAPE = ArrayShape(groups=2, rows_per_group=4, columns=3, vectors=16)

@@ -10,7 +10,7 @@ from dnnzip.digits import MODEL
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict
 from dnnzip.link import open_link
-from dnnzip.link.array import ArrayShape, open_array
+from dnnzip.array.job import ArrayShape, open_array
 from dnnzip.link.golden import GoldenLink
 
 

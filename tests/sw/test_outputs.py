@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.errors import InputError
-from dnnzip.outputs import OutputSet
+from dnnzip.system.outputs import OutputSet
 from dnnzip.tuning.tuner import Tuner
 
 FULL = "/dev/full"

@@ -42,7 +42,7 @@ def test_a_signal_during_imports_is_one_line(tmp_path, number, status, word, cal
 
 INTERRUPTING = """
 import os, signal, sys
-from dnnzip import signals
+from dnnzip.system import signals
 signals.interrupt()
 """
 
@@ -110,10 +110,12 @@ print(signals.came(), signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)
 CASES = """
 import json, os, signal, sys
 from pathlib import Path
-from dnnzip import __main__, temporary
-from dnnzip.flow import compression
+from dnnzip import __main__
+from dnnzip.system import temporary
+from dnnzip.usecases import compress as compression
 from dnnzip.digits import MODEL
-from dnnzip.model import accuracy, files
+from dnnzip.evaluation import accuracy
+from dnnzip.onnx import files
 folder = Path.cwd() / "outputs"
 system = Path(os.environ["TMPDIR"])
 folder.mkdir(), system.mkdir()

@@ -15,7 +15,7 @@ import json, os, sys
 from pathlib import Path
 from dnnzip import __main__
 from dnnzip.digits import MODEL, TEST_SET
-from dnnzip.flow import compression
+from dnnzip.usecases import compress as compression
 
 c = Path("c.onnx")
 CASES = {
@@ -89,7 +89,7 @@ def test_full_and_closed_streams(tmp_path):
 def test_no_file_gets_the_number_of_a_closed_stream(tmp_path, numbers):
     code = f"""
 import os
-from dnnzip.streams import occupy
+from dnnzip.system.streams import occupy
 for number in {numbers}:
     os.close(number)
 occupy()
@@ -102,7 +102,7 @@ os._exit(0 if file.fileno() > 2 else 1)
 NOT_UTF8 = """
 import json, os, shutil, sys
 from pathlib import Path
-from dnnzip import cli
+from dnnzip.cli import commands as cli
 from dnnzip.digits import MODEL, TEST_SET
 folder = Path(os.fsdecode(b"gr\\xfc\\xdfe")).absolute()
 folder.mkdir()
@@ -140,7 +140,7 @@ import json, os, resource, sys
 from pathlib import Path
 from dnnzip import __main__
 from dnnzip.digits import MODEL
-from dnnzip.flow import compression
+from dnnzip.usecases import compress as compression
 
 def run(limit, *arguments):
     child = os.fork()

@@ -16,11 +16,11 @@ from dnnzip import digits
 
 ROOT = Path(__file__).parents[2]
 ALONE = "import onnxruntime; onnxruntime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])"
-OURS = "sys.argv[0] = 'dnnzip'; from dnnzip.cli import main; main()"
+OURS = "sys.argv[0] = 'dnnzip'; from dnnzip.cli.commands import main; main()"
 DATA = ["--data", str(digits.TEST_SET)]
 SECONDS = 120  # until onnxruntime reports, about ten on an idle machine
 
-RUNTIME = Path("sw/dnnzip/model/runtime.py")
+RUNTIME = Path("sw/dnnzip/evaluation/runtime.py")
 """The one module that loads onnxruntime; its quantiser brings classes that ours derive from."""
 
 

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from dnnzip import temporary
+from dnnzip.system import temporary
 from dnnzip.errors import InputError
-from dnnzip.temporary import PREFIX, SUFFIX, remove_all, remove_leftovers, temporary_file, temporary_folder
+from dnnzip.system.temporary import PREFIX, SUFFIX, remove_all, remove_leftovers, temporary_file, temporary_folder
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def test_the_end_of_the_program_removes_what_is_left(tmp_path):
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     code = (
-        "import os, sys; from pathlib import Path; from dnnzip.temporary import *\n"
+        "import os, sys; from pathlib import Path; from dnnzip.system.temporary import *\n"
         "folder = Path(sys.argv[1])\n"
         "with temporary_file(folder), temporary_folder(folder) as inner:\n"
         "    (inner / 'file').touch(); os.kill(os.getpid(), 9)"

@@ -13,9 +13,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
-from dnnzip.cli import Output
-from dnnzip.flow.tables import TextTable
-from dnnzip.terminal import one_line, printable
+from dnnzip.cli.commands import Output
+from dnnzip.presentation.tables import TextTable
+from dnnzip.system.terminal import one_line, printable
 
 DNNZIP = [sys.executable, "-m", "dnnzip"]
 

@@ -10,8 +10,8 @@ import pytest
 from dnnzip.accelerator import load_accelerator
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import InputError
-from dnnzip.flow.estimation import read_network
-from dnnzip.model.dataset import load_dataset
+from dnnzip.usecases.estimate import read_network
+from dnnzip.evaluation.dataset import load_dataset
 from dnnzip.tuning import search
 from dnnzip.tuning.journal import Journal
 from dnnzip.tuning.prices import Objective, prices

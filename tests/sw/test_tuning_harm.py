@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dnnzip.tuning.folds import LARGE_CHOICE, SMALL_SET, split
-from dnnzip.tuning.harm import Judge, bootstrap_interval, log_probabilities
+from dnnzip.tuning.sensitivity import Judge, bootstrap_interval, log_probabilities
 
 
 def classifier(rng, samples=4000, classes=5):

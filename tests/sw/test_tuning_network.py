@@ -6,12 +6,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.digits import MODEL, TEST_SET
-from dnnzip.model.accuracy import scores_of
-from dnnzip.model.biases import corrected, with_biases
-from dnnzip.model.dataset import load_dataset
-from dnnzip.model.files import load_model
-from dnnzip.model.weights import find_weights
-from dnnzip.tuning.columns import Columns
+from dnnzip.evaluation.accuracy import scores_of
+from dnnzip.onnx.biases import corrected, with_biases
+from dnnzip.evaluation.dataset import load_dataset
+from dnnzip.onnx.files import load_model
+from dnnzip.onnx.weights import find_weights
+from dnnzip.tuning.im2col import Columns
 from dnnzip.tuning.stages import StagedNetwork
 
 

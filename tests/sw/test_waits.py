@@ -8,13 +8,13 @@ import sys
 import numba
 import pytest
 
-from dnnzip import waits
+from dnnzip.system import waits
 from dnnzip.codec import compiling
 
 WHAT = "boiling the kettle, about a minute"
 SCRIPT = f"""
 import sys
-from dnnzip import waits
+from dnnzip.system import waits
 waits.show_waits()
 for _ in range(2):
     with waits.waiting_for({WHAT!r}):
@@ -90,6 +90,6 @@ def test_compilation_is_a_wait_and_a_kept_result_is_none(capsys, monkeypatch):
 
 def test_quiet_is_heard(dnnzip, monkeypatch):
     asked = []
-    monkeypatch.setattr("dnnzip.cli.show_waits", lambda is_shown=True: asked.append(is_shown))
+    monkeypatch.setattr("dnnzip.cli.commands.show_waits", lambda is_shown=True: asked.append(is_shown))
     assert dnnzip("doctor", "--quiet")[0] in (0, 1)
     assert asked == [True, False]

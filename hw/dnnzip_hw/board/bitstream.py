@@ -14,10 +14,10 @@ from typing import Any
 from amaranth.hdl import Module
 from amaranth.lib import io, wiring
 
-from dnnzip import extras
+from dnnzip.system import extras
 from dnnzip.errors import CheckFailedError
 from dnnzip.format.frames import Top
-from dnnzip.temporary import temporary_folder
+from dnnzip.system.temporary import temporary_folder
 from dnnzip_hw.board.boards import BAUD, Board
 from dnnzip_hw.board.serial import SerialTop
 from dnnzip_hw.yosys import is_compiled

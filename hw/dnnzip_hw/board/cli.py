@@ -6,12 +6,12 @@ from pathlib import Path
 import click
 
 from dnnzip.errors import InputError
-from dnnzip.file_parameters import FileCommand, Folder, OutputFile
+from dnnzip.cli.file_parameters import FileCommand, Folder, OutputFile
 from dnnzip.format.frames import Top
-from dnnzip.outputs import write_output
-from dnnzip.streams import printing
-from dnnzip.terminal import printable
-from dnnzip.waits import waiting_for
+from dnnzip.system.outputs import write_output
+from dnnzip.system.streams import printing
+from dnnzip.system.terminal import printable
+from dnnzip.system.waits import waiting_for
 
 
 @click.command(

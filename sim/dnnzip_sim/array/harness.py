@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.link.array import ArrayJob, ArrayShape, check_job
+from dnnzip.array.job import ArrayJob, ArrayShape, check_job
 from dnnzip_hw.array.accelerator import FIGURES
 from dnnzip_hw.array.parameters import ArrayParameters
 from dnnzip_sim.build import Build, build

@@ -2,15 +2,15 @@
 
 from dnnzip.errors import InputError
 from dnnzip.format import NARROW_BITS, TABLE_HEADER, TABLES_MAGIC, TableHeader, read_image_table
-from dnnzip.link.array import ArrayFigures, ArrayJob, ArrayResult, ArrayShape
-from dnnzip.temporary import temporary_folder
+from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult, ArrayShape
+from dnnzip.system.temporary import temporary_folder
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.array import ArrayParameters
 from dnnzip_sim.array.harness import Memory, build_array, run_job
 
 
 class SimulatedArray:
-    """Executes jobs with the accelerator's RTL under Verilator; see ``dnnzip.link.array.ArrayLink``.
+    """Executes jobs with the accelerator's RTL under Verilator; see ``dnnzip.array.job.ArrayLink``.
 
     The RTL is exported and compiled when it is first needed, and kept in the build cache. Its bus is as wide as its
     groups take words, and the memory is as fast as the bus.
@@ -37,7 +37,7 @@ class SimulatedArray:
         return self._shape
 
     def execute(self, job: ArrayJob) -> ArrayResult:
-        """Execute a job; see ``dnnzip.link.array.ArrayLink``.
+        """Execute a job; see ``dnnzip.array.job.ArrayLink``.
 
         Raises
         ------

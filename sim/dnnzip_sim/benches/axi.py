@@ -292,7 +292,7 @@ def by_channel(weights: list[int], header: WeightHeader) -> list[int]:
     """Return the codes of all channels, one after the other."""
     import numpy as np
 
-    from dnnzip.link import codes_from_beats
+    from dnnzip.codec.beat_order import codes_from_beats
 
     return [int(code) for code in codes_from_beats(np.array(weights, np.int16), header).ravel()]
 

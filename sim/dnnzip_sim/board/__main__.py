@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from dnnzip.endings import failing_in_one_line
+from dnnzip.cli.endings import failing_in_one_line
 from dnnzip.format.frames import Top
 from dnnzip_hw.board.array_core import SerialArrayParameters
 from dnnzip_hw.board.boards import BOARDS

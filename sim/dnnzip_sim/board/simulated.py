@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from types import TracebackType
 
-from dnnzip.temporary import temporary_folder
+from dnnzip.system.temporary import temporary_folder
 from dnnzip_hw.board.array_core import SerialArrayParameters
 from dnnzip_hw.board.decompressor_core import SerialDecompressorParameters
 from dnnzip_hw.memory import GENERIC

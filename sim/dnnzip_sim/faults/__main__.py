@@ -11,10 +11,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dnnzip.endings import failing_in_one_line
+from dnnzip.cli.endings import failing_in_one_line
 from dnnzip.errors import DnnzipError, InputError
-from dnnzip.flow.provenance import provenance
-from dnnzip.flow.tables import TextTable, stdout_console
+from dnnzip.usecases.provenance import provenance
+from dnnzip.presentation.tables import TextTable, stdout_console
 from dnnzip.format import Verdict
 from dnnzip_sim.faults.campaign import CONFIGURATIONS, Campaign, Counts
 from dnnzip_sim.faults.streams import FAULTS

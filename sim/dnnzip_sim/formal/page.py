@@ -1,6 +1,6 @@
 """The page about the proofs, ``docs/formal.md``, made from the list of properties."""
 
-from dnnzip.flow.tables import TextTable
+from dnnzip.presentation.tables import TextTable
 from dnnzip_sim.formal.catalogue import PROPERTIES
 
 _TEXT = """# What is proved of the RTL

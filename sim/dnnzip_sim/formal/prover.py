@@ -13,7 +13,7 @@ from pathlib import Path
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
-from dnnzip import extras
+from dnnzip.system import extras
 from dnnzip.errors import CheckFailedError
 from dnnzip_sim import toolchain
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dnnzip.compiler.network import compile_network
+from dnnzip.array.network import compile_network
 from dnnzip_hw.array import ArrayParameters, Placement
 from dnnzip_sim.array import Memory, shape_of
 from dnnzip_sim.gain.networks import Network, compressed

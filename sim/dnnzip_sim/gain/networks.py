@@ -8,14 +8,14 @@ import onnx
 
 from dnnzip import digits
 from dnnzip.codec import CodecOptions
-from dnnzip.compiler.geometry import Convolution
-from dnnzip.compiler.network import compile_network
-from dnnzip.compiler.quantiser import quantise_network
-from dnnzip.flow import compression
-from dnnzip.link.array import ArrayShape
-from dnnzip.model.bound import Bound
-from dnnzip.model.dataset import Dataset, load_dataset
-from dnnzip.model.files import load_model
+from dnnzip.array.geometry import Convolution
+from dnnzip.array.network import compile_network
+from dnnzip.usecases.quantize import quantise_network
+from dnnzip.usecases import compress as compression
+from dnnzip.array.job import ArrayShape
+from dnnzip.quantize.bound import Bound
+from dnnzip.evaluation.dataset import Dataset, load_dataset
+from dnnzip.onnx.files import load_model
 
 CALIBRATION_SAMPLES = 200
 

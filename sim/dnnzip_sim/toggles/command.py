@@ -12,16 +12,16 @@ import numpy as np
 
 from dnnzip import digits
 from dnnzip.codec import CodecOptions, decode_tensor
-from dnnzip.endings import failing_in_one_line
+from dnnzip.cli.endings import failing_in_one_line
 from dnnzip.errors import CheckFailedError
-from dnnzip.flow.compression import CompressionOptions, compress
-from dnnzip.flow.provenance import provenance
-from dnnzip.flow.tables import TextTable, stdout_console
+from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.usecases.provenance import provenance
+from dnnzip.presentation.tables import TextTable, stdout_console
 from dnnzip.format import Verdict, WeightHeader
-from dnnzip.link import codes_from_beats
-from dnnzip.model.bound import Bound
-from dnnzip.model.container import CompressedModel
-from dnnzip.model.files import load_model
+from dnnzip.codec.beat_order import codes_from_beats
+from dnnzip.quantize.bound import Bound
+from dnnzip.onnx.container import CompressedModel
+from dnnzip.onnx.files import load_model
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.asic import ADD_PJ, GATES
 from dnnzip_hw.synthesis import fill

@@ -1,6 +1,6 @@
 """Latency and energy of a network on an accelerator: an analytical model, checked against public simulators.
 
-It knows layers and constants alone: networks are read in `dnnzip.model`, both are joined in `dnnzip.flow`.
+It knows layers and constants alone: networks are read in `dnnzip.onnx`, both are joined in `dnnzip.usecases`.
 """
 
 from dnnzip.accelerator.configuration import (

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.bench.task import Task
-from dnnzip.model.step_grid import FLOAT_BITS
+from dnnzip.quantize.step_grid import FLOAT_BITS
 
 
 class Coder(ABC):

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import click
 
-from dnnzip import extras
+from dnnzip.system import extras
 from dnnzip.bench.comparison import QUICK, Comparison, Scale, compare, read_reference
 from dnnzip.bench.page import PLOT, made_with, memory_line, page, sections
 from dnnzip.bench.plot import draw
 from dnnzip.bench.rivals import installed
 from dnnzip.bench.tables import bits_by_coder, percent_of
 from dnnzip.bench.task import FLOAT_NETWORKS, INTEGER_NETWORKS
-from dnnzip.endings import failing_in_one_line
+from dnnzip.cli.endings import failing_in_one_line
 from dnnzip.errors import CheckFailedError
-from dnnzip.flow.tables import stdout_console
+from dnnzip.presentation.tables import stdout_console
 
 QUICK_NETWORKS = ("lenet5_mnist", "dscnn_kws_int8")
 MAKE = "make bench"

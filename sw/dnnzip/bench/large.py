@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from dnnzip.bench.memory import peak_of
-from dnnzip.endings import failing_in_one_line
+from dnnzip.cli.endings import failing_in_one_line
 
 #: The goal: this many times the largest tensor (as float32) and this many bytes more.
 TENSOR_FACTOR, FIXED_BYTES = 3, 350_000_000

@@ -18,10 +18,10 @@ from dnnzip.bench.shared_tables import read
 from dnnzip.bench.task import FLOAT_NETWORKS, INTEGER_NETWORKS
 from dnnzip.codec import CodecOptions, CodeTensor, EncodedNetwork, encode_network, split_streams
 from dnnzip.codec.network import LANE_BITS
-from dnnzip.endings import failing_in_one_line
-from dnnzip.flow.tables import TextTable, stdout_console
+from dnnzip.cli.endings import failing_in_one_line
+from dnnzip.presentation.tables import TextTable, stdout_console
 from dnnzip.format import CRC_WORDS, WEIGHT_HEADER, WORD_BYTES, Codec, WeightHeader
-from dnnzip.model.step_grid import FLOAT_BITS
+from dnnzip.quantize.step_grid import FLOAT_BITS
 
 BOUND = "0lsb"
 PERCENTS = ("1%", "5%", "10%")

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from dnnzip.bench.coder import Coder
 from dnnzip.codec import CodeTensor, decode_tensor, encode_network, split_streams
 from dnnzip.format import WEIGHT_HEADER, WeightHeader
-from dnnzip.model.grid import quantise
-from dnnzip.model.step_grid import FLOAT_BITS
+from dnnzip.quantize.grid import quantise
+from dnnzip.quantize.step_grid import FLOAT_BITS
 
 ENTROPY_SHARE = 1.01
 NETWORK_BYTES = 512

@@ -6,7 +6,7 @@ from dnnzip.bench.comparison import SPEED_LSB, SPEED_PERCENT, Comparison
 from dnnzip.bench.measure import Result
 from dnnzip.bench.ours import Dnnzip
 from dnnzip.bench.rivals import NnCodec, Vela
-from dnnzip.flow.tables import TextTable
+from dnnzip.presentation.tables import TextTable
 
 NOTHING = "-"
 

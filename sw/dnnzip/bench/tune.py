@@ -13,17 +13,17 @@ from typing import Any
 import click
 
 from dnnzip.bench.command import zoo_folder
-from dnnzip.cli import Output
+from dnnzip.cli.commands import Output
 from dnnzip.digits import MODEL, TEST_SET
-from dnnzip.endings import failing_in_one_line
+from dnnzip.cli.endings import failing_in_one_line
 from dnnzip.errors import InputError
-from dnnzip.flow.provenance import provenance
-from dnnzip.flow.tables import TextTable, stdout_console
-from dnnzip.flow.verification import require, verify
-from dnnzip.model.dataset import load_dataset
-from dnnzip.model.drop import parse_drop
-from dnnzip.model.files import load_model, save_model
-from dnnzip.outputs import OutputSet, write_output
+from dnnzip.usecases.provenance import provenance
+from dnnzip.presentation.tables import TextTable, stdout_console
+from dnnzip.usecases.verify import require, verify
+from dnnzip.evaluation.dataset import load_dataset
+from dnnzip.tuning.drop import parse_drop
+from dnnzip.onnx.files import load_model, save_model
+from dnnzip.system.outputs import OutputSet, write_output
 from dnnzip.tuning.journal import Journal
 from dnnzip.tuning.tuner import Tuner, TuningOptions
 

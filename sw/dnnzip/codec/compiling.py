@@ -18,8 +18,8 @@ import numba
 from numba.core import event
 from numba.core.caching import FunctionCache
 
-from dnnzip.caches import writable
-from dnnzip.waits import waiting_for
+from dnnzip.system.caches import writable
+from dnnzip.system.waits import waiting_for
 
 VARIABLE = "NUMBA_CACHE_DIR"
 

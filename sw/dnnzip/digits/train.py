@@ -24,7 +24,7 @@ from sklearn.model_selection import train_test_split
 from torch import nn
 
 from dnnzip import digits
-from dnnzip.model.runtime import open_session
+from dnnzip.evaluation.runtime import open_session
 
 SEED = 20200826
 TEST_SHARE = 0.25

@@ -12,7 +12,7 @@ import dnnzip
 from dnnzip.doctor.caches import Cache, find_caches
 from dnnzip.doctor.packages import FOR_USERS, Package, read_packages
 from dnnzip.doctor.tools import SYSTEM, TOOLS, Tool, find_tools
-from dnnzip.extras import how_to_install
+from dnnzip.system.extras import how_to_install
 
 MEGABYTE = 1e6
 

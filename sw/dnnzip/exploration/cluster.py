@@ -19,7 +19,7 @@ from dnnzip.exploration import interrupts
 from dnnzip.exploration.record import NetworkFacts
 from dnnzip.exploration.task import Encoding, TaskResult, measure_plain, run_encoding
 from dnnzip.exploration.workload import OpenWorkload, Workload
-from dnnzip.temporary import temporary_folder
+from dnnzip.system.temporary import temporary_folder
 
 ALLOWED_FAILURES = 1
 """A task is put aside once so many workers and one more have died over it, on a cluster of this machine."""

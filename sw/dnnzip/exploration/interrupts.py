@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from dnnzip import signals
+from dnnzip.system import signals
 
 RAISING = (signal.default_int_handler, signals.raise_interrupt)
 """Handlers that raise at once; others are somebody else's."""

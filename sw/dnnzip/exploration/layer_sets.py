@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from dnnzip.errors import InputError
-from dnnzip.model.weights import Weight
+from dnnzip.onnx.weights import Weight
 
 RIGHT = "give all, each, all-but-one, largest, largest:N, or globs on initializer names, several of them joined by +"
 

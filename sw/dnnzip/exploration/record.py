@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 from dnnzip.errors import InputError
 from dnnzip.inputs.json_text import parse_json
 from dnnzip.inputs.reading import open_regular, read_bounded
-from dnnzip.outputs import open_output, write_output
+from dnnzip.system.outputs import open_output, write_output
 
 FORM = 2
 """Version of the folder's form; a change of a file's meaning raises it."""
@@ -186,7 +186,7 @@ class Request(_Facts):
     command
         The command line.
     provenance
-        Commit, versions and command of the first run, see `dnnzip.flow.provenance`.
+        Commit, versions and command of the first run, see `dnnzip.usecases.provenance`.
     """
 
     model: str

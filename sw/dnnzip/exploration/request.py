@@ -13,18 +13,18 @@ from dnnzip.exploration.layer_sets import layer_sets
 from dnnzip.exploration.record import TUNED, Grid, Request
 from dnnzip.exploration.task import Encoding, TunedEncoding
 from dnnzip.exploration.workload import Files, Workload, digest_of, read_files
-from dnnzip.flow.compression import CompressionOptions, plan
-from dnnzip.flow.estimation import check_batch
-from dnnzip.flow.provenance import provenance
+from dnnzip.usecases.compress import CompressionOptions, plan
+from dnnzip.usecases.estimate import check_batch
+from dnnzip.usecases.provenance import provenance
 from dnnzip.inputs.json_text import check_seed
 from dnnzip.inputs.reading import digest_of_file
-from dnnzip.model.accuracy import score_output
-from dnnzip.model.bound import Bound, Scope, Unit
-from dnnzip.model.container import is_compressed, open_compressed_file
-from dnnzip.model.dataset import RIGHT as DATA
-from dnnzip.model.dataset import Dataset, load_dataset
-from dnnzip.model.files import load_model, open_model
-from dnnzip.model.grid import ranges_of
+from dnnzip.evaluation.accuracy import score_output
+from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.onnx.container import is_compressed, open_compressed_file
+from dnnzip.evaluation.dataset import RIGHT as DATA
+from dnnzip.evaluation.dataset import Dataset, load_dataset
+from dnnzip.onnx.files import load_model, open_model
+from dnnzip.quantize.grid import ranges_of
 
 OWN_PLACEMENT = "own"
 """The accelerator's own placement of the decompressors."""

@@ -16,15 +16,15 @@ import click
 from rich.console import Console
 
 from dnnzip import digits
-from dnnzip.endings import failing_in_one_line
+from dnnzip.cli.endings import failing_in_one_line
 from dnnzip.exploration.cluster import connected, encoding_on_worker
 from dnnzip.exploration.record import ExplorationFolder
 from dnnzip.exploration.request import Options, plan_exploration
 from dnnzip.exploration.run import run
 from dnnzip.exploration.task import Encoding, TaskResult
-from dnnzip.flow.provenance import provenance
-from dnnzip.flow.tables import TextTable
-from dnnzip.temporary import temporary_folder
+from dnnzip.usecases.provenance import provenance
+from dnnzip.presentation.tables import TextTable
+from dnnzip.system.temporary import temporary_folder
 
 BOUNDS = ("0.5%", "1%", "2%", "3%", "5%", "8%", "13%", "20%")
 LAYERS = ("all", "each", "all-but-one")

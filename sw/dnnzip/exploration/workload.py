@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from dnnzip import __version__
 from dnnzip.accelerator import Accelerator, Estimate, Estimator, Network, Timing
 from dnnzip.errors import InputError
-from dnnzip.flow.estimation import network_of
+from dnnzip.usecases.estimate import network_of
 from dnnzip.inputs.reading import read_bounded
-from dnnzip.model.accuracy import Accuracy, score, scores_of
-from dnnzip.model.container import is_compressed
-from dnnzip.model.dataset import Dataset
-from dnnzip.model.files import RIGHT, load_model, model_files
-from dnnzip.model.memory import memory_for
-from dnnzip.model.weights import LeftOut, Weight, find_weights
-from dnnzip.temporary import temporary_folder
+from dnnzip.evaluation.accuracy import Accuracy, score, scores_of
+from dnnzip.onnx.container import is_compressed
+from dnnzip.evaluation.dataset import Dataset
+from dnnzip.onnx.files import RIGHT, load_model, model_files
+from dnnzip.inputs.memory import memory_for
+from dnnzip.onnx.weights import LeftOut, Weight, find_weights
+from dnnzip.system.temporary import temporary_folder
 
 Files = tuple[tuple[str, bytes], ...]
 """Files of a model: a path from the model's folder, as the model names it, and the content; the model itself first."""
@@ -39,7 +39,7 @@ def read_files(path: str | Path) -> Files:
     Raises
     ------
     InputError
-        See `dnnzip.model.files.load_model`.
+        See `dnnzip.onnx.files.load_model`.
     """
     files = model_files(path)
     size = sum(file.stat().st_size for file in files.values())
@@ -65,7 +65,7 @@ class Workload:
     model, where
         The network's files, and its name for messages.
     x, y, data_where
-        The samples, see `dnnzip.model.dataset.Dataset`, and their file's name for messages.
+        The samples, see `dnnzip.evaluation.dataset.Dataset`, and their file's name for messages.
     accelerators
         In each placement that is asked for.
     timings
@@ -119,7 +119,7 @@ def load_files(files: Files) -> onnx.ModelProto:
     Raises
     ------
     InputError
-        See `dnnzip.model.files.load_model`; or a name leads out of the model's folder.
+        See `dnnzip.onnx.files.load_model`; or a name leads out of the model's folder.
     """
     with temporary_folder() as folder:
         for name, content in files:
@@ -180,7 +180,7 @@ class OpenWorkload:
         Raises
         ------
         InputError
-            See `dnnzip.model.accuracy.evaluate`.
+            See `dnnzip.evaluation.accuracy.evaluate`.
         """
         scores = scores_of(model, self.dataset, self.where, threads=1, output=self.workload.output)
         return score(scores, self.dataset)

@@ -2,7 +2,7 @@
 
 A file that a user names may be a device that never ends, and one in a folder may be a pipe that nobody writes. What is
 read here is checked first, and never more of it than the limit says; memory for a large limit is asked for with
-`dnnzip.model.memory.memory_for`.
+`dnnzip.inputs.memory.memory_for`.
 """
 
 import hashlib

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip import extras
+from dnnzip.system import extras
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict
 

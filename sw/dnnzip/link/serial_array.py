@@ -7,8 +7,8 @@ import numpy as np
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict
 from dnnzip.format.frames import ARRAY_RESULT, MEMORY_UNIT, MISPLACED, ArrayFault, Top
-from dnnzip.link.array import ArrayFigures, ArrayJob, ArrayResult, ArrayShape
-from dnnzip.link.board_job import job_orders
+from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult, ArrayShape
+from dnnzip.array.board_job import job_orders
 from dnnzip.link.serial_port import SerialLine, parse_port
 from dnnzip.link.session import Session, Statistics
 
@@ -16,7 +16,7 @@ SUM_BYTES = 4
 
 
 class SerialArray:
-    """Executes jobs on the array of a board; see ``dnnzip.link.array.ArrayLink``.
+    """Executes jobs on the array of a board; see ``dnnzip.array.job.ArrayLink``.
 
     Weights go into the board's block RAM with each job, as much of a layer at a time as fits.
 

@@ -10,7 +10,7 @@ from dnnzip.errors import InputError
 from dnnzip.format import Verdict, VerdictError, WeightHeader
 from dnnzip.format.frames import RESULT
 from dnnzip.link.api import LinkRun, StreamResult
-from dnnzip.link.order import codes_from_beats
+from dnnzip.codec.beat_order import codes_from_beats
 from dnnzip.link.serial_port import SerialLine, parse_port
 from dnnzip.link.session import Answer, Session, Statistics
 

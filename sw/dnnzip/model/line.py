@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from dnnzip.codec.compiling import inlined, loop, step
 from dnnzip.errors import InputError
 from dnnzip.format import MAX_SEGMENT
-from dnnzip.model.bound import Bound, Scope, Unit
-from dnnzip.model.grid import (
+from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.quantize.grid import (
     GridResult,
     bounds_of,
     check_unit,
@@ -36,9 +36,9 @@ from dnnzip.model.grid import (
     restored_rows,
     shifted_weights,
 )
-from dnnzip.model.step import LARGEST_CODE, decoded_value
-from dnnzip.model.step_grid import Snap, on_grid
-from dnnzip.model.weights import Weight
+from dnnzip.quantize.step import LARGEST_CODE, decoded_value
+from dnnzip.quantize.step_grid import Snap, on_grid
+from dnnzip.onnx.weights import Weight
 
 _LARGEST_CODE = LARGEST_CODE
 _MAX_SEGMENT = MAX_SEGMENT
@@ -162,7 +162,7 @@ def quantise_lines(weight: Weight, bound: Bound, scope: Scope = Scope.TENSOR) ->
     Raises
     ------
     InputError
-        As `dnnzip.model.grid.quantise`.
+        As `dnnzip.quantize.grid.quantise`.
     """
     check_unit(weight, bound)
     rows = weight.layout.to_channels(weight.array)

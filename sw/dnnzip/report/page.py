@@ -25,7 +25,7 @@ from dnnzip.report.palette import style_variables
 from dnnzip.report.payload import payload
 from dnnzip.report.tuned import COLUMNS as LAYER_COLUMNS
 from dnnzip.report.tuned import read_tuned
-from dnnzip.report.wording import (
+from dnnzip.report.captions import (
     NONE,
     PLACEMENTS,
     SCOPES,

@@ -8,7 +8,7 @@ from typing import Any
 
 from dnnzip.errors import InputError
 from dnnzip.exploration.record import TUNE
-from dnnzip.report.wording import NONE, SCOPES, percent, points, saved, si, signed
+from dnnzip.report.captions import NONE, SCOPES, percent, points, saved, si, signed
 
 LAYERS = "layers"
 LEFT_OUT = "left_out"

@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from dnnzip.model.biases import BiasedModel, with_biases
-from dnnzip.model.weights import Weight
+from dnnzip.onnx.biases import BiasedModel, with_biases
+from dnnzip.onnx.weights import Weight
 from dnnzip.tuning.choice import Choice
-from dnnzip.tuning.columns import Columns
-from dnnzip.tuning.harm import Judge, log_probabilities
+from dnnzip.tuning.im2col import Columns
+from dnnzip.tuning.sensitivity import Judge, log_probabilities
 from dnnzip.tuning.layer import Inputs, Layer, Rounded
 from dnnzip.tuning.rounding import Feedback
 from dnnzip.tuning.stages import StagedNetwork, State

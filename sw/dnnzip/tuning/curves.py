@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.model.bound import Scope
+from dnnzip.quantize.bound import Scope
 from dnnzip.tuning.choice import FINEST, Choice
 from dnnzip.tuning.layer import Inputs, Layer
 from dnnzip.tuning.rounding import LARGEST_CODE, Feedback

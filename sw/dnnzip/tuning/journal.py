@@ -13,7 +13,7 @@ from typing import Any
 from dnnzip.errors import InputError
 from dnnzip.inputs.json_text import parse_json
 from dnnzip.inputs.reading import read_bounded
-from dnnzip.outputs import write_output
+from dnnzip.system.outputs import write_output
 
 #: Bytes of a journal that are read at most.
 LARGEST = 1 << 30

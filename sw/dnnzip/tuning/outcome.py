@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from dnnzip.flow.summary import Summary, bits_per_weight, layer_json
-from dnnzip.flow.tables import TextTable, number, sizes_line
-from dnnzip.model.container import CompressedModel
+from dnnzip.usecases.summary import Summary, bits_per_weight, layer_json
+from dnnzip.presentation.tables import TextTable, number, sizes_line
+from dnnzip.onnx.container import CompressedModel
 from dnnzip.tuning.choice import Choice
 
 

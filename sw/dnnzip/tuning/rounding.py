@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.codec.compiling import compiled
-from dnnzip.model.step import decoded_value
+from dnnzip.quantize.step import decoded_value
 from dnnzip.tuning.rate import classes_of, code_bits
 
 Floats = NDArray[np.float64]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dnnzip.model.bound import Scope
+from dnnzip.quantize.bound import Scope
 from dnnzip.tuning.calibration import Calibration, Trial
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.curves import Curve, curve_of

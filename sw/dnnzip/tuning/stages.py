@@ -15,12 +15,12 @@ import onnx
 from numpy.typing import NDArray
 
 from dnnzip.errors import InputError
-from dnnzip.model.accuracy import BATCH, batches_of
-from dnnzip.model.graph import fixed_size, subgraphs
-from dnnzip.model.inference import infer_shapes
-from dnnzip.model.order import check_sorted
-from dnnzip.model.runtime import RUNTIME_ERRORS, Session, first_line, open_session, session_options
-from dnnzip.model.weights import Weight
+from dnnzip.evaluation.accuracy import BATCH, batches_of
+from dnnzip.onnx.graph import fixed_size, subgraphs
+from dnnzip.onnx.inference import infer_shapes
+from dnnzip.onnx.node_order import check_sorted
+from dnnzip.evaluation.runtime import RUNTIME_ERRORS, Session, first_line, open_session, session_options
+from dnnzip.onnx.weights import Weight
 
 Array = NDArray[np.generic]
 Floats = NDArray[np.float32]
@@ -80,7 +80,7 @@ class StagedNetwork:
     weights
         The weights that become inputs.
     biases
-        First output of an operator to the name of its bias (`dnnzip.model.biases`).
+        First output of an operator to the name of its bias (`dnnzip.onnx.biases`).
     where
         The file, for messages.
     output

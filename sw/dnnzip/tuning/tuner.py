@@ -14,19 +14,19 @@ from threadpoolctl import threadpool_limits
 from dnnzip.accelerator import Accelerator
 from dnnzip.codec import CodecOptions, CodeTensor, encode_streams
 from dnnzip.errors import InputError
-from dnnzip.flow.estimation import read_network
-from dnnzip.flow.summary import summarise
+from dnnzip.usecases.estimate import read_network
+from dnnzip.usecases.summary import summarise
 from dnnzip.inputs.json_text import check_seed
-from dnnzip.model.accuracy import score, score_output
-from dnnzip.model.biases import corrected, declare
-from dnnzip.model.container import CompressedModel, compressed_model, is_compressed, open_compressed
-from dnnzip.model.dataset import Dataset
-from dnnzip.model.files import load_model
-from dnnzip.model.weights import LeftOut, Weight, find_weights
+from dnnzip.evaluation.accuracy import score, score_output
+from dnnzip.onnx.biases import corrected, declare
+from dnnzip.onnx.container import CompressedModel, compressed_model, is_compressed, open_compressed
+from dnnzip.evaluation.dataset import Dataset
+from dnnzip.onnx.files import load_model
+from dnnzip.onnx.weights import LeftOut, Weight, find_weights
 from dnnzip.tuning.calibration import Calibration, Subject, Trial
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.folds import FOLDS, LARGE_CHOICE, SMALL_SET, Fold, split
-from dnnzip.tuning.harm import bootstrap_interval
+from dnnzip.tuning.sensitivity import bootstrap_interval
 from dnnzip.tuning.journal import Journal
 from dnnzip.tuning.outcome import Confirmation, Outcome, Uniform
 from dnnzip.tuning.prices import Objective, prices

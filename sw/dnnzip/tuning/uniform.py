@@ -12,10 +12,10 @@ import onnx
 from numpy.typing import NDArray
 
 from dnnzip.codec import CodecOptions
-from dnnzip.flow.compression import CompressionOptions, compress
-from dnnzip.flow.summary import summarise
-from dnnzip.model.bound import Scope
-from dnnzip.model.dataset import Dataset
+from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.usecases.summary import summarise
+from dnnzip.quantize.bound import Scope
+from dnnzip.evaluation.dataset import Dataset
 from dnnzip.tuning.calibration import Subject
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.outcome import Uniform, all_bits

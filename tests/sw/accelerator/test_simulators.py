@@ -8,7 +8,7 @@ import pytest
 from dnnzip.accelerator import Estimator, Network, Timing
 from dnnzip.accelerator.compute import systolic_cycles, work_of
 from dnnzip.accelerator.mesh import MeshNetwork
-from dnnzip.flow.estimation import read_network
+from dnnzip.usecases.estimate import read_network
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 

@@ -9,10 +9,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip.compiler.network import compile_network, run_network
-from dnnzip.link.array import ArrayShape
-from dnnzip.link.golden_array import GoldenArray
-from dnnzip.model.runtime import open_session, session_options
+from dnnzip.array.network import compile_network, run_network
+from dnnzip.array.job import ArrayShape
+from dnnzip.array.golden import GoldenArray
+from dnnzip.evaluation.runtime import open_session, session_options
 
 SMALL = ArrayShape(groups=2, rows_per_group=4, columns=5, vectors=16)
 

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from dnnzip.codec import CodecOptions, CodeTensor, encode_network
-from dnnzip.compiler.image import network_image
-from dnnzip.compiler.network import compile_network, run_network
-from dnnzip.compiler.quantiser import quantise_network
+from dnnzip.array.image import network_image
+from dnnzip.array.network import compile_network, run_network
+from dnnzip.usecases.quantize import quantise_network
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import InputError
-from dnnzip.flow.compression import CompressionOptions, compress
+from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip.format import NARROW_MAX_SHIFT, ImageKind, TableSet, read_image_table
-from dnnzip.link.array import ArrayShape
-from dnnzip.link.golden_array import GoldenArray
-from dnnzip.model.bound import Bound
-from dnnzip.model.container import decompressed
-from dnnzip.model.dataset import load_dataset
-from dnnzip.model.files import load_model
+from dnnzip.array.job import ArrayShape
+from dnnzip.array.golden import GoldenArray
+from dnnzip.quantize.bound import Bound
+from dnnzip.onnx.container import decompressed
+from dnnzip.evaluation.dataset import load_dataset
+from dnnzip.onnx.files import load_model
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip.compiler import network as network_module
-from dnnzip.compiler.layers import ArrayLayer
-from dnnzip.compiler.segments import Segment, cut
+from dnnzip.array import network as network_module
+from dnnzip.array.layers import ArrayLayer
+from dnnzip.array.segments import Segment, cut
 from dnnzip.errors import InputError
-from dnnzip.link.array import ArrayFigures, ArrayResult
-from dnnzip.link.golden_array import GoldenArray
+from dnnzip.array.job import ArrayFigures, ArrayResult
+from dnnzip.array.golden import GoldenArray
 
 
 class CountingArray(GoldenArray):

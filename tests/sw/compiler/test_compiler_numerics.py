@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dnnzip.compiler.numerics import Requantised, Scaled, Unscaled, quantised
+from dnnzip.array.numerics import Requantised, Scaled, Unscaled, quantised
 
 
 def requantised(sums, scale, zero_point=0, bias=0, dtype=np.int8, low=None, high=None):

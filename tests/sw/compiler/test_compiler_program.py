@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from dnnzip.compiler.image import network_image
-from dnnzip.compiler.program import LayerProgram
-from dnnzip.link.array import ArrayShape, check_job
-from dnnzip.link.golden_array import GoldenArray
+from dnnzip.array.image import network_image
+from dnnzip.array.program import LayerProgram
+from dnnzip.array.job import ArrayShape, check_job
+from dnnzip.array.golden import GoldenArray
 
 
 def compiled(weights, shape, groups=1):

@@ -8,15 +8,15 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from dnnzip.compiler.quantiser import quantise_network
+from dnnzip.usecases.quantize import quantise_network
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import InputError
-from dnnzip.flow.compression import CompressionOptions, compress
-from dnnzip.model.accuracy import evaluate, session_options
-from dnnzip.model.bound import Bound
-from dnnzip.model.dataset import Dataset, load_dataset
-from dnnzip.model.files import load_model
-from dnnzip.model.weights import find_weights
+from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.evaluation.accuracy import evaluate, session_options
+from dnnzip.quantize.bound import Bound
+from dnnzip.evaluation.dataset import Dataset, load_dataset
+from dnnzip.onnx.files import load_model
+from dnnzip.onnx.weights import find_weights
 
 
 @pytest.fixture(scope="module")
@@ -227,17 +227,17 @@ def test_what_cannot_be_quantised_is_one_line(monkeypatch):
     with pytest.raises(InputError, match=r"^net: is of opset 11 and cannot be converted to 13 \(.*\); export it with"):
         quantise_network(inside, SAMPLES, "net")
     other = network([gemm(["x", "w"], "y")], {"w": values(12, 6, seed=9)}, 13)
-    monkeypatch.setattr("dnnzip.compiler.quantisable.version_converter.convert_version", lambda *_: other)
+    monkeypatch.setattr("dnnzip.usecases.quantisable.version_converter.convert_version", lambda *_: other)
     with pytest.raises(InputError, match=r"^net: is of opset 11 and gives other results at 13; export it with"):
         quantise_network(network([gemm(["x", "w"], "y")], {"w": values(12, 6)}, 11), SAMPLES, "net")
 
 
 def test_a_result_that_does_not_run_is_refused(monkeypatch):
     """onnxruntime's quantiser itself may make an invalid file, as it does below opset 13."""
-    monkeypatch.setattr("dnnzip.compiler.quantisable.SMALLEST_OPSET", 10)
+    monkeypatch.setattr("dnnzip.usecases.quantisable.SMALLEST_OPSET", 10)
     with pytest.raises(InputError, match=r"^net: what onnxruntime's quantiser makes of it is invalid \("):
         quantise_network(network([gemm(["x", "w"], "y")], {"w": values(12, 6)}, 11), SAMPLES, "net")
-    monkeypatch.setattr("dnnzip.compiler.quantiser.onnx.checker.check_model", lambda *_: None)
+    monkeypatch.setattr("dnnzip.usecases.quantize.onnx.checker.check_model", lambda *_: None)
     with pytest.raises(
         InputError, match=r"^net: what onnxruntime's quantiser makes of it: does not run in onnxruntime"
     ):

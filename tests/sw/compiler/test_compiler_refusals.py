@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip.compiler.layers import LONGEST_CHANNEL, find_layers
+from dnnzip.array.layers import LONGEST_CHANNEL, find_layers
 from dnnzip.errors import InputError
 
 

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from dnnzip.model.execution_order import execution_order, sorted_nodes
+from dnnzip.onnx.execution_order import execution_order, sorted_nodes
 
 LAYERS = 9
 NAMES = [f"w{number}" for number in range(LAYERS)]

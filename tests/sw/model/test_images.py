@@ -7,7 +7,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from dnnzip.errors import InputError
-from dnnzip.model.images import load_images, load_labelled
+from dnnzip.evaluation.images import load_images, load_labelled
 
 
 def model(path, shape, element_type=TensorProto.UINT8):

@@ -9,8 +9,8 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from dnnzip.errors import InputError
-from dnnzip.model.images import load_images
-from dnnzip.model.labels import read_labels
+from dnnzip.evaluation.images import load_images
+from dnnzip.evaluation.labels import read_labels
 
 LIST = "a.png,2\nb c.png,0\nsub/d.png,1\n"
 CLASSES = {"a.png": "2", "b c.png": "0", "sub/d.png": "1"}

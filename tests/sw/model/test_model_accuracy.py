@@ -4,8 +4,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.errors import InputError
-from dnnzip.model.accuracy import evaluate
-from dnnzip.model.files import save_model
+from dnnzip.evaluation.accuracy import evaluate
+from dnnzip.onnx.files import save_model
 
 
 def classifier(classes=4, batch="n", scores=None, dtype=np.float32):

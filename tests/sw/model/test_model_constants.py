@@ -6,10 +6,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip.model import rules
-from dnnzip.model.constants import stored_bytes
-from dnnzip.model.rules import sentence
-from dnnzip.model.weights import find_weights
+from dnnzip.onnx import rules
+from dnnzip.onnx.constants import stored_bytes
+from dnnzip.onnx.rules import sentence
+from dnnzip.onnx.weights import find_weights
 
 OPSET = helper.make_opsetid("", 17)
 W = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)

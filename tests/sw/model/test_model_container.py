@@ -7,8 +7,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from dnnzip.errors import InputError
-from dnnzip.model.bound import Scope
-from dnnzip.model.container import (
+from dnnzip.quantize.bound import Scope
+from dnnzip.onnx.container import (
     compressed_model,
     decode_layer,
     decompressed,
@@ -18,10 +18,10 @@ from dnnzip.model.container import (
     restore,
     to_plain,
 )
-from dnnzip.model.files import save_model
-from dnnzip.model.grid import largest_errors, quantise
-from dnnzip.model.ops import Decompress
-from dnnzip.model.runtime import open_session
+from dnnzip.onnx.files import save_model
+from dnnzip.quantize.grid import largest_errors, quantise
+from dnnzip.onnx.reference_op import Decompress
+from dnnzip.evaluation.runtime import open_session
 
 FLOAT_CASES = [
     (operator, dtype)
@@ -347,7 +347,7 @@ def test_every_flipped_bit_of_a_stream_is_an_error_or_found_in_the_header(networ
 
 def test_too_many_weights_for_the_bytes(networks, monkeypatch):
     compressed, _ = networks.compress(networks.float_network("Conv2D").model)
-    monkeypatch.setattr("dnnzip.model.container.stream_count", lambda _: 1 << 40)
+    monkeypatch.setattr("dnnzip.onnx.container.stream_count", lambda _: 1 << 40)
     set_ints(compressed.graph.node[0], "shape", [1 << 20, 1 << 20])
     with pytest.raises(InputError, match=r"layer 'w': is damaged: 1099511627776 values in \d+ bytes are more than"):
         open_compressed(compressed, "m")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dnnzip.errors import InputError
-from dnnzip.model.dataset import load_dataset
+from dnnzip.evaluation.dataset import load_dataset
 
 HEADER = "{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}"
 
@@ -95,7 +95,7 @@ def test_an_archive_that_is_far_smaller_than_its_arrays(archive, monkeypatch):
     """A small file may be honest about more than there is memory for: nothing of it is taken."""
     path = archive(("x.npy", array(HEADER.format("<f4", "(20, 1000000)"), bytes(80_000_000))), ("y.npy", Y))
     assert path.stat().st_size < 200_000
-    monkeypatch.setattr("dnnzip.model.memory.most_memory", lambda: 80_000_000)
+    monkeypatch.setattr("dnnzip.inputs.memory.most_memory", lambda: 80_000_000)
     monkeypatch.setattr(np.lib.format, "read_array", None)
     refused(path, r"needs 0\.08 GB of memory for 800\d+ bytes of x and y, and there are 0\.08 GB")
 

@@ -5,8 +5,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip.model.container import decompressed, open_compressed
-from dnnzip.model.descriptions import overridable
+from dnnzip.onnx.container import decompressed, open_compressed
+from dnnzip.onnx.descriptions import overridable
 
 
 def round_trip(networks, model, bound="2%"):

@@ -6,8 +6,8 @@ import pytest
 
 from dnnzip import digits
 from dnnzip.errors import InputError
-from dnnzip.model.bound import Bound
-from dnnzip.model.drop import parse_drop
+from dnnzip.quantize.bound import Bound
+from dnnzip.tuning.drop import parse_drop
 from dnnzip.tuning.outcome import Confirmation
 
 

@@ -10,8 +10,8 @@ from onnx import TensorProto, numpy_helper
 
 from dnnzip.api import compress_model
 from dnnzip.errors import InputError
-from dnnzip.model.external import bytes_of
-from dnnzip.model.files import load_model, model_files, open_model
+from dnnzip.onnx.external import bytes_of
+from dnnzip.onnx.files import load_model, model_files, open_model
 
 NAME = "weights.bin"
 READERS = (load_model, open_model, model_files)
@@ -253,6 +253,6 @@ def test_many_tensors_of_one_file_with_a_hole(stored, monkeypatch):
         model.graph.initializer[-1].name = f"w{number}"
     path.write_bytes(model.SerializeToString())
     load_model(path)
-    monkeypatch.setattr("dnnzip.model.memory.most_memory", lambda: 1599)
+    monkeypatch.setattr("dnnzip.inputs.memory.most_memory", lambda: 1599)
     with pytest.raises(InputError, match=r"m\.onnx: external data of 'w': needs 1.6e-06 GB of memory for 1600 bytes, "):
         load_model(path)

@@ -8,11 +8,11 @@ from onnx import numpy_helper
 
 from dnnzip.digits import MODEL
 from dnnzip.errors import DnnzipError, InputError
-from dnnzip.model import files
-from dnnzip.model.container import decompressed, read_compressed
-from dnnzip.model.files import load_model, open_model, save_model
-from dnnzip.model.wire import without_arrays
-from dnnzip.outputs import open_output, write_output
+from dnnzip.onnx import files
+from dnnzip.onnx.container import decompressed, read_compressed
+from dnnzip.onnx.files import load_model, open_model, save_model
+from dnnzip.onnx.skeleton import without_arrays
+from dnnzip.system.outputs import open_output, write_output
 
 
 def external(networks, folder, location="weights.bin"):

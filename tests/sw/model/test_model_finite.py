@@ -6,10 +6,10 @@ from onnx import numpy_helper
 
 from dnnzip.codec import CodecOptions
 from dnnzip.codec.reference import encode_raw
-from dnnzip.flow.compression import CompressionOptions, compress
-from dnnzip.model.bound import Bound
-from dnnzip.model.container import decompressed, open_compressed
-from dnnzip.model.files import save_model
+from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.quantize.bound import Bound
+from dnnzip.onnx.container import decompressed, open_compressed
+from dnnzip.onnx.files import save_model
 
 TYPES = {"float32": np.float32, "float16": np.float16}
 LINE = "dnnzip: c.onnx: layer 'w': decodes to weights that are infinite or no number; compress the model again\n"

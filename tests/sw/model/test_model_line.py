@@ -12,16 +12,16 @@ from onnx import numpy_helper
 
 from dnnzip.codec import CodecOptions, CodeTensor, encode_network
 from dnnzip.errors import CheckFailedError, InputError
-from dnnzip.flow.compression import CompressionOptions, compress
-from dnnzip.flow.verification import require, verify
+from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.usecases.verify import require, verify
 from dnnzip.format import MAX_SEGMENT, WEIGHT_HEADER
-from dnnzip.model.bound import Bound, Scope, Unit
-from dnnzip.model.container import compressed_model, open_compressed
-from dnnzip.model.files import load_model
-from dnnzip.model.grid import largest_errors, restored_rows, unwrapped_array
-from dnnzip.model.layout import Layout
+from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.onnx.container import compressed_model, open_compressed
+from dnnzip.onnx.files import load_model
+from dnnzip.quantize.grid import largest_errors, restored_rows, unwrapped_array
+from dnnzip.quantize.layout import Layout
 from dnnzip.model.line import SMALLEST_BOUND, fit_lines, quantise_lines, quantise_runs
-from dnnzip.model.weights import Weight, find_weights
+from dnnzip.onnx.weights import Weight, find_weights
 
 
 def weight_of(array, axis=0, point=None):

@@ -7,8 +7,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import dnnzip
 from dnnzip.errors import InputError
-from dnnzip.model.files import load_model
-from dnnzip.model.names import check_names
+from dnnzip.onnx.files import load_model
+from dnnzip.onnx.names import check_names
 
 W = numpy_helper.from_array(np.ones((4, 4), np.float32), "w")
 OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid("local", 1)]

@@ -8,14 +8,15 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from dnnzip.errors import InputError
-from dnnzip.model import files, grid, places, wire
-from dnnzip.model.bound import Bound, Scope
-from dnnzip.model.files import load_model, open_model, save_model
-from dnnzip.model.grid import largest_errors, quantise, quantise_again
+from dnnzip.onnx import files, lazy_tensors as places, skeleton as wire
+from dnnzip.quantize import grid
+from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.onnx.files import load_model, open_model, save_model
+from dnnzip.quantize.grid import largest_errors, quantise, quantise_again
 from dnnzip.model.line import quantise_lines
-from dnnzip.model.places import Place, open_spool, place_of
-from dnnzip.model.rules import stored_array
-from dnnzip.model.weights import find_weights
+from dnnzip.onnx.lazy_tensors import Place, open_spool, place_of
+from dnnzip.onnx.rules import stored_array
+from dnnzip.onnx.weights import find_weights
 
 
 @pytest.fixture(autouse=True)

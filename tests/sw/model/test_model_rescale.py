@@ -6,13 +6,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.errors import InputError
-from dnnzip.flow.compression import CompressionOptions, compress
-from dnnzip.flow.verification import require, verify
-from dnnzip.model.bound import Bound
-from dnnzip.model.container import decompressed
-from dnnzip.model.rescale import fold_obstacle, has_scale_that_fits
-from dnnzip.model.rules import sentence
-from dnnzip.model.weights import find_weights
+from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.usecases.verify import require, verify
+from dnnzip.quantize.bound import Bound
+from dnnzip.onnx.container import decompressed
+from dnnzip.onnx.rescale import fold_obstacle, has_scale_that_fits
+from dnnzip.onnx.rules import sentence
+from dnnzip.onnx.weights import find_weights
 
 SEED = 11
 FITS = sentence(has_scale_that_fits)

@@ -4,7 +4,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.errors import InputError
-from dnnzip.model.runtime import open_session
+from dnnzip.evaluation.runtime import open_session
 
 
 @pytest.mark.parametrize(("x", "w"), [("uint8", "int8"), ("uint8", "uint8"), ("int8", "int8")])

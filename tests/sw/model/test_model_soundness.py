@@ -7,9 +7,9 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 from dnnzip.api import Compressed, compress, compress_model, decompress_model
 from dnnzip.errors import InputError
-from dnnzip.model import files
-from dnnzip.model.files import load_model, model_files, open_model
-from dnnzip.model.wire import GRAPH_FIELD, RAW_DATA_FIELD, tag, without_arrays
+from dnnzip.onnx import files
+from dnnzip.onnx.files import load_model, model_files, open_model
+from dnnzip.onnx.skeleton import GRAPH_FIELD, RAW_DATA_FIELD, tag, without_arrays
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.errors import InputError
-from dnnzip.model import rescale, rules
-from dnnzip.model.rescale import FOLD_RULES, fold_obstacle
-from dnnzip.model.rules import RULES, sentence
-from dnnzip.model.weights import find_weights, select_weights
+from dnnzip.onnx import rescale, rules
+from dnnzip.onnx.rescale import FOLD_RULES, fold_obstacle
+from dnnzip.onnx.rules import RULES, sentence
+from dnnzip.onnx.weights import find_weights, select_weights
 
 
 def add_initializer(model, name, value):

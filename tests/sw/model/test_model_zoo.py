@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from onnx import numpy_helper
 
-from dnnzip.model.accuracy import evaluate
-from dnnzip.model.bound import Scope
-from dnnzip.model.container import decompressed, open_compressed
-from dnnzip.model.files import load_model
-from dnnzip.model.grid import largest_errors
+from dnnzip.evaluation.accuracy import evaluate
+from dnnzip.quantize.bound import Scope
+from dnnzip.onnx.container import decompressed, open_compressed
+from dnnzip.onnx.files import load_model
+from dnnzip.quantize.grid import largest_errors
 
 ZOO = Path(os.environ.get("DNNZIP_ZOO", Path(__file__).parents[4] / "shared" / "zoo"))
 

@@ -6,9 +6,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.errors import InputError
-from dnnzip.model.accuracy import evaluate, score_output
-from dnnzip.model.dataset import Dataset
-from dnnzip.model.scores import Output, choose_output
+from dnnzip.evaluation.accuracy import evaluate, score_output
+from dnnzip.evaluation.dataset import Dataset
+from dnnzip.evaluation.scores import Output, choose_output
 
 CLASSES, SAMPLES = 6, 9
 

@@ -4,13 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from dnnzip.model.bound import Bound, Scope
-from dnnzip.model.container import open_compressed
-from dnnzip.model.grid import bounds_of, largest_errors, quantise, quantise_again, restored_rows
-from dnnzip.model.layout import Layout
+from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.onnx.container import open_compressed
+from dnnzip.quantize.grid import bounds_of, largest_errors, quantise, quantise_again, restored_rows
+from dnnzip.quantize.layout import Layout
 from dnnzip.model.line import quantise_lines
-from dnnzip.model.step_grid import EXACT, STEPS_PER_OCTAVE, Snap, StepGrid, loss_bits, on_grid, roots
-from dnnzip.model.weights import Weight
+from dnnzip.quantize.step_grid import EXACT, STEPS_PER_OCTAVE, Snap, StepGrid, loss_bits, on_grid, roots
+from dnnzip.onnx.weights import Weight
 
 EXPONENTS = {np.float32: (-149, 128), np.float16: (-24, 16)}
 

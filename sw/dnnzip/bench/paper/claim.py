@@ -12,7 +12,7 @@ from dnnzip.bench.paper.records import Record
 from dnnzip.bench.paper.savings import Counted, bits_per_weight, counted, with_bits
 from dnnzip.bench.paper.trained import Drop
 from dnnzip.errors import CheckFailedError
-from dnnzip.flow.estimation import read_network
+from dnnzip.usecases.estimate import read_network
 
 PUBLISHED_LATENCY, PUBLISHED_ENERGY = 0.67, 0.64
 """What the paper's abstract reports at most."""

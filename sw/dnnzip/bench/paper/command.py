@@ -25,12 +25,12 @@ from dnnzip.bench.paper.savings import FAMILY
 from dnnzip.bench.paper.trained import ENTRIES, load_trained
 from dnnzip.bench.paper.tuned import FOLDER as TUNED_FOLDER
 from dnnzip.bench.paper.tuned import Tuned, load_tuned
-from dnnzip.endings import failing_in_one_line
+from dnnzip.cli.endings import failing_in_one_line
 from dnnzip.errors import CheckFailedError
-from dnnzip.flow.estimation import read_network
-from dnnzip.flow.provenance import provenance
-from dnnzip.flow.tables import stdout_console
-from dnnzip.outputs import write_output
+from dnnzip.usecases.estimate import read_network
+from dnnzip.usecases.provenance import provenance
+from dnnzip.presentation.tables import stdout_console
+from dnnzip.system.outputs import write_output
 
 FOLDER = Path("build") / "paper"
 CLAIM_LIMIT = 0.5

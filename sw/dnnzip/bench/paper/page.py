@@ -9,8 +9,8 @@ from dnnzip.bench.paper.equal import Equal
 from dnnzip.bench.paper.savings import BASELINES, Counted, Saving
 from dnnzip.bench.paper.trained import Drop
 from dnnzip.errors import InputError
-from dnnzip.flow.tables import TextTable
-from dnnzip.outputs import write_output
+from dnnzip.presentation.tables import TextTable
+from dnnzip.system.outputs import write_output
 
 FAMILY_BASELINE = 16
 

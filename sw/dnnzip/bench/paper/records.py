@@ -11,7 +11,7 @@ from typing import Any
 import dnnzip
 from dnnzip.bench.paper.methods import Method
 from dnnzip.bench.paper.trained import Right, TrainedNetwork
-from dnnzip.outputs import write_output
+from dnnzip.system.outputs import write_output
 
 SOURCES = (
     "format",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.model.bound import Scope
+from dnnzip.quantize.bound import Scope
 
 SHARES = np.linspace(0.3, 1.0, 71)
 """Shares of the largest magnitude at which clipping is tried."""

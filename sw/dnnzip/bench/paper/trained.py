@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from dnnzip.model.accuracy import evaluate
-from dnnzip.model.dataset import Dataset, load_dataset
-from dnnzip.model.files import load_model
-from dnnzip.model.weights import Weight, find_weights
+from dnnzip.evaluation.accuracy import evaluate
+from dnnzip.evaluation.dataset import Dataset, load_dataset
+from dnnzip.onnx.files import load_model
+from dnnzip.onnx.weights import Weight, find_weights
 
 
 @dataclass(frozen=True)

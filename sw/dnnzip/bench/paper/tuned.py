@@ -10,7 +10,7 @@ from dnnzip.bench.paper.methods import TUNED, stored
 from dnnzip.bench.paper.records import Record
 from dnnzip.bench.paper.trained import Drop, Right, TrainedNetwork
 from dnnzip.errors import InputError
-from dnnzip.model.container import open_compressed_file
+from dnnzip.onnx.container import open_compressed_file
 
 FOLDER = Path("build") / "tune"
 

@@ -1,0 +1,1 @@
+"""The PE array: layers and programs, memory image, reference and golden model."""

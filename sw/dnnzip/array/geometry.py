@@ -1,0 +1,128 @@
+"""How an operator's input becomes vectors for the array, and how sums become its output.
+
+A vector holds the activations that one output value's channel is multiplied with, in the order in which the channel's
+weights are stored (`dnnzip.quantize.layout`).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Item = TypeVar("Item", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution over any number of spatial dimensions.
+
+    Parameters
+    ----------
+    kernel, strides, dilations
+        For each spatial dimension.
+    pads
+        For each spatial dimension before and behind; ignored where `auto_pad` says SAME_UPPER or SAME_LOWER.
+    auto_pad
+        The operator's attribute.
+    groups
+        Groups of input channels, each of which meets its own share of the output channels.
+    """
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    pads: tuple[tuple[int, int], ...]
+    auto_pad: str = "NOTSET"
+    groups: int = 1
+
+    @property
+    def reach(self) -> tuple[int, ...]:
+        """Input positions from a kernel's first tap to its last, for each spatial dimension."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
+
+    def padding(self, spatial: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+        """Return the padding before and behind each spatial dimension of an input of these dimensions."""
+        if not self.auto_pad.startswith("SAME"):
+            return self.pads
+        pads = []
+        for size, stride, reach in zip(spatial, self.strides, self.reach, strict=True):
+            total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+            less, more = total // 2, total - total // 2
+            pads.append((less, more) if self.auto_pad == "SAME_UPPER" else (more, less))
+        return tuple(pads)
+
+    def outputs(self, spatial: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the output's spatial dimensions for an input of these; 0 where the kernel does not fit."""
+        return tuple(
+            max((size + sum(pad) - reach) // stride + 1, 0)
+            for size, pad, reach, stride in zip(spatial, self.padding(spatial), self.reach, self.strides, strict=True)
+        )
+
+    def width(self, shape: tuple[int, ...]) -> int:
+        """Return how many values of an input of this shape a channel meets; 0 where its rank is wrong."""
+        if len(shape) != 2 + len(self.kernel) or shape[1] % self.groups:
+            return 0
+        return shape[1] // self.groups * math.prod(self.kernel)
+
+    def vectors(self, x: NDArray[Item], zero_point: int) -> NDArray[Item]:
+        """Return [groups, vectors, length] of an input [samples, channels, ...]; padding holds the zero point."""
+        samples, channels, *spatial = x.shape
+        rank = len(spatial)
+        outputs = self.outputs(tuple(spatial))
+        length = channels // self.groups * math.prod(self.kernel)
+        if samples * math.prod(outputs) == 0:
+            return np.empty((self.groups, 0, length), x.dtype)
+        pads = ((0, 0), (0, 0), *self.padding(tuple(spatial)))
+        padded = np.pad(x, pads, constant_values=x.dtype.type(zero_point))
+        windows = sliding_window_view(padded, self.reach, axis=tuple(range(2, 2 + rank)))
+        steps = (*self.strides, *self.dilations)
+        taps = windows[(slice(None), slice(None), *(slice(None, None, step) for step in steps))]
+        split = taps.reshape(samples, self.groups, channels // self.groups, *outputs, *self.kernel)
+        # samples, groups, channels, outputs, kernel -> groups, samples, outputs, channels, kernel
+        order = (1, 0, *range(3, 3 + rank), 2, *range(3 + rank, 3 + 2 * rank))
+        return split.transpose(order).reshape(self.groups, -1, length)
+
+    def output(self, values: NDArray[Item], shape: tuple[int, ...]) -> NDArray[Item]:
+        """Return the output [samples, channels, ...] from values [vectors, channels], for an input of this shape."""
+        outputs = self.outputs(shape[2:])
+        return np.ascontiguousarray(np.moveaxis(values.reshape(shape[0], *outputs, values.shape[1]), -1, 1))
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product of matrices whose right side is constant.
+
+    Parameters
+    ----------
+    transposed
+        The left side is transposed first, as Gemm's attribute ``transA`` says.
+    """
+
+    transposed: bool = False
+
+    @property
+    def groups(self) -> int:
+        """1: every vector meets every channel."""
+        return 1
+
+    def width(self, shape: tuple[int, ...]) -> int:
+        """Return how many values of a left side of this shape a channel meets; 0 where its rank is wrong."""
+        if not shape or (self.transposed and len(shape) != 2):
+            return 0
+        return shape[0 if self.transposed else -1]
+
+    def vectors(self, x: NDArray[Item], zero_point: int) -> NDArray[Item]:  # noqa: ARG002 - the same call for both
+        """Return [1, vectors, length] of a left side [..., length]."""
+        left = x.T if self.transposed else x
+        return np.ascontiguousarray(left).reshape(1, -1, left.shape[-1])
+
+    def output(self, values: NDArray[Item], shape: tuple[int, ...]) -> NDArray[Item]:
+        """Return the product [..., channels] from values [vectors, channels], for a left side of this shape."""
+        left = shape[::-1] if self.transposed else shape
+        return values.reshape(*left[:-1], values.shape[1])
+
+
+Geometry = Convolution | Product

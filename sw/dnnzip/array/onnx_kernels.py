@@ -1,0 +1,81 @@
+"""A layer's int32 sums from onnxruntime's integer kernels, ConvInteger and MatMulInteger.
+
+They are called with uint8 on both sides, int8 values and zero points shifted by 128: the kernels for uint8 x int8 of
+older x86 processors add pairs of products in 16 bits and saturate there.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from dnnzip.array.geometry import Convolution
+from dnnzip.array.layers import ArrayLayer
+from dnnzip.evaluation.runtime import open_session
+
+SHIFT = 128
+OPSET, IR_VERSION = 13, 8
+
+
+class LayerKernel:
+    """An integer kernel of onnxruntime for a layer.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    """
+
+    def __init__(self, layer: ArrayLayer) -> None:
+        self._layer = layer
+        geometry = layer.geometry
+        weights = (layer.weights.astype(np.int16) + SHIFT).astype(np.uint8)
+        if isinstance(geometry, Convolution):
+            self._weights = weights.reshape(layer.channels, -1, *geometry.kernel)
+            rank = len(geometry.kernel)
+            node = helper.make_node("ConvInteger", ["x", "w", "xz", "wz"], ["y"], group=geometry.groups)
+            node.attribute.extend(
+                [
+                    helper.make_attribute("kernel_shape", geometry.kernel),
+                    helper.make_attribute("strides", geometry.strides),
+                    helper.make_attribute("dilations", geometry.dilations),
+                ]
+            )
+            if geometry.auto_pad == "NOTSET":
+                begins, ends = zip(*geometry.pads, strict=True)
+                node.attribute.append(helper.make_attribute("pads", [*begins, *ends]))
+            else:
+                node.attribute.append(helper.make_attribute("auto_pad", geometry.auto_pad))
+            shape = [None] * (2 + rank)
+        else:
+            self._weights = np.ascontiguousarray(weights.T)
+            node = helper.make_node("MatMulInteger", ["x", "w", "xz", "wz"], ["y"])
+            shape = None
+        byte = TensorProto.UINT8
+        graph = helper.make_graph(
+            [node],
+            "kernel",
+            [
+                helper.make_tensor_value_info("x", byte, shape),
+                helper.make_tensor_value_info("w", byte, self._weights.shape),
+                helper.make_tensor_value_info("xz", byte, []),
+                helper.make_tensor_value_info("wz", byte, []),
+            ],
+            [helper.make_tensor_value_info("y", TensorProto.INT32, shape)],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+        self._session = open_session(model.SerializeToString(), layer.name)
+
+    def sums(self, x: NDArray[np.generic]) -> NDArray[np.int32]:
+        """Return the sums of an int8 or uint8 input, int32 in the shape of the layer's output."""
+        shift = SHIFT if x.dtype == np.int8 else 0
+        values = (x.astype(np.int16) + shift).astype(np.uint8)
+        if not isinstance(self._layer.geometry, Convolution) and self._layer.geometry.transposed:
+            values = np.ascontiguousarray(values.T)
+        feeds = {
+            "x": values,
+            "w": self._weights,
+            "xz": np.uint8(self._layer.zero_point + shift),
+            "wz": np.uint8(SHIFT),
+        }
+        (sums,) = self._session.run(["y"], {name: np.asarray(value) for name, value in feeds.items()})
+        return np.asarray(sums, np.int32)

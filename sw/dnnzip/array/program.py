@@ -1,0 +1,232 @@
+"""The program of a layer: which tiles meet which vectors in which order, and where each sum is in what comes out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnzip.format.program import Run, Walk
+from dnnzip.array.job import ArrayJob, ArrayShape
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stream of a layer, as the memory image has it.
+
+    Parameters
+    ----------
+    first, channels
+        Its channels.
+    virtual_lanes
+        Channels of a pass, at most the rows of a group.
+    """
+
+    first: int
+    channels: int
+    virtual_lanes: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """Tiles that lane groups take at once: for some lane groups a pass of channels, at one block of positions or more.
+
+    Parameters
+    ----------
+    passes
+        Lane group to its channels.
+    groups
+        Groups of the convolution to which these channels belong, in order.
+    """
+
+    passes: dict[int, range]
+    groups: tuple[int, ...]
+
+    @property
+    def take(self) -> int:
+        """A bit for each lane group that takes a tile."""
+        return sum(1 << group for group in self.passes)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run, and what it is for.
+
+    Parameters
+    ----------
+    run
+        The words.
+    step
+        The tiles.
+    group
+        Group of the convolution whose vectors it multiplies.
+    start
+        The first of these vectors.
+    position
+        The first position of the block.
+    """
+
+    run: Run
+    step: Step
+    group: int
+    start: int
+    position: int
+
+    @property
+    def vectors(self) -> slice:
+        """Which vectors of the group."""
+        return slice(self.start, self.start + self.run.vectors)
+
+
+class LayerProgram:
+    """Lays out a layer's work on an array.
+
+    A layer whose channels fit the array's columns needs no accumulators: all its vectors pass each tile. Otherwise the
+    vectors go in chunks that fit the accumulators, and the weights are fetched for each chunk anew.
+
+    Parameters
+    ----------
+    shape
+        The array.
+    parts
+        The layer's streams; part k goes to lane group k modulo the lane groups.
+    channels, length
+        Output channels of the layer, and weights of each.
+    groups
+        Groups of the convolution: channel c belongs to group c x groups // channels.
+    walk
+        The layer's entries in the image's table.
+    tables
+        The table set's entry; None where the layer needs none.
+    """
+
+    def __init__(
+        self,
+        shape: ArrayShape,
+        parts: Sequence[Part],
+        channels: int,
+        length: int,
+        groups: int,
+        walk: Walk,
+        tables: Walk | None,
+    ) -> None:
+        self._shape = shape
+        self._channels = channels
+        self._length = length
+        self._groups = groups
+        self._walk = walk
+        self._tables = tables
+        passes: list[list[range]] = [[] for _ in range(shape.groups)]
+        for number, part in enumerate(parts):
+            end = part.first + part.channels
+            passes[number % shape.groups] += [
+                range(first, min(first + part.virtual_lanes, end))
+                for first in range(part.first, end, part.virtual_lanes)
+            ]
+        self.steps = tuple(self._steps(passes))
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of positions of a channel."""
+        return -(-self._length // self._shape.columns)
+
+    @property
+    def chunk(self) -> int:
+        """Vectors of a group of the convolution that the accumulators hold at once."""
+        return self._shape.vectors // max(len(step.groups) for step in self.steps)
+
+    @property
+    def bytes_per_vector(self) -> int:
+        """Bytes of activations and sums in a job for each vector of a group of the convolution."""
+        given = sum(len(step.groups) for step in self.steps)
+        return given * (self.blocks * self._shape.columns + 4 * self._shape.rows)
+
+    def job(self, image: bytes, vectors: NDArray[np.generic], zero_point: int) -> ArrayJob:
+        """Return the job that multiplies these vectors with the layer.
+
+        Parameters
+        ----------
+        image
+            The memory image.
+        vectors
+            int8 or uint8 [groups, vectors, length], at least one vector.
+        zero_point
+            Of the vectors.
+        """
+        signed = vectors.dtype == np.int8
+        planned = list(self._planned(vectors.shape[1], zero_point, signed))
+        columns = self._shape.columns
+        total = sum(item.run.vectors for item in planned)
+        activations = np.full((total, columns), zero_point & 0xFF, np.uint8)
+        data = vectors.view(np.uint8)
+        row = 0
+        for item in planned:
+            block = data[item.group, item.vectors, item.position : item.position + columns]
+            activations[row : row + item.run.vectors, : block.shape[1]] = block
+            row += item.run.vectors
+        walks = [] if self._tables is None else [self._tables]
+        walks += [self._walk] * self._chunks(vectors.shape[1])
+        return ArrayJob(image, walks, [item.run for item in planned], activations)
+
+    def sums(self, given: NDArray[np.int32], vectors: int) -> NDArray[np.int32]:
+        """Return int32 [vectors, channels] from what the array gave for so many vectors, int32 [given, rows]."""
+        sums = np.empty((vectors, self._channels), np.int32)
+        row = 0
+        for item in self._planned(vectors, 0, False):
+            if not item.run.last:
+                continue
+            rows = given[row : row + item.run.vectors]
+            row += item.run.vectors
+            for group, channels in item.step.passes.items():
+                own = self._of_group(channels, item.group)
+                start = group * self._shape.rows_per_group + own.start - channels.start
+                sums[item.vectors, own.start : own.stop] = rows[:, start : start + len(own)]
+        return sums
+
+    def _steps(self, passes: Sequence[Sequence[range]]) -> Iterator[Step]:
+        for number in range(max(map(len, passes))):
+            own = {group: channels[number] for group, channels in enumerate(passes) if number < len(channels)}
+            step = self._step(own)
+            if self.blocks > 1 and len(step.groups) > self._shape.vectors:
+                # Not even one vector of each group of the convolution has its accumulator: one lane group at a time.
+                yield from (self._step({group: channels}) for group, channels in own.items())
+            else:
+                yield step
+
+    def _step(self, passes: dict[int, range]) -> Step:
+        groups = {channel * self._groups // self._channels for channels in passes.values() for channel in channels}
+        return Step(passes, tuple(sorted(groups)))
+
+    def _of_group(self, channels: range, group: int) -> range:
+        """Return those of some channels that belong to a group of the convolution."""
+        share = self._channels // self._groups
+        start = max(channels.start, group * share)
+        return range(start, max(start, min(channels.stop, (group + 1) * share)))
+
+    def _chunks(self, vectors: int) -> int:
+        """Return how often the layer's weights are fetched."""
+        return 1 if self.blocks == 1 else -(-vectors // self.chunk)
+
+    def _planned(self, vectors: int, zero_point: int, signed: bool) -> Iterator[PlannedRun]:
+        """Visit the runs for so many vectors of each group, in their order."""
+        if self.blocks == 1:
+            yield from self._in_one_block(vectors, zero_point, signed)
+            return
+        for start in range(0, vectors, self.chunk):
+            count = min(self.chunk, vectors - start)
+            for step in self.steps:
+                for block in range(self.blocks):
+                    first, last = block == 0, block == self.blocks - 1
+                    for place, group in enumerate(step.groups):
+                        take = 0 if place else step.take
+                        run = Run(count, place * count, take, zero_point, signed, first, last)
+                        yield PlannedRun(run, step, group, start, block * self._shape.columns)
+
+    def _in_one_block(self, vectors: int, zero_point: int, signed: bool) -> Iterator[PlannedRun]:
+        for step in self.steps:
+            take = step.take
+            for group in step.groups:
+                for start in range(0, vectors, self._shape.vectors):
+                    count = min(self._shape.vectors, vectors - start)
+                    yield PlannedRun(Run(count, 0, take, zero_point, signed, True, True), step, group, start, 0)
+                    take = 0

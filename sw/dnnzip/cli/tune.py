@@ -1,0 +1,130 @@
+"""The command ``dnnzip tune``."""
+
+from pathlib import Path
+
+import click
+
+from dnnzip.cli.commands import (
+    Output,
+    data_option,
+    images_option,
+    model_argument,
+    model_output,
+    output_options,
+    scores_option,
+)
+from dnnzip.errors import InputError
+from dnnzip.cli.file_parameters import STANDARD_OUTPUT, AcceleratorFile, FileCommand
+from dnnzip.system.streams import say
+
+#: Beside the output, the journal of a search that has not ended.
+JOURNAL_SUFFIX = ".tune"
+
+
+@click.command(
+    cls=FileCommand,
+    help="""Choose a bound for every layer, from labelled samples.
+
+    The weights get as few bits as a drop in accuracy allows. Biases make up for mean shifts; no weight moves by more
+    than its layer's bound. The drop is confirmed on samples that the search did not see.
+    """,
+)
+@model_argument()
+@data_option()
+@images_option()
+@click.option(
+    "--max-drop",
+    required=True,
+    metavar="POINTS%",
+    help="Drop in top-1 accuracy that is allowed, in points: 1% or 0.5%.",
+)
+@model_output("OUT.dnz.onnx", "The compressed model", beside=(JOURNAL_SUFFIX,))
+@click.option(
+    "--objective",
+    type=click.Choice(["bytes", "latency", "energy"]),
+    default="bytes",
+    show_default=True,
+    help="What is to become small.",
+)
+@click.option(
+    "--accelerator",
+    type=AcceleratorFile(),
+    metavar="PRESET|FILE.toml",
+    help="What latency and energy are of.  [default: edge-lpddr4]",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Of all that is random."
+)
+@click.option("--samples", type=click.IntRange(1), metavar="N", help="Only so many samples, from the first.")
+@scores_option()
+@click.option("--compare", is_flag=True, help="Also find the best single bound for all layers.")
+@click.option("--resume", is_flag=True, help="Go on with a search that was interrupted, or fail: it goes on by itself.")
+@output_options
+def tune(
+    model: str,
+    data: str | None,
+    images: str | None,
+    max_drop: str,
+    target: str,
+    objective: str,
+    accelerator: str | None,
+    seed: int,
+    samples: int | None,
+    scores: str | None,
+    compare: bool,
+    resume: bool,
+    output: Output,
+) -> None:
+    """Run `dnnzip tune`."""
+    from dnnzip.accelerator import load_accelerator
+    from dnnzip.usecases.provenance import provenance
+    from dnnzip.tuning.drop import parse_drop
+    from dnnzip.evaluation.images import load_labelled
+    from dnnzip.tuning.journal import Journal
+    from dnnzip.tuning.prices import Objective
+    from dnnzip.tuning.tuner import Tuner, TuningOptions
+
+    if resume and target == STANDARD_OUTPUT:
+        raise InputError("--resume", "has no journal where -o is standard output", "give -o a file")
+    allowed = parse_drop(max_drop)
+    if not 0 < allowed < 1:
+        raise InputError(
+            f"--max-drop {max_drop!r}", "is not above 0% and below 100%", "give points of accuracy such as 1%"
+        )
+    options = TuningOptions(
+        max_drop=allowed,
+        objective=Objective(objective),
+        accelerator=None if objective == "bytes" else load_accelerator(accelerator or "edge-lpddr4"),
+        seed=seed,
+        compare=compare,
+        output=scores,
+    )
+    if accelerator is not None and objective == "bytes":
+        raise InputError("--accelerator", "has no meaning for --objective bytes", "give latency or energy")
+    dataset = load_labelled(data, images, model, samples)
+    tuner = Tuner(model, dataset, options)
+    journal_path = None if target == STANDARD_OUTPUT else Path(f"{target}{JOURNAL_SUFFIX}")
+    journal = Journal(journal_path, tuner.settings(), resume)
+    if journal.known:
+        say(f"{journal_path}: going on with the search that was interrupted, {journal.known} measurements are there")
+    with output.progress("tuning", tuner.steps) as step:
+        try:
+            outcome = tuner.tune(journal, step)
+        except InputError as error:
+            # The same search would end so again, and its journal stand in the way of one with other options. A disk
+            # that is full ends no search.
+            if error.where in (model, dataset.where) or error.where.startswith("--"):
+                journal.remove()
+            raise
+    output.save(outcome.compressed.model, target)
+    asked = {
+        "model": model,
+        "data": data or images,
+        "max_drop": options.max_drop,
+        "objective": objective,
+        "accelerator": None if options.accelerator is None else options.accelerator.name,
+        "seed": seed,
+    }
+    output.json({**asked, **outcome.as_json(), "provenance": provenance()})
+    output.files.afterwards(journal.remove)
+    output.table(outcome.table(), *outcome.lines(options.max_drop))

@@ -1,0 +1,1 @@
+"""Accuracy of a network on labelled samples, measured with onnxruntime."""

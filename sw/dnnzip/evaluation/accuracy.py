@@ -1,0 +1,328 @@
+"""How often a network is right, measured with onnxruntime on the CPU."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from dnnzip.errors import InputError
+from dnnzip.onnx.container import decompressed, is_compressed, open_compressed
+from dnnzip.evaluation.dataset import Dataset, load_dataset
+from dnnzip.onnx.files import LARGEST_MESSAGE, check_given, load_model, save_model
+from dnnzip.onnx.graph import is_standard
+from dnnzip.evaluation.runtime import RUNTIME_ERRORS, Session, first_line, open_session, session_options
+from dnnzip.evaluation.scores import OPTION, Output, choose_output
+from dnnzip.system.temporary import temporary_folder
+
+#: Samples at once where the network takes any number; more gain nothing and take memory.
+BATCH = 50
+
+#: From this many classes up, top-5 is worth reporting.
+TOP5_CLASSES = 100
+
+#: Numbers of samples that show which dimension of an output is that of the samples.
+TRIED = (2, 3)
+
+#: Types of tensors by their names in NumPy.
+NUMBERS = (
+    *("bool", "float16", "float32", "float64"),
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+)
+
+#: The prediction for a sample whose scores hold a NaN.
+NO_CLASS = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Accuracy:
+    """How often a network was right.
+
+    Parameters
+    ----------
+    samples
+        Number of samples.
+    top1
+        Share of them whose class has the highest score, the first of equal ones counting.
+    top5
+        Share whose class is among the five highest; None below 100 classes.
+    predictions
+        int64 [samples], the class with the highest score; -1, which is never right, where a score is NaN.
+    """
+
+    samples: int
+    top1: float
+    top5: float | None
+    predictions: NDArray[np.int64]
+
+
+def evaluate(
+    model: str | Path | onnx.ModelProto,
+    data: str | Path | Dataset,
+    samples: int | None = None,
+    output: str | None = None,
+) -> Accuracy:
+    """Measure the accuracy of a network.
+
+    Parameters
+    ----------
+    model
+        A plain or compressed model, or its file; a compressed one is decoded in memory first.
+    data
+        Labelled samples or their ``.npz`` file; `x` is given to the network as it is.
+    samples
+        Take only that many, from the first; None takes all.
+    output
+        Name of the output that holds the scores; None takes the only one of such a type and shape.
+
+    Raises
+    ------
+    InputError
+        The model or the data cannot be read or do not suit each other, or it is not clear where the scores are.
+    """
+    where = "model" if isinstance(model, onnx.ModelProto) else str(model)
+    if isinstance(model, onnx.ModelProto):
+        check_given(model, where)
+    proto = model if isinstance(model, onnx.ModelProto) else load_model(model)
+    dataset = data if isinstance(data, Dataset) else load_dataset(data, samples)
+    if isinstance(data, Dataset) and samples is not None:
+        dataset = Dataset(data.x[:samples], data.y[:samples], data.where)
+    return score(scores_of(_plain(proto, where), dataset, where, output=output), dataset)
+
+
+def scores_of(
+    model: onnx.ModelProto, dataset: Dataset, where: str, threads: int | None = None, output: str | None = None
+) -> NDArray[np.generic]:
+    """Run a plain network on all samples: [samples, classes] of the output that holds the scores.
+
+    Parameters
+    ----------
+    model
+        The network.
+    dataset
+        The samples.
+    where
+        The model file, for messages.
+    threads
+        Threads of onnxruntime; None for one on each core.
+    output
+        Name of the output; None takes the only one of such a type and shape.
+
+    Raises
+    ------
+    InputError
+        See `evaluate`.
+    """
+    with _session(model, where, threads) as session:
+        chosen = choose_output(_outputs(session, model, dataset, where), output, where)
+        taken, batch, is_fixed = _taken(session, dataset, where)
+        given = []
+        for x in batches_of(dataset.x, batch, is_fixed):
+            given += _run(session, [chosen], taken, x, dataset, where)
+        return joined_scores(given, batch, len(dataset.x), where)
+
+
+def score_output(
+    model: onnx.ModelProto, dataset: Dataset, where: str, asked: str | None = None, option: str = OPTION
+) -> str:
+    """Return the name of the output that holds a network's scores.
+
+    Parameters
+    ----------
+    model
+        A plain or compressed network.
+    dataset
+        Samples that it takes.
+    where
+        The model file, for messages.
+    asked
+        The output that the user names; None takes the only one of such a type and shape.
+    option
+        The option that names an output, for messages.
+
+    Raises
+    ------
+    InputError
+        See `evaluate`.
+    """
+    plain = _plain(model, where)
+    with _session(plain, where, None) as session:
+        return choose_output(_outputs(session, plain, dataset, where), asked, where, option)
+
+
+def outputs_of(model: onnx.ModelProto, dataset: Dataset, where: str) -> dict[str, NDArray[np.generic]]:
+    """Run a plain network on its first batch of samples: every output that is a tensor, by name.
+
+    Raises
+    ------
+    InputError
+        The network does not run on the samples.
+    """
+    with _session(model, where, None) as session:
+        taken, batch, is_fixed = _taken(session, dataset, where)
+        names = _tensor_outputs(session)
+        x = next(batches_of(dataset.x, batch, is_fixed))
+        found = _run(session, names, taken, x, dataset, where)
+        return {name: np.asarray(values) for name, values in zip(names, found, strict=True)}
+
+
+def _plain(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
+    return decompressed(open_compressed(model, where)) if is_compressed(model) else model
+
+
+@contextmanager
+def _session(model: onnx.ModelProto, where: str, threads: int | None) -> Iterator[Session]:
+    with temporary_folder() as folder:
+        # A message of more than 2 GB does not exist: such a model takes the way over files.
+        is_large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_MESSAGE // 2
+        source: str | bytes = str(folder / "model.onnx")
+        if is_large:
+            save_model(model, str(source))
+        else:
+            source = model.SerializeToString()
+        yield open_session(source, where, session_options(threads))
+
+
+def _taken(session: Session, dataset: Dataset, where: str) -> tuple[str, int, bool]:
+    """Return the network's input, how many samples it gets at once, and whether it takes no other number."""
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise InputError(where, f"has {len(inputs)} inputs", "give a network with one input")
+    wanted = inputs[0]
+    _check_samples(wanted.type, wanted.shape, dataset, where)
+    fixed = _sizes(wanted.shape)[0] if wanted.shape else None
+    return wanted.name, fixed or min(BATCH, len(dataset.x)), fixed is not None
+
+
+def _run(
+    session: Session, names: list[str], taken: str, x: NDArray[np.generic], dataset: Dataset, where: str
+) -> list[object]:
+    # Of an empty list, onnxruntime makes all outputs.
+    if not names:
+        return []
+    try:
+        found: list[object] = session.run(names, {taken: x})
+    except RUNTIME_ERRORS as error:
+        raise InputError(where, f"does not run on {dataset.where} ({first_line(error)})") from None
+    return found
+
+
+def _tensor_outputs(session: Session) -> list[str]:
+    return [output.name for output in session.get_outputs() if _dtype(output.type) is not None]
+
+
+def _outputs(session: Session, model: onnx.ModelProto, dataset: Dataset, where: str) -> list[Output]:
+    """Return all outputs of a network, with what they give for a few samples."""
+    taken, batch, is_fixed = _taken(session, dataset, where)
+    tried = (batch,) if is_fixed else (1,) if len(dataset.x) == 1 else TRIED
+    names = _tensor_outputs(session)
+    shapes: dict[str, list[tuple[int, ...]]] = {name: [] for name in names}
+    for samples in tried:
+        x = next(batches_of(dataset.x[:samples], samples, True))
+        for name, values in zip(names, _run(session, names, taken, x, dataset, where), strict=True):
+            shapes[name].append(np.shape(np.asarray(values)))
+    by_size = _sorted_values(model)
+    return [
+        Output(
+            output.name,
+            output.type.removeprefix("tensor(").removesuffix(")") if output.name in shapes else output.type,
+            tried,
+            tuple(shapes.get(output.name, ())),
+            output.name in by_size,
+        )
+        for output in session.get_outputs()
+    ]
+
+
+def _sorted_values(model: onnx.ModelProto) -> set[str]:
+    """Return names of values that TopK has sorted, also as another type."""
+    found: set[str] = set()
+    for node in model.graph.node:
+        if is_standard(node) and (
+            node.op_type == "TopK" or (node.op_type in ("Cast", "Identity") and found & set(node.input))
+        ):
+            found |= set(node.output)
+    return found
+
+
+def batches_of(x: NDArray[np.generic], batch: int, fixed: bool) -> Iterator[NDArray[np.generic]]:
+    """Visit samples in batches; where only whole batches are taken, the last is filled up with its last sample."""
+    for start in range(0, len(x), batch):
+        part = x[start : start + batch]
+        missing = batch - len(part) if fixed else 0
+        yield np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
+
+
+def joined_scores(given: Sequence[object], batch: int, samples: int, where: str) -> NDArray[np.generic]:
+    """Return [samples, classes] from what a network gave for each batch; what fills the last one up is dropped.
+
+    Raises
+    ------
+    InputError
+        They are no lists of scores, one for each sample.
+    """
+    parts = []
+    for start, scores in zip(range(0, samples, batch), given, strict=True):
+        count = min(batch, samples - start)
+        sizes = (count, batch)
+        if not isinstance(scores, np.ndarray) or scores.ndim < 1 or len(scores) not in sizes or scores.size < count:
+            raise InputError(where, "does not give one list of scores for each sample", "give a classifier")
+        parts.append(scores.reshape(len(scores), -1)[:count])
+    if len({part.shape[1] for part in parts}) > 1:
+        raise InputError(where, "gives another number of scores for each batch", "give a classifier")
+    return np.concatenate(parts)
+
+
+def _dtype(kind: str) -> np.dtype[np.generic] | None:
+    """Return the NumPy type of a tensor's type as onnxruntime writes it; None of what NumPy does not have."""
+    name = kind.removeprefix("tensor(").removesuffix(")") if kind.startswith("tensor(") else ""
+    known = {"float": "float32", "double": "float64"}.get(name, name)
+    return np.dtype(known) if known in NUMBERS else None
+
+
+def _check_samples(kind: str, wanted: Sequence[object], dataset: Dataset, where: str) -> None:
+    """Compare the samples' type and shape with what the network takes."""
+    x = dataset.x
+    if x.dtype != _dtype(kind):
+        raise InputError(
+            dataset.where, f"x is {x.dtype}", f"{where} takes {kind.removeprefix('tensor(').removesuffix(')')}"
+        )
+    shape = _sizes(wanted)
+    if len(shape) != x.ndim or any(d is not None and d != n for d, n in zip(shape[1:], x.shape[1:], strict=True)):
+        text = ", ".join("any" if d is None else str(d) for d in shape[1:])
+        raise InputError(dataset.where, f"samples of x have the shape {x.shape[1:]}", f"{where} takes ({text})")
+
+
+def _sizes(shape: Sequence[object]) -> list[int | None]:
+    """Return the sizes of a shape as onnxruntime has it; None for an open one, also where the model says -1 or 0."""
+    return [size if isinstance(size, int) and size > 0 else None for size in shape]
+
+
+def score(scores: NDArray[np.generic], dataset: Dataset) -> Accuracy:
+    """Return how often scores [samples, classes] are right.
+
+    Raises
+    ------
+    InputError
+        The data set has a class that the network does not have.
+    """
+    classes = scores.shape[1]
+    y = dataset.y
+    if int(y.max()) >= classes:
+        raise InputError(
+            dataset.where, f"y holds the class {int(y.max())}", f"the network has {classes} classes, from 0"
+        )
+    # The largest of numbers with a NaN among them is the NaN, and no class.
+    predictions = np.where(np.isnan(scores).any(axis=1), NO_CLASS, np.argmax(scores, axis=1)).astype(np.int64)
+    top5 = None
+    if classes >= TOP5_CLASSES:
+        # Scores strictly above the right class's, and equal ones before it, come first.
+        values = scores.astype(np.float64)
+        own = values[np.arange(len(y)), y][:, None]
+        before = np.arange(classes)[None, :] < y[:, None]
+        rank = np.sum((values > own) | ((values == own) & before), axis=1)
+        top5 = float(np.mean((rank < 5) & ~np.isnan(own[:, 0])))
+    return Accuracy(len(y), float(np.mean(predictions == y)), top5, predictions)

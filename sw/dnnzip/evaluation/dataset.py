@@ -1,0 +1,161 @@
+"""Labelled samples from an ``.npz`` file: `x`, what the network takes, and `y`, the class of each sample."""
+
+import math
+import struct
+import tokenize
+import warnings
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnzip.errors import InputError
+from dnnzip.inputs.reading import open_regular
+from dnnzip.inputs.memory import memory_for
+
+#: What a data set must be, for messages.
+RIGHT = "give an .npz file with arrays x (samples first) and y (one whole number for each sample)"
+
+NAMES = ("x", "y")
+
+#: Versions of an array's header that numbers need, and who reads them.
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+#: What the standard library and NumPy raise for a file that is damaged; encrypted, unknown or too deep
+#: is a RuntimeError.
+FAULTS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    OverflowError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled samples.
+
+    Parameters
+    ----------
+    x
+        [samples, ...] in the network's input type.
+    y
+        int64 [samples], class indices from 0.
+    where
+        The file, for messages.
+    """
+
+    x: NDArray[np.generic]
+    y: NDArray[np.int64]
+    where: str
+
+    def first(self, samples: int) -> "Dataset":
+        """Return the first samples, or all where there are fewer."""
+        return Dataset(self.x[:samples], self.y[:samples], self.where)
+
+
+def load_dataset(path: str | Path, samples: int | None = None) -> Dataset:
+    """Read labelled samples.
+
+    Parameters
+    ----------
+    path
+        An ``.npz`` file with `x` and `y`.
+    samples
+        Take only that many, from the first; None takes all.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, `x` or `y` is missing or has no such shape or type, or `samples` is not from 1 to the
+        number of samples.
+    """
+    where = str(path)
+    try:
+        with open_regular(path, RIGHT) as file:
+            if not zipfile.is_zipfile(file):
+                raise InputError(where, "is no .npz file", RIGHT)
+            with zipfile.ZipFile(file) as archive, warnings.catch_warnings():
+                # NumPy warns of files that Python 2 wrote, which are as good as others.
+                warnings.simplefilter("ignore", UserWarning)
+                x, y = _arrays(archive, where)
+    except FAULTS as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:80]
+        raise InputError(where, f"is no .npz file of numbers ({reason})", RIGHT) from None
+    if x.ndim < 1 or x.dtype.kind not in "biuf":
+        raise InputError(where, f"x is {x.dtype} {x.shape}", RIGHT)
+    if y.ndim != 1 or y.dtype.kind not in "iu":
+        raise InputError(where, f"y is {y.dtype} {y.shape}", RIGHT)
+    if len(x) != len(y) or not len(x):
+        raise InputError(where, f"has {len(x)} samples in x and {len(y)} in y", RIGHT)
+    if y.min() < 0:
+        raise InputError(where, f"y holds the class {int(y.min())}", "classes count from 0")
+    if samples is not None and not 1 <= samples <= len(x):
+        raise InputError(f"--samples {samples}", f"{where} has {len(x)} samples", f"give 1 to {len(x)}")
+    return Dataset(x[:samples], y[:samples].astype(np.int64), where)
+
+
+def _arrays(archive: zipfile.ZipFile, where: str) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+    """Take `x` and `y` out of an archive, after the sizes that both declare have been checked."""
+    names = [member.filename for member in archive.infolist()]
+    missing = [name for name in NAMES if f"{name}.npy" not in names]
+    if missing:
+        raise InputError(where, f"has no array {' and no array '.join(missing)}", RIGHT)
+    for name in NAMES:
+        # NumPy takes the last of two members, and x before x.npy; other readers do not.
+        if names.count(f"{name}.npy") + names.count(name) > 1:
+            raise InputError(where, f"has two arrays {name}", RIGHT)
+    members = [archive.getinfo(f"{name}.npy") for name in NAMES]
+    for member in members:
+        _check_member(archive, member)
+    # An archive may be small where its arrays are not.
+    size = sum(member.file_size for member in members)
+    with memory_for(where, f"{size} bytes of x and y", size):
+        x, y = (_array(archive, member) for member in members)
+    return x, y
+
+
+def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Compare the bytes that a member declares with the shape in its header.
+
+    Raises
+    ------
+    ValueError
+        They differ, or it is no array in the form that NumPy writes.
+    """
+    name = member.filename
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is not compressed as NumPy does")
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in HEADERS:
+            raise ValueError(f"{name} is of version {version}")
+        try:
+            shape, _, dtype = HEADERS[version](file)
+        except MemoryError:
+            # Python's parser says so of an expression in too many brackets.
+            raise ValueError(f"the header of {name} is nested too deeply") from None
+        if dtype.hasobject:
+            raise ValueError(f"{name} holds Python objects")
+        needed = file.tell() + math.prod(shape) * dtype.itemsize
+    if any(size < 0 for size in shape) or needed != member.file_size:
+        raise ValueError(f"{name} has {member.file_size} bytes, and its shape needs {needed}")
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[np.generic]:
+    with archive.open(member) as file:
+        array: NDArray[np.generic] = np.lib.format.read_array(file, allow_pickle=False)
+        # Behind the last byte the checksum is compared.
+        file.read()
+    return array

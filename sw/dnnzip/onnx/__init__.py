@@ -1,0 +1,1 @@
+"""ONNX networks: operators, weights, graph, files and the compressed container."""

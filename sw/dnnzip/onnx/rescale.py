@@ -1,0 +1,271 @@
+"""Integer weights on a coarser grid: fold the divisor 2 e + 1 into the scales, zero points and biases of a graph.
+
+With q = round((w - z) / d), d = 2 e + 1, the weight becomes q (int8, zero point 0) and its scale float32(scale x d).
+An int32 bias counts in steps of (input scale x weight scale), so that it becomes round(bias / d): integer kernels, and
+runtimes that fuse DequantizeLinear into them, take the bias scale from the weight scale and not from the graph. The
+bias is off by at most half of its new step.
+
+The rules are as in `dnnzip.onnx.rules`; here they hold only where e is at least 1.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
+
+from dnnzip.onnx.graph import GraphIndex, Use, all_names, attribute, fresh_name, operand
+from dnnzip.quantize.grid import shifted_weights
+from dnnzip.onnx.rules import Reader, Rule, scale_name, stored_array, zero_point_name
+from dnnzip.onnx.weights import Weight
+
+#: The int32 bias of an operator, and for QLinearConv it is the operator's own.
+BIAS_INPUT = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "QLinearConv": 8}
+
+#: Operators whose int32 result is scaled by nodes behind them.
+UNSCALED_OPERATORS = ("ConvInteger", "MatMulInteger")
+
+#: Types of scales that are folded into, with the bits of their significand and their largest exponent.
+SCALE_TYPES: dict[int, tuple[int, int]] = {
+    TensorProto.FLOAT: (24, 127),
+    TensorProto.FLOAT16: (11, 15),
+    TensorProto.BFLOAT16: (8, 127),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A divisor that is to be folded, with everything that the rules look at.
+
+    Parameters
+    ----------
+    weight
+        Integer weights.
+    index
+        Names of the top graph.
+    divisor
+        2 e + 1, above 1.
+    """
+
+    weight: Weight
+    index: GraphIndex
+    divisor: int
+
+
+FoldRule = Rule[[Fold]]
+
+has_scale_to_fold: FoldRule = Rule(
+    "At 1 lsb and more, its scale must be found: an input of its operator, or behind ConvInteger and MatMulInteger a "
+    "Cast and then a Mul by a constant.",
+    lambda fold: all(scale_use(reader, fold.index) is not None for reader in fold.weight.readers),
+)
+has_bias_to_fold: FoldRule = Rule(
+    "At 1 lsb and more, an int32 bias beside it must be a constant that no other layer reads.",
+    lambda fold: all(_is_bias_foldable(reader, fold.weight, fold.index) for reader in fold.weight.readers),
+)
+has_scale_that_fits: FoldRule = Rule(
+    "At 1 lsb and more, its scale and that of its bias must be float32, float16 or bfloat16, and times 2 e + 1 stay "
+    "finite there, as must every value that they scale.",
+    lambda fold: all(
+        _fits(use, largest, fold) for reader in fold.weight.readers for use, largest in _scaled_uses(reader, fold)
+    ),
+)
+
+#: In this order; the first that is not satisfied is the reason given.
+FOLD_RULES: tuple[FoldRule, ...] = (has_scale_to_fold, has_bias_to_fold, has_scale_that_fits)
+
+
+def fold_obstacle(model: onnx.ModelProto, weight: Weight, divisor: int) -> str | None:
+    """Return the sentence of the rule by which a divisor cannot be folded into the network, or None where it can.
+
+    Parameters
+    ----------
+    model
+        The network that `weight` was found in, unchanged since.
+    weight
+        Integer weights.
+    divisor
+        2 e + 1, above 1.
+    """
+    fold = Fold(weight, GraphIndex(model), divisor)
+    return next((rule.sentence for rule in FOLD_RULES if not rule(fold)), None)
+
+
+def fold_divisor(model: onnx.ModelProto, weight: Weight, divisor: int) -> None:
+    """Fold a divisor into scales, zero points and biases, in place; the weight's own initializer is left to the caller.
+
+    Every changed constant is a fresh initializer, so that other nodes that share the old one keep it; an old one that
+    nobody reads any more is removed.
+
+    Parameters
+    ----------
+    model
+        The network; `fold_obstacle` gave None for it and `weight` was found in it.
+    weight
+        Integer weights.
+    divisor
+        2 e + 1, above 1.
+    """
+    index = GraphIndex(model)
+    taken = all_names(model)
+    replaced: dict[tuple[str, str], str] = {}
+
+    def replace(use: Use, role: str, change: Callable[[NDArray[np.generic]], NDArray[np.generic]]) -> None:
+        """Point one input at a changed copy of its constant; inputs that share the constant share the copy."""
+        old = operand(use.node, use.index)
+        if (old, role) not in replaced:
+            tensor = index.initializers[old]
+            name = fresh_name(f"{old}.{role}", taken)
+            model.graph.initializer.append(numpy_helper.from_array(change(stored_array(tensor)), name))
+            replaced[old, role] = name
+        use.node.input[use.index] = replaced[old, role]
+
+    done: set[tuple[int, int]] = set()
+    for reader in weight.readers:
+        scale = scale_use(reader, index)
+        assert scale is not None, "fold_obstacle was to be asked first"
+        uses: list[tuple[Use, str, Callable[[NDArray[np.generic]], NDArray[np.generic]]]] = [
+            (scale, f"times{divisor}", lambda values: _scaled(values, divisor))
+        ]
+        if zero_point_name(reader) and reader.quantiser is not None and reader.zero_point_index is not None:
+            uses.append((Use(reader.quantiser, reader.zero_point_index), "zero", _zeros))
+        for use, is_scale in _bias_uses(reader, index):
+            if is_scale:
+                uses.append((use, f"times{divisor}", lambda values: _scaled(values, divisor)))
+            else:
+                uses.append((use, f"over{divisor}", lambda values: _divided(values, divisor)))
+        for use, role, change in uses:
+            # Two readers may meet in one node, which must not be scaled twice.
+            if (id(use.node), use.index) not in done:
+                done.add((id(use.node), use.index))
+                replace(use, role, change)
+    _remove_unread(model, {old for old, _ in replaced})
+
+
+def _scaled(values: NDArray[np.generic], divisor: int) -> NDArray[np.generic]:
+    # The float64 product of a float32 and a small whole number is exact, so there is one rounding.
+    return np.asarray(values.astype(np.float64) * divisor).astype(values.dtype)
+
+
+def _divided(values: NDArray[np.generic], divisor: int) -> NDArray[np.generic]:
+    return np.asarray(np.rint(values.astype(np.float64) / divisor)).astype(np.int32)
+
+
+def _scaled_uses(reader: Reader, fold: Fold) -> list[tuple[Use, int]]:
+    """Return the inputs that hold scales, each with the largest magnitude of the constants that its node scales."""
+    scale = scale_use(reader, fold.index)
+    assert scale is not None, "a rule before this one looks for it"
+    # Only DequantizeLinear scales the weights themselves; elsewhere the scale meets sums, which are not known.
+    is_dequantised = scale.node.op_type == "DequantizeLinear"
+    uses = [(scale, int(np.abs(shifted_weights(fold.weight)).max()) if is_dequantised else 0)]
+    inputs = _bias_uses(reader, fold.index)
+    if len(inputs) == 2:
+        (values, _), (bias_scale, _) = inputs
+        bias = stored_array(fold.index.initializers[operand(values.node, values.index)]).astype(np.int64)
+        uses.append((bias_scale, int(np.abs(bias).max(initial=0))))
+    return uses
+
+
+def _fits(use: Use, largest: int, fold: Fold) -> bool:
+    """Return True if a scale stays finite with the divisor folded, and so do scaled values that were finite before."""
+    tensor = fold.index.initializers[operand(use.node, use.index)]
+    result_type = attribute(use.node, "output_dtype", 0) or tensor.data_type
+    if tensor.data_type not in SCALE_TYPES or result_type not in SCALE_TYPES:
+        return False
+    scales = stored_array(tensor)
+    with np.errstate(over="ignore", invalid="ignore"):
+        folded = np.abs(_scaled(scales, fold.divisor).astype(np.float64))
+    bits, exponent = SCALE_TYPES[result_type]
+    limit = (2 - 2.0 ** (1 - bits)) * 2.0**exponent
+    with np.errstate(divide="ignore"):
+        finite = np.minimum(limit * (1 + 2.0**-bits) / np.abs(scales.astype(np.float64)), largest)
+    # A value below the limit may end above it, by half a step of the coarser grid and by the scale's rounding.
+    codes = (np.floor(finite) + fold.divisor // 2) // fold.divisor
+    return bool(np.isfinite(folded).all() and (codes * folded <= limit).all())
+
+
+def _zeros(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    return np.zeros(values.shape, np.int8)
+
+
+def scale_use(reader: Reader, index: GraphIndex) -> Use | None:
+    """Return the input that holds the weight's constant scale, or a constant factor of all that is behind it."""
+    name = scale_name(reader)
+    if name and reader.quantiser is not None and reader.scale_index is not None:
+        return Use(reader.quantiser, reader.scale_index) if name in index.initializers else None
+    if reader.node.op_type not in UNSCALED_OPERATORS:
+        return None
+    cast = _only_reader(reader.node, index)
+    if cast is None or cast.op_type != "Cast":
+        return None
+    product = _only_reader(cast, index)
+    if product is None or product.op_type != "Mul":
+        return None
+    factor = next((i for i, value in enumerate(product.input) if value != cast.output[0]), None)
+    return None if factor is None else _constant_factor(Use(product, factor), index)
+
+
+def _constant_factor(use: Use, index: GraphIndex) -> Use | None:
+    """Return the input itself where it is a float constant, or a constant factor of the product that gives it."""
+    name = operand(use.node, use.index)
+    if name in index.initializers:
+        is_float = index.initializers[name].data_type in (TensorProto.FLOAT, TensorProto.FLOAT16)
+        return use if is_float else None
+    producer = index.producers.get(name)
+    if producer is None or producer.op_type != "Mul" or not index.is_only_read_by(name, use.node):
+        return None
+    constants = [i for i, value in enumerate(producer.input) if value in index.initializers]
+    return _constant_factor(Use(producer, constants[0]), index) if constants else None
+
+
+def _only_reader(node: onnx.NodeProto, index: GraphIndex) -> onnx.NodeProto | None:
+    uses = index.readers(node.output[0])
+    if len(uses) != 1 or not index.is_only_read_by(node.output[0], uses[0].node):
+        return None
+    return uses[0].node
+
+
+def _bias_uses(reader: Reader, index: GraphIndex) -> list[tuple[Use, bool]]:
+    """Return the inputs to change for an int32 bias, each with True for a scale; empty without such a bias."""
+    name = operand(reader.node, BIAS_INPUT.get(reader.node.op_type, len(reader.node.input)))
+    if not name:
+        return []
+    if reader.node.op_type == "QLinearConv":
+        return [(Use(reader.node, BIAS_INPUT["QLinearConv"]), False)]
+    dequantize = index.producers.get(name)
+    if dequantize is None or dequantize.op_type != "DequantizeLinear" or not _is_int32(dequantize, index):
+        return []
+    return [(Use(dequantize, 0), False), (Use(dequantize, 1), True)]
+
+
+def _is_int32(dequantize: onnx.NodeProto, index: GraphIndex) -> bool:
+    """Return True if a DequantizeLinear reads int32 values, or no constant, to be on the safe side."""
+    tensor = index.initializers.get(operand(dequantize, 0))
+    return tensor is None or tensor.data_type == TensorProto.INT32
+
+
+def _is_bias_foldable(reader: Reader, weight: Weight, index: GraphIndex) -> bool:
+    uses = _bias_uses(reader, index)
+    if any(operand(use.node, use.index) not in index.initializers for use, _ in uses):
+        return False
+    own = {id(other.node) for other in weight.readers}
+    if reader.node.op_type == "QLinearConv" or not uses:
+        return True
+    result = uses[0][0].node.output[0]
+    is_inside = result in index.outputs or result in index.inner_reads
+    return not is_inside and all(id(use.node) in own for use in index.readers(result))
+
+
+def _remove_unread(model: onnx.ModelProto, names: set[str]) -> None:
+    index = GraphIndex(model)
+    unread = {
+        name
+        for name in names
+        if not index.readers(name) and name not in index.inner_reads and name not in index.outputs
+    }
+    for field in (model.graph.initializer, model.graph.input):
+        for position in reversed(range(len(field))):
+            if field[position].name in unread:
+                del field[position]

@@ -1,0 +1,99 @@
+"""What a layer's codes are multiplied by and shifted by, for a consumer that has the streams and not the network."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from dnnzip.onnx.container import CompressedLayer, CompressedModel, decoded_skeleton
+from dnnzip.onnx.graph import GraphIndex, attribute, operand
+from dnnzip.quantize.layout import Layout
+from dnnzip.onnx.rescale import scale_use
+from dnnzip.onnx.rules import Reader, stored_array
+from dnnzip.onnx.weights import find_weights
+
+Scales = NDArray[np.float32]
+Number = TypeVar("Number", np.float32, np.int32)
+
+NO_SCALE = np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """Scales and zero points of a layer, or of some of its channels.
+
+    A float weight is ``scale * code``. An integer weight is ``(code + zero_point) mod 256`` in its type, and its value
+    ``scale * (weight - zero_point)``, with the scale of the network.
+
+    Parameters
+    ----------
+    scale
+        float32: one, or one for each channel; none where the stream holds the original bytes, or where the network has
+        no constant scale of the layer's own. Of ConvInteger and MatMulInteger it is the constant of the Mul that the
+        sums go through, which may hold the scale of the activations too.
+    zero_point
+        int32: one, or one for each channel; 0 of float weights.
+    """
+
+    scale: Scales
+    zero_point: NDArray[np.int32]
+
+    def of_channels(self, first: int, count: int) -> "Scaling":
+        """Return those of some channels; one value for all stays one."""
+        part = slice(first, first + count)
+        scale, point = self.scale, self.zero_point
+        return Scaling(scale if scale.size <= 1 else scale[part], point if point.size <= 1 else point[part])
+
+
+def layer_scalings(compressed: CompressedModel) -> dict[str, Scaling]:
+    """Return the scaling of each layer by its name."""
+    integers = {layer.name for layer in compressed.layers if layer.dtype.kind in "iu"}
+    network = _network_scales(decoded_skeleton(compressed), integers) if integers else {}
+    return {layer.name: _scaling(layer, network.get(layer.name, NO_SCALE)) for layer in compressed.layers}
+
+
+def _scaling(layer: CompressedLayer, network_scale: Scales) -> Scaling:
+    point = np.zeros(1, np.int32)
+    if layer.dtype.kind not in "iu":
+        return Scaling(NO_SCALE if layer.step is None else layer.step.reshape(-1), point)
+    if layer.zero_point is not None:
+        point = layer.zero_point.reshape(-1).astype(np.int32)
+    return Scaling(_by_channel(network_scale, layer.layout), _by_channel(point, layer.layout))
+
+
+def _by_channel(values: NDArray[Number], layout: Layout) -> NDArray[Number]:
+    """Return one value for each output channel, of one for each entry of the channel axis; one for all stays one."""
+    return np.tile(values, layout.group) if values.size > 1 else values
+
+
+def _network_scales(network: onnx.ModelProto, names: set[str]) -> dict[str, Scales]:
+    """Return the scales that a network has for integer weights: those on which all of a weight's readers agree."""
+    weights, _ = find_weights(network)
+    index = GraphIndex(network)
+    found = {}
+    for weight in weights:
+        if weight.name in names:
+            scales = [_reader_scale(reader, index) for reader in weight.readers]
+            if all(np.array_equal(scale, scales[0]) for scale in scales):
+                found[weight.name] = scales[0]
+    return found
+
+
+def _reader_scale(reader: Reader, index: GraphIndex) -> Scales:
+    """Return one reader's scales: one, or one for each entry of the channel axis; none where they are not known."""
+    use = scale_use(reader, index)
+    if use is None:
+        return NO_SCALE
+    with np.errstate(over="ignore"):
+        scale = stored_array(index.initializers[operand(use.node, use.index)]).reshape(-1).astype(np.float32)
+    is_known = bool(np.all(np.isfinite(scale))) and (scale.size == 1 or _is_along_channels(use.node, scale, reader))
+    return scale if is_known else NO_SCALE
+
+
+def _is_along_channels(node: onnx.NodeProto, scale: Scales, reader: Reader) -> bool:
+    layout = reader.layout
+    if scale.size != layout.shape[layout.axis]:
+        return False
+    return node.op_type != "DequantizeLinear" or attribute(node, "axis", 1) % len(layout.shape) == layout.axis

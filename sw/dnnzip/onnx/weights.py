@@ -1,0 +1,301 @@
+"""Which initializers of a network are weights that can be compressed, and which are left out by which rule."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from dnnzip.errors import InputError
+from dnnzip.onnx.constants import WEIGHT_INPUT, find_constants, is_matrix
+from dnnzip.onnx.graph import GraphIndex, Use, attribute, is_standard, lift_constants
+from dnnzip.quantize.layout import Layout, kernel_of
+from dnnzip.onnx.rules import (
+    ELEMENT_TYPES,
+    Candidate,
+    Reader,
+    Rule,
+    broken_rule,
+    stored_array,
+    zero_point,
+    zero_point_name,
+)
+
+#: Operators that may read their weight through a DequantizeLinear.
+FLOAT_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+#: Arrays of these types are indices, shapes or masks, and no weights unless an operator reads them as such.
+INDEX_TYPES = (
+    TensorProto.BOOL,
+    TensorProto.STRING,
+    TensorProto.INT32,
+    TensorProto.INT64,
+    TensorProto.UINT32,
+    TensorProto.UINT64,
+)
+
+#: Where integer operators hold the weight's (scale, zero point); the last two leave the scale to later nodes.
+QUANTISATION_INPUTS: dict[str, tuple[int | None, int | None]] = {
+    "DequantizeLinear": (1, 2),
+    "QLinearConv": (4, 5),
+    "QLinearMatMul": (4, 5),
+    "ConvInteger": (None, 3),
+    "MatMulInteger": (None, 3),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Weight:
+    """A tensor of weights that can be compressed.
+
+    Parameters
+    ----------
+    name
+        The initializer's name.
+    tensor
+        The initializer.
+    layout
+        Output channels and kernel.
+    readers
+        The operators that read it.
+    zero_point
+        int8 or uint8, scalar or one for each entry of the channel axis; None for float weights.
+    zero_point_name
+        The initializer that holds it; empty where it is left out of the model, and so zero.
+    """
+
+    name: str
+    tensor: onnx.TensorProto
+    layout: Layout
+    readers: tuple[Reader, ...]
+    zero_point: NDArray[np.generic] | None
+    zero_point_name: str
+
+    @property
+    def array(self) -> NDArray[np.generic]:
+        """The weights in their own type and shape; made anew at each call, so keep it no longer than needed."""
+        return stored_array(self.tensor)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array."""
+        return self.layout.shape
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """float32, float16, int8 or uint8."""
+        return ELEMENT_TYPES[self.tensor.data_type]
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the weights are int8 or uint8."""
+        return self.dtype.kind in "iu"
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        return math.prod(self.layout.shape)
+
+    def left_out(self, reason: str) -> "LeftOut":
+        """Make the record of this weight where something later than the rules leaves it out."""
+        return LeftOut(self.name, reason, self.shape, self.weights, self.weights * self.dtype.itemsize, True)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A tensor that is not compressed.
+
+    Parameters
+    ----------
+    name
+        The initializer's name.
+    rule
+        The sentence of the rule that leaves it out.
+    shape
+        Shape of the array.
+    weights, bytes
+        How many values, and the bytes that they take as stored.
+    is_weight
+        Whether an operator reads it as its weight, or something computed from it; the size goals count these alone.
+    """
+
+    name: str
+    rule: str
+    shape: tuple[int, ...]
+    weights: int
+    bytes: int
+    is_weight: bool
+
+
+def find_weights(model: onnx.ModelProto) -> tuple[list[Weight], list[LeftOut]]:
+    """Find the weights that can be compressed and say why others are not.
+
+    Constant nodes become initializers in the model first (`lift_constants`). Listed as left out are all tensors that an
+    operator reads as its weight, or that such a weight is computed from, wherever they are stored
+    (`dnnzip.onnx.constants`), and the arrays with two dimensions or more above 1 for which that is not so (an
+    embedding, say); biases, scales and shapes are no weights and not listed.
+
+    Parameters
+    ----------
+    model
+        The network; its Constant nodes are lifted in place.
+
+    Returns
+    -------
+    Weights and left-out tensors, each in the order of the model's initializers; those in bodies, then those in local
+    functions come last. Names repeat where two bodies or functions have the same.
+
+    Raises
+    ------
+    InputError
+        A weight's stored bytes do not match its shape.
+    """
+    lift_constants(model)
+    weights: list[Weight] = []
+    left_out: list[LeftOut] = []
+    for candidate in _candidates(model):
+        rule = broken_rule(candidate)
+        if rule is None:
+            weights.append(_weight(candidate))
+        elif candidate.is_weight or (is_matrix(candidate.tensor) and candidate.tensor.data_type not in INDEX_TYPES):
+            left_out.append(_left_out(candidate, rule.sentence))
+    return weights, left_out
+
+
+def select_weights(
+    weights: Sequence[Weight],
+    left_out: Sequence[LeftOut],
+    layers: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> tuple[list[Weight], list[LeftOut]]:
+    """Choose weights by globs on their names.
+
+    Parameters
+    ----------
+    weights, left_out
+        What `find_weights` gave.
+    layers
+        Keep the names that match one of these; empty keeps all.
+    exclude
+        Then drop the names that match one of these.
+
+    Returns
+    -------
+    The chosen weights, and the left-out tensors with those not chosen added.
+
+    Raises
+    ------
+    InputError
+        A glob matches no weight.
+    """
+    names = [weight.name for weight in weights] + [tensor.name for tensor in left_out]
+    for option, globs in (("--layers", layers), ("--exclude", exclude)):
+        for glob in globs:
+            if not any(_matches(name, glob) for name in names):
+                raise InputError(f"{option} {glob!r}", "matches no weight", "give a glob on initializer names")
+    chosen = [
+        weight
+        for weight in weights
+        if (not layers or any(_matches(weight.name, glob) for glob in layers))
+        and not any(_matches(weight.name, glob) for glob in exclude)
+    ]
+    kept = {weight.name for weight in chosen}
+    dropped = [weight.left_out(is_selected.sentence) for weight in weights if weight.name not in kept]
+    return chosen, [*left_out, *dropped]
+
+
+is_selected: Rule[[Weight, Sequence[Weight]]] = Rule(
+    "Its name must match `--layers`, where given, and must not match `--exclude`.",
+    lambda weight, chosen: weight in chosen,
+)
+
+
+def _matches(name: str, glob: str) -> bool:
+    # A name may itself hold brackets; written out in full it means itself.
+    return name == glob or fnmatchcase(name, glob)
+
+
+def _candidates(model: onnx.ModelProto) -> Iterator[Candidate]:
+    index = GraphIndex(model)
+    for constant in find_constants(model):
+        is_initializer = index.initializers.get(constant.tensor.name) is constant.tensor
+        readers, other_uses = _readers(constant.tensor, index) if is_initializer else ([], 0)
+        yield Candidate(constant.tensor, index, tuple(readers), constant, other_uses)
+
+
+def _readers(tensor: onnx.TensorProto, index: GraphIndex) -> tuple[list[Reader], int]:
+    """Find the operators that read a tensor as weight, and the number of its uses that are not that."""
+    readers: list[Reader] = []
+    others = 0
+    for use in index.readers(tensor.name):
+        found = (
+            [_direct_reader(tensor, use)] if use.node.op_type != "DequantizeLinear" else _through(tensor, use, index)
+        )
+        readers += [reader for reader in found if reader is not None]
+        others += any(reader is None for reader in found)
+    return readers, others
+
+
+def _direct_reader(tensor: onnx.TensorProto, use: Use) -> Reader | None:
+    node = use.node
+    if not is_standard(node) or WEIGHT_INPUT.get(node.op_type) != use.index:
+        return None
+    layout = _layout(node, tuple(tensor.dims))
+    if node.op_type not in QUANTISATION_INPUTS:
+        return Reader(node, None, None, None, layout)
+    scale_index, zero_point_index = QUANTISATION_INPUTS[node.op_type]
+    return Reader(node, node, scale_index, zero_point_index, layout)
+
+
+def _through(tensor: onnx.TensorProto, use: Use, index: GraphIndex) -> list[Reader | None]:
+    """Find readers behind a DequantizeLinear; None stands for each use of it that is no weight."""
+    node = use.node
+    result = node.output[0]
+    if use.index != 0 or not is_standard(node) or result in index.outputs or result in index.inner_reads:
+        return [None]
+    scale_index, zero_point_index = QUANTISATION_INPUTS["DequantizeLinear"]
+    return [
+        Reader(behind.node, node, scale_index, zero_point_index, _layout(behind.node, tuple(tensor.dims)))
+        if behind.node.op_type in FLOAT_OPERATORS
+        and is_standard(behind.node)
+        and WEIGHT_INPUT[behind.node.op_type] == behind.index
+        else None
+        for behind in index.readers(result)
+    ]
+
+
+def _layout(node: onnx.NodeProto, shape: tuple[int, ...]) -> Layout:
+    """Return output channels and kernel of a weight; a rank that the operator does not take gives a harmless layout."""
+    if len(shape) < 2 or math.prod(shape) == 0:
+        return Layout(shape, 0)
+    match node.op_type:
+        case "Conv" | "QLinearConv" | "ConvInteger":
+            return Layout(shape, 0, kernel=kernel_of(shape[2:]))
+        case "ConvTranspose":
+            group = attribute(node, "group", 1)
+            # An invalid group would be refused by every runtime; here it must only not divide by zero.
+            group = group if group > 0 and shape[0] % group == 0 else 1
+            return Layout(shape, 1, group, kernel_of(shape[2:]))
+        case "Gemm":
+            return Layout(shape, 0 if attribute(node, "transB", 0) else 1)
+        case _:
+            return Layout(shape, len(shape) - 1)
+
+
+def _weight(candidate: Candidate) -> Weight:
+    tensor, reader = candidate.tensor, candidate.readers[0]
+    is_integer = tensor.data_type in (TensorProto.INT8, TensorProto.UINT8)
+    named = next((r for r in candidate.readers if zero_point_name(r)), reader)
+    point = zero_point(candidate.index, named, tensor.data_type) if is_integer else None
+    return Weight(
+        tensor.name, tensor, reader.layout, candidate.readers, point, zero_point_name(named) if is_integer else ""
+    )
+
+
+def _left_out(candidate: Candidate, reason: str) -> LeftOut:
+    tensor, constant = candidate.tensor, candidate.constant
+    return LeftOut(tensor.name, reason, tuple(tensor.dims), constant.count, constant.bytes, candidate.is_weight)

@@ -1,0 +1,1 @@
+"""Use cases: compress, simulate, verify, run, estimate, image; each a function with a typed result."""

@@ -1,0 +1,92 @@
+"""The layers and streams of a memory image, as its address table describes them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnzip.format import WORD_BYTES, ImageEntry
+from dnnzip.onnx.scaling import Scaling
+
+
+@dataclass(frozen=True)
+class ImageLayer:
+    """A layer of the image.
+
+    Parameters
+    ----------
+    name
+        Name of the weight.
+    type
+        Type of its elements.
+    shape
+        Its shape.
+    """
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ImageStream:
+    """A stream of the image.
+
+    Parameters
+    ----------
+    entry
+        Its entry in the image's table.
+    layer
+        Its layer; None for the table set.
+    codec
+        Name of its codec; empty for the table set.
+    scaling
+        Scales and zero points of its channels; None for the table set.
+    """
+
+    entry: ImageEntry
+    layer: ImageLayer | None = None
+    codec: str = ""
+    scaling: Scaling | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the layer; empty for the table set."""
+        return self.layer.name if self.layer else ""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the stream, without padding."""
+        return self.entry.words * WORD_BYTES
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the documented JSON object."""
+        place = {
+            "offset": self.entry.offset,
+            "bytes": self.bytes,
+            "words": self.entry.words,
+            "bus_words": self.entry.bus_words,
+        }
+        if self.layer is None or self.scaling is None:
+            return place
+        return {
+            "name": self.layer.name,
+            "type": self.layer.type,
+            "shape": list(self.layer.shape),
+            "layer": self.entry.layer,
+            "part": self.entry.part,
+            "codec": self.codec,
+            **place,
+            "first_channel": self.entry.first_channel,
+            "channels": self.entry.channels,
+            "length": self.entry.length,
+            "scale": _one_or_all(self.scaling.scale),
+            "zero_point": _one_or_all(self.scaling.zero_point),
+        }
+
+
+def _one_or_all(values: NDArray[np.generic]) -> Any:
+    """Return the value that all channels share, None where there is none, or the list of the channels' values."""
+    numbers = values.tolist()
+    return numbers if len(numbers) > 1 else next(iter(numbers), None)

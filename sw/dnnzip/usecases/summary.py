@@ -1,0 +1,132 @@
+"""What a compressed model holds, layer by layer and in total: the numbers of ``compress`` and ``info``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dnnzip.quantize.bound import Bound
+from dnnzip.onnx.container import CompressedLayer, CompressedModel
+from dnnzip.quantize.grid import suits_unit
+from dnnzip.onnx.weights import LeftOut, Weight, find_weights, is_selected
+
+FP32_BITS = 32
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Sizes of a compressed model.
+
+    Parameters
+    ----------
+    layers
+        Its compressed weights.
+    left_out
+        Those that are not.
+    table_bytes
+        Bytes of the table set.
+    """
+
+    layers: tuple[CompressedLayer, ...]
+    left_out: tuple[LeftOut, ...]
+    table_bytes: int
+
+    @property
+    def weights(self) -> int:
+        """Compressed weights."""
+        return sum(layer.weights for layer in self.layers)
+
+    @property
+    def stream_bytes(self) -> int:
+        """Every byte that goes to the accelerator's memory for them: table set, headers, payloads, checksums."""
+        return self.table_bytes + sum(layer.stream_bytes for layer in self.layers)
+
+    @property
+    def side_bytes(self) -> int:
+        """Every byte that a decoder needs beside them: steps and zero points."""
+        return sum(layer.side_bytes for layer in self.layers)
+
+    @property
+    def bytes(self) -> int:
+        """Streams and what a decoder needs beside them."""
+        return self.stream_bytes + self.side_bytes
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits per compressed weight, everything counted."""
+        return 8 * self.bytes / self.weights
+
+    @property
+    def step_loss(self) -> float:
+        """Bits per compressed weight that steps on a grid cost, against the largest that keep the bounds."""
+        return sum(layer.step_loss * layer.weights for layer in self.layers) / self.weights
+
+    @property
+    def ratio_fp32(self) -> float:
+        """How many times smaller than 32 bits per weight."""
+        return FP32_BITS / self.bits_per_weight
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the documented JSON object: ``totals``, ``layers``, ``left_out``."""
+        unused = [item for item in self.left_out if item.is_weight]
+        return {
+            "totals": {
+                "weights": self.weights,
+                "stream_bytes": self.stream_bytes,
+                "table_bytes": self.table_bytes,
+                "side_bytes": self.side_bytes,
+                "step_loss_bits": self.step_loss,
+                "bits_per_weight": self.bits_per_weight,
+                "ratio_fp32": self.ratio_fp32,
+                "left_out_weights": sum(item.weights for item in unused),
+                "left_out_bytes": sum(item.bytes for item in unused),
+            },
+            "layers": [layer_json(layer) for layer in self.layers],
+            "left_out": [
+                {"name": item.name, "shape": list(item.shape), "weights": item.weights, "rule": item.rule}
+                for item in self.left_out
+            ],
+        }
+
+
+def layer_json(layer: CompressedLayer) -> dict[str, Any]:
+    """Return the JSON object of a layer."""
+    return {
+        "name": layer.name,
+        "shape": list(layer.shape),
+        "weights": layer.weights,
+        "codec": layer.codec,
+        "stream_bytes": layer.stream_bytes,
+        "side_bytes": layer.side_bytes,
+        "step_loss_bits": layer.step_loss,
+        "bits_per_weight": bits_per_weight(layer),
+        "max_error": layer.max_error,
+        "bound": layer.bound,
+        "unit": layer.unit.value,
+    }
+
+
+def bits_per_weight(layer: CompressedLayer) -> float:
+    """Return the bits of a layer per weight, with its steps and zero points, without its share of the table set."""
+    return 8 * (layer.stream_bytes + layer.side_bytes) / layer.weights
+
+
+def summarise(compressed: CompressedModel, left_out: Sequence[LeftOut] | None = None) -> Summary:
+    """Return the sizes of a compressed model.
+
+    Parameters
+    ----------
+    compressed
+        The model.
+    left_out
+        What was left out, where that is known from its compression; otherwise it is found in the file.
+    """
+    if left_out is None:
+        uncompressed, others = find_weights(compressed.model)
+        left_out = [*others, *(weight.left_out(_reason(weight, compressed.layers)) for weight in uncompressed)]
+    return Summary(compressed.layers, tuple(left_out), len(compressed.tables))
+
+
+def _reason(weight: Weight, layers: Sequence[CompressedLayer]) -> str:
+    """Return the rule that left a weight out of a file with these layers."""
+    suits_any = any(suits_unit(weight, Bound.parse(spec)) for spec in {layer.spec for layer in layers})
+    return (is_selected if suits_any else suits_unit).sentence
