@@ -16,7 +16,7 @@ from dnnzip.format import (
     TableHeader,
     Verdict,
     VerdictError,
-    WeightHeader,
+    WeightStream,
 )
 from dnnzip.link import LinkRun, StreamResult, codes_from_beats
 from dnnzip.temporary import temporary_folder
@@ -149,7 +149,7 @@ def _result(number: int, stream: bytes, outcome: Outcome) -> StreamResult:
     """Return the stream's result, its codes ordered by channel."""
     if outcome.verdict != Verdict.OK:
         return StreamResult(outcome.verdict, None, outcome.cycles)
-    header = WeightHeader.unpack(stream)
+    header = WeightStream.from_bytes(stream).header
     if outcome.weights.size != header.weights:
         raise SimulationFailedError(
             f"weight stream {number} ended ok with {outcome.weights.size} weights; its header declares {header.weights}"

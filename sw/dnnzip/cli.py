@@ -28,6 +28,7 @@ from dnnzip.file_parameters import (
     OutputFile,
     takes_standard_output,
 )
+from dnnzip.format import AUTO, codec_choices
 from dnnzip.streams import drop, printing, standard_output
 from dnnzip.terminal import let_streams_show_all, printable
 from dnnzip.waits import error_console, show_waits
@@ -282,6 +283,18 @@ def scores_option(option: str = "--output") -> Callable[[Command], Command]:
     )
 
 
+class CodecChoice(click.Choice[str]):
+    """The name of a codec, of those that are there when the command runs."""
+
+    def __init__(self) -> None:
+        super().__init__(codec_choices())
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name, or end with the known ones."""
+        self.choices = codec_choices()
+        return super().convert(value, param, ctx)
+
+
 @cli.command()
 @model_argument()
 @model_output("OUT.dnz.onnx", "The compressed model")
@@ -300,8 +313,8 @@ def scores_option(option: str = "--output") -> Callable[[Command], Command]:
 )
 @click.option(
     "--codec",
-    type=click.Choice(["auto", "ans", "line", "raw"]),
-    default="auto",
+    type=CodecChoice(),
+    default=AUTO,
     show_default=True,
     help="How weights are coded; auto takes the smaller of ans and raw, line is a baseline to compare with.",
 )

@@ -17,7 +17,7 @@ from dnnzip.errors import CheckFailedError
 from dnnzip.flow.compression import CompressionOptions, compress
 from dnnzip.flow.provenance import provenance
 from dnnzip.flow.tables import TextTable, stdout_console
-from dnnzip.format import Verdict, WeightHeader
+from dnnzip.format import Verdict, WeightStream
 from dnnzip.link import codes_from_beats
 from dnnzip.model.bound import Bound
 from dnnzip.model.container import CompressedModel
@@ -139,7 +139,7 @@ def _check(compressed: CompressedModel, verdicts: Sequence[Verdict], weights: Se
         raise CheckFailedError(f"toggles: a stream ended with {wrong[0]} in the netlist")
     for layer, decoded in zip(compressed.layers, weights[1:], strict=True):
         expected = decode_tensor(layer.stream, compressed.tables)
-        got = codes_from_beats(decoded, WeightHeader.unpack(layer.stream))
+        got = codes_from_beats(decoded, WeightStream.from_bytes(layer.stream).header)
         if not np.array_equal(got, expected):
             index = int(np.flatnonzero(got.reshape(-1) != expected.reshape(-1))[0])
             raise CheckFailedError(

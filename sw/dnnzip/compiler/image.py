@@ -12,7 +12,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.codec import split_streams
 from dnnzip.compiler.program import Part
 from dnnzip.errors import InputError
 from dnnzip.format import (
@@ -26,7 +25,7 @@ from dnnzip.format import (
     Limits,
     TableSet,
     VerdictError,
-    WeightHeader,
+    WeightStream,
     check_supported,
     image_head,
     table_bytes,
@@ -167,25 +166,25 @@ def _has_tables_that_fit(tables: bytes) -> bool:
     return True
 
 
-def _suited(stream: bytes, shape: ArrayShape) -> list[bytes]:
+def _suited(stream: bytes, shape: ArrayShape) -> list[WeightStream]:
     """Return a layer's streams where the array can take them as they are; none otherwise."""
-    streams = split_streams(stream)
+    streams = WeightStream.split(stream)
     for part in streams:
         try:
-            check_supported(part[: 2 * WORD_BYTES], _limits(shape))
+            check_supported(part.data[: 2 * WORD_BYTES], _limits(shape))
         except VerdictError:
             return []
-        if WeightHeader.unpack(part).codec != Codec.ANS:
+        if part.header.codec != Codec.ANS:
             return []
     return streams
 
 
-def _streamed(streams: Sequence[bytes], number: int) -> list[tuple[ImageEntry, bytes]]:
+def _streamed(streams: Sequence[WeightStream], number: int) -> list[tuple[ImageEntry, bytes]]:
     found, first = [], 0
     for part, stream in enumerate(streams):
-        header = WeightHeader.unpack(stream)
+        header = stream.header
         entry = ImageEntry(0, 0, 0, number, part, first, header.channels, header.length, virtual_lanes=header.lanes)
-        found.append((entry, stream))
+        found.append((entry, stream.data))
         first += header.channels
     return found
 

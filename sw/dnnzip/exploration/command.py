@@ -10,6 +10,7 @@ import click
 from dnnzip import extras
 from dnnzip.cli import Output, data_option, model_argument, output_options, scores_option
 from dnnzip.file_parameters import AcceleratorFile, FileCommand, Folder, ModelFile
+from dnnzip.format import AUTO, codec_choices
 
 NEEDED = ("distributed", "pyarrow")
 """What the extra `explore` brings."""
@@ -46,7 +47,7 @@ def axis(
 @data_option(is_required=True)
 @axis("--max-error", "Bounds, as of 'compress': 0.5%,1%,2%.")
 @axis("--error-scope", "Over what a percentage is taken: tensor, channel.", "tensor")
-@axis("--codec", "How weights are coded: auto, ans, line, raw.", "auto")
+@axis("--codec", f"How weights are coded: {', '.join(codec_choices())}.", AUTO)
 @axis(
     "--layers",
     "Sets of layers to compress: all, each, all-but-one, largest, largest:N, or globs, joined by + to one set.",

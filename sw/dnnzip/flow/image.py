@@ -11,17 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from dnnzip.codec import split_streams
 from dnnzip.errors import InputError
 from dnnzip.flow.image_header import default_prefix, image_header
 from dnnzip.flow.image_stream import ImageLayer, ImageStream
 from dnnzip.format import (
+    CODECS,
     IMAGE_NO_LAYER,
     WORD_BYTES,
-    Codec,
     ImageEntry,
     TableHeader,
-    WeightHeader,
+    WeightStream,
     check_bus_bits,
     image_head,
     table_bytes,
@@ -136,12 +135,12 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
     for number, layer in enumerate(layers):
         decode_layer(compressed, layer)
         first = 0
-        for part, stream in enumerate(split_streams(layer.stream)):
-            header = WeightHeader.unpack(stream)
+        for part, stream in enumerate(WeightStream.split(layer.stream)):
+            header = stream.header
             entry = ImageEntry(
                 0,
                 0,
-                _words(stream),
+                _words(stream.data),
                 number,
                 part,
                 first,
@@ -150,7 +149,7 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
                 virtual_lanes=header.lanes,
             )
             scaling = scalings[layer.name].of_channels(first, header.channels)
-            unplaced.append(ImageStream(entry, described[number], Codec(header.codec).name.lower(), scaling))
+            unplaced.append(ImageStream(entry, described[number], CODECS[header.codec].name, scaling))
             first += header.channels
         if step is not None:
             step(layer.name)
@@ -244,4 +243,4 @@ def _streams(image: Image, compressed: CompressedModel) -> Iterator[bytes]:
         yield compressed.tables
     by_name = {layer.name: layer for layer in compressed.layers}
     for layer in image.layers:
-        yield from split_streams(by_name[layer.name].stream)
+        yield from (part.data for part in WeightStream.split(by_name[layer.name].stream))

@@ -26,7 +26,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.codec import decode_tensor, stream_count
 from dnnzip.errors import InputError
-from dnnzip.format import Verdict, VerdictError
+from dnnzip.format import MAX_WEIGHTS_PER_BIT, Verdict, VerdictError
 from dnnzip.model.biases import remove_declaration
 from dnnzip.model.bound import Scope, Unit
 from dnnzip.model.descriptions import SEPARATE_INITIALIZERS, copy_words, keep_description, restore_descriptions
@@ -51,9 +51,6 @@ VERSION = 2
 STREAM, TABLES, STEP, ZERO_POINT, STEP_INDEX = range(5)
 FEWEST_INPUTS, MOST_INPUTS = TABLES + 1, STEP_INDEX + 1
 SIDE_INPUTS = (STEP, ZERO_POINT, STEP_INDEX)
-
-#: Most weights that one bit of a stream may stand for; a file that declares more is refused before memory is taken.
-WEIGHTS_PER_BIT = 4096
 
 #: Bytes of a decoded code, and of a 16-bit item.
 CODE_BYTES = 2
@@ -710,10 +707,10 @@ def _check_count(layer: CompressedLayer, where: str) -> None:
             f"is damaged: its stream declares {declared} values and its shape {layer.shape} needs {layer.items}",
             "compress the model again",
         )
-    if declared > WEIGHTS_PER_BIT * 8 * layer.stream_bytes:
+    if declared > MAX_WEIGHTS_PER_BIT * 8 * layer.stream_bytes:
         raise InputError(
             where,
-            f"is damaged: {declared} values in {layer.stream_bytes} bytes are more than {WEIGHTS_PER_BIT} in a bit",
+            f"is damaged: {declared} values in {layer.stream_bytes} bytes are more than {MAX_WEIGHTS_PER_BIT} in a bit",
             "compress the model again",
         )
 

@@ -5,7 +5,7 @@ import pytest
 from onnx import numpy_helper
 
 from dnnzip.codec import CodecOptions
-from dnnzip.codec.reference import encode_raw
+from dnnzip.codec.raw.reference import encode as encode_raw
 from dnnzip.flow.compression import CompressionOptions, compress
 from dnnzip.model.bound import Bound
 from dnnzip.model.container import decompressed, open_compressed

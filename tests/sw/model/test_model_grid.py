@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from dnnzip.errors import InputError
+from dnnzip.format import LARGEST_CODE
 from dnnzip.model.bound import Bound, Scope, Unit
 from dnnzip.model.grid import bounds_of, check_bound, largest_errors, quantise
 from dnnzip.model.layout import Layout
-from dnnzip.model.step import LARGEST_CODE, _half, _step_by_all, decoded_values, fill_codes, largest_step
+from dnnzip.model.step import _half, _step_by_all, decoded_values, fill_codes, largest_step
 from dnnzip.model.weights import Weight
 
 

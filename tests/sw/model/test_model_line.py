@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from dnnzip.codec import CodecOptions, CodeTensor, encode_network
+from dnnzip.codec.line.choices import fit_lines
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.flow.compression import CompressionOptions, compress
 from dnnzip.flow.verification import require, verify
@@ -20,7 +21,7 @@ from dnnzip.model.container import compressed_model, open_compressed
 from dnnzip.model.files import load_model
 from dnnzip.model.grid import largest_errors, restored_rows, unwrapped_array
 from dnnzip.model.layout import Layout
-from dnnzip.model.line import SMALLEST_BOUND, fit_lines, quantise_lines, quantise_runs
+from dnnzip.model.line import SMALLEST_BOUND, quantise_lines, quantise_runs
 from dnnzip.model.weights import Weight, find_weights
 
 
