@@ -75,7 +75,7 @@ def decode(data: bytes, table_set: TableSet | None = None, limits: Limits | None
         payload_bits = WORD_BITS * (words.count - words.position)
         if header.weights > max(ALWAYS_DECODED, MAX_WEIGHTS_PER_BIT * payload_bits):
             raise VerdictError(Verdict.BAD_HEADER)
-        payload = _words(data)[words.position :]
+        payload = _words(data)[words.position :][: header.payload_words]
         codes, taken = codec_of(header).decode_fast(payload, header, table_set)
         words.position += taken
         words.payload_left = header.payload_words - taken

@@ -79,7 +79,7 @@ class CodecSpec:
     decode_reference
         Decodes a payload in plain Python: codes of each channel. A broken rule raises ``VerdictError``.
     decode_fast
-        Decodes a payload [words], of which some may be another's: codes, int16 [channels, length], and the words taken.
+        Decodes a payload [words], which may end early: codes, int16 [channels, length], and the words taken.
     open_encoder
         Looks at a network's tensors; None where none of them has codes.
     fit

@@ -10,6 +10,7 @@ from enum import IntEnum
 
 from dnnzip.format.crc import crc32
 from dnnzip.format.fields import WORD_BYTES, Field, HeaderLayout
+from dnnzip.format.limits import MAX_BUS_BITS, MIN_BUS_BITS
 
 IMAGE_MAGIC = int.from_bytes(b"dnnz", "little")
 IMAGE_VERSION = 1
@@ -17,7 +18,6 @@ IMAGE_VERSION = 1
 IMAGE_NO_LAYER = 0xFFFF
 """The layer of the table set, which belongs to all."""
 
-MIN_BUS_BITS, MAX_BUS_BITS = 16, 512
 
 IMAGE_HEADER = HeaderLayout(
     "image header",

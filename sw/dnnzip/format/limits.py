@@ -36,6 +36,9 @@ SEGMENT_LENGTH_BITS = 8
 MAX_SEGMENT = 1 << SEGMENT_LENGTH_BITS
 """Most codes of a segment of a ``line`` stream."""
 
+MIN_BUS_BITS, MAX_BUS_BITS = 16, 512
+"""Width of the bus that an image of streams is made for."""
+
 
 @dataclass(frozen=True)
 class Limits:

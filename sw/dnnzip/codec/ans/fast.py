@@ -102,9 +102,8 @@ def decode(
     """Decode a payload; return the codes, int16 [channels, length], and the words taken."""
     assert table_set is not None
     tables = _tables(table_set)
-    available = min(header.payload_words, payload.size)
     taps = header.kernel_height * header.kernel_width
-    taken, column_shift, column_offsets = _take_columns(payload[:available]) if header.columns else (0, 0, [])
+    taken, column_shift, column_offsets = _take_columns(payload) if header.columns else (0, 0, [])
     offsets = offset_of_positions(header.length, taps, column_shift, column_offsets)
     codes = np.empty((header.channels, header.length), np.int16)
     kernel = (header.kernel_height, header.kernel_width)
@@ -112,7 +111,7 @@ def decode(
     verdict, taken = decode_ans(
         payload,
         taken,
-        available,
+        payload.size,
         codes,
         tables.entries.reshape(-1),
         tables.class_entries,

@@ -12,7 +12,7 @@ def decode(
 ) -> tuple[NDArray[np.int16], int]:
     """Decode a payload; return the codes, int16 [channels, length], and the words taken."""
     codes = np.empty((header.channels, header.length), np.int16)
-    verdict, taken = loops.decode_line(payload[: header.payload_words], codes.reshape(-1))
+    verdict, taken = loops.decode_line(payload, codes.reshape(-1))
     if verdict != Verdict.OK:
         raise VerdictError(Verdict(verdict))
     return codes, taken

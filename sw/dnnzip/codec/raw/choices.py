@@ -16,8 +16,8 @@ def streams_bytes(tensor: CodeTensor) -> int:
 
 def original_bytes(size: int) -> int:
     """Return the size of the streams of a `RawTensor` of a number of bytes, in items of 16 bits."""
-    items, longest = size // WORD_BYTES, MAX_LENGTH
-    pieces = (min(longest, items - start) for start in range(0, items, longest))
+    items = size // WORD_BYTES
+    pieces = (min(MAX_LENGTH, items - start) for start in range(0, items, MAX_LENGTH))
     return sum(_stream_bytes(piece, WORD_BITS) for piece in pieces)
 
 

@@ -12,7 +12,7 @@ def decode(
     """Decode a payload; return the codes, int16 [channels, length], and the words taken."""
     width = RAW_WIDTHS[header.raw_width]
     taken = -(-header.weights * width // WORD_BITS)
-    if taken > min(header.payload_words, payload.size):
+    if taken > payload.size:
         raise VerdictError(Verdict.TRUNCATED)
     spread = (payload[:taken, None] << np.arange(WORD_BITS - width, -1, -width, dtype=np.uint16)).astype(np.uint16)
     # Each item now stands at the top of its 16 bits; the shift back extends its sign.
