@@ -142,7 +142,7 @@ def test_streams_give_the_same_as_plain_weights(lanes):
         array.execute(ArrayJob(bytes(bad), [Walk(0, 2)], runs, activations))
     wrong = replace(entry, channels=9)
     with pytest.raises(ProgramError, match=r"^entry 1 says \(9, 24\) in \d lanes, and its stream does not$"):
-        array.execute(ArrayJob(image_of([tables, (wrong, stream)]), [Walk(0, 2)], runs, activations))
+        array.execute(ArrayJob(image_of([tables, (wrong, stream.data)]), [Walk(0, 2)], runs, activations))
 
 
 def damaged_image():

@@ -84,7 +84,7 @@ def test_a_fourth_codec_from_python(fourth):
     array = np.random.default_rng(3).normal(0, 1, (20, 30)).astype(np.float32)
     compressed = package.compress(array, 0.01, codec=fourth.rules.name)
     assert compressed.codec == fourth.rules.name
-    assert np.abs(compressed.decompress() - array).max() <= 0.01
+    assert np.abs(compressed.decode() - array).max() <= 0.01
 
 
 def test_every_decoder_of_a_fourth_codec_gives_the_codes(fourth):
