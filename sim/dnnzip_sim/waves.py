@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dnnzip.codec.network import CodecOptions, CodeTensor, encode_network
+from dnnzip.codec import CodecOptions, CodeTensor, encode_network
 from dnnzip.endings import failing_in_one_line
 from dnnzip.errors import CheckFailedError
 from dnnzip.format import Verdict, WeightStream

@@ -8,29 +8,20 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.codec.ans.packing import (
-    BASE_MASK,
-    BITS_MASK,
-    BITS_SHIFT,
-    BUFFER,
-    DUE,
-    ENTRY,
-    FIELDS,
-    FLIP,
-    LANES,
-    NEWLY_WRONG,
-    SHIFT_MASK,
-    SHIFT_SHIFT,
-    STATE,
-    TABLE,
-    TOKEN_SHIFT,
-    UNREAD,
-    WORD,
-    WRONG,
-)
 from dnnzip.codec.compiling import inlined, loop
 from dnnzip.codec.kernels import OFFSETS
-from dnnzip.format import CLASS_BITS, CONTEXTS, ESCAPE, NARROW_BITS, REFILL_BITS, WORD_BITS, Verdict
+from dnnzip.format import (
+    CLASS_BITS,
+    CONTEXTS,
+    ESCAPE,
+    MAX_LOG2_LANES,
+    MAX_LOG2_STATES,
+    NARROW_BITS,
+    REFILL_BITS,
+    SHIFT_BITS,
+    WORD_BITS,
+    Verdict,
+)
 
 _ESCAPE = ESCAPE
 _OK = int(Verdict.OK)
@@ -39,6 +30,23 @@ _BAD_CODE = int(Verdict.BAD_CODE)
 _BAD_STATE = int(Verdict.BAD_STATE)
 _CONTEXTS = CONTEXTS
 _REFILL_BITS = REFILL_BITS
+
+BITS_SHIFT = MAX_LOG2_STATES
+SHIFT_SHIFT = BITS_SHIFT + 4
+TOKEN_SHIFT = 24
+"""An entry of a decoding table, packed: base, bits, the table's shift, and the token (signed, at the top)."""
+BASE_MASK = (1 << BITS_SHIFT) - 1
+BITS_MASK = (1 << SHIFT_SHIFT - BITS_SHIFT) - 1
+SHIFT_MASK = (1 << SHIFT_BITS) - 1
+
+LANES = 1 << MAX_LOG2_LANES
+ENTRY, TABLE, STATE, BUFFER, UNREAD, FLIP, DUE, WORD, WRONG, NEWLY_WRONG, FIELDS = (
+    *(LANES * field for field in range(10)),
+    10,
+)
+"""What the decoder knows of its lanes, one array with a field after the other: the compiler can tell that they do not
+overlap. As many lanes as there may be take part in each step, whether they exist or not, in vector loops of fixed
+length."""
 
 TILE = 64
 """Rounds whose codes are decoded before they go to their channels."""

@@ -8,24 +8,34 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.codec.ans.packing import (
-    ESCAPE_MARK_BIT,
-    LOW_WIDTH_SHIFT,
-    PLACE_BITS,
-    PLACE_MASK,
-    SHIFT_MASK,
-    SLOT_SAFE_SHIFT,
-    SLOT_SHIFT_MASK,
-    SLOT_TABLE_MASK,
-    SPARE_WORDS,
-    STATE_OFFSET_SHIFT,
-    TOKEN_MASK,
-)
 from dnnzip.codec.compiling import inlined, loop, step
-from dnnzip.format import CLASS_BITS, ESCAPE, REFILL_BITS, TOKEN_BITS, WORD_BITS
+from dnnzip.codec.kernels import TOKEN_COUNT
+from dnnzip.format import CLASS_BITS, ESCAPE, MAX_TABLES, REFILL_BITS, SHIFT_BITS, TOKEN_BITS, WORD_BITS
 
 _LIMIT = -ESCAPE
 _REFILL_BITS = REFILL_BITS
+
+SHIFT_MASK = (1 << SHIFT_BITS) - 1
+TOKEN_MASK = TOKEN_COUNT - 1
+PLACE_BITS = TOKEN_BITS + (MAX_TABLES - 1).bit_length()
+PLACE_MASK = (1 << PLACE_BITS) - 1
+ESCAPE_MARK_BIT = 7
+"""A weight takes at most 16 bits, so the top bit of its width is free to mark an escape."""
+
+SLOT_SHIFT_MASK = SHIFT_MASK
+SLOT_TABLE_MASK = MAX_TABLES - 1 << TOKEN_BITS
+SLOT_SAFE_SHIFT = PLACE_BITS
+"""A slot, packed: the table of a weight at its place in a symbol, the table's shift below it; above it a number below
+which, by size, the table has every token."""
+
+LOW_WIDTH_SHIFT = 32
+STATE_OFFSET_SHIFT = 40
+"""What the encoder knows of a token, packed: a bit threshold below; the width of the low bits, with the bit
+``ESCAPE_MARK_BIT`` on escapes; and a state offset, signed, at the top. With X = state + states, a weight gives
+(X + threshold) >> 16 bits and goes on to X = next_states[(X >> bits) + offset]."""
+
+SPARE_WORDS = 2
+"""After a lane's words: what it reads that takes a word too many."""
 
 
 def encoder_room(lanes: int, length: int, back: int) -> tuple[NDArray[np.generic], ...]:

@@ -6,10 +6,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.codec.ans import packing
+from dnnzip.codec.ans import decoding_loops, encoding_loops
 from dnnzip.codec.ans.choices import AnsChoices
-from dnnzip.codec.ans.decoding_loops import decode_ans, decoder_room
-from dnnzip.codec.ans.encoding_loops import encode_lanes, encoder_room, interleave
 from dnnzip.codec.kernels import TOKEN_COUNT, neighbour_masks
 from dnnzip.codec.statistics import offset_of_positions
 from dnnzip.format import (
@@ -48,9 +46,9 @@ class _Tables:
             order = np.zeros(states, np.int64)
             for state, entry in enumerate(table_set.entries(table)):
                 self.entries[table, state] = (
-                    entry.token << packing.TOKEN_SHIFT
-                    | table_set.shifts[table] << packing.SHIFT_SHIFT
-                    | entry.bits << packing.BITS_SHIFT
+                    entry.token << decoding_loops.TOKEN_SHIFT
+                    | table_set.shifts[table] << decoding_loops.SHIFT_SHIFT
+                    | entry.bits << decoding_loops.BITS_SHIFT
                     | entry.base
                 )
                 order[state] = entry.token
@@ -62,17 +60,17 @@ class _Tables:
                 self.has_token[table, index] = True
                 # As X runs from states to 2 * states - 1, X >> bits must land in count .. 2 * count - 1.
                 most = table_set.log2_states - max(count - 1, 1).bit_length() + 1
-                low_width = table_set.shifts[table] | (token == ESCAPE) << packing.ESCAPE_MARK_BIT
+                low_width = table_set.shifts[table] | (token == ESCAPE) << encoding_loops.ESCAPE_MARK_BIT
                 self.tokens[table, index] = (
-                    table * states + filled - count << packing.STATE_OFFSET_SHIFT
-                    | low_width << packing.LOW_WIDTH_SHIFT
+                    table * states + filled - count << encoding_loops.STATE_OFFSET_SHIFT
+                    | low_width << encoding_loops.LOW_WIDTH_SHIFT
                     | (most << 16) - (count << most)
                 )
                 self.next_states[table, filled : filled + count] = np.flatnonzero(order == token) + states
                 filled += count
         self.slots = np.array(
             [
-                table << TOKEN_BITS | shift | _safe_tokens(self.has_token[table]) << packing.SLOT_SAFE_SHIFT
+                table << TOKEN_BITS | shift | _safe_tokens(self.has_token[table]) << encoding_loops.SLOT_SAFE_SHIFT
                 for table, shift in enumerate(table_set.shifts)
             ],
             np.uint16,
@@ -108,7 +106,7 @@ def decode(
     codes = np.empty((header.channels, header.length), np.int16)
     kernel = (header.kernel_height, header.kernel_width)
     masks, back = neighbour_masks(header.length, kernel, bool(header.context))
-    verdict, taken = decode_ans(
+    verdict, taken = decoding_loops.decode_ans(
         payload,
         taken,
         payload.size,
@@ -123,7 +121,7 @@ def decode(
         bool(header.class_per_channel),
         masks,
         back,
-        *decoder_room(back),
+        *decoding_loops.decoder_room(back),
     )
     if verdict != Verdict.OK:
         raise VerdictError(Verdict(verdict))
@@ -174,10 +172,10 @@ def encode(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: TableSe
     widths = np.empty(codes.shape, np.uint8)
     channels_of_lane = -(-channels // lanes)
     most_bits = channels_of_lane * (length * table_set.most_weight_bits + CLASS_BITS) + table_set.log2_states
-    lane_words = np.empty((lanes, most_bits // WORD_BITS + 1 + packing.SPARE_WORDS), np.uint16)
+    lane_words = np.empty((lanes, most_bits // WORD_BITS + 1 + encoding_loops.SPARE_WORDS), np.uint16)
     places = np.empty(lanes, np.int64)
     masks, back = neighbour_masks(length, kernel, choices.context)
-    escapes = encode_lanes(
+    escapes = encoding_loops.encode_lanes(
         codes,
         widths,
         lane_words,
@@ -190,7 +188,7 @@ def encode(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: TableSe
         table_set.log2_states,
         masks,
         back,
-        *encoder_room(lanes, length, back),
+        *encoding_loops.encoder_room(lanes, length, back),
     )
     if escapes < 0:
         raise ValueError(f"table {-1 - escapes} has no token {ESCAPE}")
@@ -200,7 +198,7 @@ def encode(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: TableSe
     # A lane that is due no word is written one all the same, after the last one.
     words = np.empty(start + used + escapes + lanes + max(CRC_WORDS, 1), np.uint16)
     words[WEIGHT_HEADER.words : start] = block
-    written = start + interleave(
+    written = start + encoding_loops.interleave(
         codes,
         widths,
         lane_words,
