@@ -14,7 +14,9 @@ from pathlib import Path
 import wavedrom
 from command_line import command_line
 
-from dnnzip.codec import reference
+from dnnzip.codec.ans import reference as ans_reference
+from dnnzip.codec.ans.choices import AnsChoices
+from dnnzip.codec.line import reference as line_reference
 from dnnzip.format import (
     COLUMNS_WORD,
     ESCAPE,
@@ -81,8 +83,8 @@ def example() -> str:
     counts = {0: 128, -1: 48, 1: 48, -2: 15, 2: 15, ESCAPE: 2}
     table_set = TableSet(8, ((0,) * 3,) * 8, (0,), (tuple(counts.get(token, 0) for token in TOKEN_ORDER),))
     codes = [[0, 1, -1, 0, 2, 0], [100, 0, 0, -2, 1, 0]]
-    choices = reference.AnsChoices(log2_lanes=1, classes=[0], context=True)
-    stream = reference.encode_ans(codes, (1, 1), table_set, choices)
+    choices = AnsChoices(log2_lanes=1, classes=[0], context=True)
+    stream = ans_reference.encode(codes, (1, 1), table_set, choices)
     shown = ", ".join(f"{token}: {count}" if token != ESCAPE else f"escape: {count}" for token, count in counts.items())
     return (
         f"One table of 256 states with the counts {shown}, used by every class and context, gives the table set\n\n"
@@ -98,7 +100,7 @@ def example() -> str:
 def line_example() -> str:
     """Return the worked example of a ``line`` stream: three segments over two channels."""
     codes = [100, 110, 120, 130, 0, -7, -14, -21, -28, 500]
-    stream = reference.encode_line(codes, 2)
+    stream = line_reference.encode(codes, 2)
     return (
         f"Two channels of five codes, {codes[:5]} and {codes[5:]}, coded as lines, give the weight stream\n\n"
         f"{hexadecimal(stream)}\n"

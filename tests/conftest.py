@@ -8,8 +8,8 @@ import hypothesis
 import pytest
 
 from dnnzip.cli import commands as cli
-from dnnzip.system import waits
 from dnnzip.cli.endings import DEBUG, INTERNAL_ERROR
+from dnnzip.system import waits
 
 # Here and in each process that a test starts, an internal error comes with its traceback.
 os.environ[DEBUG] = "1"

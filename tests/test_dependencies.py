@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "system": {"errors"},
     "inputs": {"errors"},
     "codec": {"format", "system"},
-    "quantize": {"codec", "errors", "onnx"},
+    "quantize": {"codec", "format", "errors", "onnx"},
     "onnx": {"quantize", "codec", "format", "errors", "inputs", "system"},
     "model": {"onnx", "quantize", "codec", "format", "errors"},
     "evaluation": {"onnx", "errors", "inputs", "system"},
@@ -38,7 +38,7 @@ MAY_IMPORT = {
     },
     "exploration": {
         *("presentation", "usecases", "accelerator", "evaluation", "onnx", "quantize", "codec", "digits", "errors"),
-        *("inputs", "system", "cli"),
+        *("format", "inputs", "system", "cli"),
     },
     "report": {"exploration", "onnx", "errors", "system"},
     "cli": {

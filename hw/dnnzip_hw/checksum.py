@@ -1,18 +1,14 @@
 """The CRC-32 at the end of every stream, in a basis in which a word costs one LUT level of feedback."""
 
-import zlib
 from functools import cache
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from dnnzip.format import WORD_BITS
+from dnnzip.format import CRC32, WORD_BITS, crc32
 
-POLYNOMIAL = 0x04C11DB7
-"""Of CRC-32, ``zlib.crc32``, without its top bit."""
-
-WIDTH = 32
+POLYNOMIAL, WIDTH = CRC32.polynomial, CRC32.width
 SCALE = 174
 """The basis is x^-174 times the powers of x^16; of some thousand exponents that were tried, this one needs the fewest
 XOR gates for a word."""
@@ -83,7 +79,7 @@ def _start() -> int:
 
 def _residue() -> int:
     """Return the state after any words and their CRC-32."""
-    words = b"\0\0" + zlib.crc32(b"\0\0").to_bytes(4, "little")
+    words = b"\0\0" + crc32(b"\0\0")
     state = _start()
     for at in range(0, len(words), 2):
         state = _after(state, int.from_bytes(words[at : at + 2], "little"))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from dnnzip.system import extras
-from dnnzip.errors import InputError
 from dnnzip.cli.file_parameters import FileCommand, Folder
+from dnnzip.errors import InputError
 from dnnzip.format import MAX_LOG2_STATES, MIN_LOG2_STATES
+from dnnzip.system import extras
 from dnnzip.system.outputs import OutputSet
 from dnnzip.system.streams import printing
 from dnnzip.system.terminal import printable

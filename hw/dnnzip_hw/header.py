@@ -2,10 +2,10 @@
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
-from amaranth.lib.crc import Algorithm
 from amaranth.lib.wiring import In, Out
 
 from dnnzip.format import (
+    CRC8,
     MAX_LOG2_STATES,
     MIN_LOG2_STATES,
     NARROW_BITS,
@@ -20,14 +20,12 @@ from dnnzip.format import (
     HeaderLayout,
     Verdict,
 )
-from dnnzip_hw.layouts import CAUSE_BITS, TABLE_HEADER_LAYOUT, WEIGHT_HEADER_LAYOUT
+from dnnzip_hw.layouts import CAUSE_BITS, TABLE_HEADER_LAYOUT, WEIGHT_HEADER_LAYOUT, crc_algorithm
 from dnnzip_hw.memory import ICE40
 from dnnzip_hw.parameters import DecompressorParameters
 
-HEADER_CRC = Algorithm(
-    crc_width=8, polynomial=0x07, initial_crc=0xFF, reflect_input=True, reflect_output=True, xor_output=0
-)
-"""``dnnzip.format.crc8``; zero over a header with its check."""
+HEADER_CRC = crc_algorithm(CRC8)
+"""Zero over a header with its check."""
 
 
 BYTE = 8

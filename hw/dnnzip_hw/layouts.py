@@ -2,6 +2,7 @@
 
 from amaranth.hdl import signed
 from amaranth.lib import data
+from amaranth.lib.crc import Algorithm
 from amaranth.utils import ceil_log2
 
 from dnnzip.format import (
@@ -14,6 +15,7 @@ from dnnzip.format import (
     TOKEN_BITS,
     WEIGHT_HEADER,
     WORD_BITS,
+    Crc,
     HeaderLayout,
     Verdict,
 )
@@ -32,6 +34,18 @@ TABLE_BITS = ceil_log2(MAX_TABLES)
 def header_layout(layout: HeaderLayout) -> data.StructLayout:
     """Return the hardware's layout of a header; biased fields hold the stored number, not the value."""
     return data.StructLayout({field.name: field.width for field in layout.fields})
+
+
+def crc_algorithm(crc: Crc) -> Algorithm:
+    """Return the hardware's description of a check of the format."""
+    return Algorithm(
+        crc_width=crc.width,
+        polynomial=crc.polynomial,
+        initial_crc=crc.initial,
+        reflect_input=True,
+        reflect_output=True,
+        xor_output=crc.inverted,
+    )
 
 
 WEIGHT_HEADER_LAYOUT = header_layout(WEIGHT_HEADER)

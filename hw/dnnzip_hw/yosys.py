@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dnnzip.system.caches import user_cache, writable
 from dnnzip.errors import MissingToolError
+from dnnzip.system.caches import user_cache, writable
 from dnnzip.system.extras import how_to_install
 from dnnzip.system.temporary import temporary_folder
 

@@ -21,8 +21,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dnnzip.system.caches import user_cache, writable
 from dnnzip.errors import DnnzipError
+from dnnzip.system.caches import user_cache, writable
 from dnnzip.system.temporary import temporary_folder
 from dnnzip.system.waits import waiting_for
 from dnnzip_sim import toolchain

@@ -13,9 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from dnnzip.codec import reference
-from dnnzip.codec.reference import AnsChoices
+from dnnzip.codec.ans import reference as ans_reference
+from dnnzip.codec.ans.choices import AnsChoices
+from dnnzip.codec.line import reference as line_reference
+from dnnzip.codec.raw import reference as raw_reference
 from dnnzip.format import (
     CLASSES,
+    CODECS,
     CONTEXTS,
     CRC_WORDS,
     ESCAPE,
@@ -32,6 +36,7 @@ from dnnzip.format import (
     VerdictError,
     WeightHeader,
     crc8,
+    signed,
 )
 
 RTL_LIMITS = Limits(log2_lanes=4, log2_states=9, code_bits=16, line=False)
@@ -152,7 +157,7 @@ def outcomes(case: Case, limits: Limits = RTL_LIMITS, decode: SoftwareDecoder = 
 
 def _leaving_order(codes: Sequence[Sequence[int]], header: WeightHeader) -> tuple[int, ...]:
     """Return the codes by channel as a decoder gives them: the inverse of `codes_from_beats`."""
-    if header.codec in (Codec.RAW, Codec.LINE):
+    if not CODECS[header.codec].has_lanes:
         return tuple(int(code) for channel in codes for code in channel)
     passes = (codes[first : first + header.lanes] for first in range(0, len(codes), header.lanes))
     return tuple(int(code) for channels in passes for taps in zip(*channels, strict=True) for code in taps)
@@ -243,7 +248,7 @@ def random_stream(
         column_offsets=[rng.randrange(4) for _ in range(columns)],
         context=context,
     )
-    return reference.encode_ans(random_codes(rng, channels, length, largest, wild), kernel, table_set, choices)
+    return ans_reference.encode(random_codes(rng, channels, length, largest, wild), kernel, table_set, choices)
 
 
 # --- sound streams ---------------------------------------------------------------------------------------------------
@@ -318,7 +323,7 @@ def _raw(rng: random.Random) -> Iterator[bytes]:
         for channels, length in ((1, 1), (1, 4), (3, 5), (7, 9), (4, 64)):
             half = 1 << width - 1
             items = [rng.randrange(-half, half) for _ in range(channels * length)]
-            yield reference.encode_raw(items, channels, width)
+            yield raw_reference.encode(items, channels, width)
 
 
 def _escapes(rng: random.Random) -> Iterator[bytes]:
@@ -344,7 +349,7 @@ def _single_tokens(rng: random.Random) -> Iterator[bytes]:
                 if token == ESCAPE
                 else [[token * low + rng.randrange(low) for _ in range(5)] for _ in range(17)]
             )
-            yield reference.encode_ans(codes, (1, 1), tables, choices)
+            yield ans_reference.encode(codes, (1, 1), tables, choices)
 
 
 def _low_bits(rng: random.Random) -> Iterator[bytes]:
@@ -367,7 +372,7 @@ def _short_streams(rng: random.Random) -> Iterator[bytes]:
         yield tables.to_bytes()
         for _ in range(4):
             yield random_stream(rng, tables, channels=1, length=1, log2_lanes=0)
-            yield reference.encode_raw([rng.randrange(16)], 1, 4)
+            yield raw_reference.encode([rng.randrange(16)], 1, 4)
 
 
 def random_case(seed: int) -> Case:
@@ -414,7 +419,7 @@ def damaged_cases(seed: int) -> list[Case]:
     other = random_table_set(rng, log2_states=9, tables=1)
     ans = random_stream(rng, tables, channels=6, length=20, kernel=(2, 2), columns=3)
     narrow = random_stream(rng, tables, channels=4, length=9, largest=30, wild=0.0)
-    raw = reference.encode_raw([rng.randrange(-128, 128) for _ in range(21)], 3, 8)
+    raw = raw_reference.encode([rng.randrange(-128, 128) for _ in range(21)], 3, 8)
     sound = random_stream(rng, tables, channels=5, length=4)
     set_up = tables.to_bytes()
     quick = random_table_set(rng, tables=1)  # takes half the cycles to build
@@ -484,8 +489,8 @@ def random_line_stream(rng: random.Random, lengths: Sequence[int], channels: int
     codes: list[int] = []
     for length in lengths:
         intercept, slope = rng.randrange(1 << 16), rng.choice((0, 1, -1, 300, rng.randrange(1 << 16)))
-        codes += [reference.signed(intercept + number * slope, 16) for number in range(length)]
-    return reference.encode_line(codes[: len(codes) // channels * channels], channels)
+        codes += [signed(intercept + number * slope, 16) for number in range(length)]
+    return line_reference.encode(codes[: len(codes) // channels * channels], channels)
 
 
 def _line_shapes(rng: random.Random) -> Iterator[bytes]:
@@ -500,7 +505,7 @@ def _line_among_others(rng: random.Random, tables: TableSet) -> Iterator[bytes]:
         yield random_line_stream(rng, [rng.randrange(1, 9) for _ in range(5)], 1)
         yield random_stream(rng, tables, channels=6, length=7)
         yield random_line_stream(rng, [1], 1)
-        yield reference.encode_raw([rng.randrange(16) for _ in range(9)], 3, 4)
+        yield raw_reference.encode([rng.randrange(16) for _ in range(9)], 3, 4)
 
 
 def _words(stream: bytes) -> list[bytes]:
@@ -568,7 +573,7 @@ def _narrow_codes(rng: random.Random, narrow: bytes, tables: TableSet) -> Iterat
         wide = random_stream(rng, tables, channels=5, length=7, log2_lanes=log2_lanes, wild=0.1)
         yield _rewritten(wide, wide=0)
     for code in (-129, -128, 127, 128):
-        edge = reference.encode_ans([[0, code]], (1, 1), tables, AnsChoices(0, [0]))
+        edge = ans_reference.encode([[0, code]], (1, 1), tables, AnsChoices(0, [0]))
         yield _rewritten(edge, wide=0)
 
 

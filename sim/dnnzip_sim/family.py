@@ -20,21 +20,21 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from dnnzip.codec import CodecOptions, CodeTensor, EncodedNetwork, RawTensor, encode_network
 from dnnzip.cli.endings import failing_in_one_line
+from dnnzip.codec import CodecOptions, CodeTensor, EncodedNetwork, RawTensor, encode_network
 from dnnzip.errors import InputError
-from dnnzip.usecases.provenance import provenance
-from dnnzip.presentation.tables import TextTable, number, stdout_console
-from dnnzip.usecases.verify import require, verify
 from dnnzip.evaluation.accuracy import evaluate
-from dnnzip.quantize.bound import Bound, Scope, Unit
-from dnnzip.onnx.container import compressed_model, decompressed, open_compressed
 from dnnzip.evaluation.dataset import Dataset, load_dataset
-from dnnzip.onnx.files import load_model
-from dnnzip.quantize.grid import GridResult, quantise, ranges_of, restored_rows
 from dnnzip.model.line import SMALLEST_BOUND, quantise_lines, quantise_runs
-from dnnzip.quantize.step_grid import FLOAT_BITS
+from dnnzip.onnx.container import compressed_model, decompressed, open_compressed
+from dnnzip.onnx.files import load_model
 from dnnzip.onnx.weights import Weight, find_weights
+from dnnzip.presentation.tables import TextTable, number, stdout_console
+from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.quantize.grid import GridResult, quantise, ranges_of, restored_rows
+from dnnzip.quantize.step_grid import FLOAT_BITS
+from dnnzip.usecases.provenance import provenance
+from dnnzip.usecases.verify import require, verify
 from dnnzip_sim.zoo import ENTRIES, Entry, zoo_folder
 
 TOLERANCES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2)

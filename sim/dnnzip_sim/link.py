@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
+from dnnzip.codec.beat_order import codes_from_beats
 from dnnzip.errors import InputError
 from dnnzip.format import (
     MAX_LOG2_STATES,
@@ -16,9 +17,8 @@ from dnnzip.format import (
     TableHeader,
     Verdict,
     VerdictError,
-    WeightHeader,
+    WeightStream,
 )
-from dnnzip.codec.beat_order import codes_from_beats
 from dnnzip.link import LinkRun, StreamResult
 from dnnzip.system.temporary import temporary_folder
 from dnnzip_hw import DecompressorParameters
@@ -150,7 +150,7 @@ def _result(number: int, stream: bytes, outcome: Outcome) -> StreamResult:
     """Return the stream's result, its codes ordered by channel."""
     if outcome.verdict != Verdict.OK:
         return StreamResult(outcome.verdict, None, outcome.cycles)
-    header = WeightHeader.unpack(stream)
+    header = WeightStream.from_bytes(stream).header
     if outcome.weights.size != header.weights:
         raise SimulationFailedError(
             f"weight stream {number} ended ok with {outcome.weights.size} weights; its header declares {header.weights}"

@@ -11,11 +11,11 @@ from pathlib import Path
 from dnnzip import digits
 from dnnzip.cli.announcements import ignore_announcements
 from dnnzip.cli.endings import failing_in_one_line
-from dnnzip.usecases import chain as pipeline
-from dnnzip.usecases.compress import CompressionOptions
 from dnnzip.presentation.tables import stdout_console
 from dnnzip.quantize.bound import Bound
 from dnnzip.system.waits import show_waits
+from dnnzip.usecases import chain as pipeline
+from dnnzip.usecases.compress import CompressionOptions
 from dnnzip_sim.build import Build, prepare
 from dnnzip_sim.harness import OPTIONS
 from dnnzip_sim.link import SimulatedLink

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dnnzip.system import extras
 from dnnzip.errors import MissingToolError
+from dnnzip.system import extras
 
 OLDEST_VERILATOR = (5, 36)  # the oldest release that cocotb 2.1 works with
 

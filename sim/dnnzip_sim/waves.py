@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from dnnzip.codec.network import CodecOptions, CodeTensor, encode_network
 from dnnzip.cli.endings import failing_in_one_line
-from dnnzip.errors import CheckFailedError
-from dnnzip.format import Verdict, WeightHeader
+from dnnzip.codec import CodecOptions, CodeTensor, encode_network
 from dnnzip.codec.beat_order import codes_from_beats
+from dnnzip.errors import CheckFailedError
+from dnnzip.format import Verdict, WeightStream
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.verilog import ports
 from dnnzip_sim import toolchain
@@ -98,7 +98,7 @@ def make_waves(folder: Path, parameters: DecompressorParameters | None = None) -
     weights = np.array([weight for beat in beats for weight in beat.weights], np.int16)
     causes = [beat.cause for beat in beats if beat.cause is not None]
     if causes != [Verdict.OK] * 2 or not np.array_equal(
-        codes_from_beats(weights, WeightHeader.unpack(coded.streams[0][:16])), codes
+        codes_from_beats(weights, WeightStream.from_bytes(coded.streams[0]).header), codes
     ):
         raise CheckFailedError(f"the waveforms in {waves} are of a layer that was decoded wrongly")
     return waves

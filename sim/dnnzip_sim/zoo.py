@@ -13,11 +13,11 @@ from pathlib import Path
 
 from dnnzip.cli.endings import failing_in_one_line
 from dnnzip.errors import CheckFailedError, InputError
+from dnnzip.evaluation.accuracy import evaluate
+from dnnzip.presentation.tables import TextTable, stdout_console
+from dnnzip.quantize.bound import Bound
 from dnnzip.usecases import chain as pipeline
 from dnnzip.usecases.compress import CompressionOptions
-from dnnzip.presentation.tables import TextTable, stdout_console
-from dnnzip.evaluation.accuracy import evaluate
-from dnnzip.quantize.bound import Bound
 from dnnzip_sim.link import SimulatedLink
 
 BOUNDS = ("0.5%", "1%", "2%", "5%")

@@ -24,13 +24,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.codec import CodecOptions
 from dnnzip.errors import InputError
-from dnnzip.usecases import compress as compression
-from dnnzip.usecases.summary import Summary, summarise
-from dnnzip.usecases.table_file import read_table_set
-from dnnzip.presentation.tables import sizes_table
-from dnnzip.format import WEIGHT_HEADER
+from dnnzip.format import AUTO, MAX_LENGTH, codec_choices
 from dnnzip.inputs.json_text import parse_json
-from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.onnx.container import (
     CompressedLayer,
     CompressedModel,
@@ -41,13 +36,17 @@ from dnnzip.onnx.container import (
     restore,
 )
 from dnnzip.onnx.files import check_given, load_model, save_model
-from dnnzip.quantize.layout import kernel_of
 from dnnzip.onnx.weights import LeftOut
+from dnnzip.presentation.tables import sizes_table
+from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.quantize.layout import kernel_of
 from dnnzip.system.temporary import temporary_folder
+from dnnzip.usecases import compress as compression
+from dnnzip.usecases.summary import Summary, summarise
+from dnnzip.usecases.table_file import read_table_set
 
 __all__ = ["Compressed", "CompressedNetwork", "compress", "compress_model", "decompress_model"]
 
-Codec = Literal["auto", "ans", "raw", "line"]
 ErrorScope = Literal["tensor", "channel"]
 
 #: An array in an ONNX file: the key of the facts that its weight does not hold, and their version.
@@ -120,7 +119,7 @@ class Compressed:
 
     @property
     def codec(self) -> str:
-        """What the stream is coded with: ``ans``, ``raw`` or ``line``."""
+        """The name of the codec that the stream is coded with."""
         return self._layer.codec
 
     def decode(self) -> NDArray[np.generic]:
@@ -244,7 +243,7 @@ def compress(
     max_error: str | float,
     *,
     error_scope: ErrorScope = "tensor",
-    codec: Codec = "auto",
+    codec: str = AUTO,
     axis: int = 0,
     zero_point: int = 0,
     states: Literal[256, 512, 1024] = 512,
@@ -321,7 +320,7 @@ def compress_model(
     max_error: str | float,
     *,
     error_scope: ErrorScope = "tensor",
-    codec: Codec = "auto",
+    codec: str = AUTO,
     layers: Sequence[str] = (),
     exclude: Sequence[str] = (),
     tables: str | os.PathLike[str] | None = None,
@@ -405,7 +404,7 @@ def _options(
     bound = Bound.parse(max_error if isinstance(max_error, str) else repr(float(max_error)), "max_error")
     for name, value, known in (
         ("error_scope", error_scope, tuple(Scope)),
-        ("codec", codec.codec, ("auto", "ans", "raw", "line")),
+        ("codec", codec.codec, codec_choices()),
         ("virtual_lanes", codec.virtual_lanes, (None, 1, 2, 4, 8, 16)),
     ):
         if value not in known:
@@ -484,7 +483,7 @@ def _gemm(weight: str) -> onnx.NodeProto:
 
 def _weight_shape(shape: tuple[int, ...], scope: Scope) -> tuple[int, ...]:
     """Return the shape in which an array, channels first, is a weight: with a kernel, or [channels, length]."""
-    length, longest = math.prod(shape[1:]), WEIGHT_HEADER["length"].limit
+    length, longest = math.prod(shape[1:]), MAX_LENGTH
     if length <= longest:
         return shape if len(shape) == 4 and kernel_of(shape[2:]) != (1, 1) else (shape[0], length)
     if scope is Scope.CHANNEL and shape[0] > 1:

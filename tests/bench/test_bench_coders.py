@@ -9,8 +9,8 @@ from dnnzip.bench.huffman import LONGEST, codeword_lengths, codewords
 from dnnzip.bench.measure import run
 from dnnzip.bench.rivals import CODERS, MODULES
 from dnnzip.bench.task import Task, generated_model, per_channel_int8
-from dnnzip.quantize.bound import Bound
 from dnnzip.onnx.weights import find_weights
+from dnnzip.quantize.bound import Bound
 
 
 def generated_task(bound="1%"):

@@ -19,8 +19,8 @@ from dnnzip.bench.page import page
 from dnnzip.bench.tables import bits_table
 from dnnzip.bench.task import Task, generated_model, per_channel_int8, weights_of
 from dnnzip.errors import InputError
-from dnnzip.quantize.bound import Bound
 from dnnzip.onnx.weights import find_weights
+from dnnzip.quantize.bound import Bound
 
 ROOT = Path(__file__).parents[2]
 BENCH_PYTHON = ROOT / "build" / "bench" / "venv" / "bin" / "python"

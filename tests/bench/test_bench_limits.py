@@ -14,8 +14,8 @@ from dnnzip.bench.rivals import vela_bytes, vela_ordered_bytes
 from dnnzip.bench.tables import integer_coders_table
 from dnnzip.bench.task import Task, generated_model, per_channel_int8
 from dnnzip.codec import CodeTensor, encode_network
-from dnnzip.quantize.bound import Bound
 from dnnzip.onnx.weights import find_weights
+from dnnzip.quantize.bound import Bound
 
 
 def tensor(codes, kernel=(1, 1)):

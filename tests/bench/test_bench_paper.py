@@ -42,11 +42,11 @@ from dnnzip.bench.paper.tuned import load_tuned
 from dnnzip.bench.zero_runs import HEADER, packed_bytes
 from dnnzip.codec import CodecOptions
 from dnnzip.errors import CheckFailedError, InputError
-from dnnzip.usecases.compress import CompressionOptions, compress
-from dnnzip.usecases.estimate import read_network
-from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.evaluation.dataset import Dataset
 from dnnzip.onnx.files import save_model
+from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.usecases.estimate import read_network
 
 PRESET = load_accelerator(FAMILY)
 PAGE = Path(__file__).parents[2] / "docs" / "paper.md"

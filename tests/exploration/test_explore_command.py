@@ -16,9 +16,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from dnnzip import digits
+from dnnzip.cli import explore as command
 from dnnzip.errors import InputError
 from dnnzip.exploration import cluster, request, run
-from dnnzip.cli import explore as command
 from dnnzip.exploration.front_table import front_table
 from dnnzip.exploration.record import POINT_SCHEMA, ExplorationFolder, NetworkFacts
 from dnnzip.system.extras import how_to_install

@@ -11,17 +11,17 @@ from onnx import TensorProto, helper, numpy_helper
 from dnnzip import digits
 from dnnzip.accelerator import Placement, Timing, load_accelerator
 from dnnzip.errors import InputError
+from dnnzip.evaluation.accuracy import evaluate
 from dnnzip.exploration.record import ENERGY_PARTS, FIGURES, LAYER_SCHEMA, POINT_SCHEMA
 from dnnzip.exploration.request import Options, plan_exploration
 from dnnzip.exploration.task import measure_plain, run_encoding
 from dnnzip.exploration.workload import OpenWorkload
+from dnnzip.onnx.container import decompressed
+from dnnzip.onnx.files import load_model, save_model
+from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip.usecases.estimate import EstimationOptions, compare, read_network
 from dnnzip.usecases.summary import summarise
-from dnnzip.evaluation.accuracy import evaluate
-from dnnzip.quantize.bound import Bound, Scope
-from dnnzip.onnx.container import decompressed
-from dnnzip.onnx.files import load_model, save_model
 
 
 def results_of(plan):

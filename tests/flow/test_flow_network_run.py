@@ -7,20 +7,20 @@ import numpy as np
 import onnx
 import pytest
 
-from dnnzip.codec import CodecOptions
+from dnnzip.array.golden import GoldenArray
+from dnnzip.array.job import ArrayFigures, ArrayShape, open_array
 from dnnzip.array.network import compile_network
-from dnnzip.usecases.quantize import quantise_network
+from dnnzip.codec import CodecOptions
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import CheckFailedError
-from dnnzip.usecases import run as network_run
-from dnnzip.usecases.compress import CompressionOptions, compress
-from dnnzip.usecases.run import require, run_on_array
-from dnnzip.array.job import ArrayFigures, ArrayShape, open_array
-from dnnzip.array.golden import GoldenArray
 from dnnzip.evaluation.accuracy import evaluate
-from dnnzip.quantize.bound import Bound
 from dnnzip.evaluation.dataset import load_dataset
 from dnnzip.onnx.files import load_model
+from dnnzip.quantize.bound import Bound
+from dnnzip.usecases import run as network_run
+from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.usecases.quantize import quantise_network
+from dnnzip.usecases.run import require, run_on_array
 
 SHAPE = ArrayShape(2, 8, 16, 256)
 

@@ -12,16 +12,18 @@ from onnx import numpy_helper
 from dnnzip.codec import CodecOptions
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import CheckFailedError, InputError
-from dnnzip.usecases import chain as pipeline, simulate as simulation, verify as verification
-from dnnzip.usecases.compress import CompressionOptions, compress, plan
-from dnnzip.usecases.provenance import provenance
-from dnnzip.usecases.summary import summarise
-from dnnzip.presentation.tables import PIPE_WIDTH, TextTable, number, stdout_console
 from dnnzip.format import Verdict
 from dnnzip.link import open_link
 from dnnzip.link.golden import GoldenLink
-from dnnzip.quantize.bound import Bound
 from dnnzip.onnx.files import load_model
+from dnnzip.presentation.tables import PIPE_WIDTH, TextTable, number, stdout_console
+from dnnzip.quantize.bound import Bound
+from dnnzip.usecases import chain as pipeline
+from dnnzip.usecases import simulate as simulation
+from dnnzip.usecases import verify as verification
+from dnnzip.usecases.compress import CompressionOptions, compress, plan
+from dnnzip.usecases.provenance import provenance
+from dnnzip.usecases.summary import summarise
 
 OPTIONS = CompressionOptions(Bound.parse("5%"), layers=("conv*", "fc3*"))
 

@@ -8,13 +8,13 @@ from functools import lru_cache
 import numpy as np
 from inputs import MODEL, STREAM, parts_of
 
-from dnnzip.cli.announcements import CATEGORIES
 from dnnzip.api import ARRAY_KEY, Compressed
+from dnnzip.cli.announcements import CATEGORIES
 from dnnzip.codec import decode_tensor, fast, reference
 from dnnzip.errors import DnnzipError
-from dnnzip.usecases.summary import summarise
 from dnnzip.format import TableSet, Verdict, VerdictError
 from dnnzip.onnx.container import decompressed, read_compressed
+from dnnzip.usecases.summary import summarise
 
 #: The reference decoder takes a header at its word and is slow: it is asked for no more weights than this.
 REFERENCE_WEIGHTS = 2000

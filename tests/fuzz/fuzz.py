@@ -37,7 +37,8 @@ SHARED_BYTES = 1 << 16
 ESCAPED = 3
 MODELS = "models"
 #: The compiled loops stay as they are: Numba compiles from the same byte code that would be instrumented.
-COMPILED = ["dnnzip.codec.kernels", "dnnzip.codec.line_kernels", "dnnzip.quantize.step"]
+CODECS_COMPILED = ["kernels", "ans.decoding_loops", "ans.encoding_loops", "line.loops"]
+COMPILED = [*(f"dnnzip.codec.{name}" for name in CODECS_COMPILED), "dnnzip.quantize.step"]
 
 
 class Shared:

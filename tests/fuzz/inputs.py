@@ -13,12 +13,15 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.api import ARRAY_KEY
-from dnnzip.codec import reference
+from dnnzip.codec.ans import reference as ans_reference
+from dnnzip.codec.ans.choices import AnsChoices
+from dnnzip.codec.line import reference as line_reference
+from dnnzip.codec.raw import reference as raw_reference
 from dnnzip.format import TABLE_HEADER, WEIGHT_HEADER, TableSet, crc8
-from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.onnx.container import compressed_model
-from dnnzip.quantize.grid import GridResult, items_of
 from dnnzip.onnx.weights import find_weights
+from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.quantize.grid import GridResult, items_of
 
 STREAM, MODEL = b"S", b"M"
 MAX_BYTES = 2048
@@ -59,7 +62,7 @@ def array_model():
     model = _network({"conv": array})
     (weight,) = find_weights(model)[0]
     result = _result(weight, Scope.TENSOR, True)
-    model = compressed_model(model, [result], [reference.encode_raw(result.items.tolist(), 1, 16)], ["raw"], b"")
+    model = compressed_model(model, [result], [raw_reference.encode(result.items.tolist(), 1, 16)], ["raw"], b"")
     facts = {"version": 1, "dtype": "float32", "shape": [2, 3, 4, 3], "axis": 2, "zero_point": 0}
     helper.set_model_props(model, {ARRAY_KEY: json.dumps(facts)})
     return model
@@ -79,14 +82,14 @@ def models():
             result = _result(weight, Scope.CHANNEL if number % 2 else Scope.TENSOR, len(arrays) == 1)
             results.append(result)
             if result.codes is None:
-                streams.append(reference.encode_raw(result.items.tolist(), 1, 16))
+                streams.append(raw_reference.encode(result.items.tolist(), 1, 16))
                 codecs.append("raw")
             elif weight.is_integer and len(arrays) == 1:
-                streams.append(reference.encode_line(result.codes.reshape(-1).tolist(), result.codes.shape[0]))
+                streams.append(line_reference.encode(result.codes.reshape(-1).tolist(), result.codes.shape[0]))
                 codecs.append("line")
             else:
-                choices = reference.AnsChoices(1, [0])
-                streams.append(reference.encode_ans(result.codes.tolist(), (1, 1), table_set, choices))
+                choices = AnsChoices(1, [0])
+                streams.append(ans_reference.encode(result.codes.tolist(), (1, 1), table_set, choices))
                 codecs.append("ans")
         yield compressed_model(model, results, streams, codecs, table_set.to_bytes())
 

@@ -9,6 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields as dataclass_fields
 
 from dnnzip.codec import reference
+from dnnzip.codec.ans import reference as ans_reference
+from dnnzip.codec.ans.choices import AnsChoices
+from dnnzip.codec.raw import reference as raw_reference
 from dnnzip.format import (
     CLASSES,
     CONTEXTS,
@@ -105,10 +108,10 @@ def _draw(rng: random.Random, tables: TableSet, table: int, negate: bool) -> tup
         coded = -code if negate else code
         other = coded >> shift
         escapes = not (ESCAPE < other < -ESCAPE and counts[TOKEN_ORDER.index(other)])
-        return code, 0 if escapes else reference.sign(code)
+        return code, 0 if escapes else ans_reference.sign(code)
     coded = token << shift | rng.randrange(1 << shift)
     code = -coded if negate else coded
-    return code, reference.sign(code)
+    return code, ans_reference.sign(code)
 
 
 def ans_codes(
@@ -116,7 +119,7 @@ def ans_codes(
     tables: TableSet,
     shape: tuple[int, int],
     kernel: tuple[int, int],
-    choices: reference.AnsChoices,
+    choices: AnsChoices,
     narrow: bool = False,
 ) -> list[list[int]]:
     """Return codes that ``tables`` can code, distributed as its tables say; ``narrow``: of 8 bits, if they can."""
@@ -157,7 +160,7 @@ def ans_stream(
     length = max(1, min(length, most_weights // channels))
     kernel = rng.choice(KERNELS)
     most_lanes = min(limits.log2_lanes, MAX_LOG2_LANES, channels.bit_length() - 1)
-    choices = reference.AnsChoices(
+    choices = AnsChoices(
         log2_lanes=rng.choice((most_lanes, rng.randrange(most_lanes + 1))),
         classes=[rng.randrange(CLASSES) for _ in range(rng.choice((1, channels)))],
         column_shift=rng.choice((0, 0, 1, 2, 15)),
@@ -166,7 +169,7 @@ def ans_stream(
     )
     narrow = limits.code_bits < WORD_BITS or rng.random() < 0.6
     codes = ans_codes(rng, tables, (channels, length), kernel, choices, narrow)
-    return reference.encode_ans(codes, kernel, tables, choices), codes
+    return ans_reference.encode(codes, kernel, tables, choices), codes
 
 
 def raw_stream(
@@ -178,7 +181,7 @@ def raw_stream(
     length = rng.randrange(1, max(2, most_items // channels))
     items = [rng.randrange(-(1 << width - 1), 1 << width - 1) for _ in range(channels * length)]
     rows = [items[start : start + length] for start in range(0, len(items), length)]
-    return reference.encode_raw(items, channels, width), rows
+    return raw_reference.encode(items, channels, width), rows
 
 
 def sealed(words: Sequence[int]) -> list[int]:

@@ -17,7 +17,9 @@ from random_streams import (
 )
 from simulated import PAUSE_CASES, decompress, decompress_compiled, run
 
-from dnnzip.codec import reference
+from dnnzip.codec.ans import reference as ans_reference
+from dnnzip.codec.ans.choices import AnsChoices
+from dnnzip.codec.raw import reference as raw_reference
 from dnnzip.format import (
     CLASSES,
     CONTEXTS,
@@ -124,11 +126,11 @@ def test_low_bits_alone_decide_the_sign(weight_bits):
         shifts,
         tuple(tuple(counts.get(token, 0) for token in TOKEN_ORDER) for _ in shifts),
     )
-    choices = reference.AnsChoices(
+    choices = AnsChoices(
         log2_lanes=4, classes=list(range(CLASSES)) * 2, column_shift=0, column_offsets=[], context=True
     )
     codes = ans_codes(rng, tables, (2 * CLASSES, 30), (1, 3), choices, weight_bits == 8)
-    streams = [to_words(tables.to_bytes()), to_words(reference.encode_ans(codes, (1, 3), tables, choices))]
+    streams = [to_words(tables.to_bytes()), to_words(ans_reference.encode(codes, (1, 3), tables, choices))]
     decode = check_compiled if parameters == DEFAULT else check
     assert decode(streams, parameters) == [Verdict.OK] * 2, seed
 
@@ -183,7 +185,7 @@ def test_truncation_at_every_word(rng):
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_raw_stream_begins_with_its_first_item_after_a_truncated_one(lanes, rng):
     """Items of a word leave in several beats where lanes are few; a stream may be given up between two of them."""
-    raw = to_words(reference.encode_raw([rng.randrange(-8, 8) for _ in range(22)], 2, 4))
+    raw = to_words(raw_reference.encode([rng.randrange(-8, 8) for _ in range(22)], 2, 4))
     streams = []
     for end in range(WEIGHT_HEADER.words + 1, len(raw)):
         streams += [raw[:end], raw]
@@ -247,9 +249,9 @@ def test_merged_streams(rng):
 def test_largest_column_block():
     tables = simple_tables()
     rng = random.Random(7)
-    choices = reference.AnsChoices(0, [2], 0, [rng.randrange(4) for _ in range(4096)], False)
+    choices = AnsChoices(0, [2], 0, [rng.randrange(4) for _ in range(4096)], False)
     codes = [[rng.choice((0, 1, -1, 2)) for _ in range(50)]]
-    check([to_words(tables.to_bytes()), to_words(reference.encode_ans(codes, (1, 1), tables, choices))])
+    check([to_words(tables.to_bytes()), to_words(ans_reference.encode(codes, (1, 1), tables, choices))])
 
 
 def test_throughput():
@@ -257,7 +259,7 @@ def test_throughput():
     tables = simple_tables()
     rng = random.Random(3)
     codes = [rng.choices((0, -1, 1, 2, -2), (8, 2, 2, 2, 1), k=40) for _ in range(32)]
-    stream = reference.encode_ans(codes, (1, 1), tables, reference.AnsChoices(4, [0], context=False))
+    stream = ans_reference.encode(codes, (1, 1), tables, AnsChoices(4, [0], context=False))
     dut = Decompressor(DEFAULT)
     words = [(word, part) for part in (tables.to_bytes(), stream) for word in to_words(part)]
     ends = {len(to_words(tables.to_bytes())) - 1, len(words) - 1}

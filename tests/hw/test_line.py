@@ -10,8 +10,8 @@ from random_streams import ans_stream, damaged, raw_stream, sealed, to_words, wi
 from simulated import PAUSE_CASES, PAUSES, decompress, run
 from test_decompressor import check, check_compiled, simple_tables
 
-from dnnzip.codec import reference
-from dnnzip.format import CRC_WORDS, WEIGHT_HEADER, Verdict, WeightHeader
+from dnnzip.codec.line import reference as line_reference
+from dnnzip.format import CRC_WORDS, WEIGHT_HEADER, Verdict, WeightHeader, signed
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.line import LineDecoder
 
@@ -34,7 +34,7 @@ def line_stream(rng, most_segments=20):
     lengths = [rng.choice((1, 1, 2, 3, 7, 40)) for _ in range(rng.randrange(1, most_segments))]
     codes = on_lines(rng, lengths)
     channels = rng.choice([count for count in range(1, len(codes) + 1) if len(codes) % count == 0])
-    return to_words(reference.encode_line(codes, channels))
+    return to_words(line_reference.encode(codes, channels))
 
 
 def line_words(stream):
@@ -83,7 +83,7 @@ def draw(stream, pauses, cycles=4000):
             waiting = weight if valid and not ready else None
             if valid and ready:
                 first = cycle if first is None else first
-                got.append(reference.signed(weight, 16))
+                got.append(signed(weight, 16))
         assert end, "hangs"
 
     run(dut, sink, source)
@@ -95,14 +95,14 @@ def draw(stream, pauses, cycles=4000):
 def test_line_draws_the_segments(lengths, pauses):
     rng = random.Random(f"{lengths}")
     codes = on_lines(rng, lengths)
-    got, end, left = draw(reference.encode_line(codes, 1), pauses)
+    got, end, left = draw(line_reference.encode(codes, 1), pauses)
     assert got == codes
     assert (end["done"], end["bad"], left) == (1, 0, 0)
 
 
 def test_line_gives_a_weight_per_cycle():
     codes = [1000 * (n // 3 % 5) + n % 3 for n in range(300)]
-    stream = reference.encode_line(codes, 4)
+    stream = line_reference.encode(codes, 4)
     assert len(line_words(stream)[1]) == 250  # segments of three weights
     got, end, _ = draw(stream, "no pauses")
     assert got == codes
@@ -112,7 +112,7 @@ def test_line_gives_a_weight_per_cycle():
 @pytest.mark.parametrize("pauses", PAUSES)
 def test_line_stops_at_a_segment_that_is_too_long(pauses):
     codes = [5, 6, 7, 8, 100, 90, 80, 0]
-    stream = reference.encode_line(codes, 1)
+    stream = line_reference.encode(codes, 1)
     short = WEIGHT_HEADER.pack(WEIGHT_HEADER.unpack(stream) | {"length": 6}) + stream[WEIGHT_HEADER.bytes :]
     got, end, left = draw(short, pauses)
     assert got == codes[: len(got)]
@@ -167,7 +167,7 @@ def test_damaged_streams(pauses):
 
 @pytest.mark.slow
 def test_truncation_at_every_word(rng):
-    good = to_words(reference.encode_line(on_lines(rng, (3, 1, 5, 2, 30)), 1))
+    good = to_words(line_reference.encode(on_lines(rng, (3, 1, 5, 2, 30)), 1))
     streams = [part for end in range(1, len(good)) for part in (good[:end], good)]
     verdicts = check_compiled(streams, COMPILED, pauses=1)
     assert verdicts == [Verdict.TRUNCATED, Verdict.OK] * (len(good) - 1)
@@ -176,7 +176,7 @@ def test_truncation_at_every_word(rng):
 @pytest.mark.slow
 def test_declared_counts_that_do_not_suit_the_segments(rng):
     lengths = (3, 2, 4, 2, 30)
-    good = to_words(reference.encode_line(on_lines(rng, lengths), 1))
+    good = to_words(line_reference.encode(on_lines(rng, lengths), 1))
     streams = [sealed(with_field(good, WEIGHT_HEADER, "length", count - 1)) for count in range(1, 44)]
     payload = WeightHeader.unpack(b"".join(word.to_bytes(2, "little") for word in good)).payload_words
     streams += [sealed(with_field(good, WEIGHT_HEADER, "payload_words", words)) for words in range(payload + 3)]
@@ -228,9 +228,8 @@ def test_without_the_core_lines_are_unsupported(rng):
 
 def test_a_wrong_slope_would_be_seen(rng, monkeypatch):
     """The comparison sees a decoder whose slope is off by one."""
-    good = to_words(reference.encode_line(on_lines(rng, (9, 9)), 2))
-    signed = reference.signed
-    monkeypatch.setattr(reference, "signed", lambda value, width: signed(value + (width == 16), width))
+    good = to_words(line_reference.encode(on_lines(rng, (9, 9)), 2))
+    monkeypatch.setattr(line_reference, "signed", lambda value, width: signed(value + (width == 16), width))
     with pytest.raises(AssertionError, match="stream 0"):
         check([good], WITH_LINE)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dnnzip.system import caches
 from dnnzip.errors import MissingToolError
+from dnnzip.system import caches
 from dnnzip_hw import yosys
 from dnnzip_hw.yosys import find_yosys, yosys_ready
 

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from made_up import write_exploration, write_tune
 
-from dnnzip.system.extras import how_to_install
 from dnnzip.cli.report import DRAWN
+from dnnzip.system.extras import how_to_install
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from made_up import HOSTILE, NAMES, POOL, TOP1, write_exploration, write_tune
 from dnnzip.errors import InputError
 from dnnzip.exploration.record import ENERGY_PARTS, ExplorationFolder
 from dnnzip.report import payload as payload_module
+from dnnzip.report.captions import si, signed
 from dnnzip.report.evidence import Kind, kind_of, read_evidence
 from dnnzip.report.figures import all_figures
 from dnnzip.report.headline import choose, closest, front
@@ -17,7 +18,6 @@ from dnnzip.report.page import _for_script, render
 from dnnzip.report.palette import COLOURS, SERIES, variable
 from dnnzip.report.payload import payload
 from dnnzip.report.tuned import read_tuned
-from dnnzip.report.captions import si, signed
 
 
 def text_of(element):

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dnnzip.codec import CodecOptions, CodeTensor, encode_network, split_streams
-from dnnzip.format import IMAGE_NO_LAYER, ImageEntry, ImageKind, WeightHeader, image_head, table_bytes
-from dnnzip.format.program import Run, Walk
 from dnnzip.array.job import ArrayJob
+from dnnzip.codec import CodecOptions, CodeTensor, encode_network
+from dnnzip.format import IMAGE_NO_LAYER, ImageEntry, ImageKind, WeightStream, image_head, table_bytes
+from dnnzip.format.program import Run, Walk
 
 
 @dataclass
@@ -79,9 +79,9 @@ def make_program(layers, parameters, *, virtual_lanes=None, log2_states=9):
         firsts.append(len(unplaced))
         channel = 0
         for part, (weights, plain) in enumerate(zip(layer.parts, layer.plain, strict=True)):
-            (stream,) = split_streams(next(streams))
-            used = lanes if plain else WeightHeader.unpack(stream).lanes
-            blob = plain_bytes(weights, used) if plain else stream
+            (stream,) = WeightStream.split(next(streams))
+            used = lanes if plain else stream.header.lanes
+            blob = plain_bytes(weights, used) if plain else stream.data
             blob += bytes(len(blob) % 2)
             kind = ImageKind.PLAIN if plain else ImageKind.STREAM
             unplaced.append(ImageEntry(0, 0, len(blob) // 2, number, part, channel, *weights.shape, kind, used))

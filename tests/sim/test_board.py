@@ -12,8 +12,8 @@ import pytest
 import serial
 
 from dnnzip import digits
-from dnnzip.codec import fast
-from dnnzip.codec.reference import AnsChoices
+from dnnzip.codec.ans import fast as ans_fast
+from dnnzip.codec.ans.choices import AnsChoices
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict, VerdictError
 from dnnzip.format.frames import Frame, Kind
@@ -80,7 +80,7 @@ def network(rng, tables, layers):
     """Return (codes, streams) of layers of random codes, for up to four virtual lanes."""
     codes = [np.array(rng.choices(range(-40, 41), k=a * b), np.int16).reshape(a, b) for a, b in layers]
     choices = [AnsChoices(min(2, channels.bit_length() - 1), [0]) for channels, _ in layers]
-    return codes, [fast.encode_ans(layer, (1, 1), tables, choice) for layer, choice in zip(codes, choices, strict=True)]
+    return codes, [ans_fast.encode(layer, (1, 1), tables, choice) for layer, choice in zip(codes, choices, strict=True)]
 
 
 def test_verdicts_faults_and_sessions():

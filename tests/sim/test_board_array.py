@@ -11,11 +11,11 @@ import pytest
 from array_programs import Layer, check_sums, make_program, random_layer
 
 from dnnzip import digits
+from dnnzip.array.board_job import BoardImage, job_orders
+from dnnzip.array.job import ArrayJob, ArrayShape, ProgramError, open_array
 from dnnzip.errors import InputError
 from dnnzip.format import read_image_table
 from dnnzip.format.frames import ARRAY_RESULT, MISPLACED, ORDERS, ArrayFault, Order, Top
-from dnnzip.array.job import ArrayJob, ArrayShape, ProgramError, open_array
-from dnnzip.array.board_job import BoardImage, job_orders
 from dnnzip.link.serial_array import SerialArray
 from dnnzip.link.serial_line import SerialLink
 from dnnzip.link.serial_port import SerialLine

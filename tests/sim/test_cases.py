@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from dnnzip.codec import fast, reference
-from dnnzip.codec.reference import AnsChoices
+from dnnzip.codec import fast
+from dnnzip.codec.ans import reference as ans_reference
+from dnnzip.codec.ans.choices import AnsChoices
 from dnnzip.format import Verdict
 from dnnzip_sim.cases import (
     LINE_LIMITS,
@@ -74,7 +75,7 @@ def test_a_set_with_too_large_a_shift_takes_the_loaded_one_away():
     """It is unsupported after its header was taken, unlike one with too many states."""
     narrow = replace(RTL_LIMITS, code_bits=8)
     good, deep, big = (single_token(0, log2_states=log2, shift=shift) for log2, shift in ((8, 0), (8, 4), (10, 0)))
-    stream = reference.encode_ans([[0, 0]], (1, 1), good, AnsChoices(0, [0]))
+    stream = ans_reference.encode([[0, 0]], (1, 1), good, AnsChoices(0, [0]))
     case = Case("shift", (good.to_bytes(), stream, big.to_bytes(), stream, deep.to_bytes(), stream))
     assert [outcome.verdict.label for outcome in outcomes(case, narrow)] == [
         "ok", "ok", "unsupported", "ok", "unsupported", "wrong tables",

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dnnzip.errors import CheckFailedError
-from dnnzip.quantize.bound import Bound
 from dnnzip.evaluation.dataset import Dataset
+from dnnzip.quantize.bound import Bound
 from dnnzip_sim import family
 from dnnzip_sim.zoo import ENTRIES, zoo_folder
 

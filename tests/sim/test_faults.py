@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from dnnzip.codec import reference
-from dnnzip.codec.reference import AnsChoices
+from dnnzip.codec.ans import reference as ans_reference
+from dnnzip.codec.ans.choices import AnsChoices
 from dnnzip.errors import CheckFailedError
 from dnnzip.format import WEIGHT_HEADER, WORD_BYTES, Verdict
 from dnnzip_hw import DecompressorParameters
@@ -73,7 +73,7 @@ def test_no_beat_is_left_over_from_a_truncated_stream(everything, tmp_path, log2
     tables = random_table_set(rng, tables=1, largest=8)
     lanes = 1 << log2_lanes
     codes = random_codes(rng, lanes, 240 // lanes, 12)
-    stream = reference.encode_ans(codes, (1, 1), tables, AnsChoices(log2_lanes, [0]))
+    stream = ans_reference.encode(codes, (1, 1), tables, AnsChoices(log2_lanes, [0]))
     cut = [stream[:end] for end in range(WEIGHT_HEADER.bytes + 3 * lanes, len(stream) - 8, WORD_BYTES)]
     streams = [tables.to_bytes(), *(one for broken in cut * 20 for one in (broken, stream))]
     passage = stream_through(everything, streams, tmp_path, pauses=SEED, patience=4000)

@@ -6,8 +6,10 @@ import random
 import numpy as np
 import pytest
 
-from dnnzip.codec import fast
-from dnnzip.codec.reference import AnsChoices
+from dnnzip.codec.ans import fast as ans_fast
+from dnnzip.codec.ans.choices import AnsChoices
+from dnnzip.codec.line import fast as line_fast
+from dnnzip.codec.raw import fast as raw_fast
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict, VerdictError
 from dnnzip_hw import DecompressorParameters
@@ -59,7 +61,7 @@ def network(rng, layers, **options):
     table_set = random_table_set(random.Random(int(rng.integers(1 << 30))), **options)
     codes = [np.clip(np.rint(rng.normal(0, 4, shape)), -31, 31).astype(np.int16) for shape in layers]
     streams = [
-        fast.encode_ans(layer, (1, 1), table_set, AnsChoices(min(4, layer.shape[0].bit_length() - 1), [0]))
+        ans_fast.encode(layer, (1, 1), table_set, AnsChoices(min(4, layer.shape[0].bit_length() - 1), [0]))
         for layer in codes
     ]
     return table_set, streams, codes
@@ -69,7 +71,7 @@ def test_codes_by_channel(link):
     rng = np.random.default_rng(SEED)
     table_set, streams, codes = network(rng, [(37, 50), (1, 1), (16, 300)])
     raw = rng.integers(-128, 128, 60).astype(np.int16)
-    streams.append(fast.encode_raw(raw, 4, 8))
+    streams.append(raw_fast.encode(raw, 4, 8))
     results = link.decode(table_set.to_bytes(), streams)
     for result, layer in zip(results, [*codes, raw.reshape(4, 15)], strict=True):
         assert result.verdict == Verdict.OK
@@ -99,8 +101,8 @@ def test_states_of_no_table_set():
 
 
 def test_a_core_for_lines_where_a_stream_needs_it():
-    line = fast.encode_line(np.arange(12, dtype=np.int16), 3)
-    raw = fast.encode_raw(np.arange(6, dtype=np.int16), 2, 4)
+    line = line_fast.encode(np.arange(12, dtype=np.int16), 3)
+    raw = raw_fast.encode(np.arange(6, dtype=np.int16), 2, 4)
     assert parameters_for(b"", [raw, b"", b"\xda", raw[:2]]) == DecompressorParameters()
     assert parameters_for(b"", [raw, line[:2]]) == DecompressorParameters(line=True)
 
@@ -109,7 +111,7 @@ def test_a_core_for_lines_where_a_stream_needs_it():
 def test_lines(link):
     rng = np.random.default_rng(SEED)
     codes = np.repeat(rng.integers(-32768, 32768, 400), rng.integers(1, 9, 400)).astype(np.int16)[:1500].reshape(5, 300)
-    results = link.decode(b"", [fast.encode_line(codes, 5), fast.encode_line(codes[:1], 1)])
+    results = link.decode(b"", [line_fast.encode(codes, 5), line_fast.encode(codes[:1], 1)])
     assert [result.verdict for result in results] == [Verdict.OK, Verdict.OK]
     assert np.array_equal(results[0].codes, codes)
     assert np.array_equal(results[1].codes, codes[:1])
@@ -136,7 +138,7 @@ def test_damaged_table_set(link):
 
 def test_no_table_set(link):
     _, streams, _ = network(np.random.default_rng(SEED), [(4, 4)])
-    raw = fast.encode_raw(np.arange(6, dtype=np.int16), 2, 4)
+    raw = raw_fast.encode(np.arange(6, dtype=np.int16), 2, 4)
     results = link.decode(b"", [raw, *streams])
     assert [result.verdict for result in results] == [Verdict.OK, Verdict.WRONG_TABLES]
     assert results[0].codes.tolist() == [[0, 1, 2], [3, 4, 5]]
@@ -154,7 +156,7 @@ def test_other_folder_and_nothing_left_behind(link, tmp_path, monkeypatch):
     elsewhere.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     monkeypatch.chdir(elsewhere)
-    raw = fast.encode_raw(np.arange(6, dtype=np.int16), 2, 4)
+    raw = raw_fast.encode(np.arange(6, dtype=np.int16), 2, 4)
     assert link.decode(b"", [raw])[0].verdict == Verdict.OK
     assert not [*temporary.iterdir(), *elsewhere.iterdir()]
 
@@ -173,7 +175,7 @@ def test_as_many_processes_as_the_argument_says(monkeypatch):
         raise ZeroDivisionError
 
     monkeypatch.setattr("dnnzip_sim.link.stream_in_parallel", note)
-    raw = fast.encode_raw(np.arange(6, dtype=np.int16), 2, 4)
+    raw = raw_fast.encode(np.arange(6, dtype=np.int16), 2, 4)
     for argument in ("3", ""):
         with pytest.raises(ZeroDivisionError):
             SimulatedLink(argument).decode(b"", [raw])

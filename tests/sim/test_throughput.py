@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dnnzip.codec.network import CodecOptions, CodeTensor, encode_network
+from dnnzip.codec import CodecOptions, CodeTensor, encode_network
 from dnnzip.format import Verdict
 from dnnzip_hw import DecompressorParameters
 from dnnzip_sim.harness import build_harness, stream_through

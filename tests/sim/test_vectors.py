@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dnnzip.format import Verdict, WeightHeader
 from dnnzip.codec.beat_order import codes_from_beats
+from dnnzip.format import Verdict, WeightHeader
 from dnnzip_hw import DecompressorParameters
 from dnnzip_sim.harness import Outcome, build_harness, stream_through
 from dnnzip_sim.verilog import decompressor_verilog

@@ -181,7 +181,7 @@ def test_the_command_line_reads_an_array(tmp_path):
         (np.eye(3, dtype=np.float32), {"max_error": 2.0}, r"^max_error '2\.0': is over the range of every selected"),
         (np.eye(3, dtype=np.int8), {"max_error": 0.5}, r"^max_error '0\.5': layer 'array' has int8 weights; give lsb"),
         (np.eye(3, dtype=np.float32), {"error_scope": "row"}, r"^error_scope: is 'row'; give 'tensor', 'channel'$"),
-        (np.eye(3, dtype=np.float32), {"codec": "zip"}, r"^codec: is 'zip'; give 'auto', 'ans', 'raw', 'line'$"),
+        (np.eye(3, dtype=np.float32), {"codec": "zip"}, r"^codec: is 'zip'; give 'auto', 'ans', 'line', 'raw'$"),
         (np.eye(3, dtype=np.float32), {"states": 128}, r"^states: is 128; give 256, 512 or 1024$"),
         (np.eye(3, dtype=np.float32), {"virtual_lanes": 3}, r"^virtual_lanes: is 3; give None, 1, 2, 4, 8, 16$"),
         (np.eye(3, dtype=np.float32), {"groups": 0}, r"^groups: is 0; give 1 or more$"),

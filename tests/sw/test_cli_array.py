@@ -6,9 +6,9 @@ import numpy as np
 import onnx
 import pytest
 
-from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.array import golden as golden_array
 from dnnzip.array.job import ArrayResult
+from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.evaluation.accuracy import evaluate
 
 

@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from rich.cells import cell_len
 
-from dnnzip.usecases.quantize import quantise_network
 from dnnzip.evaluation.dataset import Dataset
+from dnnzip.usecases.quantize import quantise_network
 
 LAYERS = 4
 

@@ -14,9 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.cli import file_parameters
 from dnnzip.cli.commands import cli
+from dnnzip.cli.file_parameters import FileCommand, FileParameter, OutputFile
 from dnnzip.digits import TEST_SET
 from dnnzip.errors import InputError
-from dnnzip.cli.file_parameters import FileCommand, FileParameter, OutputFile
 from dnnzip.onnx import files
 
 DNNZIP = [sys.executable, "-m", "dnnzip"]

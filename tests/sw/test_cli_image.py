@@ -11,13 +11,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip.codec import decode_tensor, split_streams
+from dnnzip.codec import decode_tensor
 from dnnzip.errors import InputError
-from dnnzip.usecases import image as image_flow
-from dnnzip.usecases.image import plan_image
-from dnnzip.format import IMAGE_HEADER, ImageEntry, Verdict, read_image_table, table_bytes
+from dnnzip.format import IMAGE_HEADER, ImageEntry, Verdict, WeightStream, read_image_table, table_bytes
 from dnnzip.link.golden import GoldenLink
 from dnnzip.onnx.container import decompressed, read_compressed
+from dnnzip.usecases import image as image_flow
+from dnnzip.usecases.image import plan_image
 
 FILES = ["weights.bin", "weights.h", "weights.json"]
 ODD_NAME = 'a "*/ \\ ?? ü'
@@ -66,7 +66,7 @@ def test_streams_are_found_by_the_table_and_decode(dnnzip, mixed, tmp_path, bus_
     data = (tmp_path / "image" / "weights.bin").read_bytes()
     entries = read_image_table(data)
     compressed = read_compressed(mixed)
-    streams = [part for layer in compressed.layers for part in split_streams(layer.stream)]
+    streams = [part.data for layer in compressed.layers for part in WeightStream.split(layer.stream)]
     golden = GoldenLink().decode(compressed.tables, streams)
 
     found = [data[entry.offset : entry.offset + 2 * entry.words] for entry in entries]

@@ -13,11 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip import __version__
 from dnnzip.cli import commands as cli
-from dnnzip.codec import split_streams
 from dnnzip.digits import MODEL, TEST_SET
-from dnnzip.format import Codec, TableSet, WeightHeader
-from dnnzip.quantize.grid import suits_unit
+from dnnzip.format import Codec, TableSet, WeightStream
 from dnnzip.onnx.rules import sentence
+from dnnzip.quantize.grid import suits_unit
 
 DNNZIP = Path(sys.executable).with_name("dnnzip")
 
@@ -91,7 +90,7 @@ def test_compress_tells_of_every_layer(digits):
         assert layer["bound"] == pytest.approx(0.02 * spread, rel=1e-12)
         assert 0.5 * layer["bound"] < layer["max_error"] <= layer["bound"]
         assert layer["codec"] == "ans"
-        assert {WeightHeader.unpack(part).codec for part in split_streams(streams[layer["name"]])} == {Codec.ANS}
+        assert {part.header.codec for part in WeightStream.split(streams[layer["name"]])} == {Codec.ANS}
 
 
 def depthwise(channels, taps, dtype, rng):
@@ -208,7 +207,7 @@ def test_options_reach_the_streams(good, tmp_path):
     assert TableSet.from_bytes(tables).log2_states == 8
     assert list(streams) == ["fc1.weight", "fc2.weight"]
     for stream in streams.values():
-        headers = [WeightHeader.unpack(part) for part in split_streams(stream)]
+        headers = [part.header for part in WeightStream.split(stream)]
         assert [header.lanes for header in headers] == [2, 2, 2]
     info = json.loads(good("info", tmp_path / "m.onnx", "--json", "-"))
     assert {item["name"] for item in info["left_out"]} == {"conv1.weight", "conv2.weight", "fc3.weight"}
@@ -407,6 +406,6 @@ def test_compress_with_lines(good, tmp_path):
     assert all(0 < layer["max_error"] <= layer["bound"] for layer in result["layers"])
     tables, streams, _ = streams_of(path)
     assert tables == b""
-    assert {WeightHeader.unpack(stream).codec for stream in streams.values()} == {Codec.LINE}
+    assert {WeightStream.from_bytes(stream).header.codec for stream in streams.values()} == {Codec.LINE}
     checks = json.loads(good("verify", MODEL, path, "--json", "-"))
     assert all(check["ok"] for check in checks["layers"])

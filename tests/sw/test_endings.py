@@ -8,8 +8,8 @@ import sys
 import click
 import pytest
 
-from dnnzip.cli import commands as cli
 from dnnzip import digits
+from dnnzip.cli import commands as cli
 from dnnzip.cli.endings import DEBUG, INTERNAL_ERROR, failing_in_one_line, place_of
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.inputs.memory import memory_for

@@ -10,11 +10,11 @@ import click
 import pytest
 
 from dnnzip import __version__
-from dnnzip.cli import commands as cli
-from dnnzip.system import extras
-from dnnzip.link import api, open_link
 from dnnzip.array import job as array
 from dnnzip.array.job import ArrayShape, open_array
+from dnnzip.cli import commands as cli
+from dnnzip.link import api, open_link
+from dnnzip.system import extras
 
 ROOT = Path(__file__).parents[2]
 KNOWN = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]

@@ -9,10 +9,10 @@ import pytest
 
 from dnnzip.digits import MODEL
 from dnnzip.errors import InputError
-from dnnzip.usecases.image_header import LONGEST_PREFIX, check_prefix, default_prefix, escaped, image_header
-from dnnzip.usecases.image_stream import ImageLayer, ImageStream
 from dnnzip.format import IMAGE_NO_LAYER, ImageEntry
 from dnnzip.onnx.scaling import NO_SCALE, Scaling
+from dnnzip.usecases.image_header import LONGEST_PREFIX, check_prefix, default_prefix, escaped, image_header
+from dnnzip.usecases.image_stream import ImageLayer, ImageStream
 
 STRICT = ("-Wall", "-Wextra", "-Werror", "-pedantic")
 LANGUAGES = {

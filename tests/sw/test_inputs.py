@@ -11,14 +11,14 @@ import pytest
 from dnnzip.accelerator import load_accelerator
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import InputError
+from dnnzip.evaluation.dataset import load_dataset
 from dnnzip.exploration.record import ExplorationFolder
-from dnnzip.usecases.table_file import read_table_set
 from dnnzip.inputs.json_text import parse_json
 from dnnzip.inputs.reading import CHUNK, digest_of_file, open_regular, read_bounded
 from dnnzip.onnx import files
-from dnnzip.evaluation.dataset import load_dataset
 from dnnzip.onnx.files import load_model, open_model
 from dnnzip.tuning.journal import Journal
+from dnnzip.usecases.table_file import read_table_set
 
 RIGHT = "name another"
 

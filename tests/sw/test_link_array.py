@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dnnzip.codec import CodecOptions, CodeTensor, encode_network, split_streams
-from dnnzip.errors import InputError
-from dnnzip.format import IMAGE_NO_LAYER, ImageEntry, ImageKind, WeightHeader, image_head, table_bytes
-from dnnzip.format.program import Run, Walk
-from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayShape, ProgramError, open_array
 from dnnzip.array.golden import GoldenArray
+from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayShape, ProgramError, open_array
+from dnnzip.codec import CodecOptions, CodeTensor, encode_network
 from dnnzip.codec.beat_order import channels_from_passes, passes_from_channels
+from dnnzip.errors import InputError
+from dnnzip.format import IMAGE_NO_LAYER, ImageEntry, ImageKind, WeightStream, image_head, table_bytes
+from dnnzip.format.program import Run, Walk
 
 BUS_BYTES = 8
 SHAPE = ArrayShape(groups=2, rows_per_group=4, columns=3, vectors=16)
@@ -121,28 +121,28 @@ def test_streams_give_the_same_as_plain_weights(lanes):
     codes = np.clip(rng.normal(0, 9, (10, 24)), -128, 127).astype(np.int16)
     options = CodecOptions(codec="ans", virtual_lanes=lanes)
     encoded = encode_network([CodeTensor("w", codes)], options)
-    (stream,) = split_streams(encoded.streams[0])
+    (stream,) = WeightStream.split(encoded.streams[0])
     tables = (ImageEntry(0, 0, 0, IMAGE_NO_LAYER), encoded.tables)
-    entry = ImageEntry(0, 0, 0, 0, 0, 0, 10, 24, virtual_lanes=WeightHeader.unpack(stream).lanes)
+    entry = ImageEntry(0, 0, 0, 0, 0, 0, 10, 24, virtual_lanes=stream.header.lanes)
     assert entry.virtual_lanes == lanes
     steps, blocks = -(-10 // lanes), 8
     runs = [whole_run(2, first=block == 0, last=block == blocks - 1) for _ in range(steps) for block in range(blocks)]
     activations = rng.integers(0, 256, (2 * len(runs), 3)).astype(np.uint8)
     array = GoldenArray(SHAPE)
-    streamed = array.execute(ArrayJob(image_of([tables, (entry, stream)]), [Walk(0, 2)], runs, activations))
+    streamed = array.execute(ArrayJob(image_of([tables, (entry, stream.data)]), [Walk(0, 2)], runs, activations))
     image = image_of([plain(codes.astype(np.int8), lanes=lanes)])
     stored = array.execute(ArrayJob(image, [Walk(0, 1)], runs, activations))
     assert np.abs(stored.sums).max() > 1000
     np.testing.assert_array_equal(streamed.sums[:, :lanes], stored.sums[:, :lanes])
     with pytest.raises(ProgramError, match=r"^entry 0: the stream ends with '"):
-        array.execute(ArrayJob(image_of([(entry, stream)]), [Walk(0, 1)], runs, activations))
-    bad = bytearray(image_of([tables, (entry, stream)]))
+        array.execute(ArrayJob(image_of([(entry, stream.data)]), [Walk(0, 1)], runs, activations))
+    bad = bytearray(image_of([tables, (entry, stream.data)]))
     bad[-24] ^= 1
     with pytest.raises(ProgramError, match=r"^entry 1: the stream ends with '"):
         array.execute(ArrayJob(bytes(bad), [Walk(0, 2)], runs, activations))
     wrong = replace(entry, channels=9)
     with pytest.raises(ProgramError, match=r"^entry 1 says \(9, 24\) in \d lanes, and its stream does not$"):
-        array.execute(ArrayJob(image_of([tables, (wrong, stream)]), [Walk(0, 2)], runs, activations))
+        array.execute(ArrayJob(image_of([tables, (wrong, stream.data)]), [Walk(0, 2)], runs, activations))
 
 
 def damaged_image():

@@ -5,12 +5,14 @@ import random
 import numpy as np
 import pytest
 
+from dnnzip.array.job import ArrayShape, open_array
 from dnnzip.codec import decode_tensor, fast
+from dnnzip.codec.line import fast as line_fast
+from dnnzip.codec.raw import fast as raw_fast
 from dnnzip.digits import MODEL
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict
 from dnnzip.link import open_link
-from dnnzip.array.job import ArrayShape, open_array
 from dnnzip.link.golden import GoldenLink
 
 
@@ -42,7 +44,7 @@ def test_it_decodes_without_the_fast_decoder(monkeypatch):
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
     codes = np.random.default_rng(seed).integers(-128, 128, (5, 12)).astype(np.int16)
-    streams = [fast.encode_raw(codes.reshape(-1), 5, 8), fast.encode_line(codes.reshape(-1), 5)]
+    streams = [raw_fast.encode(codes.reshape(-1), 5, 8), line_fast.encode(codes.reshape(-1), 5)]
     assert all(np.array_equal(decode_tensor(stream, b""), codes) for stream in streams)
     monkeypatch.delattr(fast, "decode")
     link = GoldenLink()

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 
-from dnnzip.codec import fast
+from dnnzip.codec.raw import fast as raw_fast
 from dnnzip.errors import InputError
 from dnnzip.format import VERSION, Verdict
 from dnnzip.format.frames import HELLO, PROTOCOL, RESULT, Frame, FrameReader, Kind, Top
@@ -176,7 +176,7 @@ def test_a_wrong_argument_is_named(argument, message):
 
 def test_a_port_that_is_not_there():
     link = open_link("serial:/dev/no-such-port")
-    raw = fast.encode_raw(np.arange(6, dtype=np.int16), 2, 4)
+    raw = raw_fast.encode(np.arange(6, dtype=np.int16), 2, 4)
     message = "--link serial:/dev/no-such-port: cannot be opened (No such file or directory); name the board's port"
     with pytest.raises(InputError, match=re.escape(message)):
         link.decode(b"", [raw])
@@ -231,13 +231,13 @@ OK = {"cause": int(Verdict.OK)}
 )
 def test_what_a_board_says_wrongly_is_named(monkeypatch, board, message):
     monkeypatch.setattr(serial_line, "SerialLine", lambda *_: board)
-    raw = fast.encode_raw(np.arange(6, dtype=np.int16), 2, 4)
+    raw = raw_fast.encode(np.arange(6, dtype=np.int16), 2, 4)
     with pytest.raises(InputError, match=re.escape(f"--link serial:PORT: {message}")):
         SerialLink("PORT").decode(b"", [raw])
 
 
 def test_a_known_verdict_is_a_result(monkeypatch):
-    raw = fast.encode_raw(np.arange(6, dtype=np.int16), 2, 4)
+    raw = raw_fast.encode(np.arange(6, dtype=np.int16), 2, 4)
     for verdict in Verdict:
         board = Liar({"cause": int(verdict)}, bytes(6))
         monkeypatch.setattr(serial_line, "SerialLine", lambda *_, board=board: board)

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from dnnzip.system import temporary
 from dnnzip.errors import InputError
+from dnnzip.system import temporary
 from dnnzip.system.temporary import PREFIX, SUFFIX, remove_all, remove_leftovers, temporary_file, temporary_folder
 
 

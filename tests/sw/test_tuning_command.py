@@ -10,12 +10,12 @@ import pytest
 from dnnzip.accelerator import load_accelerator
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import InputError
-from dnnzip.usecases.estimate import read_network
 from dnnzip.evaluation.dataset import load_dataset
 from dnnzip.tuning import search
 from dnnzip.tuning.journal import Journal
 from dnnzip.tuning.prices import Objective, prices
 from dnnzip.tuning.tuner import Tuner, TuningOptions
+from dnnzip.usecases.estimate import read_network
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.evaluation.accuracy import scores_of
-from dnnzip.onnx.biases import corrected, with_biases
 from dnnzip.evaluation.dataset import load_dataset
+from dnnzip.onnx.biases import corrected, with_biases
 from dnnzip.onnx.files import load_model
 from dnnzip.onnx.weights import find_weights
 from dnnzip.tuning.im2col import Columns

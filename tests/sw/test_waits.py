@@ -8,8 +8,8 @@ import sys
 import numba
 import pytest
 
-from dnnzip.system import waits
 from dnnzip.codec import compiling
+from dnnzip.system import waits
 
 WHAT = "boiling the kettle, about a minute"
 SCRIPT = f"""

@@ -8,7 +8,10 @@ import json
 import random
 from pathlib import Path
 
-from dnnzip.codec import reference
+from dnnzip.codec.ans import reference as ans_reference
+from dnnzip.codec.ans.choices import AnsChoices
+from dnnzip.codec.line import reference as line_reference
+from dnnzip.codec.raw import reference as raw_reference
 from dnnzip.format import CLASSES, CONTEXTS, ESCAPE, TOKEN_ORDER, TableSet
 
 PATH = Path(__file__).resolve().parents[2] / "hw" / "dnnzip_hw" / "kit" / "sample.json"
@@ -47,21 +50,21 @@ def streams():
     tables = table_set()
     yield "tables", tables.to_bytes(), "ok", []
     conv = codes(rng, 6, 30, 2.5, 0.05, 127)
-    choices = reference.AnsChoices(2, [rng.randrange(CLASSES) for _ in conv], 0, [0, 2, 1, 3], context=True)
-    stream = reference.encode_ans(conv, (3, 3), tables, choices)
+    choices = AnsChoices(2, [rng.randrange(CLASSES) for _ in conv], 0, [0, 2, 1, 3], context=True)
+    stream = ans_reference.encode(conv, (3, 3), tables, choices)
     yield "conv", stream, "ok", conv
     yield "conv_damaged", stream[:-1] + bytes([stream[-1] ^ 0x10]), "bad crc", conv
     dense = codes(rng, 5, 21, 4, 0.1, 32767)
-    choices = reference.AnsChoices(1, [5], context=True)
-    yield "dense", reference.encode_ans(dense, (1, 1), tables, choices), "ok", dense
+    choices = AnsChoices(1, [5], context=True)
+    yield "dense", ans_reference.encode(dense, (1, 1), tables, choices), "ok", dense
     bytewise = codes(rng, 3, 7, 40, 0, 0)
-    yield "raw_8", reference.encode_raw([code for row in bytewise for code in row], 3, 8), "ok", bytewise
+    yield "raw_8", raw_reference.encode([code for row in bytewise for code in row], 3, 8), "ok", bytewise
     words = codes(rng, 2, 5, 9000, 0, 0)
-    yield "raw_16", reference.encode_raw([code for row in words for code in row], 2, 16), "ok", words
+    yield "raw_16", raw_reference.encode([code for row in words for code in row], 2, 16), "ok", words
     line = [[100, 110, 120, 130, 0], [-7, -14, -21, -28, 500]]
-    yield "line", reference.encode_line([code for row in line for code in row], 2), "ok", line
+    yield "line", line_reference.encode([code for row in line for code in row], 2), "ok", line
     single = codes(rng, 2, 9, 3, 0.1, 127)
-    stream = reference.encode_ans(single, (1, 3), tables, reference.AnsChoices(0, [3], context=False))
+    stream = ans_reference.encode(single, (1, 3), tables, AnsChoices(0, [3], context=False))
     yield "one_lane", stream, "ok", single
 
 

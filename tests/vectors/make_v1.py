@@ -15,7 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from dnnzip.codec import reference
-from dnnzip.codec.reference import AnsChoices
+from dnnzip.codec.ans import reference as ans_reference
+from dnnzip.codec.ans.choices import AnsChoices
+from dnnzip.codec.raw import reference as raw_reference
 from dnnzip.format import (
     ESCAPE,
     TABLE_HEADER,
@@ -84,7 +86,7 @@ def sound_streams(sets):
 
     def ans(name, tables, codes, kernel=(1, 1), log2_lanes=0, own=(0,), shift=0, offsets=(), context=True):
         choices = AnsChoices(log2_lanes, list(own), shift, list(offsets), context)
-        return name, tables, reference.encode_ans(codes, kernel, sets[tables], choices)
+        return name, tables, ans_reference.encode(codes, kernel, sets[tables], choices)
 
     yield ans("one_weight", "tables_512", [[-3]])
     yield ans("lanes_1_dense", "tables_512", weights(rng, 10, 40, 3), own=(3,))
@@ -114,7 +116,7 @@ def sound_streams(sets):
     yield ans("narrow_limits", "tables_512", [[-128, 127, 0, -1, 1, 127, -128]], own=(7,))
     for width in (4, 8, 16):
         items = [rng.randrange(-(1 << width - 1), 1 << width - 1) for _ in range(3 * 11)]
-        yield f"raw_{width}", "", reference.encode_raw(items, 3, width)
+        yield f"raw_{width}", "", raw_reference.encode(items, 3, width)
 
 
 def resealed(stream, layout):

@@ -14,6 +14,7 @@ from pathlib import Path
 from make_v1 import SEED, flipped, rewritten
 
 from dnnzip.codec import reference
+from dnnzip.codec.line import reference as line_reference
 
 
 def wrapped(number):
@@ -33,14 +34,14 @@ def lines(rng, count, lengths):
 def streams():
     """Yield (name, stream): odd and even numbers of segments, lengths of 1 and 256, wrapping, and what is damaged."""
     rng = random.Random(SEED + 2)
-    small = reference.encode_line([5, 6, 7, 8, 100, 90, 80, -1], 2)
-    yield "line_one_weight", reference.encode_line([-32768], 1)
-    yield "line_two_segments", reference.encode_line([1, 2, 3, 30, 20, 10], 3)
+    small = line_reference.encode([5, 6, 7, 8, 100, 90, 80, -1], 2)
+    yield "line_one_weight", line_reference.encode([-32768], 1)
+    yield "line_two_segments", line_reference.encode([1, 2, 3, 30, 20, 10], 3)
     yield "line_three_segments", small
-    yield "line_over_channels", reference.encode_line([7 * number - 300 for number in range(90)], 9)
-    yield "line_longest", reference.encode_line([5] * 256 + [wrapped(-1000 * n) for n in range(300)], 4)
-    yield "line_mixed", reference.encode_line(lines(rng, 11 * 45, (1, 2, 3, 5, 9, 40)), 11)
-    yield "line_noise", reference.encode_line([rng.randrange(-(1 << 15), 1 << 15) for _ in range(5 * 13)], 5)
+    yield "line_over_channels", line_reference.encode([7 * number - 300 for number in range(90)], 9)
+    yield "line_longest", line_reference.encode([5] * 256 + [wrapped(-1000 * n) for n in range(300)], 4)
+    yield "line_mixed", line_reference.encode(lines(rng, 11 * 45, (1, 2, 3, 5, 9, 40)), 11)
+    yield "line_noise", line_reference.encode([rng.randrange(-(1 << 15), 1 << 15) for _ in range(5 * 13)], 5)
     yield "line_bad_code", rewritten(small, length=3)
     yield "line_narrow", rewritten(small, wide=0)
     yield "line_lanes", rewritten(small, log2_lanes=1)

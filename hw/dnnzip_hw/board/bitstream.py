@@ -14,9 +14,9 @@ from typing import Any
 from amaranth.hdl import Module
 from amaranth.lib import io, wiring
 
-from dnnzip.system import extras
 from dnnzip.errors import CheckFailedError
 from dnnzip.format.frames import Top
+from dnnzip.system import extras
 from dnnzip.system.temporary import temporary_folder
 from dnnzip_hw.board.boards import BAUD, Board
 from dnnzip_hw.board.serial import SerialTop

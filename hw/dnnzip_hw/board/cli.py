@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from dnnzip.errors import InputError
 from dnnzip.cli.file_parameters import FileCommand, Folder, OutputFile
+from dnnzip.errors import InputError
 from dnnzip.format.frames import Top
 from dnnzip.system.outputs import write_output
 from dnnzip.system.streams import printing

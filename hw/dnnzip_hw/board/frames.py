@@ -2,26 +2,18 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
-from amaranth.lib.crc import Algorithm
 from amaranth.lib.wiring import In, Out
 
-from dnnzip.format.frames import CRC_BYTES, ESCAPE, FLAG, FLIP, FRAME_HEADER, HELLO, MAX_PAYLOAD, RESULT
-from dnnzip_hw.layouts import header_layout
+from dnnzip.format import CRC32, CRC32_BYTES
+from dnnzip.format.frames import ESCAPE, FLAG, FLIP, FRAME_HEADER, HELLO, MAX_PAYLOAD, RESULT
+from dnnzip_hw.layouts import crc_algorithm, header_layout
 
 BYTE = 8
 FRAME_HEADER_LAYOUT = header_layout(FRAME_HEADER)
 HELLO_LAYOUT = header_layout(HELLO)
 RESULT_LAYOUT = header_layout(RESULT)
 
-FRAME_CRC = Algorithm(
-    crc_width=32,
-    polynomial=0x04C11DB7,
-    initial_crc=0xFFFFFFFF,
-    reflect_input=True,
-    reflect_output=True,
-    xor_output=0xFFFFFFFF,
-)
-"""``zlib.crc32``."""
+FRAME_CRC = crc_algorithm(CRC32)
 
 
 class FrameReceiver(wiring.Component):
@@ -65,7 +57,7 @@ class FrameReceiver(wiring.Component):
         """Build the circuit."""
         m = Module()
         m.submodules.crc = crc = FRAME_CRC(data_width=BYTE).create()
-        around = FRAME_HEADER.bytes + CRC_BYTES
+        around = FRAME_HEADER.bytes + CRC32_BYTES
         most = around + MAX_PAYLOAD
         count = Signal(range(most + 2))  # one more than the most stands for too many
         escaped = Signal()
@@ -158,7 +150,7 @@ class FrameSender(wiring.Component):
         byte = Signal(BYTE)
         settled = Signal()  # the payload's byte has been read
         escapes = Signal()  # the escape of this byte has been sent
-        sums = data.ArrayLayout(BYTE, CRC_BYTES)(crc.crc)
+        sums = data.ArrayLayout(BYTE, CRC32_BYTES)(crc.crc)
         fields = data.ArrayLayout(BYTE, FRAME_HEADER.bytes)(header.as_value())
         m.d.comb += [self.ready.eq(phase == self.Phase.NONE), self.place.eq(place)]
         with m.Switch(phase):
@@ -193,7 +185,7 @@ class FrameSender(wiring.Component):
                     m.d.sync += [phase.eq(Mux(size == 0, self.Phase.CRC, self.Phase.PAYLOAD)), place.eq(0)]
                 with m.Case(self.Phase.PAYLOAD), m.If(place + 1 == size):
                     m.d.sync += [phase.eq(self.Phase.CRC), place.eq(0)]
-                with m.Case(self.Phase.CRC), m.If(place == CRC_BYTES - 1):
+                with m.Case(self.Phase.CRC), m.If(place == CRC32_BYTES - 1):
                     m.d.sync += phase.eq(self.Phase.END)
                 with m.Case(self.Phase.END):
                     m.d.sync += phase.eq(self.Phase.NONE)

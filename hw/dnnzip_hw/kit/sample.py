@@ -11,6 +11,7 @@ from functools import cached_property
 from importlib.resources import files
 
 from dnnzip.format import (
+    CODECS,
     RAW_WIDTHS,
     TABLE_HEADER,
     TABLES_MAGIC,
@@ -22,6 +23,7 @@ from dnnzip.format import (
     Verdict,
     VerdictError,
     WeightHeader,
+    WeightStream,
     check_supported,
     check_weight_header,
 )
@@ -61,7 +63,7 @@ class SampleStream:
     @cached_property
     def header(self) -> WeightHeader:
         """The header of a weight stream."""
-        return WeightHeader.unpack(self.data)
+        return WeightStream.from_bytes(self.data).header
 
 
 def sample_streams() -> list[SampleStream]:
@@ -138,7 +140,7 @@ def refusal(stream: SampleStream, loaded: TableSet | None, limits: Limits) -> Ve
 
 def beats_of(header: WeightHeader, codes: Sequence[Sequence[int]], lanes: int) -> Iterator[Beat]:
     """Yield the beats of a weight stream's codes, in the order of the port ``o``."""
-    if header.codec == Codec.ANS:
+    if CODECS[header.codec].has_lanes:
         yield from _ans_beats(header, codes, lanes)
         return
     items = [code for channel in codes for code in channel]

@@ -1,8 +1,8 @@
 """The simulated array: jobs are executed by the RTL, compiled by Verilator, with cocotb in charge."""
 
+from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult, ArrayShape
 from dnnzip.errors import InputError
 from dnnzip.format import NARROW_BITS, TABLE_HEADER, TABLES_MAGIC, TableHeader, read_image_table
-from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult, ArrayShape
 from dnnzip.system.temporary import temporary_folder
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.array import ArrayParameters

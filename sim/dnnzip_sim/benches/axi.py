@@ -27,8 +27,8 @@ from cocotbext.axi import (
     AxiStreamSource,
 )
 
-from dnnzip.codec import reference
-from dnnzip.format import TABLES_MAGIC, WORD_BYTES, Verdict, WeightHeader
+from dnnzip.codec.raw import reference as raw_reference
+from dnnzip.format import TABLES_MAGIC, WORD_BYTES, Verdict, WeightHeader, WeightStream
 from dnnzip.format import VERSION as FORMAT_VERSION
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.axi import AxiParameters
@@ -279,7 +279,7 @@ async def frozen_streams(dut: HierarchyObject, pattern: str) -> None:
         verdict, weights = await ports[0].packet()
         assert verdict.label == facts["verdict"], name
         if verdict == Verdict.OK and stream[0] != TABLES_MAGIC:
-            header = WeightHeader.unpack(stream)
+            header = WeightStream.from_bytes(stream).header
             codes = by_channel(weights, header)
             digest = hashlib.sha256(b"".join(code.to_bytes(2, "little", signed=True) for code in codes)).hexdigest()
             assert digest == facts["sha256"], name
@@ -317,7 +317,7 @@ async def decodes_as_the_reference(dut: HierarchyObject, name: str, pattern: str
 def raw_stream(rng: random.Random, words: int) -> tuple[bytes, tuple[int, ...]]:
     """Return a stream of about so many words and its weights, which need no table set."""
     items = [rng.randrange(-128, 128) for _ in range(words * 2)]
-    return reference.encode_raw(items, 1, 8), tuple(items)
+    return raw_reference.encode(items, 1, 8), tuple(items)
 
 
 def ok(items: tuple[int, ...]) -> Outcome:

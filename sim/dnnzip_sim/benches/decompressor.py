@@ -13,7 +13,7 @@ import cocotb
 from cocotb.handle import HierarchyObject
 from cocotb.triggers import ClockCycles, FallingEdge
 
-from dnnzip.codec import reference
+from dnnzip.codec.raw import reference as raw_reference
 from dnnzip.format import WORD_BITS, WORD_BYTES, Verdict
 from dnnzip_sim.beats import BeatLayout
 from dnnzip_sim.cases import (
@@ -235,7 +235,7 @@ async def is_silent_after_a_reset(dut: HierarchyObject, cycles: int, pattern: st
     """Reset in every cycle of the payload of a small stream, and in some of its header."""
     rng = random.Random(SEED)
     items = [rng.randrange(-128, 128) for _ in range(40)]
-    await resets(dut, Case("raw", (reference.encode_raw(items, 1, 8),)), cycles, pattern, RAW_MOMENTS)
+    await resets(dut, Case("raw", (raw_reference.encode(items, 1, 8),)), cycles, pattern, RAW_MOMENTS)
 
 
 @cocotb.test()

@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dnnzip.cli.endings import failing_in_one_line
 from dnnzip.errors import DnnzipError, InputError
-from dnnzip.usecases.provenance import provenance
-from dnnzip.presentation.tables import TextTable, stdout_console
 from dnnzip.format import Verdict
+from dnnzip.presentation.tables import TextTable, stdout_console
+from dnnzip.usecases.provenance import provenance
 from dnnzip_sim.faults.campaign import CONFIGURATIONS, Campaign, Counts
 from dnnzip_sim.faults.streams import FAULTS
 from dnnzip_sim.harness import build_harness

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from dnnzip.codec import fast
+from dnnzip.codec.beat_order import codes_from_beats
 from dnnzip.errors import CheckFailedError
 from dnnzip.format import TABLES_MAGIC, TableSet, Verdict
-from dnnzip.codec.beat_order import codes_from_beats
 from dnnzip_hw import DecompressorParameters
 from dnnzip_sim.build import Build
 from dnnzip_sim.cases import SoftwareResult, SoftwareRow

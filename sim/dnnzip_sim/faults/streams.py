@@ -9,8 +9,9 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dnnzip.codec import reference
-from dnnzip.codec.reference import AnsChoices
+from dnnzip.codec.ans import reference as ans_reference
+from dnnzip.codec.ans.choices import AnsChoices
+from dnnzip.codec.raw import reference as raw_reference
 from dnnzip.format import (
     CLASSES,
     CRC_WORDS,
@@ -110,7 +111,7 @@ def _raw_stream(rng: random.Random, narrow: bool) -> bytes:
     width = rng.choice((4, 8) if narrow else (4, 8, 16))
     channels, length = rng.randrange(1, 9), rng.randrange(1, 30)
     half = 1 << width - 1
-    return reference.encode_raw([rng.randrange(-half, half) for _ in range(channels * length)], channels, width)
+    return raw_reference.encode([rng.randrange(-half, half) for _ in range(channels * length)], channels, width)
 
 
 def _single_token_stream(rng: random.Random, limits: Limits, tables: TableSet, token: int) -> bytes:
@@ -124,7 +125,7 @@ def _single_token_stream(rng: random.Random, limits: Limits, tables: TableSet, t
     else:
         codes = [[token * low + rng.randrange(low) for _ in range(length)] for _ in range(channels)]
     classes = [rng.randrange(CLASSES) for _ in range(channels)]
-    return reference.encode_ans(codes, (1, 1), tables, AnsChoices(log2_lanes, classes, context=False))
+    return ans_reference.encode(codes, (1, 1), tables, AnsChoices(log2_lanes, classes, context=False))
 
 
 # --- faults ----------------------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from dnnzip.cli.endings import failing_in_one_line
 from dnnzip.errors import CheckFailedError
-from dnnzip.usecases.provenance import provenance
 from dnnzip.presentation.tables import TextTable, stdout_console
+from dnnzip.usecases.provenance import provenance
 from dnnzip_sim.formal.catalogue import PROPERTIES
 from dnnzip_sim.formal.page import page
 from dnnzip_sim.formal.properties import Property

@@ -13,8 +13,8 @@ from pathlib import Path
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
-from dnnzip.system import extras
 from dnnzip.errors import CheckFailedError
+from dnnzip.system import extras
 from dnnzip_sim import toolchain
 
 PROVED, REFUTED, NOT_PROVED, TIMEOUT = "proved", "refuted", "not proved", "timeout"

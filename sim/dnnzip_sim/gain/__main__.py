@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from dnnzip.cli.endings import failing_in_one_line
-from dnnzip.usecases.provenance import provenance
 from dnnzip.presentation.tables import TextTable, stdout_console
+from dnnzip.usecases.provenance import provenance
 from dnnzip_hw.array import Placement
 from dnnzip_sim.gain.comparison import BATCHES, BOUNDS, PLAIN, WIDTHS, Case, Outcome, compare, outcomes, parameters_for
 from dnnzip_sim.gain.networks import networks

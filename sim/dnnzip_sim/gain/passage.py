@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnzip.array.golden import GoldenArray
+from dnnzip.array.job import ArrayJob
 from dnnzip.array.network import CompiledLayer, CompiledNetwork, run_network
 from dnnzip.errors import CheckFailedError
 from dnnzip.format import IMAGE_ENTRY, IMAGE_HEADER, WORD_BITS, WORD_BYTES, ImageEntry, ImageKind, read_image_table
 from dnnzip.format.program import Walk
-from dnnzip.array.job import ArrayJob
-from dnnzip.array.golden import GoldenArray
 from dnnzip_hw.array import ArrayParameters, Placement
 from dnnzip_sim.array import Memory, build_array, run_job, shape_of
 

@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from dnnzip import digits
-from dnnzip.codec import CodecOptions, decode_tensor
 from dnnzip.cli.endings import failing_in_one_line
-from dnnzip.errors import CheckFailedError
-from dnnzip.usecases.compress import CompressionOptions, compress
-from dnnzip.usecases.provenance import provenance
-from dnnzip.presentation.tables import TextTable, stdout_console
-from dnnzip.format import Verdict, WeightHeader
+from dnnzip.codec import CodecOptions, decode_tensor
 from dnnzip.codec.beat_order import codes_from_beats
-from dnnzip.quantize.bound import Bound
+from dnnzip.errors import CheckFailedError
+from dnnzip.format import Verdict, WeightStream
 from dnnzip.onnx.container import CompressedModel
 from dnnzip.onnx.files import load_model
+from dnnzip.presentation.tables import TextTable, stdout_console
+from dnnzip.quantize.bound import Bound
+from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.usecases.provenance import provenance
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.asic import ADD_PJ, GATES
 from dnnzip_hw.synthesis import fill
@@ -139,7 +139,7 @@ def _check(compressed: CompressedModel, verdicts: Sequence[Verdict], weights: Se
         raise CheckFailedError(f"toggles: a stream ended with {wrong[0]} in the netlist")
     for layer, decoded in zip(compressed.layers, weights[1:], strict=True):
         expected = decode_tensor(layer.stream, compressed.tables)
-        got = codes_from_beats(decoded, WeightHeader.unpack(layer.stream))
+        got = codes_from_beats(decoded, WeightStream.from_bytes(layer.stream).header)
         if not np.array_equal(got, expected):
             index = int(np.flatnonzero(got.reshape(-1) != expected.reshape(-1))[0])
             raise CheckFailedError(

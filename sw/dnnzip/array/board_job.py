@@ -10,7 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dnnzip.array.golden import array_limits
+from dnnzip.array.job import ArrayJob, ArrayShape, ProgramError, check_job
 from dnnzip.codec import fast
+from dnnzip.codec.beat_order import passes_from_channels
 from dnnzip.errors import InputError
 from dnnzip.format import (
     IMAGE_ENTRY,
@@ -27,9 +30,6 @@ from dnnzip.format import (
 )
 from dnnzip.format.frames import END, LOAD, Order
 from dnnzip.format.program import Walk
-from dnnzip.array.job import ArrayJob, ArrayShape, ProgramError, check_job
-from dnnzip.array.golden import array_limits
-from dnnzip.codec.beat_order import passes_from_channels
 
 _HEADER_WORDS = IMAGE_HEADER.bytes // WORD_BYTES
 _ENTRY_WORDS = IMAGE_ENTRY.bytes // WORD_BYTES

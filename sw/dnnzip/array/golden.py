@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult, ArrayShape, ProgramError, check_job
 from dnnzip.codec import fast
+from dnnzip.codec.beat_order import channels_from_passes
 from dnnzip.errors import InputError
 from dnnzip.format import (
     MAX_LOG2_STATES,
@@ -22,8 +24,6 @@ from dnnzip.format import (
     read_image_table,
 )
 from dnnzip.format.program import Run, Walk
-from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult, ArrayShape, ProgramError, check_job
-from dnnzip.codec.beat_order import channels_from_passes
 
 STALE = 85
 """What stands here in columns and rows that a tile does not fill: a program whose sums depend on it is wrong."""

@@ -12,8 +12,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.codec import split_streams
+from dnnzip.array.job import ArrayShape
 from dnnzip.array.program import Part
+from dnnzip.codec.beat_order import passes_from_channels
 from dnnzip.errors import InputError
 from dnnzip.format import (
     IMAGE_NO_LAYER,
@@ -26,14 +27,12 @@ from dnnzip.format import (
     Limits,
     TableSet,
     VerdictError,
-    WeightHeader,
+    WeightStream,
     check_supported,
     image_head,
     table_bytes,
 )
 from dnnzip.format.program import Walk
-from dnnzip.array.job import ArrayShape
-from dnnzip.codec.beat_order import passes_from_channels
 
 BUS_BITS = 64
 """Streams start on words of so many bits where nothing else is said; narrower buses are served as well."""
@@ -167,25 +166,25 @@ def _has_tables_that_fit(tables: bytes) -> bool:
     return True
 
 
-def _suited(stream: bytes, shape: ArrayShape) -> list[bytes]:
+def _suited(stream: bytes, shape: ArrayShape) -> list[WeightStream]:
     """Return a layer's streams where the array can take them as they are; none otherwise."""
-    streams = split_streams(stream)
+    streams = WeightStream.split(stream)
     for part in streams:
         try:
-            check_supported(part[: 2 * WORD_BYTES], _limits(shape))
+            check_supported(part.data[: 2 * WORD_BYTES], _limits(shape))
         except VerdictError:
             return []
-        if WeightHeader.unpack(part).codec != Codec.ANS:
+        if part.header.codec != Codec.ANS:
             return []
     return streams
 
 
-def _streamed(streams: Sequence[bytes], number: int) -> list[tuple[ImageEntry, bytes]]:
+def _streamed(streams: Sequence[WeightStream], number: int) -> list[tuple[ImageEntry, bytes]]:
     found, first = [], 0
     for part, stream in enumerate(streams):
-        header = WeightHeader.unpack(stream)
+        header = stream.header
         entry = ImageEntry(0, 0, 0, number, part, first, header.channels, header.length, virtual_lanes=header.lanes)
-        found.append((entry, stream))
+        found.append((entry, stream.data))
         first += header.channels
     return found
 

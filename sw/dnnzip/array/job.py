@@ -8,10 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.system import extras
 from dnnzip.errors import InputError
 from dnnzip.format import MAX_LOG2_LANES
 from dnnzip.format.program import MAX_GROUPS, Run, Walk
+from dnnzip.system import extras
 
 ENTRY_POINTS = "dnnzip.arrays"
 

@@ -17,10 +17,10 @@ from dnnzip.array.numerics import Finish, Requantised, Scaled, Unscaled, quantis
 from dnnzip.errors import InputError
 from dnnzip.onnx.constants import WEIGHT_INPUT
 from dnnzip.onnx.graph import GraphIndex, attribute, is_standard, operand, subgraphs
-from dnnzip.quantize.layout import Layout
 from dnnzip.onnx.rules import stored_array
+from dnnzip.quantize.layout import Layout
 
-LONGEST_CHANNEL = (2**31 - 1) // (128 * 255)
+LONGEST_SUM = (2**31 - 1) // (128 * 255)
 """Weights of a channel whose sum cannot leave 32 bits: 65,793."""
 
 EIGHT_BITS = (TensorProto.INT8, TensorProto.UINT8)
@@ -293,11 +293,11 @@ class _Finder:
                 f"has weights from {rows.min()} to {rows.max()} around their zero point",
                 "they must fit 8 bits, -128 to 127",
             )
-        if layout.length > LONGEST_CHANNEL:
+        if layout.length > LONGEST_SUM:
             raise self.refusal(
                 node,
                 f"has channels of {layout.length} weights, whose sums could leave 32 bits",
-                f"at most {LONGEST_CHANNEL}",
+                f"at most {LONGEST_SUM}",
             )
         return rows.astype(np.int8)
 

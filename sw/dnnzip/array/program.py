@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.format.program import Run, Walk
 from dnnzip.array.job import ArrayJob, ArrayShape
+from dnnzip.format.program import Run, Walk
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from onnx import helper
 
 from dnnzip.array.layers import ArrayLayer
 from dnnzip.errors import InputError
-from dnnzip.onnx.graph import subgraphs
 from dnnzip.evaluation.runtime import RUNTIME_ERRORS, first_line, open_session
+from dnnzip.onnx.graph import subgraphs
 
 Value = NDArray[np.generic]
 

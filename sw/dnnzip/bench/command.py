@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from dnnzip.system import extras
 from dnnzip.bench.comparison import QUICK, Comparison, Scale, compare, read_reference
 from dnnzip.bench.page import PLOT, made_with, memory_line, page, sections
 from dnnzip.bench.plot import draw
@@ -19,6 +18,7 @@ from dnnzip.bench.task import FLOAT_NETWORKS, INTEGER_NETWORKS
 from dnnzip.cli.endings import failing_in_one_line
 from dnnzip.errors import CheckFailedError
 from dnnzip.presentation.tables import stdout_console
+from dnnzip.system import extras
 
 QUICK_NETWORKS = ("lenet5_mnist", "dscnn_kws_int8")
 MAKE = "make bench"

@@ -13,8 +13,8 @@ from dnnzip.bench.measure import Result, run
 from dnnzip.bench.memory import peak_of
 from dnnzip.bench.rivals import Vela, vela_ordered_bytes
 from dnnzip.bench.task import Task, generated_model, per_channel_int8, weights_of
-from dnnzip.quantize.bound import Bound
 from dnnzip.onnx.weights import Weight, find_weights
+from dnnzip.quantize.bound import Bound
 
 PERCENT = ("0.1%", "0.5%", "1%", "2%", "5%", "10%")
 LSB = ("0lsb", "1lsb", "2lsb")

@@ -16,11 +16,11 @@ from dnnzip.bench.mixing import mixed_bits
 from dnnzip.bench.rivals import vela_bytes
 from dnnzip.bench.shared_tables import read
 from dnnzip.bench.task import FLOAT_NETWORKS, INTEGER_NETWORKS
-from dnnzip.codec import CodecOptions, CodeTensor, EncodedNetwork, encode_network, split_streams
-from dnnzip.codec.network import LANE_BITS
 from dnnzip.cli.endings import failing_in_one_line
+from dnnzip.codec import CodecOptions, CodeTensor, EncodedNetwork, encode_network
+from dnnzip.codec.ans.planning import LANE_BITS
+from dnnzip.format import CRC_WORDS, WEIGHT_HEADER, WORD_BYTES, Codec, WeightStream
 from dnnzip.presentation.tables import TextTable, stdout_console
-from dnnzip.format import CRC_WORDS, WEIGHT_HEADER, WORD_BYTES, Codec, WeightHeader
 from dnnzip.quantize.step_grid import FLOAT_BITS
 
 BOUND = "0lsb"
@@ -114,7 +114,7 @@ def parts(tensors: Sequence[CodeTensor]) -> tuple[float, float, float]:
     A lane's first state and the rest of its last word are taken at their average.
     """
     encoded = encode_network(tensors)
-    headers = [WeightHeader.unpack(part) for stream in encoded.streams for part in split_streams(stream)]
+    headers = [part.header for stream in encoded.streams for part in WeightStream.split(stream)]
     frames = 8 * len(headers) * WORD_BYTES * (WEIGHT_HEADER.words + CRC_WORDS)
     lanes = LANE_BITS * sum(1 << header.log2_lanes for header in headers if header.codec == Codec.ANS)
     total = size(encoded)

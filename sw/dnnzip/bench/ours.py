@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.bench.coder import Coder
-from dnnzip.codec import CodeTensor, decode_tensor, encode_network, split_streams
-from dnnzip.format import WEIGHT_HEADER, WeightHeader
+from dnnzip.codec import CodeTensor, decode_tensor, encode_network
+from dnnzip.format import WeightStream
 from dnnzip.quantize.grid import quantise
 from dnnzip.quantize.step_grid import FLOAT_BITS
 
@@ -47,6 +47,6 @@ class Dnnzip(Coder):
         overhead = NETWORK_BYTES + TENSOR_BYTES * len(self.task.weights)
         lanes = 0
         for tensor in streams[1:]:
-            for part in split_streams(tensor):
-                lanes += 1 << WeightHeader.unpack(part[: WEIGHT_HEADER.bytes]).log2_lanes
+            for part in WeightStream.split(tensor):
+                lanes += 1 << part.header.log2_lanes
         return ENTROPY_SHARE * self.task.entropy() + 8 * (overhead + LANE_BYTES * lanes)

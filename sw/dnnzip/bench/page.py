@@ -11,8 +11,8 @@ from dnnzip.bench.coder import Coder
 from dnnzip.bench.comparison import Comparison, Scale
 from dnnzip.bench.ours import ENTROPY_SHARE, LANE_BYTES, NETWORK_BYTES, TENSOR_BYTES
 from dnnzip.bench.task import LARGEST_GENERATED, SEED, SPREAD_OF_SCALES
-from dnnzip.usecases.provenance import provenance
 from dnnzip.presentation.tables import TextTable
+from dnnzip.usecases.provenance import provenance
 
 MEGABYTE = 1e6
 PLOT = "bench.svg"

@@ -17,15 +17,15 @@ from dnnzip.bench.command import zoo_folder
 from dnnzip.bench.comparison import LSB, PERCENT, QUANTISED
 from dnnzip.bench.page import folded
 from dnnzip.bench.task import FLOAT_NETWORKS, INTEGER_NETWORKS, Task, per_channel_int8, weights_of
-from dnnzip.codec import CodecOptions, CodeTensor, decode_tensor, encode_network, train_tables
 from dnnzip.cli.endings import failing_in_one_line
+from dnnzip.codec import CodecOptions, CodeTensor, decode_tensor, encode_network, train_tables
 from dnnzip.errors import CheckFailedError, InputError
-from dnnzip.usecases.provenance import provenance
-from dnnzip.presentation.tables import TextTable, stdout_console
 from dnnzip.format import TableSet
+from dnnzip.presentation.tables import TextTable, stdout_console
 from dnnzip.quantize.bound import Bound, Unit
 from dnnzip.quantize.step_grid import FLOAT_BITS
 from dnnzip.system.outputs import check_output, write_output
+from dnnzip.usecases.provenance import provenance
 
 PAGE = "shared_tables.md"
 MAKE = "make shared-tables"

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.errors import InputError
+from dnnzip.onnx.weights import Weight, find_weights
 from dnnzip.quantize.bound import Bound, Unit
 from dnnzip.quantize.grid import GridResult, quantise, restored_rows
-from dnnzip.onnx.weights import Weight, find_weights
 
 FLOAT_NETWORKS = (
     "lenet5_mnist",

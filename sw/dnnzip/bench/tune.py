@@ -14,18 +14,18 @@ import click
 
 from dnnzip.bench.command import zoo_folder
 from dnnzip.cli.commands import Output
-from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.cli.endings import failing_in_one_line
+from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import InputError
-from dnnzip.usecases.provenance import provenance
-from dnnzip.presentation.tables import TextTable, stdout_console
-from dnnzip.usecases.verify import require, verify
 from dnnzip.evaluation.dataset import load_dataset
-from dnnzip.tuning.drop import parse_drop
 from dnnzip.onnx.files import load_model, save_model
+from dnnzip.presentation.tables import TextTable, stdout_console
 from dnnzip.system.outputs import OutputSet, write_output
+from dnnzip.tuning.drop import parse_drop
 from dnnzip.tuning.journal import Journal
 from dnnzip.tuning.tuner import Tuner, TuningOptions
+from dnnzip.usecases.provenance import provenance
+from dnnzip.usecases.verify import require, verify
 
 FOLDER = Path("build/tune")
 

@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from dnnzip import __version__
-from dnnzip.system import extras, signals
 from dnnzip.cli.announcements import ignore_announcements
 from dnnzip.cli.debug_option import Wishes, debug_option
 from dnnzip.cli.endings import end, ending_of
-from dnnzip.errors import CheckFailedError, DnnzipError, InputError
 from dnnzip.cli.file_parameters import (
     STANDARD_OUTPUT,
     AcceleratorFile,
@@ -29,6 +27,9 @@ from dnnzip.cli.file_parameters import (
     OutputFile,
     takes_standard_output,
 )
+from dnnzip.errors import CheckFailedError, DnnzipError, InputError
+from dnnzip.format import AUTO, codec_choices
+from dnnzip.system import extras, signals
 from dnnzip.system.outputs import OutputSet
 from dnnzip.system.streams import drop, printing, standard_output
 from dnnzip.system.terminal import let_streams_show_all, printable
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
     import onnx
     from click.shell_completion import CompletionItem
 
-    from dnnzip.presentation.tables import TextTable
     from dnnzip.array.job import ArrayShape
     from dnnzip.onnx.lazy_tensors import Spool
+    from dnnzip.presentation.tables import TextTable
 
 COMMANDS = "dnnzip.commands"
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -302,6 +303,18 @@ def scores_option(option: str = "--output") -> Callable[[Command], Command]:
     )
 
 
+class CodecChoice(click.Choice[str]):
+    """The name of a codec, of those that are there when the command runs."""
+
+    def __init__(self) -> None:
+        super().__init__(codec_choices())
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name, or end with the known ones."""
+        self.choices = codec_choices()
+        return super().convert(value, param, ctx)
+
+
 @cli.command(
     help="""Compress a model's weights within an error bound.
 
@@ -325,8 +338,8 @@ def scores_option(option: str = "--output") -> Callable[[Command], Command]:
 )
 @click.option(
     "--codec",
-    type=click.Choice(["auto", "ans", "line", "raw"]),
-    default="auto",
+    type=CodecChoice(),
+    default=AUTO,
     show_default=True,
     help="How weights are coded; auto takes the smaller of ans and raw, line is a baseline to compare with.",
 )
@@ -381,13 +394,13 @@ def compress(
 ) -> None:
     """Run `dnnzip compress`."""
     from dnnzip.codec import CodecOptions
+    from dnnzip.onnx.descriptions import overridable
+    from dnnzip.onnx.files import open_model
+    from dnnzip.presentation.tables import sizes_line, sizes_table
+    from dnnzip.quantize.bound import Bound, Scope
     from dnnzip.usecases import compress as compression
     from dnnzip.usecases.summary import summarise
     from dnnzip.usecases.table_file import read_table_set
-    from dnnzip.presentation.tables import sizes_line, sizes_table
-    from dnnzip.quantize.bound import Bound, Scope
-    from dnnzip.onnx.descriptions import overridable
-    from dnnzip.onnx.files import open_model
 
     bound = Bound.parse(max_error)
     log2_states = int(states).bit_length() - 1
@@ -440,8 +453,8 @@ def _left_out_lines(left_out: Any) -> list[str]:
 @output_options
 def decompress(model: str, target: str, output: Output) -> None:
     """Run `dnnzip decompress`."""
-    from dnnzip.usecases.summary import summarise
     from dnnzip.onnx.container import decompressed, open_compressed_file
+    from dnnzip.usecases.summary import summarise
 
     compressed = open_compressed_file(model)
     sizes = summarise(compressed).as_json()
@@ -457,9 +470,9 @@ def decompress(model: str, target: str, output: Output) -> None:
 @output_options
 def info(file: str, output: Output) -> None:
     """Run `dnnzip info`."""
-    from dnnzip.usecases.summary import summarise
-    from dnnzip.presentation.tables import sizes_line, sizes_table
     from dnnzip.onnx.container import open_compressed_file
+    from dnnzip.presentation.tables import sizes_line, sizes_table
+    from dnnzip.usecases.summary import summarise
 
     summary = summarise(open_compressed_file(file))
     output.json(summary.as_json())
@@ -478,10 +491,10 @@ def info(file: str, output: Output) -> None:
 @output_options
 def verify(model: str, compressed: str, output: Output) -> None:
     """Run `dnnzip verify`."""
-    from dnnzip.usecases import verify as verification
-    from dnnzip.presentation.tables import checks_table
     from dnnzip.onnx.container import open_compressed_file
     from dnnzip.onnx.files import open_model
+    from dnnzip.presentation.tables import checks_table
+    from dnnzip.usecases import verify as verification
 
     result = verification.verify(open_model(model), open_compressed_file(compressed), model)
     output.json(result.as_json())
@@ -505,9 +518,9 @@ def evaluate(
     model: str, data: str | None, images: str | None, samples: int | None, scores: str | None, output: Output
 ) -> None:
     """Run `dnnzip evaluate`."""
-    from dnnzip.presentation.tables import TextTable
     from dnnzip.evaluation.accuracy import evaluate as measure
     from dnnzip.evaluation.images import load_labelled
+    from dnnzip.presentation.tables import TextTable
 
     accuracy = measure(model, load_labelled(data, images, model, samples), output=scores)
     result: dict[str, Any] = {"samples": accuracy.samples, "top1": accuracy.top1}
@@ -538,10 +551,10 @@ def evaluate(
 @output_options
 def simulate(model: str, target: str | None, link: str, output: Output) -> None:
     """Run `dnnzip simulate`."""
-    from dnnzip.usecases import simulate as simulation
-    from dnnzip.presentation.tables import simulation_table
     from dnnzip.link import open_link
     from dnnzip.onnx.container import read_compressed
+    from dnnzip.presentation.tables import simulation_table
+    from dnnzip.usecases import simulate as simulation
 
     opened = open_link(link)
     compressed = read_compressed(model)
@@ -588,10 +601,10 @@ def simulate(model: str, target: str | None, link: str, output: Output) -> None:
 @output_options
 def image(model: str, folder: str, bus_bits: int, prefix: str | None, output: Output) -> None:
     """Run `dnnzip image`."""
+    from dnnzip.onnx.container import open_compressed_file
+    from dnnzip.presentation.tables import image_table
     from dnnzip.usecases.image import plan_image, write_image
     from dnnzip.usecases.image_header import check_prefix
-    from dnnzip.presentation.tables import image_table
-    from dnnzip.onnx.container import open_compressed_file
 
     if prefix is not None:
         check_prefix(prefix)
@@ -624,10 +637,10 @@ def image(model: str, folder: str, bus_bits: int, prefix: str | None, output: Ou
 @output_options
 def quantize(model: str, data: str, target: str, samples: int | None, output: Output) -> None:
     """Run `dnnzip quantize`."""
-    from dnnzip.usecases.quantize import SAMPLES, quantise_network
-    from dnnzip.presentation.tables import TextTable
     from dnnzip.evaluation.dataset import load_dataset
     from dnnzip.onnx.files import load_model
+    from dnnzip.presentation.tables import TextTable
+    from dnnzip.usecases.quantize import SAMPLES, quantise_network
 
     network = load_model(model)
     dataset = load_dataset(data, samples)
@@ -689,8 +702,8 @@ def estimate(
 ) -> None:
     """Run `dnnzip estimate`."""
     from dnnzip.accelerator import Placement, Timing, load_accelerator
-    from dnnzip.usecases.estimate import EstimationOptions, compare, read_network
     from dnnzip.presentation.estimation_table import estimation_table, summary_lines
+    from dnnzip.usecases.estimate import EstimationOptions, compare, read_network
 
     options = EstimationOptions(Timing(timing), batch, int(weight_bits) if weight_bits else None, bits, ratio)
     loaded = load_accelerator(accelerator)
@@ -744,13 +757,13 @@ def run(
     output: Output,
 ) -> None:
     """Run `dnnzip run`."""
-    from dnnzip.array.network import compile_network
-    from dnnzip.usecases.run import require, run_on_array
-    from dnnzip.presentation.tables import run_table
     from dnnzip.array.job import open_array
+    from dnnzip.array.network import compile_network
     from dnnzip.evaluation.accuracy import score_output
     from dnnzip.evaluation.dataset import load_dataset
     from dnnzip.onnx.files import load_model
+    from dnnzip.presentation.tables import run_table
+    from dnnzip.usecases.run import require, run_on_array
 
     shape = _array_shape(groups, lanes, slots, columns, vectors)
     opened = open_array(link, shape)

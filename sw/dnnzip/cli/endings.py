@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from dnnzip.system import signals
 from dnnzip.errors import DnnzipError, InputError
+from dnnzip.system import signals
 from dnnzip.system.streams import say
 from dnnzip.system.terminal import one_line
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dnnzip.system import extras
 from dnnzip.cli.commands import Output, data_option, model_argument, output_options, scores_option
-from dnnzip.errors import InputError
 from dnnzip.cli.file_parameters import AcceleratorFile, FileCommand, Folder, ModelFile
+from dnnzip.errors import InputError
+from dnnzip.format import AUTO, codec_choices
+from dnnzip.system import extras
 
 if TYPE_CHECKING:
     from dnnzip.exploration.record import ExplorationFolder
@@ -58,7 +59,7 @@ def axis(
 @data_option(is_required=True)
 @axis("--max-error", "Bounds, as of 'compress': 0.5%,1%,2%.")
 @axis("--error-scope", "Over what a percentage is taken: tensor, channel.", "tensor")
-@axis("--codec", "How weights are coded: auto, ans, line, raw.", "auto")
+@axis("--codec", f"How weights are coded: {', '.join(codec_choices())}.", AUTO)
 @axis(
     "--layers",
     "Sets of layers to compress: all, each, all-but-one, largest, largest:N, or globs, joined by + to one set.",

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dnnzip.system import extras
 from dnnzip.cli.commands import Output, output_options
 from dnnzip.cli.file_parameters import FileCommand, Folder
+from dnnzip.system import extras
 
 if TYPE_CHECKING:
     from dnnzip.presentation.tables import TextTable
@@ -45,8 +45,8 @@ DRAWN = 7
 @output_options
 def report(folder: str, max_drop: str, output: Output) -> None:
     """Run `dnnzip report`."""
-    from dnnzip.tuning.drop import parse_drop
     from dnnzip.system.outputs import check_output
+    from dnnzip.tuning.drop import parse_drop
 
     limit = parse_drop(max_drop)
     try:

@@ -13,8 +13,8 @@ from dnnzip.cli.commands import (
     output_options,
     scores_option,
 )
-from dnnzip.errors import InputError
 from dnnzip.cli.file_parameters import STANDARD_OUTPUT, AcceleratorFile, FileCommand
+from dnnzip.errors import InputError
 from dnnzip.system.streams import say
 
 #: Beside the output, the journal of a search that has not ended.
@@ -77,12 +77,12 @@ def tune(
 ) -> None:
     """Run `dnnzip tune`."""
     from dnnzip.accelerator import load_accelerator
-    from dnnzip.usecases.provenance import provenance
-    from dnnzip.tuning.drop import parse_drop
     from dnnzip.evaluation.images import load_labelled
+    from dnnzip.tuning.drop import parse_drop
     from dnnzip.tuning.journal import Journal
     from dnnzip.tuning.prices import Objective
     from dnnzip.tuning.tuner import Tuner, TuningOptions
+    from dnnzip.usecases.provenance import provenance
 
     if resume and target == STANDARD_OUTPUT:
         raise InputError("--resume", "has no journal where -o is standard output", "give -o a file")

@@ -1,20 +1,11 @@
-"""The codec: a slow reference that is the norm, and the fast encoder and decoder that equal it byte for byte."""
+"""The codecs: of each a slow reference that is the norm, and a fast encoder and decoder that equal it byte for byte."""
 
-from dnnzip.codec.network import (
-    CodecOptions,
-    CodeTensor,
-    EncodedNetwork,
-    RawTensor,
-    TensorSource,
-    decode_tensor,
-    encode_network,
-    encode_streams,
-    join_parts,
-    original_bytes,
-    split_streams,
-    stream_count,
-    train_tables,
-)
+from dnnzip.codec.ans.planning import train_tables
+from dnnzip.codec.network import EncodedNetwork, encode_network, encode_streams
+from dnnzip.codec.raw.choices import original_bytes
+from dnnzip.codec.registry import codec_for
+from dnnzip.codec.streams import decode_tensor, join_parts, stream_count
+from dnnzip.codec.tensors import CodecOptions, CodeTensor, RawTensor, TensorSource
 
 __all__ = [
     "CodeTensor",
@@ -22,12 +13,12 @@ __all__ = [
     "EncodedNetwork",
     "RawTensor",
     "TensorSource",
+    "codec_for",
     "decode_tensor",
     "encode_network",
     "encode_streams",
     "join_parts",
     "original_bytes",
-    "split_streams",
     "stream_count",
     "train_tables",
 ]

@@ -5,7 +5,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.format import Codec, WeightHeader
+from dnnzip.format import CODECS, WeightHeader
 
 Item = TypeVar("Item", bound=np.generic)
 
@@ -33,9 +33,9 @@ def codes_from_beats(weights: NDArray[np.int16], header: WeightHeader) -> NDArra
     """
     if weights.size != header.weights:
         raise ValueError(f"there must be {header.weights} weights, not {weights.size}")
-    if header.codec in (Codec.RAW, Codec.LINE):
-        return weights.reshape(header.channels, header.length)
-    return channels_from_passes(weights, header.channels, header.length, header.lanes)
+    if CODECS[header.codec].has_lanes:
+        return channels_from_passes(weights, header.channels, header.length, header.lanes)
+    return weights.reshape(header.channels, header.length)
 
 
 def channels_from_passes(weights: NDArray[Item], channels: int, length: int, lanes: int) -> NDArray[Item]:

@@ -10,12 +10,12 @@ import onnx
 from numpy.typing import NDArray
 
 from dnnzip.errors import InputError
-from dnnzip.onnx.container import decompressed, is_compressed, open_compressed
 from dnnzip.evaluation.dataset import Dataset, load_dataset
-from dnnzip.onnx.files import LARGEST_MESSAGE, check_given, load_model, save_model
-from dnnzip.onnx.graph import is_standard
 from dnnzip.evaluation.runtime import RUNTIME_ERRORS, Session, first_line, open_session, session_options
 from dnnzip.evaluation.scores import OPTION, Output, choose_output
+from dnnzip.onnx.container import decompressed, is_compressed, open_compressed
+from dnnzip.onnx.files import LARGEST_MESSAGE, check_given, load_model, save_model
+from dnnzip.onnx.graph import is_standard
 from dnnzip.system.temporary import temporary_folder
 
 #: Samples at once where the network takes any number; more gain nothing and take memory.

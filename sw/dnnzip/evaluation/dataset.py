@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.errors import InputError
-from dnnzip.inputs.reading import open_regular
 from dnnzip.inputs.memory import memory_for
+from dnnzip.inputs.reading import open_regular
 
 #: What a data set must be, for messages.
 RIGHT = "give an .npz file with arrays x (samples first) and y (one whole number for each sample)"

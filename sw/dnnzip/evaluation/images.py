@@ -16,12 +16,12 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from dnnzip.system import extras
 from dnnzip.errors import InputError
-from dnnzip.inputs.reading import open_regular
 from dnnzip.evaluation.dataset import Dataset, load_dataset
-from dnnzip.onnx.files import open_model
 from dnnzip.evaluation.labels import Labelled, class_indices, read_labels, whole_name
+from dnnzip.inputs.reading import open_regular
+from dnnzip.onnx.files import open_model
+from dnnzip.system import extras
 
 #: What is read, by the end of a file's name.
 SUFFIXES = (".png", ".jpg", ".jpeg")

@@ -9,27 +9,27 @@ import numpy as np
 from dnnzip.accelerator import Accelerator, Placement, Timing, load_accelerator
 from dnnzip.codec import CodecOptions
 from dnnzip.errors import InputError
+from dnnzip.evaluation.accuracy import score_output
+from dnnzip.evaluation.dataset import RIGHT as DATA
+from dnnzip.evaluation.dataset import Dataset, load_dataset
 from dnnzip.exploration.layer_sets import layer_sets
 from dnnzip.exploration.record import TUNED, Grid, Request
 from dnnzip.exploration.task import Encoding, TunedEncoding
 from dnnzip.exploration.workload import Files, Workload, digest_of, read_files
+from dnnzip.format import AUTO, codec_choices
+from dnnzip.inputs.json_text import check_seed
+from dnnzip.inputs.reading import digest_of_file
+from dnnzip.onnx.container import is_compressed, open_compressed_file
+from dnnzip.onnx.files import load_model, open_model
+from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.quantize.grid import ranges_of
 from dnnzip.usecases.compress import CompressionOptions, plan
 from dnnzip.usecases.estimate import check_batch
 from dnnzip.usecases.provenance import provenance
-from dnnzip.inputs.json_text import check_seed
-from dnnzip.inputs.reading import digest_of_file
-from dnnzip.evaluation.accuracy import score_output
-from dnnzip.quantize.bound import Bound, Scope, Unit
-from dnnzip.onnx.container import is_compressed, open_compressed_file
-from dnnzip.evaluation.dataset import RIGHT as DATA
-from dnnzip.evaluation.dataset import Dataset, load_dataset
-from dnnzip.onnx.files import load_model, open_model
-from dnnzip.quantize.grid import ranges_of
 
 OWN_PLACEMENT = "own"
 """The accelerator's own placement of the decompressors."""
 
-CODECS = ("auto", "ans", "line", "raw")
 
 OUTPUT = "--output-name"
 """The option that names the output of the scores; ``--output`` is the folder here."""
@@ -63,7 +63,7 @@ class Options:
     data: str
     max_error: tuple[str, ...]
     error_scope: tuple[str, ...] = (Scope.TENSOR.value,)
-    codec: tuple[str, ...] = ("auto",)
+    codec: tuple[str, ...] = (AUTO,)
     layers: tuple[str, ...] = ("all",)
     accelerator: tuple[str, ...] = ("edge-lpddr4",)
     placement: tuple[str, ...] = (OWN_PLACEMENT,)
@@ -105,7 +105,7 @@ def plan_exploration(options: Options) -> Plan:
     """
     check_batch(options.batch)
     check_words("--error-scope", options.error_scope, [scope.value for scope in Scope])
-    check_words("--codec", options.codec, CODECS)
+    check_words("--codec", options.codec, codec_choices())
     check_words("--placement", options.placement, [*(place.value for place in Placement), OWN_PLACEMENT])
     check_words("--timing", options.timing, [timing.value for timing in Timing])
     for option, axis in (("--max-error", options.max_error), ("--layers", options.layers)):

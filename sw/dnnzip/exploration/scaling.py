@@ -22,9 +22,9 @@ from dnnzip.exploration.record import ExplorationFolder
 from dnnzip.exploration.request import Options, plan_exploration
 from dnnzip.exploration.run import run
 from dnnzip.exploration.task import Encoding, TaskResult
-from dnnzip.usecases.provenance import provenance
 from dnnzip.presentation.tables import TextTable
 from dnnzip.system.temporary import temporary_folder
+from dnnzip.usecases.provenance import provenance
 
 BOUNDS = ("0.5%", "1%", "2%", "3%", "5%", "8%", "13%", "20%")
 LAYERS = ("all", "each", "all-but-one")

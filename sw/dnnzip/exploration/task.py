@@ -21,14 +21,14 @@ from dnnzip.codec import CodecOptions
 from dnnzip.errors import InputError
 from dnnzip.exploration.record import ENERGY_PARTS, NOT_COMPRESSED, PLAIN, TUNED, LayerFacts, NetworkFacts
 from dnnzip.exploration.workload import OpenWorkload, load_files
+from dnnzip.onnx.container import CompressedLayer, CompressedModel, decompressed, open_compressed
+from dnnzip.onnx.rules import stored_array
+from dnnzip.onnx.weights import Weight
+from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.quantize.grid import shifted_weights
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip.usecases.estimate import with_streams
 from dnnzip.usecases.summary import Summary, bits_per_weight, summarise
-from dnnzip.quantize.bound import Bound, Scope
-from dnnzip.onnx.container import CompressedLayer, CompressedModel, decompressed, open_compressed
-from dnnzip.quantize.grid import shifted_weights
-from dnnzip.onnx.rules import stored_array
-from dnnzip.onnx.weights import Weight
 
 HASH_DIGITS = 16
 """Hexadecimal digits of a point's hash: two of a million points are equal in one exploration of forty million."""

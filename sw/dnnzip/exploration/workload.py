@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from dnnzip import __version__
 from dnnzip.accelerator import Accelerator, Estimate, Estimator, Network, Timing
 from dnnzip.errors import InputError
-from dnnzip.usecases.estimate import network_of
-from dnnzip.inputs.reading import read_bounded
 from dnnzip.evaluation.accuracy import Accuracy, score, scores_of
-from dnnzip.onnx.container import is_compressed
 from dnnzip.evaluation.dataset import Dataset
-from dnnzip.onnx.files import RIGHT, load_model, model_files
 from dnnzip.inputs.memory import memory_for
+from dnnzip.inputs.reading import read_bounded
+from dnnzip.onnx.container import is_compressed
+from dnnzip.onnx.files import RIGHT, load_model, model_files
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights
 from dnnzip.system.temporary import temporary_folder
+from dnnzip.usecases.estimate import network_of
 
 Files = tuple[tuple[str, bytes], ...]
 """Files of a model: a path from the model's folder, as the model names it, and the content; the model itself first."""

@@ -3,30 +3,30 @@
 The codecs, the RTL's layouts and the manual's tables derive from this package; it needs the standard library alone.
 """
 
-from dnnzip.format.bits import BitReader, BitWriter
+from dnnzip.format.bits import BitReader, BitWriter, signed
+from dnnzip.format.codecs import AUTO, CODECS, RAW_WIDTHS, Codec, CodecRules, codec_choices
 from dnnzip.format.context import CONTEXTS, context, neighbours
-from dnnzip.format.fields import WORD_BITS, WORD_BYTES, Field, HeaderLayout
-from dnnzip.format.header import (
-    CLASSES,
+from dnnzip.format.crc import (
+    CRC8,
     CRC8_INITIAL,
     CRC8_POLYNOMIAL,
+    CRC32,
+    CRC32_BYTES,
     CRC32_POLYNOMIAL,
+    Crc,
+    crc8,
+    crc32,
+)
+from dnnzip.format.fields import WORD_BITS, WORD_BYTES, Field, HeaderLayout
+from dnnzip.format.header import (
     CRC_WORDS,
-    MAX_COLUMNS,
-    MAX_KERNEL,
-    MAX_LOG2_LANES,
-    MAX_LOG2_STATES,
-    MIN_LOG2_STATES,
-    RAW_WIDTHS,
     TABLE_HEADER,
     TABLES_MAGIC,
     VERSION,
     WEIGHT_HEADER,
     WEIGHTS_MAGIC,
-    Codec,
     TableHeader,
     WeightHeader,
-    crc8,
 )
 from dnnzip.format.image import (
     IMAGE_ENTRY,
@@ -34,8 +34,6 @@ from dnnzip.format.image import (
     IMAGE_MAGIC,
     IMAGE_NO_LAYER,
     IMAGE_VERSION,
-    MAX_BUS_BITS,
-    MIN_BUS_BITS,
     ImageEntry,
     ImageError,
     ImageKind,
@@ -44,27 +42,43 @@ from dnnzip.format.image import (
     read_image_table,
     table_bytes,
 )
-from dnnzip.format.line import MAX_SEGMENT, SEGMENT_GROUP, SEGMENTS_PER_GROUP, WORDS_PER_SEGMENT, group_words
+from dnnzip.format.limits import (
+    CLASSES,
+    LARGEST_CODE,
+    MAX_BUS_BITS,
+    MAX_CHANNELS,
+    MAX_COLUMNS,
+    MAX_KERNEL,
+    MAX_LENGTH,
+    MAX_LOG2_LANES,
+    MAX_LOG2_STATES,
+    MAX_SEGMENT,
+    MAX_SHIFT,
+    MAX_TABLES,
+    MAX_WEIGHT_BITS,
+    MAX_WEIGHTS_PER_BIT,
+    MIN_BUS_BITS,
+    MIN_LOG2_STATES,
+    NARROW_BITS,
+    NARROW_MAX_SHIFT,
+    SHIFT_BITS,
+    Limits,
+)
+from dnnzip.format.line import SEGMENT_GROUP, SEGMENTS_PER_GROUP, WORDS_PER_SEGMENT, group_words
 from dnnzip.format.payload import (
     CLASS_BITS,
     COLUMN_OFFSET_BITS,
     COLUMNS_WORD,
-    NARROW_BITS,
-    NARROW_MAX_SHIFT,
     REFILL_BITS,
-    Limits,
     check_supported,
     check_weight_header,
     column_of,
     is_final_channel,
     scale_class,
 )
+from dnnzip.format.stream import WeightStream, take_header
 from dnnzip.format.tables import (
     ESCAPE,
-    MAX_SHIFT,
-    MAX_TABLES,
-    MAX_WEIGHT_BITS,
-    SHIFT_BITS,
     TOKEN_BITS,
     TOKEN_ORDER,
     Entry,
@@ -80,13 +94,18 @@ from dnnzip.format.verdict import Verdict
 from dnnzip.format.words import StreamWords, VerdictError
 
 __all__ = [
+    "AUTO",
     "CLASSES",
     "CLASS_BITS",
+    "CODECS",
     "COLUMNS_WORD",
     "COLUMN_OFFSET_BITS",
     "CONTEXTS",
+    "CRC8",
     "CRC8_INITIAL",
     "CRC8_POLYNOMIAL",
+    "CRC32",
+    "CRC32_BYTES",
     "CRC32_POLYNOMIAL",
     "CRC_WORDS",
     "ESCAPE",
@@ -95,14 +114,18 @@ __all__ = [
     "IMAGE_MAGIC",
     "IMAGE_NO_LAYER",
     "IMAGE_VERSION",
+    "LARGEST_CODE",
     "MAX_BUS_BITS",
+    "MAX_CHANNELS",
     "MAX_COLUMNS",
     "MAX_KERNEL",
+    "MAX_LENGTH",
     "MAX_LOG2_LANES",
     "MAX_LOG2_STATES",
     "MAX_SEGMENT",
     "MAX_SHIFT",
     "MAX_TABLES",
+    "MAX_WEIGHTS_PER_BIT",
     "MAX_WEIGHT_BITS",
     "MIN_BUS_BITS",
     "MIN_LOG2_STATES",
@@ -126,6 +149,8 @@ __all__ = [
     "BitReader",
     "BitWriter",
     "Codec",
+    "CodecRules",
+    "Crc",
     "Entry",
     "Field",
     "HeaderLayout",
@@ -139,12 +164,15 @@ __all__ = [
     "Verdict",
     "VerdictError",
     "WeightHeader",
+    "WeightStream",
     "check_bus_bits",
     "check_supported",
     "check_weight_header",
+    "codec_choices",
     "column_of",
     "context",
     "crc8",
+    "crc32",
     "first_prediction",
     "golomb_order",
     "group_words",
@@ -154,8 +182,10 @@ __all__ = [
     "neighbours",
     "read_image_table",
     "scale_class",
+    "signed",
     "spread_step",
     "stream_bytes",
     "table_bits",
     "table_bytes",
+    "take_header",
 ]

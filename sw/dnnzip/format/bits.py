@@ -83,3 +83,9 @@ class BitReader:
             if width > limit:
                 return None
         return self.read(width) + (1 << width) - (1 << order)
+
+
+def signed(value: int, width: int) -> int:
+    """Return the two's complement reading of the low ``width`` bits of ``value``."""
+    half = 1 << width - 1
+    return (value & (1 << width) - 1 ^ half) - half

@@ -28,11 +28,11 @@ ARRAY_RESULT. After an error the rest of the job is dropped.
 The module needs the standard library alone and neither a port nor a clock.
 """
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+from dnnzip.format.crc import CRC32_BYTES, crc32
 from dnnzip.format.fields import Field, HeaderLayout
 from dnnzip.format.program import RUN, WALK
 
@@ -40,7 +40,6 @@ PROTOCOL = 2
 FLAG = 0x7E
 ESCAPE = 0x7D
 FLIP = 0x20
-CRC_BYTES = 4
 MAX_PAYLOAD = 126
 NUMBERS = 256
 """Frames are numbered modulo this."""
@@ -201,7 +200,7 @@ class Frame:
         """Return the frame as bytes on the line."""
         header = {"kind": self.kind, "last": self.last, "resend": self.resend, "reserved": 0}
         content = FRAME_HEADER.pack({**header, "seq": self.seq, "ack": self.ack, "limit": self.limit}) + self.payload
-        content += zlib.crc32(content).to_bytes(CRC_BYTES, "little")
+        content += crc32(content)
         for byte in (ESCAPE, FLAG):
             content = content.replace(bytes([byte]), bytes([ESCAPE, byte ^ FLIP]))
         return bytes([FLAG]) + content + bytes([FLAG])
@@ -216,7 +215,7 @@ class FrameReader:
         How many pieces between two flags were no frame.
     """
 
-    LONGEST = 2 * (FRAME_HEADER.bytes + MAX_PAYLOAD + CRC_BYTES)
+    LONGEST = 2 * (FRAME_HEADER.bytes + MAX_PAYLOAD + CRC32_BYTES)
 
     def __init__(self) -> None:
         self.damaged = 0
@@ -245,11 +244,11 @@ def unpack(piece: bytes) -> Frame | None:
             continue
         content.append(byte ^ FLIP if escaped else byte)
         escaped = False
-    body = bytes(content[:-CRC_BYTES])
+    body = bytes(content[:-CRC32_BYTES])
     size = len(body) - FRAME_HEADER.bytes
     if escaped or not 0 <= size <= MAX_PAYLOAD:
         return None
-    if zlib.crc32(body).to_bytes(CRC_BYTES, "little") != content[-CRC_BYTES:]:
+    if crc32(body) != content[-CRC32_BYTES:]:
         return None
     header = FRAME_HEADER.unpack(body)
     return Frame(

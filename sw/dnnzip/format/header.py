@@ -6,45 +6,23 @@ used before it is checked.
 """
 
 from dataclasses import dataclass, fields
-from enum import IntEnum
 
-from dnnzip.format.fields import WORD_BITS, Field, HeaderLayout
+from dnnzip.format.codecs import CODECS, UNKNOWN, Codec
+from dnnzip.format.crc import CRC32_BYTES, crc8
+from dnnzip.format.fields import WORD_BYTES, Field, HeaderLayout
+from dnnzip.format.limits import CHANNEL_BITS, LENGTH_BITS, MIN_LOG2_STATES
 
 VERSION = 1
 WEIGHTS_MAGIC = 0xDA
 TABLES_MAGIC = 0xD7
-
-MAX_LOG2_LANES = 4
-MIN_LOG2_STATES, MAX_LOG2_STATES = 8, 10
-MAX_KERNEL = 8
-CLASSES = 8
-MAX_COLUMNS = 4096
-CRC_WORDS = 2
-
-CRC8_POLYNOMIAL, CRC8_INITIAL = 0xE0, 0xFF
-"""CRC-8/ROHC: the polynomial 0x07, reflected; the result is not inverted."""
-
-CRC32_POLYNOMIAL = 0xEDB88320
-"""The CRC-32 of ``zlib.crc32``: the polynomial 0x04c11db7, reflected; it starts with all ones and ends inverted."""
-
-
-class Codec(IntEnum):
-    """How the payload of a weight stream is coded."""
-
-    RAW = 0
-    ANS = 1
-    LINE = 2
-
-
-RAW_WIDTHS = (4, 8, 16)
-"""Bits of a ``raw`` item, by the header's ``raw_width``."""
+CRC_WORDS = CRC32_BYTES // WORD_BYTES
 
 WEIGHT_HEADER = HeaderLayout(
     "weight stream header",
     (
         Field("magic", 8, f"{WEIGHTS_MAGIC:#04x}"),
         Field("version", 3, f"format version, {VERSION}"),
-        Field("codec", 2, "0 raw, 1 ans, 2 line"),
+        Field("codec", 2, ", ".join(f"{codec} {codec.name.lower()}" for codec in Codec)),
         Field("log2_lanes", 3, "log2 of the virtual lanes V: 0 to 4"),
         Field("log2_states", 2, "log2 of the tANS states: 8, 9 or 10", bias=MIN_LOG2_STATES),
         Field("wide", 1, "0: every code fits 8 bits; 1: codes have up to 16 bits"),
@@ -55,8 +33,8 @@ WEIGHT_HEADER = HeaderLayout(
         Field("raw_width", 2, "raw: bits of an item: 0 means 4, 1 means 8, 2 means 16"),
         Field("reserved", 5, "zero"),
         Field("table_set", 16, "id of the table set; not used by raw"),
-        Field("channels", 21, "channels of the stream", bias=1),
-        Field("length", 20, "weights of a channel", bias=1),
+        Field("channels", CHANNEL_BITS, "channels of the stream", bias=1),
+        Field("length", LENGTH_BITS, "weights of a channel", bias=1),
         Field("kernel_width", 3, "taps of a kernel row", bias=1),
         Field("kernel_height", 3, "kernel rows", bias=1),
         Field("payload_words", 25, "16-bit words between header and CRC-32"),
@@ -79,16 +57,6 @@ TABLE_HEADER = HeaderLayout(
 )
 
 
-def crc8(data: bytes) -> int:
-    """CRC-8/ROHC (polynomial 0x07, reflected, initial value 0xff); zero over a header with its check byte."""
-    crc = CRC8_INITIAL
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (CRC8_POLYNOMIAL if crc & 1 else 0)
-    return crc
-
-
 @dataclass(frozen=True)
 class WeightHeader:
     """The header of a weight stream; the fields are those of ``WEIGHT_HEADER``.
@@ -96,7 +64,7 @@ class WeightHeader:
     Magic number, version, reserved bits and check are filled in by ``pack``.
     """
 
-    codec: Codec
+    codec: int
     channels: int
     length: int
     payload_words: int
@@ -130,18 +98,9 @@ class WeightHeader:
     def consistent(self) -> bool:
         """Return whether the fields agree with each other.
 
-        V is at most the channels; ``raw`` has one lane, a known item width, is ``wide`` for items of 16 bits, and has
-        the payload words that its items take; ``line`` is always ``wide``.
+        The rules are those of the codec in ``dnnzip.format.codecs``.
         """
-        if self.codec == Codec.LINE:
-            return self.log2_lanes == 0 and bool(self.wide)
-        if self.codec == Codec.RAW:
-            if self.log2_lanes or self.raw_width >= len(RAW_WIDTHS):
-                return False
-            width = RAW_WIDTHS[self.raw_width]
-            has_its_words = self.payload_words == -(-self.weights * width // WORD_BITS)
-            return has_its_words and (width < WORD_BITS or bool(self.wide))
-        return self.lanes <= self.channels
+        return CODECS.get(self.codec, UNKNOWN).is_consistent(self)
 
     def pack(self) -> bytes:
         """Return the header's 16 bytes.
@@ -161,7 +120,7 @@ class WeightHeader:
     def unpack(cls, data: bytes) -> "WeightHeader":
         """Return the header's fields, unchecked: the decoder gives the verdict in the order of the stream."""
         values = WEIGHT_HEADER.unpack(data)
-        return cls(**{field.name: values[field.name] for field in fields(cls)})  # type: ignore[arg-type]
+        return cls(**{field.name: values[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ stream. The table set is the first stream. Every stream starts on a bus word; ga
 and whole words of 16 or 32 bits, so that they are members of a C structure as they stand.
 """
 
-import zlib
 from dataclasses import dataclass, fields
 from enum import IntEnum
 
+from dnnzip.format.crc import crc32
 from dnnzip.format.fields import WORD_BYTES, Field, HeaderLayout
+from dnnzip.format.limits import MAX_BUS_BITS, MIN_BUS_BITS
 
 IMAGE_MAGIC = int.from_bytes(b"dnnz", "little")
 IMAGE_VERSION = 1
@@ -17,7 +18,6 @@ IMAGE_VERSION = 1
 IMAGE_NO_LAYER = 0xFFFF
 """The layer of the table set, which belongs to all."""
 
-MIN_BUS_BITS, MAX_BUS_BITS = 16, 512
 
 IMAGE_HEADER = HeaderLayout(
     "image header",
@@ -174,7 +174,7 @@ def image_check(head: bytes) -> int:
     """Return the check of a header and table, whatever stands in the field ``check``."""
     start = IMAGE_HEADER.offset("check") // 8
     end = start + IMAGE_HEADER["check"].width // 8
-    return zlib.crc32(head[:start] + bytes(end - start) + head[end:])
+    return int.from_bytes(crc32(head[:start] + bytes(end - start) + head[end:]), "little")
 
 
 def _entry(data: bytes) -> ImageEntry:

@@ -8,19 +8,17 @@ second length is zero there and not looked at.
 """
 
 from dnnzip.format.fields import WORD_BITS, Field, HeaderLayout
+from dnnzip.format.limits import SEGMENT_LENGTH_BITS
 
-LENGTH_BITS = 8
-SEGMENTS_PER_GROUP = WORD_BITS // LENGTH_BITS
+SEGMENTS_PER_GROUP = WORD_BITS // SEGMENT_LENGTH_BITS
 WORDS_PER_SEGMENT = 2
 """Words of a segment after the group's first one: intercept and slope."""
-
-MAX_SEGMENT = 1 << LENGTH_BITS
 
 SEGMENT_GROUP = HeaderLayout(
     "segment group",
     (
-        Field("first_length", LENGTH_BITS, "codes of the first segment", bias=1),
-        Field("second_length", LENGTH_BITS, "codes of the second segment", bias=1),
+        Field("first_length", SEGMENT_LENGTH_BITS, "codes of the first segment", bias=1),
+        Field("second_length", SEGMENT_LENGTH_BITS, "codes of the second segment", bias=1),
         Field("first_intercept", WORD_BITS, "first code of the first segment, signed"),
         Field("first_slope", WORD_BITS, "what each code of the first segment adds, modulo 2^16"),
         Field("second_intercept", WORD_BITS, "first code of the second segment, signed"),

@@ -21,26 +21,16 @@ exactly the words that they take.
 ``line``: see ``dnnzip.format.line``. It has one virtual lane, and no decoder that supports more.
 """
 
-from dataclasses import dataclass
-
+from dnnzip.format.codecs import CODECS, UNKNOWN
 from dnnzip.format.fields import WORD_BITS, WORD_BYTES, Field, HeaderLayout
-from dnnzip.format.header import (
-    CLASSES,
-    MAX_COLUMNS,
-    MAX_LOG2_LANES,
-    MAX_LOG2_STATES,
-    WEIGHT_HEADER,
-    Codec,
-    WeightHeader,
-)
-from dnnzip.format.tables import MAX_SHIFT, TableSet
+from dnnzip.format.header import WEIGHT_HEADER, WeightHeader
+from dnnzip.format.limits import CLASSES, MAX_COLUMNS, NARROW_BITS, Limits
+from dnnzip.format.tables import TableSet
 from dnnzip.format.verdict import Verdict
 from dnnzip.format.words import VerdictError
 
 CLASS_BITS = (CLASSES - 1).bit_length()
 COLUMN_OFFSET_BITS = 2
-NARROW_BITS = 8
-"""Bits of a code where the header's ``wide`` is 0; 16 otherwise."""
 
 REFILL_BITS = WORD_BITS
 """A lane with fewer unread bits takes a refill word. No weight takes more, so a lane asks for bits well before it
@@ -48,9 +38,6 @@ misses them, and a decoder's input never has to wait for its lanes; asking as la
 7 bits per lane and stream, and cost up to a tenth of the words' rate. As it is a whole word, a lane is due where its
 count of bits passes a multiple of it.
 """
-
-NARROW_MAX_SHIFT = 3
-"""The largest shift of a table in a set that a decoder for narrow codes alone supports."""
 
 COLUMNS_WORD = HeaderLayout(
     "column block's first word",
@@ -76,33 +63,6 @@ def is_final_channel(channel: int, channels: int, lanes: int) -> bool:
     return channel + lanes >= channels
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a decoder was built for; hardware may do less than the format allows.
-
-    Parameters
-    ----------
-    log2_lanes
-        log2 of the most virtual lanes.
-    log2_states
-        log2 of the most tANS states.
-    code_bits
-        Width of a weight port: 8 or 16.
-    line
-        Whether there is a decoder of ``line`` streams.
-    """
-
-    log2_lanes: int = MAX_LOG2_LANES
-    log2_states: int = MAX_LOG2_STATES
-    code_bits: int = WORD_BITS
-    line: bool = True
-
-    @property
-    def low_bits(self) -> int:
-        """The most raw low bits of a weight; no narrow code needs more than two."""
-        return MAX_SHIFT if self.code_bits > NARROW_BITS else NARROW_MAX_SHIFT
-
-
 def check_supported(taken: bytes, limits: Limits) -> None:
     """Check what the words taken so far (the first, or the first two) of a weight stream ask of a decoder.
 
@@ -114,10 +74,10 @@ def check_supported(taken: bytes, limits: Limits) -> None:
         ``unsupported``.
     """
     fields = WEIGHT_HEADER.unpack(taken)
-    codec, states = fields["codec"], fields["log2_states"] if len(taken) > WORD_BYTES else 0
+    rules, states = CODECS.get(fields["codec"]), fields["log2_states"] if len(taken) > WORD_BYTES else 0
     if (
-        codec not in (Codec.RAW, Codec.ANS, Codec.LINE)
-        or (codec == Codec.LINE and (not limits.line or fields["log2_lanes"] > 0))
+        rules is None
+        or not rules.is_supported(fields, limits)
         or fields["log2_lanes"] > limits.log2_lanes
         or states > limits.log2_states
         or (fields["wide"] and limits.code_bits == NARROW_BITS)
@@ -136,7 +96,7 @@ def check_weight_header(header: WeightHeader, table_set: TableSet | None) -> Non
     """
     if not header.consistent():
         raise VerdictError(Verdict.BAD_HEADER)
-    if header.codec == Codec.ANS and (
+    if CODECS.get(header.codec, UNKNOWN).has_tables and (
         table_set is None or table_set.table_set != header.table_set or table_set.log2_states != header.log2_states
     ):
         raise VerdictError(Verdict.WRONG_TABLES)

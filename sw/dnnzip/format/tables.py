@@ -4,22 +4,23 @@ A token is the code's value divided by two to the table's shift, rounded down; t
 Tokens run from -31 to 31; ``ESCAPE`` says that the code is the lane's next whole word instead.
 """
 
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from dnnzip.format.bits import BitReader, BitWriter, exp_golomb_bits
 from dnnzip.format.context import CONTEXTS
+from dnnzip.format.crc import crc32
 from dnnzip.format.fields import WORD_BITS, WORD_BYTES
-from dnnzip.format.header import (
+from dnnzip.format.header import CRC_WORDS, TABLE_HEADER, TABLES_MAGIC, TableHeader
+from dnnzip.format.limits import (
     CLASSES,
-    CRC_WORDS,
     MAX_LOG2_STATES,
+    MAX_SHIFT,
+    MAX_TABLES,
+    MAX_WEIGHT_BITS,
     MIN_LOG2_STATES,
-    TABLE_HEADER,
-    TABLES_MAGIC,
-    TableHeader,
+    SHIFT_BITS,
 )
 from dnnzip.format.verdict import Verdict
 from dnnzip.format.words import StreamWords, VerdictError
@@ -28,12 +29,6 @@ TOKEN_BITS = 6
 ESCAPE = -(1 << TOKEN_BITS - 1)
 TOKEN_ORDER = (0, *(token for size in range(1, -ESCAPE) for token in (-size, size)), ESCAPE)
 """The order in which counts are stored and tokens are spread: 0, -1, 1, -2, 2, ... -31, 31, escape."""
-
-MAX_TABLES = 8
-SHIFT_BITS = 3
-MAX_SHIFT = (1 << SHIFT_BITS) - 1
-MAX_WEIGHT_BITS = 16
-"""The most bits that a weight takes besides an escape's word: state bits and low bits."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +129,7 @@ class TableSet:
             for mapped, order in _differences(counts, self.log2_states):
                 writer.write_exp_golomb(mapped, order)
         body = writer.to_bytes()
-        return body, zlib.crc32(body + bytes([self.log2_states])) & 0xFFFF
+        return body, int.from_bytes(crc32(body + bytes([self.log2_states]))[:WORD_BYTES], "little")
 
     @property
     def table_set(self) -> int:
@@ -146,7 +141,7 @@ class TableSet:
         body, _ = self._body
         header = TableHeader(self.log2_states, len(self.counts), self.table_set, len(body) // 2)
         data = header.pack() + body
-        return data + zlib.crc32(data).to_bytes(4, "little")
+        return data + crc32(data)
 
     @classmethod
     def from_bytes(cls, data: bytes, max_log2_states: int = MAX_LOG2_STATES, max_shift: int = MAX_SHIFT) -> "TableSet":

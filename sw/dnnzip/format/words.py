@@ -1,9 +1,8 @@
 """A stream as the decoder meets it: word by word, with the checks that every stream shares."""
 
-import zlib
-
+from dnnzip.format.crc import crc8, crc32
 from dnnzip.format.fields import WORD_BYTES, HeaderLayout
-from dnnzip.format.header import CRC_WORDS, TABLES_MAGIC, VERSION, WEIGHTS_MAGIC, crc8
+from dnnzip.format.header import CRC_WORDS, TABLES_MAGIC, VERSION, WEIGHTS_MAGIC
 from dnnzip.format.verdict import Verdict
 
 
@@ -104,10 +103,8 @@ class StreamWords:
         if self.payload_left:
             raise VerdictError(Verdict.TRAILING)
         covered = self.position * WORD_BYTES
-        stored = 0
-        for index in range(CRC_WORDS):
-            stored |= self.word() << 16 * index
+        stored = b"".join(self.word().to_bytes(WORD_BYTES, "little") for _ in range(CRC_WORDS))
         if self.position < self.count:
             raise VerdictError(Verdict.TRAILING)
-        if stored != zlib.crc32(self.data[:covered]):
+        if stored != crc32(self.data[:covered]):
             raise VerdictError(Verdict.BAD_CRC)

@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.system import extras
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict
+from dnnzip.system import extras
 
 ENTRY_POINTS = "dnnzip.links"
 

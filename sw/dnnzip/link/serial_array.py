@@ -4,11 +4,11 @@ import time
 
 import numpy as np
 
+from dnnzip.array.board_job import job_orders
+from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult, ArrayShape
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict
 from dnnzip.format.frames import ARRAY_RESULT, MEMORY_UNIT, MISPLACED, ArrayFault, Top
-from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult, ArrayShape
-from dnnzip.array.board_job import job_orders
 from dnnzip.link.serial_port import SerialLine, parse_port
 from dnnzip.link.session import Session, Statistics
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dnnzip.codec.beat_order import codes_from_beats
 from dnnzip.errors import InputError
-from dnnzip.format import Verdict, VerdictError, WeightHeader
+from dnnzip.format import Verdict, VerdictError, WeightStream
 from dnnzip.format.frames import RESULT
 from dnnzip.link.api import LinkRun, StreamResult
-from dnnzip.codec.beat_order import codes_from_beats
 from dnnzip.link.serial_port import SerialLine, parse_port
 from dnnzip.link.session import Answer, Session, Statistics
 
@@ -138,7 +138,7 @@ class SerialLink:
         """Return a stream's result, its codes ordered by channel."""
         if answer.verdict != Verdict.OK:
             return StreamResult(answer.verdict, None, answer.cycles)
-        header = WeightHeader.unpack(stream)
+        header = WeightStream.from_bytes(stream).header
         wanted = header.weights * weight_bytes
         if len(answer.weights) != wanted:
             raise InputError(self._name, f"the board gave {len(answer.weights)} bytes of {wanted}", REBUILD)

@@ -5,10 +5,7 @@ storage order, so that the ``line`` codec, which loses nothing, stores few segme
 and an integer slope: exactly what the decoder adds up.
 
 *Within a bound*: each weight tolerates an interval of codes, found with the decoded values themselves, so that the
-bound holds exactly. From the first weight on, the longest segment that passes through every interval is taken, then the
-next. A slope a suits the intervals [l, h] of two weights i < j where l_j - h_i <= a (j - i) <= h_j - l_i; a slope that
-suits every pair of a segment has an intercept, so the slopes of a segment are an intersection of intervals. Any part of
-a feasible segment is feasible, so no choice of segments needs fewer than this one.
+bound holds exactly; `dnnzip.codec.line.choices` chooses among them.
 
 *Monotonic runs*: the scheme of the paper's family, from memory. A run is the longest stretch in which no step falls
 by more than a tolerance, or none rises by more than it; a run becomes its least-squares line. The tolerance is a share
@@ -22,8 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.codec.compiling import inlined, loop, step
+from dnnzip.codec.line.choices import fit_lines
+from dnnzip.codec.spec import Fit
 from dnnzip.errors import InputError
-from dnnzip.format import MAX_SEGMENT
+from dnnzip.format import LARGEST_CODE, MAX_SEGMENT
+from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.grid import (
     GridResult,
@@ -36,9 +36,8 @@ from dnnzip.quantize.grid import (
     restored_rows,
     shifted_weights,
 )
-from dnnzip.quantize.step import LARGEST_CODE, decoded_value
+from dnnzip.quantize.step import decoded_value
 from dnnzip.quantize.step_grid import Snap, on_grid
-from dnnzip.onnx.weights import Weight
 
 _LARGEST_CODE = LARGEST_CODE
 _MAX_SEGMENT = MAX_SEGMENT
@@ -91,59 +90,7 @@ def _intervals(weights, step, bound, is_half, low, high):  # type: ignore[no-unt
     return True
 
 
-@loop
-def _fit(low, high, codes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    start = 0
-    while start < low.size:
-        least, most = np.int64(-(1 << 40)), np.int64(1 << 40)  # slopes that suit all pairs so far
-        end = start + 1
-        limit = min(low.size, start + _MAX_SEGMENT)
-        while end < limit:
-            lower, upper = least, most
-            for i in range(start, end):
-                distance = end - i
-                rise = np.int64(low[end]) - np.int64(high[i])
-                if rise > lower * distance:
-                    lower = -(-rise // distance)
-                fall = np.int64(high[end]) - np.int64(low[i])
-                if fall < upper * distance:
-                    upper = fall // distance
-                if lower > upper:
-                    break
-            if lower > upper:
-                break
-            least, most = lower, upper
-            end += 1
-        slope = (least + most) // 2 if end > start + 1 else np.int64(0)
-        bottom, top = np.int64(-(1 << 40)), np.int64(1 << 40)
-        for i in range(start, end):
-            bottom = max(bottom, np.int64(low[i]) - slope * (i - start))
-            top = min(top, np.int64(high[i]) - slope * (i - start))
-        code = (bottom + top) // 2
-        for i in range(start, end):
-            codes[i] = code
-            code += slope
-        start = end
-
-
-def fit_lines(low: NDArray[np.int32], high: NDArray[np.int32]) -> NDArray[np.int16]:
-    """Choose codes on the fewest straight segments that pass through all intervals.
-
-    Parameters
-    ----------
-    low, high
-        int32 [n] within 16 signed bits: lowest and highest code of each weight, ``low <= high``.
-
-    Returns
-    -------
-    int16 [n], ``low <= code <= high``.
-    """
-    codes = np.empty(low.size, np.int16)
-    _fit(low, high, codes)
-    return codes
-
-
-def quantise_lines(weight: Weight, bound: Bound, scope: Scope = Scope.TENSOR) -> GridResult:
+def quantise_lines(weight: Weight, bound: Bound, scope: Scope = Scope.TENSOR, fit: Fit = fit_lines) -> GridResult:
     """Put a tensor of weights on straight segments that keep a bound exactly.
 
     Float weights: the step is (largest magnitude + bound) / 32767, of the tensor or of each channel as the scope says.
@@ -158,6 +105,8 @@ def quantise_lines(weight: Weight, bound: Bound, scope: Scope = Scope.TENSOR) ->
         The tolerated error.
     scope
         Over which weights the range of a percentage is taken.
+    fit
+        Chooses the codes within the intervals.
 
     Raises
     ------
@@ -167,7 +116,7 @@ def quantise_lines(weight: Weight, bound: Bound, scope: Scope = Scope.TENSOR) ->
     check_unit(weight, bound)
     rows = weight.layout.to_channels(weight.array)
     if weight.is_integer:
-        return _integer_lines(weight, rows, bound, scope)
+        return _integer_lines(weight, bound, scope, fit)
     is_half = weight.dtype == np.float16
     ranges = ranges_of(weight, scope)
     bounds = np.asarray(np.where(ranges > 0, np.broadcast_to(bounds_of(weight, bound, scope), ranges.shape), 0.0))
@@ -188,7 +137,7 @@ def quantise_lines(weight: Weight, bound: Bound, scope: Scope = Scope.TENSOR) ->
         ):
             zero = np.zeros(bounds.shape)
             return GridResult(weight, None, items_of(weight.array), None, bounds, zero, Unit.ABSOLUTE, bound, scope)
-    codes = fit_lines(low.reshape(-1), high.reshape(-1)).reshape(rows.shape)
+    codes = fit(low.reshape(-1), high.reshape(-1)).reshape(rows.shape)
     step = steps.reshape(bounds.shape)
     return replace(_float_result(weight, codes, step, bounds, bound, scope), step_grid=grid)
 
@@ -216,14 +165,15 @@ def _float_result(
     return GridResult(weight, codes, None, step, bounds, errors, Unit.ABSOLUTE, spec, scope)
 
 
-def _integer_lines(weight: Weight, rows: NDArray[np.generic], bound: Bound, scope: Scope) -> GridResult:
+def _integer_lines(weight: Weight, bound: Bound, scope: Scope, fit: Fit) -> GridResult:
+    rows = weight.layout.to_channels(weight.array)
     error = min(int(bounds_of(weight, bound, scope)), LARGEST_INTEGER_ERROR)
     shifted = weight.layout.to_channels(shifted_weights(weight)).astype(np.int32)
     point = rows.astype(np.int32) - shifted
     limits = np.iinfo(rows.dtype)  # type: ignore[type-var]  # int8 or uint8
     low = np.maximum(shifted - error, int(limits.min) - point)
     high = np.minimum(shifted + error, int(limits.max) - point)
-    codes = fit_lines(low.reshape(-1), high.reshape(-1)).reshape(rows.shape)
+    codes = fit(low.reshape(-1), high.reshape(-1)).reshape(rows.shape)
     largest = float(np.abs(codes - shifted).max())
     step, most = np.array(1.0, np.float32), np.array(float(error))
     return GridResult(weight, codes, None, step, most, np.array(largest), Unit.LSB, bound, scope)

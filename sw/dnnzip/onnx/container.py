@@ -26,21 +26,21 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.codec import decode_tensor, stream_count
 from dnnzip.errors import InputError
-from dnnzip.format import Verdict, VerdictError
+from dnnzip.format import MAX_WEIGHTS_PER_BIT, Verdict, VerdictError
+from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.biases import remove_declaration
-from dnnzip.quantize.bound import Scope, Unit
 from dnnzip.onnx.descriptions import SEPARATE_INITIALIZERS, copy_words, keep_description, restore_descriptions
 from dnnzip.onnx.files import copy_field, load_model, open_model
 from dnnzip.onnx.graph import all_names, fresh_name, operand
-from dnnzip.quantize.grid import GridResult, array_of_items, restored_rows, unwrapped_array
-from dnnzip.quantize.layout import Layout
-from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.lazy_tensors import Place, Spool, place_of, set_place
 from dnnzip.onnx.rescale import fold_divisor
 from dnnzip.onnx.rules import ELEMENT_TYPES, stored_array
 from dnnzip.onnx.soundness import MOST_DIMENSIONS
-from dnnzip.quantize.step_grid import StepGrid
 from dnnzip.onnx.weights import find_weights
+from dnnzip.quantize.bound import Scope, Unit
+from dnnzip.quantize.grid import GridResult, array_of_items, restored_rows, unwrapped_array
+from dnnzip.quantize.layout import Layout
+from dnnzip.quantize.step_grid import StepGrid
 
 #: Domain and version of the operator; a change of its meaning raises the version. Version 1 has no ``step_index``.
 DOMAIN = "dnnzip"
@@ -51,9 +51,6 @@ VERSION = 2
 STREAM, TABLES, STEP, ZERO_POINT, STEP_INDEX = range(5)
 FEWEST_INPUTS, MOST_INPUTS = TABLES + 1, STEP_INDEX + 1
 SIDE_INPUTS = (STEP, ZERO_POINT, STEP_INDEX)
-
-#: Most weights that one bit of a stream may stand for; a file that declares more is refused before memory is taken.
-WEIGHTS_PER_BIT = 4096
 
 #: Bytes of a decoded code, and of a 16-bit item.
 CODE_BYTES = 2
@@ -710,10 +707,10 @@ def _check_count(layer: CompressedLayer, where: str) -> None:
             f"is damaged: its stream declares {declared} values and its shape {layer.shape} needs {layer.items}",
             "compress the model again",
         )
-    if declared > WEIGHTS_PER_BIT * 8 * layer.stream_bytes:
+    if declared > MAX_WEIGHTS_PER_BIT * 8 * layer.stream_bytes:
         raise InputError(
             where,
-            f"is damaged: {declared} values in {layer.stream_bytes} bytes are more than {WEIGHTS_PER_BIT} in a bit",
+            f"is damaged: {declared} values in {layer.stream_bytes} bytes are more than {MAX_WEIGHTS_PER_BIT} in a bit",
             "compress the model again",
         )
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from dnnzip.errors import InputError
-from dnnzip.format import WEIGHT_HEADER
+from dnnzip.format import MAX_LENGTH
+from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.constants import Constant, Home
 from dnnzip.onnx.graph import GraphIndex
-from dnnzip.quantize.layout import Layout
-from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.lazy_tensors import Place, place_of
+from dnnzip.quantize.layout import Layout
 
 #: Element types that are compressed, and their NumPy counterparts.
 ELEMENT_TYPES: dict[int, np.dtype[np.generic]] = {
@@ -33,7 +33,6 @@ ELEMENT_TYPES: dict[int, np.dtype[np.generic]] = {
 P = ParamSpec("P")
 
 #: What a stream's header can declare.
-LONGEST_CHANNEL = WEIGHT_HEADER["length"].limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +167,7 @@ has_one_layout: CandidateRule = Rule(
 )
 has_channels_that_fit: CandidateRule = Rule(
     "An output channel must have at most 1048576 weights.",
-    lambda candidate: all(reader.layout.length <= LONGEST_CHANNEL for reader in candidate.readers),
+    lambda candidate: all(reader.layout.length <= MAX_LENGTH for reader in candidate.readers),
 )
 has_constant_quantisation: CandidateRule = Rule(
     "Its scale and zero point must be constants of the network.", _has_constant_quantisation

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from dnnzip.onnx.container import CompressedLayer, CompressedModel, decoded_skeleton
 from dnnzip.onnx.graph import GraphIndex, attribute, operand
-from dnnzip.quantize.layout import Layout
 from dnnzip.onnx.rescale import scale_use
 from dnnzip.onnx.rules import Reader, stored_array
 from dnnzip.onnx.weights import find_weights
+from dnnzip.quantize.layout import Layout
 
 Scales = NDArray[np.float32]
 Number = TypeVar("Number", np.float32, np.int32)

@@ -20,9 +20,9 @@ from onnx import (
 )
 
 from dnnzip.errors import InputError
+from dnnzip.onnx.lazy_tensors import place_of
 from dnnzip.onnx.names import check_names
 from dnnzip.onnx.node_order import check_circles
-from dnnzip.onnx.lazy_tensors import place_of
 from dnnzip.onnx.tensor_bytes import bytes_of, element_bytes
 
 #: Bytes of the largest tensor that is copied to see how many it holds.

@@ -13,7 +13,6 @@ from onnx import TensorProto
 from dnnzip.errors import InputError
 from dnnzip.onnx.constants import WEIGHT_INPUT, find_constants, is_matrix
 from dnnzip.onnx.graph import GraphIndex, Use, attribute, is_standard, lift_constants
-from dnnzip.quantize.layout import Layout, kernel_of
 from dnnzip.onnx.rules import (
     ELEMENT_TYPES,
     Candidate,
@@ -24,6 +23,7 @@ from dnnzip.onnx.rules import (
     zero_point,
     zero_point_name,
 )
+from dnnzip.quantize.layout import Layout, kernel_of
 
 #: Operators that may read their weight through a DequantizeLinear.
 FLOAT_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")

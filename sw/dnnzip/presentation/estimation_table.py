@@ -1,8 +1,8 @@
 """The table of ``estimate`` and the lines under it."""
 
 from dnnzip.accelerator import Energy, Estimate, LayerEstimate, reductions
-from dnnzip.usecases.estimate import Comparison
 from dnnzip.presentation.tables import TextTable, share
+from dnnzip.usecases.estimate import Comparison
 
 HEADER = (
     "layer",

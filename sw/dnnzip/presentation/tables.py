@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from dnnzip.array.job import ArrayFigures
+from dnnzip.onnx.container import CompressedLayer
+from dnnzip.presentation.table_layout import Cells, show_cells
+from dnnzip.system.terminal import printable
 from dnnzip.usecases.image import Image
 from dnnzip.usecases.simulate import LayerRun, Simulation
 from dnnzip.usecases.summary import Summary, bits_per_weight
-from dnnzip.presentation.table_layout import Cells, show_cells
 from dnnzip.usecases.verify import LayerCheck
-from dnnzip.array.job import ArrayFigures
-from dnnzip.onnx.container import CompressedLayer
-from dnnzip.system.terminal import printable
 
 if TYPE_CHECKING:
     # Loads the compiler and onnxruntime, which most tables do without.

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.errors import InputError
+from dnnzip.onnx.rules import Rule
+from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.layout import Layout
-from dnnzip.onnx.rules import Rule
 from dnnzip.quantize.step import decoded_values, extremes, fill_codes, largest_step
 from dnnzip.quantize.step_grid import EXACT, Snap, StepGrid, loss_bits, on_grid
-from dnnzip.onnx.weights import Weight
 
 #: So many weights are compared at once.
 COMPARED = 1 << 18

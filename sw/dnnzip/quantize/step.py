@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from dnnzip.codec.compiling import inlined, loop
 from dnnzip.codec.compiling import step as part
+from dnnzip.format import LARGEST_CODE
 
 #: Codes are int16, and symmetric.
-LARGEST_CODE = 32767
 
 #: Of more float16 weights than this, only the distinct magnitudes are searched.
 FEW_WEIGHTS = 1 << 15

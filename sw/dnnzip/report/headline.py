@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from dnnzip.exploration.pareto import pareto_front
-from dnnzip.report.evidence import Evidence
 from dnnzip.report.captions import setting_name
+from dnnzip.report.evidence import Evidence
 
 TOLERANCE = 1e-9
 """Of a comparison of accuracies: a loss of ten samples in a thousand is one point, whatever the rounding does."""

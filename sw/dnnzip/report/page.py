@@ -18,13 +18,6 @@ from markupsafe import Markup
 
 from dnnzip import __version__
 from dnnzip.exploration.record import TUNE, Request
-from dnnzip.report.evidence import Evidence, Kind
-from dnnzip.report.figures import KINDS, all_figures
-from dnnzip.report.headline import choose, closest
-from dnnzip.report.palette import style_variables
-from dnnzip.report.payload import payload
-from dnnzip.report.tuned import COLUMNS as LAYER_COLUMNS
-from dnnzip.report.tuned import read_tuned
 from dnnzip.report.captions import (
     NONE,
     PLACEMENTS,
@@ -39,6 +32,13 @@ from dnnzip.report.captions import (
     setting_name,
     si,
 )
+from dnnzip.report.evidence import Evidence, Kind
+from dnnzip.report.figures import KINDS, all_figures
+from dnnzip.report.headline import choose, closest
+from dnnzip.report.palette import style_variables
+from dnnzip.report.payload import payload
+from dnnzip.report.tuned import COLUMNS as LAYER_COLUMNS
+from dnnzip.report.tuned import read_tuned
 
 SCRIPTS = ("numbers.js", "selection.js", "charts.js", "tables.js", "controls.js")
 """Parts of the page's script; each uses what those before it define."""

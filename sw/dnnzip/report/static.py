@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from dnnzip.exploration.record import ENERGY_PARTS
-from dnnzip.system.outputs import OutputSet
+from dnnzip.report.captions import machine_name, series_name, setting_name
 from dnnzip.report.evidence import Evidence, Kind, Setting
 from dnnzip.report.figures import KINDS
 from dnnzip.report.headline import TOLERANCE, choose, closest, front
 from dnnzip.report.palette import COLOURS
-from dnnzip.report.captions import machine_name, series_name, setting_name
+from dnnzip.system.outputs import OutputSet
 from dnnzip.system.terminal import printable
 
 FORMATS = ("svg", "png")

@@ -12,9 +12,9 @@ from dnnzip.onnx.biases import BiasedModel, with_biases
 from dnnzip.onnx.weights import Weight
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.im2col import Columns
-from dnnzip.tuning.sensitivity import Judge, log_probabilities
 from dnnzip.tuning.layer import Inputs, Layer, Rounded
 from dnnzip.tuning.rounding import Feedback
+from dnnzip.tuning.sensitivity import Judge, log_probabilities
 from dnnzip.tuning.stages import StagedNetwork, State
 
 Array = NDArray[np.generic]

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnzip.format import LARGEST_CODE
 from dnnzip.quantize.bound import Scope
 from dnnzip.tuning.choice import FINEST, Choice
 from dnnzip.tuning.layer import Inputs, Layer
-from dnnzip.tuning.rounding import LARGEST_CODE, Feedback
+from dnnzip.tuning.rounding import Feedback
 
 #: From these bits per weight up, half the bound costs a bit and saves three quarters of the error.
 SMOOTH_BITS = 6.0

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.quantize.bound import Scope, Unit
 from dnnzip.onnx.container import side_bytes
+from dnnzip.onnx.weights import Weight
+from dnnzip.quantize.bound import Scope, Unit
 from dnnzip.quantize.grid import GridResult, largest_errors, quantise, restored_rows
 from dnnzip.quantize.step_grid import Snap, StepGrid, on_grid
-from dnnzip.onnx.weights import Weight
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.im2col import Columns
 from dnnzip.tuning.rate import bits_of

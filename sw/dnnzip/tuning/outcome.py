@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from dnnzip.usecases.summary import Summary, bits_per_weight, layer_json
-from dnnzip.presentation.tables import TextTable, number, sizes_line
 from dnnzip.onnx.container import CompressedModel
+from dnnzip.presentation.tables import TextTable, number, sizes_line
 from dnnzip.tuning.choice import Choice
+from dnnzip.usecases.summary import Summary, bits_per_weight, layer_json
 
 
 @dataclass(frozen=True)

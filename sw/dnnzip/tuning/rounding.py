@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.codec.compiling import compiled
+from dnnzip.format import LARGEST_CODE
 from dnnzip.quantize.step import decoded_value
 from dnnzip.tuning.rate import classes_of, code_bits
 
@@ -28,7 +29,6 @@ DAMPING = 0.2
 LONGEST_BLOCK = 1024
 
 #: Largest size of a code.
-LARGEST_CODE = 32767
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import BATCH, batches_of
+from dnnzip.evaluation.runtime import RUNTIME_ERRORS, Session, first_line, open_session, session_options
 from dnnzip.onnx.graph import fixed_size, subgraphs
 from dnnzip.onnx.inference import infer_shapes
 from dnnzip.onnx.node_order import check_sorted
-from dnnzip.evaluation.runtime import RUNTIME_ERRORS, Session, first_line, open_session, session_options
 from dnnzip.onnx.weights import Weight
 
 Array = NDArray[np.generic]

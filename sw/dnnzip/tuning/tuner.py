@@ -14,24 +14,24 @@ from threadpoolctl import threadpool_limits
 from dnnzip.accelerator import Accelerator
 from dnnzip.codec import CodecOptions, CodeTensor, encode_streams
 from dnnzip.errors import InputError
-from dnnzip.usecases.estimate import read_network
-from dnnzip.usecases.summary import summarise
-from dnnzip.inputs.json_text import check_seed
 from dnnzip.evaluation.accuracy import score, score_output
+from dnnzip.evaluation.dataset import Dataset
+from dnnzip.inputs.json_text import check_seed
 from dnnzip.onnx.biases import corrected, declare
 from dnnzip.onnx.container import CompressedModel, compressed_model, is_compressed, open_compressed
-from dnnzip.evaluation.dataset import Dataset
 from dnnzip.onnx.files import load_model
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights
 from dnnzip.tuning.calibration import Calibration, Subject, Trial
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.folds import FOLDS, LARGE_CHOICE, SMALL_SET, Fold, split
-from dnnzip.tuning.sensitivity import bootstrap_interval
 from dnnzip.tuning.journal import Journal
 from dnnzip.tuning.outcome import Confirmation, Outcome, Uniform
 from dnnzip.tuning.prices import Objective, prices
 from dnnzip.tuning.search import Search, steps_of
+from dnnzip.tuning.sensitivity import bootstrap_interval
 from dnnzip.tuning.uniform import kindest, of_choices, uniform_steps
+from dnnzip.usecases.estimate import read_network
+from dnnzip.usecases.summary import summarise
 
 #: The search aims at so much of the drop that is allowed: unseen samples lose more than those it chose with. The fewer
 #: samples judge, the less is known of how much, and the best of many trials is the one that they flatter most; with so

@@ -12,14 +12,14 @@ import onnx
 from numpy.typing import NDArray
 
 from dnnzip.codec import CodecOptions
-from dnnzip.usecases.compress import CompressionOptions, compress
-from dnnzip.usecases.summary import summarise
-from dnnzip.quantize.bound import Scope
 from dnnzip.evaluation.dataset import Dataset
+from dnnzip.quantize.bound import Scope
 from dnnzip.tuning.calibration import Subject
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.outcome import Uniform, all_bits
 from dnnzip.tuning.rounding import plain_feedback
+from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.usecases.summary import summarise
 
 #: Bounds tried: so many for each factor of two, from all of the range down by so many factors of two.
 PER_OCTAVE = 8

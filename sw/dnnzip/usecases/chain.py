@@ -13,18 +13,19 @@ from typing import Any
 
 import onnx
 
-from dnnzip.usecases import simulate as simulation, verify as verification
+from dnnzip.evaluation.accuracy import Accuracy, evaluate
+from dnnzip.link import Link
+from dnnzip.onnx.container import decode_layer
+from dnnzip.onnx.files import load_model, save_model
+from dnnzip.presentation.tables import TextTable, whole_table
+from dnnzip.system.outputs import write_output
+from dnnzip.usecases import simulate as simulation
+from dnnzip.usecases import verify as verification
 from dnnzip.usecases.compress import Compression, CompressionOptions, compress
 from dnnzip.usecases.provenance import provenance
 from dnnzip.usecases.simulate import Simulation
 from dnnzip.usecases.summary import Summary, summarise
-from dnnzip.presentation.tables import TextTable, whole_table
 from dnnzip.usecases.verify import LayerCheck
-from dnnzip.link import Link
-from dnnzip.evaluation.accuracy import Accuracy, evaluate
-from dnnzip.onnx.container import decode_layer
-from dnnzip.onnx.files import load_model, save_model
-from dnnzip.system.outputs import write_output
 
 
 @dataclass(frozen=True)

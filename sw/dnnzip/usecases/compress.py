@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import onnx
 
-from dnnzip.codec import CodecOptions, CodeTensor, RawTensor, encode_streams, original_bytes
+from dnnzip.codec import CodecOptions, CodeTensor, RawTensor, codec_for, encode_streams, original_bytes
 from dnnzip.errors import InputError
-from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.format import AUTO
+from dnnzip.model.line import quantise_lines
 from dnnzip.onnx.container import (
     CompressedModel,
     compressed_model,
@@ -17,11 +18,11 @@ from dnnzip.onnx.container import (
     side_bytes,
     used_zero_point,
 )
-from dnnzip.quantize.grid import GridResult, check_bound, divisor_of, items_of, quantise, quantise_again, suits_unit
-from dnnzip.model.line import quantise_lines
 from dnnzip.onnx.lazy_tensors import Place, Spool
 from dnnzip.onnx.rescale import fold_obstacle
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights, select_weights
+from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.quantize.grid import GridResult, check_bound, divisor_of, items_of, quantise, quantise_again, suits_unit
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class _Source:
 
     def load(self) -> CodeTensor | RawTensor:
         """Put the weight on its grid; the second time its step is known, unless lines are asked for."""
-        is_known = self._result is not None and self._options.codec.codec in ("auto", "ans")
+        is_known = self._result is not None and codec_for(self._options.codec.codec).fit is None
         result = quantise_again(self.result) if is_known else _grid(self._weight, self._options)
         self._result = replace(result, codes=None, items=None)
         return _tensor(result)
@@ -151,11 +152,11 @@ def compress(
         if options.codec.table_set is None:
             raise
         raise InputError("--tables", f"does not suit this model ({error})", "train a set on it") from None
-    if options.codec.codec == "auto":
+    if options.codec.codec == AUTO:
         for i, source in enumerate(sources):
             if _is_larger_than_original(source, streams[i]):
                 _, (streams[i],), (codecs[i],) = encode_streams([source.original()], options.codec, store)
-        tables = tables if "ans" in codecs else b""
+        tables = tables if any(codec_for(codec).rules.has_tables for codec in codecs) else b""
     fresh = compressed_model(model, [source.result for source in sources], streams, codecs, tables)
     return Compression(open_compressed(fresh, where), tuple(left_out))
 
@@ -196,8 +197,8 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
     check_bound(suited or weights, options.bound, options.scope)
     kept = []
     for weight in suited:
-        # Lines leave scales as they are: nothing has to be folded.
-        is_folded = weight.is_integer and options.codec.codec != "line"
+        # Codes that are chosen within intervals leave scales as they are: nothing has to be folded.
+        is_folded = weight.is_integer and codec_for(options.codec.codec).fit is None
         divisor = divisor_of(weight, options.bound, options.scope) if is_folded else 1
         obstacle = fold_obstacle(model, weight, divisor) if divisor > 1 else None
         if obstacle is None:
@@ -210,11 +211,12 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
 
 
 def _grid(weight: Weight, options: CompressionOptions) -> GridResult:
-    """Return the weight's codes, on segments for ``line``; the original bytes of a float weight for ``raw``."""
-    if options.codec.codec == "line":
-        return quantise_lines(weight, options.bound, options.scope)
+    """Return the weight's codes, or the original bytes of a float weight, as the codec takes it."""
+    spec = codec_for(options.codec.codec)
+    if spec.fit is not None:
+        return quantise_lines(weight, options.bound, options.scope, spec.fit)
     result = quantise(weight, options.bound, options.scope)
-    if options.codec.codec != "raw" or weight.is_integer:
+    if weight.is_integer or not spec.keeps_floats:
         return result
     return replace(_lossless(result), codes=None, items=items_of(weight.array))
 

@@ -18,10 +18,10 @@ from dnnzip.accelerator import (
     reductions,
 )
 from dnnzip.errors import InputError
-from dnnzip.usecases.summary import bits_per_weight
 from dnnzip.onnx.container import CompressedModel, is_compressed, open_compressed
 from dnnzip.onnx.files import open_model
 from dnnzip.onnx.shapes import layer_shapes
+from dnnzip.usecases.summary import bits_per_weight
 
 WIDEST_BITS = 64
 

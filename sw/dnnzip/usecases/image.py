@@ -10,17 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from dnnzip.codec import split_streams
 from dnnzip.errors import InputError
-from dnnzip.usecases.image_header import default_prefix, image_header
-from dnnzip.usecases.image_stream import ImageLayer, ImageStream
 from dnnzip.format import (
+    CODECS,
     IMAGE_NO_LAYER,
     WORD_BYTES,
-    Codec,
     ImageEntry,
     TableHeader,
-    WeightHeader,
+    WeightStream,
     check_bus_bits,
     image_head,
     table_bytes,
@@ -29,6 +26,8 @@ from dnnzip.onnx.container import CompressedLayer, CompressedModel, decode_layer
 from dnnzip.onnx.execution_order import execution_order
 from dnnzip.onnx.scaling import layer_scalings
 from dnnzip.system.outputs import OutputSet
+from dnnzip.usecases.image_header import default_prefix, image_header
+from dnnzip.usecases.image_stream import ImageLayer, ImageStream
 
 IMAGE_FILE, TABLE_FILE, HEADER_FILE = "weights.bin", "weights.json", "weights.h"
 
@@ -135,12 +134,12 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
     for number, layer in enumerate(layers):
         decode_layer(compressed, layer)
         first = 0
-        for part, stream in enumerate(split_streams(layer.stream)):
-            header = WeightHeader.unpack(stream)
+        for part, stream in enumerate(WeightStream.split(layer.stream)):
+            header = stream.header
             entry = ImageEntry(
                 0,
                 0,
-                _words(stream),
+                _words(stream.data),
                 number,
                 part,
                 first,
@@ -149,7 +148,7 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
                 virtual_lanes=header.lanes,
             )
             scaling = scalings[layer.name].of_channels(first, header.channels)
-            unplaced.append(ImageStream(entry, described[number], Codec(header.codec).name.lower(), scaling))
+            unplaced.append(ImageStream(entry, described[number], CODECS[header.codec].name, scaling))
             first += header.channels
         if step is not None:
             step(layer.name)
@@ -238,4 +237,4 @@ def _streams(image: Image, compressed: CompressedModel) -> Iterator[bytes]:
         yield compressed.tables
     by_name = {layer.name: layer for layer in compressed.layers}
     for layer in image.layers:
-        yield from split_streams(by_name[layer.name].stream)
+        yield from (part.data for part in WeightStream.split(by_name[layer.name].stream))

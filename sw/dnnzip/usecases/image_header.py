@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import astuple, fields
 
 from dnnzip.errors import InputError
-from dnnzip.usecases.image_stream import ImageLayer, ImageStream
 from dnnzip.format import IMAGE_NO_LAYER, ImageEntry
+from dnnzip.usecases.image_stream import ImageLayer, ImageStream
 
 PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b'"\\?*/')
 """Bytes that mean themselves in a C string and in a comment."""

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from onnx import checker, inliner, numpy_helper, shape_inference, version_converter
 
 from dnnzip.errors import InputError
+from dnnzip.evaluation.runtime import first_line
+from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.graph import (
     GraphIndex,
     all_names,
@@ -21,9 +23,7 @@ from dnnzip.onnx.graph import (
     operand,
     subgraphs,
 )
-from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.rules import stored_array
-from dnnzip.evaluation.runtime import first_line
 
 #: DequantizeLinear has a scale for each channel from this opset on.
 SMALLEST_OPSET = 13

@@ -17,16 +17,16 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from dnnzip.array.layers import SUPPORTED
-from dnnzip.usecases.quantisable import SMALLEST_OPSET, opset_of, quantisable
 from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import BATCH, batches_of, outputs_of
-from dnnzip.onnx.container import is_compressed
 from dnnzip.evaluation.dataset import Dataset
+from dnnzip.evaluation.runtime import RUNTIME_ERRORS, first_line, silent_sessions
+from dnnzip.onnx.container import is_compressed
 from dnnzip.onnx.files import save_model
 from dnnzip.onnx.graph import fixed_size, is_standard, subgraphs
 from dnnzip.onnx.rules import stored_array
-from dnnzip.evaluation.runtime import RUNTIME_ERRORS, first_line, silent_sessions
 from dnnzip.system.temporary import temporary_folder
+from dnnzip.usecases.quantisable import SMALLEST_OPSET, opset_of, quantisable
 
 Outputs = Mapping[str, NDArray[np.generic]]
 

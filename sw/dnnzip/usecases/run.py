@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnzip.array.golden import GoldenArray
+from dnnzip.array.job import ArrayFigures, ArrayLink
 from dnnzip.array.network import CompiledNetwork, LayerRun, run_network
 from dnnzip.array.segments import Segment, Value, piece_gives, piece_reads, run_segment
 from dnnzip.errors import CheckFailedError
-from dnnzip.array.job import ArrayFigures, ArrayLink
-from dnnzip.array.golden import GoldenArray
 from dnnzip.evaluation.accuracy import Accuracy, batches_of, score, scores_of
 from dnnzip.evaluation.dataset import Dataset
 

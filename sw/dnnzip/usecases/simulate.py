@@ -1,6 +1,6 @@
 """Every stream of a compressed model through a link, compared bit for bit with the codes of the software's decoder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from dnnzip.codec import join_parts, reference, split_streams
+from dnnzip.codec import join_parts, reference
 from dnnzip.errors import CheckFailedError
-from dnnzip.format import TableSet, Verdict, VerdictError
+from dnnzip.format import TableSet, Verdict, VerdictError, WeightStream
+from dnnzip.inputs.memory import memory_for
 from dnnzip.link import Link, LinkRun, StreamResult
 from dnnzip.onnx.container import CODE_BYTES, CompressedLayer, CompressedModel, decode_layer, to_plain
-from dnnzip.inputs.memory import memory_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +118,8 @@ class Simulation:
 def reference_layer(compressed: CompressedModel, layer: CompressedLayer) -> NDArray[np.int16]:
     """Decode a layer with the reference decoder: the norm, in plain Python, about 100 k weights per second."""
     table_set = TableSet.from_bytes(compressed.tables) if compressed.tables else None
-    streams = split_streams(layer.stream)
-    decoded = [reference.decode(stream, table_set) for stream in streams]
+    streams = WeightStream.split(layer.stream)
+    decoded = [reference.decode(stream.data, table_set) for stream in streams]
     return join_parts([np.array(part.codes, np.int16) for part in decoded], streams)
 
 
@@ -157,9 +157,9 @@ def _simulate(
     golden: Callable[[CompressedModel, CompressedLayer], NDArray[np.generic]],
 ) -> Simulation:
     wanted = [np.asarray(golden(compressed, layer)) for layer in compressed.layers]
-    parts = [split_streams(layer.stream) for layer in compressed.layers]
+    parts = [WeightStream.split(layer.stream) for layer in compressed.layers]
     try:
-        results = link.decode(compressed.tables, [stream for streams in parts for stream in streams])
+        results = link.decode(compressed.tables, [stream.data for streams in parts for stream in streams])
     except VerdictError as error:
         raise CheckFailedError(f"table set: the link ended with {error.verdict.label!r}") from None
     layers = []
@@ -171,7 +171,9 @@ def _simulate(
     return Simulation(tuple(layers), link.last_run)
 
 
-def _compare(name: str, expected: NDArray[np.generic], streams: list[bytes], results: list[StreamResult]) -> LayerRun:
+def _compare(
+    name: str, expected: NDArray[np.generic], streams: Sequence[WeightStream], results: list[StreamResult]
+) -> LayerRun:
     cycles = sum(result.cycles for result in results)
     parts = [result.codes for result in results if result.verdict == Verdict.OK and result.codes is not None]
     if len(parts) == len(streams):

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dnnzip.quantize.bound import Bound
 from dnnzip.onnx.container import CompressedLayer, CompressedModel
-from dnnzip.quantize.grid import suits_unit
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights, is_selected
+from dnnzip.quantize.bound import Bound
+from dnnzip.quantize.grid import suits_unit
 
 FP32_BITS = 32
 

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.onnx.biases import corrected, declared, declared_values
-from dnnzip.quantize.bound import Bound
-from dnnzip.onnx.differences import differences
 from dnnzip.onnx.container import (
     CompressedLayer,
     CompressedModel,
@@ -20,9 +18,11 @@ from dnnzip.onnx.container import (
     folded_skeleton,
     restore,
 )
-from dnnzip.quantize.grid import bounds_of, largest_errors
+from dnnzip.onnx.differences import differences
 from dnnzip.onnx.rescale import fold_obstacle
 from dnnzip.onnx.weights import Weight, find_weights
+from dnnzip.quantize.bound import Bound
+from dnnzip.quantize.grid import bounds_of, largest_errors
 
 #: Most differences under a table; the JSON has all.
 SHOWN = 20

@@ -12,8 +12,10 @@ import numba
 import numpy as np
 import pytest
 
-from dnnzip.codec import kernels, line_kernels
+from dnnzip.codec import kernels
+from dnnzip.codec.ans import decoding_loops, encoding_loops
 from dnnzip.codec.compiling import loop
+from dnnzip.codec.line import choices, loops
 
 COMPILED = {"loop", "inlined", "step", "njit"}
 SLOW = {"zeros", "empty", "full", "array", "sum", "view", "astype", "copy"}
@@ -44,7 +46,7 @@ def _is_slow(node):
     return isinstance(node, ast.Call) and _called(node) in SLOW
 
 
-@pytest.mark.parametrize("module", [kernels, line_kernels])
+@pytest.mark.parametrize("module", [kernels, decoding_loops, encoding_loops, loops, choices])
 def test_loops_work_in_arrays_of_their_callers(module):
     assert slow(Path(module.__file__).read_text(encoding="utf-8")) == set()
 

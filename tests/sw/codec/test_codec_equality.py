@@ -9,7 +9,11 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from dnnzip.codec import fast, reference
-from dnnzip.codec.reference import AnsChoices
+from dnnzip.codec.ans import fast as ans_fast
+from dnnzip.codec.ans import reference as ans_reference
+from dnnzip.codec.ans.choices import AnsChoices
+from dnnzip.codec.raw import fast as raw_fast
+from dnnzip.codec.raw import reference as raw_reference
 from dnnzip.format import (
     ESCAPE,
     TOKEN_ORDER,
@@ -19,6 +23,7 @@ from dnnzip.format import (
     TableSet,
     Verdict,
     WeightHeader,
+    WeightStream,
     crc8,
 )
 from dnnzip_sim.cases import random_codes, random_table_set, single_token
@@ -83,13 +88,14 @@ def agree(data, tables=None):
 @given(tensors())
 def test_ans_streams_are_equal_and_come_back(tensor):
     codes, kernel, tables, choices = tensor
-    stream = reference.encode_ans(codes, kernel, tables, choices)
-    assert fast.encode_ans(np.array(codes, np.int16), kernel, tables, choices) == stream
+    stream = ans_reference.encode(codes, kernel, tables, choices)
+    assert ans_fast.encode(np.array(codes, np.int16), kernel, tables, choices) == stream
     decoded = agree(stream, tables)
     assert decoded.verdict == Verdict.OK
     assert decoded.codes == codes
     assert decoded.header.words * 2 == len(stream)
-    assert decoded.header.wide == int(max(max(map(abs, row)) for row in codes) > 127 and fast.is_wide(np.array(codes)))
+    is_wide = max(max(map(abs, row)) for row in codes) > 127 and ans_fast.is_wide(np.array(codes))
+    assert decoded.header.wide == int(is_wide)
     event(f"lanes {decoded.header.lanes}, wide {decoded.header.wide}")
 
 
@@ -98,8 +104,8 @@ def test_ans_streams_are_equal_and_come_back(tensor):
 def test_raw_streams_are_equal_and_come_back(seed, channels, length, width):
     rng = random.Random(seed)
     items = [rng.randrange(-(1 << width - 1), 1 << width - 1) for _ in range(channels * length)]
-    stream = reference.encode_raw(items, channels, width)
-    assert fast.encode_raw(np.array(items, np.int16), channels, width) == stream
+    stream = raw_reference.encode(items, channels, width)
+    assert raw_fast.encode(np.array(items, np.int16), channels, width) == stream
     decoded = agree(stream)
     assert [item for row in decoded.codes for item in row] == items
 
@@ -116,8 +122,8 @@ def test_tables_of_one_token(token, log2_states):
         else:
             codes = [[(token << shift) + rng.randrange(1 << shift) for _ in range(5)] for _ in range(17)]
         choices = AnsChoices(log2_lanes, [0], context=context and token in (0, ESCAPE) and shift == 0)
-        stream = reference.encode_ans(codes, (1, 1), tables, choices)
-        assert fast.encode_ans(np.array(codes, np.int16), (1, 1), tables, choices) == stream
+        stream = ans_reference.encode(codes, (1, 1), tables, choices)
+        assert ans_fast.encode(np.array(codes, np.int16), (1, 1), tables, choices) == stream
         assert agree(stream, tables).codes == codes
 
 
@@ -128,28 +134,28 @@ def test_what_a_table_cannot_express_is_refused_by_both(tables, seed):
     codes = random_codes(rng, 3, 6, 20)
     choices = AnsChoices(1, [rng.randrange(8)])
     try:
-        stream = reference.encode_ans(codes, (1, 1), tables, choices)
+        stream = ans_reference.encode(codes, (1, 1), tables, choices)
     except ValueError as error:
         message = str(error)
         assert message.startswith("table ")
         with pytest.raises(ValueError, match=r"^table \d has no token -32$"):
-            fast.encode_ans(np.array(codes, np.int16), (1, 1), tables, choices)
+            ans_fast.encode(np.array(codes, np.int16), (1, 1), tables, choices)
     else:
-        assert fast.encode_ans(np.array(codes, np.int16), (1, 1), tables, choices) == stream
+        assert ans_fast.encode(np.array(codes, np.int16), (1, 1), tables, choices) == stream
 
 
-@pytest.mark.parametrize("encode", [reference.encode_ans, fast.encode_ans])
+@pytest.mark.parametrize("encode", [ans_reference.encode, ans_fast.encode])
 def test_more_lanes_than_channels_are_refused(encode):
     codes = np.zeros((3, 2), np.int16)
     with pytest.raises(ValueError, match=r"virtual lanes need as many channels|fields contradict each other"):
-        encode(codes if encode is fast.encode_ans else codes.tolist(), (1, 1), single_token(0), AnsChoices(2, [0]))
+        encode(codes if encode is ans_fast.encode else codes.tolist(), (1, 1), single_token(0), AnsChoices(2, [0]))
 
 
-@pytest.mark.parametrize("encode", [reference.encode_ans, fast.encode_ans])
+@pytest.mark.parametrize("encode", [ans_reference.encode, ans_fast.encode])
 def test_a_kernel_that_the_header_does_not_hold_is_refused(encode):
     codes = np.zeros((3, 9), np.int16)
     with pytest.raises(ValueError, match=r"^weight stream header: kernel_width must be 1 to 8, not 9$"):
-        encode(codes if encode is fast.encode_ans else codes.tolist(), (1, 9), single_token(0), AnsChoices(0, [0]))
+        encode(codes if encode is ans_fast.encode else codes.tolist(), (1, 9), single_token(0), AnsChoices(0, [0]))
 
 
 def resealed(stream):
@@ -203,7 +209,7 @@ def declared_weights(data):
 def test_damaged_ans_streams_end_alike(tensor, seed, seal):
     codes, kernel, tables, choices = tensor
     rng = random.Random(seed)
-    stream = fast.encode_ans(np.array(codes, np.int16), kernel, tables, choices)
+    stream = ans_fast.encode(np.array(codes, np.int16), kernel, tables, choices)
     for _ in range(12):
         bad = damaged(rng, stream)
         if seal and len(bad) > WEIGHT_HEADER.bytes + 4:
@@ -223,7 +229,7 @@ def test_damaged_raw_streams_end_alike(seed, width, seal):
     rng = random.Random(seed)
     channels, length = rng.randrange(1, 5), rng.randrange(1, 20)
     items = [rng.randrange(-(1 << width - 1), 1 << width - 1) for _ in range(channels * length)]
-    stream = reference.encode_raw(items, channels, width)
+    stream = raw_reference.encode(items, channels, width)
     for _ in range(12):
         bad = damaged(rng, stream)
         if seal and len(bad) > WEIGHT_HEADER.bytes + 4:
@@ -272,10 +278,8 @@ def test_any_payload_under_a_sound_header_ends_alike(
         kernel_height=kernel[0],
         kernel_width=kernel[1],
     )
-    stream = reference.seal(
-        header, [int.from_bytes(payload[at : at + 2], "little") for at in range(0, len(payload), 2)]
-    )
-    event(agree(stream, tables).verdict.label)
+    stream = WeightStream.sealed(header, payload + bytes(len(payload) % 2))
+    event(agree(stream.data, tables).verdict.label)
 
 
 def test_one_channel_with_a_class_of_its_own():
@@ -283,7 +287,7 @@ def test_one_channel_with_a_class_of_its_own():
     base = random_table_set(random.Random(5), tables=2)
     tables = TableSet(8, ((0, 0, 0),) * 5 + ((1, 1, 1),) * 3, base.shifts, base.counts)
     for klass in (0, 6):
-        plain = reference.encode_ans([[3]], (1, 1), tables, AnsChoices(0, [klass]))
+        plain = ans_reference.encode([[3]], (1, 1), tables, AnsChoices(0, [klass]))
         payload = int.from_bytes(plain[WEIGHT_HEADER.bytes : -4], "little")
         state, rest = payload & 0xFF, payload >> 8
         moved = state | klass << 8 | rest << 11
@@ -298,7 +302,8 @@ def test_one_channel_with_a_class_of_its_own():
             class_per_channel=1,
             table_set=tables.table_set,
         )
-        decoded = agree(reference.seal(header, words), tables)
+        payload = np.array(words, "<u2").tobytes()
+        decoded = agree(WeightStream.sealed(header, payload).data, tables)
         assert (decoded.verdict, decoded.codes) == (Verdict.OK, [[3]])
 
 
@@ -310,7 +315,7 @@ def test_a_header_that_lies_about_its_counts_takes_no_memory():
         header = WeightHeader(
             Codec.ANS, channels=channels, length=length, payload_words=2, log2_states=8, table_set=tables.table_set
         )
-        stream = reference.seal(header, [0, 0])
+        stream = WeightStream.sealed(header, bytes(4)).data
         fast.decode(stream, tables)
         tracemalloc.start()
         decoded = fast.decode(stream, tables)
@@ -327,11 +332,11 @@ def test_a_header_that_lies_about_its_counts_takes_no_memory():
     header = WeightHeader(
         Codec.ANS, channels=1 << 21, length=1 << 20, payload_words=1 << 24, log2_states=8, table_set=tables.table_set
     )
-    assert fast.decode(reference.seal(header, [0]), tables).verdict == Verdict.BAD_HEADER
+    assert fast.decode(WeightStream.sealed(header, bytes(2)).data, tables).verdict == Verdict.BAD_HEADER
     raw = WeightHeader(Codec.RAW, channels=1 << 5, length=1 << 20, payload_words=1 << 24, raw_width=1)
-    assert fast.decode(reference.seal(raw, [0]), tables).verdict == Verdict.BAD_HEADER
+    assert fast.decode(WeightStream.sealed(raw, bytes(2)).data, tables).verdict == Verdict.BAD_HEADER
 
 
 def test_raw_streams_longer_than_their_payload_are_truncated_without_memory():
     raw = WeightHeader(Codec.RAW, channels=1, length=1 << 20, payload_words=1 << 19, raw_width=1)
-    assert fast.decode(reference.seal(raw, [0])).verdict == Verdict.TRUNCATED
+    assert fast.decode(WeightStream.sealed(raw, bytes(2)).data).verdict == Verdict.TRUNCATED

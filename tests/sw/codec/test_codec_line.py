@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnnzip.codec import CodecOptions, CodeTensor, decode_tensor, encode_network, fast, reference
+from dnnzip.codec.line import fast as line_fast
+from dnnzip.codec.line import reference as line_reference
 from dnnzip.format import (
     CRC_WORDS,
     MAX_SEGMENT,
@@ -83,8 +85,8 @@ def with_field(stream, **fields):
 @given(lines())
 def test_streams_are_equal_and_come_back(case):
     codes, channels = case
-    stream = reference.encode_line(codes, channels)
-    assert fast.encode_line(np.array(codes, np.int16), channels) == stream
+    stream = line_reference.encode(codes, channels)
+    assert line_fast.encode(np.array(codes, np.int16), channels) == stream
     decoded = agree(stream)
     assert decoded.verdict == Verdict.OK
     assert [code for row in decoded.codes for code in row] == codes
@@ -96,7 +98,7 @@ def test_streams_are_equal_and_come_back(case):
 def test_segments_are_the_longest(case):
     codes, channels = case
     start = 0
-    for length, intercept, slope in segments_of(reference.encode_line(codes, channels)):
+    for length, intercept, slope in segments_of(line_reference.encode(codes, channels)):
         assert [wrapped(intercept + n * slope) for n in range(length)] == codes[start : start + length]
         start += length
         if start < len(codes) and 1 < length < MAX_SEGMENT:
@@ -108,7 +110,7 @@ def test_segments_are_the_longest(case):
 @given(lines(), st.integers(0, 1 << 20))
 def test_damaged_streams_get_the_same_verdict(case, seed):
     rng = random.Random(seed)
-    data = bytearray(reference.encode_line(*case))
+    data = bytearray(line_reference.encode(*case))
     for _ in range(rng.randrange(1, 4)):
         kind = rng.randrange(4)
         if kind == 0 and len(data) > 2:
@@ -123,7 +125,7 @@ def test_damaged_streams_get_the_same_verdict(case, seed):
             agree(damaged)
 
 
-SMALL = reference.encode_line([5, 6, 7, 8, 100, 90, 80, -1], 2)
+SMALL = line_reference.encode([5, 6, 7, 8, 100, 90, 80, -1], 2)
 """Segments of 4, 3 and 1 codes in 8 payload words."""
 
 
@@ -185,6 +187,6 @@ def test_a_network_of_lines_has_no_tables():
 
 def test_millions_of_codes():
     codes = np.random.default_rng(1).integers(-(1 << 15), 1 << 15, (4, 1_000_000)).astype(np.int16)
-    decoded = fast.decode(fast.encode_line(codes, 4))
+    decoded = fast.decode(line_fast.encode(codes, 4))
     assert decoded.verdict == Verdict.OK
     assert np.array_equal(decoded.codes, codes)

@@ -16,11 +16,11 @@ from dnnzip.codec import (
     encode_network,
     join_parts,
     reference,
-    split_streams,
     stream_count,
 )
-from dnnzip.codec import network as network_module
-from dnnzip.format import RAW_WIDTHS, TableSet, Verdict, VerdictError, WeightHeader
+from dnnzip.codec.ans import planning
+from dnnzip.codec.raw import reference as raw_reference
+from dnnzip.format import RAW_WIDTHS, TableSet, Verdict, VerdictError, WeightStream
 from dnnzip_sim.cases import single_token
 
 CODECS = ("auto", "ans", "raw")
@@ -58,11 +58,11 @@ def check(tensors, options=None):
             assert np.array_equal(decoded.reshape(-1).view(np.uint16), items16(tensor))
         else:
             assert np.array_equal(decoded, tensor.codes)
-        parts = split_streams(stream)
-        assert b"".join(parts) == stream
+        parts = WeightStream.split(stream)
+        assert b"".join(part.data for part in parts) == stream
         assert stream_count(stream) == (tensor.items if isinstance(tensor, RawTensor) else tensor.codes).size
         if decoded.size <= 20_000:
-            slow = [reference.decode(part, tables) for part in parts]
+            slow = [reference.decode(part.data, tables) for part in parts]
             assert {part.verdict for part in slow} == {Verdict.OK}
             assert np.array_equal(join_parts([np.array(part.codes, np.int16) for part in slow], parts), decoded)
     return encoded
@@ -81,7 +81,7 @@ def test_a_network_comes_back(codec, log2_states):
         assert set(encoded.codecs) == ({"raw"} if codec == "raw" else {"ans", "raw"})
     for stream, own in zip(encoded.streams, encoded.codecs, strict=True):
         if own == "ans":
-            assert WeightHeader.unpack(stream).log2_states == log2_states
+            assert WeightStream.from_bytes(stream).header.log2_states == log2_states
 
 
 @pytest.mark.parametrize(("groups", "virtual_lanes"), [(1, None), (1, 16), (2, 1), (3, 4), (7, 2), (64, None)])
@@ -91,7 +91,7 @@ def test_groups_and_virtual_lanes(groups, virtual_lanes):
     for tensor, stream, codec in zip(tensors, encoded.streams, encoded.codecs, strict=True):
         if codec != "ans":
             continue
-        headers = [WeightHeader.unpack(part) for part in split_streams(stream)]
+        headers = [part.header for part in WeightStream.split(stream)]
         channels = tensor.codes.shape[0]
         assert len(headers) == min(groups, channels)
         assert sum(header.channels for header in headers) == channels
@@ -144,25 +144,25 @@ def size(tensors, options=None):
 def test_more_turns_on_columns_and_tables_are_smaller(monkeypatch):
     sizes = []
     for turns in (2, 6):
-        monkeypatch.setattr(network_module, "SMALL_COLUMN_ROUNDS", turns)
+        monkeypatch.setattr(planning, "SMALL_COLUMN_ROUNDS", turns)
         sizes.append(sum(size(with_columns(seed)) for seed in range(3)))
     assert sizes[1] < 0.999 * sizes[0]
 
 
 @pytest.mark.parametrize("good_turn", [1, 2, 3])
 def test_a_turn_that_loses_is_not_taken(monkeypatch, good_turn):
-    tensors, trained, calls = with_columns(4), network_module.train, []
+    tensors, trained, calls = with_columns(4), planning.train, []
 
     def sometimes(statistics, log2_states, places, known=None):
         calls.append(known)
         return trained(statistics if len(calls) == good_turn + 1 else statistics[:1], log2_states, places)
 
-    monkeypatch.setattr(network_module, "PATIENCE", 100)
-    monkeypatch.setattr(network_module, "train", sometimes)
+    monkeypatch.setattr(planning, "PATIENCE", 100)
+    monkeypatch.setattr(planning, "train", sometimes)
     taken = encode_network(tensors).tables
-    assert len(calls) == network_module.SMALL_COLUMN_ROUNDS + 1
+    assert len(calls) == planning.SMALL_COLUMN_ROUNDS + 1
     calls.clear()
-    monkeypatch.setattr(network_module, "SMALL_COLUMN_ROUNDS", good_turn)
+    monkeypatch.setattr(planning, "SMALL_COLUMN_ROUNDS", good_turn)
     assert encode_network(tensors).tables == taken
 
 
@@ -174,9 +174,9 @@ def test_turns_end_where_they_save_nothing(monkeypatch):
         calls.append(known)
         return fixed
 
-    monkeypatch.setattr(network_module, "train", same)
+    monkeypatch.setattr(planning, "train", same)
     encode_network(tensors)
-    assert len(calls) == 1 + 1 + network_module.PATIENCE
+    assert len(calls) == 1 + 1 + planning.PATIENCE
 
 
 def test_a_given_table_set_that_cannot_express_a_code_is_refused():
@@ -189,7 +189,7 @@ def test_a_given_table_set_that_cannot_express_a_code_is_refused():
 def test_lossless_tensors_of_any_length(dtype, count):
     items = np.random.default_rng(count).integers(0, np.iinfo(dtype).max + 1, count).astype(dtype)
     encoded = check([RawTensor("w", items)])
-    assert len(split_streams(encoded.streams[0])) == -(-count // (1 << 20))
+    assert len(WeightStream.split(encoded.streams[0])) == -(-count // (1 << 20))
     decoded = decode_tensor(encoded.streams[0], b"")
     assert decoded.shape == (1, count)
     assert np.array_equal(decoded.reshape(-1).astype(dtype), items)
@@ -229,7 +229,7 @@ def test_a_network_of_every_degenerate_tensor_comes_back(codec):
 def test_more_channels_than_a_header_declares_are_several_streams(codec):
     codes = np.resize(np.array([[1], [0], [-2]], np.int16), ((1 << 21) + 3, 1))
     encoded = check([CodeTensor("w", codes)], CodecOptions(codec))
-    assert len(split_streams(encoded.streams[0])) == 2
+    assert len(WeightStream.split(encoded.streams[0])) == 2
 
 
 def test_a_network_without_tensors():
@@ -305,7 +305,7 @@ def test_a_tensor_without_a_stream_is_truncated():
 
 
 def test_what_is_no_row_of_streams_has_a_verdict():
-    stream = reference.encode_raw([1, 2, 3, 4], 2, 8)
+    stream = raw_reference.encode([1, 2, 3, 4], 2, 8)
     assert verdict_of(stream + stream[:-2]) == Verdict.TRUNCATED
     assert verdict_of(stream + stream[:9]) == Verdict.TRUNCATED
     assert verdict_of(stream + b"\0" * 20) == Verdict.BAD_MAGIC
@@ -317,7 +317,7 @@ def test_what_is_no_row_of_streams_has_a_verdict():
     newer[12] ^= 0xFF
     assert verdict_of(bytes(newer)) == Verdict.VERSION
     with pytest.raises(VerdictError):
-        split_streams(bytes(newer))
+        WeightStream.split(bytes(newer))
 
 
 def test_streams_that_do_not_make_one_tensor_have_a_verdict():
@@ -326,8 +326,8 @@ def test_streams_that_do_not_make_one_tensor_have_a_verdict():
         [CodeTensor("w", laplace(0, 4, 51, 3))], CodecOptions("ans", table_set=TableSet.from_bytes(ans.tables))
     )
     assert verdict_of(ans.streams[0] + other.streams[0], ans.tables) == Verdict.BAD_HEADER
-    wide = reference.encode_raw([1, 2, 3, 4], 2, 8)
-    assert verdict_of(wide + reference.encode_raw([1, 2, 3], 1, 8)) == Verdict.BAD_HEADER
+    wide = raw_reference.encode([1, 2, 3, 4], 2, 8)
+    assert verdict_of(wide + raw_reference.encode([1, 2, 3], 1, 8)) == Verdict.BAD_HEADER
 
 
 @settings(derandomize=True, deadline=None, max_examples=150)

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from dnnzip.codec import CodecOptions, CodeTensor, RawTensor, decode_tensor, encode_network, encode_streams, network
+from dnnzip.codec.ans import planning
+from dnnzip.codec.room import Room
+from dnnzip.format import TableSet
 
 
 def tensors():
@@ -41,11 +44,11 @@ class Source:
 @pytest.fixture
 def small_steps(monkeypatch):
     """Let the test's network be a large one: sampled, and counted in several parts."""
-    for limit in ("WHOLE_WEIGHTS", "ALL_TRAINED", "SAMPLE"):
-        monkeypatch.setattr(network, limit, 9_000)
+    for module, limit in ((network, "WHOLE_WEIGHTS"), (planning, "ALL_TRAINED"), (planning, "SAMPLE")):
+        monkeypatch.setattr(module, limit, 9_000)
     # The sample of some tensors, not of others, is enough to choose columns by.
-    monkeypatch.setattr(network, "SAMPLED_WEIGHTS", 4_000)
-    monkeypatch.setattr(network, "PART_BYTES", 60_000)
+    monkeypatch.setattr(planning, "SAMPLED_WEIGHTS", 4_000)
+    monkeypatch.setattr(planning, "PART_BYTES", 60_000)
 
 
 @pytest.mark.parametrize("codec", ["auto", "ans", "raw", "line"])
@@ -83,13 +86,13 @@ def test_a_sample_costs_little(request):
 
 def test_histograms_are_counted_in_parts(monkeypatch):
     """Choosing classes in parts changes nothing: only the sample that trains the tables does."""
-    tables = network.TableSet.from_bytes(encode_network(tensors(), CodecOptions("ans")).tables)
-    monkeypatch.setattr(network, "TRAINING_BYTES", 0)
+    tables = TableSet.from_bytes(encode_network(tensors(), CodecOptions("ans")).tables)
+    monkeypatch.setattr(planning, "TRAINING_BYTES", 0)
     given = CodecOptions("ans", table_set=tables)
     at_once = encode_network(tensors(), given)
     sizes = []
     for part in (1 << 18, 1 << 16):
-        monkeypatch.setattr(network, "PART_BYTES", part)
+        monkeypatch.setattr(planning, "PART_BYTES", part)
         sizes.append(sum(map(len, encode_network(tensors(), given).streams)))
     whole = sum(map(len, at_once.streams))
     # Columns are chosen on fewer channels.
@@ -98,12 +101,12 @@ def test_histograms_are_counted_in_parts(monkeypatch):
 
 @pytest.mark.usefixtures("small_steps")
 def test_a_given_table_set_needs_no_training(monkeypatch):
-    tables = network.TableSet.from_bytes(encode_network(tensors(), CodecOptions("ans")).tables)
+    tables = TableSet.from_bytes(encode_network(tensors(), CodecOptions("ans")).tables)
 
     def train(*_):
         raise AssertionError("there is a table set")
 
-    monkeypatch.setattr(network, "train", train)
+    monkeypatch.setattr(planning, "train", train)
     encoded = encode_network([Source(tensor) for tensor in tensors()], CodecOptions("ans", table_set=tables))
     assert encoded.tables == tables.to_bytes()
 
@@ -130,7 +133,7 @@ def test_streams_are_put_away_and_both_passes_are_told():
 
 
 def test_threads_share_the_room_of_the_largest_tensor():
-    room, most, active, lock = network._Room(100), [], [], threading.Lock()
+    room, most, active, lock = Room(100), [], [], threading.Lock()
 
     def work(weights):
         with room.take(weights):

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnnzip.codec import fast
+from dnnzip.codec.ans import fast as ans_fast
+from dnnzip.codec.ans.choices import AnsChoices
 from dnnzip.codec.columns import choose_columns, column_shift
 from dnnzip.codec.kernels import bin_of, normalise
-from dnnzip.codec.reference import AnsChoices
 from dnnzip.codec.statistics import bin_values, bins, code_lengths, count, places_for
 from dnnzip.codec.training import assign_classes, class_lengths, train, unit_costs
 from dnnzip.format import CLASSES, CONTEXTS, ESCAPE, TOKEN_ORDER, context, neighbours
@@ -138,8 +138,8 @@ def test_cost_is_the_size_of_the_stream(log2_states, scale, kernel):
                 statistics.column_offsets,
                 use_context,
             )
-            stream = fast.encode_ans(codes, kernel, tables, choices)
-            payload = 8 * (len(stream) - 20 - len(fast.column_block(choices.column_shift, choices.column_offsets)))
+            stream = ans_fast.encode(codes, kernel, tables, choices)
+            payload = 8 * (len(stream) - 20 - len(ans_fast.column_block(choices.column_shift, choices.column_offsets)))
             # An escape hides its sign from the weights after it, which the histogram does not know.
             assert abs(payload - bits) <= 0.01 * bits + 4 * (log2_states + 16)
 

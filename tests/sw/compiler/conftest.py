@@ -9,9 +9,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip.array.network import compile_network, run_network
-from dnnzip.array.job import ArrayShape
 from dnnzip.array.golden import GoldenArray
+from dnnzip.array.job import ArrayShape
+from dnnzip.array.network import compile_network, run_network
 from dnnzip.evaluation.runtime import open_session, session_options
 
 SMALL = ArrayShape(groups=2, rows_per_group=4, columns=5, vectors=16)

@@ -5,20 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dnnzip.codec import CodecOptions, CodeTensor, encode_network
+from dnnzip.array.golden import GoldenArray
 from dnnzip.array.image import network_image
+from dnnzip.array.job import ArrayShape
 from dnnzip.array.network import compile_network, run_network
-from dnnzip.usecases.quantize import quantise_network
+from dnnzip.codec import CodecOptions, CodeTensor, encode_network
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import InputError
-from dnnzip.usecases.compress import CompressionOptions, compress
-from dnnzip.format import NARROW_MAX_SHIFT, ImageKind, TableSet, read_image_table
-from dnnzip.array.job import ArrayShape
-from dnnzip.array.golden import GoldenArray
-from dnnzip.quantize.bound import Bound
-from dnnzip.onnx.container import decompressed
 from dnnzip.evaluation.dataset import load_dataset
+from dnnzip.format import NARROW_MAX_SHIFT, ImageKind, TableSet, read_image_table
+from dnnzip.onnx.container import decompressed
 from dnnzip.onnx.files import load_model
+from dnnzip.quantize.bound import Bound
+from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.usecases.quantize import quantise_network
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.array import network as network_module
+from dnnzip.array.golden import GoldenArray
+from dnnzip.array.job import ArrayFigures, ArrayResult
 from dnnzip.array.layers import ArrayLayer
 from dnnzip.array.segments import Segment, cut
 from dnnzip.errors import InputError
-from dnnzip.array.job import ArrayFigures, ArrayResult
-from dnnzip.array.golden import GoldenArray
 
 
 class CountingArray(GoldenArray):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from dnnzip.array.image import network_image
-from dnnzip.array.program import LayerProgram
-from dnnzip.array.job import ArrayShape, check_job
 from dnnzip.array.golden import GoldenArray
+from dnnzip.array.image import network_image
+from dnnzip.array.job import ArrayShape, check_job
+from dnnzip.array.program import LayerProgram
 
 
 def compiled(weights, shape, groups=1):

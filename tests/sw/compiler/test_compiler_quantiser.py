@@ -8,15 +8,15 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from dnnzip.usecases.quantize import quantise_network
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import InputError
-from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip.evaluation.accuracy import evaluate, session_options
-from dnnzip.quantize.bound import Bound
 from dnnzip.evaluation.dataset import Dataset, load_dataset
 from dnnzip.onnx.files import load_model
 from dnnzip.onnx.weights import find_weights
+from dnnzip.quantize.bound import Bound
+from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.usecases.quantize import quantise_network
 
 
 @pytest.fixture(scope="module")

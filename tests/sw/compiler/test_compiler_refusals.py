@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip.array.layers import LONGEST_CHANNEL, find_layers
+from dnnzip.array.layers import LONGEST_SUM, find_layers
 from dnnzip.errors import InputError
 
 
@@ -119,7 +119,7 @@ def inner(nets):
 
 def long_channel(nets):
     model = product(nets)
-    return replace(model, "w", np.ones((LONGEST_CHANNEL + 1, 1), np.int8))
+    return replace(model, "w", np.ones((LONGEST_SUM + 1, 1), np.int8))
 
 
 def groups(nets):
@@ -224,8 +224,8 @@ def test_a_network_without_layers(nets):
 
 
 def test_the_longest_channel_cannot_overflow():
-    assert LONGEST_CHANNEL == 65793
-    assert LONGEST_CHANNEL * 128 * 255 < 2**31 <= (LONGEST_CHANNEL + 1) * 128 * 255
+    assert LONGEST_SUM == 65793
+    assert LONGEST_SUM * 128 * 255 < 2**31 <= (LONGEST_SUM + 1) * 128 * 255
 
 
 def test_a_product_of_two_computed_matrices_runs_beside_the_array(nets):

@@ -7,7 +7,9 @@ import zlib
 import pytest
 
 from dnnzip.codec import fast, reference
-from dnnzip.codec.reference import AnsChoices
+from dnnzip.codec.ans import reference as ans_reference
+from dnnzip.codec.ans.choices import AnsChoices
+from dnnzip.codec.raw import reference as raw_reference
 from dnnzip.format import (
     TABLES_MAGIC,
     WEIGHT_HEADER,
@@ -23,8 +25,8 @@ from dnnzip_sim.cases import random_codes, random_table_set, single_token
 
 TABLES = random_table_set(random.Random(3), tables=2)
 CODES = random_codes(random.Random(4), 5, 9, 20)
-ANS = reference.encode_ans(CODES, (1, 3), TABLES, AnsChoices(2, [1, 2, 3, 4, 5], 0, [1, 2, 3]))
-RAW = reference.encode_raw([1, -2, 3, -4, 5, -6], 2, 8)
+ANS = ans_reference.encode(CODES, (1, 3), TABLES, AnsChoices(2, [1, 2, 3, 4, 5], 0, [1, 2, 3]))
+RAW = raw_reference.encode([1, -2, 3, -4, 5, -6], 2, 8)
 
 
 def verdict_of(data, tables=TABLES, limits=None):
@@ -178,7 +180,7 @@ def test_a_wrong_crc():
 
 @pytest.mark.parametrize(("code", "fits"), [(-129, False), (-128, True), (127, True), (128, False)])
 def test_a_code_outside_the_declared_width(code, fits):
-    stream = reference.encode_ans([[0, code, 0]], (1, 1), TABLES, AnsChoices(0, [0]))
+    stream = ans_reference.encode([[0, code, 0]], (1, 1), TABLES, AnsChoices(0, [0]))
     assert verdict_of(changed(stream, wide=0)) == (Verdict.OK if fits else Verdict.BAD_CODE)
     assert verdict_of(changed(stream, wide=1)) == Verdict.OK
 
@@ -186,7 +188,7 @@ def test_a_code_outside_the_declared_width(code, fits):
 def test_a_state_that_does_not_come_home():
     """With one token of 256 states a weight takes no bits, so the start state is the end state."""
     tables = single_token(1)
-    stream = bytearray(reference.encode_ans([[1, 1, 1]], (1, 1), tables, AnsChoices(0, [0], context=False)))
+    stream = bytearray(ans_reference.encode([[1, 1, 1]], (1, 1), tables, AnsChoices(0, [0], context=False)))
     assert verdict_of(bytes(stream), tables) == Verdict.OK
     stream[WEIGHT_HEADER.bytes] ^= 4
     assert verdict_of(bytes(stream), tables) == Verdict.BAD_STATE
@@ -194,7 +196,7 @@ def test_a_state_that_does_not_come_home():
 
 def test_a_bad_state_comes_before_a_bad_crc_and_after_a_bad_code():
     tables = single_token(0)
-    stream = bytearray(reference.encode_ans([[0, 0]], (1, 1), tables, AnsChoices(0, [0], context=False)))
+    stream = bytearray(ans_reference.encode([[0, 0]], (1, 1), tables, AnsChoices(0, [0], context=False)))
     stream[WEIGHT_HEADER.bytes] ^= 4
     stream[-1] ^= 1
     assert verdict_of(bytes(stream), tables) == Verdict.BAD_STATE

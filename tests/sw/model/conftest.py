@@ -9,10 +9,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.codec import CodeTensor, RawTensor, encode_network
-from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.onnx.container import compressed_model
-from dnnzip.quantize.grid import quantise
 from dnnzip.onnx.weights import find_weights
+from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.quantize.grid import quantise
 
 FLOATS = {"float32": np.float32, "float16": np.float16}
 INTEGERS = {"int8": np.int8, "uint8": np.uint8}

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from dnnzip.errors import InputError
-from dnnzip.quantize.bound import Scope
+from dnnzip.evaluation.runtime import open_session
 from dnnzip.onnx.container import (
     compressed_model,
     decode_layer,
@@ -19,9 +19,9 @@ from dnnzip.onnx.container import (
     to_plain,
 )
 from dnnzip.onnx.files import save_model
-from dnnzip.quantize.grid import largest_errors, quantise
 from dnnzip.onnx.reference_op import Decompress
-from dnnzip.evaluation.runtime import open_session
+from dnnzip.quantize.bound import Scope
+from dnnzip.quantize.grid import largest_errors, quantise
 
 FLOAT_CASES = [
     (operator, dtype)

@@ -5,11 +5,11 @@ import pytest
 from onnx import numpy_helper
 
 from dnnzip.codec import CodecOptions
-from dnnzip.codec.reference import encode_raw
-from dnnzip.usecases.compress import CompressionOptions, compress
-from dnnzip.quantize.bound import Bound
+from dnnzip.codec.raw.reference import encode as encode_raw
 from dnnzip.onnx.container import decompressed, open_compressed
 from dnnzip.onnx.files import save_model
+from dnnzip.quantize.bound import Bound
+from dnnzip.usecases.compress import CompressionOptions, compress
 
 TYPES = {"float32": np.float32, "float16": np.float16}
 LINE = "dnnzip: c.onnx: layer 'w': decodes to weights that are infinite or no number; compress the model again\n"

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from dnnzip.errors import InputError
+from dnnzip.format import LARGEST_CODE
+from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.grid import bounds_of, check_bound, largest_errors, quantise
 from dnnzip.quantize.layout import Layout
-from dnnzip.quantize.step import LARGEST_CODE, _half, _step_by_all, decoded_values, fill_codes, largest_step
-from dnnzip.onnx.weights import Weight
+from dnnzip.quantize.step import _half, _step_by_all, decoded_values, fill_codes, largest_step
 
 
 def weight_of(array, axis=0, point=None):

@@ -11,17 +11,18 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from dnnzip.codec import CodecOptions, CodeTensor, encode_network
+from dnnzip.codec.line.choices import fit_lines
 from dnnzip.errors import CheckFailedError, InputError
-from dnnzip.usecases.compress import CompressionOptions, compress
-from dnnzip.usecases.verify import require, verify
 from dnnzip.format import MAX_SEGMENT, WEIGHT_HEADER
-from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.model.line import SMALLEST_BOUND, quantise_lines, quantise_runs
 from dnnzip.onnx.container import compressed_model, open_compressed
 from dnnzip.onnx.files import load_model
+from dnnzip.onnx.weights import Weight, find_weights
+from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.grid import largest_errors, restored_rows, unwrapped_array
 from dnnzip.quantize.layout import Layout
-from dnnzip.model.line import SMALLEST_BOUND, fit_lines, quantise_lines, quantise_runs
-from dnnzip.onnx.weights import Weight, find_weights
+from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.usecases.verify import require, verify
 
 
 def weight_of(array, axis=0, point=None):

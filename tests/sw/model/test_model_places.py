@@ -8,15 +8,17 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from dnnzip.errors import InputError
-from dnnzip.onnx import files, lazy_tensors as places, skeleton as wire
-from dnnzip.quantize import grid
-from dnnzip.quantize.bound import Bound, Scope
-from dnnzip.onnx.files import load_model, open_model, save_model
-from dnnzip.quantize.grid import largest_errors, quantise, quantise_again
 from dnnzip.model.line import quantise_lines
+from dnnzip.onnx import files
+from dnnzip.onnx import lazy_tensors as places
+from dnnzip.onnx import skeleton as wire
+from dnnzip.onnx.files import load_model, open_model, save_model
 from dnnzip.onnx.lazy_tensors import Place, open_spool, place_of
 from dnnzip.onnx.rules import stored_array
 from dnnzip.onnx.weights import find_weights
+from dnnzip.quantize import grid
+from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.quantize.grid import largest_errors, quantise, quantise_again
 
 
 @pytest.fixture(autouse=True)

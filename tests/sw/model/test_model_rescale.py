@@ -6,13 +6,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.errors import InputError
-from dnnzip.usecases.compress import CompressionOptions, compress
-from dnnzip.usecases.verify import require, verify
-from dnnzip.quantize.bound import Bound
 from dnnzip.onnx.container import decompressed
 from dnnzip.onnx.rescale import fold_obstacle, has_scale_that_fits
 from dnnzip.onnx.rules import sentence
 from dnnzip.onnx.weights import find_weights
+from dnnzip.quantize.bound import Bound
+from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.usecases.verify import require, verify
 
 SEED = 11
 FITS = sentence(has_scale_that_fits)

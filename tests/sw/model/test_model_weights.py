@@ -4,6 +4,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.errors import InputError
+from dnnzip.format import MAX_LENGTH
 from dnnzip.onnx import rescale, rules
 from dnnzip.onnx.rescale import FOLD_RULES, fold_obstacle
 from dnnzip.onnx.rules import RULES, sentence
@@ -177,7 +178,7 @@ def of_two_layouts(networks):
 
 def of_a_long_channel(networks):
     model = networks.float_network("MatMul").model
-    tensor = numpy_helper.from_array(np.ones((rules.LONGEST_CHANNEL + 1, 2), np.float16), "w")
+    tensor = numpy_helper.from_array(np.ones((MAX_LENGTH + 1, 2), np.float16), "w")
     model.graph.initializer[0].CopyFrom(tensor)
     return model
 

@@ -8,9 +8,9 @@ import pytest
 from onnx import numpy_helper
 
 from dnnzip.evaluation.accuracy import evaluate
-from dnnzip.quantize.bound import Scope
 from dnnzip.onnx.container import decompressed, open_compressed
 from dnnzip.onnx.files import load_model
+from dnnzip.quantize.bound import Scope
 from dnnzip.quantize.grid import largest_errors
 
 ZOO = Path(os.environ.get("DNNZIP_ZOO", Path(__file__).parents[4] / "shared" / "zoo"))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from onnx import numpy_helper
 
-from dnnzip.quantize.bound import Scope
 from dnnzip.onnx.container import decode_layer, decompressed, open_compressed
 from dnnzip.onnx.scaling import layer_scalings
+from dnnzip.quantize.bound import Scope
 
 
 def opened(networks, network, bound, scope=Scope.TENSOR):

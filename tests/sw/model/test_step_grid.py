@@ -4,13 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.model.line import quantise_lines
 from dnnzip.onnx.container import open_compressed
+from dnnzip.onnx.weights import Weight
+from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.quantize.grid import bounds_of, largest_errors, quantise, quantise_again, restored_rows
 from dnnzip.quantize.layout import Layout
-from dnnzip.model.line import quantise_lines
 from dnnzip.quantize.step_grid import EXACT, STEPS_PER_OCTAVE, Snap, StepGrid, loss_bits, on_grid, roots
-from dnnzip.onnx.weights import Weight
 
 EXPONENTS = {np.float32: (-149, 128), np.float16: (-24, 16)}
 

@@ -27,10 +27,10 @@ from dnnzip.bench.paper.tuned import FOLDER as TUNED_FOLDER
 from dnnzip.bench.paper.tuned import Tuned, load_tuned
 from dnnzip.cli.endings import failing_in_one_line
 from dnnzip.errors import CheckFailedError
-from dnnzip.usecases.estimate import read_network
-from dnnzip.usecases.provenance import provenance
 from dnnzip.presentation.tables import stdout_console
 from dnnzip.system.outputs import write_output
+from dnnzip.usecases.estimate import read_network
+from dnnzip.usecases.provenance import provenance
 
 FOLDER = Path("build") / "paper"
 CLAIM_LIMIT = 0.5

@@ -12,11 +12,11 @@ from dnnzip.bench.paper.rounding import Clipping, Rounded, round_weights
 from dnnzip.bench.paper.trained import TrainedNetwork
 from dnnzip.bench.zero_runs import packed_bytes
 from dnnzip.codec import CodecOptions, CodeTensor, RawTensor, encode_network
-from dnnzip.usecases.compress import CompressionOptions, compress
-from dnnzip.quantize.bound import Bound, Scope
-from dnnzip.onnx.container import CompressedModel, compressed_model, decompressed, open_compressed
 from dnnzip.model.line import quantise_runs
+from dnnzip.onnx.container import CompressedModel, compressed_model, decompressed, open_compressed
 from dnnzip.onnx.weights import Weight
+from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.usecases.compress import CompressionOptions, compress
 
 SCALE_BITS = 32
 """Of a scale."""

@@ -1,6 +1,6 @@
 # The types in these loops are Numba's, which mypy does not know.
 # mypy: disable-error-code="assignment"
-"""The compiled loops of the ``line`` codec, equal to ``dnnzip.codec.reference`` byte for byte, verdict for verdict."""
+"""The compiled loops of the ``line`` codec, equal to ``dnnzip.codec.line.reference`` in every byte and verdict."""
 
 import numpy as np
 from numpy.typing import NDArray
