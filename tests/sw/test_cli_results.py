@@ -17,7 +17,7 @@ from dnnzip.codec import split_streams
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.format import Codec, TableSet, WeightHeader
 from dnnzip.onnx.rules import sentence
-from dnnzip.quantize.grid import suits_unit
+from dnnzip.onnx.weights import suits_unit
 
 DNNZIP = Path(sys.executable).with_name("dnnzip")
 

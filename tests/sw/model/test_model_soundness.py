@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
-from dnnzip.api import Compressed, compress, compress_model, decompress_model
+from dnnzip.api import compress_model, decompress_model
 from dnnzip.errors import InputError
 from dnnzip.onnx import files
 from dnnzip.onnx.files import load_model, model_files, open_model
