@@ -38,6 +38,8 @@ from dnnzip.quantize.step_grid import StepGrid
 from dnnzip.quantize.tolerance import check_bound
 from dnnzip.quantize.weights import ArrayWeights
 
+__all__ = ["Compressed", "compress"]
+
 Codec = Literal["auto", "ans", "raw", "line"]
 ErrorScope = Literal["tensor", "channel"]
 
