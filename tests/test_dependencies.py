@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "encoding": {"model", "quantize", "codec", "format", "errors", "inputs"},
     "tensor": {"encoding", "quantize", "codec", "format", "errors"},
     "array_codec": {"tensor", "codec"},
-    "onnx": {"encoding", "quantize", "format", "errors", "inputs", "system"},
+    "onnx": {"encoding", "quantize", "codec", "format", "errors", "inputs", "system"},
     "evaluation": {"onnx", "errors", "inputs", "system"},
     "accelerator": {"errors", "inputs"},
     "array": {"evaluation", "onnx", "quantize", "codec", "format", "errors", "system"},
@@ -37,8 +37,8 @@ MAY_IMPORT = {
     "presentation": {"usecases", "array", "accelerator", "onnx", "system"},
     "api": {"presentation", "usecases", "tensor", "onnx", "codec"},
     "tuning": {
-        *("presentation", "usecases", "accelerator", "evaluation", "onnx", "encoding", "quantize", "compiled"),
-        *("errors", "inputs"),
+        *("presentation", "usecases", "accelerator", "evaluation", "onnx", "encoding", "quantize", "codec", "compiled"),
+        *("format", "errors", "inputs"),
     },
     "exploration": {
         *("presentation", "usecases", "accelerator", "evaluation", "onnx", "quantize", "codec", "digits", "errors"),
@@ -51,8 +51,8 @@ MAY_IMPORT = {
     },
     "__main__": {"cli", "system"},
     "bench": {
-        *("cli", "tuning", "presentation", "usecases", "link", "accelerator", "evaluation", "onnx", "encoding", "model"),
-        *("quantize", "codec", "format", "errors", "digits", "system"),
+        *("cli", "tuning", "presentation", "usecases", "link", "accelerator", "evaluation", "onnx", "model"),
+        *("encoding", "quantize", "codec", "format", "errors", "digits", "system"),
     },
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
