@@ -9,7 +9,6 @@ True
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -29,14 +28,12 @@ from dnnzip.encoding import (
 from dnnzip.errors import InputError
 from dnnzip.format import WEIGHT_HEADER, WeightHeader, array_file
 from dnnzip.format import Codec as CodecNumber
-from dnnzip.format.array_file import ArrayHeader, GridKind
 from dnnzip.quantize.bound import Bound, Scope, Unit
-from dnnzip.quantize.element_type import ELEMENT_TYPES, ElementType, element_type, type_names
-from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless
+from dnnzip.quantize.element_type import element_type, type_names
 from dnnzip.quantize.layout import Layout, kernel_of
-from dnnzip.quantize.step_grid import StepGrid
 from dnnzip.quantize.tolerance import check_bound
 from dnnzip.quantize.weights import ArrayWeights
+from dnnzip.tensor_file import Form, form_of, grid_of, header_of
 
 __all__ = ["Compressed", "compress"]
 
@@ -44,7 +41,6 @@ Codec = Literal["auto", "ans", "raw", "line"]
 ErrorScope = Literal["tensor", "channel"]
 
 NAME = "array"
-SCOPES = tuple(Scope)
 AGAIN = "compress the array again"
 
 #: The key of an array in an ONNX file, as dnnzip wrote it before array files had a format of their own.
@@ -65,7 +61,7 @@ class Compressed:
     True
     """
 
-    def __init__(self, form: "_Form", encoded: Encoded[bytes], tables: bytes, where: str = NAME) -> None:
+    def __init__(self, form: Form, encoded: Encoded[bytes], tables: bytes, where: str = NAME) -> None:
         self._form = form
         self._encoded = encoded
         self._tables = tables
@@ -131,7 +127,7 @@ class Compressed:
 
     def to_bytes(self) -> bytes:
         """Return the array file, which says all that decoding needs; `from_bytes` reads it."""
-        return array_file.pack(_header(self._form, self._encoded), self._tables, self._encoded.stream)
+        return array_file.pack(header_of(self._form, self._encoded), self._tables, self._encoded.stream)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Compressed":
@@ -142,7 +138,7 @@ class Compressed:
         InputError
             The bytes are no array file, of a newer version, or damaged.
         """
-        reading = Reading("Compressed.from_bytes", AGAIN)
+        reading, data = Reading("Compressed.from_bytes", AGAIN), bytes(data)
         try:
             header, tables, stream = array_file.unpack(data)
         except array_file.NoArrayFileError as error:
@@ -155,9 +151,9 @@ class Compressed:
             raise InputError(reading.where, str(error), UPDATE) from None
         except array_file.ArrayFileError as error:
             raise InputError(reading.where, str(error), AGAIN) from None
-        form = _form_of_header(header, reading)
+        form = form_of(header, reading)
         try:
-            grid = _grid_of_header(header)
+            grid = grid_of(header)
         except ValueError as error:
             raise reading.damaged(str(error)) from None
         fault = grid.errors_fault() or grid.fault(form.layout)
@@ -271,7 +267,7 @@ def encoding_of(max_error: str | float, error_scope: str, codec: CodecOptions) -
         raise TypeError(f"max_error must be text such as '2%' or a number, not {type(max_error).__name__}")
     bound = Bound.parse(max_error if isinstance(max_error, str) else repr(float(max_error)), "max_error")
     for name, value, known in (
-        ("error_scope", error_scope, tuple(map(str, SCOPES))),
+        ("error_scope", error_scope, tuple(map(str, Scope))),
         ("codec", codec.codec, ("auto", "ans", "raw", "line")),
         ("virtual_lanes", codec.virtual_lanes, (None, 1, 2, 4, 8, 16)),
     ):
@@ -296,37 +292,7 @@ def log2_states(states: int) -> int:
     return states.bit_length() - 1
 
 
-@dataclass(frozen=True)
-class _Form:
-    """Shape of an array and of the rows that it is coded in.
-
-    Parameters
-    ----------
-    shape
-        Shape of the array.
-    axis
-        Axis of the output channels.
-    rows
-        Rows of the codes, a multiple of the channels.
-    """
-
-    shape: tuple[int, ...]
-    axis: int
-    rows: int
-
-    @property
-    def layout(self) -> Layout:
-        """The rows: [rows, length], or one more of 1 where an array has one dimension."""
-        return Layout((self.rows, math.prod(self.shape) // self.rows), 0)
-
-    def array_of(self, rows: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Return the array of its rows."""
-        axis = self.axis
-        moved = (self.shape[axis], *self.shape[:axis], *self.shape[axis + 1 :])
-        return np.ascontiguousarray(np.moveaxis(rows.reshape(moved), 0, axis))
-
-
-def _weights(array: NDArray[Any], axis: int, zero_point: int, scope: Scope) -> tuple[_Form, ArrayWeights]:
+def _weights(array: NDArray[Any], axis: int, zero_point: int, scope: Scope) -> tuple[Form, ArrayWeights]:
     """Return an array as weights, the channels first, after it has been checked."""
     element = element_type(array.dtype)
     if element is None:
@@ -347,7 +313,7 @@ def _weights(array: NDArray[Any], axis: int, zero_point: int, scope: Scope) -> t
     channels = np.moveaxis(array, axis, 0) if array.ndim > 1 else array[None]
     rows = _rows(channels.shape, scope)
     kernel = kernel_of(channels.shape[2:]) if channels.ndim == 4 and rows == len(channels) else (1, 1)
-    form = _Form(array.shape, axis, rows)
+    form = Form(array.shape, axis, rows)
     layout = Layout(form.layout.shape, 0, kernel=kernel)
     point = np.array(zero_point, element.dtype) if element.is_integer else None
     return form, ArrayWeights(NAME, np.ascontiguousarray(channels).reshape(layout.shape), layout, point)
@@ -362,74 +328,3 @@ def _rows(shape: tuple[int, ...], scope: Scope) -> int:
         raise InputError(NAME, f"has {length} elements in a channel", f"give at most {longest}, or scope 'tensor'")
     # Where channels decide on nothing but the coder's rows, each may be several.
     return shape[0] * next(count for count in range(-(-length // longest), length + 1) if length % count == 0)
-
-
-def _header(form: _Form, encoded: Encoded[bytes]) -> ArrayHeader:
-    grid = encoded.grid
-    more: dict[str, Any] = {}
-    kind = GridKind.LOSSLESS
-    match grid:
-        case IntegerGrid():
-            point = 0 if grid.zero_point is None else int(grid.zero_point)
-            kind, more = GridKind.INTEGER, {"divisor": grid.divisor, "zero_point": point}
-        case FloatGrid(step_grid=None):
-            kind, more = GridKind.FLOAT, {"steps": grid.step.astype("<f4").tobytes()}
-        case FloatGrid(step_grid=StepGrid() as steps):
-            kind = GridKind.STEP_GRID
-            more = {"per_octave": steps.per_octave, "step_loss": grid.step_loss}
-            more |= {"steps": steps.values.astype("<f4").tobytes(), "index": steps.index.tobytes()}
-    return ArrayHeader(
-        grid.element.name,
-        grid.spec,
-        encoded.codec,
-        form.shape,
-        form.axis,
-        kind,
-        SCOPES.index(grid.scope),
-        form.rows,
-        grid.max_bound,
-        grid.max_error,
-        **more,
-    )
-
-
-def _form_of_header(header: ArrayHeader, reading: Reading) -> _Form:
-    """Return the form of an array that a file declares, checked."""
-    shape, size = header.shape, math.prod(header.shape)
-    if not 1 <= len(shape) <= array_file.MOST_DIMENSIONS or size < 1 or header.axis >= len(shape):
-        raise reading.damaged(f"its shape {shape} and axis {header.axis} are no array's")
-    if header.rows < 1 or size % header.rows or header.rows % (shape[header.axis] if len(shape) > 1 else 1):
-        raise reading.damaged(f"its {header.rows} rows do not suit its shape {shape}")
-    if header.element not in ELEMENT_TYPES or header.scope >= len(SCOPES):
-        raise reading.damaged(f"its element type {header.element!r} or its scope {header.scope} is not known")
-    return _Form(shape, header.axis, header.rows)
-
-
-def _grid_of_header(header: ArrayHeader) -> Grid:
-    """Return the grid that a header declares, its numbers not yet checked against each other.
-
-    Raises
-    ------
-    ValueError
-        They are those of no grid.
-    """
-    element: ElementType = ELEMENT_TYPES[header.element]
-    facts = (element, np.array(header.bound), np.array(header.error), header.spec, SCOPES[header.scope])
-    if element.is_integer != (header.grid is GridKind.INTEGER):
-        raise ValueError(f"its grid {header.grid.name} does not suit {element.name}")
-    steps = np.frombuffer(header.steps, "<f4").astype(np.float32)
-    index = np.frombuffer(header.index, np.uint8)
-    match header.grid:
-        case GridKind.INTEGER:
-            if not element.lowest <= header.zero_point <= element.largest:
-                raise ValueError(f"its zero point {header.zero_point} does not suit {element.name}")
-            return IntegerGrid(*facts, header.divisor, np.array(header.zero_point, element.dtype))
-        case GridKind.LOSSLESS:
-            return Lossless(*facts)
-        case GridKind.FLOAT:
-            # One step of a tensor is a scalar, and so is one of its only channel where the scope is the tensor.
-            is_scalar = steps.size == 1 and facts[4] is Scope.TENSOR
-            return FloatGrid(*facts, steps.reshape(()) if is_scalar else steps)
-        case GridKind.STEP_GRID:
-            grid = StepGrid(header.per_octave, steps, index)
-            return FloatGrid(*facts, grid.steps(), grid, header.step_loss)
