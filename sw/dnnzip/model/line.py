@@ -151,7 +151,7 @@ def quantise_lines(weight: Weights, bound: Bound, scope: Scope = Scope.TENSOR) -
     Raises
     ------
     InputError
-        As `dnnzip.quantize.grid.quantise`.
+        As `dnnzip.quantize.quantise.quantise`.
     """
     check_unit(weight, bound)
     rows = weight.layout.to_channels(weight.array)

@@ -23,7 +23,7 @@ from dnnzip.onnx.files import save_model
 from dnnzip.onnx.reference_op import Decompress
 from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.quantize.element_type import FLOAT32
-from dnnzip.quantize.grid import Lossless
+from dnnzip.quantize.grid import IntegerGrid, Lossless
 from dnnzip.quantize.quantise import quantise
 from dnnzip.quantize.tolerance import largest_errors
 
@@ -355,7 +355,7 @@ def test_every_flipped_bit_of_a_stream_is_an_error_or_found_in_the_header(networ
 
 def test_too_many_weights_for_the_bytes(networks, monkeypatch):
     compressed, _ = networks.compress(networks.float_network("Conv2D").model)
-    monkeypatch.setattr("dnnzip.onnx.container.stream_count", lambda _: 1 << 40)
+    monkeypatch.setattr("dnnzip.encoding.stream_count", lambda _: 1 << 40)
     set_ints(compressed.graph.node[0], "shape", [1 << 20, 1 << 20])
     with pytest.raises(InputError, match=r"layer 'w': is damaged: 1099511627776 values in \d+ bytes are more than"):
         open_compressed(compressed, "m")
@@ -411,7 +411,9 @@ def test_quantise_is_what_the_file_holds(networks):
 def test_a_file_of_version_1_with_a_float32_for_each_channel_still_decodes():
     folder = Path(__file__).parents[2] / "vectors" / "container_v1"
     compressed = read_compressed(folder / "channel_steps.dnz.onnx")
-    assert [layer.grid.step.shape for layer in compressed.layers] == [(12,), (8,), ()]
+    *floats, integers = (layer.grid for layer in compressed.layers)
+    assert [grid.step.shape for grid in floats] == [(12,), (8,)]
+    assert isinstance(integers, IntegerGrid)
     plain = decompressed(compressed)
     with np.load(folder / "channel_steps.npz") as expected:
         assert sorted(expected) == sorted(tensor.name for tensor in plain.graph.initializer)
