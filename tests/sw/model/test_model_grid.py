@@ -180,7 +180,7 @@ def test_bounds_of_percentages_take_the_range_of_tensor_or_channel():
     np.testing.assert_array_equal(
         bounds_of(weight_of(weights), Bound.parse("2%"), Scope.CHANNEL), [0.02 * 2, 0.02 * 20]
     )
-    np.testing.assert_array_equal(quantise(weight_of(weights), Bound.parse("2%"), Scope.CHANNEL).bound, [0.04, 0.4])
+    np.testing.assert_array_equal(quantise(weight_of(weights), Bound.parse("2%"), Scope.CHANNEL).grid.bound, [0.04, 0.4])
 
 
 @settings(max_examples=100, deadline=None)
@@ -208,10 +208,10 @@ def test_a_percentage_of_integer_weights_is_an_exact_floor():
     # 7 % of 100 is 7, though the nearest floats give 7.000000000000001 or a little less.
     array = np.array([[0, 100, 50]], np.int8)
     for text, error in (("7%", 7), ("0.99%", 0), ("1%", 1), ("1.999%", 1), ("29%", 29), ("100%", 100)):
-        assert quantise(weight_of(array), Bound.parse(text)).max_bound == error
+        assert quantise(weight_of(array), Bound.parse(text)).grid.max_bound == error
     by_channel = np.array([[0, 100], [0, 20], [0, 0]], np.int8)
-    assert quantise(weight_of(by_channel), Bound.parse("10%"), Scope.CHANNEL).max_bound == 2
-    assert quantise(weight_of(np.full((2, 2), 5, np.int8)), Bound.parse("3lsb")).max_error == 0
+    assert quantise(weight_of(by_channel), Bound.parse("10%"), Scope.CHANNEL).grid.max_bound == 2
+    assert quantise(weight_of(np.full((2, 2), 5, np.int8)), Bound.parse("3lsb")).grid.max_error == 0
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
