@@ -37,10 +37,11 @@ WEIGHTS_PER_BIT = 4096
 UPDATE = "update dnnzip to read it"
 
 Stored = TypeVar("Stored")
+Stored_co = TypeVar("Stored_co", covariant=True)
 
 
 @dataclass(frozen=True, eq=False)
-class Encoded(Generic[Stored]):
+class Encoded(Generic[Stored_co]):
     """A tensor of weights, encoded.
 
     Parameters
@@ -54,7 +55,7 @@ class Encoded(Generic[Stored]):
     """
 
     grid: Grid
-    stream: Stored
+    stream: Stored_co
     codec: str
 
 

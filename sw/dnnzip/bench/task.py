@@ -100,7 +100,8 @@ class Task:
 
     def _nearest(self, index: int) -> NDArray[np.int16]:
         grid = self.grids[index].grid
-        step = grid.step if isinstance(grid, FloatGrid) else np.float32(grid.divisor)
+        assert isinstance(grid, FloatGrid), "integers are not rounded here, and codes are no original bytes"
+        step = grid.step
         scaled = self.rows[index].astype(np.float32, copy=False) / step
         return np.asarray(np.rint(scaled, out=scaled).astype(np.int16))
 

@@ -174,8 +174,8 @@ def quantise_lines(weight: Weights, bound: Bound, scope: Scope = Scope.TENSOR) -
         if not (np.isfinite(steps[i]) and steps[i] > 0) or not _intervals(
             part, steps[i], float(most), weight.element.rounding, low[i], high[i]
         ):
-            grid = Lossless(weight.element, bounds, np.zeros(bounds.shape), bound.text, scope)
-            return kept_as_they_are(weight.array, grid)
+            lossless = Lossless(weight.element, bounds, np.zeros(bounds.shape), bound.text, scope)
+            return kept_as_they_are(weight.array, lossless)
     codes = fit_lines(low.reshape(-1), high.reshape(-1)).reshape(rows.shape)
     grid = FloatGrid(weight.element, bounds, np.zeros(()), bound.text, scope, steps.reshape(bounds.shape), step_grid)
     return _measured(weight, codes, grid)

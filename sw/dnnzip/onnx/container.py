@@ -157,7 +157,7 @@ def is_compressed(model: onnx.ModelProto) -> bool:
 def compressed_model(
     model: onnx.ModelProto,
     weights: Sequence[Weight],
-    encoded: Sequence[Encoded[bytes]] | Sequence[Encoded[bytes | Place]],
+    encoded: Sequence[Encoded[bytes | Place]],
     tables: bytes,
 ) -> onnx.ModelProto:
     """Make the compressed model.
@@ -522,6 +522,10 @@ def _double(name: str, value: float) -> onnx.TensorProto:
     return numpy_helper.from_array(np.array(value, np.float64), name)
 
 
+def _double_of(tensor: onnx.TensorProto) -> float:
+    return float(numpy_helper.to_array(tensor))
+
+
 def _byte_tensor(name: str, content: bytes | Place) -> onnx.TensorProto:
     if isinstance(content, Place):
         tensor = onnx.TensorProto(name=name, data_type=TensorProto.UINT8, dims=[content.length])
@@ -601,7 +605,8 @@ class _Declared:
         values = self.values
         facts = (
             self.element,
-            *(np.asarray(numpy_helper.to_array(values[name]), np.float64) for name in ("bound", "max_error")),
+            np.array(_double_of(values["bound"])),
+            np.array(_double_of(values["max_error"])),
             values["spec"].decode(),
             Scope(values["scope"].decode()),
         )
@@ -614,7 +619,7 @@ class _Declared:
         if self.step_index is None:
             return FloatGrid(*facts, step)
         steps = StepGrid(int(values["steps_per_octave"]), step, self.step_index.astype(np.uint8, casting="equiv"))
-        return FloatGrid(*facts, steps.steps(), steps, float(numpy_helper.to_array(values["step_loss"])))
+        return FloatGrid(*facts, steps.steps(), steps, _double_of(values["step_loss"]))
 
 
 def layer_of_node(

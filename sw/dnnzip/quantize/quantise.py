@@ -154,7 +154,7 @@ def _channels_on_grid(
         return None
     grid, index = found.every_step(), found.index.astype(np.int64)
     new_codes, new_errors = codes.copy(), errors.copy()
-    for i in np.flatnonzero((index < EXACT) & ~is_zero & (found.steps() != steps)):
+    for i in map(int, np.flatnonzero((index < EXACT) & ~is_zero & (found.steps() != steps))):
         # A step below the largest may lose a weight, whose product rounds the wrong way there.
         while index[i] < EXACT:
             error = parts.at_step(i, grid[index[i]], new_codes)
