@@ -180,7 +180,8 @@ def test_bounds_of_percentages_take_the_range_of_tensor_or_channel():
     np.testing.assert_array_equal(
         bounds_of(weight_of(weights), Bound.parse("2%"), Scope.CHANNEL), [0.02 * 2, 0.02 * 20]
     )
-    np.testing.assert_array_equal(quantise(weight_of(weights), Bound.parse("2%"), Scope.CHANNEL).grid.bound, [0.04, 0.4])
+    grid = quantise(weight_of(weights), Bound.parse("2%"), Scope.CHANNEL).grid
+    np.testing.assert_array_equal(grid.bound, [0.04, 0.4])
 
 
 @settings(max_examples=100, deadline=None)
