@@ -6,6 +6,7 @@ source ``*.json``, a picture is drawn, ``*.svg``.
 """
 
 import re
+import struct
 import sys
 from collections.abc import Callable, Sequence
 from importlib.resources import files
@@ -29,6 +30,7 @@ from dnnzip.format import (
     HeaderLayout,
     TableSet,
     Verdict,
+    array_file,
 )
 from dnnzip.format.frames import ARRAY_RESULT, END, FRAME_HEADER, HELLO, LOAD, ORDERS, RESULT, ArrayFault, Order
 from dnnzip.onnx.rescale import FOLD_RULES
@@ -54,6 +56,16 @@ def layout(of: HeaderLayout) -> str:
         stored = f"value - {field.bias}" if field.bias else "value"
         rows.append((f"`{field.name}`", bits, str(field.width), stored, field.meaning))
     return table(("field", "bits", "width", "stored as", "meaning"), rows)
+
+
+def array_header() -> str:
+    """Return the table of the fixed header of an array file."""
+    types = {"4s": "4 bytes", "B": "uint8", "H": "uint16", "h": "int16", "I": "uint32", "Q": "uint64", "d": "float64"}
+    rows, offset = [], 0
+    for field in array_file.FIELDS:
+        rows.append((f"`{field.name}`", str(offset), types[field.kind], field.meaning))
+        offset += struct.calcsize(f"<{field.kind}")
+    return table(("field", "offset", "type", "meaning"), rows)
 
 
 def verdicts() -> str:
@@ -134,6 +146,7 @@ def rules() -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
+    "array header": array_header,
     "table header": lambda: layout(TABLE_HEADER),
     "weight header": lambda: layout(WEIGHT_HEADER),
     "columns word": lambda: layout(COLUMNS_WORD),

@@ -17,9 +17,13 @@ MAY_IMPORT = {
     "system": {"errors"},
     "inputs": {"errors"},
     "codec": {"format", "system"},
-    "quantize": {"codec", "format", "errors", "onnx"},
-    "onnx": {"quantize", "codec", "format", "errors", "inputs", "system"},
-    "model": {"onnx", "quantize", "codec", "format", "errors"},
+    "quantize": {"codec", "format", "errors"},
+    "model": {"quantize", "codec", "format", "errors"},
+    "encoding": {"model", "quantize", "codec", "format", "errors", "inputs"},
+    "tensor_file": {"encoding", "quantize", "format"},
+    "tensor": {"tensor_file", "encoding", "quantize", "codec", "format", "errors"},
+    "array_codec": {"tensor", "codec", "format"},
+    "onnx": {"encoding", "quantize", "codec", "format", "errors", "inputs", "system"},
     "evaluation": {"onnx", "errors", "inputs", "system"},
     "accelerator": {"errors", "inputs"},
     "array": {"evaluation", "onnx", "quantize", "codec", "format", "errors", "system"},
@@ -27,14 +31,14 @@ MAY_IMPORT = {
     "digits": {"evaluation"},
     "doctor": {"codec", "system"},
     "usecases": {
-        *("link", "array", "accelerator", "evaluation", "onnx", "model", "quantize", "codec", "format", "errors"),
+        *("link", "array", "accelerator", "evaluation", "onnx", "encoding", "quantize", "codec", "format", "errors"),
         *("inputs", "system", "presentation", "digits"),
     },
     "presentation": {"usecases", "array", "accelerator", "onnx", "system"},
-    "api": {"presentation", "usecases", "onnx", "quantize", "codec", "format", "errors", "inputs", "system"},
+    "api": {"presentation", "usecases", "tensor", "onnx", "codec", "format"},
     "tuning": {
-        *("presentation", "usecases", "accelerator", "evaluation", "onnx", "quantize", "codec", "format"),
-        *("errors", "inputs", "system"),
+        *("presentation", "usecases", "accelerator", "evaluation", "onnx", "encoding", "quantize", "codec"),
+        *("format", "errors", "inputs", "system"),
     },
     "exploration": {
         *("presentation", "usecases", "accelerator", "evaluation", "onnx", "quantize", "codec", "digits", "errors"),
@@ -48,7 +52,7 @@ MAY_IMPORT = {
     "__main__": {"cli", "system"},
     "bench": {
         *("cli", "tuning", "presentation", "usecases", "link", "accelerator", "evaluation", "onnx", "model"),
-        *("quantize", "codec", "format", "errors", "digits", "system"),
+        *("encoding", "quantize", "codec", "format", "errors", "digits", "system"),
     },
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
@@ -127,12 +131,13 @@ def test_a_module_imports_only_what_stands_below_it(module):
 def test_the_package_itself_imports_its_python_api_alone_and_that_when_it_is_used():
     modules = imported(SOURCES["dnnzip"].read_text(encoding="utf-8"))
     lazy = {"os", "importlib.import_module"}
-    assert {module for module in modules - lazy if not module.startswith("dnnzip.api.")} == set()
+    assert {module for module in modules - lazy if not module.startswith(("dnnzip.api.", "dnnzip.tensor."))} == set()
 
 
 def test_the_python_api_is_loaded_by_its_first_use():
     assert not loaded("import dnnzip; dir(dnnzip); dnnzip.__version__") & HEAVY
-    assert {"numpy", "onnx"} <= loaded("import dnnzip; dnnzip.compress")
+    assert {"numpy", "onnx"} <= loaded("import dnnzip; dnnzip.compress_model")
+    assert "onnx" not in loaded("import dnnzip; dnnzip.compress", "onnx")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +150,9 @@ def test_the_python_api_is_loaded_by_its_first_use():
         ("dnnzip.codec.fast", "from dnnzip.quantize.bound import Bound"),
         ("dnnzip.codec.fast", "from dnnzip import onnx"),
         ("dnnzip.quantize.grid", "from dnnzip.link import open_link"),
-        ("dnnzip.quantize.grid", "from dnnzip.array.layers import find_layers"),
+        ("dnnzip.quantize.grid", "from dnnzip.onnx.weights import Weight"),
+        ("dnnzip.tensor", "from dnnzip.onnx.container import decompressed"),
+        ("dnnzip.tensor", "from dnnzip.api import compress_model"),
         ("dnnzip.array.network", "from dnnzip.usecases.summary import summarise"),
         ("dnnzip.link.api", "from dnnzip.onnx.files import load_model"),
         ("dnnzip.accelerator.array", "import dnnzip.usecases.summary"),
@@ -218,6 +225,6 @@ def test_the_rtl_elaborates_without_the_software_parts():
 
 def test_extras_are_found_by_entry_point():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for group in ("dnnzip.links", "dnnzip.arrays", "dnnzip.commands"):
+    for group in ("dnnzip.links", "dnnzip.arrays", "dnnzip.commands", "numcodecs.codecs"):
         for target in project["entry-points"][group].values():
             assert target.partition(":")[0] in SOURCES

@@ -21,7 +21,8 @@ import numpy as np
 import onnx
 
 from dnnzip.cli.endings import failing_in_one_line
-from dnnzip.codec import CodecOptions, CodeTensor, EncodedNetwork, RawTensor, encode_network
+from dnnzip.codec import CodecOptions
+from dnnzip.encoding import Encoded, encode_quantised
 from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import evaluate
 from dnnzip.evaluation.dataset import Dataset, load_dataset
@@ -31,8 +32,10 @@ from dnnzip.onnx.files import load_model
 from dnnzip.onnx.weights import Weight, find_weights
 from dnnzip.presentation.tables import TextTable, number, stdout_console
 from dnnzip.quantize.bound import Bound, Scope, Unit
-from dnnzip.quantize.grid import GridResult, quantise, ranges_of, restored_rows
+from dnnzip.quantize.grid import Quantised
+from dnnzip.quantize.quantise import quantise
 from dnnzip.quantize.step_grid import FLOAT_BITS
+from dnnzip.quantize.tolerance import ranges_of
 from dnnzip.usecases.provenance import provenance
 from dnnzip.usecases.verify import require, verify
 from dnnzip_sim.zoo import ENTRIES, Entry, zoo_folder
@@ -161,9 +164,10 @@ def measure(network: Network, tolerance: float) -> Row:
         A codec does not keep the measured error.
     """
     runs = [quantise_runs(weight, tolerance) for weight in network.weights]
-    greedy = at_the_same_error(runs, quantise_lines)
-    ans = at_the_same_error(runs, quantise)
-    ans_rms = [quantise(item.weight, even_bound(rms_error(item))) for item in runs]
+    greedy = at_the_same_error(network.weights, runs, quantise_lines)
+    ans = at_the_same_error(network.weights, runs, quantise)
+    errors = [rms_error(weight, item) for weight, item in zip(network.weights, runs, strict=True)]
+    ans_rms = [quantise(weight, even_bound(error)) for weight, error in zip(network.weights, errors, strict=True)]
     runs_bits, top1_runs = result(network, runs, "line")
     ans_bits, top1_ans = result(network, ans, "ans")
     ans_rms_bits, top1_ans_rms = result(network, ans_rms, "ans")
@@ -172,10 +176,11 @@ def measure(network: Network, tolerance: float) -> Row:
         network.name,
         tolerance,
         count,
-        max(share_of_range(item, item.max_error) for item in runs),
-        sum(share_of_range(item, rms_error(item)) * item.weight.weights for item in runs) / count,
+        max(share_of_range(weight, item.grid.max_error) for weight, item in zip(network.weights, runs, strict=True)),
+        sum(share_of_range(weight, rms) * weight.weights for weight, rms in zip(network.weights, errors, strict=True))
+        / count,
         runs_bits,
-        bits_per_weight(encoded(greedy, "line"), count),
+        bits_per_weight(*encode_quantised(network.weights, greedy, CodecOptions("line")), count),
         ans_bits,
         ans_rms_bits,
         network.top1,
@@ -185,20 +190,16 @@ def measure(network: Network, tolerance: float) -> Row:
     )
 
 
-def share_of_range(item: GridResult, error: float) -> float:
+def share_of_range(weight: Weight, error: float) -> float:
     """Return an error as a share of the tensor's range."""
-    span = float(ranges_of(item.weight, Scope.TENSOR))
+    span = float(ranges_of(weight, Scope.TENSOR))
     return error / span if span else 0.0
 
 
-def rms_error(item: GridResult) -> float:
+def rms_error(weight: Weight, item: Quantised) -> float:
     """Return the root mean square error of a tensor's weights, in their unit."""
-    assert item.codes is not None
-    assert item.step is not None
-    wanted = item.weight.layout.to_channels(item.weight.array).astype(np.float64)
-    return float(
-        np.sqrt(np.mean((restored_rows(item.codes, item.step, item.weight.dtype).astype(np.float64) - wanted) ** 2))
-    )
+    restored = item.grid.restore(item.codes, weight.layout).astype(np.float64)
+    return float(np.sqrt(np.mean((restored - weight.array.astype(np.float64)) ** 2)))
 
 
 def even_bound(rms: float) -> Bound:
@@ -207,36 +208,26 @@ def even_bound(rms: float) -> Bound:
     return Bound(Fraction(value), Unit.ABSOLUTE, repr(value), "root mean square")
 
 
-def at_the_same_error(runs: Sequence[GridResult], quantiser: Callable[[Weight, Bound], GridResult]) -> list[GridResult]:
+def at_the_same_error(
+    weights: Sequence[Weight], runs: Sequence[Quantised], quantiser: Callable[[Weight, Bound], Quantised]
+) -> list[Quantised]:
     """Return each tensor again, its measured error as the bound of another quantiser."""
-    return [quantiser(item.weight, item.spec) for item in runs]
+    bounds = [Bound(Fraction(item.grid.max_bound), Unit.ABSOLUTE, item.grid.spec, "measured") for item in runs]
+    return [quantiser(weight, bound) for weight, bound in zip(weights, bounds, strict=True)]
 
 
-def encoded(results: Sequence[GridResult], codec: str) -> EncodedNetwork:
-    """Return the streams of a network's tensors."""
-    tensors: list[CodeTensor | RawTensor] = []
-    for item in results:
-        if item.codes is not None:
-            tensors.append(CodeTensor(item.weight.name, item.codes, item.weight.layout.kernel))
-        else:
-            assert item.items is not None
-            tensors.append(RawTensor(item.weight.name, item.items))
-    return encode_network(tensors, CodecOptions(codec))
-
-
-def bits_per_weight(streams: EncodedNetwork, weights: int) -> float:
+def bits_per_weight(tables: bytes, encoded: Sequence[Encoded[bytes]], weights: int) -> float:
     """Return the bits of all streams, the table set and a step for each tensor, per weight."""
-    bits = 8 * (len(streams.tables) + sum(map(len, streams.streams))) + FLOAT_BITS * len(streams.streams)
+    bits = 8 * (len(tables) + sum(len(item.stream) for item in encoded)) + FLOAT_BITS * len(encoded)
     return bits / weights
 
 
-def result(network: Network, results: Sequence[GridResult], codec: str) -> tuple[float, float | None]:
+def result(network: Network, results: Sequence[Quantised], codec: str) -> tuple[float, float | None]:
     """Compress a network, verify it, and return (bits per weight, top-1 or None)."""
-    streams = encoded(results, codec)
-    fresh = compressed_model(network.model, results, streams.streams, streams.codecs, streams.tables)
-    compressed = open_compressed(fresh, network.name)
+    tables, encoded = encode_quantised(network.weights, results, CodecOptions(codec))
+    compressed = open_compressed(compressed_model(network.model, network.weights, encoded, tables), network.name)
     require(verify(network.model, compressed, network.name))
-    bits = bits_per_weight(streams, sum(weight.weights for weight in network.weights))
+    bits = bits_per_weight(tables, encoded, sum(weight.weights for weight in network.weights))
     return bits, evaluate(decompressed(compressed), network.data).top1 if network.data else None
 
 

@@ -1,14 +1,15 @@
 """dnnzip: hardware-in-the-loop compression of neural-network weights with a bounded error.
 
-``compress`` takes an array, ``compress_model`` an ONNX model; see ``dnnzip.api``, which is loaded when one of its names
-is first used, so that the parts of dnnzip that need less can be imported without it.
+``compress`` takes an array, ``compress_model`` an ONNX model; see ``dnnzip.tensor`` and ``dnnzip.api``, which are
+loaded when one of their names is first used, so that the parts of dnnzip that need less can be imported without them.
 """
 
 import os
 
 TYPE_CHECKING = False  # as of `typing`, which the start of the program does not wait for
 if TYPE_CHECKING:
-    from dnnzip.api import Compressed, CompressedNetwork, compress, compress_model, decompress_model
+    from dnnzip.api import CompressedNetwork, compress_model, decompress_model
+    from dnnzip.tensor import Compressed, compress
 
 __version__ = "0.1.0"
 
@@ -17,6 +18,7 @@ __version__ = "0.1.0"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __all__ = ["Compressed", "CompressedNetwork", "__version__", "compress", "compress_model", "decompress_model"]
+_OF_ARRAYS = ("Compressed", "compress")
 
 
 def __getattr__(name: str) -> object:
@@ -24,7 +26,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module("dnnzip.api"), name)
+    return getattr(import_module("dnnzip.tensor" if name in _OF_ARRAYS else "dnnzip.api"), name)
 
 
 def __dir__() -> list[str]:

@@ -6,14 +6,14 @@ from collections import Counter
 from functools import lru_cache
 
 import numpy as np
-from inputs import MODEL, STREAM, parts_of
+from inputs import ARRAY, MODEL, STREAM, parts_of
 
-from dnnzip.api import ARRAY_KEY, Compressed
 from dnnzip.cli.announcements import CATEGORIES
 from dnnzip.codec import decode_tensor, fast, reference
 from dnnzip.errors import DnnzipError
 from dnnzip.format import TableSet, Verdict, VerdictError
 from dnnzip.onnx.container import decompressed, read_compressed
+from dnnzip.tensor import Compressed
 from dnnzip.usecases.summary import summarise
 
 #: The reference decoder takes a header at its word and is slow: it is asked for no more weights than this.
@@ -56,6 +56,9 @@ class Checker:
         if data[:1] == MODEL:
             self.kinds["containers"] += 1
             return self._check_model(data[1:])
+        if data[:1] == ARRAY:
+            self.kinds["arrays"] += 1
+            return self._check_array(data[1:])
         return False
 
     def _check_stream(self, tables, stream, is_sampled):
@@ -89,26 +92,27 @@ class Checker:
 
     def _check_model(self, content):
         self.path.write_bytes(content)
-        went_far = False
         try:
             compressed = read_compressed(self.path)
             summarise(compressed).as_json()
             decompressed(compressed).SerializeToString()
         except DnnzipError:
             self.ends["container refused"] += 1
-        else:
-            self.ends["container ok"] += 1
-            went_far = True
-        if ARRAY_KEY.encode() not in content:
-            return went_far
-        self.kinds["arrays"] += 1
+            return False
+        self.ends["container ok"] += 1
+        return True
+
+    def _check_array(self, content):
         try:
-            Compressed.from_bytes(content).decode()
+            compressed = Compressed.from_bytes(content)
+            array = compressed.decode()
         except DnnzipError:
             self.ends["array refused"] += 1
-        else:
-            self.ends["array ok"] += 1
-        return went_far
+            return False
+        if (array.shape, array.dtype) != (compressed.shape, compressed.dtype):
+            raise EscapeError(f"{array.dtype} {array.shape} of {compressed!r}")
+        self.ends["array ok"] += 1
+        return True
 
 
 @lru_cache(maxsize=64)

@@ -38,7 +38,10 @@ ESCAPED = 3
 MODELS = "models"
 #: The compiled loops stay as they are: Numba compiles from the same byte code that would be instrumented.
 CODECS_COMPILED = ["kernels", "ans.decoding_loops", "ans.encoding_loops", "line.loops"]
-COMPILED = [*(f"dnnzip.codec.{name}" for name in CODECS_COMPILED), "dnnzip.quantize.step"]
+COMPILED = [
+    *(f"dnnzip.codec.{name}" for name in CODECS_COMPILED),
+    *("dnnzip.quantize.step", "dnnzip.quantize.element_type"),
+]
 
 
 class Shared:
@@ -164,7 +167,7 @@ def work(options):
             (corpus / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
 
         def mutate(data, _most, seed):
-            data = data if data[:1] in (inputs.STREAM, inputs.MODEL) else begin[seed % len(begin)]
+            data = data if data[:1] in inputs.KINDS else begin[seed % len(begin)]
             return inputs.mutated(data, random.Random(seed), begin)
 
         def run(data):
@@ -176,10 +179,10 @@ def work(options):
         atheris.Fuzz()
     else:
         rng = random.Random(options.seed)
-        pools = {kind: [data for data in begin if data[:1] == kind] for kind in (inputs.STREAM, inputs.MODEL)}
+        pools = {kind: [data for data in begin if data[:1] == kind] for kind in inputs.KINDS}
         kept = {kind: list(pool) for kind, pool in pools.items()}
         while True:
-            kind = inputs.MODEL if rng.random() < CONTAINERS_SHARE else inputs.STREAM
+            kind = rng.choice((inputs.MODEL, inputs.ARRAY)) if rng.random() < CONTAINERS_SHARE else inputs.STREAM
             further = kept[kind]
             data = rng.choice(further if rng.random() < FURTHER_SHARE else pools[kind])
             data = inputs.mutated(data, rng, pools[inputs.STREAM])

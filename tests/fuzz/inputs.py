@@ -1,7 +1,7 @@
 """Inputs of the fuzzer: what one is, the sound ones to begin with, and how one is turned into another.
 
 An input is a letter and what it says: ``S`` a table set and a weight stream (the length of the first, two bytes, then
-both), ``M`` a compressed model file.
+both), ``M`` a compressed model file, ``A`` an array file.
 """
 
 import json
@@ -12,18 +12,19 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip.api import ARRAY_KEY
 from dnnzip.codec.ans import reference as ans_reference
 from dnnzip.codec.ans.choices import AnsChoices
 from dnnzip.codec.line import reference as line_reference
 from dnnzip.codec.raw import reference as raw_reference
-from dnnzip.format import TABLE_HEADER, WEIGHT_HEADER, TableSet, crc8
+from dnnzip.encoding import Encoded
+from dnnzip.format import TABLE_HEADER, WEIGHT_HEADER, TableSet, array_file, crc8
 from dnnzip.onnx.container import compressed_model
 from dnnzip.onnx.weights import find_weights
-from dnnzip.quantize.bound import Bound, Scope, Unit
-from dnnzip.quantize.grid import GridResult, items_of
+from dnnzip.quantize.bound import Scope
+from dnnzip.quantize.grid import FloatGrid, IntegerGrid, Lossless, Quantised, kept_as_they_are
+from dnnzip.tensor import compress
 
-STREAM, MODEL = b"S", b"M"
+STREAM, MODEL, ARRAY = KINDS = b"S", b"M", b"A"
 MAX_BYTES = 2048
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "v1"
 CRC_BYTES = 4
@@ -53,19 +54,22 @@ def seeds():
         if len(data) <= MAX_BYTES:
             found.append(data)
     assert len(found) >= 20
-    return [*found, *(MODEL + model.SerializeToString() for model in (*models(), array_model()))]
+    return [
+        *found,
+        *(MODEL + model.SerializeToString() for model in models()),
+        *(ARRAY + file for file in array_files()),
+    ]
 
 
-def array_model():
-    """Return an array as ``dnnzip.Compressed`` keeps it."""
-    array = np.arange(72, dtype=np.float32).reshape(4, 2, 3, 3)
-    model = _network({"conv": array})
-    (weight,) = find_weights(model)[0]
-    result = _result(weight, Scope.TENSOR, True)
-    model = compressed_model(model, [result], [raw_reference.encode(result.items.tolist(), 1, 16)], ["raw"], b"")
-    facts = {"version": 1, "dtype": "float32", "shape": [2, 3, 4, 3], "axis": 2, "zero_point": 0}
-    helper.set_model_props(model, {ARRAY_KEY: json.dumps(facts)})
-    return model
+def array_files():
+    """Yield array files of every kind of grid."""
+    array = np.arange(72, dtype=np.float32).reshape(2, 3, 4, 3)
+    for bound, scope, codec in (("2%", "tensor", "ans"), ("2%", "channel", "line"), ("2%", "tensor", "raw")):
+        yield compress(array, bound, error_scope=scope, codec=codec, axis=2).to_bytes()
+    rows = np.outer(np.arange(1, 41), [1, -2]).astype(np.float16)
+    yield compress(rows, "2%", error_scope="channel", codec="line").to_bytes()
+    for bound in ("0lsb", "2lsb"):
+        yield compress(array.astype(np.uint8), bound, codec="raw", zero_point=9).to_bytes()
 
 
 def models():
@@ -77,21 +81,19 @@ def models():
     table_set = _tables()
     for arrays in ({"conv": conv, "gemm": gemm}, {"matmul": matmul, "conv": conv}, {"gemm": gemm}, {"matmul": matmul}):
         model = _network(arrays)
-        results, streams, codecs = [], [], []
-        for number, weight in enumerate(find_weights(model)[0]):
+        weights, encoded = find_weights(model)[0], []
+        for number, weight in enumerate(weights):
             result = _result(weight, Scope.CHANNEL if number % 2 else Scope.TENSOR, len(arrays) == 1)
-            results.append(result)
-            if result.codes is None:
-                streams.append(raw_reference.encode(result.items.tolist(), 1, 16))
-                codecs.append("raw")
-            elif weight.is_integer and len(arrays) == 1:
-                streams.append(line_reference.encode(result.codes.reshape(-1).tolist(), result.codes.shape[0]))
-                codecs.append("line")
+            codes = result.codes
+            if isinstance(result.grid, Lossless):
+                stream, codec = raw_reference.encode(codes.view(np.uint16).reshape(-1).tolist(), 1, 16), "raw"
+            elif weight.element.is_integer and len(arrays) == 1:
+                stream, codec = line_reference.encode(codes.reshape(-1).tolist(), codes.shape[0]), "line"
             else:
                 choices = AnsChoices(1, [0])
-                streams.append(ans_reference.encode(result.codes.tolist(), (1, 1), table_set, choices))
-                codecs.append("ans")
-        yield compressed_model(model, results, streams, codecs, table_set.to_bytes())
+                stream, codec = ans_reference.encode(codes.tolist(), (1, 1), table_set, choices), "ans"
+            encoded.append(Encoded(result.grid, stream, codec))
+        yield compressed_model(model, weights, encoded, table_set.to_bytes())
 
 
 def _tables():
@@ -121,16 +123,15 @@ def _network(arrays):
 
 
 def _result(weight, scope, is_lossless):
-    channels = weight.layout.channels
-    shape = (channels,) if scope is Scope.CHANNEL and not weight.is_integer else ()
-    zero = np.zeros(shape)
-    unit = Unit.LSB if weight.is_integer else Unit.ABSOLUTE
-    bound = Bound.parse("0lsb" if weight.is_integer else "50%")
-    if is_lossless and not weight.is_integer:
-        return GridResult(weight, None, items_of(weight.array), None, zero, zero, unit, bound, scope)
-    codes = np.random.default_rng(5).integers(-9, 10, (channels, weight.layout.length)).astype(np.int16)
-    step = np.ones(shape, np.float32)
-    return GridResult(weight, codes, None, step, zero, zero, unit, bound, scope)
+    element, layout = weight.element, weight.layout
+    shape = (layout.channels,) if scope is Scope.CHANNEL and not element.is_integer else ()
+    facts = (element, np.zeros(shape), np.zeros(shape), "0lsb" if element.is_integer else "50%", scope)
+    if is_lossless and not element.is_integer:
+        return kept_as_they_are(weight.array, Lossless(*facts))
+    codes = np.random.default_rng(5).integers(-9, 10, (layout.channels, layout.length)).astype(np.int16)
+    if element.is_integer:
+        return Quantised(IntegerGrid(*facts, 1, weight.zero_point), codes)
+    return Quantised(FloatGrid(*facts, np.ones(shape, np.float32)), codes)
 
 
 def mutated(data, rng, others):
@@ -148,6 +149,8 @@ def mutated(data, rng, others):
     kind, content = data[:1], data[1:]
     if kind == MODEL:
         return MODEL + mutated_model(content, rng)[: 2 * MAX_BYTES]
+    if kind == ARRAY:
+        return ARRAY + mutated_array(content, rng)[:MAX_BYTES]
     tables, stream = parts_of(content)
     other = rng.choice(others)
     other_tables, other_stream = parts_of(other[1:]) if other[:1] == STREAM else (b"", b"")
@@ -243,6 +246,21 @@ def _for_tables(stream, tables):
     header = _set(stream[: WEIGHT_HEADER.bytes], WEIGHT_HEADER, "table_set", fields["table_set"])
     header = _set(header, WEIGHT_HEADER, "log2_states", fields["log2_states"] - TABLE_HEADER["log2_states"].bias)
     return resealed(header + stream[WEIGHT_HEADER.bytes :], False)
+
+
+def mutated_array(content, rng):
+    """Change the header, mostly with the checksum that belongs to it, the streams, or any bytes."""
+    chance = rng.random()
+    try:
+        header, tables, stream = array_file.unpack(content)
+    except array_file.ArrayFileError:
+        chance = 0.0
+    if chance < 0.2:
+        return scrambled(content, rng)
+    if chance < 0.4:
+        return array_file.pack(header, tables, _mutated_stream(stream, rng, b""))
+    front = scrambled(content[: len(content) - len(tables) - len(stream) - CRC_BYTES], rng)
+    return front + zlib.crc32(front).to_bytes(CRC_BYTES, "little") + tables + stream
 
 
 def mutated_model(content, rng):

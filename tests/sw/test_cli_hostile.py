@@ -261,10 +261,9 @@ def test_sentences_of_rules_stay_without_docstrings(tmp_path):
     path = save(network(), tmp_path / "m.onnx")
     code = f"""
 import json, sys
-from dnnzip.quantize import grid
 from dnnzip.onnx import rescale, rules, weights
 from dnnzip.onnx.files import load_model
-found = [rule.sentence for rule in (*rules.RULES, *rescale.FOLD_RULES, grid.suits_unit, weights.is_selected)]
+found = [rule.sentence for rule in (*rules.RULES, *rescale.FOLD_RULES, weights.suits_unit, weights.is_selected)]
 left_out = weights.select_weights(*weights.find_weights(load_model({str(path)!r})), (), ("w",))[1]
 print(json.dumps([rules.__doc__, found, [item.rule for item in left_out]]))
 """

@@ -14,10 +14,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.digits import TEST_SET
+from dnnzip.encoding import WEIGHTS_PER_BIT
 from dnnzip.errors import InputError
 from dnnzip.format import ESCAPE, TOKEN_ORDER, Codec, TableSet, WeightHeader
 from dnnzip.inputs.memory import memory_for, most_memory
-from dnnzip.onnx.container import WEIGHTS_PER_BIT
 from dnnzip.onnx.files import LARGEST_MESSAGE
 
 DNNZIP = Path(sys.executable).with_name("dnnzip")

@@ -16,7 +16,7 @@ from dnnzip.cli import commands as cli
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.format import Codec, TableSet, WeightStream
 from dnnzip.onnx.rules import sentence
-from dnnzip.quantize.grid import suits_unit
+from dnnzip.onnx.weights import suits_unit
 
 DNNZIP = Path(sys.executable).with_name("dnnzip")
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dnnzip.quantize.element_type import FLOAT32
 from dnnzip.quantize.step import decoded_values
 from dnnzip.tuning.layer import Inputs
 from dnnzip.tuning.rate import bits_of
@@ -38,7 +39,7 @@ def test_every_weight_keeps_its_bound(seed, thrift):
     wanted = rows + rng.normal(size=rows.shape) * bounds[:, None] * 3
     codes = round_rows(rows, wanted, steps, bounds, feedback_of(columns.covariance, length), thrift)
     assert codes is not None
-    errors = np.abs(rows.astype(np.float64) - decoded_values(codes, steps, np.dtype(np.float32)))
+    errors = np.abs(rows.astype(np.float64) - decoded_values(codes, steps, FLOAT32))
     where = np.argwhere(errors > bounds[:, None])
     assert not where.size, f"index {where[0]}, expected at most {bounds[where[0][0]]}, got {errors[tuple(where[0])]}"
 

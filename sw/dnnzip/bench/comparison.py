@@ -104,7 +104,7 @@ def compare(result: Comparison, models: Sequence[Path], scale: Scale, progress: 
     """
     for path in models:
         weights = weights_of(path)
-        if not weights[0].is_integer:
+        if not weights[0].element.is_integer:
             for bound in scale.percent:
                 rounds = scale.rounds if bound == SPEED_PERCENT else 0
                 _measure(result, result.floats, path.stem, weights, bound, rounds, progress)
@@ -140,7 +140,7 @@ def _measure(
 def _measure_integers(
     comparison: Comparison, name: str, weights: Sequence[Weight], scale: Scale, progress: Callable[[str], None]
 ) -> None:
-    if not weights[0].is_integer:
+    if not weights[0].element.is_integer:
         name, weights = QUANTISED.format(name), [per_channel_int8(weight) for weight in weights]
     for bound in scale.lsb:
         _measure(comparison, comparison.integers, name, weights, bound, 0, progress)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from dnnzip.bench.coder import Coder
 from dnnzip.codec import CodeTensor, decode_tensor, encode_network
 from dnnzip.format import WeightStream
-from dnnzip.quantize.grid import quantise
+from dnnzip.quantize.quantise import quantise
 from dnnzip.quantize.step_grid import FLOAT_BITS
 
 ENTROPY_SHARE = 1.01
@@ -31,9 +31,7 @@ class Dnnzip(Coder):
         """Return the table set, then each tensor's streams."""
         tensors = []
         for weight in self.task.weights:
-            codes = quantise(weight, self.task.bound).codes
-            assert codes is not None
-            tensors.append(CodeTensor(weight.name, codes, weight.layout.kernel))
+            tensors.append(CodeTensor(weight.name, quantise(weight, self.task.bound).codes, weight.layout.kernel))
         encoded = encode_network(tensors)
         return [encoded.tables, *encoded.streams]
 

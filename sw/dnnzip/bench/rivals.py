@@ -37,7 +37,7 @@ class Sz3(Coder):
         self.chosen: list[tuple[NDArray[np.generic], Any]] = []
         for index in range(len(task.weights)):
             tries = [
-                (array, self._config(name, task.grids[index].max_bound))
+                (array, self._config(name, task.grids[index].grid.max_bound))
                 for array in layouts(task, index)
                 for name in self._ALGORITHMS
             ]
@@ -102,7 +102,7 @@ class Zfp(Coder):
 
     def _loosest(self, array: NDArray[np.generic], index: int) -> float:
         """Return the largest tolerance, by powers of two from the bound, that still keeps the bound."""
-        tolerance = self.task.grids[index].max_bound
+        tolerance = self.task.grids[index].grid.max_bound
         while not self.task.is_broken(
             self.task.error(index, self._zfp.decompress_numpy(self._compress(array, 2 * tolerance)))
         ):

@@ -74,12 +74,12 @@ def read(paths: Sequence[Path], bounds: Sequence[str]) -> dict[str, dict[str, li
     for path in paths:
         weights = weights_of(path)
         kinds = {path.stem: weights}
-        if not weights[0].is_integer:
+        if not weights[0].element.is_integer:
             kinds[QUANTISED.format(path.stem)] = [per_channel_int8(weight) for weight in weights]
         for name, of_kind in kinds.items():
             for text in bounds:
                 bound = Bound.parse(text)
-                if of_kind[0].is_integer == (bound.unit is Unit.LSB):
+                if of_kind[0].element.is_integer == (bound.unit is Unit.LSB):
                     codes = Task(name, of_kind, bound).codes
                     networks.setdefault(name, {})[text] = [
                         CodeTensor(weight.name, tensor, weight.layout.kernel)

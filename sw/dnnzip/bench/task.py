@@ -13,7 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 from dnnzip.errors import InputError
 from dnnzip.onnx.weights import Weight, find_weights
 from dnnzip.quantize.bound import Bound, Unit
-from dnnzip.quantize.grid import GridResult, quantise, restored_rows
+from dnnzip.quantize.grid import FloatGrid, Lossless, Quantised
+from dnnzip.quantize.quantise import quantise
+from dnnzip.quantize.step import decoded_values
 
 FLOAT_NETWORKS = (
     "lenet5_mnist",
@@ -56,7 +58,7 @@ class Task:
     @property
     def is_integer(self) -> bool:
         """Whether the weights are integers."""
-        return self.weights[0].is_integer
+        return self.weights[0].element.is_integer
 
     @property
     def count(self) -> int:
@@ -69,7 +71,7 @@ class Task:
         return [weight.layout.to_channels(weight.array) for weight in self.weights]
 
     @cached_property
-    def grids(self) -> list[GridResult]:
+    def grids(self) -> list[Quantised]:
         """The tensors on the grid that dnnzip puts them on."""
         return [quantise(weight, self.bound) for weight in self.weights]
 
@@ -82,7 +84,7 @@ class Task:
         InputError
             A tensor has no grid under the bound.
         """
-        codes = [grid.codes for grid in self.grids if grid.codes is not None]
+        codes = [item.codes for item in self.grids if not isinstance(item.grid, Lossless)]
         if len(codes) < len(self.grids):
             raise InputError(self.name, f"has weights without codes at {self.bound.text}", "bench it at a wider bound")
         return codes
@@ -97,17 +99,16 @@ class Task:
         return patches
 
     def _nearest(self, index: int) -> NDArray[np.int16]:
-        step = self.grids[index].step
-        assert step is not None
+        grid = self.grids[index].grid
+        assert isinstance(grid, FloatGrid), "integers are not rounded here, and codes are no original bytes"
+        step = grid.step
         scaled = self.rows[index].astype(np.float32, copy=False) / step
         return np.asarray(np.rint(scaled, out=scaled).astype(np.int16))
 
     def rounded(self, index: int) -> NDArray[np.int16]:
         """Put a tensor on its known grid, the work that a coder of codes has before it can start."""
         if self.is_integer:
-            codes = quantise(self.weights[index], self.bound).codes
-            assert codes is not None
-            return codes
+            return quantise(self.weights[index], self.bound).codes
         rounded = self._nearest(index)
         positions, values = self._patches[index]
         rounded.reshape(-1)[positions] = values
@@ -115,18 +116,17 @@ class Task:
 
     def restored(self, index: int, codes: NDArray[np.int16]) -> NDArray[np.generic]:
         """Return what a tensor's codes stand for: float32, or for integers the codes themselves."""
-        step = self.grids[index].step
-        assert step is not None
-        return codes if self.is_integer else restored_rows(codes, step, self.weights[index].dtype)
+        grid = self.grids[index].grid
+        return decoded_values(codes, grid.step, grid.element) if isinstance(grid, FloatGrid) else codes
 
     def error(self, index: int, restored: NDArray[np.generic]) -> float:
         """Return the largest error of a decoded tensor: in bounds for floats, in steps for integers."""
         if self.is_integer:
             codes = self.codes[index]
-            return self.grids[index].max_error if np.array_equal(codes, restored.reshape(codes.shape)) else np.inf
+            return self.grids[index].grid.max_error if np.array_equal(codes, restored.reshape(codes.shape)) else np.inf
         rows = self.rows[index].astype(np.float64)
         largest = float(np.abs(rows - restored.reshape(rows.shape).astype(np.float64)).max())
-        bound = self.grids[index].max_bound
+        bound = self.grids[index].grid.max_bound
         return largest / bound if bound else (np.inf if largest else 0.0)
 
     def is_broken(self, error: float) -> bool:

@@ -22,7 +22,7 @@ from dnnzip.inputs.reading import digest_of_file
 from dnnzip.onnx.container import is_compressed, open_compressed_file
 from dnnzip.onnx.files import load_model, open_model
 from dnnzip.quantize.bound import Bound, Scope, Unit
-from dnnzip.quantize.grid import ranges_of
+from dnnzip.quantize.tolerance import ranges_of
 from dnnzip.usecases.compress import CompressionOptions, plan
 from dnnzip.usecases.estimate import check_batch
 from dnnzip.usecases.provenance import provenance

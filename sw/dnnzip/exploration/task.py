@@ -25,7 +25,7 @@ from dnnzip.onnx.container import CompressedLayer, CompressedModel, decompressed
 from dnnzip.onnx.rules import stored_array
 from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.bound import Bound, Scope
-from dnnzip.quantize.grid import shifted_weights
+from dnnzip.quantize.weights import shifted_weights
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip.usecases.estimate import with_streams
 from dnnzip.usecases.summary import Summary, bits_per_weight, summarise
@@ -141,7 +141,7 @@ def measure_plain(opened: OpenWorkload) -> NetworkFacts:
                 shape=weight.shape,
                 weights=weight.weights,
                 macs=shape.macs if shape else None,
-                bits=8 * weight.dtype.itemsize,
+                bits=8 * weight.element.bytes,
                 compressible=True,
             )
         )
@@ -315,7 +315,7 @@ def _layer_records(
 ) -> list[dict[str, Any]]:
     """Return what is known of each layer that takes time, the same on all accelerators."""
     streams = {layer.name: layer for layer in compressed.layers}
-    widths = {weight.name: 8.0 * weight.dtype.itemsize for weight in opened.weights}
+    widths = {weight.name: 8.0 * weight.element.bytes for weight in opened.weights}
     widths |= {item.name: 8 * item.bytes / item.weights for item in opened.left_out if item.weights}
     records = []
     for layer in opened.network.layers:
@@ -330,7 +330,7 @@ def _layer_records(
                 "bound": stream.bound if stream else None,
                 "largest_error": stream.max_error if stream else None,
                 "mse": errors[layer.name] if stream else None,
-                "unit": stream.unit.value if stream else None,
+                "unit": stream.grid.unit.value if stream else None,
             }
         )
     return records

@@ -5,7 +5,10 @@ storage order, so that the ``line`` codec, which loses nothing, stores few segme
 and an integer slope: exactly what the decoder adds up.
 
 *Within a bound*: each weight tolerates an interval of codes, found with the decoded values themselves, so that the
-bound holds exactly; `dnnzip.codec.line.choices` chooses among them.
+bound holds exactly. From the first weight on, the longest segment that passes through every interval is taken, then the
+next. A slope a suits the intervals [l, h] of two weights i < j where l_j - h_i <= a (j - i) <= h_j - l_i; a slope that
+suits every pair of a segment has an intercept, so the slopes of a segment are an intersection of intervals. Any part of
+a feasible segment is feasible, so no choice of segments needs fewer than this one.
 
 *Monotonic runs*: the scheme of the paper's family, from memory. A run is the longest stretch in which no step falls
 by more than a tolerance, or none rises by more than it; a run becomes its least-squares line. The tolerance is a share
@@ -23,27 +26,16 @@ from dnnzip.codec.line.choices import fit_lines
 from dnnzip.codec.spec import Fit
 from dnnzip.errors import InputError
 from dnnzip.format import LARGEST_CODE, MAX_SEGMENT
-from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.bound import Bound, Scope, Unit
-from dnnzip.quantize.grid import (
-    GridResult,
-    bounds_of,
-    check_unit,
-    items_of,
-    largest_errors,
-    quantise,
-    ranges_of,
-    restored_rows,
-    shifted_weights,
-)
-from dnnzip.quantize.step import decoded_value
+from dnnzip.quantize.grid import LARGEST_INTEGER_ERROR, FloatGrid, IntegerGrid, Lossless, Quantised, kept_as_they_are
+from dnnzip.quantize.quantise import quantise
+from dnnzip.quantize.step import decoded_value, decoded_values
 from dnnzip.quantize.step_grid import Snap, on_grid
+from dnnzip.quantize.tolerance import bounds_of, check_unit, largest_errors, ranges_of
+from dnnzip.quantize.weights import Weights, shifted_weights
 
 _LARGEST_CODE = LARGEST_CODE
 _MAX_SEGMENT = MAX_SEGMENT
-
-LARGEST_INTEGER_ERROR = 255
-"""A larger error of an integer weight changes nothing any more."""
 
 ROUNDED_SLOPE = MAX_SEGMENT // 2
 """By so many codes a rounded slope may lead past the end of the line that it stands for."""
@@ -53,12 +45,12 @@ SMALLEST_BOUND = 5e-324
 
 
 @step
-def _is_kept(weight, code, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    return abs(weight - decoded_value(np.float64(code), step, is_half)) <= bound
+def _is_kept(weight, code, step, bound, rounding):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    return abs(weight - decoded_value(np.float64(code), step, rounding)) <= bound
 
 
 @loop
-def _intervals(weights, step, bound, is_half, low, high):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _intervals(weights, step, bound, rounding, low, high):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Fill the lowest and highest code that keeps each weight; return whether each has one.
 
     Decoded values rise with their code and so do rounded differences, so the codes that keep a weight have no gap.
@@ -67,30 +59,30 @@ def _intervals(weights, step, bound, is_half, low, high):  # type: ignore[no-unt
     for i in range(weights.size):
         weight = np.float64(weights[i])
         nearest = np.int64(min(max(np.rint(weight / size), -_LARGEST_CODE), _LARGEST_CODE))
-        if not _is_kept(weight, nearest, step, bound, is_half):
+        if not _is_kept(weight, nearest, step, bound, rounding):
             for other in (nearest - 1, nearest + 1):
-                if abs(other) <= _LARGEST_CODE and _is_kept(weight, other, step, bound, is_half):
+                if abs(other) <= _LARGEST_CODE and _is_kept(weight, other, step, bound, rounding):
                     nearest = other
                     break
             else:
                 return False
         lowest = np.int64(max(np.rint((weight - bound) / size), -_LARGEST_CODE))
         lowest = min(lowest, nearest)
-        while not _is_kept(weight, lowest, step, bound, is_half):
+        while not _is_kept(weight, lowest, step, bound, rounding):
             lowest += 1
-        while lowest > -_LARGEST_CODE and _is_kept(weight, lowest - 1, step, bound, is_half):
+        while lowest > -_LARGEST_CODE and _is_kept(weight, lowest - 1, step, bound, rounding):
             lowest -= 1
         highest = np.int64(min(np.rint((weight + bound) / size), _LARGEST_CODE))
         highest = max(highest, nearest)
-        while not _is_kept(weight, highest, step, bound, is_half):
+        while not _is_kept(weight, highest, step, bound, rounding):
             highest -= 1
-        while highest < _LARGEST_CODE and _is_kept(weight, highest + 1, step, bound, is_half):
+        while highest < _LARGEST_CODE and _is_kept(weight, highest + 1, step, bound, rounding):
             highest += 1
         low[i], high[i] = lowest, highest
     return True
 
 
-def quantise_lines(weight: Weight, bound: Bound, scope: Scope = Scope.TENSOR, fit: Fit = fit_lines) -> GridResult:
+def quantise_lines(weight: Weights, bound: Bound, scope: Scope = Scope.TENSOR, fit: Fit = fit_lines) -> Quantised:
     """Put a tensor of weights on straight segments that keep a bound exactly.
 
     Float weights: the step is (largest magnitude + bound) / 32767, of the tensor or of each channel as the scope says.
@@ -111,13 +103,12 @@ def quantise_lines(weight: Weight, bound: Bound, scope: Scope = Scope.TENSOR, fi
     Raises
     ------
     InputError
-        As `dnnzip.quantize.grid.quantise`.
+        As `dnnzip.quantize.quantise.quantise`.
     """
     check_unit(weight, bound)
     rows = weight.layout.to_channels(weight.array)
-    if weight.is_integer:
+    if weight.element.is_integer:
         return _integer_lines(weight, bound, scope, fit)
-    is_half = weight.dtype == np.float16
     ranges = ranges_of(weight, scope)
     bounds = np.asarray(np.where(ranges > 0, np.broadcast_to(bounds_of(weight, bound, scope), ranges.shape), 0.0))
     wide = rows.astype(np.float32, copy=False)
@@ -126,20 +117,20 @@ def quantise_lines(weight: Weight, bound: Bound, scope: Scope = Scope.TENSOR, fi
     steps = np.empty(len(parts), np.float32)
     for i, (part, most) in enumerate(zip(parts, bounds.reshape(-1), strict=True)):
         steps[i] = _fine_step(part, float(most))
-    grid = None
+    step_grid = None
     if scope is Scope.CHANNEL and np.all(np.isfinite(steps) & (steps > 0)):
         # A larger step keeps codes within 16 bits.
-        grid = on_grid(steps, parts.shape[1], Snap.ABOVE, bounds > 0)
-        steps = steps if grid is None else grid.steps()
+        step_grid = on_grid(steps, parts.shape[1], Snap.ABOVE, bounds > 0)
+        steps = steps if step_grid is None else step_grid.steps()
     for i, (part, most) in enumerate(zip(parts, bounds.reshape(-1), strict=True)):
         if not (np.isfinite(steps[i]) and steps[i] > 0) or not _intervals(
-            part, steps[i], float(most), is_half, low[i], high[i]
+            part, steps[i], float(most), weight.element.rounding, low[i], high[i]
         ):
-            zero = np.zeros(bounds.shape)
-            return GridResult(weight, None, items_of(weight.array), None, bounds, zero, Unit.ABSOLUTE, bound, scope)
+            lossless = Lossless(weight.element, bounds, np.zeros(bounds.shape), bound.text, scope)
+            return kept_as_they_are(weight.array, lossless)
     codes = fit(low.reshape(-1), high.reshape(-1)).reshape(rows.shape)
-    step = steps.reshape(bounds.shape)
-    return replace(_float_result(weight, codes, step, bounds, bound, scope), step_grid=grid)
+    grid = FloatGrid(weight.element, bounds, np.zeros(()), bound.text, scope, steps.reshape(bounds.shape), step_grid)
+    return _measured(weight, codes, grid)
 
 
 def _fine_step(weights: NDArray[np.float32], bound: float) -> np.float32:
@@ -151,32 +142,26 @@ def _fine_step(weights: NDArray[np.float32], bound: float) -> np.float32:
         return np.float32((magnitude + bound) / LARGEST_CODE)
 
 
-def _float_result(
-    weight: Weight,
-    codes: NDArray[np.int16],
-    step: NDArray[np.float32],
-    bounds: NDArray[np.float64],
-    spec: Bound,
-    scope: Scope,
-) -> GridResult:
-    restored = weight.layout.from_channels(restored_rows(codes, step, weight.dtype))
-    errors = largest_errors(weight, restored, 1, scope)
-    assert np.all(errors <= bounds), f"{weight.name}: an error of {errors.max()} on a bound of {bounds.max()}"
-    return GridResult(weight, codes, None, step, bounds, errors, Unit.ABSOLUTE, spec, scope)
+def _measured(weight: Weights, codes: NDArray[np.int16], grid: FloatGrid) -> Quantised:
+    """Return float weights on a grid, with the errors that their codes make."""
+    errors = largest_errors(weight, grid.restore(codes, weight.layout), 1, grid.scope)
+    assert np.all(errors <= grid.bound), f"{weight.name}: an error of {errors.max()} on a bound of {grid.max_bound}"
+    return Quantised(replace(grid, error=errors), codes)
 
 
-def _integer_lines(weight: Weight, bound: Bound, scope: Scope, fit: Fit) -> GridResult:
+def _integer_lines(weight: Weights, bound: Bound, scope: Scope, fit: Fit) -> Quantised:
     rows = weight.layout.to_channels(weight.array)
     error = min(int(bounds_of(weight, bound, scope)), LARGEST_INTEGER_ERROR)
     shifted = weight.layout.to_channels(shifted_weights(weight)).astype(np.int32)
     point = rows.astype(np.int32) - shifted
-    limits = np.iinfo(rows.dtype)  # type: ignore[type-var]  # int8 or uint8
-    low = np.maximum(shifted - error, int(limits.min) - point)
-    high = np.minimum(shifted + error, int(limits.max) - point)
+    low = np.maximum(shifted - error, int(weight.element.lowest) - point)
+    high = np.minimum(shifted + error, int(weight.element.largest) - point)
     codes = fit(low.reshape(-1), high.reshape(-1)).reshape(rows.shape)
     largest = float(np.abs(codes - shifted).max())
-    step, most = np.array(1.0, np.float32), np.array(float(error))
-    return GridResult(weight, codes, None, step, most, np.array(largest), Unit.LSB, bound, scope)
+    grid = IntegerGrid(
+        weight.element, np.array(float(error)), np.array(largest), bound.text, scope, 1, weight.zero_point
+    )
+    return Quantised(grid, codes)
 
 
 @inlined
@@ -215,28 +200,28 @@ def _runs(weights, tolerance, lengths, intercepts, slopes):  # type: ignore[no-u
     return count
 
 
-def quantise_runs(weight: Weight, tolerance: float) -> GridResult:
+def quantise_runs(weight: Weights, tolerance: float) -> Quantised:
     """Put a float tensor on the least-squares lines of its monotonic runs.
 
     Parameters
     ----------
     weight
-        The weights, float32 or float16.
+        Float weights.
     tolerance
         A step against a run's direction does not end the run up to this share of the tensor's range; 0 to 1.
 
     Returns
     -------
-    GridResult
-        Its bound is the largest error that was measured, and so is its ``spec``, as an absolute error: a compressed
-        model says what is true, and verifying it compares with that.
+    Quantised
+        The bound of its grid is the largest error that was measured, and so is its ``spec``, as an absolute error: a
+        compressed model says what is true, and verifying it compares with that.
 
     Raises
     ------
     InputError
         Integer, NaN or infinite weights, or a tolerance out of its range.
     """
-    if weight.is_integer:
+    if weight.element.is_integer:
         raise InputError(f"layer {weight.name!r}", "has integer weights", "monotonic runs are for float weights")
     if not 0.0 <= tolerance <= 1.0:
         raise InputError("tolerance", f"is {tolerance}", "give a share of the range, 0 to 1")
@@ -253,7 +238,7 @@ def quantise_runs(weight: Weight, tolerance: float) -> GridResult:
     place = np.arange(flat.size) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     first, rise = np.rint(intercepts / float(step)), np.rint(slopes / float(step))
     codes = (np.repeat(first, lengths) + place * np.repeat(rise, lengths)).astype(np.int16).reshape(rows.shape)
-    restored = weight.layout.from_channels(restored_rows(codes, np.array(step), weight.dtype))
+    restored = weight.layout.from_channels(decoded_values(codes, np.array(step), weight.element))
     error = max(float(largest_errors(weight, restored, 1, Scope.TENSOR)), SMALLEST_BOUND)
-    spec = Bound(Fraction(error), Unit.ABSOLUTE, repr(error), "measured")
-    return _float_result(weight, codes, np.array(step), np.array(error), spec, Scope.TENSOR)
+    grid = FloatGrid(weight.element, np.array(error), np.zeros(()), repr(error), Scope.TENSOR, np.array(step))
+    return _measured(weight, codes, grid)

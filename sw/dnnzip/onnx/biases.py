@@ -20,6 +20,7 @@ from dnnzip.errors import InputError
 from dnnzip.onnx.graph import GraphIndex, all_names, fresh_name, operand
 from dnnzip.onnx.rules import stored_array
 from dnnzip.onnx.weights import Weight
+from dnnzip.quantize.element_type import FLOAT32
 
 #: Operators whose third input is a bias of one value for each output channel.
 THIRD_INPUT = ("Conv", "ConvTranspose", "Gemm")
@@ -222,7 +223,7 @@ def _channels(weights: Sequence[Weight]) -> dict[str, int]:
         reader.node.output[0]: weight.layout.channels
         for weight in weights
         for reader in weight.readers
-        if weight.dtype == np.float32
+        if weight.element is FLOAT32
     }
 
 

@@ -15,7 +15,7 @@ A file comes from anywhere: each count is checked before memory is taken for it.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip.codec import decode_tensor, stream_count
+from dnnzip.encoding import UPDATE, Encoded, Reading, check_counts, decode_codes, restore_weights
 from dnnzip.errors import InputError
-from dnnzip.format import MAX_WEIGHTS_PER_BIT, Verdict, VerdictError
 from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.biases import remove_declaration
 from dnnzip.onnx.descriptions import SEPARATE_INITIALIZERS, copy_words, keep_description, restore_descriptions
@@ -36,9 +35,10 @@ from dnnzip.onnx.lazy_tensors import Place, Spool, place_of, set_place
 from dnnzip.onnx.rescale import fold_divisor
 from dnnzip.onnx.rules import ELEMENT_TYPES, stored_array
 from dnnzip.onnx.soundness import MOST_DIMENSIONS
-from dnnzip.onnx.weights import find_weights
+from dnnzip.onnx.weights import Weight, find_weights
 from dnnzip.quantize.bound import Scope, Unit
-from dnnzip.quantize.grid import GridResult, array_of_items, restored_rows, unwrapped_array
+from dnnzip.quantize.element_type import ElementType, type_names
+from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless
 from dnnzip.quantize.layout import Layout
 from dnnzip.quantize.step_grid import StepGrid
 
@@ -52,17 +52,6 @@ STREAM, TABLES, STEP, ZERO_POINT, STEP_INDEX = range(5)
 FEWEST_INPUTS, MOST_INPUTS = TABLES + 1, STEP_INDEX + 1
 SIDE_INPUTS = (STEP, ZERO_POINT, STEP_INDEX)
 
-#: Bytes of a decoded code, and of a 16-bit item.
-CODE_BYTES = 2
-
-#: Largest magnitude of a decoded code.
-LARGEST_MAGNITUDE = 1 << 15
-
-#: More bits than a weight has in any type.
-WIDEST_BITS = 64
-
-UPDATE = "update dnnzip to read it"
-
 
 @dataclass(frozen=True, eq=False)
 class CompressedLayer:
@@ -74,45 +63,23 @@ class CompressedLayer:
         The weight's name.
     layout
         Shape, output channels and groups; its kernel is in the stream.
-    element_type
-        Type of the decoded weight, a number of ``onnx.TensorProto``.
     stored
         One or several weight streams, one after the other; or the place where they are.
-    step
-        float32, scalar or [channels]; None where the stream holds the original bytes.
-    step_grid
-        How the file holds the steps of channels; None where it holds them as they are.
-    zero_point
-        Of integer weights with step 1, in their type; None where it is zero.
-    bound, max_error
-        Largest error tolerated in any channel, and largest error made; in `unit`.
-    unit
-        ABSOLUTE or LSB.
-    spec, scope
-        The bound as the user gave it, and over which weights a percentage is taken.
+    grid
+        The grid of its codes, with the error tolerated in any channel and the largest one made. Integer weights with a
+        divisor above 1 decode to their codes.
     codec
         Codec of the stream.
     position
         Where the weight stood among the network's initializers.
-    step_loss
-        Bits for each weight that steps on the grid cost, against the largest that keep the bound.
     """
 
     name: str
     layout: Layout
-    element_type: int
     stored: bytes | Place
-    step: NDArray[np.float32] | None
-    step_grid: StepGrid | None
-    zero_point: NDArray[np.generic] | None
-    bound: float
-    max_error: float
-    unit: Unit
-    spec: str
-    scope: Scope
+    grid: Grid
     codec: str
     position: int
-    step_loss: float = 0.0
 
     @property
     def stream(self) -> bytes:
@@ -125,19 +92,9 @@ class CompressedLayer:
         return self.stored.length if isinstance(self.stored, Place) else len(self.stored)
 
     @property
-    def side_bytes(self) -> int:
-        """Bytes that a decoder needs beside the streams: steps and zero points."""
-        return side_bytes(self.step, self.step_grid, self.zero_point)
-
-    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the weight."""
         return self.layout.shape
-
-    @property
-    def dtype(self) -> np.dtype[np.generic]:
-        """Type of the decoded weight."""
-        return ELEMENT_TYPES[self.element_type]
 
     @property
     def weights(self) -> int:
@@ -145,14 +102,29 @@ class CompressedLayer:
         return math.prod(self.layout.shape)
 
     @property
+    def bound(self) -> float:
+        """Largest error tolerated in any channel, in the grid's unit."""
+        return self.grid.max_bound
+
+    @property
+    def max_error(self) -> float:
+        """Largest error made, in the grid's unit."""
+        return self.grid.max_error
+
+    @property
+    def step_loss(self) -> float:
+        """Bits for each weight that steps on a grid cost, against the largest that keep the bound."""
+        return self.grid.step_loss if isinstance(self.grid, FloatGrid) else 0.0
+
+    @property
     def divisor(self) -> int:
         """2 e + 1 for integer weights, 1 otherwise."""
-        return int(self.step) if self.unit is Unit.LSB and self.step is not None else 1
+        return divisor_of(self.grid)
 
     @property
     def items(self) -> int:
-        """What the stream's declared counts must add up to: weights, or the 16-bit items of the original bytes."""
-        return self.weights if self.step is not None else self.weights * self.dtype.itemsize // 2
+        """Sum of the counts that the stream declares: weights, or the 16-bit items of the original bytes."""
+        return math.prod(self.grid.code_shape(self.layout))
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,14 +149,6 @@ class CompressedModel:
     where: str
 
 
-def side_bytes(
-    step: NDArray[np.float32] | None, step_grid: StepGrid | None, zero_point: NDArray[np.generic] | None
-) -> int:
-    """Return the bytes of a node's inputs apart from streams and tables, which are None where it has none."""
-    steps = step_grid.side_bytes if step_grid is not None else 0 if step is None else step.nbytes
-    return steps + (0 if zero_point is None else zero_point.nbytes)
-
-
 def is_compressed(model: onnx.ModelProto) -> bool:
     """Return True if a model holds compressed weights."""
     return any(node.domain == DOMAIN for node in model.graph.node)
@@ -192,9 +156,8 @@ def is_compressed(model: onnx.ModelProto) -> bool:
 
 def compressed_model(
     model: onnx.ModelProto,
-    results: Sequence[GridResult],
-    streams: Sequence[bytes | Place],
-    codecs: Sequence[str],
+    weights: Sequence[Weight],
+    encoded: Sequence[Encoded[bytes | Place]],
     tables: bytes,
 ) -> onnx.ModelProto:
     """Make the compressed model.
@@ -203,10 +166,10 @@ def compressed_model(
     ----------
     model
         The network in which the weights were found; left as it is.
-    results
+    weights
         The compressed weights. Integer ones with a divisor above 1 have passed `rescale.fold_obstacle`.
-    streams, codecs
-        For each of them, the encoded stream, or where it is in a file, and the name of its codec.
+    encoded
+        Each of them, encoded; its stream may be in a file.
     tables
         The table set.
 
@@ -215,15 +178,16 @@ def compressed_model(
     A new model that shares nothing with `model`, except files where arrays or streams are in such.
     """
     positions = {tensor.name: i for i, tensor in enumerate(model.graph.initializer)}
-    divisors = {result.weight.name: result.divisor for result in results}
+    divisors = {weight.name: divisor_of(item.grid) for weight, item in zip(weights, encoded, strict=True)}
     fresh = folded_skeleton(model, divisors)
     taken = all_names(fresh)
     tables_name = fresh_name("dnnzip.tables", taken)
     fresh.graph.initializer.append(_byte_tensor(tables_name, tables))
     nodes = []
-    for result, stream, codec in zip(results, streams, codecs, strict=True):
-        position = positions[result.weight.name]
-        nodes.append(_add_layer(fresh, result, stream, codec, tables_name, position, taken))
+    for weight, item in zip(weights, encoded, strict=True):
+        inputs = _add_inputs(fresh, weight, item, tables_name, taken)
+        nodes.append(_node(fresh, weight, item, inputs, positions[weight.name]))
+        nodes[-1].name = fresh_name(f"{weight.name}.decompress", taken)
     _remove(fresh.graph.initializer, set(divisors))
     _remove(fresh.graph.input, set(divisors))
     # Every node reads initializers only, so in front of all others they are sorted.
@@ -270,9 +234,7 @@ def folded_skeleton(model: onnx.ModelProto, divisors: Mapping[str, int]) -> onnx
 
 def decoded_skeleton(compressed: CompressedModel) -> onnx.ModelProto:
     """Return the plain network of a compressed model, but for its weights: they are initializers without values."""
-    return _plain(
-        compressed, lambda layer: TensorProto(name=layer.name, data_type=layer.element_type, dims=layer.shape)
-    )
+    return _plain(compressed, _tensor_of)
 
 
 def read_compressed(path: str | Path) -> CompressedModel:
@@ -331,17 +293,9 @@ def open_compressed(model: onnx.ModelProto, where: str) -> CompressedModel:
     layers.sort(key=lambda layer: layer.position)
     compressed = CompressedModel(model, tuple(layers), tables, where)
     for layer in layers:
-        if _may_overflow(layer):
+        if isinstance(layer.grid, FloatGrid) and layer.grid.may_overflow:
             restore(layer, decode_layer(compressed, layer), where)
     return compressed
-
-
-def _may_overflow(layer: CompressedLayer) -> bool:
-    """Return True if there are codes whose product with the layer's step is not finite."""
-    if layer.step is None or layer.unit is not Unit.ABSOLUTE:
-        return False
-    largest = np.finfo(np.float16 if layer.dtype == np.float16 else np.float32).max
-    return float(layer.step.max()) * LARGEST_MAGNITUDE > float(largest)
 
 
 def decode_layer(compressed: CompressedModel, layer: CompressedLayer) -> NDArray[np.generic]:
@@ -356,12 +310,7 @@ def decode_layer(compressed: CompressedModel, layer: CompressedLayer) -> NDArray
     InputError
         The stream is damaged, of a newer version, or stands for more values than there is memory for.
     """
-    where = f"{compressed.where}: layer {layer.name!r}"
-    try:
-        with memory_for(where, f"{layer.items} values", layer.items * CODE_BYTES + layer.stream_bytes):
-            return decode_tensor(layer.stream, compressed.tables)
-    except VerdictError as error:
-        raise _stream_error(where, error) from None
+    return decode_codes(layer.stream, compressed.tables, layer.items, _reading(compressed.where, layer))
 
 
 def restore(layer: CompressedLayer, decoded: NDArray[np.generic], where: str = "") -> NDArray[np.generic]:
@@ -382,36 +331,25 @@ def restore(layer: CompressedLayer, decoded: NDArray[np.generic], where: str = "
         The number or kind of values does not suit the layer, they stand for infinite weights or NaN, or there is no
         memory for the weights.
     """
-    layout = layer.layout
-    is_codes = layer.step is not None
-    # Items arrive as one channel of int16: the codec does not interpret them.
-    wanted = (layout.channels, layout.length) if is_codes else (1, layer.items)
-    where = ": ".join(part for part in (where, f"layer {layer.name!r}") if part)
-    if decoded.shape != wanted or decoded.dtype != np.int16:
-        raise InputError(
-            where,
-            f"is damaged: its stream holds {decoded.dtype} {decoded.shape} and not the {wanted} that the layer needs",
-            "compress the model again",
-        )
-    with memory_for(where, f"{layer.weights} weights", layer.weights * (CODE_BYTES + layer.dtype.itemsize)):
-        weights = _restored(layer, np.ascontiguousarray(decoded, np.int16))
-    # The extremes are not finite where any weight is not, and need no array to tell.
-    if layer.unit is Unit.ABSOLUTE and not (np.isfinite(weights.min()) and np.isfinite(weights.max())):
-        raise InputError(where, "decodes to weights that are infinite or no number", "compress the model again")
-    return weights
+    grid = layer.grid
+    if isinstance(grid, IntegerGrid) and grid.divisor > 1:
+        # The network's scales hold the divisor, and a zero point is zero.
+        grid = replace(grid, divisor=1, zero_point=None)
+    return restore_weights(decoded, grid, layer.layout, _reading(where, layer))
 
 
-def _restored(layer: CompressedLayer, codes: NDArray[np.int16]) -> NDArray[np.generic]:
-    """Do what `restore` does with values that suit the layer."""
-    layout = layer.layout
-    if layer.step is None:
-        return array_of_items(codes.reshape(-1).view(np.uint16), layout, layer.dtype)
-    if layer.unit is Unit.ABSOLUTE:
-        return layout.from_channels(restored_rows(codes, layer.step, layer.dtype))
-    if layer.divisor > 1:
-        return layout.from_channels(codes.astype(np.int8))
-    point = np.zeros((), layer.dtype) if layer.zero_point is None else layer.zero_point
-    return unwrapped_array(codes, point, layout, layer.dtype)
+def _reading(where: str, layer: CompressedLayer) -> Reading:
+    return Reading(": ".join(part for part in (where, f"layer {layer.name!r}") if part))
+
+
+def _tensor_of(layer: CompressedLayer) -> onnx.TensorProto:
+    """Return the initializer of a layer, without values."""
+    return onnx.TensorProto(name=layer.name, data_type=_number_of(layer.grid.element), dims=layer.shape)
+
+
+def _number_of(element: ElementType) -> int:
+    """Return the number of an element type in ONNX."""
+    return next(number for number, known in ELEMENT_TYPES.items() if known is element)
 
 
 def to_plain(compressed: CompressedModel, decoded: Mapping[str, NDArray[np.generic]]) -> onnx.ModelProto:
@@ -485,14 +423,14 @@ def decompressed(compressed: CompressedModel, spool: Spool | None = None) -> onn
         values = restore(layer, decode_layer(compressed, layer), compressed.where)
         if spool is None:
             return numpy_helper.from_array(values, layer.name)
-        tensor = onnx.TensorProto(name=layer.name, data_type=layer.element_type, dims=layer.shape)
+        tensor = _tensor_of(layer)
         little = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
         set_place(tensor, spool.add(little.reshape(-1).view(np.uint8).data))
         return tensor
 
     if spool is not None:
         return _plain(compressed, tensor_of)
-    size = sum(layer.weights * layer.dtype.itemsize for layer in compressed.layers)
+    size = sum(layer.weights * layer.grid.element.bytes for layer in compressed.layers)
     with memory_for(compressed.where, "all of its weights", size):
         return _plain(compressed, tensor_of)
 
@@ -518,64 +456,74 @@ def _without_arrays(model: onnx.ModelProto, names: set[str]) -> onnx.ModelProto:
     return fresh
 
 
-def _add_layer(
-    model: onnx.ModelProto,
-    result: GridResult,
-    stream: bytes | Place,
-    codec: str,
-    tables_name: str,
-    position: int,
-    taken: set[str],
-) -> onnx.NodeProto:
-    """Add a layer's stream, step and value_info to the model, and return its node."""
-    weight, grid = result.weight, result.step_grid
+def _add_inputs(
+    model: onnx.ModelProto, weight: Weight, item: Encoded[Any], tables_name: str, taken: set[str]
+) -> list[str]:
+    """Add a layer's stream and steps to the model, and return the inputs of its node."""
     inputs = [fresh_name(f"{weight.name}.stream", taken), tables_name]
-    model.graph.initializer.append(_byte_tensor(inputs[STREAM], stream))
-    more: dict[str, Any] = {}
-    if result.step is not None:
-        inputs.append(fresh_name(f"{weight.name}.step", taken))
-        step = np.asarray(result.step if grid is None else grid.values, np.float32)
-        model.graph.initializer.append(numpy_helper.from_array(step, inputs[STEP]))
-        if used_zero_point(result) is not None:
-            inputs.append(weight.zero_point_name)
-    if grid is not None:
+    initializers = model.graph.initializer
+    initializers.append(_byte_tensor(inputs[STREAM], item.stream))
+    grid = item.grid
+    if isinstance(grid, Lossless):
+        return inputs
+    inputs.append(fresh_name(f"{weight.name}.step", taken))
+    if isinstance(grid, IntegerGrid):
+        initializers.append(numpy_helper.from_array(np.array(grid.divisor, np.float32), inputs[STEP]))
+        return inputs if grid.used_zero_point is None else [*inputs, weight.zero_point_name]
+    steps = grid.step if grid.step_grid is None else grid.step_grid.values
+    initializers.append(numpy_helper.from_array(np.asarray(steps, np.float32), inputs[STEP]))
+    if grid.step_grid is not None:
         inputs += ["", fresh_name(f"{weight.name}.step_index", taken)]
-        model.graph.initializer.append(numpy_helper.from_array(grid.index, inputs[STEP_INDEX]))
-        more = {"steps_per_octave": grid.per_octave, "step_loss": _double("step_loss", result.step_loss)}
-    element_type = TensorProto.INT8 if result.divisor > 1 else weight.tensor.data_type
-    stream_tensor = next(tensor for tensor in reversed(model.graph.initializer) if tensor.name == inputs[0])
-    description: dict[str, Any] = {**keep_description(model, weight.tensor, stream_tensor, element_type)}
+        initializers.append(numpy_helper.from_array(grid.step_grid.index, inputs[STEP_INDEX]))
+    return inputs
+
+
+def _node(
+    model: onnx.ModelProto, weight: Weight, item: Encoded[Any], inputs: list[str], position: int
+) -> onnx.NodeProto:
+    """Return the node of a layer, whose inputs are in the model."""
+    grid = item.grid
+    more: dict[str, Any] = {}
+    if isinstance(grid, FloatGrid) and grid.step_grid is not None:
+        more = {
+            "steps_per_octave": grid.step_grid.per_octave,
+            "step_loss": _double("step_loss", grid.step_loss),
+        }
+    element_type = TensorProto.INT8 if divisor_of(grid) > 1 else _number_of(grid.element)
+    stream_tensor = next(tensor for tensor in reversed(model.graph.initializer) if tensor.name == inputs[STREAM])
     return helper.make_node(
         OPERATOR,
         inputs,
         [weight.name],
-        name=fresh_name(f"{weight.name}.decompress", taken),
         domain=DOMAIN,
         shape=list(weight.shape),
         element_type=element_type,
         axis=weight.layout.axis,
         group=weight.layout.group,
         # Attributes have no float64 of their own, and a bound must not be rounded.
-        bound=_double("bound", result.max_bound),
-        max_error=_double("max_error", result.max_error),
-        unit=str(result.unit),
-        spec=result.spec.text,
-        scope=str(result.scope),
-        codec=codec,
+        bound=_double("bound", grid.max_bound),
+        max_error=_double("max_error", grid.max_error),
+        unit=str(grid.unit),
+        spec=grid.spec,
+        scope=str(grid.scope),
+        codec=item.codec,
         position=position,
         **more,
-        **description,
+        **keep_description(model, weight.tensor, stream_tensor, element_type),
     )
 
 
-def used_zero_point(result: GridResult) -> NDArray[np.generic] | None:
-    """Return the zero point that a decoder of integer weights with step 1 needs; None where it is zero or not used."""
-    point = result.weight.zero_point
-    return point if result.divisor == 1 and point is not None and np.any(point) else None
+def divisor_of(grid: Grid) -> int:
+    """Return the 2 e + 1 of integer weights, 1 of others."""
+    return grid.divisor if isinstance(grid, IntegerGrid) else 1
 
 
 def _double(name: str, value: float) -> onnx.TensorProto:
     return numpy_helper.from_array(np.array(value, np.float64), name)
+
+
+def _double_of(tensor: onnx.TensorProto) -> float:
+    return float(numpy_helper.to_array(tensor))
 
 
 def _byte_tensor(name: str, content: bytes | Place) -> onnx.TensorProto:
@@ -604,51 +552,108 @@ def _stored_bytes(tensor: onnx.TensorProto | None, where: str) -> bytes | Place:
     return stored_array(tensor).tobytes()
 
 
+@dataclass(frozen=True, eq=False)
+class _Declared:
+    """A node's attributes and its constant inputs, as the file declares them.
+
+    Parameters
+    ----------
+    values
+        The attributes.
+    layout
+        Shape, output channels and groups.
+    step, zero_point, step_index
+        The inputs; None where the node has none.
+    """
+
+    values: Mapping[str, Any]
+    layout: Layout
+    step: NDArray[np.generic] | None
+    zero_point: NDArray[np.generic] | None
+    step_index: NDArray[np.generic] | None
+
+    @property
+    def element(self) -> ElementType | None:
+        """The element type; None where it is not known."""
+        return ELEMENT_TYPES.get(int(self.values["element_type"]))
+
+    def fault(self) -> str | None:
+        """Say what is wrong with shape and type, or None."""
+        layout, element = self.layout, self.element
+        if element is None:
+            return f"its element type {self.values['element_type']} is not {type_names()}"
+        if len(layout.shape) < 2 or any(d < 1 for d in layout.shape):
+            return f"its shape {layout.shape} has no weights or under two dimensions"
+        if len(layout.shape) > MOST_DIMENSIONS:
+            return f"its shape has {len(layout.shape)} dimensions, and {MOST_DIMENSIONS} are the most"
+        if not 0 <= layout.axis < len(layout.shape) or layout.group < 1 or layout.shape[0] % layout.group:
+            return f"axis {layout.axis} and group {layout.group} do not suit the shape {layout.shape}"
+        if layout.group > 1 and layout.axis == 0:
+            return "a group needs a channel axis other than 0"
+        unit = Unit(self.values["unit"].decode())
+        if element.is_integer != (unit is Unit.LSB):
+            return f"its unit {unit} does not suit its type"
+        if element.is_integer and self.step_index is not None:
+            return "its step has indices, and its weights are integers"
+        if not element.is_integer and self.zero_point is not None:
+            return "its zero point does not suit it"
+        return None
+
+    def grid(self) -> Grid:
+        """Return the grid; there is no `fault`."""
+        assert self.element is not None, "checked before"
+        values = self.values
+        facts = (
+            self.element,
+            np.array(_double_of(values["bound"])),
+            np.array(_double_of(values["max_error"])),
+            values["spec"].decode(),
+            Scope(values["scope"].decode()),
+        )
+        if self.step is None:
+            return Lossless(*facts)
+        step = self.step.astype(np.float32, casting="equiv")
+        if self.element.is_integer:
+            is_whole = step.shape == () and bool(np.isfinite(step)) and float(step).is_integer()
+            return IntegerGrid(*facts, int(step) if is_whole else 0, self.zero_point)
+        if self.step_index is None:
+            return FloatGrid(*facts, step)
+        steps = StepGrid(int(values["steps_per_octave"]), step, self.step_index.astype(np.uint8, casting="equiv"))
+        return FloatGrid(*facts, steps.steps(), steps, _double_of(values["step_loss"]))
+
+
 def layer_of_node(
     node: onnx.NodeProto, where: str, lookup: Callable[[str], onnx.TensorProto | None]
 ) -> CompressedLayer:
     """Read a node into its record, fields and counts checked."""
+    reading = Reading(where)
     try:
         values = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
-        layout = Layout(tuple(int(d) for d in values["shape"]), int(values["axis"]), int(values["group"]))
-        step, point, index = (
-            None if tensor is None else stored_array(tensor)
-            for tensor in (lookup(name) if name else None for name in (operand(node, i) for i in SIDE_INPUTS))
+        tensors = (lookup(name) if name else None for name in (operand(node, place) for place in SIDE_INPUTS))
+        declared = _Declared(
+            values,
+            Layout(tuple(int(d) for d in values["shape"]), int(values["axis"]), int(values["group"])),
+            *(None if tensor is None else stored_array(tensor) for tensor in tensors),
         )
-        grid = None
-        if step is not None and index is not None:
-            grid = StepGrid(
-                int(values["steps_per_octave"]),
-                step.astype(np.float32, casting="equiv"),
-                index.astype(np.uint8, casting="equiv"),
-            )
-            step = grid.steps()
+        fault = _missing(node, lookup) or declared.fault()
+        if fault:
+            raise reading.damaged(fault)
         layer = CompressedLayer(
             name=str(node.output[0]),
-            layout=layout,
-            element_type=int(values["element_type"]),
+            layout=declared.layout,
             stored=_stored_bytes(lookup(operand(node, 0)), where),
-            step=None if step is None else step.astype(np.float32, casting="equiv"),
-            step_grid=grid,
-            zero_point=point,
-            bound=float(numpy_helper.to_array(values["bound"])),
-            max_error=float(numpy_helper.to_array(values["max_error"])),
-            unit=Unit(values["unit"].decode()),
-            spec=values["spec"].decode(),
-            scope=Scope(values["scope"].decode()),
+            grid=declared.grid(),
             codec=values["codec"].decode(),
             position=max(int(values["position"]), 0),
-            step_loss=float(numpy_helper.to_array(values["step_loss"])) if grid is not None else 0.0,
         )
+        fault = layer.grid.errors_fault() or layer.grid.fault(layer.layout)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            where, f"is damaged: an attribute or input is missing or wrong ({reason})", "compress the model again"
-        ) from None
-    fault = _missing(node, lookup) or _fault(layer)
+        raise reading.damaged(f"an attribute or input is missing or wrong ({reason})") from None
     if fault:
-        raise InputError(where, f"is damaged: {fault}", "compress the model again")
-    _check_count(layer, where)
+        raise reading.damaged(fault)
+    with memory_for(where, f"a stream of {layer.stream_bytes} bytes", layer.stream_bytes):
+        check_counts(layer.stream, layer.grid, layer.layout, reading)
     return layer
 
 
@@ -660,73 +665,11 @@ def _missing(node: onnx.NodeProto, lookup: Callable[[str], onnx.TensorProto | No
     return None
 
 
-def _fault(layer: CompressedLayer) -> str | None:
-    """Say what is wrong with a layer's fields, or None."""
-    layout, step, point = layer.layout, layer.step, layer.zero_point
-    if not (0 <= layer.bound < math.inf and 0 <= layer.max_error < math.inf):
-        return f"its bound {layer.bound} and error {layer.max_error} are not finite, from zero up"
-    if layer.element_type not in ELEMENT_TYPES:
-        return f"its element type {layer.element_type} is not float32, float16, int8 or uint8"
-    if len(layout.shape) < 2 or any(d < 1 for d in layout.shape):
-        return f"its shape {layout.shape} has no weights or under two dimensions"
-    if len(layout.shape) > MOST_DIMENSIONS:
-        return f"its shape has {len(layout.shape)} dimensions, and {MOST_DIMENSIONS} are the most"
-    if not 0 <= layout.axis < len(layout.shape) or layout.group < 1 or layout.shape[0] % layout.group:
-        return f"axis {layout.axis} and group {layout.group} do not suit the shape {layout.shape}"
-    if layout.group > 1 and layout.axis == 0:
-        return "a group needs a channel axis other than 0"
-    is_integer = layer.dtype.kind in "iu"
-    if is_integer != (layer.unit is Unit.LSB) or (is_integer and step is None):
-        return f"its unit {layer.unit} does not suit its type"
-    if step is not None and step.shape not in ((), (layout.channels,)):
-        return f"its step has the shape {step.shape}"
-    if layer.step_grid is not None and is_integer:
-        return "its step has indices, and its weights are integers"
-    if not abs(layer.step_loss) <= WIDEST_BITS:
-        return "its step loss is not finite, or more bits than a weight has"
-    if step is not None and not (np.all(np.isfinite(step)) and np.all(step > 0)):
-        return "its step is not finite and above zero"
-    if is_integer and step is not None and not (step.shape == () and 1 <= float(step) <= 511 and float(step) % 2 == 1):
-        return "its step is not an odd number up to 511"
-    if point is not None and (
-        point.dtype != layer.dtype or (point.size != 1 and point.shape != (layout.shape[layout.axis],))
-    ):
-        return "its zero point does not suit it"
-    return None
-
-
-def _check_count(layer: CompressedLayer, where: str) -> None:
-    try:
-        with memory_for(where, f"a stream of {layer.stream_bytes} bytes", layer.stream_bytes):
-            declared = stream_count(layer.stream)
-    except VerdictError as error:
-        raise _stream_error(where, error) from None
-    if declared != layer.items:
-        raise InputError(
-            where,
-            f"is damaged: its stream declares {declared} values and its shape {layer.shape} needs {layer.items}",
-            "compress the model again",
-        )
-    if declared > MAX_WEIGHTS_PER_BIT * 8 * layer.stream_bytes:
-        raise InputError(
-            where,
-            f"is damaged: {declared} values in {layer.stream_bytes} bytes are more than {MAX_WEIGHTS_PER_BIT} in a bit",
-            "compress the model again",
-        )
-
-
 def _remove_operators(model: onnx.ModelProto) -> None:
     """Remove the declaration of the operators of dnnzip."""
     for i in reversed(range(len(model.opset_import))):
         if model.opset_import[i].domain == DOMAIN:
             del model.opset_import[i]
-
-
-def _stream_error(where: str, error: VerdictError) -> InputError:
-    """Make one line of a stream's verdict."""
-    if error.verdict is Verdict.VERSION:
-        return InputError(where, "has a stream of a newer format version", UPDATE)
-    return InputError(where, f"has a damaged stream ({error})", "compress the model again")
 
 
 def _remove(field: "Sequence[onnx.TensorProto | onnx.ValueInfoProto]", names: set[str]) -> None:

@@ -19,7 +19,7 @@ from onnx import TensorProto, numpy_helper
 from dnnzip.onnx.graph import GraphIndex, Use, all_names, attribute, fresh_name, operand
 from dnnzip.onnx.rules import Reader, Rule, scale_name, stored_array, zero_point_name
 from dnnzip.onnx.weights import Weight
-from dnnzip.quantize.grid import shifted_weights
+from dnnzip.quantize.weights import shifted_weights
 
 #: The int32 bias of an operator, and for QLinearConv it is the operator's own.
 BIAS_INPUT = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "QLinearConv": 8}

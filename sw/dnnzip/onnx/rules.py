@@ -20,14 +20,15 @@ from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.constants import Constant, Home
 from dnnzip.onnx.graph import GraphIndex
 from dnnzip.onnx.lazy_tensors import Place, place_of
+from dnnzip.quantize.element_type import FLOAT16, FLOAT32, INT8, UINT8, ElementType, type_names
 from dnnzip.quantize.layout import Layout
 
-#: Element types that are compressed, and their NumPy counterparts.
-ELEMENT_TYPES: dict[int, np.dtype[np.generic]] = {
-    TensorProto.FLOAT: np.dtype(np.float32),
-    TensorProto.FLOAT16: np.dtype(np.float16),
-    TensorProto.INT8: np.dtype(np.int8),
-    TensorProto.UINT8: np.dtype(np.uint8),
+#: Element types that are compressed, by their number in ONNX.
+ELEMENT_TYPES: dict[int, ElementType] = {
+    TensorProto.FLOAT: FLOAT32,
+    TensorProto.FLOAT16: FLOAT16,
+    TensorProto.INT8: INT8,
+    TensorProto.UINT8: UINT8,
 }
 
 P = ParamSpec("P")
@@ -155,7 +156,7 @@ is_only_read_as_weight: CandidateRule = Rule(
     lambda candidate: bool(candidate.readers) and candidate.other_uses == 0,
 )
 has_known_type: CandidateRule = Rule(
-    "Its type must be float32, float16, int8 or uint8.", lambda candidate: candidate.tensor.data_type in ELEMENT_TYPES
+    f"Its type must be {type_names()}.", lambda candidate: candidate.tensor.data_type in ELEMENT_TYPES
 )
 is_array: CandidateRule = Rule(
     "It must have at least two dimensions.", lambda candidate: len(candidate.tensor.dims) >= 2
@@ -235,7 +236,7 @@ def _values(tensor: onnx.TensorProto, place: Place | None) -> NDArray[np.generic
     """Do what `stored_array` does, for a tensor whose place is known."""
     try:
         if place is not None and tensor.data_type in ELEMENT_TYPES:
-            dtype = ELEMENT_TYPES[tensor.data_type]
+            dtype = ELEMENT_TYPES[tensor.data_type].dtype
             if place.length != math.prod(tensor.dims) * dtype.itemsize:
                 raise ValueError(f"{place.length} bytes")
             return place.array(dtype).reshape(tuple(tensor.dims))
@@ -259,7 +260,7 @@ def zero_point(index: GraphIndex, reader: Reader, data_type: int) -> NDArray[np.
     """Return the zero point in the weight's type: a scalar, or one value for each entry of the channel axis."""
     name = zero_point_name(reader)
     if not name:
-        return np.zeros((), ELEMENT_TYPES[data_type])
+        return np.zeros((), ELEMENT_TYPES[data_type].dtype)
     values = stored_array(index.initializers[name])
     return values.reshape(()) if values.size == 1 else values
 

@@ -12,6 +12,7 @@ from dnnzip.onnx.graph import GraphIndex, attribute, operand
 from dnnzip.onnx.rescale import scale_use
 from dnnzip.onnx.rules import Reader, stored_array
 from dnnzip.onnx.weights import find_weights
+from dnnzip.quantize.grid import FloatGrid, IntegerGrid
 from dnnzip.quantize.layout import Layout
 
 Scales = NDArray[np.float32]
@@ -49,17 +50,18 @@ class Scaling:
 
 def layer_scalings(compressed: CompressedModel) -> dict[str, Scaling]:
     """Return the scaling of each layer by its name."""
-    integers = {layer.name for layer in compressed.layers if layer.dtype.kind in "iu"}
+    integers = {layer.name for layer in compressed.layers if layer.grid.element.is_integer}
     network = _network_scales(decoded_skeleton(compressed), integers) if integers else {}
     return {layer.name: _scaling(layer, network.get(layer.name, NO_SCALE)) for layer in compressed.layers}
 
 
 def _scaling(layer: CompressedLayer, network_scale: Scales) -> Scaling:
     point = np.zeros(1, np.int32)
-    if layer.dtype.kind not in "iu":
-        return Scaling(NO_SCALE if layer.step is None else layer.step.reshape(-1), point)
-    if layer.zero_point is not None:
-        point = layer.zero_point.reshape(-1).astype(np.int32)
+    grid = layer.grid
+    if not isinstance(grid, IntegerGrid):
+        return Scaling(grid.step.reshape(-1) if isinstance(grid, FloatGrid) else NO_SCALE, point)
+    if grid.zero_point is not None:
+        point = grid.zero_point.reshape(-1).astype(np.int32)
     return Scaling(_by_channel(network_scale, layer.layout), _by_channel(point, layer.layout))
 
 

@@ -23,6 +23,9 @@ from dnnzip.onnx.rules import (
     zero_point,
     zero_point_name,
 )
+from dnnzip.quantize import tolerance
+from dnnzip.quantize.bound import Bound
+from dnnzip.quantize.element_type import ElementType, type_names
 from dnnzip.quantize.layout import Layout, kernel_of
 
 #: Operators that may read their weight through a DequantizeLinear.
@@ -86,14 +89,9 @@ class Weight:
         return self.layout.shape
 
     @property
-    def dtype(self) -> np.dtype[np.generic]:
-        """float32, float16, int8 or uint8."""
+    def element(self) -> ElementType:
+        """Type of the weights."""
         return ELEMENT_TYPES[self.tensor.data_type]
-
-    @property
-    def is_integer(self) -> bool:
-        """Whether the weights are int8 or uint8."""
-        return self.dtype.kind in "iu"
 
     @property
     def weights(self) -> int:
@@ -102,7 +100,7 @@ class Weight:
 
     def left_out(self, reason: str) -> "LeftOut":
         """Make the record of this weight where something later than the rules leaves it out."""
-        return LeftOut(self.name, reason, self.shape, self.weights, self.weights * self.dtype.itemsize, True)
+        return LeftOut(self.name, reason, self.shape, self.weights, self.weights * self.element.bytes, True)
 
 
 @dataclass(frozen=True)
@@ -213,6 +211,12 @@ is_selected: Rule[[Weight, Sequence[Weight]]] = Rule(
     lambda weight, chosen: weight in chosen,
 )
 
+suits_unit: Rule[[Weight, Bound]] = Rule(
+    f"Its type must suit the bound: lsb is for {type_names(True, 'and')} weights, an absolute error for "
+    f"{type_names(False, 'and')} ones.",
+    tolerance.suits_unit,
+)
+
 
 def _matches(name: str, glob: str) -> bool:
     # A name may itself hold brackets; written out in full it means itself.
@@ -288,7 +292,7 @@ def _layout(node: onnx.NodeProto, shape: tuple[int, ...]) -> Layout:
 
 def _weight(candidate: Candidate) -> Weight:
     tensor, reader = candidate.tensor, candidate.readers[0]
-    is_integer = tensor.data_type in (TensorProto.INT8, TensorProto.UINT8)
+    is_integer = ELEMENT_TYPES[tensor.data_type].is_integer
     named = next((r for r in candidate.readers if zero_point_name(r)), reader)
     point = zero_point(candidate.index, named, tensor.data_type) if is_integer else None
     return Weight(

@@ -1,10 +1,10 @@
 """The largest step of a uniform grid that keeps an error bound exactly, found by search over float32.
 
 Terms: `a` is the magnitude of a weight, `s` a step, `q` a code. The decoded value is ``d(q, s)``, the float32 product
-``float32(q) * s`` rounded to nearest even, and for float16 weights that product rounded once more, to float16, to
-nearest even; the error ``|a - d(q, s)|`` is the float64 difference of two such values. A weight is *kept* at a step if
-the code nearest to ``a / s`` keeps the bound or, where that one's product rounds the wrong way, its neighbour on the
-weight's side does. Signs do not matter: rounding and product are odd functions.
+``float32(q) * s`` rounded to nearest even, and for a narrower float type that product rounded once more, to that type;
+the error ``|a - d(q, s)|`` is the float64 difference of two such values. A weight is *kept* at a step if the code
+nearest to ``a / s`` keeps the bound or, where that one's product rounds the wrong way, its neighbour on the weight's
+side does. Signs do not matter: rounding and product are odd functions.
 
 Without rounding, ``s = 2 * bound`` keeps every weight. With it, a weight close to the middle between two codes may miss
 by a few units in the last place, so the largest step lies a little below. The search rejects a step only because of a
@@ -13,7 +13,7 @@ against it is kept: with a fixed code the product falls with the step, so bisect
 
 One pass over the weights settles most of them: for a block of steps, one whose fraction stays clear of the middle has
 the same code at every step, and is kept. The others, the suspects, are searched, and decide the largest error as well,
-so that the result is exact. float16 weights have few values, and codes near the limit are rare: they take every weight
+so that the result is exact. Narrow types have few values, and codes near the limit are rare: they take every weight
 one by one.
 """
 
@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 from dnnzip.codec.compiling import inlined, loop
 from dnnzip.codec.compiling import step as part
 from dnnzip.format import LARGEST_CODE
+from dnnzip.quantize.element_type import NOT_ROUNDED, ElementType, rounded
 
 #: Codes are int16, and symmetric.
 
-#: Of more float16 weights than this, only the distinct magnitudes are searched.
+#: Of more weights of a narrow type than this, only the distinct magnitudes are searched.
 FEW_WEIGHTS = 1 << 15
 
 #: The steps of the first block cover at most this share of a grid cell, so that few weights are suspects.
@@ -62,66 +63,48 @@ LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
 @loop
-def _half(value):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Round float32 to float16, nearest even, as float64 (exact); overflow gives infinity."""
-    magnitude = abs(value)
-    if not magnitude < np.float32(65520.0):
-        rounded = np.inf
-    elif magnitude < np.float32(2.0**-14):
-        # Below its normal range float16 has the fixed quantum 2**-24: that of float64 numbers from 2**28 up.
-        rounded = (np.float64(magnitude) + 2.0**28) - 2.0**28
-    else:
-        # Drop 13 of float32's fraction bits; the carry of a rounding up runs into the exponent, as it should.
-        bits = np.float32(magnitude).view(np.uint32)
-        bits = (bits + np.uint32(0x0FFF) + ((bits >> np.uint32(13)) & np.uint32(1))) & np.uint32(0xFFFFE000)
-        rounded = np.float64(np.uint32(bits).view(np.float32))
-    return rounded if value >= 0 else -rounded
-
-
-@loop
-def decoded_value(code, step, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Return what a code (float64) stands for at a float32 step, as float64; it rises with the code."""
-    product = np.float32(np.float32(code) * step)
-    return _half(product) if is_half else np.float64(product)
+def decoded_value(code, step, rounding):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return the value of a code (float64) at a float32 step, as float64; it rises with the code."""
+    return rounded(np.float32(np.float32(code) * step), rounding)
 
 
 @part
-def _kept_code(weight, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _kept_code(weight, step, bound, rounding):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Choose the code of a weight (float64) as in the module's text, and whether it keeps the bound."""
     code = np.rint(weight / np.float64(step))
-    error = weight - decoded_value(code, step, is_half)
+    error = weight - decoded_value(code, step, rounding)
     if abs(error) <= bound:
         return code, True
     other = code + 1.0 if error > 0.0 else code - 1.0
-    if abs(weight - decoded_value(other, step, is_half)) <= bound:
+    if abs(weight - decoded_value(other, step, rounding)) <= bound:
         return other, True
     return code, False
 
 
 @inlined
-def _first_lost(weights, start, step, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _first_lost(weights, start, step, bound, rounding):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Find a weight that is not kept, looking from `start` once around; -1 where all are kept."""
     n = weights.size
     for i in range(n):
         j = start + i
         if j >= n:
             j -= n
-        if not _kept_code(np.float64(weights[j]), step, bound, is_half)[1]:
+        if not _kept_code(np.float64(weights[j]), step, bound, rounding)[1]:
             return j
     return -1
 
 
 @loop
-def _fill_codes(weights, step, bound, is_half, codes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _fill_codes(weights, step, bound, rounding, codes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Write every code; returns the largest error, and the position of the first weight not kept or -1."""
     largest = 0.0
     for i in range(weights.size):
         weight = np.float64(weights[i])
-        code, is_kept = _kept_code(weight, step, bound, is_half)
+        code, is_kept = _kept_code(weight, step, bound, rounding)
         if not is_kept or abs(code) > LARGEST_CODE:
             return largest, i
         codes[i] = np.int16(code)
-        error = abs(weight - decoded_value(code, step, is_half))
+        error = abs(weight - decoded_value(code, step, rounding))
         largest = max(largest, error)
     return largest, -1
 
@@ -174,7 +157,7 @@ def _step_of(bits):  # type: ignore[no-untyped-def]  # pragma: no cover - compil
 
 
 @loop
-def _next_step(weight, step_bits, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _next_step(weight, step_bits, bound, rounding):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return the bits of the next step below at which this lost weight might be kept.
 
     Both its codes miss: the upper one decodes above the weight and falls with the step. Until that one is close enough,
@@ -183,12 +166,12 @@ def _next_step(weight, step_bits, bound, is_half):  # type: ignore[no-untyped-de
     magnitude = abs(weight)
     step = _step_of(step_bits)
     upper = np.rint(magnitude / np.float64(step))
-    if decoded_value(upper, step, is_half) < magnitude:
+    if decoded_value(upper, step, rounding) < magnitude:
         upper += 1.0
     low, high = np.int64(0), step_bits
     while high - low > 1:
         middle = (low + high) // 2
-        if decoded_value(upper, _step_of(middle), is_half) - magnitude > bound:
+        if decoded_value(upper, _step_of(middle), rounding) - magnitude > bound:
             high = middle
         else:
             low = middle
@@ -196,21 +179,21 @@ def _next_step(weight, step_bits, bound, is_half):  # type: ignore[no-untyped-de
 
 
 @loop
-def _descend(weights, step_bits, lowest_bits, bound, is_half):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _descend(weights, step_bits, lowest_bits, bound, rounding):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Find the largest step, from `step_bits` down to `lowest_bits`, that keeps all these weights; else below."""
     position = np.int64(0)
     while step_bits >= lowest_bits:
-        position = _first_lost(weights, position, _step_of(step_bits), bound, is_half)
+        position = _first_lost(weights, position, _step_of(step_bits), bound, rounding)
         if position < 0:
             return step_bits
-        step_bits = _next_step(np.float64(weights[position]), step_bits, bound, is_half)
+        step_bits = _next_step(np.float64(weights[position]), step_bits, bound, rounding)
     return step_bits
 
 
 def largest_step(
     weights: NDArray[np.float32],
     bound: float,
-    is_half: bool,
+    element: ElementType,
     codes: NDArray[np.int16],
     largest: float | None = None,
 ) -> tuple[np.float32, float] | None:
@@ -219,11 +202,11 @@ def largest_step(
     Parameters
     ----------
     weights
-        float32 [n] with n at least 1, finite; float16 weights converted, which is exact.
+        float32 [n] with n at least 1, finite; weights of a narrower type converted, which is exact.
     bound
         Largest error, above 0.
-    is_half
-        Whether the decoded value is rounded to float16.
+    element
+        Type of the weights, to which decoded values are rounded.
     codes
         int16 [n], filled.
     largest
@@ -239,23 +222,23 @@ def largest_step(
     bits = _largest_bits(2.0 * bound)
     # No step below this one has codes within the limit; one more code covers the neighbour.
     lowest = max(_largest_bits(largest / (LARGEST_CODE + 2)), 1)
-    if is_half:
-        return _step_of_halves(weights, bits, lowest, bound, codes)
+    if element.is_narrow:
+        return _step_of_narrow(weights, bits, lowest, bound, element, codes)
     share = SUSPECT_SHARE
     while bits >= lowest:
         first = _step(bits)
         if not _is_settled(first, largest):
-            return _step_by_all(weights, weights, bits, lowest, bound, False, codes)
+            return _step_by_all(weights, weights, bits, lowest, bound, element, codes)
         block = _block_end(bits, lowest, largest, share)
         found = _suspects(weights, first, _step(block), codes)
         suspects = _read_only(weights[found])
-        bits = int(_descend(suspects, bits, block, bound, False))
+        bits = int(_descend(suspects, bits, block, bound, NOT_ROUNDED))
         if bits < block:
             share = min(share * SHARE_GROWTH, LARGEST_SHARE)
             continue
         step = _step(bits)
         if not _is_settled(step, largest):
-            return _step_by_all(weights, weights, bits, lowest, bound, False, codes)
+            return _step_by_all(weights, weights, bits, lowest, bound, element, codes)
         error = _largest_error(weights, found, first, step, bound, codes)
         assert error is not None, "every weight is kept"
         return step, error
@@ -288,10 +271,10 @@ def _largest_error(
     """
     suspects = _read_only(weights[found])
     of_suspects = np.empty(suspects.size, np.int16)
-    error, lost = _fill_codes(suspects, step, bound, False, of_suspects)
+    error, lost = _fill_codes(suspects, step, bound, NOT_ROUNDED, of_suspects)
     codes[found] = of_suspects
     if lost < 0 and error < CLEAR_ERROR * float(first):
-        error, lost = _fill_codes(weights, step, bound, False, codes)
+        error, lost = _fill_codes(weights, step, bound, NOT_ROUNDED, codes)
     return float(error) if lost < 0 else None
 
 
@@ -305,16 +288,17 @@ def _is_settled(step: np.float32, largest: float) -> bool:
     )
 
 
-def _step_of_halves(
-    weights: NDArray[np.float32], bits: int, lowest: int, bound: float, codes: NDArray[np.int16]
+def _step_of_narrow(
+    weights: NDArray[np.float32],
+    bits: int,
+    lowest: int,
+    bound: float,
+    element: ElementType,
+    codes: NDArray[np.int16],
 ) -> tuple[np.float32, float] | None:
-    """Do the search of `largest_step` for float16 weights."""
-    searched = weights
-    if weights.size > FEW_WEIGHTS:
-        # float16 has few values: only the distinct magnitudes matter.
-        patterns = weights.astype(np.float16).view(np.uint16) & 0x7FFF
-        searched = np.flatnonzero(np.bincount(patterns)).astype(np.uint16).view(np.float16).astype(np.float32)
-    return _step_by_all(weights, searched, bits, lowest, bound, True, codes)
+    """Do the search of `largest_step` for weights of a narrow type, which has few values."""
+    searched = element.magnitudes(weights) if weights.size > FEW_WEIGHTS else weights
+    return _step_by_all(weights, searched, bits, lowest, bound, element, codes)
 
 
 def _step_by_all(
@@ -323,22 +307,22 @@ def _step_by_all(
     bits: int,
     lowest: int,
     bound: float,
-    is_half: bool,
+    element: ElementType,
     codes: NDArray[np.int16],
 ) -> tuple[np.float32, float] | None:
     """Do the search of `largest_step` without suspects; `searched` has every magnitude of the weights."""
     weights, searched = _read_only(weights), _read_only(searched)
     while bits >= lowest:
-        bits = int(_descend(searched, bits, lowest, bound, is_half))
+        bits = int(_descend(searched, bits, lowest, bound, element.rounding))
         if bits < lowest:
             break
         step = _step(bits)
-        error, lost = _fill_codes(weights, step, bound, is_half, codes)
+        error, lost = _fill_codes(weights, step, bound, element.rounding, codes)
         if lost < 0:
             return step, float(error)
         if abs(float(weights[lost])) / float(step) > LARGEST_CODE:
             return None
-        bits = int(_next_step(np.float64(weights[lost]), bits, bound, is_half))
+        bits = int(_next_step(np.float64(weights[lost]), bits, bound, element.rounding))
     return None
 
 
@@ -346,7 +330,7 @@ def fill_codes(
     weights: NDArray[np.float32],
     step: np.float32,
     bound: float,
-    is_half: bool,
+    element: ElementType,
     codes: NDArray[np.int16],
     largest: float,
 ) -> float | None:
@@ -354,7 +338,7 @@ def fill_codes(
 
     Parameters
     ----------
-    weights, bound, is_half, codes, largest
+    weights, bound, element, codes, largest
         As there.
     step
         The step; any that is no larger than twice the bound.
@@ -364,16 +348,14 @@ def fill_codes(
     The largest error, or None where the step does not keep the bound for every weight with codes of at most 32767.
     """
     weights = _read_only(weights)
-    if not is_half and _is_settled(step, largest):
+    if not element.is_narrow and _is_settled(step, largest):
         return _largest_error(weights, _suspects(weights, step, step, codes), step, step, bound, codes)
-    error, lost = _fill_codes(weights, step, bound, is_half, codes)
+    error, lost = _fill_codes(weights, step, bound, element.rounding, codes)
     return float(error) if lost < 0 else None
 
 
-def decoded_values(
-    codes: NDArray[np.int16], step: NDArray[np.float32], dtype: np.dtype[np.generic]
-) -> NDArray[np.generic]:
-    """Return the weights that codes stand for: ``float32(code) * step`` in float32, then rounded to `dtype`.
+def decoded_values(codes: NDArray[np.int16], step: NDArray[np.float32], element: ElementType) -> NDArray[np.generic]:
+    """Return the weights of codes: ``float32(code) * step`` in float32, then rounded to the type.
 
     Parameters
     ----------
@@ -381,19 +363,19 @@ def decoded_values(
         int16 [channels, length].
     step
         float32, scalar or [channels].
-    dtype
-        float32 or float16.
+    element
+        Type of the weights.
 
     Returns
     -------
-    [channels, length] of `dtype`.
+    [channels, length] of that type.
     """
     steps = step[:, None] if step.ndim else step
     # A damaged file may hold any step: infinities are then the value, not a fault of this process.
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         product = codes.astype(np.float32)
         product *= steps
-        return product.astype(dtype, copy=False)
+        return product.astype(element.dtype, copy=False)
 
 
 def _step(bits: int) -> np.float32:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.bound import Bound, Scope
-from dnnzip.quantize.grid import bounds_of
+from dnnzip.quantize.tolerance import bounds_of
 
 #: Finest bound, as a share of the range: a code must fit into 16 bits.
 FINEST = 1.0 / 16384

@@ -1,15 +1,18 @@
 """A layer in the search: its weights, what its inputs look like, and its codes under a choice."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.onnx.container import side_bytes
 from dnnzip.onnx.weights import Weight
-from dnnzip.quantize.bound import Scope, Unit
-from dnnzip.quantize.grid import GridResult, largest_errors, quantise, restored_rows
+from dnnzip.quantize.bound import Scope
+from dnnzip.quantize.element_type import FLOAT32
+from dnnzip.quantize.grid import FloatGrid, Quantised
+from dnnzip.quantize.quantise import quantise
+from dnnzip.quantize.step import decoded_values
 from dnnzip.quantize.step_grid import Snap, StepGrid, on_grid
+from dnnzip.quantize.tolerance import largest_errors
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.im2col import Columns
 from dnnzip.tuning.rate import bits_of
@@ -159,10 +162,10 @@ class Layer:
         """Put the layer on its grid; None where a code would not fit into 16 bits."""
         if choice.nearest:
             result = quantise(self.weight, choice.bound, choice.scope)
-            if result.codes is None or result.step is None:
+            if not isinstance(result.grid, FloatGrid):
                 return None
-            steps = np.broadcast_to(result.step, (len(self.rows),)).copy()
-            return self._rounded(result.codes, steps, choice.scope, result.step_grid)
+            steps = np.broadcast_to(result.grid.step, (len(self.rows),)).copy()
+            return self._rounded(result.codes, steps, choice.scope, result.grid.step_grid)
         bounds = self.bounds(choice)
         steps = np.minimum(bounds, np.finfo(np.float32).max).astype(np.float32)
         flat = steps <= 0
@@ -180,9 +183,9 @@ class Layer:
     def _rounded(
         self, codes: NDArray[np.int16], steps: NDArray[np.float32], scope: Scope, grid: StepGrid | None
     ) -> Rounded:
-        rows = np.asarray(restored_rows(codes, steps, np.dtype(np.float32)), np.float32)
-        stored = steps if scope is Scope.CHANNEL else steps[:1]
-        return Rounded(codes, steps, grid, rows, bits_of(codes) + 8 * side_bytes(stored, grid, None))
+        rows = np.asarray(decoded_values(codes, steps, FLOAT32), np.float32)
+        stored = steps.nbytes if scope is Scope.CHANNEL else steps[:1].nbytes
+        return Rounded(codes, steps, grid, rows, bits_of(codes) + 8 * (stored if grid is None else grid.side_bytes))
 
     def error(self, rows: NDArray[np.float32], inputs: Inputs | None, wanted: Floats | None = None) -> float:
         """Return the squared output error, summed over channels, that weights cause, without its mean.
@@ -212,23 +215,19 @@ class Layer:
         after = rows.reshape(groups, -1, rows.shape[1]).astype(np.float64) @ found.mean[:, :, None]
         return np.asarray((before - after).reshape(-1), np.float32)
 
-    def grid(self, choice: Choice, rounded: Rounded) -> GridResult:
+    def grid(self, choice: Choice, rounded: Rounded) -> Quantised:
         """Return what the codec and the container take."""
         if choice.nearest:
             return quantise(self.weight, choice.bound, choice.scope)
         bounds = self.bounds(choice)
         is_tensor = choice.scope is Scope.TENSOR
-        result = GridResult(
-            self.weight,
-            rounded.codes,
-            None,
-            np.asarray(rounded.steps[0] if is_tensor else rounded.steps, np.float32),
+        grid = FloatGrid(
+            self.weight.element,
             np.asarray(bounds[0] if is_tensor else bounds),
-            np.zeros(()),
-            Unit.ABSOLUTE,
-            choice.bound,
+            largest_errors(self.weight, self.array_of(rounded.rows), 1, choice.scope),
+            choice.bound.text,
             choice.scope,
+            np.asarray(rounded.steps[0] if is_tensor else rounded.steps, np.float32),
             rounded.step_grid,
         )
-        error = largest_errors(self.weight, self.array_of(rounded.rows), 1, choice.scope)
-        return replace(result, error=error)
+        return Quantised(grid, rounded.codes)

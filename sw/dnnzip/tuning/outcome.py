@@ -146,7 +146,8 @@ class Outcome:
         content = self.summary.as_json()
         content["totals"]["bits_per_weight_all"] = self.bits_per_weight
         content["layers"] = [
-            {**layer_json(layer), "scope": layer.scope.value, "chosen": layer.spec} for layer in self.summary.layers
+            {**layer_json(layer), "scope": layer.grid.scope.value, "chosen": layer.grid.spec}
+            for layer in self.summary.layers
         ]
         content["accuracy"] = self.confirmation.as_json()
         for name, single in self._singles:
@@ -160,8 +161,8 @@ class Outcome:
                 layer.name,
                 "x".join(map(str, layer.shape)),
                 f"{layer.weights:,}",
-                layer.spec,
-                layer.scope.value,
+                layer.grid.spec,
+                layer.grid.scope.value,
                 number(bits_per_weight(layer)),
                 number(layer.max_error),
                 number(layer.bound),

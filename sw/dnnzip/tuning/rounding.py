@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dnnzip.codec.compiling import compiled
 from dnnzip.format import LARGEST_CODE
+from dnnzip.quantize.element_type import NOT_ROUNDED
 from dnnzip.quantize.step import decoded_value
 from dnnzip.tuning.rate import classes_of, code_bits
 
@@ -163,12 +164,15 @@ def round_rows(
 def _allowed(weight, step, bound):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return the lowest and the highest code that decode within the bound of a weight; high below low for none."""
     low = math.ceil((weight - bound) / np.float64(step)) - 1.0
-    while abs(weight - decoded_value(low, step, False)) > bound and low * np.float64(step) < weight + bound:
+    while abs(weight - decoded_value(low, step, NOT_ROUNDED)) > bound and low * np.float64(step) < weight + bound:
         low += 1.0
     high = math.floor((weight + bound) / np.float64(step)) + 1.0
-    while abs(weight - decoded_value(high, step, False)) > bound and high * np.float64(step) > weight - bound:
+    while abs(weight - decoded_value(high, step, NOT_ROUNDED)) > bound and high * np.float64(step) > weight - bound:
         high -= 1.0
-    if abs(weight - decoded_value(low, step, False)) > bound or abs(weight - decoded_value(high, step, False)) > bound:
+    if (
+        abs(weight - decoded_value(low, step, NOT_ROUNDED)) > bound
+        or abs(weight - decoded_value(high, step, NOT_ROUNDED)) > bound
+    ):
         return 1.0, 0.0
     return low, high
 
@@ -215,7 +219,7 @@ def _round(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                         best, best_cost = other, cost
                 code = best
             codes[row, place] = np.int16(code)
-            error = (value - decoded_value(code, step, False)) / diagonal
+            error = (value - decoded_value(code, step, NOT_ROUNDED)) / diagonal
             end = min(length - (i - inner), block)
             for j in range(inner + 1, end):
                 values[i - inner + j] -= error * factor[inner, j]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from dnnzip.accelerator import Accelerator
-from dnnzip.codec import CodecOptions, CodeTensor, encode_streams
+from dnnzip.encoding import encode_quantised
 from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import score, score_output
 from dnnzip.evaluation.dataset import Dataset
@@ -21,6 +21,7 @@ from dnnzip.onnx.biases import corrected, declare
 from dnnzip.onnx.container import CompressedModel, compressed_model, is_compressed, open_compressed
 from dnnzip.onnx.files import load_model
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights
+from dnnzip.quantize.element_type import FLOAT32
 from dnnzip.tuning.calibration import Calibration, Subject, Trial
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.folds import FOLDS, LARGE_CHOICE, SMALL_SET, Fold, split
@@ -108,8 +109,8 @@ class Tuner:
                 data.where, f"has {len(data.x)} samples", f"give {LEAST_SAMPLES} or more, hundreds for a drop of 1%"
             )
         weights, left_out = find_weights(self._model)
-        self._weights: list[Weight] = [weight for weight in weights if weight.dtype == np.float32]
-        others = [weight.left_out(NOT_FLOAT) for weight in weights if weight.dtype != np.float32]
+        self._weights: list[Weight] = [weight for weight in weights if weight.element is FLOAT32]
+        others = [weight.left_out(NOT_FLOAT) for weight in weights if weight.element is not FLOAT32]
         self._left_out: list[LeftOut] = [*left_out, *others]
         if not self._weights:
             raise InputError(self._where, "has no float32 weights to tune", "tune the network before it is quantised")
@@ -247,21 +248,18 @@ class Tuner:
     def _compressed(self, trial: Trial) -> tuple[CompressedModel, list[LeftOut]]:
         """Encode the network of a trial."""
         layers = self._subject.layers
-        results = [layers[name].grid(trial.choices[name], rounded) for name, rounded in trial.rounded.items()]
         positions = {tensor.name: place for place, tensor in enumerate(self._model.graph.initializer)}
-        results.sort(key=lambda result: positions[result.weight.name])
-        if not results:
+        names = sorted(trial.rounded, key=positions.__getitem__)
+        if not names:
             raise InputError("--max-drop", "leaves no layer that could be compressed", "allow a larger drop")
-        tensors = []
-        for result in results:
-            assert result.codes is not None, "a trial has codes"
-            tensors.append(CodeTensor(result.weight.name, result.codes, result.weight.layout.kernel))
-        tables, streams, codecs = encode_streams(tensors, CodecOptions(), bytes)
+        weights = [layers[name].weight for name in names]
+        results = [layers[name].grid(trial.choices[name], trial.rounded[name]) for name in names]
+        tables, encoded = encode_quantised(weights, results)
         biases = {
             output: trial.given[name] for output, name in self._subject.biased.biases.items() if name in trial.given
         }
         biased = corrected(self._model, self._weights, biases)
-        fresh = compressed_model(biased.model, results, streams, codecs, tables)
+        fresh = compressed_model(biased.model, weights, encoded, tables)
         declare(fresh, {output: name for output, name in biased.biases.items() if output in biases})
         left_out = [*self._left_out, *(w.left_out(NO_GAIN) for w in self._weights if w.name not in trial.rounded)]
         return open_compressed(fresh, self._where), left_out

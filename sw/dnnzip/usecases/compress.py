@@ -1,28 +1,19 @@
 """The first step: select weights, put them on their grid, encode them, write them into the network."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-import numpy as np
 import onnx
 
-from dnnzip.codec import CodecOptions, CodeTensor, RawTensor, codec_for, encode_streams, original_bytes
+from dnnzip.codec import CodecOptions, codec_for
+from dnnzip.encoding import Encoding, encode_weights
 from dnnzip.errors import InputError
-from dnnzip.format import AUTO
-from dnnzip.model.line import quantise_lines
-from dnnzip.onnx.container import (
-    CompressedModel,
-    compressed_model,
-    is_compressed,
-    open_compressed,
-    side_bytes,
-    used_zero_point,
-)
+from dnnzip.onnx.container import CompressedModel, compressed_model, is_compressed, open_compressed
 from dnnzip.onnx.lazy_tensors import Place, Spool
 from dnnzip.onnx.rescale import fold_obstacle
-from dnnzip.onnx.weights import LeftOut, Weight, find_weights, select_weights
+from dnnzip.onnx.weights import LeftOut, Weight, find_weights, select_weights, suits_unit
 from dnnzip.quantize.bound import Bound, Scope
-from dnnzip.quantize.grid import GridResult, check_bound, divisor_of, items_of, quantise, quantise_again, suits_unit
+from dnnzip.quantize.tolerance import check_bound, divisor_of
 
 
 @dataclass(frozen=True)
@@ -64,49 +55,6 @@ class Compression:
     left_out: tuple[LeftOut, ...]
 
 
-class _Source:
-    """A weight on its grid, made when the codec asks for it; in between, only its step and errors are kept.
-
-    Parameters
-    ----------
-    weight
-        The weight; its array may be in a file.
-    options
-        Bound and codec.
-    """
-
-    def __init__(self, weight: Weight, options: CompressionOptions) -> None:
-        self.name = weight.name
-        self.weights = weight.weights
-        self._weight = weight
-        self._options = options
-        self._result: GridResult | None = None
-
-    @property
-    def result(self) -> GridResult:
-        """The grid, without codes and items; there once the tensor has been loaded."""
-        assert self._result is not None, "not loaded yet"
-        return self._result
-
-    @property
-    def side_bytes(self) -> int:
-        """Bytes that a decoder needs beside the stream; there once the tensor has been loaded."""
-        result = self.result
-        return side_bytes(result.step, result.step_grid, used_zero_point(result))
-
-    def original(self) -> RawTensor:
-        """Return the original bytes of float weights, which become the result."""
-        self._result = _lossless(self.result)
-        return RawTensor(self.name, items_of(self._weight.array))
-
-    def load(self) -> CodeTensor | RawTensor:
-        """Put the weight on its grid; the second time its step is known, unless lines are asked for."""
-        is_known = self._result is not None and codec_for(self._options.codec.codec).fit is None
-        result = quantise_again(self.result) if is_known else _grid(self._weight, self._options)
-        self._result = replace(result, codes=None, items=None)
-        return _tensor(result)
-
-
 def compress(
     model: onnx.ModelProto,
     options: CompressionOptions,
@@ -144,29 +92,15 @@ def compress(
         a given table set cannot express them.
     """
     weights, left_out = planned or plan(model, options, where)
-    sources = [_Source(weight, options) for weight in weights]
     store: Callable[[bytes], bytes | Place] = _kept if spool is None else spool.add
+    encoding = Encoding(options.bound, options.scope, options.codec)
     try:
-        tables, streams, codecs = encode_streams(sources, options.codec, store, progress, first_pass)
+        tables, encoded = encode_weights(weights, encoding, store, progress, first_pass)
     except ValueError as error:
         if options.codec.table_set is None:
             raise
         raise InputError("--tables", f"does not suit this model ({error})", "train a set on it") from None
-    if options.codec.codec == AUTO:
-        for i, source in enumerate(sources):
-            if _is_larger_than_original(source, streams[i]):
-                _, (streams[i],), (codecs[i],) = encode_streams([source.original()], options.codec, store)
-        tables = tables if any(codec_for(codec).rules.has_tables for codec in codecs) else b""
-    fresh = compressed_model(model, [source.result for source in sources], streams, codecs, tables)
-    return Compression(open_compressed(fresh, where), tuple(left_out))
-
-
-def _is_larger_than_original(source: _Source, stream: bytes | Place) -> bool:
-    """Return True if the stream of float codes and what it needs take no fewer bytes than that of the original."""
-    size = stream.length if isinstance(stream, Place) else len(stream)
-    weight = source.result.weight
-    is_coded = not weight.is_integer and source.result.step is not None
-    return is_coded and size + source.side_bytes >= original_bytes(weight.weights * weight.dtype.itemsize)
+    return Compression(open_compressed(compressed_model(model, weights, encoded, tables), where), tuple(left_out))
 
 
 def _kept(stream: bytes) -> bytes | Place:
@@ -198,7 +132,7 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
     kept = []
     for weight in suited:
         # Codes that are chosen within intervals leave scales as they are: nothing has to be folded.
-        is_folded = weight.is_integer and codec_for(options.codec.codec).fit is None
+        is_folded = weight.element.is_integer and codec_for(options.codec.codec).fit is None
         divisor = divisor_of(weight, options.bound, options.scope) if is_folded else 1
         obstacle = fold_obstacle(model, weight, divisor) if divisor > 1 else None
         if obstacle is None:
@@ -208,26 +142,3 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
     if not kept:
         raise InputError(where, "has no weights to compress at this bound", left_out[-1].rule)
     return kept, left_out
-
-
-def _grid(weight: Weight, options: CompressionOptions) -> GridResult:
-    """Return the weight's codes, or the original bytes of a float weight, as the codec takes it."""
-    spec = codec_for(options.codec.codec)
-    if spec.fit is not None:
-        return quantise_lines(weight, options.bound, options.scope, spec.fit)
-    result = quantise(weight, options.bound, options.scope)
-    if weight.is_integer or not spec.keeps_floats:
-        return result
-    return replace(_lossless(result), codes=None, items=items_of(weight.array))
-
-
-def _lossless(result: GridResult) -> GridResult:
-    """Return the grid of float weights that are kept as they are: one without steps and errors."""
-    return replace(result, step=None, step_grid=None, step_loss=0.0, error=np.zeros_like(result.error))
-
-
-def _tensor(result: GridResult) -> CodeTensor | RawTensor:
-    if result.codes is not None:
-        return CodeTensor(result.weight.name, result.codes, result.weight.layout.kernel)
-    assert result.items is not None
-    return RawTensor(result.weight.name, result.items)

@@ -126,7 +126,7 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
     except ValueError as error:
         raise InputError("--bus-bits", str(error)) from None
     layers = _in_execution_order(compressed)
-    described = tuple(ImageLayer(layer.name, layer.dtype.name, layer.shape) for layer in layers)
+    described = tuple(ImageLayer(layer.name, layer.grid.element.name, layer.shape) for layer in layers)
     scalings = layer_scalings(compressed)
     unplaced = []
     if compressed.tables:
@@ -159,7 +159,7 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
         described,
         streams,
         sum(layer.weights for layer in compressed.layers),
-        sum(layer.side_bytes for layer in compressed.layers),
+        sum(layer.grid.side_bytes for layer in compressed.layers),
         TableHeader.unpack(compressed.tables).table_set if compressed.tables else None,
     )
     try:

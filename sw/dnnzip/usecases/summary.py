@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dnnzip.onnx.container import CompressedLayer, CompressedModel
-from dnnzip.onnx.weights import LeftOut, Weight, find_weights, is_selected
+from dnnzip.onnx.weights import LeftOut, Weight, find_weights, is_selected, suits_unit
 from dnnzip.quantize.bound import Bound
-from dnnzip.quantize.grid import suits_unit
 
 FP32_BITS = 32
 
@@ -43,7 +42,7 @@ class Summary:
     @property
     def side_bytes(self) -> int:
         """Every byte that a decoder needs beside them: steps and zero points."""
-        return sum(layer.side_bytes for layer in self.layers)
+        return sum(layer.grid.side_bytes for layer in self.layers)
 
     @property
     def bytes(self) -> int:
@@ -96,18 +95,18 @@ def layer_json(layer: CompressedLayer) -> dict[str, Any]:
         "weights": layer.weights,
         "codec": layer.codec,
         "stream_bytes": layer.stream_bytes,
-        "side_bytes": layer.side_bytes,
+        "side_bytes": layer.grid.side_bytes,
         "step_loss_bits": layer.step_loss,
         "bits_per_weight": bits_per_weight(layer),
         "max_error": layer.max_error,
         "bound": layer.bound,
-        "unit": layer.unit.value,
+        "unit": layer.grid.unit.value,
     }
 
 
 def bits_per_weight(layer: CompressedLayer) -> float:
     """Return the bits of a layer per weight, with its steps and zero points, without its share of the table set."""
-    return 8 * (layer.stream_bytes + layer.side_bytes) / layer.weights
+    return 8 * (layer.stream_bytes + layer.grid.side_bytes) / layer.weights
 
 
 def summarise(compressed: CompressedModel, left_out: Sequence[LeftOut] | None = None) -> Summary:
@@ -128,5 +127,5 @@ def summarise(compressed: CompressedModel, left_out: Sequence[LeftOut] | None = 
 
 def _reason(weight: Weight, layers: Sequence[CompressedLayer]) -> str:
     """Return the rule that left a weight out of a file with these layers."""
-    suits_any = any(suits_unit(weight, Bound.parse(spec)) for spec in {layer.spec for layer in layers})
+    suits_any = any(suits_unit(weight, Bound.parse(spec)) for spec in {layer.grid.spec for layer in layers})
     return (is_selected if suits_any else suits_unit).sentence

@@ -22,7 +22,8 @@ from dnnzip.onnx.differences import differences
 from dnnzip.onnx.rescale import fold_obstacle
 from dnnzip.onnx.weights import Weight, find_weights
 from dnnzip.quantize.bound import Bound
-from dnnzip.quantize.grid import bounds_of, largest_errors
+from dnnzip.quantize.element_type import FLOAT32
+from dnnzip.quantize.tolerance import bounds_of, largest_errors
 
 #: Most differences under a table; the JSON has all.
 SHOWN = 20
@@ -136,17 +137,17 @@ def verify(
             raise InputError(
                 where, f"has no weight {layer.name!r} of shape {list(layer.shape)}", "name the model it was made from"
             )
-        bounds = np.atleast_1d(bounds_of(weight, Bound.parse(layer.spec), layer.scope))
+        bounds = np.atleast_1d(bounds_of(weight, Bound.parse(layer.grid.spec), layer.grid.scope))
         codes = decode_layer(compressed, layer) if decoded is None else decoded[layer.name]
         restored = restore(layer, codes, compressed.where)
         del codes
-        errors = np.atleast_1d(largest_errors(weight, restored, layer.divisor, layer.scope))
+        errors = np.atleast_1d(largest_errors(weight, restored, layer.divisor, layer.grid.scope))
         checks.append(_check(weight, bounds, errors))
         found += _false_statements(layer, bounds, errors)
     biases = declared(compressed.model, compressed.where)
     expected = model
     if biases is not None:
-        floats = [weight for weight in weights if weight.dtype == np.float32]
+        floats = [weight for weight in weights if weight.element is FLOAT32]
         expected = corrected(model, floats, declared_values(compressed.model, biases, floats)).model
     divisors, obstacles = _divisors(model, compressed, originals)
     actual = decoded_skeleton(compressed)
@@ -162,7 +163,8 @@ def _false_statements(
     if layer.max_error != error:
         yield f"layer {layer.name!r}: its largest error is {error:.9g}, and its node says {layer.max_error:.9g}"
     if not error <= layer.bound <= bound:
-        yield f"layer {layer.name!r}: its node says a bound of {layer.bound:.9g}, and {layer.spec!r} is {bound:.9g}"
+        said, spec = layer.bound, layer.grid.spec
+        yield f"layer {layer.name!r}: its node says a bound of {said:.9g}, and {spec!r} is {bound:.9g}"
 
 
 def _divisors(
@@ -175,10 +177,12 @@ def _divisors(
     for name in filter(stated.__contains__, originals):
         weight, divisors[name] = originals[name], stated[name]
         # A float weight that is said to have been integers differs in its type, which the comparison says.
-        obstacle = fold_obstacle(model, weight, stated[name]) if weight.is_integer and stated[name] > 1 else None
+        obstacle = (
+            fold_obstacle(model, weight, stated[name]) if weight.element.is_integer and stated[name] > 1 else None
+        )
         if obstacle is not None:
             obstacles.append(f"layer {name!r}: its steps of {stated[name]} cannot be in the scales. {obstacle}")
-        if obstacle is not None or not weight.is_integer:
+        if obstacle is not None or not weight.element.is_integer:
             divisors[name] = 1
     return divisors, obstacles
 

@@ -34,7 +34,7 @@ def test_the_digits_network(samples):
     onnx.checker.check_model(made, full_check=True)
     assert made.SerializeToString() == quantise_network(model, samples, "digits").SerializeToString()
     weights, left_out = find_weights(made)
-    assert [weight.dtype for weight in weights] == [np.int8] * 5
+    assert [weight.element.dtype for weight in weights] == [np.int8] * 5
     assert not left_out
     assert all(weight.zero_point.any() == 0 for weight in weights)
     scales = {tensor.name: numpy_helper.to_array(tensor) for tensor in made.graph.initializer}

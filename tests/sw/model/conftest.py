@@ -2,17 +2,19 @@
 
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip.codec import CodeTensor, RawTensor, encode_network
+from dnnzip.encoding import encode_quantised
 from dnnzip.onnx.container import compressed_model
-from dnnzip.onnx.weights import find_weights
+from dnnzip.onnx.weights import Weight, find_weights
 from dnnzip.quantize.bound import Bound, Scope
-from dnnzip.quantize.grid import quantise
+from dnnzip.quantize.grid import Grid
+from dnnzip.quantize.quantise import quantise
 
 FLOATS = {"float32": np.float32, "float16": np.float16}
 INTEGERS = {"int8": np.int8, "uint8": np.uint8}
@@ -29,6 +31,14 @@ OPERATORS = {
     "MatMul": ("MatMul", (8, 5), (3, 8), {}),
     "MatMulBatched": ("MatMul", (2, 8, 5), (2, 3, 8), {}),
 }
+
+
+class Result(NamedTuple):
+    """A weight, its grid and its codes."""
+
+    weight: Weight
+    grid: Grid
+    codes: np.ndarray
 
 
 @dataclass
@@ -155,15 +165,10 @@ def integer_network(operator, dtype="int8", scaled="constant", seed=0):
 def compress(model, bound="2%", scope=Scope.TENSOR):
     """Compress every weight of a model in memory; the compressed model and the results on the grid."""
     weights, _ = find_weights(model)
-    results = [quantise(weight, Bound.parse(bound), scope) for weight in weights]
-    tensors = [
-        CodeTensor(r.weight.name, r.codes, r.weight.layout.kernel)
-        if r.codes is not None
-        else RawTensor(r.weight.name, r.items)
-        for r in results
-    ]
-    encoded = encode_network(tensors)
-    return compressed_model(model, results, encoded.streams, encoded.codecs, encoded.tables), results
+    quantised = [quantise(weight, Bound.parse(bound), scope) for weight in weights]
+    tables, encoded = encode_quantised(weights, quantised)
+    results = [Result(weight, item.grid, item.codes) for weight, item in zip(weights, quantised, strict=True)]
+    return compressed_model(model, weights, encoded, tables), results
 
 
 @pytest.fixture(scope="session")

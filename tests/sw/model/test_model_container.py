@@ -6,6 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from dnnzip.encoding import Encoded
 from dnnzip.errors import InputError
 from dnnzip.evaluation.runtime import open_session
 from dnnzip.onnx.container import (
@@ -20,8 +21,11 @@ from dnnzip.onnx.container import (
 )
 from dnnzip.onnx.files import save_model
 from dnnzip.onnx.reference_op import Decompress
-from dnnzip.quantize.bound import Scope
-from dnnzip.quantize.grid import largest_errors, quantise
+from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.quantize.element_type import FLOAT32
+from dnnzip.quantize.grid import IntegerGrid, Lossless
+from dnnzip.quantize.quantise import quantise
+from dnnzip.quantize.tolerance import largest_errors
 
 FLOAT_CASES = [
     (operator, dtype)
@@ -81,8 +85,8 @@ def test_float_weights_come_back_within_the_bound(networks, operator, dtype, sco
     assert restored.dtype == dtype
     assert restored.shape == initializer(network.model, "w").shape
     errors = largest_errors(result.weight, restored, 1, scope)
-    assert np.all(errors <= result.bound)
-    np.testing.assert_array_equal(errors, result.error)
+    assert np.all(errors <= result.grid.bound)
+    np.testing.assert_array_equal(errors, result.grid.error)
     assert errors.max() > 0
     check_reference_runtime(compressed, plain, network.x)
 
@@ -120,7 +124,7 @@ def test_dequantised_weights_keep_e_lsb_and_their_scale_takes_the_divisor(networ
     assert q.dtype == np.int8
     error = largest_errors(result.weight, q, 5, Scope.TENSOR)
     assert 0 < error <= 2
-    assert error == result.max_error
+    assert error == result.grid.max_error
     scales = [t for t in plain.graph.initializer if t.name.startswith("w_scale")]
     assert [t.name for t in scales] == ["w_scale.times5"]
     np.testing.assert_array_equal(
@@ -144,8 +148,11 @@ def test_quantised_operators(networks, operator, dtype, per_channel, bias, bound
     compressed, (result,) = networks.compress(network.model, bound)
     check_file(compressed)
     plain = decompressed(open_compressed(compressed, "m"))
-    assert largest_errors(result.weight, initializer(plain, "w"), result.divisor, Scope.TENSOR) == result.max_error
-    assert result.max_error == int(bound[0])
+    assert (
+        largest_errors(result.weight, initializer(plain, "w"), result.grid.divisor, Scope.TENSOR)
+        == result.grid.max_error
+    )
+    assert result.grid.max_error == int(bound[0])
     before, after = run(network.model, network.x).astype(int), run(plain, network.x).astype(int)
     if bound == "0lsb":
         np.testing.assert_array_equal(after, before)
@@ -165,7 +172,7 @@ def test_integer_operators_are_scaled_behind(networks, operator, dtype, scaled, 
     compressed, (result,) = networks.compress(network.model, bound)
     check_file(compressed)
     plain = decompressed(open_compressed(compressed, "m"))
-    assert largest_errors(result.weight, initializer(plain, "w"), result.divisor, Scope.TENSOR) == int(bound[0])
+    assert largest_errors(result.weight, initializer(plain, "w"), result.grid.divisor, Scope.TENSOR) == int(bound[0])
     evaluate = ReferenceEvaluator if operator == "ConvInteger" else None
     before, after = (
         evaluate(m).run(None, {"x": network.x})[0] if evaluate else run(m, network.x) for m in (network.model, plain)
@@ -254,8 +261,8 @@ def test_a_bound_too_fine_for_any_step_is_stored_losslessly(networks):
         weights[0, 0] = 1000
         network.model.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights, "w"))
         compressed, (result,) = networks.compress(network.model, "0.00001")
-        assert result.codes is None
-        assert result.max_error == 0
+        assert isinstance(result.grid, Lossless)
+        assert result.grid.max_error == 0
         check_file(compressed)
         plain = decompressed(open_compressed(compressed, "m"))
         np.testing.assert_array_equal(initializer(plain, "w"), weights)
@@ -268,12 +275,13 @@ def test_a_file_and_back(networks, tmp_path):
     layer = open_compressed(compressed, "m").layers[0]
     tables = open_compressed(compressed, "m").tables
     path = tmp_path / "m.dnz.onnx"
-    save_model(compressed_model(network.model, results, [layer.stream], [layer.codec], tables), path)
+    encoded = [Encoded(results[0].grid, layer.stream, layer.codec)]
+    save_model(compressed_model(network.model, [results[0].weight], encoded, tables), path)
     again = read_compressed(path)
     record = again.layers[0]
-    assert (record.name, record.shape, record.dtype) == ("w", (6, 4, 3, 2), np.float32)
-    assert (record.bound, record.max_error) == (results[0].max_bound, results[0].max_error)
-    assert (record.spec, record.scope, record.codec) == ("2%", Scope.TENSOR, layer.codec)
+    assert (record.name, record.shape, record.grid.element) == ("w", (6, 4, 3, 2), FLOAT32)
+    assert (record.bound, record.max_error) == (results[0].grid.max_bound, results[0].grid.max_error)
+    assert (record.grid.spec, record.grid.scope, record.codec) == ("2%", Scope.TENSOR, layer.codec)
     decoded = decode_layer(again, record)
     np.testing.assert_array_equal(decoded, results[0].codes)
     np.testing.assert_array_equal(
@@ -347,7 +355,7 @@ def test_every_flipped_bit_of_a_stream_is_an_error_or_found_in_the_header(networ
 
 def test_too_many_weights_for_the_bytes(networks, monkeypatch):
     compressed, _ = networks.compress(networks.float_network("Conv2D").model)
-    monkeypatch.setattr("dnnzip.onnx.container.stream_count", lambda _: 1 << 40)
+    monkeypatch.setattr("dnnzip.encoding.stream_count", lambda _: 1 << 40)
     set_ints(compressed.graph.node[0], "shape", [1 << 20, 1 << 20])
     with pytest.raises(InputError, match=r"layer 'w': is damaged: 1099511627776 values in \d+ bytes are more than"):
         open_compressed(compressed, "m")
@@ -393,17 +401,19 @@ def test_restore_refuses_values_of_another_layer(networks):
 def test_quantise_is_what_the_file_holds(networks):
     network = networks.float_network("Gemm", "float16", seed=3)
     compressed, (result,) = networks.compress(network.model, "0.5%", Scope.CHANNEL)
-    again = quantise(result.weight, result.spec, Scope.CHANNEL)
+    again = quantise(result.weight, Bound.parse(result.grid.spec), Scope.CHANNEL)
     (layer,) = open_compressed(compressed, "m").layers
-    np.testing.assert_array_equal(again.step, layer.step)
-    np.testing.assert_array_equal(again.step_grid.index, initializer(compressed, "w.step_index"))
-    assert layer.step_loss == again.step_loss
+    np.testing.assert_array_equal(again.grid.step, layer.grid.step)
+    np.testing.assert_array_equal(again.grid.step_grid.index, initializer(compressed, "w.step_index"))
+    assert layer.step_loss == again.grid.step_loss
 
 
 def test_a_file_of_version_1_with_a_float32_for_each_channel_still_decodes():
     folder = Path(__file__).parents[2] / "vectors" / "container_v1"
     compressed = read_compressed(folder / "channel_steps.dnz.onnx")
-    assert [layer.step.shape for layer in compressed.layers] == [(12,), (8,), ()]
+    *floats, integers = (layer.grid for layer in compressed.layers)
+    assert [grid.step.shape for grid in floats] == [(12,), (8,)]
+    assert isinstance(integers, IntegerGrid)
     plain = decompressed(compressed)
     with np.load(folder / "channel_steps.npz") as expected:
         assert sorted(expected) == sorted(tensor.name for tensor in plain.graph.initializer)

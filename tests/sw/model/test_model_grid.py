@@ -4,20 +4,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import numpy_helper
 
 from dnnzip.errors import InputError
 from dnnzip.format import LARGEST_CODE
-from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.bound import Bound, Scope, Unit
-from dnnzip.quantize.grid import bounds_of, check_bound, largest_errors, quantise
+from dnnzip.quantize.element_type import ELEMENT_TYPES, FLOAT32, element_type, rounded
+from dnnzip.quantize.grid import Lossless
 from dnnzip.quantize.layout import Layout
-from dnnzip.quantize.step import _half, _step_by_all, decoded_values, fill_codes, largest_step
+from dnnzip.quantize.quantise import quantise
+from dnnzip.quantize.step import _step_by_all, decoded_values, fill_codes, largest_step
+from dnnzip.quantize.tolerance import bounds_of, check_bound, largest_errors
+from dnnzip.quantize.weights import ArrayWeights
 
 
 def weight_of(array, axis=0, point=None):
-    layout = Layout(array.shape, axis)
-    return Weight("w", numpy_helper.from_array(array, "w"), layout, (), point, "")
+    return ArrayWeights("w", array, Layout(array.shape, axis), point)
 
 
 def keeps(weights, step, bound, dtype):
@@ -57,11 +58,11 @@ def test_the_bound_holds_exactly_and_no_larger_step_keeps_it(values, share, kind
     if bound == 0:
         return
     codes = np.empty(weights.size, np.int16)
-    found = largest_step(weights.astype(np.float32), bound, dtype is np.float16, codes)
+    found = largest_step(weights.astype(np.float32), bound, element_type(np.dtype(dtype)), codes)
     if found is None:
         return
     step, error = found
-    decoded = decoded_values(codes[None], np.asarray(step), np.dtype(dtype))[0]
+    decoded = decoded_values(codes[None], np.asarray(step), element_type(np.dtype(dtype)))[0]
     errors = np.abs(weights.astype(np.float64) - decoded.astype(np.float64))
     assert errors.max() <= bound
     assert errors.max() == error
@@ -80,8 +81,8 @@ def test_the_step_of_a_tensor_too_large_for_a_plain_search(dtype, share):
     weights = rng.uniform(-1, 1, 200_000).astype(dtype)
     bound = share * 2.0
     codes = np.empty(weights.size, np.int16)
-    step, error = largest_step(weights.astype(np.float32), bound, dtype is np.float16, codes)
-    decoded = decoded_values(codes[None], np.asarray(step), np.dtype(dtype))[0]
+    step, error = largest_step(weights.astype(np.float32), bound, element_type(np.dtype(dtype)), codes)
+    decoded = decoded_values(codes[None], np.asarray(step), element_type(np.dtype(dtype)))[0]
     assert np.abs(weights.astype(np.float64) - decoded.astype(np.float64)).max() == error
     assert error <= bound
     assert keeps(weights, step, bound, dtype)
@@ -101,27 +102,33 @@ def test_settled_weights_change_nothing(seed, size, exponent, are_near_middles):
     largest = float(np.abs(weights).max())
     bound = 10.0**exponent * largest if not are_near_middles else 0.5
     codes, expected, again = (np.zeros(size, np.int16) for _ in range(3))
-    found = largest_step(weights, bound, False, codes, largest)
+    found = largest_step(weights, bound, FLOAT32, codes, largest)
     start = np.float32(2 * bound)
     start = np.nextafter(start, np.float32(0)) if float(start) > 2 * bound else start
-    assert found == _step_by_all(weights, weights, int(start.view(np.uint32)), 1, bound, False, expected)
+    assert found == _step_by_all(weights, weights, int(start.view(np.uint32)), 1, bound, FLOAT32, expected)
     if found is None:
         return
     np.testing.assert_array_equal(codes, expected)
-    fill_codes(weights, found[0], bound, False, again, largest)
+    fill_codes(weights, found[0], bound, FLOAT32, again, largest)
     np.testing.assert_array_equal(again, expected)
 
 
-def test_rounding_to_float16_is_numpys():
-    every = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float64)
+@pytest.mark.parametrize("element", [item for item in ELEMENT_TYPES.values() if item.is_narrow], ids=lambda t: t.name)
+def test_rounding_to_a_narrow_type_is_numpys(element):
+    every = np.arange(1 << 15, dtype=np.uint16).view(element.dtype)
+    with np.errstate(invalid="ignore"):  # of patterns that are no number
+        every = every[np.isfinite(every)].astype(np.float64)
     middles = ((every[1:] + every[:-1]) / 2).astype(np.float32)
     around = [np.nextafter(middles, np.float32(limit)) for limit in (0, np.inf)]
-    ends = np.array([65519.996, 65520, 1e30, np.inf], np.float32)
+    over = np.float32(every[-1] + (every[-1] - every[-2]) / 2)
+    ends = np.array([np.nextafter(over, np.float32(0)), over, 1e30, np.inf], np.float32)
     values = np.concatenate([every.astype(np.float32), middles, *around, ends])[::3]
     with np.errstate(over="ignore"):
-        expected = values.astype(np.float16).astype(np.float64)
+        expected = values.astype(element.dtype).astype(np.float64)
     for sign in (np.float32(1), np.float32(-1)):
-        np.testing.assert_array_equal([_half(sign * value) for value in values], float(sign) * expected)
+        np.testing.assert_array_equal(
+            [rounded(sign * value, element.rounding) for value in values], float(sign) * expected
+        )
 
 
 def test_the_slow_definition_can_fail():
@@ -132,10 +139,10 @@ def test_the_slow_definition_can_fail():
 
 def test_no_step_where_codes_do_not_fit():
     codes = np.empty(2, np.int16)
-    assert largest_step(np.array([1.0, 0.3], np.float32), 1e-6, False, codes) is None
-    assert largest_step(np.array([32767.0, 0.3], np.float32), 0.5, False, codes) is not None
+    assert largest_step(np.array([1.0, 0.3], np.float32), 1e-6, FLOAT32, codes) is None
+    assert largest_step(np.array([32767.0, 0.3], np.float32), 0.5, FLOAT32, codes) is not None
     assert codes[0] == LARGEST_CODE
-    assert largest_step(np.array([32769.0, 0.3], np.float32), 0.5, False, codes) is None
+    assert largest_step(np.array([32769.0, 0.3], np.float32), 0.5, FLOAT32, codes) is None
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
@@ -148,10 +155,10 @@ def test_extreme_magnitudes(dtype):
     ):
         weights = np.array(values, dtype).reshape(1, 3)
         result = quantise(weight_of(weights), Bound.parse("10%"))
-        if result.codes is None:
+        if isinstance(result.grid, Lossless):
             continue
-        restored = decoded_values(result.codes, result.step, weights.dtype)
-        assert np.all(largest_errors(weight_of(weights), restored, 1, Scope.TENSOR) <= result.bound)
+        restored = decoded_values(result.codes, result.grid.step, result.grid.element)
+        assert np.all(largest_errors(weight_of(weights), restored, 1, Scope.TENSOR) <= result.grid.bound)
 
 
 def test_a_range_of_zero_is_kept_without_loss():
@@ -159,13 +166,13 @@ def test_a_range_of_zero_is_kept_without_loss():
         weights = np.full((3, 4), value, np.float32)
         for text in ("5%", "0.1"):
             result = quantise(weight_of(weights), Bound.parse(text))
-            assert result.max_error == 0
-            assert result.max_bound == 0
-            np.testing.assert_array_equal(decoded_values(result.codes, result.step, weights.dtype), weights)
+            assert result.grid.max_error == 0
+            assert result.grid.max_bound == 0
+            np.testing.assert_array_equal(decoded_values(result.codes, result.grid.step, FLOAT32), weights)
     mixed = np.array([[0.5, 0.5], [1.0, 2.0]], np.float32)
     result = quantise(weight_of(mixed), Bound.parse("10%"), Scope.CHANNEL)
-    assert result.error[0] == 0
-    assert result.step[0] == 0.5
+    assert result.grid.error[0] == 0
+    assert result.grid.step[0] == 0.5
 
 
 def test_bounds_of_percentages_take_the_range_of_tensor_or_channel():
@@ -174,7 +181,8 @@ def test_bounds_of_percentages_take_the_range_of_tensor_or_channel():
     np.testing.assert_array_equal(
         bounds_of(weight_of(weights), Bound.parse("2%"), Scope.CHANNEL), [0.02 * 2, 0.02 * 20]
     )
-    np.testing.assert_array_equal(quantise(weight_of(weights), Bound.parse("2%"), Scope.CHANNEL).bound, [0.04, 0.4])
+    grid = quantise(weight_of(weights), Bound.parse("2%"), Scope.CHANNEL).grid
+    np.testing.assert_array_equal(grid.bound, [0.04, 0.4])
 
 
 @settings(max_examples=100, deadline=None)
@@ -188,24 +196,24 @@ def test_integer_codes_keep_e_steps(values, error, point, dtype):
     array = np.array(values, np.int8).astype(dtype).reshape(1, -1)
     weight = weight_of(array, point=np.array(point, np.int8).astype(dtype))
     result = quantise(weight, Bound.parse(f"{error}lsb"))
-    assert result.unit is Unit.LSB
+    assert result.grid.unit is Unit.LSB
     assert np.all((result.codes >= -128) & (result.codes <= 127))
     shifted = array.astype(int) - int(weight.zero_point)
-    if result.divisor == 1:
+    if result.grid.divisor == 1:
         np.testing.assert_array_equal((result.codes + int(weight.zero_point)) % 256, array.astype(int) % 256)
     else:
-        assert result.divisor == 2 * error + 1
-        assert np.abs(shifted - result.divisor * result.codes).max() == result.max_error <= error
+        assert result.grid.divisor == 2 * error + 1
+        assert np.abs(shifted - result.grid.divisor * result.codes).max() == result.grid.max_error <= error
 
 
 def test_a_percentage_of_integer_weights_is_an_exact_floor():
     # 7 % of 100 is 7, though the nearest floats give 7.000000000000001 or a little less.
     array = np.array([[0, 100, 50]], np.int8)
     for text, error in (("7%", 7), ("0.99%", 0), ("1%", 1), ("1.999%", 1), ("29%", 29), ("100%", 100)):
-        assert quantise(weight_of(array), Bound.parse(text)).max_bound == error
+        assert quantise(weight_of(array), Bound.parse(text)).grid.max_bound == error
     by_channel = np.array([[0, 100], [0, 20], [0, 0]], np.int8)
-    assert quantise(weight_of(by_channel), Bound.parse("10%"), Scope.CHANNEL).max_bound == 2
-    assert quantise(weight_of(np.full((2, 2), 5, np.int8)), Bound.parse("3lsb")).max_error == 0
+    assert quantise(weight_of(by_channel), Bound.parse("10%"), Scope.CHANNEL).grid.max_bound == 2
+    assert quantise(weight_of(np.full((2, 2), 5, np.int8)), Bound.parse("3lsb")).grid.max_error == 0
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

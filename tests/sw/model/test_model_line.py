@@ -8,25 +8,27 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import numpy_helper
 
-from dnnzip.codec import CodecOptions, CodeTensor, encode_network
+from dnnzip.codec import CodecOptions
 from dnnzip.codec.line.choices import fit_lines
+from dnnzip.encoding import encode_quantised
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.format import MAX_SEGMENT, WEIGHT_HEADER
 from dnnzip.model.line import SMALLEST_BOUND, quantise_lines, quantise_runs
 from dnnzip.onnx.container import compressed_model, open_compressed
 from dnnzip.onnx.files import load_model
-from dnnzip.onnx.weights import Weight, find_weights
+from dnnzip.onnx.weights import find_weights
 from dnnzip.quantize.bound import Bound, Scope, Unit
-from dnnzip.quantize.grid import largest_errors, restored_rows, unwrapped_array
+from dnnzip.quantize.grid import Lossless
 from dnnzip.quantize.layout import Layout
+from dnnzip.quantize.tolerance import largest_errors
+from dnnzip.quantize.weights import ArrayWeights
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip.usecases.verify import require, verify
 
 
 def weight_of(array, axis=0, point=None):
-    return Weight("w", numpy_helper.from_array(array, "w"), Layout(array.shape, axis), (), point, "")
+    return ArrayWeights("w", array, Layout(array.shape, axis), point)
 
 
 def exact_segments(codes):
@@ -86,27 +88,25 @@ def test_the_bound_holds_exactly(values, share, kind, scope):
     array = np.ldexp(np.array(values[: len(values) // 2 * 2], np.float64), exponent).astype(dtype).reshape(2, -1)
     weight = weight_of(array)
     result = quantise_lines(weight, Bound(Fraction(share), Unit.SHARE, ""), scope)
-    if result.codes is None:
-        assert result.items is not None
+    if isinstance(result.grid, Lossless):
         return
-    restored = restored_rows(result.codes, result.step, array.dtype)
+    restored = result.grid.restore(result.codes, weight.layout)
     errors = largest_errors(weight, restored, 1, scope)
-    assert np.array_equal(errors, result.error)
-    assert np.all(errors <= result.bound)
+    assert np.array_equal(errors, result.grid.error)
+    assert np.all(errors <= result.grid.bound)
     axis = 1 if scope is Scope.CHANNEL else None
     spans = array.max(axis=axis).astype(np.float64) - array.min(axis=axis).astype(np.float64)
-    assert np.array_equal(result.bound, np.where(spans > 0, share * spans, 0.0))
+    assert np.array_equal(result.grid.bound, np.where(spans > 0, share * spans, 0.0))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_a_bound_below_the_finest_grid_is_stored_losslessly(dtype):
     array = np.random.default_rng(3).normal(size=(4, 50)).astype(dtype)
     result = quantise_lines(weight_of(array), Bound.parse("1e-7"))
-    assert result.codes is None
-    assert result.step is None
-    assert result.max_error == 0
+    assert isinstance(result.grid, Lossless)
+    assert result.grid.max_error == 0
     constant = quantise_lines(weight_of(np.full((2, 3), -0.7, dtype)), Bound.parse("1%"))
-    assert (constant.codes.tolist(), constant.max_error) == ([[-1] * 3] * 2, 0.0)
+    assert (constant.codes.tolist(), constant.grid.max_error) == ([[-1] * 3] * 2, 0.0)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8])
@@ -118,11 +118,11 @@ def test_integer_weights_keep_their_scale_and_their_type(dtype, text):
     point = rng.integers(limits.min, limits.max + 1, 6).astype(dtype)
     weight = weight_of(array, point=point)
     result = quantise_lines(weight, Bound.parse(text))
-    assert (result.divisor, result.unit) == (1, Unit.LSB)
-    restored = unwrapped_array(result.codes, point, weight.layout, array.dtype)
+    assert (result.grid.divisor, result.grid.unit) == (1, Unit.LSB)
+    restored = result.grid.restore(result.codes, weight.layout)
     errors = np.abs(restored.astype(int) - array.astype(int))
-    assert errors.max() == result.max_error <= result.max_bound
-    assert result.max_bound == min({"3%": 7}.get(text) or int(text.removesuffix("lsb")), 255)
+    assert errors.max() == result.grid.max_error <= result.grid.max_bound
+    assert result.grid.max_bound == min({"3%": 7}.get(text) or int(text.removesuffix("lsb")), 255)
     # Nothing wraps: a weight never leaves its type's range to come back at the other end.
     values = result.codes.astype(int) + point.astype(int)[:, None]
     assert values.min() >= limits.min
@@ -148,7 +148,7 @@ def test_runs_are_the_least_squares_lines_of_the_definition(tolerance, dtype):
     result = quantise_runs(weight, tolerance)
     values = array.reshape(-1).astype(np.float64)
     span = values.max() - values.min()
-    restored = restored_rows(result.codes, result.step, array.dtype).reshape(-1).astype(np.float64)
+    restored = result.grid.restore(result.codes, weight.layout).reshape(-1).astype(np.float64)
     start = 0
     for length in slow_runs(values, tolerance * span):
         part = slice(start, start + length)
@@ -158,20 +158,20 @@ def test_runs_are_the_least_squares_lines_of_the_definition(tolerance, dtype):
             else values[part]
         )
         # Half a code for the intercept, and half a code for each step of the slope.
-        slack = float(result.step) * (1 + length / 2) + (2e-3 if dtype is np.float16 else 0)
+        slack = float(result.grid.step) * (1 + length / 2) + (2e-3 if dtype is np.float16 else 0)
         assert np.abs(restored[part] - line).max() <= slack
         start += length
     assert start == values.size
     error = float(np.abs(values - restored).max())
-    assert (result.max_error, result.max_bound, float(result.spec.value)) == (error, error, error)
+    assert (result.grid.max_error, result.grid.max_bound, float(result.grid.spec)) == (error, error, error)
 
 
 def test_runs_of_a_constant_and_of_a_straight_line():
-    assert quantise_runs(weight_of(np.full((3, 4), 2.5, np.float32)), 0.1).max_error == 0
+    assert quantise_runs(weight_of(np.full((3, 4), 2.5, np.float32)), 0.1).grid.max_error == 0
     ramp = np.arange(400, dtype=np.float32).reshape(2, 200)
     result = quantise_runs(weight_of(ramp), 0.0)
     assert exact_segments(result.codes.reshape(-1).tolist()) == [256, 144]
-    assert 0 < result.max_error < 3
+    assert 0 < result.grid.max_error < 3
     assert SMALLEST_BOUND > 0
 
 
@@ -190,20 +190,21 @@ def test_runs_refuse(array, tolerance, message):
 
 def test_a_network_of_runs_says_its_measured_error_and_verifies_against_it(networks):
     network = networks.float_network("Conv2D")
-    result = quantise_runs(find_weights(network.model)[0][0], 0.1)
-    encoded = encode_network([CodeTensor("w", result.codes)], CodecOptions("line"))
+    weights = find_weights(network.model)[0]
+    result = quantise_runs(weights[0], 0.1)
 
     def checks(of):
-        fresh = compressed_model(network.model, [of], encoded.streams, encoded.codecs, encoded.tables)
+        tables, encoded = encode_quantised(weights, [of], CodecOptions("line"))
+        fresh = compressed_model(network.model, weights, encoded, tables)
         compressed = open_compressed(fresh, "runs")
         (layer,) = compressed.layers
-        assert (layer.codec, layer.max_error) == ("line", result.max_error)
+        assert (layer.codec, layer.max_error) == ("line", result.grid.max_error)
         return verify(network.model, compressed)
 
     (check,) = checks(result).layers
-    assert (check.broken, check.max_error, check.bound) == (False, result.max_error, result.max_error)
-    less = np.nextafter(result.max_error, 0)
-    lying = dataclasses.replace(result, spec=Bound.parse(repr(float(less))))
+    assert (check.broken, check.max_error, check.bound) == (False, result.grid.max_error, result.grid.max_error)
+    less = np.nextafter(result.grid.max_error, 0)
+    lying = dataclasses.replace(result, grid=dataclasses.replace(result.grid, spec=repr(float(less))))
     with pytest.raises(CheckFailedError, match=r"layer 'w'.*is over the bound"):
         require(checks(lying))
 
@@ -237,7 +238,6 @@ def test_bits_are_those_of_the_oracle_but_for_headers(zoo, model):
     for share, schemes in expected["bits_per_weight"].items():
         bound = Bound(Fraction(share), Unit.SHARE, share)
         results = [quantise_lines(weight, bound) for weight in weights]
-        tensors = [CodeTensor(result.weight.name, result.codes) for result in results]
-        encoded = encode_network(tensors, CodecOptions("line"))
-        bits = 8 * sum(map(len, encoded.streams)) - frame * len(weights)
+        _, encoded = encode_quantised(weights, results, CodecOptions("line"))
+        bits = 8 * sum(len(item.stream) for item in encoded) - frame * len(weights)
         assert bits / count <= schemes["piecewise_linear_greedy"] * 1.0005

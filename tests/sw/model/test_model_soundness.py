@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
-from dnnzip.api import Compressed, compress, compress_model, decompress_model
+from dnnzip.api import compress_model, decompress_model
 from dnnzip.errors import InputError
 from dnnzip.onnx import files
 from dnnzip.onnx.files import load_model, model_files, open_model
@@ -166,17 +166,3 @@ def test_bytes_that_no_writer_makes_are_left_to_the_parser(model, tmp_path, tail
     path = tmp_path / "m.onnx"
     path.write_bytes(model.SerializeToString() + tail)
     assert without_arrays(path, 100) is None
-
-
-def test_facts_of_an_array_that_are_there_twice():
-    array = np.random.default_rng(0).normal(size=(8, 20)).astype(np.float32)
-    model = onnx.ModelProto.FromString(compress(array, max_error="2%").to_bytes())
-    text = model.metadata_props[0].value
-    model.metadata_props[0].value = text.replace('"axis": 0', '"axis": 0, "axis": 1')
-    with pytest.raises(InputError, match="its facts do not suit its weight"):
-        Compressed.from_bytes(model.SerializeToString())
-    model.metadata_props[0].value = text
-    Compressed.from_bytes(model.SerializeToString())
-    model.metadata_props.append(model.metadata_props[0])
-    with pytest.raises(InputError, match="its facts do not suit its weight"):
-        Compressed.from_bytes(model.SerializeToString())

@@ -11,7 +11,7 @@ from dnnzip.evaluation.accuracy import evaluate
 from dnnzip.onnx.container import decompressed, open_compressed
 from dnnzip.onnx.files import load_model
 from dnnzip.quantize.bound import Scope
-from dnnzip.quantize.grid import largest_errors
+from dnnzip.quantize.tolerance import largest_errors
 
 ZOO = Path(os.environ.get("DNNZIP_ZOO", Path(__file__).parents[4] / "shared" / "zoo"))
 
@@ -54,7 +54,7 @@ def test_accuracy_against_the_bound_is_as_measured(networks, name, data, bound, 
     plain = decompressed(open_compressed(compressed, name))
     restored = {tensor.name: numpy_helper.to_array(tensor) for tensor in plain.graph.initializer}
     for result in results:
-        assert (largest_errors(result.weight, restored[result.weight.name], 1, scope) <= result.bound).all()
+        assert (largest_errors(result.weight, restored[result.weight.name], 1, scope) <= result.grid.bound).all()
     # Half a point.
     assert abs(100 * evaluate(plain, ZOO / f"{data}.npz").top1 - percent) <= 0.5
 

@@ -2,21 +2,24 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import numpy_helper
 
 from dnnzip.model.line import quantise_lines
 from dnnzip.onnx.container import open_compressed
-from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.bound import Bound, Scope
-from dnnzip.quantize.grid import bounds_of, largest_errors, quantise, quantise_again, restored_rows
+from dnnzip.quantize.element_type import FLOAT32
+from dnnzip.quantize.grid import Lossless
 from dnnzip.quantize.layout import Layout
+from dnnzip.quantize.quantise import quantise, quantise_again
+from dnnzip.quantize.step import decoded_values
 from dnnzip.quantize.step_grid import EXACT, STEPS_PER_OCTAVE, Snap, StepGrid, loss_bits, on_grid, roots
+from dnnzip.quantize.tolerance import bounds_of, largest_errors
+from dnnzip.quantize.weights import ArrayWeights
 
 EXPONENTS = {np.float32: (-149, 128), np.float16: (-24, 16)}
 
 
 def weight_of(array):
-    return Weight("w", numpy_helper.from_array(array, "w"), Layout(array.shape, 0), (), None, "")
+    return ArrayWeights("w", array, Layout(array.shape, 0))
 
 
 def spread_channels(seed, channels=40, length=12, octaves=6.0, dtype=np.float32):
@@ -74,17 +77,17 @@ def test_no_decoded_weight_overflows_or_breaks_its_bound_at_any_exponent(
     weight = weight_of(values.clip(-limit, limit).astype(dtype))
     bound = Bound.parse(text)
     result = method(weight, bound, scope)
-    if result.codes is None:
+    if isinstance(result.grid, Lossless):
         return
-    restored = weight.layout.from_channels(restored_rows(result.codes, result.step, weight.dtype))
+    restored = result.grid.restore(result.codes, weight.layout)
     assert np.isfinite(restored).all()
     errors = largest_errors(weight, restored, 1, scope)
     assert np.all(errors <= bounds_of(weight, bound, scope))
-    np.testing.assert_array_equal(errors, result.error)
-    if result.step_grid is not None:
-        np.testing.assert_array_equal(result.step_grid.steps(), result.step)
+    np.testing.assert_array_equal(errors, result.grid.error)
+    if result.grid.step_grid is not None:
+        np.testing.assert_array_equal(result.grid.step_grid.steps(), result.grid.step)
     if method is quantise:
-        np.testing.assert_array_equal(quantise_again(result).codes, result.codes)
+        np.testing.assert_array_equal(quantise_again(weight, result.grid).codes, result.codes)
 
 
 def test_weights_at_the_end_of_float32_keep_their_bound():
@@ -95,9 +98,9 @@ def test_weights_at_the_end_of_float32_keep_their_bound():
             weight = weight_of((rng.uniform(-1, 1, (6, 300)) * largest * top).astype(np.float32))
             for scope in Scope:
                 result = quantise(weight, Bound.parse(text), scope)
-                restored = weight.layout.from_channels(restored_rows(result.codes, result.step, weight.dtype))
+                restored = result.grid.restore(result.codes, weight.layout)
                 assert np.isfinite(restored).all(), (top, text, scope)
-                assert np.all(largest_errors(weight, restored, 1, scope) <= result.bound), (top, text, scope)
+                assert np.all(largest_errors(weight, restored, 1, scope) <= result.grid.bound), (top, text, scope)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
@@ -105,11 +108,11 @@ def test_weights_at_the_end_of_float32_keep_their_bound():
 def test_each_channel_has_the_largest_step_of_the_grid_that_keeps_its_bound(dtype, text):
     weight = weight_of(spread_channels(3, dtype=dtype))
     result = quantise(weight, Bound.parse(text), Scope.CHANNEL)
-    grid = result.step_grid
+    grid = result.grid.step_grid
     assert grid is not None
     steps = grid.every_step()
     for channel, index in enumerate(grid.index):
-        bound = float(result.bound[channel])
+        bound = float(result.grid.bound[channel])
         assert keeps(weight.array[channel], steps[index], bound, dtype)
         for larger in steps[:index][steps[:index] <= 2 * bound]:
             assert not keeps(weight.array[channel], larger, bound, dtype), f"channel {channel}: {larger} keeps it too"
@@ -120,25 +123,25 @@ def test_a_channel_out_of_reach_keeps_its_float32_and_others_do_not_mind():
     far = array.copy()
     far[7] *= np.float32(2.0**-60)
     near, apart = (quantise(weight_of(item), Bound.parse("2%"), Scope.CHANNEL) for item in (array, far))
-    assert apart.step_grid.index[7] == EXACT
-    assert np.count_nonzero(apart.step_grid.index == EXACT) == 1
+    assert apart.grid.step_grid.index[7] == EXACT
+    assert np.count_nonzero(apart.grid.step_grid.index == EXACT) == 1
     alone = quantise(weight_of(far[7:8]), Bound.parse("2%"), Scope.CHANNEL)
-    assert apart.step[7] == alone.step[0]
-    assert near.step_grid.per_octave == apart.step_grid.per_octave
+    assert apart.grid.step[7] == alone.grid.step[0]
+    assert near.grid.step_grid.per_octave == apart.grid.step_grid.per_octave
     others = np.arange(len(array)) != 7
-    np.testing.assert_array_equal(near.step[others], apart.step[others])
+    np.testing.assert_array_equal(near.grid.step[others], apart.grid.step[others])
 
 
 def test_channels_of_zeros_take_any_step_and_constant_ones_keep_theirs():
     array = spread_channels(5)
     array[2], array[3] = 0, 0.3
     result = quantise(weight_of(array), Bound.parse("2%"), Scope.CHANNEL)
-    restored = restored_rows(result.codes, result.step, np.dtype(np.float32))
+    restored = decoded_values(result.codes, result.grid.step, FLOAT32)
     np.testing.assert_array_equal(restored[2:4], array[2:4])
-    assert result.step_grid.index[2] != EXACT
-    assert result.step_grid.index[3] == EXACT
+    assert result.grid.step_grid.index[2] != EXACT
+    assert result.grid.step_grid.index[3] == EXACT
     zeros = quantise(weight_of(np.zeros((40, 9), np.float32)), Bound.parse("2%"), Scope.CHANNEL)
-    assert not zeros.step_grid.index.any()
+    assert not zeros.grid.step_grid.index.any()
 
 
 def test_the_grid_is_chosen_by_what_it_costs():
@@ -167,8 +170,8 @@ def test_the_loss_is_the_mean_of_what_smaller_steps_cost():
     assert loss_bits(np.array([2, 8], np.float32), np.array([1, 8], np.float32)) == 0.5
     weight = weight_of(spread_channels(8, channels=400))
     result = quantise(weight, Bound.parse("2%"), Scope.CHANNEL)
-    assert 0 < result.step_loss <= 1 / result.step_grid.per_octave
-    assert quantise(weight, Bound.parse("2%")).step_loss == 0
+    assert 0 < result.grid.step_loss <= 1 / result.grid.step_grid.per_octave
+    assert quantise(weight, Bound.parse("2%")).grid.step_loss == 0
 
 
 @pytest.mark.parametrize(
@@ -191,4 +194,4 @@ def test_side_bytes_are_those_of_the_file(networks):
     compressed, _ = networks.compress(networks.float_network("Depthwise").model, "2%", Scope.CHANNEL)
     (layer,) = open_compressed(compressed, "m").layers
     stored = {tensor.name: len(tensor.raw_data) for tensor in compressed.graph.initializer}
-    assert layer.side_bytes == sum(size for name, size in stored.items() if name.startswith("w.step"))
+    assert layer.grid.side_bytes == sum(size for name, size in stored.items() if name.startswith("w.step"))

@@ -11,7 +11,8 @@ from onnx import numpy_helper
 from dnnzip.bench.paper.rounding import Clipping, Rounded, round_weights
 from dnnzip.bench.paper.trained import TrainedNetwork
 from dnnzip.bench.zero_runs import packed_bytes
-from dnnzip.codec import CodecOptions, CodeTensor, RawTensor, encode_network
+from dnnzip.codec import CodecOptions
+from dnnzip.encoding import encode_quantised
 from dnnzip.model.line import quantise_runs
 from dnnzip.onnx.container import CompressedModel, compressed_model, decompressed, open_compressed
 from dnnzip.onnx.weights import Weight
@@ -82,12 +83,8 @@ def line(tolerance: float) -> Method:
 
     def store(network: TrainedNetwork) -> Stored:
         results = [quantise_runs(weight, tolerance) for weight in network.weights]
-        tensors: list[CodeTensor | RawTensor] = []
-        for result in results:
-            assert result.codes is not None, "runs are always codes"
-            tensors.append(CodeTensor(result.weight.name, result.codes, result.weight.layout.kernel))
-        streams = encode_network(tensors, CodecOptions("line"))
-        fresh = compressed_model(network.model, results, streams.streams, streams.codecs, streams.tables)
+        tables, encoded = encode_quantised(network.weights, results, CodecOptions("line"))
+        fresh = compressed_model(network.model, network.weights, encoded, tables)
         return stored(open_compressed(fresh, network.name))
 
     return Method(LINE, f"delta {100 * tolerance:g}%", store)
@@ -101,7 +98,8 @@ def stored(compressed: CompressedModel) -> Stored:
     count = sum(layer.weights for layer in compressed.layers)
     shared = 8 * len(compressed.tables) / count
     bits = {
-        layer.name: 8 * (layer.stream_bytes + layer.side_bytes) + shared * layer.weights for layer in compressed.layers
+        layer.name: 8 * (layer.stream_bytes + layer.grid.side_bytes) + shared * layer.weights
+        for layer in compressed.layers
     }
     return Stored(bits, decompressed(compressed))
 

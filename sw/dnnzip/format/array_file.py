@@ -1,0 +1,181 @@
+"""The array file: one compressed array with all that decoding needs.
+
+All numbers are little-endian. The fields of `FIELDS` come first; then three texts in UTF-8, each behind its length in
+bytes (uint16): element type, bound as written, codec; the shape, uint64 for each dimension; the steps, float32; their
+indices, uint8; the CRC-32 (`zlib.crc32`) of all that goes before; the table set stream; the weight streams. Nothing
+follows.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass
+from enum import IntEnum
+
+MAGIC = b"DNZA"
+VERSION = 1
+
+
+class GridKind(IntEnum):
+    """Way from codes to weights."""
+
+    LOSSLESS = 0  # codes are the original bytes of float weights, in items of 16 bits
+    FLOAT = 1  # code times step; one step, or one for each row
+    STEP_GRID = 2  # the same, the steps of rows as indices into a geometric grid
+    INTEGER = 3  # zero point plus divisor times code; with divisor 1, modulo 256
+
+
+@dataclass(frozen=True)
+class Field:
+    """A number in the fixed part of the header: its name, its type as `struct` writes it, its meaning."""
+
+    name: str
+    kind: str
+    meaning: str
+
+
+FIELDS = (
+    Field("magic", "4s", "`DNZA`"),
+    Field("version", "H", "1; readers refuse a larger one"),
+    Field("dimensions", "B", "dimensions of the array, 1 to 64"),
+    Field("axis", "B", "axis of the output channels"),
+    Field("grid", "B", "0 lossless, 1 float, 2 step grid, 3 integer"),
+    Field("scope", "B", "range of a percentage: 0 of the tensor, 1 of each channel"),
+    Field("divisor", "H", "2 e + 1 of an integer grid, e the error in lsb; otherwise 1"),
+    Field("zero_point", "h", "of an integer grid; otherwise 0"),
+    Field("per_octave", "H", "steps to an octave of a step grid: 16, 32, 64, 128 or 256; otherwise 0"),
+    Field("steps", "I", "float32 steps: 1 or one for each row; of a step grid, base and exact ones; otherwise 0"),
+    Field("indices", "I", "indices of a step grid, one for each row; otherwise 0"),
+    Field("rows", "Q", "channels of the streams: the size of the axis, or a multiple where a channel is split"),
+    Field("table_bytes", "Q", "bytes of the table set stream; 0 where no stream needs one"),
+    Field("stream_bytes", "Q", "bytes of the weight streams"),
+    Field("bound", "d", "largest error tolerated in any channel; lsb for integers"),
+    Field("error", "d", "largest error made"),
+    Field("step_loss", "d", "bits for each weight that a step grid costs; otherwise 0"),
+)
+
+FIXED = struct.Struct("<" + "".join(field.kind for field in FIELDS))
+LENGTH, DIMENSION, CHECK = struct.Struct("<H"), struct.Struct("<Q"), struct.Struct("<I")
+MOST_DIMENSIONS = 64
+TEXTS = 3
+STEP_BYTES = 4
+
+
+class ArrayFileError(ValueError):
+    """Bytes that are no array file; the message says what is wrong with them."""
+
+
+class NoArrayFileError(ArrayFileError):
+    """Bytes of another kind of file."""
+
+
+class NewerVersionError(ArrayFileError):
+    """An array file of a version that is not known yet."""
+
+
+@dataclass(frozen=True)
+class ArrayHeader:
+    """The header of an array file; see `FIELDS`.
+
+    Parameters
+    ----------
+    element, spec, codec
+        The texts: element type, bound as written, codec.
+    shape, axis
+        Shape of the array, and the axis of its output channels.
+    grid, scope, divisor, zero_point, per_octave, rows, bound, error, step_loss
+        See `FIELDS`.
+    steps, index
+        Steps as little-endian float32, and their indices.
+    """
+
+    element: str
+    spec: str
+    codec: str
+    shape: tuple[int, ...]
+    axis: int
+    grid: GridKind
+    scope: int
+    rows: int
+    bound: float
+    error: float
+    divisor: int = 1
+    zero_point: int = 0
+    per_octave: int = 0
+    step_loss: float = 0.0
+    steps: bytes = b""
+    index: bytes = b""
+
+
+def pack(header: ArrayHeader, tables: bytes, stream: bytes) -> bytes:
+    """Return an array file."""
+    counted = {
+        "magic": MAGIC,
+        "version": VERSION,
+        "dimensions": len(header.shape),
+        "steps": len(header.steps) // STEP_BYTES,
+        "indices": len(header.index),
+        "table_bytes": len(tables),
+        "stream_bytes": len(stream),
+    }
+    values = vars(header) | counted
+    parts = [FIXED.pack(*(values[field.name] for field in FIELDS))]
+    for text in (header.element, header.spec, header.codec):
+        encoded = text.encode()
+        parts += [LENGTH.pack(len(encoded)), encoded]
+    parts += [DIMENSION.pack(size) for size in header.shape]
+    front = b"".join([*parts, header.steps, header.index])
+    return b"".join([front, CHECK.pack(zlib.crc32(front)), tables, stream])
+
+
+class _Reader:
+    """Takes parts of a file in order."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.position = 0
+
+    def take(self, size: int) -> bytes:
+        if size > len(self.data) - self.position:
+            raise ArrayFileError("is truncated")
+        part = self.data[self.position : self.position + size]
+        self.position += size
+        return part
+
+    def number(self, form: struct.Struct) -> int:
+        return int(form.unpack(self.take(form.size))[0])
+
+
+def unpack(data: bytes) -> tuple[ArrayHeader, bytes, bytes]:
+    """Read an array file: its header, the table set stream, the weight streams.
+
+    No memory is taken for counts that the bytes do not back. The numbers of the header are as the file says: a reader
+    has to check that they suit each other.
+
+    Raises
+    ------
+    ArrayFileError
+        The bytes are no array file, of a newer version, truncated, too long, or their header is damaged.
+    """
+    reader = _Reader(data)
+    if data[: len(MAGIC)] != MAGIC:
+        raise NoArrayFileError("is no compressed array")
+    values = dict(zip((field.name for field in FIELDS), FIXED.unpack(reader.take(FIXED.size)), strict=True))
+    if values.pop("version") != VERSION:
+        raise NewerVersionError(f"is of another version of array files than {VERSION}")
+    texts = [reader.take(reader.number(LENGTH)) for _ in range(TEXTS)]
+    shape = tuple(reader.number(DIMENSION) for _ in range(values["dimensions"]))
+    steps, index = reader.take(STEP_BYTES * values["steps"]), reader.take(values["indices"])
+    check = zlib.crc32(data[: reader.position])
+    if reader.number(CHECK) != check:
+        raise ArrayFileError("is damaged: the checksum of its header is wrong")
+    tables, stream = reader.take(values["table_bytes"]), reader.take(values["stream_bytes"])
+    if reader.position != len(data):
+        raise ArrayFileError(f"is damaged: {len(data) - reader.position} bytes follow its end")
+    try:
+        element, spec, codec = (text.decode() for text in texts)
+        grid = GridKind(values["grid"])
+    except ValueError as error:
+        raise ArrayFileError(f"is damaged: {error}") from None
+    kept = ("axis", "scope", "rows", "bound", "error", "divisor", "zero_point", "per_octave", "step_loss")
+    facts = {name: values[name] for name in kept}
+    return ArrayHeader(element, spec, codec, shape, grid=grid, steps=steps, index=index, **facts), tables, stream

@@ -1,0 +1,191 @@
+"""Weights onto the coarsest grid that keeps an error bound exactly.
+
+Float weights: the code of w is round(w / step) with the largest float32 step that keeps the bound
+(`dnnzip.quantize.step`); where each channel has its step, with the largest that keeps it on a grid of eight bits for
+each channel (`dnnzip.quantize.step_grid`). Integer weights w with zero point z: q = round((w - z) / (2 e + 1)), whose
+error is at most e; the divisor is odd, so there are no ties.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.quantize.element_type import ElementType
+from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless, Quantised, kept_as_they_are
+from dnnzip.quantize.step import extremes, fill_codes, largest_step
+from dnnzip.quantize.step_grid import EXACT, Snap, StepGrid, loss_bits, on_grid
+from dnnzip.quantize.tolerance import check_finite, check_unit, integer_error
+from dnnzip.quantize.weights import Weights, shifted_weights, zero_point_along
+
+
+def quantise(weight: Weights, bound: Bound, scope: Scope = Scope.TENSOR) -> Quantised:
+    """Put a tensor of weights on the coarsest grid that keeps a bound exactly.
+
+    A range of zero is kept without loss: the step is the weight's magnitude and every code is its sign. Where no step
+    keeps the bound with codes of at most 32767 in every channel, the grid is a `Lossless` one.
+
+    Parameters
+    ----------
+    weight
+        The weights.
+    bound
+        The tolerated error.
+    scope
+        Over which weights the range of a percentage is taken. Integer weights have one scale and so one bound for the
+        tensor: by channel, it is the smallest of the channels that are not all zero.
+
+    Raises
+    ------
+    InputError
+        NaN or infinite weights, ``lsb`` on float weights, an absolute bound on integer ones.
+    """
+    check_unit(weight, bound)
+    if weight.element.is_integer:
+        return _quantise_integers(weight, bound, scope)
+    return _quantise_floats(weight, bound, scope)
+
+
+def quantise_again(weight: Weights, grid: Grid) -> Quantised:
+    """Make the codes anew of a tensor that `quantise` put on a grid, faster than there: its step is known."""
+    match grid:
+        case Lossless():
+            return kept_as_they_are(weight.array, grid)
+        case IntegerGrid():
+            return Quantised(grid, _integer_codes(weight, grid.divisor))
+    parts, rows = _parts(weight, grid.bound, grid.step.ndim > 0)
+    codes = np.empty(parts.rows.shape, np.int16)
+    for i, step in enumerate(grid.step.reshape(-1)):
+        if parts.bounds[i] > 0.0:
+            error = parts.at_step(i, step, codes)
+            assert error is not None, "the step was found for other weights"
+        else:
+            codes[i] = np.int16(np.sign(parts.rows[i, 0]))
+    return Quantised(grid, codes.reshape(rows))
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """Float weights in parts that each have a step: the whole tensor, or its channels.
+
+    Parameters
+    ----------
+    rows
+        float32 [parts, n].
+    bounds
+        float64 [parts]; 0 where the range is.
+    largest
+        float32 [parts], largest magnitudes.
+    element
+        Type of the weights.
+    """
+
+    rows: NDArray[np.float32]
+    bounds: NDArray[np.float64]
+    largest: NDArray[np.float32]
+    element: ElementType
+
+    def at_step(self, i: int, step: np.float32, codes: NDArray[np.int16]) -> float | None:
+        """Fill the codes of a part at a step and return its largest error; see `fill_codes`."""
+        return fill_codes(self.rows[i], step, float(self.bounds[i]), self.element, codes[i], float(self.largest[i]))
+
+    def coarsest(self, i: int, codes: NDArray[np.int16]) -> tuple[np.float32, float] | None:
+        """Find step and largest error of a part, its codes written; None where no step keeps the bound."""
+        weights, bound = self.rows[i], float(self.bounds[i])
+        if bound > 0.0:
+            return largest_step(weights, bound, self.element, codes[i], float(self.largest[i]))
+        first = weights[0]
+        if np.any(weights != first):
+            # The range is above zero, yet the share of it is too small for a float64.
+            return None
+        # A step of zero would do for a zero, but is no scale that anything could divide by.
+        codes[i] = np.int16(np.sign(first))
+        return (np.float32(abs(first)) if first else np.float32(1.0)), 0.0
+
+
+def _parts(weight: Weights, bounds: NDArray[np.float64] | Bound, by_channel: bool) -> tuple[_Parts, tuple[int, ...]]:
+    """Return the parts of float weights, at bounds that are known or by a bound; and the shape of their rows."""
+    rows = weight.layout.to_channels(weight.array)
+    parts = rows.astype(np.float32, copy=False)
+    parts = parts if by_channel else parts.reshape(1, -1)
+    lows, highs = extremes(parts)
+    check_finite(weight, lows, highs)
+    if isinstance(bounds, Bound):
+        ranges = highs.astype(np.float64) - lows.astype(np.float64)
+        kept = float(bounds.value) * (ranges if bounds.unit is Unit.SHARE else np.ones(len(parts)))
+        bounds = np.where(ranges > 0, kept, 0.0)
+    return _Parts(parts, bounds.reshape(-1), np.maximum(highs, -lows), weight.element), rows.shape
+
+
+def _quantise_floats(weight: Weights, bound: Bound, scope: Scope) -> Quantised:
+    parts, shape_of_rows = _parts(weight, bound, scope is Scope.CHANNEL)
+    shape = (len(parts.rows),) if scope is Scope.CHANNEL else ()
+    codes = np.empty(parts.rows.shape, np.int16)
+    steps, errors = np.empty(len(parts.rows), np.float32), np.zeros(len(parts.rows))
+    for i in range(len(parts.rows)):
+        found = parts.coarsest(i, codes)
+        if found is None:
+            lossless = Lossless(weight.element, parts.bounds.reshape(shape), np.zeros(shape), bound.text, scope)
+            return kept_as_they_are(weight.array, lossless)
+        steps[i], errors[i] = found
+    step_grid, loss = None, 0.0
+    if scope is Scope.CHANNEL:
+        step_grid = _channels_on_grid(parts, steps, codes, errors)
+    if step_grid is not None:
+        exact, steps = steps, step_grid.steps()
+        loss = loss_bits(exact, np.where(parts.largest > 0, steps, exact))
+    bounds, errors = parts.bounds.reshape(shape), errors.reshape(shape)
+    grid = FloatGrid(weight.element, bounds, errors, bound.text, scope, steps.reshape(shape), step_grid, loss)
+    return Quantised(grid, codes.reshape(shape_of_rows))
+
+
+def _channels_on_grid(
+    parts: _Parts, steps: NDArray[np.float32], codes: NDArray[np.int16], errors: NDArray[np.float64]
+) -> StepGrid | None:
+    """Move each channel to the largest step of a grid that keeps its bound; codes and errors are written anew.
+
+    A range of zero keeps its step, which is its weight; a channel of zeros takes any.
+    """
+    is_zero, has_range = parts.largest == 0, parts.bounds > 0
+    wanted = np.where(is_zero, steps[has_range].max(initial=np.float32(0)) or np.float32(1), steps)
+    found = on_grid(wanted, parts.rows.shape[1], Snap.BELOW, has_range | is_zero)
+    if found is None:
+        return None
+    grid, index = found.every_step(), found.index.astype(np.int64)
+    new_codes, new_errors = codes.copy(), errors.copy()
+    for i in map(int, np.flatnonzero((index < EXACT) & ~is_zero & (found.steps() != steps))):
+        # A step below the largest may lose a weight, whose product rounds the wrong way there.
+        while index[i] < EXACT:
+            error = parts.at_step(i, grid[index[i]], new_codes)
+            if error is not None:
+                new_errors[i] = error
+                break
+            index[i] += 1
+        else:
+            new_codes[i] = codes[i]
+    moved = found.with_index(index, wanted)
+    if moved is not None:
+        codes[:], errors[:] = new_codes, new_errors
+    return moved
+
+
+def _quantise_integers(weight: Weights, bound: Bound, scope: Scope) -> Quantised:
+    error = integer_error(weight, bound, scope)
+    divisor = 2 * error + 1
+    codes, largest = _integer_codes(weight, divisor), 0
+    if divisor > 1:
+        shifted = weight.layout.to_channels(shifted_weights(weight)).astype(np.int32)
+        largest = int(np.abs(shifted - divisor * codes.astype(np.int32)).max())
+    made, kept = np.array(float(largest)), np.array(float(error))
+    return Quantised(IntegerGrid(weight.element, kept, made, bound.text, scope, divisor, weight.zero_point), codes)
+
+
+def _integer_codes(weight: Weights, divisor: int) -> NDArray[np.int16]:
+    if divisor == 1:
+        point = zero_point_along(weight.zero_point, weight.element, weight.layout)
+        wrapped = (weight.array.astype(np.uint8) - point.astype(np.uint8)).view(np.int8)
+        return np.ascontiguousarray(weight.layout.to_channels(wrapped), np.int16)
+    shifted = weight.layout.to_channels(shifted_weights(weight)).astype(np.int32)
+    # Half the divisor is no whole number, so that rounding by adding it before a floor has no ties.
+    return np.floor_divide(shifted + divisor // 2, divisor).astype(np.int16)

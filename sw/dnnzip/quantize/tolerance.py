@@ -1,0 +1,172 @@
+"""The largest error that weights tolerate under a bound, and the largest that was made."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnzip.errors import InputError
+from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.quantize.grid import LARGEST_INTEGER_ERROR
+from dnnzip.quantize.step import extremes
+from dnnzip.quantize.weights import Weights, shifted_weights
+
+#: Weights that are compared at once.
+COMPARED = 1 << 18
+
+
+def suits_unit(weight: Weights, bound: Bound) -> bool:
+    """Return True if a bound is in a unit of the weights' type: lsb of integers, absolute of floats, or a share."""
+    return bound.unit is Unit.SHARE or weight.element.is_integer == (bound.unit is Unit.LSB)
+
+
+def check_unit(weight: Weights, bound: Bound) -> None:
+    """Refuse a bound that does not suit the type of a weight.
+
+    Raises
+    ------
+    InputError
+        ``lsb`` on float weights, or an absolute bound on integer ones.
+    """
+    layer = f"layer {weight.name!r} has {weight.element.name} weights"
+    if bound.unit is Unit.LSB and not weight.element.is_integer:
+        raise InputError(bound.where, layer, "lsb is for integer weights; give a percentage or an absolute error")
+    if bound.unit is Unit.ABSOLUTE and weight.element.is_integer:
+        raise InputError(bound.where, layer, "give lsb or a percentage, or leave such layers out with --exclude")
+
+
+def check_bound(weights: Sequence[Weights], bound: Bound, scope: Scope = Scope.TENSOR) -> None:
+    """Check a bound against all selected weights before any work starts.
+
+    Parameters
+    ----------
+    weights
+        The selected tensors, at least one.
+    bound
+        The tolerated error.
+    scope
+        Over which weights a range is taken.
+
+    Raises
+    ------
+    InputError
+        The unit does not suit a tensor, weights are not finite, or an error given as a number is over the range of
+        every tensor.
+    """
+    for weight in weights:
+        check_unit(weight, bound)
+    if bound.unit is Unit.SHARE or not weights or bound.value == 0:
+        return
+    largest = max(float(ranges_of(weight, scope).max()) for weight in weights)
+    if float(bound.value) > largest:
+        unit = " lsb" if bound.unit is Unit.LSB else ""
+        right = f"the largest range is {largest:.6g}{unit}{bound.share_hint}"
+        raise InputError(bound.where, "is over the range of every selected tensor", right)
+
+
+def ranges_of(weight: Weights, scope: Scope) -> NDArray[np.float64]:
+    """Return largest minus smallest weight in float64: a scalar, or [channels].
+
+    Raises
+    ------
+    InputError
+        NaN or infinite weights.
+    """
+    rows = weight.layout.to_channels(weight.array)
+    if weight.element.is_integer:
+        return _integer_ranges(rows, scope)
+    parts = rows.astype(np.float32, copy=False)
+    lows, highs = extremes(parts if scope is Scope.CHANNEL else parts.reshape(1, -1))
+    check_finite(weight, lows, highs)
+    ranges = highs.astype(np.float64) - lows.astype(np.float64)
+    return np.asarray(ranges if scope is Scope.CHANNEL else ranges[0])
+
+
+def bounds_of(weight: Weights, bound: Bound, scope: Scope) -> NDArray[np.float64]:
+    """Return the largest error tolerated, in float64: a scalar, or [channels] for float weights by channel.
+
+    A share p of a range R is ``float64(p) * R``, one rounding; on integer weights the exact floor of p * R, in lsb.
+    """
+    if bound.unit is not Unit.SHARE:
+        return np.array(float(bound.value))
+    if not weight.element.is_integer:
+        return float(bound.value) * ranges_of(weight, scope)
+    return np.array(float(integer_error(weight, bound, scope)))
+
+
+def divisor_of(weight: Weights, bound: Bound, scope: Scope) -> int:
+    """Return the 2 e + 1 by which `quantise` divides integer weights; 1 where it keeps them without loss."""
+    return 2 * integer_error(weight, bound, scope) + 1
+
+
+def integer_error(weight: Weights, bound: Bound, scope: Scope) -> int:
+    """Return the tolerated error of integer weights in lsb, exact."""
+    rows = weight.layout.to_channels(weight.array)
+    if rows.min() == rows.max():
+        return 0
+    if bound.unit is Unit.LSB:
+        return min(int(bound.value), LARGEST_INTEGER_ERROR)
+    ranges = _integer_ranges(rows, scope).reshape(-1)
+    if scope is Scope.CHANNEL:
+        used = np.any(weight.layout.to_channels(shifted_weights(weight)) != 0, axis=1)
+        ranges = ranges[used] if used.any() else ranges[:1]
+    return math.floor(bound.value * int(ranges.min()))
+
+
+def largest_errors(weight: Weights, restored: NDArray[np.generic], divisor: int, scope: Scope) -> NDArray[np.float64]:
+    """Return the largest difference between a weight and what became of it, in float64: a scalar, or [channels].
+
+    Parameters
+    ----------
+    weight
+        The original.
+    restored
+        Its shape; the decoded weights in their own type (w'), or for integer weights with a divisor above 1 the q.
+    divisor
+        2 e + 1 for integer weights; 1 otherwise.
+    scope
+        TENSOR gives a scalar, CHANNEL one value for each channel; integer weights always give a scalar.
+
+    Returns
+    -------
+    max |w - w'|, or max |(w - z) - (2 e + 1) q|; NaN where a value is not finite.
+    """
+    layout = weight.layout
+    if weight.element.is_integer and divisor > 1:
+        wanted: NDArray[np.generic] = shifted_weights(weight)
+    else:
+        wanted, divisor = weight.array, 1
+    # [group, rows, ...]: a channel is an index of the first and of `axis` + 1. Few rows are float64 at a time.
+    wanted, found = (
+        values.reshape(layout.group, layout.shape[0] // layout.group, *layout.shape[1:])
+        for values in (wanted, restored)
+    )
+    largest = np.zeros((layout.group, layout.shape[layout.axis]))
+    others = tuple(axis for axis in range(wanted.ndim - 1) if axis != layout.axis)
+    rows = max(1, COMPARED * wanted.shape[0] * wanted.shape[1] // max(wanted.size, 1))
+    for group in range(layout.group):
+        for start in range(0, wanted.shape[1], rows):
+            part = slice(start, start + rows)
+            with np.errstate(invalid="ignore", over="ignore"):
+                difference = found[group, part].astype(np.float64)
+                difference *= divisor
+                np.subtract(wanted[group, part], difference, out=difference)
+            errors = np.abs(difference, out=difference).max(axis=others)
+            own = largest[group, part] if layout.axis == 0 else largest[group]
+            np.maximum(own, errors, out=own)
+    by_channel = scope is Scope.CHANNEL and not weight.element.is_integer
+    return np.asarray(largest.reshape(-1) if by_channel else largest.max())
+
+
+def check_finite(weight: Weights, low: NDArray[np.generic], high: NDArray[np.generic]) -> None:
+    """Check weights by their minimum and maximum, which are not finite where a weight is not."""
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise InputError(
+            f"layer {weight.name!r}", "has NaN or infinite weights", "mend it, or leave it out with --exclude"
+        )
+
+
+def _integer_ranges(rows: NDArray[np.generic], scope: Scope) -> NDArray[np.float64]:
+    axis = 1 if scope is Scope.CHANNEL else None
+    return np.asarray(rows.max(axis=axis).astype(np.float64) - rows.min(axis=axis).astype(np.float64))
