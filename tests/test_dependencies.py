@@ -22,9 +22,9 @@ MAY_IMPORT = {
     "onnx": {"quantize", "codec", "format", "errors", "inputs", "system"},
     "model": {"onnx", "quantize", "codec", "format", "errors"},
     "evaluation": {"onnx", "errors", "inputs", "system"},
-    "accelerator": {"errors", "inputs"},
-    "array": {"evaluation", "onnx", "quantize", "codec", "format", "errors", "system"},
-    "link": {"array", "codec", "format", "errors", "system"},
+    "accelerator": {"format", "errors", "inputs"},
+    "array": {"link", "evaluation", "onnx", "quantize", "codec", "format", "errors", "system"},
+    "link": {"codec", "format", "errors", "system"},
     "digits": {"evaluation"},
     "doctor": {"codec", "system"},
     "usecases": {
@@ -38,8 +38,8 @@ MAY_IMPORT = {
         *("errors", "inputs"),
     },
     "exploration": {
-        *("presentation", "usecases", "accelerator", "evaluation", "onnx", "quantize", "codec", "digits", "errors"),
-        *("inputs", "system", "cli"),
+        *("presentation", "usecases", "accelerator", "evaluation", "onnx", "quantize", "codec", "digits", "format"),
+        *("errors", "inputs", "system", "cli"),
     },
     "report": {"exploration", "onnx", "errors", "system"},
     "cli": {
@@ -149,6 +149,7 @@ def test_the_python_api_is_loaded_by_its_first_use():
         ("dnnzip.quantize.grid", "from dnnzip.array.layers import find_layers"),
         ("dnnzip.array.network", "from dnnzip.usecases.summary import summarise"),
         ("dnnzip.link.api", "from dnnzip.onnx.files import load_model"),
+        ("dnnzip.link.session", "from dnnzip.array.job import ArrayJob"),
         ("dnnzip.accelerator.array", "import dnnzip.usecases.summary"),
         ("dnnzip.usecases.summary", "import dnnzip.cli"),
         ("dnnzip.usecases.summary", "from dnnzip.api import compress"),

@@ -5,6 +5,7 @@ from amaranth.lib import data
 from amaranth.utils import ceil_log2
 
 from dnnzip.format import (
+    CAUSE_BITS,
     CLASS_BITS,
     COLUMN_OFFSET_BITS,
     COLUMNS_WORD,
@@ -15,7 +16,6 @@ from dnnzip.format import (
     WEIGHT_HEADER,
     WORD_BITS,
     HeaderLayout,
-    Verdict,
 )
 from dnnzip_hw.parameters import DecompressorParameters
 
@@ -25,7 +25,6 @@ WINDOW_BITS = (2 * WORD_BITS - 1).bit_length()
 ORDER_BITS = 4
 """Width of a table entry's count of state bits."""
 
-CAUSE_BITS = max(Verdict).bit_length()
 TABLE_BITS = ceil_log2(MAX_TABLES)
 
 

@@ -5,6 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from dnnzip.format import CAUSE_BITS
+from dnnzip.format.array import ArrayFault
 from dnnzip_hw.array.bursts import BurstReader
 from dnnzip_hw.array.group import LaneGroup
 from dnnzip_hw.array.layouts import (
@@ -20,8 +22,7 @@ from dnnzip_hw.array.parameters import ArrayParameters
 from dnnzip_hw.array.pe_array import PEArray
 from dnnzip_hw.array.runs import RunControl
 from dnnzip_hw.array.sums import Accumulators
-from dnnzip_hw.array.walker import ImageFault, ImageWalker
-from dnnzip_hw.layouts import CAUSE_BITS
+from dnnzip_hw.array.walker import ImageWalker
 
 RESULTS = 32
 """Vectors of results that wait to be taken."""
@@ -62,7 +63,7 @@ class Accelerator(wiring.Component):
         The memory's read channels.
     cause : Out
         0, or why a group's weights are not to be used; see ``PEArrayInterface``. The lowest such group counts.
-    fault : Out(ImageFault)
+    fault : Out(ArrayFault)
         Why walks stopped.
     memory_failed : Out(1)
         The memory answered with an error.
@@ -178,7 +179,7 @@ def accelerator_signature(parameters: ArrayParameters) -> wiring.Signature:
         "ar": Out(stream.Signature(read_address_layout())),
         "r": In(stream.Signature(read_data_layout(parameters))),
         "cause": Out(CAUSE_BITS),
-        "fault": Out(range(max(ImageFault) + 1)),
+        "fault": Out(range(ArrayFault.ENTRY + 1)),
         "memory_failed": Out(1),
     }
     return wiring.Signature(members | {f"figure_{name}": Out(FIGURE_BITS) for name in FIGURES})

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.array.job import ArrayJob, ArrayShape, check_job
+from dnnzip.array.job import ArrayJob, check_job
 from dnnzip_hw.array.accelerator import FIGURES
 from dnnzip_hw.array.parameters import ArrayParameters
 from dnnzip_sim.build import Build, build
@@ -83,17 +83,6 @@ class JobResult:
     seconds: float
 
 
-def shape_of(parameters: ArrayParameters) -> ArrayShape:
-    """Return how large an array of these parameters is."""
-    return ArrayShape(
-        parameters.groups,
-        parameters.rows_per_group,
-        parameters.columns,
-        parameters.vectors,
-        parameters.decompressor.lanes,
-    )
-
-
 def build_array(parameters: ArrayParameters, *, cache: Path | None = None) -> Build:
     """Return the Verilator build of the harness around an accelerator.
 
@@ -150,8 +139,7 @@ def run_job(
         If it hangs, or the accelerator reports an error, breaks a rule of its memory or gives too much.
     """
     memory = memory or Memory()
-    shape = shape_of(parameters)
-    check_job(job, shape)
+    check_job(job, parameters.shape)
     given, result, failure = (folder / name for name in ("job", "result", "failure"))
     image = job.image.ljust(-(-len(job.image) // parameters.bus_bytes) * parameters.bus_bytes, b"\0")
     facts = (

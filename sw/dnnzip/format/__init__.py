@@ -39,10 +39,14 @@ from dnnzip.format.image import (
     ImageEntry,
     ImageError,
     ImageKind,
+    ImageLayout,
     check_bus_bits,
     image_head,
     read_image_table,
+    stream_entries,
     table_bytes,
+    table_set_entry,
+    words_of,
 )
 from dnnzip.format.line import MAX_SEGMENT, SEGMENT_GROUP, SEGMENTS_PER_GROUP, WORDS_PER_SEGMENT, group_words
 from dnnzip.format.payload import (
@@ -76,10 +80,11 @@ from dnnzip.format.tables import (
     stream_bytes,
     table_bits,
 )
-from dnnzip.format.verdict import Verdict
+from dnnzip.format.verdict import CAUSE_BITS, Verdict
 from dnnzip.format.words import StreamWords, VerdictError
 
 __all__ = [
+    "CAUSE_BITS",
     "CLASSES",
     "CLASS_BITS",
     "COLUMNS_WORD",
@@ -132,6 +137,7 @@ __all__ = [
     "ImageEntry",
     "ImageError",
     "ImageKind",
+    "ImageLayout",
     "Limits",
     "StreamWords",
     "TableHeader",
@@ -156,6 +162,9 @@ __all__ = [
     "scale_class",
     "spread_step",
     "stream_bytes",
+    "stream_entries",
     "table_bits",
     "table_bytes",
+    "table_set_entry",
+    "words_of",
 ]

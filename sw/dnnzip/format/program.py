@@ -4,9 +4,9 @@ A *walk* sends the memory side through entries of an image's table. A *run* send
 array, against the tiles of weights that are in it then. Both are whole words of 16 bits, little-endian.
 
 Array: ``columns`` positions of a channel by ``groups`` blocks of rows, a row for each virtual lane of the group's
-decompressor. The weights of a part fill tiles in the order in which they come: passes of ``virtual_lanes`` channels, in
-each its blocks of ``columns`` positions, the last of which may be narrower. What lies in columns and rows that a tile
-does not fill has no meaning: the host sends the zero point to such columns and does not read such rows.
+decompressor. The weights of a part fill tiles in the order in which they come; see ``dnnzip.format.schedule``. What
+lies in columns and rows that a tile does not fill has no meaning: the host sends the zero point to such columns and
+does not read such rows.
 """
 
 from dataclasses import dataclass, fields
@@ -46,6 +46,11 @@ class Walk:
     first: int
     count: int
 
+    @property
+    def entries(self) -> range:
+        """Numbers of the entries."""
+        return range(self.first, self.first + self.count)
+
     def pack(self) -> bytes:
         """Return the walk's bytes.
 
@@ -68,6 +73,11 @@ class Run:
     signed: bool
     first: bool
     last: bool
+
+    @property
+    def groups(self) -> list[int]:
+        """Lane groups that go on to their next tile."""
+        return [group for group in range(MAX_GROUPS) if self.take >> group & 1]
 
     def pack(self) -> bytes:
         """Return the run's bytes.

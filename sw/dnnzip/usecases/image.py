@@ -5,24 +5,23 @@ checked by decoding them, then copied one layer at a time.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from dnnzip.codec import split_streams
 from dnnzip.errors import InputError
 from dnnzip.format import (
-    IMAGE_NO_LAYER,
-    WORD_BYTES,
     Codec,
-    ImageEntry,
+    ImageLayout,
     TableHeader,
     WeightHeader,
     check_bus_bits,
-    image_head,
+    stream_entries,
     table_bytes,
+    table_set_entry,
 )
 from dnnzip.onnx.container import CompressedLayer, CompressedModel, decode_layer
 from dnnzip.onnx.execution_order import execution_order
@@ -42,8 +41,8 @@ class Image:
     ----------
     bus_bits
         Width of the bus.
-    size
-        Bytes of the image.
+    layout
+        The places of the streams.
     layers
         The layers by their numbers, in the order of execution.
     streams
@@ -57,7 +56,7 @@ class Image:
     """
 
     bus_bits: int
-    size: int
+    layout: ImageLayout
     layers: tuple[ImageLayer, ...]
     streams: tuple[ImageStream, ...]
     weights: int
@@ -65,19 +64,24 @@ class Image:
     table_set: int | None
 
     @property
+    def size(self) -> int:
+        """Bytes of the image."""
+        return self.layout.size
+
+    @property
     def stream_bytes(self) -> int:
         """Bytes of all streams, table set included."""
         return sum(stream.bytes for stream in self.streams)
 
     @property
-    def head(self) -> bytes:
-        """The image's header and table."""
-        return image_head(self.bus_bits // 8, len(self.layers), self.size, [stream.entry for stream in self.streams])
+    def head_bytes(self) -> int:
+        """Bytes of the header and the table."""
+        return table_bytes(len(self.streams))
 
     @property
     def padding(self) -> int:
         """Bytes between streams, and between the table and the first of them."""
-        return self.size - len(self.head) - self.stream_bytes
+        return self.size - self.head_bytes - self.stream_bytes
 
     @property
     def bits_per_weight(self) -> float:
@@ -95,7 +99,7 @@ class Image:
                 "layers": len(self.layers),
                 "streams": len(self.streams) - len(tables),
                 "image_bytes": self.size,
-                "head_bytes": len(self.head),
+                "head_bytes": self.head_bytes,
                 "stream_bytes": self.stream_bytes,
                 "padding_bytes": self.padding,
                 "side_bytes": self.side_bytes,
@@ -130,64 +134,37 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
     layers = _in_execution_order(compressed)
     described = tuple(ImageLayer(layer.name, layer.dtype.name, layer.shape) for layer in layers)
     scalings = layer_scalings(compressed)
-    unplaced = []
+    streams: list[ImageStream] = []
     if compressed.tables:
-        unplaced.append(ImageStream(ImageEntry(0, 0, _words(compressed.tables), IMAGE_NO_LAYER)))
+        streams.append(ImageStream(table_set_entry(compressed.tables)))
     for number, layer in enumerate(layers):
         decode_layer(compressed, layer)
-        first = 0
-        for part, stream in enumerate(split_streams(layer.stream)):
-            header = WeightHeader.unpack(stream)
-            entry = ImageEntry(
-                0,
-                0,
-                _words(stream),
-                number,
-                part,
-                first,
-                header.channels,
-                header.length,
-                virtual_lanes=header.lanes,
-            )
-            scaling = scalings[layer.name].of_channels(first, header.channels)
-            unplaced.append(ImageStream(entry, described[number], Codec(header.codec).name.lower(), scaling))
-            first += header.channels
+        parts = split_streams(layer.stream)
+        for entry, stream in zip(stream_entries(parts, number), parts, strict=True):
+            codec = Codec(WeightHeader.unpack(stream).codec).name.lower()
+            scaling = scalings[layer.name].of_channels(entry.first_channel, entry.channels)
+            streams.append(ImageStream(entry, described[number], codec, scaling))
         if step is not None:
             step(layer.name)
-    streams, size = _placed(unplaced, bus_bits // 8)
-    image = Image(
+    layout = ImageLayout([stream.entry for stream in streams], bus_bits // 8)
+    try:
+        layout.head(len(layers))
+    except ValueError as error:
+        raise InputError(compressed.where, f"does not fit one image ({error})", "compress parts of it") from None
+    return Image(
         bus_bits,
-        size,
+        layout,
         described,
-        streams,
+        tuple(replace(stream, entry=entry) for stream, entry in zip(streams, layout.entries, strict=True)),
         sum(layer.weights for layer in compressed.layers),
         sum(layer.side_bytes for layer in compressed.layers),
         TableHeader.unpack(compressed.tables).table_set if compressed.tables else None,
     )
-    try:
-        _ = image.head
-    except ValueError as error:
-        raise InputError(compressed.where, f"does not fit one image ({error})", "compress parts of it") from None
-    return image
 
 
 def _in_execution_order(compressed: CompressedModel) -> list[CompressedLayer]:
     by_name = {layer.name: layer for layer in compressed.layers}
     return [by_name[name] for name in execution_order(compressed.model, list(by_name))]
-
-
-def _words(stream: bytes) -> int:
-    return -(-len(stream) // WORD_BYTES)
-
-
-def _placed(streams: Sequence[ImageStream], bus_bytes: int) -> tuple[tuple[ImageStream, ...], int]:
-    """Return the streams with their places, one after the other behind the table, and the size of it all."""
-    placed, bus_word = [], -(-table_bytes(len(streams)) // bus_bytes)
-    for stream in streams:
-        bus_words = -(-stream.bytes // bus_bytes)
-        placed.append(replace(stream, entry=replace(stream.entry, offset=bus_word * bus_bytes, bus_words=bus_words)))
-        bus_word += bus_words
-    return tuple(placed), bus_word * bus_bytes
 
 
 def write_image(image: Image, compressed: CompressedModel, folder: str | Path, prefix: str | None = None) -> list[Path]:
@@ -211,7 +188,6 @@ def write_image(image: Image, compressed: CompressedModel, folder: str | Path, p
     """
     folder = Path(folder)
     prefix = default_prefix(folder.resolve().name) if prefix is None else prefix
-    # X(folder.resolve().name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -223,20 +199,11 @@ def write_image(image: Image, compressed: CompressedModel, folder: str | Path, p
     with ExitStack() as outputs:
         binary, table, header = [outputs.enter_context(open_output(path)) for path in paths]
         with binary.open("wb") as file:
-            _write_streams(image, compressed, file)
+            file.writelines(image.layout.content(len(image.layers), _streams(image, compressed)))
         table.write_text(json.dumps(image.as_json(), indent=2) + "\n", encoding="utf-8")
         text = image_header(prefix, image.size, image.bus_bits // 8, image.layers, image.streams)
         header.write_text(text, encoding="utf-8")
     return paths
-
-
-def _write_streams(image: Image, compressed: CompressedModel, file: BinaryIO) -> None:
-    """Write the image to an open file, one layer at a time."""
-    position = file.write(image.head)
-    for placed, stream in zip(image.streams, _streams(image, compressed), strict=True):
-        file.write(bytes(placed.entry.offset - position))
-        position = placed.entry.offset + file.write(stream)
-    file.write(bytes(image.size - position))
 
 
 def _streams(image: Image, compressed: CompressedModel) -> Iterator[bytes]:

@@ -5,8 +5,9 @@ import pytest
 
 from dnnzip.array.golden import GoldenArray
 from dnnzip.array.image import network_image
-from dnnzip.array.job import ArrayShape, check_job
+from dnnzip.array.job import check_job
 from dnnzip.array.program import LayerProgram
+from dnnzip.format.array import ArrayShape
 
 
 def compiled(weights, shape, groups=1):
