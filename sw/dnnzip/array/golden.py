@@ -48,7 +48,7 @@ class GoldenArray:
         start = time.perf_counter()
         check_job(job, self.shape)
         queues = self._tiles(JobImage(job, self.shape))
-        sums = self._run(job.runs, job.activations, queues)
+        sums = self._run(job, queues)
         for group, left in enumerate(queues):
             if next(left, None) is not None:
                 raise ProgramError(f"tiles of group {group} are left over at the end of the program")
@@ -80,23 +80,21 @@ class GoldenArray:
                 tile[: len(channels), : len(positions)] = block
                 yield tile
 
-    def _run(
-        self, runs: Sequence[Run], activations: NDArray[np.uint8], queues: Sequence[Iterator[NDArray[np.int8]]]
-    ) -> NDArray[np.int32]:
+    def _run(self, job: ArrayJob, queues: Sequence[Iterator[NDArray[np.int8]]]) -> NDArray[np.int32]:
         """Return the sums that the runs give, int32 [vectors given, rows]."""
         shape = self.shape
         active = np.full((shape.groups, shape.rows_per_group, shape.columns), self._stale, np.int8)
         kept = np.zeros((shape.vectors, shape.rows), np.int32)
         begun = np.zeros(shape.vectors, np.bool_)
-        given = np.empty((sum(run.vectors for run in runs if run.last), shape.rows), np.int32)
+        given = np.empty((job.given, shape.rows), np.int32)
         position = out = 0
-        for number, run in enumerate(runs):
+        for number, run in enumerate(job.runs):
             for group in run.groups:
                 tile = next(queues[group], None)
                 if tile is None:
                     raise ProgramError(f"run {number} takes a tile of group {group}, and none comes any more")
                 active[group] = tile
-            values = activations[position : position + run.vectors]
+            values = job.activations[position : position + run.vectors]
             position += run.vectors
             products = _products(active.reshape(shape.rows, shape.columns), values, run)
             place = slice(run.base, run.base + run.vectors)

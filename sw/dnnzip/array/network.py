@@ -215,10 +215,7 @@ def compile_network(
 def _compiled(layer: ArrayLayer, image: NetworkImage, shape: ArrayShape) -> CompiledLayer:
     placed = image.layers[layer.name]
     tables = image.tables if placed.compressed else None
-    program = LayerProgram(
-        shape, placed.parts, layer.channels, layer.length, layer.geometry.groups, placed.walk, tables
-    )
-    return CompiledLayer(layer, placed, program)
+    return CompiledLayer(layer, placed, LayerProgram(shape, placed, layer.geometry.groups, tables))
 
 
 def _inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:

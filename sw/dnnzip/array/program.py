@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnzip.array.image import PlacedLayer
 from dnnzip.array.job import ArrayJob
-from dnnzip.format import ImageEntry
 from dnnzip.format.array import ArrayShape
 from dnnzip.format.program import Run, Walk
 from dnnzip.format.schedule import passes, spans
@@ -74,39 +74,26 @@ class LayerProgram:
     ----------
     shape
         The array.
-    parts
-        The layer's streams.
-    channels, length
-        Output channels of the layer, and weights of each.
+    placed
+        The layer in the image.
     groups
         Groups of the convolution: channel c belongs to group c x groups // channels.
-    walk
-        The layer's entries in the image's table.
     tables
         The table set's entry; None where the layer needs none.
     """
 
-    def __init__(
-        self,
-        shape: ArrayShape,
-        parts: Sequence[ImageEntry],
-        channels: int,
-        length: int,
-        groups: int,
-        walk: Walk,
-        tables: Walk | None,
-    ) -> None:
+    def __init__(self, shape: ArrayShape, placed: PlacedLayer, groups: int, tables: Walk | None) -> None:
         self._shape = shape
-        self._channels = channels
-        self._length = length
+        self._channels = sum(part.channels for part in placed.parts)
+        self._length = placed.parts[0].length
         self._groups = groups
-        self._walk = walk
+        self._walk = placed.walk
         self._tables = tables
         own: list[list[range]] = [[] for _ in range(shape.groups)]
-        for part in parts:
+        for part in placed.parts:
             first = part.first_channel
             own[shape.group_of(part.part)] += [range(first + it.start, first + it.stop) for it in passes(part)]
-        self._blocks = spans(length, shape.columns)
+        self._blocks = spans(self._length, shape.columns)
         self.steps = tuple(self._steps(own))
 
     @property
