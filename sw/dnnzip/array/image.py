@@ -7,7 +7,6 @@ every other layer lie in the image as plain bytes, divided among the lane groups
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +30,7 @@ from dnnzip.format import (
 )
 from dnnzip.format.array import ArrayShape
 from dnnzip.format.program import Walk
+from dnnzip.format.schedule import shares
 
 BUS_BITS = 64
 """Streams start on words of so many bits where nothing else is said; narrower buses are served as well."""
@@ -165,13 +165,12 @@ def _is_suited(stream: bytes, shape: ArrayShape) -> bool:
 def _plain(rows: NDArray[np.int8], number: int, shape: ArrayShape) -> tuple[list[ImageEntry], list[bytes]]:
     """Return the entries and the bytes of plain weights, divided among the lane groups."""
     channels, length = rows.shape
-    edges = np.linspace(0, channels, min(shape.groups, channels) + 1).astype(int).tolist()
     entries, contents = [], []
-    for part, (start, end) in enumerate(pairwise(edges)):
-        lanes = min(shape.rows_per_group, end - start)
-        data = passes_from_channels(rows[start:end], lanes).tobytes()
+    for part, own in enumerate(shares(channels, shape.groups)):
+        lanes = min(shape.rows_per_group, len(own))
+        data = passes_from_channels(rows[own.start : own.stop], lanes).tobytes()
         entries.append(
-            ImageEntry(0, 0, words_of(data), number, part, start, end - start, length, ImageKind.PLAIN, lanes)
+            ImageEntry(0, 0, words_of(data), number, part, own.start, len(own), length, ImageKind.PLAIN, lanes)
         )
         contents.append(data)
     return entries, contents

@@ -10,8 +10,8 @@ Five channels of four positions, with two virtual lanes and three columns; the n
     channel 2, 3 | 2 2 2 3
     channel 4    | 4 4 4 5
 
-The compiler, the golden array and the estimates take the order from here; the RTL counts it (``PartOrder``), and its
-tests compare the two.
+The compiler, the golden array, the jobs of boards and the estimates take the order from here; the RTL counts it
+(``PartOrder``), and its tests compare the two.
 """
 
 from collections.abc import Iterator
@@ -44,6 +44,18 @@ def spans(count: int, size: int) -> list[range]:
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
+def sizes(count: int, size: int) -> list[int]:
+    """Return how many numbers each of the ranges of ``spans`` has."""
+    whole, rest = divmod(count, size)
+    return [size] * whole + ([rest] if rest else [])
+
+
+def shares(count: int, parts: int) -> list[range]:
+    """Return ``count`` numbers from 0 on as ``parts`` even ranges, or fewer, so that none is empty."""
+    parts = min(parts, count)
+    return [range(part * count // parts, (part + 1) * count // parts) for part in range(parts)]
+
+
 def passes(part: ImageEntry) -> list[range]:
     """Return the channels of each pass, counted from the part's first one."""
     return spans(part.channels, part.virtual_lanes)
@@ -56,7 +68,7 @@ def tiles(part: ImageEntry, columns: int) -> Iterator[tuple[range, range]]:
 
 def count_tiles(part: ImageEntry, columns: int) -> int:
     """Return how many tiles a part fills."""
-    return len(passes(part)) * len(spans(part.length, columns))
+    return len(sizes(part.channels, part.virtual_lanes)) * len(sizes(part.length, columns))
 
 
 def beats(part: ImageEntry, lanes: int) -> Iterator[Beat]:
@@ -69,4 +81,4 @@ def beats(part: ImageEntry, lanes: int) -> Iterator[Beat]:
 
 def count_beats(part: ImageEntry, lanes: int) -> int:
     """Return how many beats a part has."""
-    return sum(len(spans(len(channels), lanes)) for channels in passes(part)) * part.length
+    return sum(len(sizes(len(channels), lanes)) for channels in passes(part)) * part.length

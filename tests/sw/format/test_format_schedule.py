@@ -5,7 +5,7 @@ import random
 import pytest
 
 from dnnzip.format import ImageEntry, ImageKind
-from dnnzip.format.schedule import beats, count_beats, count_tiles, passes, spans, tiles
+from dnnzip.format.schedule import beats, count_beats, count_tiles, passes, shares, sizes, spans, tiles
 
 
 def part(channels, length, virtual_lanes):
@@ -18,6 +18,16 @@ def part(channels, length, virtual_lanes):
 )
 def test_spans(count, size, wanted):
     assert [(own.start, own.stop) for own in spans(count, size)] == wanted
+    assert sizes(count, size) == [end - start for start, end in wanted]
+
+
+@pytest.mark.parametrize(
+    ("count", "parts", "wanted"),
+    [(7, 1, [7]), (7, 4, [1, 2, 2, 2]), (8, 4, [2, 2, 2, 2]), (3, 16, [1, 1, 1])],
+)
+def test_shares(count, parts, wanted):
+    assert [len(own) for own in shares(count, parts)] == wanted
+    assert [number for own in shares(count, parts) for number in own] == list(range(count))
 
 
 def test_the_order_by_hand():
