@@ -1,12 +1,14 @@
 """The accelerator: memory side, lane groups, array and accumulators."""
 
+from dataclasses import fields
+
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from dnnzip.format import CAUSE_BITS
-from dnnzip.format.array import ArrayFault
+from dnnzip.format.array import ArrayCounters, ArrayFault
 from dnnzip_hw.array.bursts import BurstReader
 from dnnzip_hw.array.group import LaneGroup
 from dnnzip_hw.array.layouts import (
@@ -29,13 +31,8 @@ RESULTS = 32
 
 FIGURE_BITS = 32
 
-FIGURES = ("vectors", "lacks_tile", "lacks_vector", "lacks_room", "bus_moves", "memory_words", "runs", "loading")
-"""What is counted, in cycles or items since the reset, modulo 2^32.
-
-``vectors`` that went into the array; cycles in which a run waited for a tile, a vector, or room for results; ``moves``
-on the on-chip bus; ``memory_words``: bus words that came from the memory; ``runs`` that have begun; cycles in which a
-table set was ``loading``.
-"""
+FIGURES = tuple(field.name for field in fields(ArrayCounters))
+"""What is counted."""
 
 
 class Accelerator(wiring.Component):
@@ -68,7 +65,7 @@ class Accelerator(wiring.Component):
     memory_failed : Out(1)
         The memory answered with an error.
     figure_<name> : Out(32)
-        See ``FIGURES``.
+        See ``ArrayCounters``.
     """
 
     def __init__(self, parameters: ArrayParameters | None = None) -> None:

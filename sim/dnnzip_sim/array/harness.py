@@ -5,7 +5,7 @@ memory with the image, the program, the vectors, the sums. cocotb starts it and 
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.array.job import ArrayJob, check_job
-from dnnzip_hw.array.accelerator import FIGURES
+from dnnzip.format.array import ArrayCounters
 from dnnzip_hw.array.parameters import ArrayParameters
 from dnnzip_sim.build import Build, build
 from dnnzip_sim.harness import BENCH, OPTIONS, PAUSES
@@ -25,7 +25,7 @@ PATIENCE_CYCLES = 100_000
 """Cycles without progress after which a job hangs; the building of the largest table set takes fewer."""
 
 _SOURCES = (f"{TOP}.sv", "array.cpp")
-_TOTALS = struct.Struct(f"<Qd{len(FIGURES)}I")
+_TOTALS = struct.Struct(f"<Qd{len(fields(ArrayCounters))}I")
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,6 @@ class Memory:
 
     bytes_per_cycle: int = 0
     latency: int = 20
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What the accelerator counted; see ``dnnzip_hw.array.accelerator.FIGURES``."""
-
-    vectors: int
-    lacks_tile: int
-    lacks_vector: int
-    lacks_room: int
-    bus_moves: int
-    memory_words: int
-    runs: int
-    loading: int
 
 
 @dataclass(frozen=True)
@@ -79,7 +65,7 @@ class JobResult:
     sums: NDArray[np.int32]
     times: NDArray[np.uint64]
     cycles: int
-    figures: Figures
+    figures: ArrayCounters
     seconds: float
 
 
@@ -173,4 +159,4 @@ def _read(path: Path, runs: int, given: int, rows: int) -> JobResult:
     sums = np.frombuffer(data, "<i4", offset=_TOTALS.size + times.nbytes)
     if sums.size != given * rows:
         raise SimulationFailedError(f"the job gives {given} vectors of {rows} sums, {sums.size} sums came")
-    return JobResult(sums.reshape(given, rows), times, cycles, Figures(*figures), seconds)
+    return JobResult(sums.reshape(given, rows), times, cycles, ArrayCounters(*figures), seconds)

@@ -48,6 +48,36 @@ class ArrayFault(Reason):
 
 
 @dataclass(frozen=True)
+class ArrayCounters:
+    """Counters of an accelerator, in cycles or items since the reset, modulo 2^32.
+
+    Parameters
+    ----------
+    vectors
+        Vectors that went into the array.
+    lacks_tile, lacks_vector, lacks_room
+        Cycles in which a run waited for a tile, for a vector, or for room for its sums.
+    bus_moves
+        Words, or beats of weights, that moved on the on-chip bus.
+    memory_words
+        Bus words that came from the memory.
+    runs
+        Runs that have begun.
+    loading
+        Cycles in which a table set was loaded.
+    """
+
+    vectors: int
+    lacks_tile: int
+    lacks_vector: int
+    lacks_room: int
+    bus_moves: int
+    memory_words: int
+    runs: int
+    loading: int
+
+
+@dataclass(frozen=True)
 class ArrayShape:
     """Size of an array.
 

@@ -7,7 +7,7 @@ and whole words of 16 or 32 bits, so that they are members of a C structure as t
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from dnnzip.format.fields import WORD_BYTES, Field, HeaderLayout
@@ -96,7 +96,7 @@ class ImageEntry:
         ValueError
             If a number does not fit its field.
         """
-        return IMAGE_ENTRY.pack({field.name: getattr(self, field.name) for field in fields(self)})
+        return IMAGE_ENTRY.pack(vars(self))
 
 
 def check_bus_bits(bus_bits: int) -> None:

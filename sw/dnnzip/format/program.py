@@ -9,7 +9,7 @@ lies in columns and rows that a tile does not fill has no meaning: the host send
 does not read such rows.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from dnnzip.format.fields import Field, HeaderLayout
 
@@ -59,7 +59,7 @@ class Walk:
         ValueError
             If a number does not fit its field.
         """
-        return WALK.pack({field.name: getattr(self, field.name) for field in fields(self)})
+        return WALK.pack(vars(self))
 
 
 @dataclass(frozen=True)
@@ -90,5 +90,4 @@ class Run:
         low, high = (-128, 127) if self.signed else (0, 255)
         if not low <= self.zero_point <= high:
             raise ValueError(f"zero_point must be {low} to {high}, not {self.zero_point}")
-        values = {field.name: int(getattr(self, field.name)) for field in fields(self)}
-        return RUN.pack(values | {"zero_point": self.zero_point & 0xFF, "reserved": 0})
+        return RUN.pack(vars(self) | {"zero_point": self.zero_point & 0xFF, "reserved": 0})
