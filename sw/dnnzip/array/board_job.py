@@ -136,9 +136,16 @@ def _cut(entry: ImageEntry, data: bytes, room: int, columns: int) -> Iterator[tu
         for positions in spans(length, fitting):
             start = channels.start * length + positions.start * len(channels)
             own = data[start : start + len(channels) * len(positions)]
-            first = entry.first_channel + channels.start
-            sizes = {"first_channel": first, "channels": len(channels), "length": len(positions)}
-            yield replace(entry, words=words_of(own), **sizes), own
+            yield (
+                replace(
+                    entry,
+                    words=words_of(own),
+                    first_channel=entry.first_channel + channels.start,
+                    channels=len(channels),
+                    length=len(positions),
+                ),
+                own,
+            )
 
 
 def job_orders(job: ArrayJob, shape: ArrayShape, memory: int) -> bytes:
