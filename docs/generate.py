@@ -32,7 +32,8 @@ from dnnzip.format import (
     Verdict,
     array_file,
 )
-from dnnzip.format.frames import ARRAY_RESULT, END, FRAME_HEADER, HELLO, LOAD, ORDERS, RESULT, ArrayFault, Order
+from dnnzip.format.array import ArrayFault
+from dnnzip.format.frames import ARRAY_RESULT, END, FRAME_HEADER, HELLO, LOAD, ORDERS, RESULT, Order
 from dnnzip.onnx.rescale import FOLD_RULES
 from dnnzip.onnx.rules import RULES, sentence
 from dnnzip_hw.axi import registers

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out, connect
 from amaranth.utils import ceil_log2
 
 from dnnzip.format import (
+    CAUSE_BITS,
     CRC_WORDS,
     MAX_LOG2_STATES,
     RAW_WIDTHS,
@@ -23,7 +24,7 @@ from dnnzip.format import (
 from dnnzip_hw.checksum import StreamChecksum
 from dnnzip_hw.distributor import Distributor
 from dnnzip_hw.header import Header
-from dnnzip_hw.layouts import CAUSE_BITS, COLUMNS_WORD_LAYOUT, beat_layout, word_layout
+from dnnzip_hw.layouts import COLUMNS_WORD_LAYOUT, beat_layout, word_layout
 from dnnzip_hw.line import LineDecoder
 from dnnzip_hw.memory import ICE40
 from dnnzip_hw.output import Output

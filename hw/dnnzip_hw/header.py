@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from dnnzip.format import (
+    CAUSE_BITS,
     CRC8,
     MAX_LOG2_STATES,
     MIN_LOG2_STATES,
@@ -20,7 +21,7 @@ from dnnzip.format import (
     HeaderLayout,
     Verdict,
 )
-from dnnzip_hw.layouts import CAUSE_BITS, TABLE_HEADER_LAYOUT, WEIGHT_HEADER_LAYOUT, crc_algorithm
+from dnnzip_hw.layouts import TABLE_HEADER_LAYOUT, WEIGHT_HEADER_LAYOUT, crc_algorithm
 from dnnzip_hw.memory import ICE40
 from dnnzip_hw.parameters import DecompressorParameters
 

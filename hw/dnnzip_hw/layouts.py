@@ -6,6 +6,7 @@ from amaranth.lib.crc import Algorithm
 from amaranth.utils import ceil_log2
 
 from dnnzip.format import (
+    CAUSE_BITS,
     CLASS_BITS,
     COLUMN_OFFSET_BITS,
     COLUMNS_WORD,
@@ -17,7 +18,6 @@ from dnnzip.format import (
     WORD_BITS,
     Crc,
     HeaderLayout,
-    Verdict,
 )
 from dnnzip_hw.parameters import DecompressorParameters
 
@@ -27,7 +27,6 @@ WINDOW_BITS = (2 * WORD_BITS - 1).bit_length()
 ORDER_BITS = 4
 """Width of a table entry's count of state bits."""
 
-CAUSE_BITS = max(Verdict).bit_length()
 TABLE_BITS = ceil_log2(MAX_TABLES)
 
 

@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from dnnzip.format import NARROW_BITS, RAW_WIDTHS, WEIGHT_HEADER, WORD_BITS
-from dnnzip_hw.layouts import CAUSE_BITS, beat_layout, payload_word_layout
+from dnnzip.format import CAUSE_BITS, NARROW_BITS, RAW_WIDTHS, WEIGHT_HEADER, WORD_BITS
+from dnnzip_hw.layouts import beat_layout, payload_word_layout
 from dnnzip_hw.memory import ICE40
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.queue import Queue

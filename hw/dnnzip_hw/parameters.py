@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from dnnzip.format import MAX_LOG2_LANES, MAX_LOG2_STATES, MIN_LOG2_STATES, NARROW_BITS, TOKEN_BITS, WORD_BITS, Limits
+from dnnzip.format.ranges import check_power, check_range
 from dnnzip_hw.memory import GENERIC, TARGETS
 
 PIPELINE = 4
@@ -45,13 +46,10 @@ class DecompressorParameters:
     def __post_init__(self) -> None:
         most = 1 << MAX_LOG2_LANES
         for name in ("lanes", "slots"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or not 1 <= value <= most or value & value - 1:
-                raise ValueError(f"{name} must be a power of two from 1 to {most}, not {value!r}")
+            check_power(name, getattr(self, name), 1, most)
         if self.lanes * self.slots > most:
             raise ValueError(f"lanes x slots must be at most {most}, not {self.lanes * self.slots}")
-        if self.log2_states not in range(MIN_LOG2_STATES, MAX_LOG2_STATES + 1):
-            raise ValueError(f"log2_states must be {MIN_LOG2_STATES} to {MAX_LOG2_STATES}, not {self.log2_states!r}")
+        check_range("log2_states", self.log2_states, MIN_LOG2_STATES, MAX_LOG2_STATES)
         if self.weight_bits not in (NARROW_BITS, WORD_BITS):
             raise ValueError(f"weight_bits must be {NARROW_BITS} or {WORD_BITS}, not {self.weight_bits!r}")
         if not isinstance(self.line, bool):

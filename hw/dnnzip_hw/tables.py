@@ -10,6 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from dnnzip.format import (
+    CAUSE_BITS,
     CLASS_BITS,
     CLASSES,
     CONTEXTS,
@@ -28,7 +29,7 @@ from dnnzip.format import (
     map_width,
     spread_step,
 )
-from dnnzip_hw.layouts import CAUSE_BITS, TABLE_BITS, entry_layout, table_layout
+from dnnzip_hw.layouts import TABLE_BITS, entry_layout, table_layout
 from dnnzip_hw.memory import ICE40, RegisteredMemory, small_memory
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.phases import Phases

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-from dnnzip.format import Verdict
-
-CAUSE_BITS = (max(Verdict)).bit_length()
+from dnnzip.format import CAUSE_BITS, Verdict
 
 
 @dataclass(frozen=True)

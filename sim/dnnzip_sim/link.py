@@ -130,13 +130,17 @@ def parameters_for(tables: bytes, streams: Sequence[bytes] = ()) -> Decompressor
 
     There is a core for ``line`` streams where one of ``streams`` begins as one.
     """
-    default = replace(DecompressorParameters(), line=any(_is_line(stream) for stream in streams))
+    line = any(_is_line(stream) for stream in streams)
+    return replace(DecompressorParameters(), log2_states=log2_states_for(tables), line=line)
+
+
+def log2_states_for(tables: bytes) -> int:
+    """Return log2 of the states that the project's decompressor has, or of those of a table set where it has more."""
+    least = DecompressorParameters().log2_states
     if len(tables) < TABLE_HEADER.bytes or tables[0] != TABLES_MAGIC:
-        return default
+        return least
     declared = TableHeader.unpack(tables).log2_states
-    if not default.log2_states < declared <= MAX_LOG2_STATES:
-        return default
-    return replace(default, log2_states=declared)
+    return declared if least < declared <= MAX_LOG2_STATES else least
 
 
 def _is_line(stream: bytes) -> bool:

@@ -8,13 +8,14 @@ import onnx
 import pytest
 
 from dnnzip.array.golden import GoldenArray
-from dnnzip.array.job import ArrayFigures, ArrayShape, open_array
+from dnnzip.array.job import ArrayFigures, open_array
 from dnnzip.array.network import compile_network
 from dnnzip.codec import CodecOptions
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import CheckFailedError
 from dnnzip.evaluation.accuracy import evaluate
 from dnnzip.evaluation.dataset import load_dataset
+from dnnzip.format.array import ArrayShape
 from dnnzip.onnx.files import load_model
 from dnnzip.quantize.bound import Bound
 from dnnzip.usecases import run as network_run

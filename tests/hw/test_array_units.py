@@ -7,13 +7,15 @@ from dataclasses import replace
 import pytest
 from simulated import run
 
-from dnnzip.format import Verdict
+from dnnzip.format import ImageEntry, ImageKind, Verdict
+from dnnzip.format.array import MISPLACED, Placement
+from dnnzip.format.schedule import beats
 from dnnzip_hw.array.bursts import BurstReader
 from dnnzip_hw.array.feed import WordFeed
 from dnnzip_hw.array.hops import Hops
-from dnnzip_hw.array.interface import MISPLACED, PEArrayInterface
+from dnnzip_hw.array.interface import PEArrayInterface
 from dnnzip_hw.array.order import PartOrder
-from dnnzip_hw.array.parameters import PAGE_BYTES, ArrayParameters, Placement
+from dnnzip_hw.array.parameters import PAGE_BYTES, ArrayParameters
 from dnnzip_hw.array.pe_array import PEArray, adder_levels
 from dnnzip_hw.array.plain import PlainWeights
 from dnnzip_hw.array.runs import RunControl
@@ -38,7 +40,7 @@ PARAMETERS = ArrayParameters(DECOMPRESSOR, columns=3, vectors=16, burst=4, buffe
         ({"burst": 33}, "buffer must be two bursts at least, 66, not 64"),
         ({"buffer": 48}, "buffer must be a power of two from 2 to 4096, not 48"),
         ({"hops": -1}, "hops must be 0 to 16, not -1"),
-        ({"placement": "here"}, "placement must be memory or array, not 'here'"),
+        ({"placement": "here"}, "placement must be pe or memory-interface, not 'here'"),
         ({"decompressor": DecompressorParameters()}, "decompressor.weight_bits must be 8, not 16"),
         ({"decompressor": 4}, "decompressor must be DecompressorParameters, not 4"),
     ],
@@ -49,10 +51,10 @@ def test_parameters_are_checked(change, message):
 
 
 def test_what_follows_from_the_parameters():
-    parameters = ArrayParameters(groups=4, bus_bits=64, placement="memory")
+    parameters = ArrayParameters(groups=4, bus_bits=64, placement="memory-interface")
     assert (parameters.rows, parameters.rows_per_group) == (64, 16)
     assert (parameters.bus_bytes, parameters.beat_words) == (8, 4)
-    assert parameters.placement is Placement.MEMORY
+    assert parameters.placement is Placement.MEMORY_INTERFACE
 
 
 def part(channels, length, virtual_lanes, *, words=1, plain=0, tables=0):
@@ -66,13 +68,9 @@ def part(channels, length, virtual_lanes, *, words=1, plain=0, tables=0):
     }
 
 
-def beats_of(channels, length, virtual_lanes, lanes):
-    """Yield (slot, weights, ends position, ends pass) of a part's beats, by plain loops."""
-    for first in range(0, channels, virtual_lanes):
-        here = min(virtual_lanes, channels - first)
-        for position in range(length):
-            for start in range(0, here, lanes):
-                yield start // lanes, min(lanes, here - start), start + lanes >= here, position == length - 1
+def part_entry(channels, length, virtual_lanes):
+    """Return the entry of a part, without its place."""
+    return ImageEntry(0, 0, 0, 0, 0, 0, channels, length, ImageKind.PLAIN, virtual_lanes)
 
 
 SIZES = [(1, 1, 1), (2, 1, 2), (8, 3, 8), (9, 2, 8), (17, 5, 8), (5, 4, 2), (7, 1, 4), (3, 6, 8), (40, 1, 1)]
@@ -94,9 +92,7 @@ def test_order_of_a_part(size):
             await ctx.tick()
 
     run(dut, bench)
-    assert [(slot, weights, bool(last), bool(end)) for slot, weights, last, end in seen] == list(
-        beats_of(*size, DECOMPRESSOR.lanes)
-    )
+    assert seen == list(beats(part_entry(*size), DECOMPRESSOR.lanes))
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 4])
@@ -114,8 +110,8 @@ def test_plain_weights_become_beats(lanes, seed):
         pairs = [data[at] | data[at + 1] << 8 for at in range(0, len(data), 2)]
         words += [(word, number == len(pairs) - 1) for number, word in enumerate(pairs)]
         given = iter(weights)
-        for _, count, _, _ in beats_of(channels, length, virtual_lanes, lanes):
-            wanted.append([next(given) for _ in range(count)])
+        for beat in beats(part_entry(channels, length, virtual_lanes), lanes):
+            wanted.append([next(given) for _ in range(beat.weights)])
         wanted.append(None)
     seen = []
 

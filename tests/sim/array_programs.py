@@ -1,12 +1,12 @@
 """Random programs for the PE array, and the sums that they give by plain arithmetic."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from dnnzip.array.job import ArrayJob
 from dnnzip.codec import CodecOptions, CodeTensor, encode_network
-from dnnzip.format import IMAGE_NO_LAYER, ImageEntry, ImageKind, WeightStream, image_head, table_bytes
+from dnnzip.format import ImageEntry, ImageKind, ImageLayout, WeightStream, table_set_entry
 from dnnzip.format.program import Run, Walk
 
 
@@ -70,13 +70,13 @@ def make_program(layers, parameters, *, virtual_lanes=None, log2_states=9):
     ]
     encoded = encode_network(tensors, CodecOptions(codec="ans", virtual_lanes=min(lanes, 16), log2_states=log2_states))
     streams = iter(encoded.streams)
-    unplaced, blobs = [], []
+    entries, blobs = [], []
     if encoded.tables:
-        unplaced.append(ImageEntry(0, 0, len(encoded.tables) // 2, IMAGE_NO_LAYER))
+        entries.append(table_set_entry(encoded.tables))
         blobs.append(encoded.tables)
     firsts = []
     for number, layer in enumerate(layers):
-        firsts.append(len(unplaced))
+        firsts.append(len(entries))
         channel = 0
         for part, (weights, plain) in enumerate(zip(layer.parts, layer.plain, strict=True)):
             (stream,) = WeightStream.split(next(streams))
@@ -84,10 +84,11 @@ def make_program(layers, parameters, *, virtual_lanes=None, log2_states=9):
             blob = plain_bytes(weights, used) if plain else stream.data
             blob += bytes(len(blob) % 2)
             kind = ImageKind.PLAIN if plain else ImageKind.STREAM
-            unplaced.append(ImageEntry(0, 0, len(blob) // 2, number, part, channel, *weights.shape, kind, used))
+            entries.append(ImageEntry(0, 0, len(blob) // 2, number, part, channel, *weights.shape, kind, used))
             blobs.append(blob)
             channel += len(weights)
-    image, entries = place(unplaced, blobs, parameters.bus_bytes, len(layers))
+    layout = ImageLayout(entries, parameters.bus_bytes)
+    image = b"".join(layout.content(len(layers), blobs))
     walks = [Walk(0, 1)] if encoded.tables else []
     runs, vectors, expected = [], [], []
     for layer, first in zip(layers, firsts, strict=True):
@@ -103,19 +104,6 @@ def make_program(layers, parameters, *, virtual_lanes=None, log2_states=9):
     columns = parameters.columns
     joined = np.concatenate(vectors) if vectors else np.zeros((0, columns), np.uint8)
     return ArrayJob(image, walks, runs, joined), expected
-
-
-def place(unplaced, blobs, bus_bytes, layers):
-    """Return the image with the blobs one after the other behind its table, and the entries with their places."""
-    offset = -(-table_bytes(len(blobs)) // bus_bytes) * bus_bytes
-    entries, body = [], b""
-    for entry, blob in zip(unplaced, blobs, strict=True):
-        words = -(-len(blob) // bus_bytes)
-        entries.append(replace(entry, offset=offset, bus_words=words))
-        body += blob.ljust(words * bus_bytes, b"\0")
-        offset += words * bus_bytes
-    head = image_head(bus_bytes, layers, offset, entries)
-    return head.ljust(-(-len(head) // bus_bytes) * bus_bytes, b"\0") + body, entries
 
 
 def add_round(layer, parts, lanes_of, parameters, runs, vectors, expected):

@@ -8,12 +8,11 @@ import pytest
 from array_programs import Layer, check_sums, make_program, random_layer
 
 from dnnzip.format import Verdict
+from dnnzip.format.array import MISPLACED, ArrayFault, Placement
 from dnnzip.format.program import Run, Walk
 from dnnzip_hw import DecompressorParameters
-from dnnzip_hw.array import ArrayParameters, Placement
-from dnnzip_hw.array.interface import MISPLACED
+from dnnzip_hw.array import ArrayParameters
 from dnnzip_hw.array.verilog import AXI_TOP
-from dnnzip_hw.array.walker import ImageFault
 from dnnzip_sim.array import Memory, build_array, run_job
 from dnnzip_sim.build import build
 from dnnzip_sim.run import SimulationFailedError, run
@@ -26,7 +25,15 @@ ARRAYS = {
     "square": ArrayParameters(),
     "small": ArrayParameters(SMALL, columns=5, vectors=64, burst=4, buffer=8, hops=0),
     "groups": ArrayParameters(
-        SMALL, groups=2, columns=3, vectors=256, bus_bits=64, burst=3, buffer=16, placement=Placement.MEMORY, hops=3
+        SMALL,
+        groups=2,
+        columns=3,
+        vectors=256,
+        bus_bits=64,
+        burst=3,
+        buffer=16,
+        placement=Placement.MEMORY_INTERFACE,
+        hops=3,
     ),
 }
 
@@ -144,8 +151,8 @@ def test_bus_words_are_fewer_where_compressed_words_travel(tmp_path):
         layer = Layer([codes], rng.integers(-128, 128, (1, 1, 400)), 0, True, [False])
         result, _ = run_layers(ARRAYS[name], [layer], tmp_path, SEED)
         moves[ARRAYS[name].placement] = result.figures.bus_moves
-    assert moves[Placement.MEMORY] == codes.size // SMALL.lanes
-    assert moves[Placement.ARRAY] * 16 < 0.6 * moves[Placement.MEMORY] * SMALL.lanes * 8
+    assert moves[Placement.MEMORY_INTERFACE] == codes.size // SMALL.lanes
+    assert moves[Placement.PE] * 16 < 0.6 * moves[Placement.MEMORY_INTERFACE] * SMALL.lanes * 8
 
 
 def broken(parameters, change, folder):
@@ -165,17 +172,17 @@ def flipped(program, place, bit=1):
 
 HEADER_BYTES, ENTRY_BYTES = 32, 32
 BROKEN = {
-    "magic": (lambda p: flipped(p, 0), f"walks stopped with fault {ImageFault.HEADER}"),
-    "version": (lambda p: flipped(p, 4, 2), f"walks stopped with fault {ImageFault.HEADER}"),
-    "walk": (lambda p: dataclasses.replace(p, walks=[Walk(0, 3)]), f"walks stopped with fault {ImageFault.RANGE}"),
+    "magic": (lambda p: flipped(p, 0), f"walks stopped with fault {ArrayFault.HEADER}"),
+    "version": (lambda p: flipped(p, 4, 2), f"walks stopped with fault {ArrayFault.HEADER}"),
+    "walk": (lambda p: dataclasses.replace(p, walks=[Walk(0, 3)]), f"walks stopped with fault {ArrayFault.RANGE}"),
     "empty walk": (
         lambda p: dataclasses.replace(p, walks=[Walk(1, 0)]),
-        f"walks stopped with fault {ImageFault.RANGE}",
+        f"walks stopped with fault {ArrayFault.RANGE}",
     ),
-    "kind": (lambda p: flipped(p, HEADER_BYTES + ENTRY_BYTES + 28, 2), f"walks stopped with fault {ImageFault.ENTRY}"),
+    "kind": (lambda p: flipped(p, HEADER_BYTES + ENTRY_BYTES + 28, 2), f"walks stopped with fault {ArrayFault.ENTRY}"),
     "lanes": (
         lambda p: flipped(p, HEADER_BYTES + ENTRY_BYTES + 30, 64),
-        f"walks stopped with fault {ImageFault.ENTRY}",
+        f"walks stopped with fault {ArrayFault.ENTRY}",
     ),
     "words": (lambda p: flipped(p, HEADER_BYTES + ENTRY_BYTES + 8, 2), "a burst reads past the image"),
     "payload": (lambda p: flipped(p, -8), f"not to be used, cause {Verdict.BAD_CRC}"),

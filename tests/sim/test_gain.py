@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from dnnzip.errors import CheckFailedError
+from dnnzip.format.array import Placement
 from dnnzip.presentation.tables import TextTable
-from dnnzip_hw.array import Placement
 from dnnzip_sim.gain import passage as passages
 from dnnzip_sim.gain.__main__ import END, START, layer_rows, main, write_page
 from dnnzip_sim.gain.comparison import PLAIN, Case, Comparison, compare, outcomes
@@ -19,7 +19,7 @@ from dnnzip_sim.gain.networks import networks
 def measured():
     """Return the digits network at two bytes per cycle, with plain weights and at one bound."""
     (network,) = networks(None)
-    return list(outcomes(network, (2,), (1,), (PLAIN, "1%"), (Placement.ARRAY,)))
+    return list(outcomes(network, (2,), (1,), (PLAIN, "1%"), (Placement.PE,)))
 
 
 def test_the_measured_gain(measured):
@@ -73,7 +73,7 @@ def test_words_that_the_image_does_not_have_are_a_failed_check(monkeypatch):
     real = passages._bus_load
     monkeypatch.setattr(passages, "_bus_load", lambda entry, parameters: real(entry, parameters) + 1)
     with pytest.raises(CheckFailedError, match=r"the hardware counted .* words on the on-chip bus, the image has"):
-        list(outcomes(network, (2,), (1,), (PLAIN,), (Placement.ARRAY,)))
+        list(outcomes(network, (2,), (1,), (PLAIN,), (Placement.PE,)))
 
 
 def test_the_page_keeps_what_is_around_the_table(tmp_path):

@@ -17,7 +17,6 @@ from dnnzip.format import IMAGE_HEADER, ImageEntry, Verdict, WeightStream, read_
 from dnnzip.link.golden import GoldenLink
 from dnnzip.onnx.container import decompressed, read_compressed
 from dnnzip.quantize.grid import Lossless
-from dnnzip.usecases import image as image_flow
 from dnnzip.usecases.image import plan_image
 
 FILES = ["weights.bin", "weights.h", "weights.json"]
@@ -358,7 +357,7 @@ def test_one_file_that_cannot_be_written_leaves_all_as_they_are(dnnzip, mixed, t
 
 
 def test_more_than_the_fields_can_say(mixed, monkeypatch):
-    monkeypatch.setattr(image_flow, "table_bytes", lambda _: 1 << 32)
+    monkeypatch.setattr("dnnzip.format.image.table_bytes", lambda _: 1 << 32)
     with pytest.raises(InputError, match=r"does not fit one image \(image .*; compress parts of it"):
         plan_image(read_compressed(mixed), 64)
 

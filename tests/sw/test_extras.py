@@ -10,10 +10,10 @@ import click
 import pytest
 
 from dnnzip import __version__
-from dnnzip.array import job as array
-from dnnzip.array.job import ArrayShape, open_array
+from dnnzip.array.job import open_array
 from dnnzip.cli import commands as cli
-from dnnzip.link import api, open_link
+from dnnzip.format.array import ArrayShape
+from dnnzip.link import open_link, opening
 from dnnzip.system import extras
 
 ROOT = Path(__file__).parents[2]
@@ -101,8 +101,7 @@ def test_a_command_of_another_package_names_no_extra(dnnzip, monkeypatch):
     ],
 )
 def test_a_link_without_its_extra_names_it(monkeypatch, link, module, line):
-    for place in (api, array):
-        monkeypatch.setattr(place, "entry_points", lambda **_: [Point(link.partition(":")[0], module)])
+    monkeypatch.setattr(opening, "entry_points", lambda **_: [Point(link.partition(":")[0], module)])
     for opened in (lambda: open_link(link), lambda: open_array(link, ArrayShape())):
         with pytest.raises(extras.MissingToolError, match=line):
             opened()

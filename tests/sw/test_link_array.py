@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from dnnzip.array.golden import GoldenArray
-from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayShape, ProgramError, open_array
+from dnnzip.array.job import ArrayFigures, ArrayJob, ProgramError, open_array
 from dnnzip.codec import CodecOptions, CodeTensor, encode_network
 from dnnzip.codec.beat_order import channels_from_passes, passes_from_channels
 from dnnzip.errors import InputError
-from dnnzip.format import IMAGE_NO_LAYER, ImageEntry, ImageKind, WeightStream, image_head, table_bytes
+from dnnzip.format import ImageEntry, ImageKind, ImageLayout, WeightStream, table_set_entry, words_of
+from dnnzip.format.array import ArrayShape
 from dnnzip.format.program import Run, Walk
 
 BUS_BYTES = 8
@@ -20,15 +21,8 @@ SHAPE = ArrayShape(groups=2, rows_per_group=4, columns=3, vectors=16)
 
 def image_of(parts):
     """Make an image of (entry, bytes) pairs; offsets and words are filled in."""
-    end = -(-table_bytes(len(parts)) // BUS_BYTES) * BUS_BYTES
-    body, entries = b"", []
-    for entry, data in parts:
-        words = -(-len(data) // 2)
-        bus_words = -(-2 * words // BUS_BYTES)
-        entries.append(replace(entry, offset=end + len(body), bus_words=bus_words, words=words))
-        body += data.ljust(bus_words * BUS_BYTES, b"\0")
-    head = image_head(BUS_BYTES, 1, end + len(body), entries)
-    return head.ljust(end, b"\0") + body
+    layout = ImageLayout([replace(entry, words=words_of(data)) for entry, data in parts], BUS_BYTES)
+    return b"".join(layout.content(1, [data for _, data in parts]))
 
 
 def plain(weights, part=0, lanes=4):
@@ -122,7 +116,7 @@ def test_streams_give_the_same_as_plain_weights(lanes):
     options = CodecOptions(codec="ans", virtual_lanes=lanes)
     encoded = encode_network([CodeTensor("w", codes)], options)
     (stream,) = WeightStream.split(encoded.streams[0])
-    tables = (ImageEntry(0, 0, 0, IMAGE_NO_LAYER), encoded.tables)
+    tables = (table_set_entry(encoded.tables), encoded.tables)
     entry = ImageEntry(0, 0, 0, 0, 0, 0, 10, 24, virtual_lanes=stream.header.lanes)
     assert entry.virtual_lanes == lanes
     steps, blocks = -(-10 // lanes), 8
@@ -195,6 +189,7 @@ def test_sums_that_were_given_out_are_gone():
     [
         ({"groups": 3}, "groups must be a power of two from 1 to 16, not 3"),
         ({"rows_per_group": 32}, "rows_per_group must be a power of two from 1 to 16, not 32"),
+        ({"groups": True}, "groups must be a power of two from 1 to 16, not True"),
         ({"columns": 0}, "columns must be 1 to 64, not 0"),
         ({"vectors": 8}, "vectors must be a power of two from 16 to 32768, not 8"),
         ({"lanes": 32}, "lanes must be a power of two from 1 to 16, not 32"),

@@ -5,13 +5,14 @@ import random
 import numpy as np
 import pytest
 
-from dnnzip.array.job import ArrayShape, open_array
+from dnnzip.array.job import open_array
 from dnnzip.codec import decode_tensor, fast
 from dnnzip.codec.line import fast as line_fast
 from dnnzip.codec.raw import fast as raw_fast
 from dnnzip.digits import MODEL
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict
+from dnnzip.format.array import ArrayShape
 from dnnzip.link import open_link
 from dnnzip.link.golden import GoldenLink
 

@@ -1,10 +1,14 @@
 """The accelerator: memory side, lane groups, array and accumulators."""
 
+from dataclasses import fields
+
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from dnnzip.format import CAUSE_BITS
+from dnnzip.format.array import ArrayCounters, ArrayFault
 from dnnzip_hw.array.bursts import BurstReader
 from dnnzip_hw.array.group import LaneGroup
 from dnnzip_hw.array.layouts import (
@@ -20,21 +24,15 @@ from dnnzip_hw.array.parameters import ArrayParameters
 from dnnzip_hw.array.pe_array import PEArray
 from dnnzip_hw.array.runs import RunControl
 from dnnzip_hw.array.sums import Accumulators
-from dnnzip_hw.array.walker import ImageFault, ImageWalker
-from dnnzip_hw.layouts import CAUSE_BITS
+from dnnzip_hw.array.walker import ImageWalker
 
 RESULTS = 32
 """Vectors of results that wait to be taken."""
 
 FIGURE_BITS = 32
 
-FIGURES = ("vectors", "lacks_tile", "lacks_vector", "lacks_room", "bus_moves", "memory_words", "runs", "loading")
-"""What is counted, in cycles or items since the reset, modulo 2^32.
-
-``vectors`` that went into the array; cycles in which a run waited for a tile, a vector, or room for results; ``moves``
-on the on-chip bus; ``memory_words``: bus words that came from the memory; ``runs`` that have begun; cycles in which a
-table set was ``loading``.
-"""
+FIGURES = tuple(field.name for field in fields(ArrayCounters))
+"""What is counted."""
 
 
 class Accelerator(wiring.Component):
@@ -62,12 +60,12 @@ class Accelerator(wiring.Component):
         The memory's read channels.
     cause : Out
         0, or why a group's weights are not to be used; see ``PEArrayInterface``. The lowest such group counts.
-    fault : Out(ImageFault)
+    fault : Out(ArrayFault)
         Why walks stopped.
     memory_failed : Out(1)
         The memory answered with an error.
     figure_<name> : Out(32)
-        See ``FIGURES``.
+        See ``ArrayCounters``.
     """
 
     def __init__(self, parameters: ArrayParameters | None = None) -> None:
@@ -178,7 +176,7 @@ def accelerator_signature(parameters: ArrayParameters) -> wiring.Signature:
         "ar": Out(stream.Signature(read_address_layout())),
         "r": In(stream.Signature(read_data_layout(parameters))),
         "cause": Out(CAUSE_BITS),
-        "fault": Out(range(max(ImageFault) + 1)),
+        "fault": Out(range(ArrayFault.ENTRY + 1)),
         "memory_failed": Out(1),
     }
     return wiring.Signature(members | {f"figure_{name}": Out(FIGURE_BITS) for name in FIGURES})

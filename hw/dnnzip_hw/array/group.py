@@ -5,14 +5,16 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from dnnzip.format import CAUSE_BITS
+from dnnzip.format.array import Placement
 from dnnzip_hw.array.feed import WordFeed
 from dnnzip_hw.array.hops import Hops
 from dnnzip_hw.array.interface import PEArrayInterface
 from dnnzip_hw.array.layouts import fed_word_layout, part_layout, tile_write_layout
-from dnnzip_hw.array.parameters import ArrayParameters, Placement
+from dnnzip_hw.array.parameters import ArrayParameters
 from dnnzip_hw.array.plain import PlainWeights
 from dnnzip_hw.decompressor import Decompressor
-from dnnzip_hw.layouts import CAUSE_BITS, beat_layout
+from dnnzip_hw.layouts import beat_layout
 
 WAITING = 4
 """Parts that each of a group's stages may be behind the one before it."""
@@ -106,7 +108,7 @@ class LaneGroup(wiring.Component):
             decompressor.o.ready.eq(beats_ready & kinds.r_rdy & ~kinds.r_data),
             kinds.r_en.eq(beats_valid & beats_ready & beats.last),
         ]
-        if parameters.placement is Placement.ARRAY:
+        if parameters.placement is Placement.PE:
             m.submodules.bus = bus = Hops(fed_word_layout(), parameters.hops)
             connect(m, feed.o, bus.i)
             m.d.comb += [

@@ -4,14 +4,12 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from dnnzip.format import Verdict
+from dnnzip.format import CAUSE_BITS, Verdict
+from dnnzip.format.array import MISPLACED
 from dnnzip_hw.array.layouts import part_layout, tile_write_layout
 from dnnzip_hw.array.order import PartOrder
 from dnnzip_hw.array.parameters import ArrayParameters
-from dnnzip_hw.layouts import CAUSE_BITS, beat_layout
-
-MISPLACED = (1 << CAUSE_BITS) - 1
-"""Cause of a stream that does not hold what its entry in the image's table says; no verdict has this number."""
+from dnnzip_hw.layouts import beat_layout
 
 
 class PEArrayInterface(wiring.Component):

@@ -5,6 +5,7 @@ from amaranth.lib import data
 from amaranth.utils import ceil_log2
 
 from dnnzip.format import MAX_LOG2_LANES, NARROW_BITS, WEIGHT_HEADER, WORD_BITS
+from dnnzip.format.array import SUM_BITS
 from dnnzip.format.image import IMAGE_ENTRY, IMAGE_HEADER
 from dnnzip.format.program import RUN, WALK
 from dnnzip_hw.array.parameters import ArrayParameters
@@ -29,8 +30,6 @@ OPERAND_BITS = NARROW_BITS + 1
 
 PRODUCT_BITS = 2 * NARROW_BITS
 """A weight from -128 to 127 times an operand from -255 to 255."""
-
-SUM_BITS = 32
 
 
 def part_layout() -> data.StructLayout:

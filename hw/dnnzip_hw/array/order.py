@@ -10,7 +10,7 @@ from dnnzip_hw.parameters import DecompressorParameters
 
 
 class PartOrder(wiring.Component):
-    """Counts the beats of a part: passes of ``virtual_lanes`` channels, in each the positions, at each the slots.
+    """Counts the beats of a part in the order of ``dnnzip.format.schedule.beats``.
 
     Throughput: a beat per cycle. Latency: a part starts in the cycle after ``start``. Reset: no part.
 

@@ -1,15 +1,13 @@
 """What an array is built for, checked, and what follows from it."""
 
-import enum
 from dataclasses import dataclass, field
 
 from dnnzip.format import NARROW_BITS, WORD_BITS
+from dnnzip.format.array import ArrayShape, Placement
 from dnnzip.format.image import IMAGE_ENTRY
-from dnnzip.format.program import MAX_GROUPS
+from dnnzip.format.ranges import check_power, check_range
 from dnnzip_hw.parameters import DecompressorParameters
 
-MAX_COLUMNS = 64
-MIN_VECTORS, MAX_VECTORS = 16, 1 << 15
 MAX_BURST = 256
 """Beats of a burst of AXI4 at most."""
 
@@ -17,21 +15,6 @@ MAX_BUFFER = 1 << 12
 MAX_HOPS = 16
 PAGE_BYTES = 4096
 """A burst of AXI4 stays inside a page of so many bytes."""
-
-
-class Placement(enum.StrEnum):
-    """Where the decompressors are.
-
-    Members
-    -------
-    MEMORY
-        At the memory interface: weights travel on the on-chip bus.
-    ARRAY
-        Beside the rows that they feed: compressed words travel on the on-chip bus.
-    """
-
-    MEMORY = "memory"
-    ARRAY = "array"
 
 
 def narrow_decompressor() -> DecompressorParameters:
@@ -47,13 +30,8 @@ class ArrayParameters:
     ----------
     decompressor
         Of each group's decompressor; its weights must have 8 bits.
-    groups
-        Lane groups, each with a decompressor: a power of two from 1 to 16. Each feeds a row for each of its virtual
-        lanes.
-    columns
-        Positions of a channel that the array multiplies at once, 1 to 64.
-    vectors
-        Accumulators of each row: a power of two from 16 to 32768.
+    groups, columns, vectors
+        See ``ArrayShape``. Each group has a decompressor, and feeds a row for each of its virtual lanes.
     bus_bits
         Width of the memory's data: a power of two from 16 to 256.
     burst
@@ -78,7 +56,7 @@ class ArrayParameters:
     bus_bits: int = 16
     burst: int = 16
     buffer: int = 64
-    placement: Placement = Placement.ARRAY
+    placement: Placement = Placement.PE
     hops: int = 2
 
     def __post_init__(self) -> None:
@@ -86,13 +64,11 @@ class ArrayParameters:
             raise ValueError(f"decompressor must be DecompressorParameters, not {self.decompressor!r}")
         if self.decompressor.weight_bits != NARROW_BITS:
             raise ValueError(f"decompressor.weight_bits must be {NARROW_BITS}, not {self.decompressor.weight_bits}")
-        _check_range("columns", self.columns, 1, MAX_COLUMNS)
-        _check_range("burst", self.burst, 1, MAX_BURST)
-        _check_range("hops", self.hops, 0, MAX_HOPS)
-        _check_power("groups", self.groups, 1, MAX_GROUPS)
-        _check_power("vectors", self.vectors, MIN_VECTORS, MAX_VECTORS)
-        _check_power("bus_bits", self.bus_bits, WORD_BITS, IMAGE_ENTRY.bits)
-        _check_power("buffer", self.buffer, 2, MAX_BUFFER)
+        _ = self.shape  # which checks itself
+        check_range("burst", self.burst, 1, MAX_BURST)
+        check_range("hops", self.hops, 0, MAX_HOPS)
+        check_power("bus_bits", self.bus_bits, WORD_BITS, IMAGE_ENTRY.bits)
+        check_power("buffer", self.buffer, 2, MAX_BUFFER)
         if self.buffer < 2 * self.burst:
             raise ValueError(f"buffer must be two bursts at least, {2 * self.burst}, not {self.buffer}")
         try:
@@ -101,14 +77,20 @@ class ArrayParameters:
             raise ValueError(f"placement must be {' or '.join(Placement)}, not {self.placement!r}") from None
 
     @property
+    def shape(self) -> ArrayShape:
+        """Its size, as software has it."""
+        own = self.decompressor
+        return ArrayShape(self.groups, own.virtual_lanes, self.columns, self.vectors, own.lanes)
+
+    @property
     def rows_per_group(self) -> int:
         """Rows that a group feeds."""
-        return self.decompressor.virtual_lanes
+        return self.shape.rows_per_group
 
     @property
     def rows(self) -> int:
         """Rows of the array."""
-        return self.groups * self.rows_per_group
+        return self.shape.rows
 
     @property
     def bus_bytes(self) -> int:
@@ -119,15 +101,3 @@ class ArrayParameters:
     def beat_words(self) -> int:
         """16-bit words of a bus word."""
         return self.bus_bits // WORD_BITS
-
-
-def _check_range(name: str, value: object, least: int, most: int) -> None:
-    """Raise ValueError unless ``value`` is a whole number in the range."""
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ValueError(f"{name} must be {least} to {most}, not {value!r}")
-
-
-def _check_power(name: str, value: object, least: int, most: int) -> None:
-    """Raise ValueError unless ``value`` is a power of two in the range."""
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most or value & value - 1:
-        raise ValueError(f"{name} must be a power of two from {least} to {most}, not {value!r}")

@@ -1,13 +1,12 @@
 """The walker: from the table of an image to the parts that each group fetches."""
 
-import enum
-
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from dnnzip.format import WORD_BYTES
+from dnnzip.format.array import ArrayFault
 from dnnzip.format.image import (
     IMAGE_ENTRY,
     IMAGE_HEADER,
@@ -27,27 +26,6 @@ from dnnzip_hw.array.layouts import (
     part_layout,
 )
 from dnnzip_hw.array.parameters import ArrayParameters
-
-
-class ImageFault(enum.IntEnum):
-    """Why a walk stopped.
-
-    Members
-    -------
-    NONE
-        It did not.
-    HEADER
-        There is no image at the address, or one of another version or for a narrower bus.
-    RANGE
-        A walk goes past the end of the table.
-    ENTRY
-        An entry says what the array cannot do.
-    """
-
-    NONE = 0
-    HEADER = 1
-    RANGE = 2
-    ENTRY = 3
 
 
 class ImageWalker(wiring.Component):
@@ -78,7 +56,7 @@ class ImageWalker(wiring.Component):
         What all groups fetch.
     idle : In, all_idle : In(1)
         A bit for each group: all of its bursts have been asked for; the same of the common reader.
-    fault : Out(ImageFault)
+    fault : Out(ArrayFault)
         Why it stopped.
     """
 
@@ -93,7 +71,7 @@ class ImageWalker(wiring.Component):
             "fetch_all": fetch,
             "idle": In(parameters.groups),
             "all_idle": In(1),
-            "fault": Out(range(max(ImageFault) + 1)),
+            "fault": Out(range(ArrayFault.ENTRY + 1)),
         }
         members |= {f"fetch_{group}": fetch for group in range(parameters.groups)}
         members |= {f"parts_{group}": part for group in range(parameters.groups)}
@@ -157,7 +135,7 @@ class ImageWalker(wiring.Component):
         fetch_ready = Cat(getattr(self, f"fetch_{group}").ready for group in groups)
         parts_ready = Cat(getattr(self, f"parts_{group}").ready for group in groups)
 
-        def stop(fault: ImageFault) -> None:
+        def stop(fault: ArrayFault) -> None:
             m.d.sync += self.fault.eq(fault)
             m.next = "FAULT"
 
@@ -182,7 +160,7 @@ class ImageWalker(wiring.Component):
                     | (header.version != IMAGE_VERSION)
                     | (header.bus_bytes < parameters.bus_bytes)
                 ):
-                    stop(ImageFault.HEADER)
+                    stop(ArrayFault.HEADER)
             with m.State("WALK"):
                 m.d.comb += [
                     self.fetch.payload.address.eq(table + (self.walks.payload.first << ceil_log2(IMAGE_ENTRY.bytes))),
@@ -190,7 +168,7 @@ class ImageWalker(wiring.Component):
                 ]
                 with m.If(self.walks.valid):
                     with m.If((after > streams) | (self.walks.payload.count == 0)):
-                        stop(ImageFault.RANGE)
+                        stop(ArrayFault.RANGE)
                     with m.Else():
                         m.d.comb += [self.fetch.valid.eq(1), self.walks.ready.eq(self.fetch.ready)]
                         m.d.sync += left.eq(self.walks.payload.count)
@@ -203,7 +181,7 @@ class ImageWalker(wiring.Component):
                     m.next = "GIVE"
             with m.State("GIVE"):
                 with m.If(~fits):
-                    stop(ImageFault.ENTRY)
+                    stop(ArrayFault.ENTRY)
                 with m.Elif(is_tables):
                     # Behind all that the groups fetch.
                     m.d.comb += self.fetch_all.valid.eq(self.idle.all() & parts_ready.all())

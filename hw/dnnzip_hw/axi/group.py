@@ -4,7 +4,7 @@ from amaranth.hdl import Const, DomainRenamer, Module, Mux, Signal
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from dnnzip.format import TABLES_MAGIC, Verdict
+from dnnzip.format import CAUSE_BITS, TABLES_MAGIC, Verdict
 from dnnzip_hw.axi.counters import Counters
 from dnnzip_hw.axi.layouts import block_signature, input_layout, output_layout
 from dnnzip_hw.axi.pair import PairQueue
@@ -14,7 +14,7 @@ from dnnzip_hw.axi.rows import RowPacker
 from dnnzip_hw.axi.slice import RegisterSlice
 from dnnzip_hw.axi.words import WordSplitter
 from dnnzip_hw.decompressor import Decompressor
-from dnnzip_hw.layouts import CAUSE_BITS, word_layout
+from dnnzip_hw.layouts import word_layout
 
 
 class Phase(enum.Enum):

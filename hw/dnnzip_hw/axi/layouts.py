@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from dnnzip.format import CAUSE_BITS
 from dnnzip_hw.axi.parameters import AxiParameters
 from dnnzip_hw.axi.registers import COUNTER_BITS, COUNTERS, Access, Register
-from dnnzip_hw.layouts import CAUSE_BITS
 
 COUNTER = "counter"
 """Name of the port that tells a block's counters."""

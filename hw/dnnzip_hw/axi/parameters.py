@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from dnnzip.format import WORD_BITS
+from dnnzip.format.ranges import check_power
 from dnnzip_hw.axi.registers import ADDRESS_BITS, BLOCK_BYTES
 from dnnzip_hw.parameters import DecompressorParameters
 
@@ -43,9 +44,9 @@ class AxiParameters:
             raise ValueError(f"decompressor must be DecompressorParameters, not {self.decompressor!r}")
         if self.row_weights == 0:
             object.__setattr__(self, "row_weights", self.decompressor.lanes)
-        _check_power("bus_bits", self.bus_bits, WORD_BITS, MAX_BUS_BITS)
-        _check_power("row_weights", self.row_weights, self.decompressor.lanes, MAX_ROW_WEIGHTS)
-        _check_power("groups", self.groups, 1, MAX_GROUPS)
+        check_power("bus_bits", self.bus_bits, WORD_BITS, MAX_BUS_BITS)
+        check_power("row_weights", self.row_weights, self.decompressor.lanes, MAX_ROW_WEIGHTS)
+        check_power("groups", self.groups, 1, MAX_GROUPS)
 
     @property
     def bus_words(self) -> int:
@@ -56,9 +57,3 @@ class AxiParameters:
     def row_bits(self) -> int:
         """Width of the output's ``tdata``."""
         return self.row_weights * self.decompressor.weight_bits
-
-
-def _check_power(name: str, value: object, least: int, most: int) -> None:
-    """Raise ValueError unless ``value`` is a power of two in the range."""
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most or value & value - 1:
-        raise ValueError(f"{name} must be a power of two from {least} to {most}, not {value!r}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from dnnzip.format import VERSION, WORD_BITS, Verdict
+from dnnzip.format import CAUSE_BITS, VERSION, WORD_BITS, Verdict
 
 REGISTER_BITS = 32
 REGISTER_BYTES = REGISTER_BITS // 8
@@ -21,7 +21,6 @@ MAP_VERSION = 1
 """Raised when a register changes its meaning or its place."""
 
 COUNTER_BITS = 32
-CAUSE_BITS = max(Verdict).bit_length()
 
 
 class Access(Enum):

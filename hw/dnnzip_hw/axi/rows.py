@@ -5,9 +5,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from dnnzip.format import CAUSE_BITS
 from dnnzip_hw.axi.layouts import output_layout
 from dnnzip_hw.axi.parameters import AxiParameters
-from dnnzip_hw.layouts import CAUSE_BITS, beat_layout
+from dnnzip_hw.layouts import beat_layout
 
 
 class RowPacker(wiring.Component):

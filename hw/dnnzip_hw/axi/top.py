@@ -4,11 +4,11 @@ from amaranth.hdl import ClockDomain, DomainRenamer, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from dnnzip.format import CAUSE_BITS
 from dnnzip_hw.axi.group import Group
 from dnnzip_hw.axi.lite import RegisterBank, lite_signature
 from dnnzip_hw.axi.parameters import AxiParameters
 from dnnzip_hw.axi.registers import SHARED
-from dnnzip_hw.layouts import CAUSE_BITS
 
 INPUT, OUTPUT, REGISTERS = "s_axis", "m_axis", "s_axil"
 

@@ -7,9 +7,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from dnnzip.format import NARROW_BITS, WORD_BITS, WORD_BYTES
-from dnnzip.format.frames import ARRAY_RESULT, END, LOAD, MEMORY_UNIT, ORDERS, ArrayFault, Order, Top
-from dnnzip_hw.array.accelerator import Accelerator
-from dnnzip_hw.array.layouts import RUN_LAYOUT, SUM_BITS, WALK_LAYOUT, sums_layout, vector_layout
+from dnnzip.format.array import SUM_BITS, ArrayFault
+from dnnzip.format.frames import ARRAY_RESULT, END, LOAD, MEMORY_UNIT, ORDERS, Order, Top
+from dnnzip.format.ranges import check_power
+from dnnzip_hw.array.accelerator import FIGURES, Accelerator
+from dnnzip_hw.array.layouts import RUN_LAYOUT, WALK_LAYOUT, sums_layout, vector_layout
 from dnnzip_hw.array.parameters import ArrayParameters
 from dnnzip_hw.board.decompressor_core import decompressor_hello
 from dnnzip_hw.board.frames import BYTE
@@ -18,6 +20,7 @@ from dnnzip_hw.board.slots import Piece, piece_layout
 from dnnzip_hw.board.uart import check_divisor
 from dnnzip_hw.board.weight_memory import WeightMemory
 from dnnzip_hw.layouts import header_layout, word_layout
+from dnnzip_hw.memory import GENERIC
 from dnnzip_hw.parameters import DecompressorParameters
 
 LOAD_LAYOUT, END_LAYOUT = header_layout(LOAD), header_layout(END)
@@ -32,9 +35,9 @@ A group's buffer has at most so many words, less some hundred, on boards; it is 
 MIN_MEMORY, MAX_MEMORY = 1 << 12, 1 << 25
 
 
-def board_array() -> ArrayParameters:
+def board_array(target: str = GENERIC) -> ArrayParameters:
     """Return the parameters of the array that fits a board of the size of an ECP5-85F."""
-    decompressor = DecompressorParameters(lanes=2, slots=4, weight_bits=NARROW_BITS)
+    decompressor = DecompressorParameters(lanes=2, slots=4, weight_bits=NARROW_BITS, target=target)
     return ArrayParameters(decompressor, columns=8, vectors=512)
 
 
@@ -69,9 +72,7 @@ class SerialArrayParameters:
             raise ValueError(f"array.bus_bits must be {WORD_BITS}, not {self.array.bus_bits}")
         if self.array.buffer > SETTLE_CYCLES // 2:
             raise ValueError(f"array.buffer must be at most {SETTLE_CYCLES // 2}, not {self.array.buffer}")
-        size = self.memory_bytes
-        if not isinstance(size, int) or not MIN_MEMORY <= size <= MAX_MEMORY or size & size - 1:
-            raise ValueError(f"memory_bytes must be a power of two from {MIN_MEMORY} to {MAX_MEMORY}, not {size!r}")
+        check_power("memory_bytes", self.memory_bytes, MIN_MEMORY, MAX_MEMORY)
         check_divisor(self.divisor)
         check_frames(self.frames)
 
@@ -149,7 +150,7 @@ class ArrayCore(wiring.Component):
             answers.result.cause.eq(accelerator.cause),
             answers.result.fault.eq(Mux(stopped, fault, Mux(sequencer.misordered, ArrayFault.ORDER, 0))),
         ]
-        for name in ("vectors", "lacks_tile", "lacks_vector", "lacks_room", "bus_moves", "memory_words"):
+        for name in [own.name for own in ARRAY_RESULT.fields if own.name in FIGURES]:
             m.d.comb += answers.result[name].eq(getattr(accelerator, f"figure_{name}"))
         return m
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dnnzip.errors import InputError
-from dnnzip.format import NARROW_BITS
 from dnnzip.format.frames import Top
 from dnnzip_hw.array.parameters import ArrayParameters
-from dnnzip_hw.board.array_core import SerialArrayParameters
+from dnnzip_hw.board.array_core import SerialArrayParameters, board_array
 from dnnzip_hw.board.decompressor_core import SerialDecompressorParameters
 from dnnzip_hw.memory import ECP5, ICE40
 from dnnzip_hw.parameters import DecompressorParameters
@@ -86,9 +85,6 @@ class Board:
 
 
 _LARGE = DecompressorParameters(target=ECP5)
-_ARRAY = ArrayParameters(
-    DecompressorParameters(lanes=2, slots=4, weight_bits=NARROW_BITS, target=ECP5), columns=8, vectors=512
-)
 # Mapping may take as long as a path as the boards' clock leaves, in picoseconds: it takes area back there.
 _ICE40_SCRIPT = "scratchpad -set abc9.D 60000"
 
@@ -105,7 +101,7 @@ BOARDS: Mapping[str, Board] = {
             _LARGE,
             16,
             "-b ulx3s",
-            array=_ARRAY,
+            array=board_array(ECP5),
             memory_bytes=1 << 18,
         ),
         Board("ulx3s-25f", "ECP5-25F", "amaranth_boards.ulx3s:ULX3S_25F_Platform", 25_000_000, _LARGE, 16, "-b ulx3s"),

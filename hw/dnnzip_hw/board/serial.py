@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from dnnzip.format.frames import FRAME_HEADER, HELLO, MAX_FRAMES, NUMBERS, Kind
+from dnnzip.format.ranges import check_power
 from dnnzip_hw.board.frames import BYTE, FrameReceiver, FrameSender
 from dnnzip_hw.board.slots import SIZE_LAYOUT, Inbox, Outbox
 from dnnzip_hw.board.uart import UartReceiver, UartTransmitter
@@ -51,8 +52,7 @@ class SerialParameters(Protocol):
 
 def check_frames(frames: object) -> None:
     """Raise ValueError unless each side of a line can have so many frames."""
-    if not isinstance(frames, int) or not 2 <= frames <= MAX_FRAMES or frames & frames - 1:
-        raise ValueError(f"frames must be a power of two from 2 to {MAX_FRAMES}, not {frames!r}")
+    check_power("frames", frames, 2, MAX_FRAMES)
 
 
 class SlottedCore(wiring.Component):

@@ -5,6 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
+from dnnzip.format.ranges import check_range
+
 MIN_DIVISOR = 4
 MAX_DIVISOR = 1 << 16
 BITS = 8
@@ -12,8 +14,7 @@ BITS = 8
 
 def check_divisor(divisor: int) -> None:
     """Raise ValueError unless a bit may take so many cycles."""
-    if not isinstance(divisor, int) or not MIN_DIVISOR <= divisor <= MAX_DIVISOR:
-        raise ValueError(f"divisor must be {MIN_DIVISOR} to {MAX_DIVISOR}, not {divisor!r}")
+    check_range("divisor", divisor, MIN_DIVISOR, MAX_DIVISOR)
 
 
 class UartReceiver(wiring.Component):

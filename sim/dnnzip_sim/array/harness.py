@@ -5,15 +5,15 @@ memory with the image, the program, the vectors, the sums. cocotb starts it and 
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.array.job import ArrayJob, ArrayShape, check_job
-from dnnzip_hw.array.accelerator import FIGURES
+from dnnzip.array.job import ArrayJob, check_job
+from dnnzip.format.array import ArrayCounters
 from dnnzip_hw.array.parameters import ArrayParameters
 from dnnzip_sim.build import Build, build
 from dnnzip_sim.harness import BENCH, OPTIONS, PAUSES
@@ -25,7 +25,7 @@ PATIENCE_CYCLES = 100_000
 """Cycles without progress after which a job hangs; the building of the largest table set takes fewer."""
 
 _SOURCES = (f"{TOP}.sv", "array.cpp")
-_TOTALS = struct.Struct(f"<Qd{len(FIGURES)}I")
+_TOTALS = struct.Struct(f"<Qd{len(fields(ArrayCounters))}I")
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,6 @@ class Memory:
 
     bytes_per_cycle: int = 0
     latency: int = 20
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What the accelerator counted; see ``dnnzip_hw.array.accelerator.FIGURES``."""
-
-    vectors: int
-    lacks_tile: int
-    lacks_vector: int
-    lacks_room: int
-    bus_moves: int
-    memory_words: int
-    runs: int
-    loading: int
 
 
 @dataclass(frozen=True)
@@ -79,19 +65,8 @@ class JobResult:
     sums: NDArray[np.int32]
     times: NDArray[np.uint64]
     cycles: int
-    figures: Figures
+    figures: ArrayCounters
     seconds: float
-
-
-def shape_of(parameters: ArrayParameters) -> ArrayShape:
-    """Return how large an array of these parameters is."""
-    return ArrayShape(
-        parameters.groups,
-        parameters.rows_per_group,
-        parameters.columns,
-        parameters.vectors,
-        parameters.decompressor.lanes,
-    )
 
 
 def build_array(parameters: ArrayParameters, *, cache: Path | None = None) -> Build:
@@ -150,8 +125,7 @@ def run_job(
         If it hangs, or the accelerator reports an error, breaks a rule of its memory or gives too much.
     """
     memory = memory or Memory()
-    shape = shape_of(parameters)
-    check_job(job, shape)
+    check_job(job, parameters.shape)
     given, result, failure = (folder / name for name in ("job", "result", "failure"))
     image = job.image.ljust(-(-len(job.image) // parameters.bus_bytes) * parameters.bus_bytes, b"\0")
     facts = (
@@ -185,4 +159,4 @@ def _read(path: Path, runs: int, given: int, rows: int) -> JobResult:
     sums = np.frombuffer(data, "<i4", offset=_TOTALS.size + times.nbytes)
     if sums.size != given * rows:
         raise SimulationFailedError(f"the job gives {given} vectors of {rows} sums, {sums.size} sums came")
-    return JobResult(sums.reshape(given, rows), times, cycles, Figures(*figures), seconds)
+    return JobResult(sums.reshape(given, rows), times, cycles, ArrayCounters(*figures), seconds)

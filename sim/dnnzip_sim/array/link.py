@@ -1,12 +1,16 @@
 """The simulated array: jobs are executed by the RTL, compiled by Verilator, with cocotb in charge."""
 
-from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult, ArrayShape
-from dnnzip.errors import InputError
-from dnnzip.format import NARROW_BITS, TABLE_HEADER, TABLES_MAGIC, TableHeader, read_image_table
+from dataclasses import asdict
+
+from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult
+from dnnzip.format import IMAGE_ENTRY, NARROW_BITS, WORD_BITS, WORD_BYTES, read_image_table
+from dnnzip.format.array import ArrayShape
+from dnnzip.link.opening import take_no_argument
 from dnnzip.system.temporary import temporary_folder
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.array import ArrayParameters
 from dnnzip_sim.array.harness import Memory, build_array, run_job
+from dnnzip_sim.link import log2_states_for
 
 
 class SimulatedArray:
@@ -26,15 +30,9 @@ class SimulatedArray:
     """
 
     def __init__(self, shape: ArrayShape, argument: str = "", *, memory: Memory | None = None) -> None:
-        if argument:
-            raise InputError(f"--link sim:{argument}", "the simulated array takes no argument", "--link sim")
-        self._shape = shape
+        take_no_argument("sim", "simulated array", argument)
+        self.shape = shape
         self._memory = memory
-
-    @property
-    def shape(self) -> ArrayShape:
-        """How large the array is."""
-        return self._shape
 
     def execute(self, job: ArrayJob) -> ArrayResult:
         """Execute a job; see ``dnnzip.array.job.ArrayLink``.
@@ -50,33 +48,19 @@ class SimulatedArray:
         SimulationFailedError
             If the simulator fails, or the accelerator hangs or reports an error.
         """
-        parameters = parameters_for(self._shape, job.image)
+        parameters = parameters_for(self.shape, job.image)
         with temporary_folder() as folder:
             result = run_job(build_array(parameters), parameters, job, folder, memory=self._memory)
-        figures = result.figures
-        return ArrayResult(
-            result.sums,
-            ArrayFigures(
-                cycles=result.cycles,
-                table_cycles=figures.loading,
-                memory_words=figures.memory_words,
-                bus_words=figures.bus_moves,
-                busy_cycles=figures.vectors,
-                tile_wait_cycles=figures.lacks_tile,
-                vector_wait_cycles=figures.lacks_vector,
-                result_wait_cycles=figures.lacks_room,
-                seconds=result.seconds,
-            ),
-        )
+        counters = asdict(result.figures)
+        figures = ArrayFigures.from_counters(counters, result.cycles, result.seconds, counters["loading"])
+        return ArrayResult(result.sums, figures)
 
 
 def parameters_for(shape: ArrayShape, image: bytes) -> ArrayParameters:
     """Return the parameters of an array of this shape whose tables have as many states as those of the image."""
-    log2_states = DecompressorParameters().log2_states
-    for entry in read_image_table(image):
-        header = image[entry.offset : entry.offset + TABLE_HEADER.bytes]
-        if entry.is_table_set and len(header) == TABLE_HEADER.bytes and header[0] == TABLES_MAGIC:
-            log2_states = max(log2_states, TableHeader.unpack(header).log2_states)
+    entries = [entry for entry in read_image_table(image) if entry.is_table_set]
+    tables = [image[entry.offset : entry.offset + entry.words * WORD_BYTES] for entry in entries]
+    log2_states = max(map(log2_states_for, [*tables, b""]))
     decompressor = DecompressorParameters(shape.lanes, shape.slots, log2_states, NARROW_BITS)
-    bus_bits = 16 * shape.groups
-    return ArrayParameters(decompressor, shape.groups, shape.columns, shape.vectors, min(bus_bits, 256))
+    bus_bits = min(WORD_BITS * shape.groups, IMAGE_ENTRY.bits)
+    return ArrayParameters(decompressor, shape.groups, shape.columns, shape.vectors, bus_bits)

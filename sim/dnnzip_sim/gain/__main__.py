@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from dnnzip.cli.endings import failing_in_one_line
+from dnnzip.format.array import Placement
 from dnnzip.presentation.tables import TextTable, stdout_console
 from dnnzip.usecases.provenance import provenance
-from dnnzip_hw.array import Placement
 from dnnzip_sim.gain.comparison import BATCHES, BOUNDS, PLAIN, WIDTHS, Case, Outcome, compare, outcomes, parameters_for
 from dnnzip_sim.gain.networks import networks
 from dnnzip_sim.zoo import zoo_folder
@@ -58,10 +58,10 @@ def total_rows(measured: Sequence[Outcome]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for outcome in measured:
         case, passage = outcome.case, outcome.passage
-        if case.placement is not Placement.ARRAY:
+        if case.placement is not Placement.PE:
             continue
         plain = found[Case(case.network, PLAIN, case.width, case.batch, case.placement)].passage
-        other = found[Case(case.network, case.bound, case.width, case.batch, Placement.MEMORY)].passage
+        other = found[Case(case.network, case.bound, case.width, case.batch, Placement.MEMORY_INTERFACE)].passage
         parameters = parameters_for(case.width, case.placement)
         stored = sum(layer.stored_bytes for layer in passage.layers)
         before = sum(layer.stored_bytes for layer in plain.layers)
@@ -105,7 +105,7 @@ def layer_rows(measured: Sequence[Outcome]) -> tuple[list[tuple[str, ...]], list
                     f"{where}: {case.bound}, {case.width} B/cycle, batch {case.batch}, decoders at {case.placement}: "
                     f"{layer.fault}"
                 )
-            if case.placement is Placement.ARRAY:
+            if case.placement is Placement.PE:
                 rows.append(
                     (
                         where[:60],

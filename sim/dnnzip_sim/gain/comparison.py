@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dnnzip.array.network import compile_network
-from dnnzip_hw.array import ArrayParameters, Placement
-from dnnzip_sim.array import Memory, shape_of
+from dnnzip.format.array import Placement
+from dnnzip_hw.array import ArrayParameters
+from dnnzip_sim.array import Memory
 from dnnzip_sim.gain.networks import Network, compressed
 from dnnzip_sim.gain.passage import LayerPassage, Passage, pass_through
 
@@ -87,7 +88,7 @@ def outcomes(
 ) -> Iterator[Outcome]:
     """Measure a network in every case; with plain weights first."""
     for width in widths:
-        shape = shape_of(parameters_for(width, placements[0]))
+        shape = parameters_for(width, placements[0]).shape
         for bound in bounds:
             model = network.model if bound == PLAIN else compressed(network, bound, shape)
             compiled = compile_network(model, shape, network.name)

@@ -8,10 +8,10 @@ import onnx
 
 from dnnzip import digits
 from dnnzip.array.geometry import Convolution
-from dnnzip.array.job import ArrayShape
 from dnnzip.array.network import compile_network
 from dnnzip.codec import CodecOptions
 from dnnzip.evaluation.dataset import Dataset, load_dataset
+from dnnzip.format.array import ArrayShape
 from dnnzip.onnx.files import load_model
 from dnnzip.quantize.bound import Bound
 from dnnzip.usecases import compress as compression

@@ -16,9 +16,11 @@ from dnnzip.array.job import ArrayJob
 from dnnzip.array.network import CompiledLayer, CompiledNetwork, run_network
 from dnnzip.errors import CheckFailedError
 from dnnzip.format import IMAGE_ENTRY, IMAGE_HEADER, WORD_BITS, WORD_BYTES, ImageEntry, ImageKind, read_image_table
+from dnnzip.format.array import Placement
 from dnnzip.format.program import Walk
-from dnnzip_hw.array import ArrayParameters, Placement
-from dnnzip_sim.array import Memory, build_array, run_job, shape_of
+from dnnzip.format.schedule import count_beats, passes
+from dnnzip_hw.array import ArrayParameters
+from dnnzip_sim.array import Memory, build_array, run_job
 
 WAITS = 0.02
 """Share of its time that the memory may wait for the decompressors while it still counts as what limits a layer."""
@@ -136,7 +138,7 @@ def pass_through(
     SimulationFailedError
         See ``run_job``.
     """
-    assert shape_of(parameters) == compiled.shape, "compiled for another array"
+    assert parameters.shape == compiled.shape, "compiled for another array"
     layers = list(compiled.layers.values())
     golden = GoldenArray(compiled.shape)
     sources = [own.layer.source for own in layers]
@@ -165,7 +167,7 @@ def pass_through(
     before = start = int(result.times[0, 0])
     for own, job, part, own_walks in zip(layers, jobs, vectors, walks, strict=True):
         last = int(result.times[run + len(job.runs) - 1, 1])
-        streams = [entries[walk.first : walk.first + walk.count] for walk in own_walks]
+        streams = [[entries[number] for number in walk.entries] for walk in own_walks]
         passages.append(_layer(own, job, part, streams, parameters, memory, last - before))
         before, run = last, run + len(job.runs)
         sums = own.program.sums(result.sums[given : given + job.given], part.shape[1])
@@ -202,7 +204,7 @@ def _layer(
     share = WORD_BYTES * parameters.groups / bytes_per_cycle
     busy = [0.0] * parameters.groups
     for entry in entries:
-        busy[entry.part % parameters.groups] += _group_cycles(entry, parameters, max(1.0, share))
+        busy[parameters.shape.group_of(entry.part)] += _group_cycles(entry, parameters, max(1.0, share))
     return LayerPassage(
         own.layer.name,
         own.layer.weights.size,
@@ -221,14 +223,9 @@ def _layer(
 
 def _group_cycles(entry: ImageEntry, parameters: ArrayParameters, cycles_per_word: float) -> float:
     """Return the cycles that a group needs for a part, pass by pass: for its words, or for its turns of the ring."""
-    lanes = entry.virtual_lanes
     words = entry.words / entry.channels * cycles_per_word
-    cycles = 0.0
-    for first in range(0, entry.channels, lanes):
-        channels = min(lanes, entry.channels - first)
-        turns = 0 if entry.kind is ImageKind.PLAIN else entry.length * parameters.decompressor.ring
-        cycles += max(words * channels, turns)
-    return cycles
+    turns = 0 if entry.kind is ImageKind.PLAIN else entry.length * parameters.decompressor.ring
+    return sum(max(words * len(channels), turns) for channels in passes(entry))
 
 
 def _bus_words(entry: ImageEntry, parameters: ArrayParameters) -> int:
@@ -236,23 +233,17 @@ def _bus_words(entry: ImageEntry, parameters: ArrayParameters) -> int:
     return -(-entry.words * WORD_BYTES // parameters.bus_bytes)
 
 
-def _beats(entry: ImageEntry, parameters: ArrayParameters) -> int:
-    """Return the beats of a stream's weights."""
-    lanes = entry.virtual_lanes
-    passes = [min(lanes, entry.channels - first) for first in range(0, entry.channels, lanes or 1)]
-    return sum(-(-channels // parameters.decompressor.lanes) for channels in passes) * entry.length
-
-
 def _bus_item_words(parameters: ArrayParameters) -> int:
     """Return the words of 16 bits of what moves on the on-chip bus at once: a word, or the weights of a beat."""
-    if parameters.placement is Placement.ARRAY:
+    if parameters.placement is Placement.PE:
         return 1
     return -(-parameters.decompressor.lanes * parameters.decompressor.weight_bits // WORD_BITS)
 
 
 def _bus_load(entry: ImageEntry, parameters: ArrayParameters) -> int:
     """Return the words of 16 bits that a stream puts on the on-chip bus."""
-    moves = entry.words if parameters.placement is Placement.ARRAY else _beats(entry, parameters)
+    in_array = parameters.placement is Placement.PE
+    moves = entry.words if in_array else count_beats(entry, parameters.decompressor.lanes)
     return moves * _bus_item_words(parameters)
 
 
@@ -260,12 +251,12 @@ def _check_words(
     passage: Passage, entries: Sequence[ImageEntry], walks: Sequence[Walk], parameters: ArrayParameters
 ) -> None:
     """Compare what the hardware counted with the image: every word is fetched, and moved, once for each walk."""
-    walked = [entry for walk in walks for entry in entries[walk.first : walk.first + walk.count]]
+    walked = [entries[number] for walk in walks for number in walk.entries]
     per_entry = IMAGE_ENTRY.bytes // parameters.bus_bytes
     memory_words = IMAGE_HEADER.bytes // parameters.bus_bytes
     memory_words += sum(per_entry + _bus_words(entry, parameters) for entry in walked)
     # The table set goes to each group; where the decompressors are at the memory it stays there.
-    copies = parameters.groups if parameters.placement is Placement.ARRAY else 0
+    copies = parameters.groups if parameters.placement is Placement.PE else 0
     bus_words = sum(copies * entry.words if entry.is_table_set else _bus_load(entry, parameters) for entry in walked)
     for what, counted, wanted in (
         ("memory words", passage.memory_words, memory_words),

@@ -7,7 +7,6 @@ from dnnzip.accelerator.configuration import (
     PRESETS,
     Accelerator,
     Departures,
-    Placement,
     load_accelerator,
     parse_accelerator,
 )
@@ -26,7 +25,6 @@ __all__ = [
     "Layer",
     "LayerEstimate",
     "Network",
-    "Placement",
     "Timing",
     "load_accelerator",
     "parse_accelerator",

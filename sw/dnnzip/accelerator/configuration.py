@@ -3,7 +3,6 @@
 Three of them come with the library, see `PRESETS`; any other is a file of the same form.
 """
 
-import enum
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -25,27 +24,13 @@ from dnnzip.accelerator.constants import (
     Share,
 )
 from dnnzip.errors import InputError
+from dnnzip.format.array import Placement
 from dnnzip.inputs.reading import LARGEST_TEXT, read_bounded
 
 PRESETS = ("paper-mesh-8x8", "edge-lpddr4", "ulx3s")
 
 LARGEST_SIDE = 32
 """Nodes along a side of the mesh at most: pairs of nodes grow with the fourth power of it."""
-
-
-class Placement(enum.StrEnum):
-    """Where weights are decompressed.
-
-    Members
-    -------
-    PE
-        In each processing element: compressed weights come from the main memory and travel on the network on chip.
-    MEMORY_INTERFACE
-        At the memory interfaces: compressed weights come from the main memory alone.
-    """
-
-    PE = "pe"
-    MEMORY_INTERFACE = "memory-interface"
 
 
 class Section(BaseModel):

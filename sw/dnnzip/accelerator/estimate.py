@@ -12,10 +12,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from dnnzip.accelerator.compute import Work, work_of
-from dnnzip.accelerator.configuration import Accelerator, LaneArray, Placement
+from dnnzip.accelerator.configuration import Accelerator, LaneArray
 from dnnzip.accelerator.lanes import LanePipeline, check_extent
 from dnnzip.accelerator.layers import Kind, Layer, Network
 from dnnzip.accelerator.mesh import MeshNetwork
+from dnnzip.format.array import Placement
 
 
 class Timing(enum.StrEnum):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from dnnzip.accelerator.configuration import Accelerator, LaneArray
 from dnnzip.accelerator.layers import Layer
 from dnnzip.errors import InputError
+from dnnzip.format.schedule import shares, sizes
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,10 @@ def passes(layer: Layer, array: LaneArray) -> list[Pass]:
     many virtual lanes as the group has rows, or the largest power of two that is not above its channels.
     """
     rows = array.rows // array.groups
-    parts = min(array.groups, layer.units)
-    edges = [part * layer.units // parts for part in range(parts + 1)]
     found: list[Pass] = []
-    for first, end in itertools.pairwise(edges):
-        lanes = rows if layer.bits_per_weight is None else min(rows, 1 << ((end - first).bit_length() - 1))
-        for number, channel in enumerate(range(first, end, lanes)):
-            count = min(lanes, end - channel)
+    for part in shares(layer.units, array.groups):
+        lanes = rows if layer.bits_per_weight is None else min(rows, 1 << (len(part).bit_length() - 1))
+        for number, count in enumerate(sizes(len(part), lanes)):
             if number == len(found):
                 found.append(Pass(0, 0, lanes))
             before = found[number]
@@ -99,8 +97,7 @@ def chunks(layer: Layer, array: LaneArray, batch: int) -> list[int]:
     positions = layer.positions * batch
     if layer.reduction <= array.columns:
         return [positions]
-    whole, rest = divmod(positions, array.vectors)
-    return [array.vectors] * whole + ([rest] if rest else [])
+    return sizes(positions, array.vectors)
 
 
 #: Most passes, tiles of a channel and chunks of vectors of a layer, and most tiles against all of its chunks.
@@ -215,8 +212,7 @@ class LanePipeline:
         # Lanes of a group give a beat together.
         beats = math.ceil(each.most * self.array.groups / self.decompressor.weights_per_cycle.value)
         start = self._start(layer, each, begins)
-        whole, rest = divmod(layer.reduction, self.array.columns)
-        for columns in [self.array.columns] * whole + ([rest] if rest else []):
+        for columns in sizes(layer.reduction, self.array.columns):
             size = each.channels * columns * bits / 8
             if packed:
                 ahead = self.array.queue.value / beats * turn

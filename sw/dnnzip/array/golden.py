@@ -6,24 +6,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult, ArrayShape, ProgramError, check_job
-from dnnzip.codec import fast
-from dnnzip.codec.beat_order import channels_from_passes
-from dnnzip.errors import InputError
-from dnnzip.format import (
-    MAX_LOG2_STATES,
-    NARROW_BITS,
-    WORD_BYTES,
-    Codec,
-    ImageEntry,
-    ImageError,
-    ImageKind,
-    Limits,
-    TableSet,
-    VerdictError,
-    read_image_table,
-)
-from dnnzip.format.program import Run, Walk
+from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult, ProgramError, check_job
+from dnnzip.array.job_image import JobImage
+from dnnzip.format import ImageEntry, TableSet
+from dnnzip.format.array import ArrayShape
+from dnnzip.format.program import Run
+from dnnzip.format.schedule import tiles
+from dnnzip.link.opening import take_no_argument
 
 STALE = 85
 """What stands here in columns and rows that a tile does not fill: a program whose sums depend on it is wrong."""
@@ -43,15 +32,9 @@ class GoldenArray:
     """
 
     def __init__(self, shape: ArrayShape, argument: str = "", *, stale: int = STALE) -> None:
-        if argument:
-            raise InputError(f"--link golden:{argument}", "the golden array takes no argument", "--link golden")
-        self._shape = shape
+        take_no_argument("golden", "golden array", argument)
+        self.shape = shape
         self._stale = stale
-
-    @property
-    def shape(self) -> ArrayShape:
-        """How large the array is."""
-        return self._shape
 
     def execute(self, job: ArrayJob) -> ArrayResult:
         """Execute a job; see ``dnnzip.array.job.ArrayLink``.
@@ -63,92 +46,55 @@ class GoldenArray:
             takes a tile that never comes or goes on with sums that nobody began, or tiles are left over.
         """
         start = time.perf_counter()
-        check_job(job, self._shape)
-        parts = self._fetch(job.image, job.walks)
-        tiles = [self._tiles(own) for own in parts]
-        sums = self._run(job.runs, job.activations, tiles)
-        for group, left in enumerate(tiles):
+        check_job(job, self.shape)
+        queues = self._tiles(JobImage(job, self.shape))
+        sums = self._run(job, queues)
+        for group, left in enumerate(queues):
             if next(left, None) is not None:
                 raise ProgramError(f"tiles of group {group} are left over at the end of the program")
         return ArrayResult(sums, ArrayFigures(seconds=time.perf_counter() - start))
 
-    def _fetch(self, image: bytes, walks: Sequence[Walk]) -> list[list[tuple[NDArray[np.int8], int]]]:
-        """Return the parts of each group in their order: weights, int8 [channels, length], and virtual lanes."""
-        try:
-            entries = read_image_table(image)
-        except ImageError as error:
-            raise ProgramError(f"image: {error}") from None
-        parts: list[list[tuple[NDArray[np.int8], int]]] = [[] for _ in range(self._shape.groups)]
+    def _tiles(self, image: JobImage) -> list[Iterator[NDArray[np.int8]]]:
+        """Return the tiles of each group, int8 [rows of the group, columns], in their order."""
+        parts: list[list[tuple[ImageEntry, NDArray[np.int8]]]] = [[] for _ in range(self.shape.groups)]
         tables: TableSet | None = None
+        loaded = -1  # entry of the table set
         known: dict[tuple[int, int], NDArray[np.int8]] = {}
-        for walk in walks:
-            if walk.count < 1 or walk.first + walk.count > len(entries):
-                raise ProgramError(
-                    f"a walk must stay in a table of {len(entries)} entries, not take {walk.count} from {walk.first} on"
-                )
-            for number, entry in enumerate(entries[walk.first : walk.first + walk.count], walk.first):
-                data = image[entry.offset : entry.offset + entry.words * WORD_BYTES]
-                if entry.is_table_set:
-                    tables = _table_set(data, number, array_limits(self._shape).low_bits)
-                    continue
-                key = (number, id(tables))
-                if key not in known:
-                    known[key] = self._weights(entry, data, tables, number)
-                parts[entry.part % self._shape.groups].append((known[key], entry.virtual_lanes))
-        return parts
+        for number in image.fetched:
+            entry = image.entries[number]
+            if entry.is_table_set:
+                tables, loaded = image.table_set(number), number
+                continue
+            key = (number, loaded)
+            if key not in known:
+                known[key] = image.weights(number, tables)
+            parts[self.shape.group_of(entry.part)].append((entry, known[key]))
+        return [self._tiles_of(own) for own in parts]
 
-    def _weights(self, entry: ImageEntry, data: bytes, tables: TableSet | None, number: int) -> NDArray[np.int8]:
-        """Return the weights of an entry, int8 [channels, length]."""
-        where, wanted = f"entry {number}", (entry.channels, entry.length)
-        if not 1 <= entry.virtual_lanes <= self._shape.rows_per_group:
-            raise ProgramError(
-                f"{where} must have 1 to {self._shape.rows_per_group} virtual lanes, not {entry.virtual_lanes}"
-            )
-        if not entry.channels or not entry.length:
-            raise ProgramError(f"{where} must have weights, not {wanted}")
-        if entry.kind is ImageKind.PLAIN:
-            count = entry.channels * entry.length
-            if entry.words != -(-count // WORD_BYTES):
-                raise ProgramError(f"{where} must have the words of {count} bytes, not {entry.words}")
-            return channels_from_passes(np.frombuffer(data, np.int8, count), *wanted, entry.virtual_lanes)
-        decoded = fast.decode(data, tables, array_limits(self._shape))
-        if decoded.codes is None or decoded.header is None:
-            raise ProgramError(f"{where}: the stream ends with {decoded.verdict.label!r}")
-        if decoded.header.codec != Codec.ANS:
-            raise ProgramError(f"{where} must be an ans stream, whose order is that of the tiles")
-        if decoded.codes.shape != wanted or decoded.header.lanes != entry.virtual_lanes:
-            raise ProgramError(f"{where} says {wanted} in {entry.virtual_lanes} lanes, and its stream does not")
-        return decoded.codes.astype(np.int8)
+    def _tiles_of(self, parts: Sequence[tuple[ImageEntry, NDArray[np.int8]]]) -> Iterator[NDArray[np.int8]]:
+        """Visit the tiles of a group's parts."""
+        for entry, weights in parts:
+            for channels, positions in tiles(entry, self.shape.columns):
+                tile = np.full((self.shape.rows_per_group, self.shape.columns), self._stale, np.int8)
+                block = weights[channels.start : channels.stop, positions.start : positions.stop]
+                tile[: len(channels), : len(positions)] = block
+                yield tile
 
-    def _tiles(self, parts: Sequence[tuple[NDArray[np.int8], int]]) -> Iterator[NDArray[np.int8]]:
-        """Visit the tiles of a group, int8 [rows of the group, columns], in the order in which they become complete."""
-        rows, columns = self._shape.rows_per_group, self._shape.columns
-        for weights, lanes in parts:
-            for channel in range(0, weights.shape[0], lanes):
-                for position in range(0, weights.shape[1], columns):
-                    block = weights[channel : channel + lanes, position : position + columns]
-                    tile = np.full((rows, columns), self._stale, np.int8)
-                    tile[: block.shape[0], : block.shape[1]] = block
-                    yield tile
-
-    def _run(
-        self, runs: Sequence[Run], activations: NDArray[np.uint8], tiles: Sequence[Iterator[NDArray[np.int8]]]
-    ) -> NDArray[np.int32]:
+    def _run(self, job: ArrayJob, queues: Sequence[Iterator[NDArray[np.int8]]]) -> NDArray[np.int32]:
         """Return the sums that the runs give, int32 [vectors given, rows]."""
-        shape = self._shape
+        shape = self.shape
         active = np.full((shape.groups, shape.rows_per_group, shape.columns), self._stale, np.int8)
         kept = np.zeros((shape.vectors, shape.rows), np.int32)
         begun = np.zeros(shape.vectors, np.bool_)
-        given = np.empty((sum(run.vectors for run in runs if run.last), shape.rows), np.int32)
+        given = np.empty((job.given, shape.rows), np.int32)
         position = out = 0
-        for number, run in enumerate(runs):
-            for group in range(shape.groups):
-                if run.take >> group & 1:
-                    tile = next(tiles[group], None)
-                    if tile is None:
-                        raise ProgramError(f"run {number} takes a tile of group {group}, and none comes any more")
-                    active[group] = tile
-            values = activations[position : position + run.vectors]
+        for number, run in enumerate(job.runs):
+            for group in run.groups:
+                tile = next(queues[group], None)
+                if tile is None:
+                    raise ProgramError(f"run {number} takes a tile of group {group}, and none comes any more")
+                active[group] = tile
+            values = job.activations[position : position + run.vectors]
             position += run.vectors
             products = _products(active.reshape(shape.rows, shape.columns), values, run)
             place = slice(run.base, run.base + run.vectors)
@@ -166,21 +112,9 @@ class GoldenArray:
         return given
 
 
-def array_limits(shape: ArrayShape) -> Limits:
-    """Return what the decompressors of an array support: codes of 8 bits, as many virtual lanes as rows."""
-    return Limits(shape.rows_per_group.bit_length() - 1, MAX_LOG2_STATES, NARROW_BITS, False)
-
-
 def _products(weights: NDArray[np.int8], values: NDArray[np.uint8], run: Run) -> NDArray[np.int32]:
     """Return the sum over the columns of weight x (activation - zero point), int32 [vectors, rows]."""
     typed = values.view(np.int8) if run.signed else values
     # At most 64 products of at most 128 x 255 each: below 2^24, and so exact in float32 whatever the order.
     operands = typed.astype(np.float32) - np.float32(run.zero_point)
     return (operands @ weights.astype(np.float32).T).astype(np.int32)
-
-
-def _table_set(data: bytes, number: int, max_shift: int) -> TableSet:
-    try:
-        return TableSet.from_bytes(data, max_shift=max_shift)
-    except VerdictError as error:
-        raise ProgramError(f"entry {number}: the table set ends with {error.verdict.label!r}") from None

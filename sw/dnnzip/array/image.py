@@ -5,34 +5,31 @@ order of tiles: all of them ``ans`` streams of 8-bit codes, with no more virtual
 every other layer lie in the image as plain bytes, divided among the lane groups.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.array.job import ArrayShape
-from dnnzip.array.program import Part
 from dnnzip.codec.beat_order import passes_from_channels
 from dnnzip.errors import InputError
 from dnnzip.format import (
-    IMAGE_NO_LAYER,
-    MAX_LOG2_STATES,
-    NARROW_BITS,
     WORD_BYTES,
     Codec,
     ImageEntry,
     ImageKind,
-    Limits,
+    ImageLayout,
     TableSet,
     VerdictError,
     WeightStream,
     check_supported,
-    image_head,
-    table_bytes,
+    stream_entries,
+    table_set_entry,
+    words_of,
 )
+from dnnzip.format.array import ArrayShape
 from dnnzip.format.program import Walk
+from dnnzip.format.schedule import shares
 
 BUS_BITS = 64
 """Streams start on words of so many bits where nothing else is said; narrower buses are served as well."""
@@ -45,16 +42,16 @@ class PlacedLayer:
     Parameters
     ----------
     parts
-        Its streams.
+        Its streams, without their places.
     walk
-        Their entries in the image's table.
+        The same in the image's table.
     compressed
         Whether they are streams that the array decodes.
     bytes
         Their size, without padding.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[ImageEntry, ...]
     walk: Walk
     compressed: bool
     bytes: int
@@ -112,24 +109,21 @@ def network_image(
     InputError
         The image would pass what its fields can say.
     """
-    decodable = _has_tables_that_fit(tables)
-    found: list[tuple[ImageEntry, bytes]] = []
-    suited = {
-        name: split
-        for name, stream in streams.items()
-        if name in weights and decodable and (split := _suited(stream, shape))
-    }
-    if suited:
-        found.append((ImageEntry(0, 0, 0, IMAGE_NO_LAYER), tables))
+    suited = _suited(streams, weights, tables, shape)
+    entries = [table_set_entry(tables)] if suited else []
+    contents = [tables] if suited else []
     layers = {}
     for number, (name, rows) in enumerate(weights.items()):
-        own = _streamed(suited[name], number) if name in suited else _plain(rows, number, shape)
-        parts = tuple(Part(entry.first_channel, entry.channels, entry.virtual_lanes) for entry, _ in own)
-        size = sum(len(data) for _, data in own)
-        layers[name] = PlacedLayer(parts, Walk(len(found), len(own)), name in suited, size)
-        found += own
+        if name in suited:
+            own, data = stream_entries(suited[name], number), [stream.data for stream in suited[name]]
+        else:
+            own, data = _plain(rows, number, shape)
+        size = sum(map(len, data))
+        layers[name] = PlacedLayer(tuple(own), Walk(len(entries), len(own)), name in suited, size)
+        entries += own
+        contents += data
     try:
-        content = _content(found, len(layers), bus_bits // 8)
+        content = b"".join(ImageLayout(entries, bus_bits // 8).content(len(layers), contents))
         for layer in layers.values():
             layer.walk.pack()
     except ValueError as error:
@@ -137,64 +131,45 @@ def network_image(
     return NetworkImage(content, layers, Walk(0, 1) if suited else None, len(tables) if suited else 0)
 
 
-def _content(found: Sequence[tuple[ImageEntry, bytes]], layers: int, bus_bytes: int) -> bytes:
-    """Return the image of entries and their bytes; the entries' places and sizes are filled in here."""
-    position = -(-table_bytes(len(found)) // bus_bytes) * bus_bytes
-    entries, body = [], []
-    for entry, data in found:
-        words = -(-len(data) // WORD_BYTES)
-        bus_words = -(-words * WORD_BYTES // bus_bytes)
-        entries.append(replace(entry, offset=position, bus_words=bus_words, words=words))
-        body.append(data.ljust(bus_words * bus_bytes, b"\0"))
-        position += bus_words * bus_bytes
-    start = -(-table_bytes(len(found)) // bus_bytes) * bus_bytes
-    return b"".join([image_head(bus_bytes, layers, position, entries).ljust(start, b"\0"), *body])
+def _suited(
+    streams: Mapping[str, bytes], weights: Mapping[str, NDArray[np.int8]], tables: bytes, shape: ArrayShape
+) -> dict[str, list[WeightStream]]:
+    """Return the streams of the layers that the array can take as they are."""
+    if not _has_tables_that_fit(tables, shape):
+        return {}
+    split = {name: WeightStream.split(stream) for name, stream in streams.items() if name in weights}
+    return {name: parts for name, parts in split.items() if all(_is_suited(part, shape) for part in parts)}
 
 
-def _limits(shape: ArrayShape) -> Limits:
-    return Limits(shape.rows_per_group.bit_length() - 1, MAX_LOG2_STATES, NARROW_BITS, False)
-
-
-def _has_tables_that_fit(tables: bytes) -> bool:
-    """Whether a decoder of 8-bit codes takes a table set."""
+def _has_tables_that_fit(tables: bytes, shape: ArrayShape) -> bool:
+    """Whether the array's decoders take a table set."""
     if not tables:
         return False
     try:
-        TableSet.from_bytes(tables, max_shift=Limits(code_bits=NARROW_BITS).low_bits)
+        TableSet.from_bytes(tables, max_shift=shape.limits.low_bits)
     except VerdictError:
         return False
     return True
 
 
-def _suited(stream: bytes, shape: ArrayShape) -> list[WeightStream]:
-    """Return a layer's streams where the array can take them as they are; none otherwise."""
-    streams = WeightStream.split(stream)
-    for part in streams:
-        try:
-            check_supported(part.data[: 2 * WORD_BYTES], _limits(shape))
-        except VerdictError:
-            return []
-        if part.header.codec != Codec.ANS:
-            return []
-    return streams
+def _is_suited(stream: WeightStream, shape: ArrayShape) -> bool:
+    """Return True if the array's decoders take a stream, in the order of tiles."""
+    try:
+        check_supported(stream.data[: 2 * WORD_BYTES], shape.limits)
+    except VerdictError:
+        return False
+    return stream.header.codec == Codec.ANS
 
 
-def _streamed(streams: Sequence[WeightStream], number: int) -> list[tuple[ImageEntry, bytes]]:
-    found, first = [], 0
-    for part, stream in enumerate(streams):
-        header = stream.header
-        entry = ImageEntry(0, 0, 0, number, part, first, header.channels, header.length, virtual_lanes=header.lanes)
-        found.append((entry, stream.data))
-        first += header.channels
-    return found
-
-
-def _plain(rows: NDArray[np.int8], number: int, shape: ArrayShape) -> list[tuple[ImageEntry, bytes]]:
+def _plain(rows: NDArray[np.int8], number: int, shape: ArrayShape) -> tuple[list[ImageEntry], list[bytes]]:
+    """Return the entries and the bytes of plain weights, divided among the lane groups."""
     channels, length = rows.shape
-    edges = np.linspace(0, channels, min(shape.groups, channels) + 1).astype(int).tolist()
-    found = []
-    for part, (start, end) in enumerate(pairwise(edges)):
-        lanes = min(shape.rows_per_group, end - start)
-        entry = ImageEntry(0, 0, 0, number, part, start, end - start, length, ImageKind.PLAIN, lanes)
-        found.append((entry, passes_from_channels(rows[start:end], lanes).tobytes()))
-    return found
+    entries, contents = [], []
+    for part, own in enumerate(shares(channels, shape.groups)):
+        lanes = min(shape.rows_per_group, len(own))
+        data = passes_from_channels(rows[own.start : own.stop], lanes).tobytes()
+        entries.append(
+            ImageEntry(0, 0, words_of(data), number, part, own.start, len(own), length, ImageKind.PLAIN, lanes)
+        )
+        contents.append(data)
+    return entries, contents

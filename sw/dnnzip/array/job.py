@@ -1,77 +1,19 @@
-"""The PE array behind a link: what it is built for, what it is told, what it gives; how one is opened by its name."""
+"""The PE array behind a link: its jobs, its sums and figures; how one is opened by its name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from importlib.metadata import entry_points
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.errors import InputError
-from dnnzip.format import MAX_LOG2_LANES
-from dnnzip.format.program import MAX_GROUPS, Run, Walk
-from dnnzip.system import extras
-
-ENTRY_POINTS = "dnnzip.arrays"
-
-MAX_ROWS_PER_GROUP = 1 << MAX_LOG2_LANES
-MAX_COLUMNS = 64
-MIN_VECTORS, MAX_VECTORS = 16, 1 << 15
+from dnnzip.format.array import ArrayShape
+from dnnzip.format.program import Run, Walk
+from dnnzip.link.opening import open_named
 
 
 class ProgramError(ValueError):
     """A job contradicts itself, its image or the array; the message says where. Compilers do not make such jobs."""
-
-
-@dataclass(frozen=True)
-class ArrayShape:
-    """How large an array is.
-
-    Parameters
-    ----------
-    groups
-        Lane groups: a power of two from 1 to 16.
-    rows_per_group
-        Rows that a group feeds, one for each of its virtual lanes: a power of two from 1 to 16.
-    columns
-        Positions of a channel that the array multiplies at once, 1 to 64.
-    vectors
-        Accumulators of each row: a power of two from 16 to 32768.
-    lanes
-        Hardware lanes of a group, which divide its rows: a power of two. 0 stands for a quarter of them, or one.
-
-    Raises
-    ------
-    ValueError
-        If one of them breaks its rule.
-    """
-
-    groups: int = 1
-    rows_per_group: int = 16
-    columns: int = 16
-    vectors: int = 1024
-    lanes: int = 0
-
-    def __post_init__(self) -> None:
-        _check_power("groups", self.groups, 1, MAX_GROUPS)
-        _check_power("rows_per_group", self.rows_per_group, 1, MAX_ROWS_PER_GROUP)
-        if not 1 <= self.columns <= MAX_COLUMNS:
-            raise ValueError(f"columns must be 1 to {MAX_COLUMNS}, not {self.columns}")
-        _check_power("vectors", self.vectors, MIN_VECTORS, MAX_VECTORS)
-        if self.lanes == 0:
-            object.__setattr__(self, "lanes", max(1, self.rows_per_group // 4))
-        _check_power("lanes", self.lanes, 1, self.rows_per_group)
-
-    @property
-    def slots(self) -> int:
-        """Virtual lanes that take turns on a hardware lane."""
-        return self.rows_per_group // self.lanes
-
-    @property
-    def rows(self) -> int:
-        """Rows of the array."""
-        return self.groups * self.rows_per_group
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +77,23 @@ class ArrayFigures:
     vector_wait_cycles: int = 0
     result_wait_cycles: int = 0
     seconds: float = 0.0
+
+    @classmethod
+    def from_counters(
+        cls, counters: Mapping[str, int], cycles: int, seconds: float, table_cycles: int = 0
+    ) -> "ArrayFigures":
+        """Return the figures of an array that has counted by the names of the hardware."""
+        return cls(
+            cycles,
+            table_cycles,
+            memory_words=counters["memory_words"],
+            bus_words=counters["bus_moves"],
+            busy_cycles=counters["vectors"],
+            tile_wait_cycles=counters["lacks_tile"],
+            vector_wait_cycles=counters["lacks_vector"],
+            result_wait_cycles=counters["lacks_room"],
+            seconds=seconds,
+        )
 
     def __add__(self, other: "ArrayFigures") -> "ArrayFigures":
         """Return the figures of two jobs, one after the other."""
@@ -204,31 +163,6 @@ def check_job(job: ArrayJob, shape: ArrayShape) -> None:
 
 
 def open_array(name: str, shape: ArrayShape) -> ArrayLink:
-    """Return the array of a link's name: ``golden``, or one that an installed extra provides (``sim``, ``serial``).
-
-    What follows a colon in the name, for example the port in ``serial:/dev/ttyUSB0``, goes to the link.
-
-    Raises
-    ------
-    InputError
-        If there is no such link.
-    MissingToolError
-        If it needs an extra that is not installed.
-    """
-    kind, _, argument = name.partition(":")
-    found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    if kind not in found:
-        raise InputError("--link", f"no array is named {kind!r}", f"one of {', '.join(sorted(found))}")
-    try:
-        factory = found[kind].load()
-    except (ImportError, AttributeError) as error:
-        missing = getattr(error, "name", None) or found[kind].value
-        raise extras.missing(f"--link {kind}", missing, extras.LINKS.get(kind, "")) from error
-    link: ArrayLink = factory(shape, argument) if argument else factory(shape)
+    """Return an array by its name: ``golden``, or one that an installed extra provides; see ``open_named``."""
+    link: ArrayLink = open_named("array", name, shape)
     return link
-
-
-def _check_power(name: str, value: int, least: int, most: int) -> None:
-    """Raise ValueError unless ``value`` is a power of two in the range."""
-    if not least <= value <= most or value & value - 1:
-        raise ValueError(f"{name} must be a power of two from {least} to {most}, not {value}")

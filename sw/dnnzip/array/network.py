@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 
 from dnnzip.array.image import BUS_BITS, NetworkImage, PlacedLayer, network_image
-from dnnzip.array.job import ArrayFigures, ArrayLink, ArrayShape
+from dnnzip.array.job import ArrayFigures, ArrayLink
 from dnnzip.array.layers import ArrayLayer, find_layers
 from dnnzip.array.onnx_kernels import LayerKernel
 from dnnzip.array.program import LayerProgram
@@ -21,6 +21,7 @@ from dnnzip.array.segments import Piece, Segment, Value, cut, piece_reads, run_s
 from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import BATCH, batches_of, joined_scores
 from dnnzip.format import WORD_BITS
+from dnnzip.format.array import ArrayShape
 from dnnzip.onnx.container import decompressed, is_compressed, open_compressed
 from dnnzip.onnx.graph import fixed_size, lift_constants
 from dnnzip.onnx.node_order import check_sorted
@@ -214,10 +215,7 @@ def compile_network(
 def _compiled(layer: ArrayLayer, image: NetworkImage, shape: ArrayShape) -> CompiledLayer:
     placed = image.layers[layer.name]
     tables = image.tables if placed.compressed else None
-    program = LayerProgram(
-        shape, placed.parts, layer.channels, layer.length, layer.geometry.groups, placed.walk, tables
-    )
-    return CompiledLayer(layer, placed, program)
+    return CompiledLayer(layer, placed, LayerProgram(shape, placed, layer.geometry.groups, tables))
 
 
 def _inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:

@@ -6,25 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.array.job import ArrayJob, ArrayShape
+from dnnzip.array.image import PlacedLayer
+from dnnzip.array.job import ArrayJob
+from dnnzip.format.array import ArrayShape
 from dnnzip.format.program import Run, Walk
-
-
-@dataclass(frozen=True)
-class Part:
-    """A stream of a layer, as the memory image has it.
-
-    Parameters
-    ----------
-    first, channels
-        Its channels.
-    virtual_lanes
-        Channels of a pass, at most the rows of a group.
-    """
-
-    first: int
-    channels: int
-    virtual_lanes: int
+from dnnzip.format.schedule import passes, spans
 
 
 @dataclass(frozen=True)
@@ -88,47 +74,27 @@ class LayerProgram:
     ----------
     shape
         The array.
-    parts
-        The layer's streams; part k goes to lane group k modulo the lane groups.
-    channels, length
-        Output channels of the layer, and weights of each.
+    placed
+        The layer in the image.
     groups
         Groups of the convolution: channel c belongs to group c x groups // channels.
-    walk
-        The layer's entries in the image's table.
     tables
         The table set's entry; None where the layer needs none.
     """
 
-    def __init__(
-        self,
-        shape: ArrayShape,
-        parts: Sequence[Part],
-        channels: int,
-        length: int,
-        groups: int,
-        walk: Walk,
-        tables: Walk | None,
-    ) -> None:
+    def __init__(self, shape: ArrayShape, placed: PlacedLayer, groups: int, tables: Walk | None) -> None:
         self._shape = shape
-        self._channels = channels
-        self._length = length
+        self._channels = sum(part.channels for part in placed.parts)
+        self._length = placed.parts[0].length
         self._groups = groups
-        self._walk = walk
+        self._walk = placed.walk
         self._tables = tables
-        passes: list[list[range]] = [[] for _ in range(shape.groups)]
-        for number, part in enumerate(parts):
-            end = part.first + part.channels
-            passes[number % shape.groups] += [
-                range(first, min(first + part.virtual_lanes, end))
-                for first in range(part.first, end, part.virtual_lanes)
-            ]
-        self.steps = tuple(self._steps(passes))
-
-    @property
-    def blocks(self) -> int:
-        """Blocks of positions of a channel."""
-        return -(-self._length // self._shape.columns)
+        own: list[list[range]] = [[] for _ in range(shape.groups)]
+        for part in placed.parts:
+            first = part.first_channel
+            own[shape.group_of(part.part)] += [range(first + it.start, first + it.stop) for it in passes(part)]
+        self._blocks = spans(self._length, shape.columns)
+        self.steps = tuple(self._steps(own))
 
     @property
     def chunk(self) -> int:
@@ -139,7 +105,7 @@ class LayerProgram:
     def bytes_per_vector(self) -> int:
         """Bytes of activations and sums in a job for each vector of a group of the convolution."""
         given = sum(len(step.groups) for step in self.steps)
-        return given * (self.blocks * self._shape.columns + 4 * self._shape.rows)
+        return given * (len(self._blocks) * self._shape.columns + 4 * self._shape.rows)
 
     def job(self, image: bytes, vectors: NDArray[np.generic], zero_point: int) -> ArrayJob:
         """Return the job that multiplies these vectors with the layer.
@@ -187,7 +153,7 @@ class LayerProgram:
         for number in range(max(map(len, passes))):
             own = {group: channels[number] for group, channels in enumerate(passes) if number < len(channels)}
             step = self._step(own)
-            if self.blocks > 1 and len(step.groups) > self._shape.vectors:
+            if len(self._blocks) > 1 and len(step.groups) > self._shape.vectors:
                 # Not even one vector of each group of the convolution has its accumulator: one lane group at a time.
                 yield from (self._step({group: channels}) for group, channels in own.items())
             else:
@@ -205,28 +171,28 @@ class LayerProgram:
 
     def _chunks(self, vectors: int) -> int:
         """Return how often the layer's weights are fetched."""
-        return 1 if self.blocks == 1 else -(-vectors // self.chunk)
+        return 1 if len(self._blocks) == 1 else len(spans(vectors, self.chunk))
 
     def _planned(self, vectors: int, zero_point: int, signed: bool) -> Iterator[PlannedRun]:
         """Visit the runs for so many vectors of each group, in their order."""
-        if self.blocks == 1:
+        if len(self._blocks) == 1:
             yield from self._in_one_block(vectors, zero_point, signed)
             return
-        for start in range(0, vectors, self.chunk):
-            count = min(self.chunk, vectors - start)
+        for chunk in spans(vectors, self.chunk):
+            count = len(chunk)
             for step in self.steps:
-                for block in range(self.blocks):
-                    first, last = block == 0, block == self.blocks - 1
+                for block in self._blocks:
+                    first, last = block.start == 0, block.stop == self._length
                     for place, group in enumerate(step.groups):
                         take = 0 if place else step.take
                         run = Run(count, place * count, take, zero_point, signed, first, last)
-                        yield PlannedRun(run, step, group, start, block * self._shape.columns)
+                        yield PlannedRun(run, step, group, chunk.start, block.start)
 
     def _in_one_block(self, vectors: int, zero_point: int, signed: bool) -> Iterator[PlannedRun]:
         for step in self.steps:
             take = step.take
             for group in step.groups:
-                for start in range(0, vectors, self._shape.vectors):
-                    count = min(self._shape.vectors, vectors - start)
-                    yield PlannedRun(Run(count, 0, take, zero_point, signed, True, True), step, group, start, 0)
+                for own in spans(vectors, self._shape.vectors):
+                    run = Run(len(own), 0, take, zero_point, signed, True, True)
+                    yield PlannedRun(run, step, group, own.start, 0)
                     take = 0

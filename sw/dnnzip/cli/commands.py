@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import onnx
     from click.shell_completion import CompletionItem
 
-    from dnnzip.array.job import ArrayShape
+    from dnnzip.format.array import ArrayShape
     from dnnzip.onnx.lazy_tensors import Spool
     from dnnzip.presentation.tables import TextTable
 
@@ -701,7 +701,8 @@ def estimate(
     output: Output,
 ) -> None:
     """Run `dnnzip estimate`."""
-    from dnnzip.accelerator import Placement, Timing, load_accelerator
+    from dnnzip.accelerator import Timing, load_accelerator
+    from dnnzip.format.array import Placement
     from dnnzip.presentation.estimation_table import estimation_table, summary_lines
     from dnnzip.usecases.estimate import EstimationOptions, compare, read_network
 
@@ -817,7 +818,7 @@ def doctor(output: Output) -> None:
 
 def _array_shape(groups: int, lanes: int, slots: int, columns: int, vectors: int) -> "ArrayShape":
     """Return the array that the options describe."""
-    from dnnzip.array.job import MAX_ROWS_PER_GROUP, ArrayShape
+    from dnnzip.format.array import MAX_ROWS_PER_GROUP, ArrayShape
 
     for option, value in (("--lanes", lanes), ("--slots", slots)):
         if not 1 <= value <= MAX_ROWS_PER_GROUP or value & value - 1:

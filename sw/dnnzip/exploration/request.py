@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dnnzip.accelerator import Accelerator, Placement, Timing, load_accelerator
+from dnnzip.accelerator import Accelerator, Timing, load_accelerator
 from dnnzip.codec import CodecOptions
 from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import score_output
@@ -17,6 +17,7 @@ from dnnzip.exploration.record import TUNED, Grid, Request
 from dnnzip.exploration.task import Encoding, TunedEncoding
 from dnnzip.exploration.workload import Files, Workload, digest_of, read_files
 from dnnzip.format import AUTO, codec_choices
+from dnnzip.format.array import Placement
 from dnnzip.inputs.json_text import check_seed
 from dnnzip.inputs.reading import digest_of_file
 from dnnzip.onnx.container import is_compressed, open_compressed_file

@@ -37,10 +37,14 @@ from dnnzip.format.image import (
     ImageEntry,
     ImageError,
     ImageKind,
+    ImageLayout,
     check_bus_bits,
     image_head,
     read_image_table,
+    stream_entries,
     table_bytes,
+    table_set_entry,
+    words_of,
 )
 from dnnzip.format.limits import (
     CLASSES,
@@ -90,11 +94,12 @@ from dnnzip.format.tables import (
     stream_bytes,
     table_bits,
 )
-from dnnzip.format.verdict import Verdict
+from dnnzip.format.verdict import CAUSE_BITS, Verdict
 from dnnzip.format.words import StreamWords, VerdictError
 
 __all__ = [
     "AUTO",
+    "CAUSE_BITS",
     "CLASSES",
     "CLASS_BITS",
     "CODECS",
@@ -157,6 +162,7 @@ __all__ = [
     "ImageEntry",
     "ImageError",
     "ImageKind",
+    "ImageLayout",
     "Limits",
     "StreamWords",
     "TableHeader",
@@ -185,7 +191,10 @@ __all__ = [
     "signed",
     "spread_step",
     "stream_bytes",
+    "stream_entries",
     "table_bits",
     "table_bytes",
+    "table_set_entry",
     "take_header",
+    "words_of",
 ]

@@ -138,29 +138,6 @@ ORDERS = {Order.LOAD: LOAD, Order.WALK: WALK, Order.RUN: RUN, Order.END: END}
 """The arguments of each order."""
 
 
-class ArrayFault(IntEnum):
-    """Why a job stopped, other than because of a stream; the first four are those of the walker."""
-
-    NONE = 0, "nothing stopped it"
-    HEADER = 1, "no image is at address 0 of the memory"
-    RANGE = 2, "a walk goes past the end of the table"
-    ENTRY = 3, "an entry asks for what the array cannot do"
-    MEMORY = 4, "a load or an entry lies outside of the memory"
-    ORDER = 5, "an order is none, or the job ends in the middle of one"
-
-    sentence: str
-
-    def __new__(cls, value: int, sentence: str = "") -> "ArrayFault":
-        """Make the member with its number and its sentence."""
-        member = int.__new__(cls, value)
-        member._value_ = value
-        member.sentence = sentence
-        return member
-
-
-MISPLACED = 15
-"""Cause of a stream that does not hold what its entry in the image's table says; no verdict has this number."""
-
 ARRAY_RESULT = HeaderLayout(
     "array result",
     (

@@ -5,12 +5,15 @@ stream. The table set is the first stream. Every stream starts on a bus word; ga
 and whole words of 16 or 32 bits, so that they are members of a C structure as they stand.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from dnnzip.format.crc import crc32
 from dnnzip.format.fields import WORD_BYTES, Field, HeaderLayout
 from dnnzip.format.limits import MAX_BUS_BITS, MIN_BUS_BITS
+from dnnzip.format.ranges import check_power
+from dnnzip.format.stream import WeightStream
 
 IMAGE_MAGIC = int.from_bytes(b"dnnz", "little")
 IMAGE_VERSION = 1
@@ -93,7 +96,7 @@ class ImageEntry:
         ValueError
             If a number does not fit its field.
         """
-        return IMAGE_ENTRY.pack({field.name: getattr(self, field.name) for field in fields(self)})
+        return IMAGE_ENTRY.pack(vars(self))
 
 
 def check_bus_bits(bus_bits: int) -> None:
@@ -104,8 +107,7 @@ def check_bus_bits(bus_bits: int) -> None:
     ValueError
         If it is no power of two from 16 to 512.
     """
-    if not MIN_BUS_BITS <= bus_bits <= MAX_BUS_BITS or bus_bits & bus_bits - 1:
-        raise ValueError(f"bus bits must be a power of two from {MIN_BUS_BITS} to {MAX_BUS_BITS}, not {bus_bits}")
+    check_power("bus bits", bus_bits, MIN_BUS_BITS, MAX_BUS_BITS)
 
 
 def table_bytes(streams: int) -> int:
@@ -113,7 +115,7 @@ def table_bytes(streams: int) -> int:
     return IMAGE_HEADER.bytes + streams * IMAGE_ENTRY.bytes
 
 
-def image_head(bus_bytes: int, layers: int, size: int, entries: list[ImageEntry]) -> bytes:
+def image_head(bus_bytes: int, layers: int, size: int, entries: Sequence[ImageEntry]) -> bytes:
     """Return the header and the table of an image of ``size`` bytes.
 
     Raises
@@ -133,6 +135,96 @@ def image_head(bus_bytes: int, layers: int, size: int, entries: list[ImageEntry]
     }
     table = b"".join(entry.pack() for entry in entries)
     return IMAGE_HEADER.pack(values | {"check": image_check(IMAGE_HEADER.pack(values) + table)}) + table
+
+
+def words_of(data: bytes) -> int:
+    """Return the 16-bit words that bytes take."""
+    return -(-len(data) // WORD_BYTES)
+
+
+def table_set_entry(tables: bytes) -> ImageEntry:
+    """Return the entry of a table set, without its place."""
+    return ImageEntry(0, 0, words_of(tables), IMAGE_NO_LAYER)
+
+
+def stream_entries(streams: Iterable[WeightStream], layer: int) -> list[ImageEntry]:
+    """Return the entries of a layer's streams, without their places."""
+    found: list[ImageEntry] = []
+    first = 0
+    for part, stream in enumerate(streams):
+        header = stream.header
+        sizes = (header.channels, header.length)
+        found.append(ImageEntry(0, 0, words_of(stream.data), layer, part, first, *sizes, virtual_lanes=header.lanes))
+        first += header.channels
+    return found
+
+
+class ImageLayout:
+    """Lays an image out: its header and table, behind them one stream after the other, each from a bus word on.
+
+    In a memory of a fixed size, streams that do not fit any more lie from the end of the table on again: they are
+    another load, for when those before them have been used.
+
+    Parameters
+    ----------
+    entries
+        The streams; their places are set here.
+    bus_bytes
+        Bytes of a bus word.
+    memory
+        Bytes of the memory, which must hold each stream; as many as it takes where there is none.
+
+    Members
+    -------
+    entries
+        The streams with their places.
+    loads
+        Number of each stream's load.
+    size
+        Bytes of the image.
+    """
+
+    def __init__(self, entries: Sequence[ImageEntry], bus_bytes: int, memory: int | None = None) -> None:
+        self.entries: list[ImageEntry] = []
+        self.loads: list[int] = []
+        self._bus_bytes = bus_bytes
+        start = position = -(-table_bytes(len(entries)) // bus_bytes) * bus_bytes
+        load = 0
+        for entry in entries:
+            bus_words = -(-entry.words * WORD_BYTES // bus_bytes)
+            if memory is not None and position + bus_words * bus_bytes > memory:
+                position, load = start, load + 1
+            self.entries.append(replace(entry, offset=position, bus_words=bus_words))
+            self.loads.append(load)
+            position += bus_words * bus_bytes
+        self.size = position if memory is None else memory
+
+    def head(self, layers: int) -> bytes:
+        """Return the header and the table of an image of so many layers.
+
+        Raises
+        ------
+        ValueError
+            If a number does not fit its field.
+        """
+        return image_head(self._bus_bytes, layers, self.size, self.entries)
+
+    def content(self, layers: int, streams: Iterable[bytes]) -> Iterator[bytes]:
+        """Visit the bytes of the image from its start: the head, the streams in their order, zeros between them.
+
+        Raises
+        ------
+        ValueError
+            If a number does not fit its field.
+        """
+        head = self.head(layers)
+        yield head
+        position = len(head)
+        for entry, stream in zip(self.entries, streams, strict=True):
+            yield bytes(entry.offset - position)
+            yield stream
+            position = entry.offset + len(stream)
+        yield bytes(self.size - position)
 
 
 def read_image_table(image: bytes) -> list[ImageEntry]:

@@ -4,12 +4,12 @@ A *walk* sends the memory side through entries of an image's table. A *run* send
 array, against the tiles of weights that are in it then. Both are whole words of 16 bits, little-endian.
 
 Array: ``columns`` positions of a channel by ``groups`` blocks of rows, a row for each virtual lane of the group's
-decompressor. The weights of a part fill tiles in the order in which they come: passes of ``virtual_lanes`` channels, in
-each its blocks of ``columns`` positions, the last of which may be narrower. What lies in columns and rows that a tile
-does not fill has no meaning: the host sends the zero point to such columns and does not read such rows.
+decompressor. The weights of a part fill tiles in the order in which they come; see ``dnnzip.format.schedule``. What
+lies in columns and rows that a tile does not fill has no meaning: the host sends the zero point to such columns and
+does not read such rows.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from dnnzip.format.fields import Field, HeaderLayout
 
@@ -46,6 +46,11 @@ class Walk:
     first: int
     count: int
 
+    @property
+    def entries(self) -> range:
+        """Numbers of the entries."""
+        return range(self.first, self.first + self.count)
+
     def pack(self) -> bytes:
         """Return the walk's bytes.
 
@@ -54,7 +59,7 @@ class Walk:
         ValueError
             If a number does not fit its field.
         """
-        return WALK.pack({field.name: getattr(self, field.name) for field in fields(self)})
+        return WALK.pack(vars(self))
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,11 @@ class Run:
     first: bool
     last: bool
 
+    @property
+    def groups(self) -> list[int]:
+        """Lane groups that go on to their next tile."""
+        return [group for group in range(MAX_GROUPS) if self.take >> group & 1]
+
     def pack(self) -> bytes:
         """Return the run's bytes.
 
@@ -80,5 +90,4 @@ class Run:
         low, high = (-128, 127) if self.signed else (0, 255)
         if not low <= self.zero_point <= high:
             raise ValueError(f"zero_point must be {low} to {high}, not {self.zero_point}")
-        values = {field.name: int(getattr(self, field.name)) for field in fields(self)}
-        return RUN.pack(values | {"zero_point": self.zero_point & 0xFF, "reserved": 0})
+        return RUN.pack(vars(self) | {"zero_point": self.zero_point & 0xFF, "reserved": 0})

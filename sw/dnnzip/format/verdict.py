@@ -1,9 +1,23 @@
 """How a stream ends: the verdict of a decoder, the same in software, in simulation and on a board."""
 
 from enum import IntEnum
+from typing import Self
 
 
-class Verdict(IntEnum):
+class Reason(IntEnum):
+    """Numbers that have a sentence each."""
+
+    sentence: str
+
+    def __new__(cls, value: int, sentence: str = "") -> Self:
+        """Make the member with its number and its sentence."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.sentence = sentence
+        return member
+
+
+class Verdict(Reason):
     """Why a stream ended; the value is the ``cause`` of the end beat.
 
     The first rule that a stream breaks, in the order of the stream, is its verdict.
@@ -21,16 +35,11 @@ class Verdict(IntEnum):
     BAD_STATE = 9, "a tANS state differs from the encoder's start state at the end"
     BAD_CRC = 10, "the CRC-32 of the stream does not match"
 
-    sentence: str
-
-    def __new__(cls, value: int, sentence: str = "") -> "Verdict":
-        """Make the member with its number and its sentence."""
-        member = int.__new__(cls, value)
-        member._value_ = value
-        member.sentence = sentence
-        return member
-
     @property
     def label(self) -> str:
         """The verdict as the documents and messages write it, for example ``bad crc``."""
         return self.name.lower().replace("_", " ")
+
+
+CAUSE_BITS = max(Verdict).bit_length()
+"""Width of a verdict."""

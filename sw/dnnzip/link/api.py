@@ -2,17 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.errors import InputError
 from dnnzip.format import Verdict
-from dnnzip.system import extras
-
-ENTRY_POINTS = "dnnzip.links"
+from dnnzip.link.opening import open_named
 
 
 @dataclass(frozen=True)
@@ -81,24 +77,6 @@ class Link(Protocol):
 
 
 def open_link(name: str) -> Link:
-    """Return the link of that name: ``golden``, or one that an installed extra provides (``sim``).
-
-    What follows a colon in the name, for example the port in ``serial:/dev/ttyUSB0``, goes to the link.
-
-    Raises
-    ------
-    InputError
-        If there is no such link.
-    MissingToolError
-        If it needs an extra that is not installed.
-    """
-    kind, _, argument = name.partition(":")
-    found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    if kind not in found:
-        raise InputError("--link", f"no link is named {kind!r}", f"one of {', '.join(sorted(found))}")
-    try:
-        factory = found[kind].load()
-    except ImportError as error:
-        raise extras.missing(f"--link {kind}", error.name, extras.LINKS.get(kind, "")) from error
-    link: Link = factory(argument) if argument else factory()
+    """Return a link by its name: ``golden``, or one that an installed extra provides; see ``open_named``."""
+    link: Link = open_named("link", name)
     return link

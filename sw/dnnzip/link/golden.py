@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from dnnzip.codec import reference
-from dnnzip.errors import InputError
 from dnnzip.format import TableSet, Verdict
 from dnnzip.link.api import LinkRun, StreamResult
+from dnnzip.link.opening import take_no_argument
 
 
 class GoldenLink:
@@ -21,8 +21,7 @@ class GoldenLink:
     """
 
     def __init__(self, argument: str = "") -> None:
-        if argument:
-            raise InputError(f"--link golden:{argument}", "the golden link takes no argument", "--link golden")
+        take_no_argument("golden", "golden link", argument)
         self.last_run: LinkRun | None = None
 
     def decode(self, tables: bytes, streams: Sequence[bytes]) -> list[StreamResult]:

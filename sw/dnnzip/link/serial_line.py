@@ -12,7 +12,7 @@ from dnnzip.format import Verdict, VerdictError, WeightStream
 from dnnzip.format.frames import RESULT
 from dnnzip.link.api import LinkRun, StreamResult
 from dnnzip.link.serial_port import SerialLine, parse_port
-from dnnzip.link.session import Answer, Session, Statistics
+from dnnzip.link.session import Answer, Session, Statistics, too_many_states
 
 #: Widths of a weight that a board may have.
 WEIGHT_BITS = (8, 16)
@@ -111,12 +111,7 @@ class SerialLink:
         if not tables or answers[0].verdict == Verdict.OK:
             return
         if answers[0].verdict == Verdict.UNSUPPORTED:
-            states, lanes = 1 << session.hello["log2_states"], session.hello["lanes"] * session.hello["slots"]
-            raise InputError(
-                self._name,
-                f"the board decodes tables of up to {states} states",
-                f"compress with --states {states} --virtual-lanes {lanes}",
-            )
+            raise too_many_states(self._name, session.hello)
         raise VerdictError(answers[0].verdict)
 
     def _weight_bytes(self, session: Session) -> int:

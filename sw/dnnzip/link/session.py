@@ -6,7 +6,7 @@ that: only this side waits for a time and asks again.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -267,3 +267,21 @@ class Session:
             return
         self._answers.append(Answer(bytes(self._body), frame.payload))
         self._body = bytearray()
+
+
+def too_many_states(name: str, hello: Mapping[str, int]) -> InputError:
+    """Return the error of a board whose decompressor cannot load a table set.
+
+    Parameters
+    ----------
+    name
+        What the user calls the line.
+    hello
+        What the board said of itself.
+    """
+    states, lanes = 1 << hello["log2_states"], hello["lanes"] * hello["slots"]
+    return InputError(
+        name,
+        f"the board decodes tables of up to {states} states",
+        f"compress with --states {states} --virtual-lanes {lanes}",
+    )

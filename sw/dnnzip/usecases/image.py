@@ -5,22 +5,21 @@ checked by decoding them, then copied one layer at a time.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from dnnzip.errors import InputError
 from dnnzip.format import (
     CODECS,
-    IMAGE_NO_LAYER,
-    WORD_BYTES,
-    ImageEntry,
+    ImageLayout,
     TableHeader,
     WeightStream,
     check_bus_bits,
-    image_head,
+    stream_entries,
     table_bytes,
+    table_set_entry,
 )
 from dnnzip.onnx.container import CompressedLayer, CompressedModel, decode_layer
 from dnnzip.onnx.execution_order import execution_order
@@ -40,8 +39,8 @@ class Image:
     ----------
     bus_bits
         Width of the bus.
-    size
-        Bytes of the image.
+    layout
+        The places of the streams.
     layers
         The layers by their numbers, in the order of execution.
     streams
@@ -55,7 +54,7 @@ class Image:
     """
 
     bus_bits: int
-    size: int
+    layout: ImageLayout
     layers: tuple[ImageLayer, ...]
     streams: tuple[ImageStream, ...]
     weights: int
@@ -63,19 +62,24 @@ class Image:
     table_set: int | None
 
     @property
+    def size(self) -> int:
+        """Bytes of the image."""
+        return self.layout.size
+
+    @property
     def stream_bytes(self) -> int:
         """Bytes of all streams, table set included."""
         return sum(stream.bytes for stream in self.streams)
 
     @property
-    def head(self) -> bytes:
-        """The image's header and table."""
-        return image_head(self.bus_bits // 8, len(self.layers), self.size, [stream.entry for stream in self.streams])
+    def head_bytes(self) -> int:
+        """Bytes of the header and the table."""
+        return table_bytes(len(self.streams))
 
     @property
     def padding(self) -> int:
         """Bytes between streams, and between the table and the first of them."""
-        return self.size - len(self.head) - self.stream_bytes
+        return self.size - self.head_bytes - self.stream_bytes
 
     @property
     def bits_per_weight(self) -> float:
@@ -93,7 +97,7 @@ class Image:
                 "layers": len(self.layers),
                 "streams": len(self.streams) - len(tables),
                 "image_bytes": self.size,
-                "head_bytes": len(self.head),
+                "head_bytes": self.head_bytes,
                 "stream_bytes": self.stream_bytes,
                 "padding_bytes": self.padding,
                 "side_bytes": self.side_bytes,
@@ -128,64 +132,36 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
     layers = _in_execution_order(compressed)
     described = tuple(ImageLayer(layer.name, layer.grid.element.name, layer.shape) for layer in layers)
     scalings = layer_scalings(compressed)
-    unplaced = []
+    streams: list[ImageStream] = []
     if compressed.tables:
-        unplaced.append(ImageStream(ImageEntry(0, 0, _words(compressed.tables), IMAGE_NO_LAYER)))
+        streams.append(ImageStream(table_set_entry(compressed.tables)))
     for number, layer in enumerate(layers):
         decode_layer(compressed, layer)
-        first = 0
-        for part, stream in enumerate(WeightStream.split(layer.stream)):
-            header = stream.header
-            entry = ImageEntry(
-                0,
-                0,
-                _words(stream.data),
-                number,
-                part,
-                first,
-                header.channels,
-                header.length,
-                virtual_lanes=header.lanes,
-            )
-            scaling = scalings[layer.name].of_channels(first, header.channels)
-            unplaced.append(ImageStream(entry, described[number], CODECS[header.codec].name, scaling))
-            first += header.channels
+        parts = WeightStream.split(layer.stream)
+        for entry, stream in zip(stream_entries(parts, number), parts, strict=True):
+            scaling = scalings[layer.name].of_channels(entry.first_channel, entry.channels)
+            streams.append(ImageStream(entry, described[number], CODECS[stream.header.codec].name, scaling))
         if step is not None:
             step(layer.name)
-    streams, size = _placed(unplaced, bus_bits // 8)
-    image = Image(
+    layout = ImageLayout([stream.entry for stream in streams], bus_bits // 8)
+    try:
+        layout.head(len(layers))
+    except ValueError as error:
+        raise InputError(compressed.where, f"does not fit one image ({error})", "compress parts of it") from None
+    return Image(
         bus_bits,
-        size,
+        layout,
         described,
-        streams,
+        tuple(replace(stream, entry=entry) for stream, entry in zip(streams, layout.entries, strict=True)),
         sum(layer.weights for layer in compressed.layers),
         sum(layer.grid.side_bytes for layer in compressed.layers),
         TableHeader.unpack(compressed.tables).table_set if compressed.tables else None,
     )
-    try:
-        _ = image.head
-    except ValueError as error:
-        raise InputError(compressed.where, f"does not fit one image ({error})", "compress parts of it") from None
-    return image
 
 
 def _in_execution_order(compressed: CompressedModel) -> list[CompressedLayer]:
     by_name = {layer.name: layer for layer in compressed.layers}
     return [by_name[name] for name in execution_order(compressed.model, list(by_name))]
-
-
-def _words(stream: bytes) -> int:
-    return -(-len(stream) // WORD_BYTES)
-
-
-def _placed(streams: Sequence[ImageStream], bus_bytes: int) -> tuple[tuple[ImageStream, ...], int]:
-    """Return the streams with their places, one after the other behind the table, and the size of it all."""
-    placed, bus_word = [], -(-table_bytes(len(streams)) // bus_bytes)
-    for stream in streams:
-        bus_words = -(-stream.bytes // bus_bytes)
-        placed.append(replace(stream, entry=replace(stream.entry, offset=bus_word * bus_bytes, bus_words=bus_words)))
-        bus_word += bus_words
-    return tuple(placed), bus_word * bus_bytes
 
 
 def write_image(
@@ -216,20 +192,11 @@ def write_image(
     outputs.make_folder(folder)
     paths = [folder / name for name in (IMAGE_FILE, TABLE_FILE, HEADER_FILE)]
     with outputs.open(paths[0]) as binary, binary.open("wb") as file:
-        _write_streams(image, compressed, file)
+        file.writelines(image.layout.content(len(image.layers), _streams(image, compressed)))
     outputs.write(paths[1], (json.dumps(image.as_json(), indent=2) + "\n").encode())
     text = image_header(prefix, image.size, image.bus_bits // 8, image.layers, image.streams)
     outputs.write(paths[2], text.encode())
     return paths
-
-
-def _write_streams(image: Image, compressed: CompressedModel, file: BinaryIO) -> None:
-    """Write the image to an open file, one layer at a time."""
-    position = file.write(image.head)
-    for placed, stream in zip(image.streams, _streams(image, compressed), strict=True):
-        file.write(bytes(placed.entry.offset - position))
-        position = placed.entry.offset + file.write(stream)
-    file.write(bytes(image.size - position))
 
 
 def _streams(image: Image, compressed: CompressedModel) -> Iterator[bytes]:

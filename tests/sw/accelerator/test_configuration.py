@@ -7,9 +7,10 @@ from importlib import resources
 import pytest
 from pydantic import BaseModel
 
-from dnnzip.accelerator import PRESETS, Departures, Placement, load_accelerator, parse_accelerator
+from dnnzip.accelerator import PRESETS, Departures, load_accelerator, parse_accelerator
 from dnnzip.accelerator.constants import Constant
 from dnnzip.errors import InputError
+from dnnzip.format.array import Placement
 
 TEXT = (resources.files("dnnzip.accelerator") / "presets" / "edge-lpddr4.toml").read_text(encoding="utf-8")
 

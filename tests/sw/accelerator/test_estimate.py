@@ -11,13 +11,13 @@ from dnnzip.accelerator import (
     Kind,
     Layer,
     Network,
-    Placement,
     Timing,
     load_accelerator,
     reductions,
 )
 from dnnzip.accelerator.compute import work_of
 from dnnzip.accelerator.family import NETWORKS
+from dnnzip.format.array import Placement
 
 
 def compressed(network, bits, table_bytes=0):

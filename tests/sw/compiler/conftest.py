@@ -10,9 +10,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.array.golden import GoldenArray
-from dnnzip.array.job import ArrayShape
 from dnnzip.array.network import compile_network, run_network
 from dnnzip.evaluation.runtime import open_session, session_options
+from dnnzip.format.array import ArrayShape
 
 SMALL = ArrayShape(groups=2, rows_per_group=4, columns=5, vectors=16)
 

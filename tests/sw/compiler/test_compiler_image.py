@@ -7,13 +7,13 @@ import pytest
 
 from dnnzip.array.golden import GoldenArray
 from dnnzip.array.image import network_image
-from dnnzip.array.job import ArrayShape
 from dnnzip.array.network import compile_network, run_network
 from dnnzip.codec import CodecOptions, CodeTensor, encode_network
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import InputError
 from dnnzip.evaluation.dataset import load_dataset
 from dnnzip.format import NARROW_MAX_SHIFT, ImageKind, TableSet, read_image_table
+from dnnzip.format.array import ArrayShape
 from dnnzip.onnx.container import decompressed
 from dnnzip.onnx.files import load_model
 from dnnzip.quantize.bound import Bound

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dnnzip.array.job import ArrayShape
+from dnnzip.format.array import ArrayShape
 
 CONVS = {
     "plain": ((2, 3, 7, 6), (5, 3, 3, 3), {}),

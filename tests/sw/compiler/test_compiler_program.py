@@ -5,14 +5,14 @@ import pytest
 
 from dnnzip.array.golden import GoldenArray
 from dnnzip.array.image import network_image
-from dnnzip.array.job import ArrayShape, check_job
+from dnnzip.array.job import check_job
 from dnnzip.array.program import LayerProgram
+from dnnzip.format.array import ArrayShape
 
 
 def compiled(weights, shape, groups=1):
     image = network_image({"w": weights}, {}, b"", shape, "net")
-    placed = image.layers["w"]
-    return image, LayerProgram(shape, placed.parts, *weights.shape, groups, placed.walk, image.tables)
+    return image, LayerProgram(shape, image.layers["w"], groups, image.tables)
 
 
 def check(rng, shape, channels, length, vectors, groups=1):

@@ -14,10 +14,12 @@ from dnnzip.format import (
     ImageEntry,
     ImageError,
     ImageKind,
+    ImageLayout,
     check_bus_bits,
     image_head,
     read_image_table,
     table_bytes,
+    table_set_entry,
 )
 
 BUS_BYTES = 8
@@ -93,3 +95,38 @@ def test_a_wrong_bus_is_refused(bus_bits):
 def test_a_number_that_does_not_fit_is_named():
     with pytest.raises(ValueError, match="image table entry: layer must be 0 to 65535, not 65536"):
         replace(ENTRIES[0], layer=1 << 16).pack()
+
+
+def test_streams_lie_one_after_the_other_from_bus_words_on():
+    streams = [b"tables" * 3, b"x" * 8, b"yz"]
+    entries = [table_set_entry(streams[0]), replace(ENTRIES[1], words=4), replace(ENTRIES[1], part=1, words=1)]
+    layout = ImageLayout(entries, BUS_BYTES)
+    assert [(entry.offset, entry.bus_words, entry.words) for entry in layout.entries] == [
+        (128, 3, 9),
+        (152, 1, 4),
+        (160, 1, 1),
+    ]
+    assert (layout.size, layout.loads) == (168, [0, 0, 0])
+    data = b"".join(layout.content(2, streams))
+    assert data == layout.head(2) + streams[0] + bytes(6) + streams[1] + streams[2] + bytes(6)
+    assert read_image_table(data) == layout.entries
+
+
+@pytest.mark.parametrize(
+    ("memory", "places"),
+    [
+        (160, [(128, 0), (144, 0), (128, 1)]),  # the third does not fit behind the second
+        (174, [(128, 0), (144, 0), (160, 0)]),
+        (144, [(128, 0), (128, 1), (128, 2)]),
+    ],
+)
+def test_in_a_small_memory_streams_take_turns_behind_the_table(memory, places):
+    layout = ImageLayout(
+        [replace(ENTRIES[1], part=part, words=words) for part, words in enumerate((8, 8, 7))], 2, memory
+    )
+    assert [(entry.offset, load) for entry, load in zip(layout.entries, layout.loads, strict=True)] == places
+    assert layout.size == memory
+
+
+def test_an_image_without_streams_is_its_header():
+    assert b"".join(ImageLayout([], 64).content(0, [])) == image([], 64, 64, 0)

@@ -11,6 +11,7 @@ from dnnzip.codec.ans import reference as ans_reference
 from dnnzip.codec.ans.choices import AnsChoices
 from dnnzip.codec.raw import reference as raw_reference
 from dnnzip.format import (
+    CAUSE_BITS,
     TABLES_MAGIC,
     WEIGHT_HEADER,
     Codec,
@@ -21,6 +22,7 @@ from dnnzip.format import (
     check_supported,
     crc8,
 )
+from dnnzip.format.array import MISPLACED
 from dnnzip_sim.cases import random_codes, random_table_set, single_token
 
 TABLES = random_table_set(random.Random(3), tables=2)
@@ -214,3 +216,9 @@ def test_words_are_taken_in_order():
     assert words.payload_word() == 0x0201
     with pytest.raises(VerdictError, match="words are missing"):
         words.payload_word()
+
+
+def test_no_verdict_has_the_number_of_a_stream_in_the_wrong_place():
+    assert MISPLACED == 15
+    assert MISPLACED.bit_length() == CAUSE_BITS
+    assert MISPLACED not in list(Verdict)

@@ -5,14 +5,13 @@ import time
 import numpy as np
 
 from dnnzip.array.board_job import job_orders
-from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult, ArrayShape
+from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict
-from dnnzip.format.frames import ARRAY_RESULT, MEMORY_UNIT, MISPLACED, ArrayFault, Top
+from dnnzip.format.array import MISPLACED, ArrayFault, ArrayShape
+from dnnzip.format.frames import ARRAY_RESULT, MEMORY_UNIT, Top
 from dnnzip.link.serial_port import SerialLine, parse_port
-from dnnzip.link.session import Session, Statistics
-
-SUM_BYTES = 4
+from dnnzip.link.session import Session, Statistics, too_many_states
 
 
 class SerialArray:
@@ -44,17 +43,12 @@ class SerialArray:
     """
 
     def __init__(self, shape: ArrayShape, argument: str = "") -> None:
-        self._shape = shape
+        self.shape = shape
         self._port, self._baud = parse_port(argument)
         self._name = f"--link serial:{self._port}"
         self.statistics = Statistics()
         with SerialLine(self._port, self._baud) as line:
             self._memory = self._open(line).hello["memory"] * MEMORY_UNIT
-
-    @property
-    def shape(self) -> ArrayShape:
-        """How large the array is."""
-        return self._shape
 
     def execute(self, job: ArrayJob) -> ArrayResult:
         """Execute a job, and return the sums of its runs with ``last``, in their order.
@@ -67,34 +61,26 @@ class SerialArray:
             The board is gone, is another one now, or cannot do the job.
         """
         begun = time.perf_counter()
-        message = job_orders(job, self._shape, self._memory)
+        message = job_orders(job, self.shape, self._memory)
         with SerialLine(self._port, self._baud) as line:
             session = self._open(line)
             self.statistics = session.statistics
             (answer,) = session.exchange([message])
         said = ARRAY_RESULT.unpack(answer.end.ljust(ARRAY_RESULT.bytes, b"\0"))
         self._check(said, session.hello)
-        wanted = job.given * self._shape.rows * SUM_BYTES
+        wanted = 4 * job.given * self.shape.rows
         if len(answer.body) != wanted:
             raise InputError(self._name, f"the board gave {len(answer.body)} bytes of sums", f"these are {wanted}")
-        figures = ArrayFigures(
-            cycles=said["vectors"] + said["lacks_tile"],
-            memory_words=said["memory_words"],
-            bus_words=said["bus_moves"],
-            busy_cycles=said["vectors"],
-            tile_wait_cycles=said["lacks_tile"],
-            vector_wait_cycles=said["lacks_vector"],
-            result_wait_cycles=said["lacks_room"],
-            seconds=time.perf_counter() - begun,
-        )
-        sums = np.frombuffer(answer.body, "<i4").reshape(job.given, self._shape.rows)
+        cycles = said["vectors"] + said["lacks_tile"]
+        figures = ArrayFigures.from_counters(said, cycles, time.perf_counter() - begun)
+        sums = np.frombuffer(answer.body, "<i4").reshape(job.given, self.shape.rows)
         return ArrayResult(sums.astype(np.int32), figures)
 
     def _open(self, line: SerialLine) -> Session:
         """Return a session with the board, reset, after a look at what it has."""
         session = Session(line, self._name)
         session.open(Top.ARRAY)
-        said, shape = session.hello, self._shape
+        said, shape = session.hello, self.shape
         rows, vectors = said["lanes"] * said["slots"], 1 << said["log2_vectors"]
         fits = (said["groups"], rows, said["columns"]) == (shape.groups, shape.rows_per_group, shape.columns)
         if not fits or shape.vectors > vectors:
@@ -113,12 +99,7 @@ class SerialArray:
             known = next((one.sentence for one in ArrayFault if one == fault), f"fault {fault}")
             raise InputError(self._name, f"the board stopped: {known}", "build the bitstream with this dnnzip")
         if cause == Verdict.UNSUPPORTED:
-            states, lanes = 1 << hello["log2_states"], hello["lanes"] * hello["slots"]
-            raise InputError(
-                self._name,
-                f"the board decodes tables of up to {states} states",
-                f"compress with --states {states} --virtual-lanes {lanes}",
-            )
+            raise too_many_states(self._name, hello)
         if cause:
             what = "does not hold what its entry says" if cause == MISPLACED else f"ends with {_label(cause)!r}"
             raise InputError(self._name, f"a stream of the layer {what}", "compress the model again")
