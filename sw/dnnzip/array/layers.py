@@ -12,11 +12,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from dnnzip.array.geometry import Convolution, Geometry, Product
 from dnnzip.array.numerics import Finish, Requantised, Scaled, Unscaled, quantised
 from dnnzip.errors import InputError
-from dnnzip.onnx.constants import WEIGHT_INPUT
-from dnnzip.onnx.graph import GraphIndex, attribute, is_standard, operand, subgraphs
+from dnnzip.onnx.geometry import Convolution, Geometry, geometry_of
+from dnnzip.onnx.graph import GraphIndex, attribute, factor, is_standard, operand, subgraphs
+from dnnzip.onnx.operators import DEQUANTIZED, OPERATORS, OnArray, Operand, Operator, Reach, WeightInput, operator_of
 from dnnzip.onnx.rules import stored_array
 from dnnzip.quantize.layout import Layout
 
@@ -26,11 +26,8 @@ LONGEST_CHANNEL = (2**31 - 1) // (128 * 255)
 EIGHT_BITS = (TensorProto.INT8, TensorProto.UINT8)
 QUANTISE = "quantise the model first with 'dnnzip quantize'"
 
-SUPPORTED = ("Conv", "Gemm", "MatMul", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger")
+SUPPORTED = tuple(operator.name for operator in OPERATORS if operator.on_array is OnArray.RUNS)
 """Operators that run on the array."""
-
-UNSUPPORTED = ("ConvTranspose", "DeformConv", "LSTM", "GRU", "RNN", "QGemm", "FusedConv", "FusedGemm", "FusedMatMul")
-"""Operators with weights of their own that do not."""
 
 BIAS_TOLERANCE = 1e-4
 """An int32 bias counts in steps of the sums' scale where its own scale is not further from that, as a share of it."""
@@ -48,6 +45,10 @@ class ArrayLayer:
         Type and name of the node.
     source, target
         The tensor of 8-bit activations that it reads, and the tensor that it gives.
+    node
+        The operator, by which its sums are checked.
+    stored, points
+        The weights as the network stores them, and their zero point: int32, one or one for each channel.
     geometry
         How its input becomes vectors.
     weights
@@ -64,11 +65,24 @@ class ArrayLayer:
     operator: str
     source: str
     target: str
+    node: onnx.NodeProto
+    stored: NDArray[np.generic]
+    points: NDArray[np.int32]
     geometry: Geometry
     weights: NDArray[np.int8]
     zero_point: int
     finish: Finish
     nodes: frozenset[int]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names that it reads."""
+        return (self.source,)
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """Names that it gives."""
+        return (self.target,)
 
     @property
     def channels(self) -> int:
@@ -82,7 +96,7 @@ class ArrayLayer:
 
 
 @dataclass(frozen=True)
-class _Operand:
+class _Values:
     """A quantised operand of constant scale and zero point: the 8-bit tensor's name, its scale and zero point."""
 
     name: str
@@ -107,17 +121,19 @@ def find_layers(model: onnx.ModelProto, where: str) -> list[ArrayLayer]:
         An operator with weights cannot run on the array, or there is none.
     """
     finder = _Finder(model, where)
+    rows = [(node, operator_of(node)) for node in model.graph.node]
     layers = [
-        finder.layer(position, node)
-        for position, node in enumerate(model.graph.node)
-        if is_standard(node) and node.op_type in SUPPORTED and finder.has_weights(node)
+        finder.layer(position, node, operator)
+        for position, (node, operator) in enumerate(rows)
+        if operator is not None and operator.on_array is OnArray.RUNS and finder.has_weights(node, operator)
     ]
-    for node in model.graph.node:
-        if node.op_type in UNSUPPORTED:
+    for node, operator in rows:
+        if operator is not None and operator.on_array is OnArray.REFUSED:
             raise finder.refusal(node, "does not run on the array", f"only {', '.join(SUPPORTED)} do")
     for graph in subgraphs(model.graph.node):
         for node in graph.node:
-            if node.op_type in SUPPORTED + UNSUPPORTED:
+            operator = operator_of(node)
+            if operator is not None and operator.on_array is not OnArray.HOST:
                 raise finder.refusal(node, "is inside an If, Loop or Scan", "layers of the array must be outside")
     if not layers:
         raise InputError(where, "has no layer for the array", f"it needs one of {', '.join(SUPPORTED)} with weights")
@@ -136,30 +152,29 @@ class _Finder:
         """Return the error that names an operator."""
         return InputError(f"{self._where}: {_label(node)}", wrong, right)
 
-    def has_weights(self, node: onnx.NodeProto) -> bool:
+    def has_weights(self, node: onnx.NodeProto, operator: Operator) -> bool:
         """Whether an operator has constant weights; a product of two computed matrices has not, and is no layer."""
-        if node.op_type not in ("MatMul", "Gemm", "MatMulInteger", "QLinearMatMul"):
-            return True
-        index = self._index
-        return any(
-            name in index.initializers or self._dequantised_initializer(name)
-            for name in (operand(node, 0), operand(node, WEIGHT_INPUT[node.op_type]))
-        )
+        sides = (operator.source, operator.weights[0])
+        return operator.reach is not Reach.ROW or any(self._is_constant(operand(node, side.index)) for side in sides)
 
-    def layer(self, position: int, node: onnx.NodeProto) -> ArrayLayer:
+    def layer(self, position: int, node: onnx.NodeProto, operator: Operator) -> ArrayLayer:
         """Return the layer of an operator."""
-        left, right = self._operands(node)
+        left, right = self._operands(node, operator)
         stored = stored_array(self._index.initializers[right.name])
-        geometry, layout = self._geometry(node, stored.shape)
+        geometry = self._geometry(node, operator, stored.shape)
+        layout = operator.weights[0].layout(node, stored.shape)
         weights = self._weights(node, stored, layout, right.zero_point)
         scale = self._sum_scale(node, left, right, layout)
-        finish, target, nodes = self._finish(node, scale, layout)
+        finish, target, nodes = self._finish(node, operator, scale, layout)
         zero_point = int(left.zero_point.reshape(-1)[0])
         return ArrayLayer(
             right.name,
             _label(node),
             left.name,
             target,
+            node,
+            stored,
+            right.zero_point,
             geometry,
             weights,
             zero_point,
@@ -167,22 +182,17 @@ class _Finder:
             frozenset({position, *nodes}),
         )
 
-    def _operands(self, node: onnx.NodeProto) -> tuple[_Operand, _Operand]:
+    def _operands(self, node: onnx.NodeProto, operator: Operator) -> tuple[_Values, _Values]:
         """Return the activations and the weights of an operator."""
-        if node.op_type in ("MatMul", "Gemm", "MatMulInteger", "QLinearMatMul"):
-            name = operand(node, 0)
-            if name in self._index.initializers or self._dequantised_initializer(name):
-                raise self.refusal(node, "has its constant on the left", "the array takes weights on the right")
-        match node.op_type:
-            case "Conv" | "Gemm" | "MatMul":
-                right = self._dequantised(node, 1, "weights")
-                left = self._dequantised(node, 0, "input")
-            case "QLinearConv" | "QLinearMatMul":
-                left = self._quantised(node, 0, 1, 2, "input")
-                right = self._quantised(node, 3, 4, 5, "weights")
-            case _:
-                left = self._quantised(node, 0, None, 2, "input")
-                right = self._quantised(node, 1, None, 3, "weights")
+        source, weight = operator.source, operator.weights[0]
+        if operator.reach is Reach.ROW and self._is_constant(operand(node, source.index)):
+            raise self.refusal(node, "has its constant on the left", "the array takes weights on the right")
+        if operator.is_integer:
+            left = self._quantised(node, source, "input")
+            right = self._quantised(node, weight, "weights")
+        else:
+            right = self._dequantised(node, weight, "weights")
+            left = self._dequantised(node, source, "input")
         if left.zero_point.size != 1 or (left.scale is not None and left.scale.size != 1):
             raise self.refusal(node, "has activations of several scales or zero points", "give them one each")
         tensor = self._index.initializers.get(right.name)
@@ -193,43 +203,35 @@ class _Finder:
             raise self.refusal(node, f"has {kind} weights", "the array takes int8 and uint8")
         return left, right
 
-    def _dequantised(self, node: onnx.NodeProto, index: int, role: str) -> _Operand:
+    def _dequantised(self, node: onnx.NodeProto, position: Operand, role: str) -> _Values:
         """Return an operand of a float operator, behind its DequantizeLinear."""
-        name = operand(node, index)
-        producer = self._index.producers.get(name)
+        producer = self._index.producers.get(operand(node, position.index))
         if producer is None or producer.op_type != "DequantizeLinear" or not is_standard(producer):
             raise self.refusal(node, f"its {role} {'are' if role == 'weights' else 'is'} float", QUANTISE)
-        axis = attribute(producer, "axis", 1)
-        found = self._quantised(producer, 0, 1, 2, role, node)
+        found = self._quantised(producer, DEQUANTIZED, role, node)
         assert found.scale is not None
-        if role == "weights" and max(found.scale.size, found.zero_point.size) > 1:
-            self._check_axis(node, found.name, axis)
+        if isinstance(position, WeightInput) and max(found.scale.size, found.zero_point.size) > 1:
+            self._check_axis(node, position, found.name, attribute(producer, "axis", 1))
         return found
 
-    def _check_axis(self, node: onnx.NodeProto, name: str, axis: int) -> None:
+    def _check_axis(self, node: onnx.NodeProto, weight: WeightInput, name: str, axis: int) -> None:
         tensor = self._index.initializers.get(name)
         if tensor is None or not tensor.dims:
             return
-        wanted = _channel_axis(node, len(tensor.dims))
+        wanted = weight.layout(node, tuple(tensor.dims)).axis
         if axis % len(tensor.dims) != wanted:
             raise self.refusal(
                 node, f"has weights with scales along axis {axis}", f"their output channels lie along axis {wanted}"
             )
 
     def _quantised(
-        self,
-        holder: onnx.NodeProto,
-        index: int,
-        scale: int | None,
-        zero_point: int,
-        role: str,
-        node: onnx.NodeProto | None = None,
-    ) -> _Operand:
+        self, holder: onnx.NodeProto, position: Operand, role: str, node: onnx.NodeProto | None = None
+    ) -> _Values:
         """Return an operand whose scale and zero point are inputs of ``holder``."""
         constants = self._index.initializers
         found: dict[str, NDArray[np.generic] | None] = {"scale": None, "zero point": None}
-        for what, position in (("scale", scale), ("zero point", zero_point)):
-            name = "" if position is None else operand(holder, position)
+        for what, index in (("scale", position.scale), ("zero point", position.zero_point)):
+            name = "" if index is None else operand(holder, index)
             if name and name not in constants:
                 raise self.refusal(
                     node or holder, f"the {what} of its {role} is computed", f"it must be a constant; {QUANTISE}"
@@ -243,40 +245,25 @@ class _Finder:
                 "the array takes int8 and uint8",
             )
         scales = found["scale"]
-        return _Operand(
-            operand(holder, index),
+        return _Values(
+            operand(holder, position.index),
             None if scales is None else scales.astype(np.float32).reshape(-1),
             np.zeros(1, np.int32) if points is None else points.astype(np.int32).reshape(-1),
         )
 
-    def _geometry(self, node: onnx.NodeProto, shape: tuple[int, ...]) -> tuple[Geometry, Layout]:
-        """Return how an operator's input becomes vectors, and where the channels of its weights are."""
-        if node.op_type not in ("Conv", "QLinearConv", "ConvInteger"):
-            if len(shape) != 2 or 0 in shape:
-                raise self.refusal(node, f"has weights of the shape {shape}", "the array takes a matrix")
-            transposed = node.op_type == "Gemm" and attribute(node, "transA", 0) != 0
-            return Product(transposed), Layout(shape, _channel_axis(node, 2))
-        if len(shape) < 3 or 0 in shape:
-            raise self.refusal(node, f"has weights of the shape {shape}", "they need channels and a kernel")
-        rank = len(shape) - 2
-        lists = {entry.name: tuple(map(int, entry.ints)) for entry in node.attribute}
-        auto_pad = next(
-            (entry.s.decode(errors="replace") for entry in node.attribute if entry.name == "auto_pad"), "NOTSET"
-        )
-        pads = lists.get("pads", (0,) * (2 * rank)) if auto_pad == "NOTSET" else (0,) * (2 * rank)
-        geometry = Convolution(
-            shape[2:],
-            lists.get("strides", (1,) * rank),
-            lists.get("dilations", (1,) * rank),
-            tuple(zip(pads[:rank], pads[rank:], strict=True)),
-            auto_pad,
-            attribute(node, "group", 1),
-        )
-        if geometry.groups < 1 or shape[0] % geometry.groups:
-            raise self.refusal(node, f"has {geometry.groups} groups", f"they must divide its {shape[0]} channels")
-        if lists.get("kernel_shape", geometry.kernel) != geometry.kernel:
-            raise self.refusal(node, "has a kernel_shape that is not that of its weights", "give the same")
-        return geometry, Layout(shape, 0)
+    def _geometry(self, node: onnx.NodeProto, operator: Operator, shape: tuple[int, ...]) -> Geometry:
+        """Return how an operator's input becomes vectors."""
+        geometry = geometry_of(node, shape)
+        if geometry is None or 0 in shape:
+            right = "the array takes a matrix" if operator.reach is Reach.ROW else "they need channels and a kernel"
+            raise self.refusal(node, f"has weights of the shape {shape}", right)
+        if isinstance(geometry, Convolution):
+            if geometry.groups < 1 or shape[0] % geometry.groups:
+                raise self.refusal(node, f"has {geometry.groups} groups", f"they must divide its {shape[0]} channels")
+            declared = next((tuple(entry.ints) for entry in node.attribute if entry.name == "kernel_shape"), None)
+            if declared not in (None, geometry.kernel):
+                raise self.refusal(node, "has a kernel_shape that is not that of its weights", "give the same")
+        return geometry
 
     def _weights(
         self, node: onnx.NodeProto, stored: NDArray[np.generic], layout: Layout, points: NDArray[np.int32]
@@ -302,7 +289,7 @@ class _Finder:
         return rows.astype(np.int8)
 
     def _sum_scale(
-        self, node: onnx.NodeProto, left: _Operand, right: _Operand, layout: Layout
+        self, node: onnx.NodeProto, left: _Values, right: _Values, layout: Layout
     ) -> NDArray[np.float32] | None:
         """Return what a sum of 1 stands for, float32 [channels] or [1]; None where later nodes hold the scale."""
         if left.scale is None or right.scale is None:
@@ -311,22 +298,21 @@ class _Finder:
             raise self.refusal(
                 node, f"has {right.scale.size} scales of weights", "give one, or one for each output channel"
             )
-        alpha = _float_attribute(node, "alpha") if node.op_type == "Gemm" else np.float32(1)
-        return np.asarray(alpha * left.scale * right.scale, np.float32)
+        return np.asarray(np.float32(factor(node, "alpha")) * left.scale * right.scale, np.float32)
 
     def _finish(
-        self, node: onnx.NodeProto, scale: NDArray[np.float32] | None, layout: Layout
+        self, node: onnx.NodeProto, operator: Operator, scale: NDArray[np.float32] | None, layout: Layout
     ) -> tuple[Finish, str, set[int]]:
         """Return what becomes of the sums, the name of the result, and the positions of further nodes that make it."""
-        none = np.zeros(1, np.int32)
         if scale is None:
             return Unscaled(), node.output[0], set()
-        if node.op_type in ("QLinearConv", "QLinearMatMul"):
-            result = self._quantised(node, 0, 6, 7, "result")
-            bias = self._int32_bias(node, operand(node, 8), layout) if node.op_type == "QLinearConv" else none
-            dtype = self._type_of_point(operand(node, 7))
+        bias_name = "" if operator.bias is None else operand(node, operator.bias)
+        if operator.result is not None:
+            result = self._quantised(node, operator.result, "result")
+            bias = self._int32_bias(node, bias_name, layout)
+            dtype = self._type_of_point(node, operator.result)
             return self._requantised(node, scale, bias, result, dtype), node.output[0], set()
-        bias, addend = self._bias(node, scale, layout)
+        bias, addend = self._bias(node, bias_name, scale, layout)
         if addend is None and (folded := self._fold(node, scale, bias)) is not None:
             return folded
         return Scaled(scale, bias, addend), node.output[0], set()
@@ -354,11 +340,11 @@ class _Finder:
             operand(behind, 2) and constants[operand(behind, 2)].data_type not in EIGHT_BITS
         ):
             return None
-        result = self._quantised(behind, 0, 1, 2, "result")
+        result = self._quantised(behind, DEQUANTIZED, "result")
         if result.scale is None or result.scale.size != 1 or result.zero_point.size != 1:
             return None
         nodes.add(self._positions[id(behind)])
-        dtype = self._type_of_point(operand(behind, 2))
+        dtype = self._type_of_point(behind, DEQUANTIZED)
         return self._requantised(node, scale, bias, result, dtype, limits), behind.output[0], nodes
 
     def _requantised(
@@ -366,7 +352,7 @@ class _Finder:
         node: onnx.NodeProto,
         scale: NDArray[np.float32],
         bias: NDArray[np.int32],
-        result: _Operand,
+        result: _Values,
         dtype: np.dtype[np.generic],
         limits: tuple[float, float] = (-math.inf, math.inf),
     ) -> Requantised:
@@ -377,8 +363,9 @@ class _Finder:
         low, high = (quantised(np.asarray(limit, np.float32), y_scale, point, dtype) for limit in limits)
         return Requantised(np.asarray(scale / y_scale, np.float32), bias, point, low, high, dtype)
 
-    def _type_of_point(self, name: str) -> np.dtype[np.generic]:
+    def _type_of_point(self, node: onnx.NodeProto, result: Operand) -> np.dtype[np.generic]:
         """Return the type of a result by its zero point; uint8 where that is left out."""
+        name = "" if result.zero_point is None else operand(node, result.zero_point)
         return stored_array(self._index.initializers[name]).dtype if name else np.dtype(np.uint8)
 
     def _limits(self, node: onnx.NodeProto) -> tuple[float, float] | None:
@@ -415,12 +402,11 @@ class _Finder:
         return np.asarray((values - points).astype(np.float32) * scales, np.float32)
 
     def _bias(
-        self, node: onnx.NodeProto, scale: NDArray[np.float32], layout: Layout
+        self, node: onnx.NodeProto, name: str, scale: NDArray[np.float32], layout: Layout
     ) -> tuple[NDArray[np.int32], NDArray[np.float32] | None]:
         """Return the bias of a float operator: in steps of the sums where it is int32, otherwise as float32 values."""
         none = np.zeros(1, np.int32)
-        name = operand(node, 2) if node.op_type in ("Conv", "Gemm") else ""
-        beta = _float_attribute(node, "beta") if node.op_type == "Gemm" else np.float32(1)
+        beta = np.float32(factor(node, "beta"))
         if not name or beta == 0:
             return none, None
         producer = self._index.producers.get(name)
@@ -433,7 +419,7 @@ class _Finder:
                     point in self._index.initializers and not stored_array(self._index.initializers[point]).any()
                 )
                 values = stored_array(self._index.initializers[operand(producer, 0)])
-                is_row = values.size in (1, layout.channels) and values.ndim <= 1 + (node.op_type == "Gemm")
+                is_row = values.size in (1, layout.channels) and values.ndim <= (1 if len(layout.shape) > 2 else 2)
                 fits = own.size in (1, scale.size, layout.channels)
                 if is_zero and is_row and fits and np.allclose(own * float(beta), scale, rtol=BIAS_TOLERANCE, atol=0):
                     return values.astype(np.int32).reshape(-1), None
@@ -452,33 +438,16 @@ class _Finder:
         return stored_array(tensor).astype(np.int32).reshape(-1)
 
     def _only_reader(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
-        """Return the node that alone reads a node's result; None where others do, or it is an output."""
-        readers = self._index.readers(node.output[0])
-        if len(readers) != 1 or not self._index.is_only_read_by(node.output[0], readers[0].node):
-            return None
-        return readers[0].node if readers[0].index == 0 and is_standard(readers[0].node) else None
+        """Return the node that alone reads a node's result, as its first input; None where others do."""
+        use = self._index.only_reader(node)
+        return use.node if use is not None and use.index == 0 and is_standard(use.node) else None
 
-    def _dequantised_initializer(self, name: str) -> bool:
+    def _is_constant(self, name: str) -> bool:
+        """Return True for a constant, also one behind a DequantizeLinear."""
         producer = self._index.producers.get(name)
-        return (
-            producer is not None
-            and producer.op_type == "DequantizeLinear"
-            and operand(producer, 0) in self._index.initializers
-        )
-
-
-def _channel_axis(node: onnx.NodeProto, rank: int) -> int:
-    """Return the axis of the output channels in an operator's weights of so many dimensions."""
-    if node.op_type in ("Conv", "QLinearConv", "ConvInteger"):
-        return 0
-    if node.op_type == "Gemm":
-        return 0 if attribute(node, "transB", 0) else 1
-    return rank - 1
-
-
-def _float_attribute(node: onnx.NodeProto, name: str) -> np.float32:
-    """Return a float attribute of Gemm, 1 where it is left out."""
-    return np.float32(next((entry.f for entry in node.attribute if entry.name == name), 1.0))
+        if producer is not None and producer.op_type == "DequantizeLinear":
+            name = operand(producer, 0)
+        return name in self._index.initializers
 
 
 def _label(node: onnx.NodeProto) -> str:
