@@ -18,11 +18,17 @@ QUANTISE = "quantise the model first with 'dnnzip quantize'"
 
 @dataclass(frozen=True)
 class Values:
-    """A quantised operand of constant scale and zero point: the 8-bit tensor's name, its scale and zero point."""
+    """A quantised operand: the 8-bit tensor's name, its constant scale and zero point, and the zero point's type."""
 
     name: str
     scale: NDArray[np.float32] | None
     zero_point: NDArray[np.int32]
+    dtype: np.dtype[np.generic]
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it has one scale, and one zero point."""
+        return self.scale is not None and self.scale.size == self.zero_point.size == 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +130,7 @@ class Operation:
             operand(holder, position.index),
             None if scales is None else scales.astype(np.float32).reshape(-1),
             np.zeros(1, np.int32) if points is None else points.astype(np.int32).reshape(-1),
+            np.dtype(np.uint8) if points is None else points.dtype,
         )
 
     def constant(self, name: str) -> NDArray[np.float32] | None:

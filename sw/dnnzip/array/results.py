@@ -10,7 +10,7 @@ from onnx import TensorProto
 from dnnzip.array.numerics import Finish, Requantised, Scaled, Unscaled, quantised
 from dnnzip.array.operation import EIGHT_BITS, Operation, Values
 from dnnzip.onnx.graph import attribute, factor, is_standard, operand
-from dnnzip.onnx.operators import DEQUANTIZED, Operand
+from dnnzip.onnx.operators import DEQUANTIZED
 from dnnzip.onnx.rules import stored_array
 from dnnzip.quantize.layout import Layout
 
@@ -28,9 +28,9 @@ def finish_of(
     bias_name = "" if operator.bias is None else operand(node, operator.bias)
     if operator.result is not None:
         result = operation.quantised(node, operator.result, "result")
-        bias = _int32_bias(operation, bias_name, layout)
-        dtype = _type_of_point(operation, node, operator.result)
-        return _requantised(operation, scale, bias, (result, dtype)), node.output[0], []
+        if not result.is_single:
+            raise operation.refusal("has a result of several scales or zero points", "give it one each")
+        return _requantised(scale, _int32_bias(operation, bias_name, layout), result), node.output[0], []
     bias, addend = _bias(operation, bias_name, scale, layout)
     if addend is None and (folded := _fold(operation, scale, bias)) is not None:
         return folded
@@ -61,34 +61,22 @@ def _fold(
     ):
         return None
     result = operation.quantised(behind, DEQUANTIZED, "result")
-    if result.scale is None or result.scale.size != 1 or result.zero_point.size != 1:
+    if not result.is_single:
         return None
-    nodes.append(behind)
-    dtype = _type_of_point(operation, behind, DEQUANTIZED)
-    return _requantised(operation, scale, bias, (result, dtype), limits), behind.output[0], nodes
+    return _requantised(scale, bias, result, limits), behind.output[0], [*nodes, behind]
 
 
 def _requantised(
-    operation: Operation,
     scale: NDArray[np.float32],
     bias: NDArray[np.int32],
-    given: tuple[Values, np.dtype[np.generic]],
+    result: Values,
     limits: tuple[float, float] = (-math.inf, math.inf),
 ) -> Requantised:
-    """Return the arithmetic of a result, given what quantises it and its type."""
-    result, dtype = given
-    if result.scale is None or result.scale.size != 1 or result.zero_point.size != 1:
-        raise operation.refusal("has a result of several scales or zero points", "give it one each")
+    assert result.scale is not None, "a result of 8 bits has a scale"
     y_scale, point = result.scale[0], int(result.zero_point[0])
     # Quantising is monotonic, so that limits of the value are limits of its code.
-    low, high = (quantised(np.asarray(limit, np.float32), y_scale, point, dtype) for limit in limits)
-    return Requantised(np.asarray(scale / y_scale, np.float32), bias, point, low, high, dtype)
-
-
-def _type_of_point(operation: Operation, node: onnx.NodeProto, result: Operand) -> np.dtype[np.generic]:
-    """Return the type of a result by its zero point; uint8 where that is left out."""
-    name = "" if result.zero_point is None else operand(node, result.zero_point)
-    return stored_array(operation.index.initializers[name]).dtype if name else np.dtype(np.uint8)
+    low, high = (quantised(np.asarray(limit, np.float32), y_scale, point, result.dtype) for limit in limits)
+    return Requantised(np.asarray(scale / y_scale, np.float32), bias, point, low, high, result.dtype)
 
 
 def _limits(operation: Operation, node: onnx.NodeProto) -> tuple[float, float] | None:
