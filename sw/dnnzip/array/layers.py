@@ -1,4 +1,4 @@
-"""Which operators of an 8-bit network run on the array, and how; or which one cannot, and why.
+"""Layers of an 8-bit network that run on the array, or the reason why an operator cannot.
 
 A layer of the array is an operator with constant weights, with what quantises its operands, and with what follows it as
 far as that is part of its arithmetic: a Relu or Clip, and the QuantizeLinear of its result.

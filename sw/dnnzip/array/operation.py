@@ -27,7 +27,7 @@ class Values:
 
     @property
     def is_single(self) -> bool:
-        """Whether it has one scale, and one zero point."""
+        """True for one scale and one zero point."""
         return self.scale is not None and self.scale.size == self.zero_point.size == 1
 
 
@@ -57,7 +57,7 @@ class Operation:
 
     @property
     def has_weights(self) -> bool:
-        """Whether it has constant weights; a product of two computed matrices has not, and is no layer."""
+        """True for constant weights; a product of two computed matrices has none, and is no layer."""
         sides = (self.operator.source, self.operator.weights[0])
         return self.operator.reach is not Reach.ROW or any(
             self.is_constant(operand(self.node, side.index)) for side in sides

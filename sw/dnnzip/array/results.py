@@ -1,4 +1,4 @@
-"""What becomes of an operator's sums: its bias, and what follows it as far as that is part of its arithmetic."""
+"""Results from an operator's sums: its bias, and the operators behind it that are part of its arithmetic."""
 
 import math
 

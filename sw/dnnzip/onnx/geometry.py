@@ -1,4 +1,4 @@
-"""How an operator's input becomes vectors that its weights are multiplied with, and how sums become its output.
+"""Vectors of an operator's input, with which its weights are multiplied, and its output from their sums.
 
 A vector holds the inputs that one output value's channel is multiplied with, in the order in which the channel's
 weights are stored (`dnnzip.quantize.layout`): the columns of im2col.

@@ -155,12 +155,12 @@ class Operator:
 
     @property
     def is_integer(self) -> bool:
-        """Whether the weights' zero point is an input of the operator's own."""
+        """True where the weights' zero point is an input of the operator's own."""
         return any(weight.zero_point is not None for weight in self.weights)
 
     @property
     def is_compressed(self) -> bool:
-        """Whether its weights can be compressed."""
+        """True where its weights can be compressed."""
         return any(weight.layout_of is not None for weight in self.weights)
 
     def weight_at(self, index: int) -> WeightInput | None:
@@ -178,12 +178,17 @@ def _by_transposed_filter(node: onnx.NodeProto, shape: tuple[int, ...]) -> Layou
     return Layout(shape, 1, group if group > 0 and shape[0] % group == 0 else 1, kernel_of(shape[2:]))
 
 
-def _by_column(node: onnx.NodeProto, shape: tuple[int, ...]) -> Layout:
-    return Layout(shape, 0 if attribute(node, "transB", 0) else len(shape) - 1)
+def _by_column(_: onnx.NodeProto, shape: tuple[int, ...]) -> Layout:
+    return Layout(shape, len(shape) - 1)
+
+
+def _by_column_or_row(node: onnx.NodeProto, shape: tuple[int, ...]) -> Layout:
+    return Layout(shape, 0 if attribute(node, "transB", 0) else 1)
 
 
 _FILTER = WeightInput(1, layout_of=_by_filter)
 _COLUMN = WeightInput(1, layout_of=_by_column)
+_COLUMN_OR_ROW = WeightInput(1, layout_of=_by_column_or_row)
 _INTEGER_FILTER = WeightInput(1, zero_point=3, layout_of=_by_filter)
 _INTEGER_COLUMN = WeightInput(1, zero_point=3, layout_of=_by_column)
 _LINEAR_FILTER = WeightInput(3, 4, 5, _by_filter)
@@ -198,7 +203,7 @@ _FIRST, _SECOND, _THIRD = WeightInput(0), WeightInput(1), WeightInput(2)
 OPERATORS: tuple[Operator, ...] = (
     Operator("Conv", (_FILTER,), 2, Role.CONVOLUTION, Reach.WINDOW, OnArray.RUNS),
     Operator("ConvTranspose", (_SPREAD,), 2, Role.CONVOLUTION, Reach.SPREAD, OnArray.REFUSED),
-    Operator("Gemm", (_COLUMN,), 2, Role.DENSE, Reach.ROW, OnArray.RUNS, transposes=True),
+    Operator("Gemm", (_COLUMN_OR_ROW,), 2, Role.DENSE, Reach.ROW, OnArray.RUNS, transposes=True),
     Operator("MatMul", (_COLUMN,), None, Role.DENSE, Reach.ROW, OnArray.RUNS, remark=" (right side)"),
     Operator("QLinearConv", (_LINEAR_FILTER,), 8, Role.CONVOLUTION, Reach.WINDOW, OnArray.RUNS, *_LINEAR),
     Operator("QLinearMatMul", (_LINEAR_COLUMN,), None, Role.DENSE, Reach.ROW, OnArray.RUNS, *_LINEAR),

@@ -1,4 +1,4 @@
-"""What an operator's weights multiply: the inputs of one output position, as columns in the order of the weights.
+"""Inputs that an operator's weights multiply: those of one output position, as a column in the order of the weights.
 
 The output of a channel at a position is the dot product of its weights, in storage order, with such a column. Means and
 covariances over a sample of positions are all that rounding with error feedback and the correction of biases need.
@@ -27,7 +27,7 @@ MOST_BYTES = 1 << 26
 
 
 class Columns:
-    """Which positions of an operator's outputs are sampled, and how their inputs become columns.
+    """Columns of an operator at a sample of its output positions.
 
     Parameters
     ----------
