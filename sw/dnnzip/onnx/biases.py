@@ -81,7 +81,7 @@ def with_biases(model: onnx.ModelProto, weights: Sequence[Weight]) -> BiasedMode
         nodes.append(node)
         output = node.output[0] if node.output else ""
         operator = operator_of(node)
-        if output not in channels or operator is None:
+        if output not in channels or operator is None or operator.is_integer:
             continue
         name = fresh_name(f"{output}.bias", taken)
         values = np.zeros(channels[output], np.float32)
