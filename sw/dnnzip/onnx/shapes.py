@@ -91,7 +91,7 @@ def layer_shapes(model: onnx.ModelProto, where: str) -> list[LayerShape]:
         source = max(sources, default=None)
         operator = operator_of(node)
         if operator is not None and operator.role is not None:
-            role = _role(node, operator, index, behind)
+            role = _role(node, operator, operator.role, index, behind)
             found.append(_layer(_Shapes(shapes, node, operator, where), role, index, source))
             source = len(found) - 1
         if source is not None:
@@ -188,11 +188,11 @@ def operand_name(node: onnx.NodeProto) -> str:
     return str(node.output[0]) if node.output else ""
 
 
-def _role(node: onnx.NodeProto, operator: Operator, index: GraphIndex, behind: Mapping[str, int]) -> Role | None:
-    """Return the role of an operator, which for one of two sides depends on them."""
-    if operator.role is Role.DENSE and _is_activation(operand(node, operator.weights[0].index), index, behind):
+def _role(node: onnx.NodeProto, operator: Operator, role: Role, index: GraphIndex, behind: Mapping[str, int]) -> Role:
+    """Return the role of a node, whose operator has one: a dense operator without weights is a product."""
+    if role is Role.DENSE and _is_activation(operand(node, operator.weights[0].index), index, behind):
         return Role.PRODUCT
-    return operator.role
+    return role
 
 
 def _is_activation(name: str, index: GraphIndex, behind: Mapping[str, int]) -> bool:
@@ -221,10 +221,11 @@ def _weight_name(name: str, index: GraphIndex) -> str:
     return name
 
 
-def _layer(shapes: _Shapes, role: Role | None, index: GraphIndex, source: int | None) -> LayerShape:
+def _layer(shapes: _Shapes, role: Role, index: GraphIndex, source: int | None) -> LayerShape:
     node, operator = shapes.node, shapes.operator
     inputs, outputs = shapes(operand(node, operator.source.index)), shapes(operand_name(node))
-    name, weights, other = str(node.name or operand_name(node)), 0, ()
+    name, weights = str(node.name or operand_name(node)), 0
+    other: Sequence[int] = ()
     if operator.weights:
         stored = operand(node, operator.weights[0].index)
         other = shapes(stored)
@@ -232,7 +233,7 @@ def _layer(shapes: _Shapes, role: Role | None, index: GraphIndex, source: int | 
             name, weights = _weight_name(stored, index), math.prod(other)
     if not inputs or not outputs:
         raise shapes.refuse(f"input {tuple(inputs)} and output {tuple(outputs)} have no dimensions")
-    count = {Role.CONVOLUTION: _convolution, Role.POOLING: _pooling}.get(operator.role, _product)
+    count = {Role.CONVOLUTION: _convolution, Role.POOLING: _pooling}.get(role, _product)
     sizes = count(shapes, inputs, other, outputs)
     if min(sizes) < 1:
         raise shapes.refuse("an attribute is out of its range")
