@@ -50,8 +50,8 @@ def test_columns_times_weights_are_a_convolutions_outputs(shape, options):
     x = rng.normal(size=(3, 4, 9, 8)[: len(shape)]).astype(np.float32)
     model = model_of([helper.make_node("Conv", ["x", "w"], ["y"], **options)], [None, *x.shape[1:]], {"w": w})
     (weight,), _ = find_weights(model)
-    columns = Columns(model.graph.node[0], weight)
-    assert columns.is_known()
+    columns = Columns.of(model.graph.node[0], weight)
+    assert columns is not None
     found = columns.sample([x[:2], x[2:]], np.random.default_rng(0))
     rows = weight.layout.to_channels(w).reshape(columns.groups, -1, columns.length)
     # Fewer positions than would be sampled: they are all there, in order.
@@ -74,9 +74,9 @@ def test_columns_of_products(operator, options, is_known):
     w = rng.normal(size=shape).astype(np.float32)
     model = model_of([helper.make_node(operator, ["x", "w"], ["y"], **options)], [None, *x.shape[1:]], {"w": w})
     (weight,), _ = find_weights(model)
-    columns = Columns(model.graph.node[0], weight)
-    assert columns.is_known() == is_known
-    if is_known:
+    columns = Columns.of(model.graph.node[0], weight)
+    assert (columns is not None) == is_known
+    if columns is not None:
         rows = weight.layout.to_channels(w)
         np.testing.assert_allclose(columns.sample([x], np.random.default_rng(0))[0] @ rows.T, run(model, x), atol=1e-5)
 
@@ -87,7 +87,7 @@ def test_a_sample_of_positions_is_the_same_for_the_same_seed():
     x = rng.normal(size=(4, 3, 60, 60)).astype(np.float32)
     model = model_of([helper.make_node("Conv", ["x", "w"], ["y"])], [None, *x.shape[1:]], {"w": w})
     (weight,), _ = find_weights(model)
-    columns = Columns(model.graph.node[0], weight)
+    columns = Columns.of(model.graph.node[0], weight)
     first, again, other = (columns.sample([x], np.random.default_rng(seed)) for seed in (0, 0, 1))
     assert first.shape[1] < 4 * 58 * 58
     np.testing.assert_array_equal(first, again)
@@ -139,7 +139,7 @@ def test_stages_give_what_the_whole_network_gives(batch):
     weights, _ = find_weights(model)
     biased = with_biases(model, weights)
     staged = StagedNetwork(biased.model, weights, biased.biases, "net")
-    assert [stage.weight for stage in staged.stages] == ["", "w1", "w2", "w3", "w4"]
+    assert [stage.weights for stage in staged.stages] == [(), ("w1",), ("w2",), ("w3",), ("w4",)]
     given = {weight.name: weight.array for weight in weights} | biased.values()
     x = np.random.default_rng(9).normal(size=(batch, 4, 6, 6)).astype(np.float32)
     np.testing.assert_allclose(staged.finish(1, staged.start(x), given, batch), run(model, x), rtol=1e-4, atol=1e-4)

@@ -7,12 +7,12 @@ from pathlib import Path
 import onnx
 
 from dnnzip import digits
-from dnnzip.array.geometry import Convolution
 from dnnzip.array.network import compile_network
 from dnnzip.codec import CodecOptions
 from dnnzip.evaluation.dataset import Dataset, load_dataset
 from dnnzip.format.array import ArrayShape
 from dnnzip.onnx.files import load_model
+from dnnzip.onnx.geometry import Convolution
 from dnnzip.quantize.bound import Bound
 from dnnzip.usecases import compress as compression
 from dnnzip.usecases.quantize import quantise_network

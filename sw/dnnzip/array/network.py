@@ -17,7 +17,7 @@ from dnnzip.array.layers import ArrayLayer, find_layers
 from dnnzip.array.onnx_kernels import LayerKernel
 from dnnzip.array.program import LayerProgram
 from dnnzip.array.reference import layer_sums
-from dnnzip.array.segments import Piece, Segment, Value, cut, piece_reads, run_segment
+from dnnzip.array.segments import Piece, Value, cut, run_segment
 from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import BATCH, batches_of, joined_scores
 from dnnzip.format import WORD_BITS
@@ -25,6 +25,7 @@ from dnnzip.format.array import ArrayShape
 from dnnzip.onnx.container import decompressed, is_compressed, open_compressed
 from dnnzip.onnx.graph import fixed_size, lift_constants
 from dnnzip.onnx.node_order import check_sorted
+from dnnzip.onnx.partition import Segment
 
 JOB_BYTES = 1 << 30
 """Activations and sums of one job; a layer with more has several."""
@@ -262,7 +263,7 @@ def run_network(
     batches: list[dict[str, Value]] = [
         {compiled.input: part} for part in batches_of(x, size, compiled.fixed_batch is not None)
     ]
-    last_use = {name: number for number, piece in enumerate(compiled.pieces) for name in piece_reads(piece)}
+    last_use = {name: number for number, piece in enumerate(compiled.pieces) for name in piece.reads}
     last_use |= dict.fromkeys((compiled.output, *keep), len(compiled.pieces))
     layers = []
     for number, piece in enumerate(compiled.pieces):

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from dnnzip.array.geometry import Convolution
 from dnnzip.array.layers import ArrayLayer
+from dnnzip.array.reference import shifted_weights
 from dnnzip.evaluation.runtime import open_session
 
 SHIFT = 128
@@ -27,27 +27,13 @@ class LayerKernel:
 
     def __init__(self, layer: ArrayLayer) -> None:
         self._layer = layer
-        geometry = layer.geometry
-        weights = (layer.weights.astype(np.int16) + SHIFT).astype(np.uint8)
-        if isinstance(geometry, Convolution):
-            self._weights = weights.reshape(layer.channels, -1, *geometry.kernel)
-            rank = len(geometry.kernel)
-            node = helper.make_node("ConvInteger", ["x", "w", "xz", "wz"], ["y"], group=geometry.groups)
-            node.attribute.extend(
-                [
-                    helper.make_attribute("kernel_shape", geometry.kernel),
-                    helper.make_attribute("strides", geometry.strides),
-                    helper.make_attribute("dilations", geometry.dilations),
-                ]
-            )
-            if geometry.auto_pad == "NOTSET":
-                begins, ends = zip(*geometry.pads, strict=True)
-                node.attribute.append(helper.make_attribute("pads", [*begins, *ends]))
-            else:
-                node.attribute.append(helper.make_attribute("auto_pad", geometry.auto_pad))
-            shape = [None] * (2 + rank)
+        self._weights = np.ascontiguousarray(shifted_weights(layer) + SHIFT, np.uint8)
+        self._is_transposed = any(entry.name == "transA" and entry.i for entry in layer.node.attribute)
+        if self._weights.ndim > 2:
+            node = helper.make_node("ConvInteger", ["x", "w", "xz", "wz"], ["y"])
+            node.attribute.extend(layer.node.attribute)
+            shape = [None] * self._weights.ndim
         else:
-            self._weights = np.ascontiguousarray(weights.T)
             node = helper.make_node("MatMulInteger", ["x", "w", "xz", "wz"], ["y"])
             shape = None
         byte = TensorProto.UINT8
@@ -69,7 +55,7 @@ class LayerKernel:
         """Return the sums of an int8 or uint8 input, int32 in the shape of the layer's output."""
         shift = SHIFT if x.dtype == np.int8 else 0
         values = (x.astype(np.int16) + shift).astype(np.uint8)
-        if not isinstance(self._layer.geometry, Convolution) and self._layer.geometry.transposed:
+        if self._is_transposed:
             values = np.ascontiguousarray(values.T)
         feeds = {
             "x": values,

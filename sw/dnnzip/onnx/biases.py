@@ -18,12 +18,10 @@ from onnx import numpy_helper
 
 from dnnzip.errors import InputError
 from dnnzip.onnx.graph import GraphIndex, all_names, fresh_name, operand
+from dnnzip.onnx.operators import Reach, operator_of
 from dnnzip.onnx.rules import stored_array
 from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.element_type import FLOAT32
-
-#: Operators whose third input is a bias of one value for each output channel.
-THIRD_INPUT = ("Conv", "ConvTranspose", "Gemm")
 
 #: Key of the declaration.
 DECLARATION = "dnnzip.biases"
@@ -83,12 +81,13 @@ def with_biases(model: onnx.ModelProto, weights: Sequence[Weight]) -> BiasedMode
     for node in fresh.graph.node:
         nodes.append(node)
         output = node.output[0] if node.output else ""
-        if output not in channels:
+        operator = operator_of(node)
+        if output not in channels or operator is None or operator.is_integer:
             continue
         name = fresh_name(f"{output}.bias", taken)
         values = np.zeros(channels[output], np.float32)
-        if node.op_type in THIRD_INPUT:
-            old = operand(node, 2)
+        if operator.bias is not None:
+            old = operand(node, operator.bias)
             if old:
                 stored = index.initializers.get(old)
                 found = None if stored is None else stored_array(stored)
@@ -100,9 +99,9 @@ def with_biases(model: onnx.ModelProto, weights: Sequence[Weight]) -> BiasedMode
                     continue
             else:
                 added.add(name)
-            del node.input[2:]
+            del node.input[operator.bias :]
             node.input.append(name)
-        elif node.op_type == "MatMul":
+        elif operator.reach is Reach.ROW:
             inner = fresh_name(f"{output}.product", taken)
             node.output[0] = inner
             nodes.append(onnx.helper.make_node("Add", [inner, name], [output], name=fresh_name(f"{output}.add", taken)))

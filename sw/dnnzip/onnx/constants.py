@@ -16,28 +16,8 @@ from onnx import TensorProto
 
 from dnnzip.onnx.graph import bodies, is_standard, operand
 from dnnzip.onnx.lazy_tensors import place_of
+from dnnzip.onnx.operators import operator_of
 from dnnzip.onnx.tensor_bytes import bytes_of
-
-#: Which input of an operator is its weight.
-WEIGHT_INPUT = {
-    "Conv": 1,
-    "ConvTranspose": 1,
-    "Gemm": 1,
-    "MatMul": 1,
-    "QLinearConv": 3,
-    "QLinearMatMul": 3,
-    "ConvInteger": 1,
-    "MatMulInteger": 1,
-}
-
-#: The same of operators whose weights are not compressed.
-OTHER_WEIGHT_INPUTS = {
-    "LSTM": (1, 2),
-    "GRU": (1, 2),
-    "RNN": (1, 2),
-    "DeformConv": (1,),
-    "Einsum": (0, 1),
-}
 
 #: Operators of which the first input is what they change, and the others only say how.
 CONVERSIONS = ("DequantizeLinear", "QuantizeLinear", "Cast", "CastLike")
@@ -187,19 +167,18 @@ class _Walk:
 
     def _read_weights(self, node: onnx.NodeProto, values: _Values) -> None:
         """Mark the constants that a node reads as its weights."""
-        function = self._called(node)
+        function, operator = self._called(node), operator_of(node)
         if function is not None:
             for name, formal in zip(node.input, self.function(function), strict=False):
                 if formal.is_weight or (formal.is_source and _is_large(values.get(name))):
                     _mark(values.get(name), is_plain=formal.is_weight)
+        elif operator is not None and operator.weights:
+            for weight in operator.weights:
+                _mark(values.get(operand(node, weight.index)), is_plain=weight.layout_of is not None)
         elif not is_standard(node):
             for name in node.input:
                 if _is_large(values.get(name)):
                     _mark(values.get(name), is_plain=False)
-        elif node.op_type in WEIGHT_INPUT:
-            _mark(values.get(operand(node, WEIGHT_INPUT[node.op_type])))
-        for position in OTHER_WEIGHT_INPUTS.get(node.op_type, ()) if is_standard(node) else ():
-            _mark(values.get(operand(node, position)), is_plain=False)
 
     def _called(self, node: onnx.NodeProto) -> onnx.FunctionProto | None:
         """Return the local function that a node calls."""

@@ -12,6 +12,11 @@ def attribute(node: onnx.NodeProto, name: str, default: int) -> int:
     return next((int(entry.i) for entry in node.attribute if entry.name == name), default)
 
 
+def factor(node: onnx.NodeProto, name: str) -> float:
+    """Return a float attribute of a node that multiplies something, 1 where it is left out."""
+    return next((float(entry.f) for entry in node.attribute if entry.name == name), 1.0)
+
+
 def fixed_size(dimension: onnx.TensorShapeProto.Dimension) -> int | None:
     """Return the size of a dimension; None of an open one, for which old exporters write -1 or 0."""
     return int(dimension.dim_value) if dimension.dim_value > 0 else None
@@ -87,6 +92,11 @@ class GraphIndex:
         uses = self.readers(name)
         return len(uses) == 1 and uses[0].node is node and name not in self.outputs and name not in self.inner_reads
 
+    def only_reader(self, node: onnx.NodeProto) -> Use | None:
+        """Return the one place where a node's first result is used; None where there are others, or none."""
+        uses = self.readers(node.output[0])
+        return uses[0] if len(uses) == 1 and self.is_only_read_by(node.output[0], uses[0].node) else None
+
 
 def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
     """Visit the graphs that are attributes of a node."""
@@ -94,6 +104,11 @@ def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         if entry.HasField("g"):
             yield entry.g
         yield from entry.graphs
+
+
+def reads_of(node: onnx.NodeProto) -> set[str]:
+    """Return the names that a node reads, as inputs and inside its bodies."""
+    return set(node.input).union(*map(outer_reads, bodies(node))) - {""}
 
 
 def outer_reads(body: onnx.GraphProto) -> set[str]:

@@ -17,15 +17,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from dnnzip.onnx.graph import GraphIndex, Use, all_names, attribute, fresh_name, operand
+from dnnzip.onnx.operators import operator_of
 from dnnzip.onnx.rules import Reader, Rule, scale_name, stored_array, zero_point_name
 from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.weights import shifted_weights
-
-#: The int32 bias of an operator, and for QLinearConv it is the operator's own.
-BIAS_INPUT = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "QLinearConv": 8}
-
-#: Operators whose int32 result is scaled by nodes behind them.
-UNSCALED_OPERATORS = ("ConvInteger", "MatMulInteger")
 
 #: Types of scales that are folded into, with the bits of their significand and their largest exponent.
 SCALE_TYPES: dict[int, tuple[int, int]] = {
@@ -195,16 +190,17 @@ def scale_use(reader: Reader, index: GraphIndex) -> Use | None:
     name = scale_name(reader)
     if name and reader.quantiser is not None and reader.scale_index is not None:
         return Use(reader.quantiser, reader.scale_index) if name in index.initializers else None
-    if reader.node.op_type not in UNSCALED_OPERATORS:
+    if reader.quantiser is not reader.node:
         return None
-    cast = _only_reader(reader.node, index)
-    if cast is None or cast.op_type != "Cast":
+    # The int32 result is scaled by nodes behind the operator.
+    cast = index.only_reader(reader.node)
+    if cast is None or cast.node.op_type != "Cast":
         return None
-    product = _only_reader(cast, index)
-    if product is None or product.op_type != "Mul":
+    product = index.only_reader(cast.node)
+    if product is None or product.node.op_type != "Mul":
         return None
-    factor = next((i for i, value in enumerate(product.input) if value != cast.output[0]), None)
-    return None if factor is None else _constant_factor(Use(product, factor), index)
+    factor = next((i for i, value in enumerate(product.node.input) if value != cast.node.output[0]), None)
+    return None if factor is None else _constant_factor(Use(product.node, factor), index)
 
 
 def _constant_factor(use: Use, index: GraphIndex) -> Use | None:
@@ -220,20 +216,15 @@ def _constant_factor(use: Use, index: GraphIndex) -> Use | None:
     return _constant_factor(Use(producer, constants[0]), index) if constants else None
 
 
-def _only_reader(node: onnx.NodeProto, index: GraphIndex) -> onnx.NodeProto | None:
-    uses = index.readers(node.output[0])
-    if len(uses) != 1 or not index.is_only_read_by(node.output[0], uses[0].node):
-        return None
-    return uses[0].node
-
-
 def _bias_uses(reader: Reader, index: GraphIndex) -> list[tuple[Use, bool]]:
     """Return the inputs to change for an int32 bias, each with True for a scale; empty without such a bias."""
-    name = operand(reader.node, BIAS_INPUT.get(reader.node.op_type, len(reader.node.input)))
-    if not name:
+    operator = operator_of(reader.node)
+    position = None if operator is None else operator.bias
+    name = "" if position is None else operand(reader.node, position)
+    if position is None or not name:
         return []
-    if reader.node.op_type == "QLinearConv":
-        return [(Use(reader.node, BIAS_INPUT["QLinearConv"]), False)]
+    if reader.quantiser is reader.node:
+        return [(Use(reader.node, position), False)]
     dequantize = index.producers.get(name)
     if dequantize is None or dequantize.op_type != "DequantizeLinear" or not _is_int32(dequantize, index):
         return []
@@ -251,7 +242,7 @@ def _is_bias_foldable(reader: Reader, weight: Weight, index: GraphIndex) -> bool
     if any(operand(use.node, use.index) not in index.initializers for use, _ in uses):
         return False
     own = {id(other.node) for other in weight.readers}
-    if reader.node.op_type == "QLinearConv" or not uses:
+    if reader.quantiser is reader.node or not uses:
         return True
     result = uses[0][0].node.output[0]
     is_inside = result in index.outputs or result in index.inner_reads

@@ -20,6 +20,7 @@ from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.constants import Constant, Home
 from dnnzip.onnx.graph import GraphIndex
 from dnnzip.onnx.lazy_tensors import Place, place_of
+from dnnzip.onnx.operators import OPERATORS
 from dnnzip.quantize.element_type import FLOAT16, FLOAT32, INT8, UINT8, ElementType, type_names
 from dnnzip.quantize.layout import Layout
 
@@ -131,11 +132,18 @@ def _has_one_zero_point(candidate: Candidate) -> bool:
     return all(np.array_equal(np.broadcast_to(point, shape), np.broadcast_to(points[0], shape)) for point in points)
 
 
+def _listed(is_integer: bool) -> str:
+    """Name the operators whose weights are compressed."""
+    rows = [row for row in OPERATORS if row.is_compressed and row.is_integer == is_integer]
+    *others, last = [row.name + row.remark for row in rows]
+    return f"{', '.join(others)} or {last}"
+
+
 CandidateRule = Rule[[Candidate]]
 
 is_read_as_weight: CandidateRule = Rule(
-    "It must be the weight of Conv, ConvTranspose, Gemm or MatMul (right side), direct or through DequantizeLinear, or "
-    "of QLinearConv, QLinearMatMul, ConvInteger or MatMulInteger.",
+    f"It must be the weight of {_listed(is_integer=False)}, direct or through DequantizeLinear, or of "
+    f"{_listed(is_integer=True)}.",
     lambda candidate: bool(candidate.readers) or candidate.constant.is_weight,
 )
 is_dense: CandidateRule = Rule(

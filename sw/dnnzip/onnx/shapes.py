@@ -4,7 +4,6 @@ Shapes come from ONNX' shape inference, so that no weight is read: networks whos
 compressed ones are as good as any other.
 """
 
-import enum
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,46 +11,18 @@ from dataclasses import dataclass
 import onnx
 
 from dnnzip.errors import InputError
-from dnnzip.onnx.constants import WEIGHT_INPUT
 from dnnzip.onnx.files import copy_field
 from dnnzip.onnx.folding import fold_shapes
 from dnnzip.onnx.graph import GraphIndex, attribute, fixed_size, is_standard, operand
 from dnnzip.onnx.inference import infer_shapes
+from dnnzip.onnx.operators import Operator, Reach, Role, operator_of
 from dnnzip.onnx.soundness import messages
-
-#: Which input of an operator is its activation, where it is not the first.
-ACTIVATION_INPUT = {"QLinearConv": 0, "QLinearMatMul": 0}
-
-CONVOLUTIONS = ("Conv", "QLinearConv", "ConvInteger")
-PRODUCTS = ("MatMul", "QLinearMatMul", "MatMulInteger")
-POOLINGS = ("MaxPool", "AveragePool", "LpPool")
-GLOBAL_POOLINGS = ("GlobalMaxPool", "GlobalAveragePool", "GlobalLpPool")
-
 
 #: Largest count of weights, values or products: what 64 bits hold.
 LARGEST_COUNT = (1 << 63) - 1
 
 #: Rounds of folding at most; each needs an inference.
 MOST_ROUNDS = 64
-
-
-class Role(enum.StrEnum):
-    """What an operator computes.
-
-    Members
-    -------
-    CONVOLUTION, DENSE
-        With weights.
-    PRODUCT
-        Of two activations.
-    POOLING
-        Of the values in a window.
-    """
-
-    CONVOLUTION = "convolution"
-    DENSE = "dense"
-    PRODUCT = "product"
-    POOLING = "pooling"
 
 
 @dataclass(frozen=True)
@@ -118,9 +89,10 @@ def layer_shapes(model: onnx.ModelProto, where: str) -> list[LayerShape]:
     for node in model.graph.node:
         sources = [behind[name] for name in node.input if name in behind]
         source = max(sources, default=None)
-        role = _role(node, index, behind)
-        if role is not None:
-            found.append(_layer(node, role, _Shapes(shapes, node, where), index, source))
+        operator = operator_of(node)
+        if operator is not None and operator.role is not None:
+            role = _role(node, operator, operator.role, index, behind)
+            found.append(_layer(_Shapes(shapes, node, operator, where), role, index, source))
             source = len(found) - 1
         if source is not None:
             behind.update((name, source) for name in node.output if name)
@@ -184,6 +156,7 @@ class _Shapes:
 
     shapes: Mapping[str, tuple[int | None, ...]]
     node: onnx.NodeProto
+    operator: Operator
     where: str
 
     def __call__(self, name: str) -> tuple[int, ...]:
@@ -215,18 +188,11 @@ def operand_name(node: onnx.NodeProto) -> str:
     return str(node.output[0]) if node.output else ""
 
 
-def _role(node: onnx.NodeProto, index: GraphIndex, behind: Mapping[str, int]) -> Role | None:
-    if not is_standard(node):
-        return None
-    kind = str(node.op_type)
-    if kind in CONVOLUTIONS or kind == "ConvTranspose":
-        return Role.CONVOLUTION
-    if kind in POOLINGS or kind in GLOBAL_POOLINGS:
-        return Role.POOLING
-    if kind in PRODUCTS or kind == "Gemm":
-        name = operand(node, WEIGHT_INPUT[kind])
-        return Role.PRODUCT if _is_activation(name, index, behind) else Role.DENSE
-    return None
+def _role(node: onnx.NodeProto, operator: Operator, role: Role, index: GraphIndex, behind: Mapping[str, int]) -> Role:
+    """Return the role of a node, whose operator has one: a dense operator without weights is a product."""
+    if role is Role.DENSE and _is_activation(operand(node, operator.weights[0].index), index, behind):
+        return Role.PRODUCT
+    return role
 
 
 def _is_activation(name: str, index: GraphIndex, behind: Mapping[str, int]) -> bool:
@@ -255,55 +221,36 @@ def _weight_name(name: str, index: GraphIndex) -> str:
     return name
 
 
-def _layer(node: onnx.NodeProto, role: Role, shapes: _Shapes, index: GraphIndex, source: int | None) -> LayerShape:
-    kind = str(node.op_type)
-    inputs = shapes(operand(node, ACTIVATION_INPUT.get(kind, 0)))
-    outputs = shapes(operand_name(node))
+def _layer(shapes: _Shapes, role: Role, index: GraphIndex, source: int | None) -> LayerShape:
+    node, operator = shapes.node, shapes.operator
+    inputs, outputs = shapes(operand(node, operator.source.index)), shapes(operand_name(node))
     name, weights = str(node.name or operand_name(node)), 0
-    if role in (Role.CONVOLUTION, Role.DENSE):
-        stored = operand(node, WEIGHT_INPUT[kind])
-        kernel = shapes(stored)
-        name, weights = _weight_name(stored, index), math.prod(kernel)
+    other: Sequence[int] = ()
+    if operator.weights:
+        stored = operand(node, operator.weights[0].index)
+        other = shapes(stored)
+        if role is not Role.PRODUCT:
+            name, weights = _weight_name(stored, index), math.prod(other)
     if not inputs or not outputs:
         raise shapes.refuse(f"input {tuple(inputs)} and output {tuple(outputs)} have no dimensions")
-    match role:
-        case Role.CONVOLUTION:
-            sizes = _convolution(node, inputs, outputs, kernel, shapes)
-        case Role.POOLING:
-            sizes = _pooling(node, inputs, outputs, shapes)
-        case _:
-            sizes = _product(node, inputs, shapes(operand(node, WEIGHT_INPUT[kind])), outputs, shapes)
-    units, reduction, positions, groups = sizes
+    count = {Role.CONVOLUTION: _convolution, Role.POOLING: _pooling}.get(role, _product)
+    sizes = count(shapes, inputs, other, outputs)
     if min(sizes) < 1:
         raise shapes.refuse("an attribute is out of its range")
     largest = max(*sizes, weights, math.prod(inputs), math.prod(outputs))
     if largest > LARGEST_COUNT:
         raise shapes.refuse("has more values or products than 64 bits count")
-    return LayerShape(
-        name,
-        kind,
-        role,
-        units,
-        reduction,
-        positions,
-        groups,
-        weights,
-        math.prod(inputs),
-        math.prod(outputs),
-        source,
-    )
+    return LayerShape(name, operator.name, role, *sizes, weights, math.prod(inputs), math.prod(outputs), source)
 
 
 Sizes = tuple[int, int, int, int]
 
 
-def _convolution(
-    node: onnx.NodeProto, inputs: Sequence[int], outputs: Sequence[int], kernel: Sequence[int], shapes: _Shapes
-) -> Sizes:
-    groups = attribute(node, "group", 1)
+def _convolution(shapes: _Shapes, inputs: Sequence[int], kernel: Sequence[int], outputs: Sequence[int]) -> Sizes:
+    groups = attribute(shapes.node, "group", 1)
     if len(kernel) < 3 or len(inputs) != len(kernel) or groups < 1 or inputs[1] % groups:
         raise shapes.refuse(f"input {tuple(inputs)}, weights {tuple(kernel)} and group {groups} do not go together")
-    if node.op_type == "ConvTranspose":
+    if shapes.operator.reach is Reach.SPREAD:
         # Every input meets every weight of its group: counted per output channel and position, that is a fraction of
         # the kernel; the positions here are the input's.
         units = kernel[1] * groups * math.prod(kernel[2:])
@@ -311,25 +258,23 @@ def _convolution(
     return kernel[0], math.prod(kernel[1:]), outputs[0] * math.prod(outputs[2:]), groups
 
 
-def _pooling(node: onnx.NodeProto, inputs: Sequence[int], outputs: Sequence[int], shapes: _Shapes) -> Sizes:
+def _pooling(shapes: _Shapes, inputs: Sequence[int], _: Sequence[int], outputs: Sequence[int]) -> Sizes:
     if len(inputs) < 3:
         raise shapes.refuse(f"input {tuple(inputs)} is no feature map")
     window = inputs[2:]
-    if node.op_type in POOLINGS:
-        window = next((list(entry.ints) for entry in node.attribute if entry.name == "kernel_shape"), [])
+    if shapes.operator.reach is Reach.WINDOW:
+        window = next((list(entry.ints) for entry in shapes.node.attribute if entry.name == "kernel_shape"), [])
         if len(window) != len(inputs) - 2:
             raise shapes.refuse("its kernel_shape does not suit its input")
     return inputs[1], math.prod(window), outputs[0] * math.prod(outputs[2:]), 1
 
 
-def _product(
-    node: onnx.NodeProto, inputs: Sequence[int], other: Sequence[int], outputs: Sequence[int], shapes: _Shapes
-) -> Sizes:
-    if node.op_type == "Gemm":
+def _product(shapes: _Shapes, inputs: Sequence[int], other: Sequence[int], outputs: Sequence[int]) -> Sizes:
+    if shapes.operator.transposes:
         if len(inputs) != 2 or len(other) != 2:
             raise shapes.refuse(f"operands {tuple(inputs)} and {tuple(other)} are no matrices")
-        length = inputs[0] if attribute(node, "transA", 0) else inputs[1]
-        units = other[0] if attribute(node, "transB", 0) else other[1]
+        length = inputs[0] if attribute(shapes.node, "transA", 0) else inputs[1]
+        units = other[0] if attribute(shapes.node, "transB", 0) else other[1]
     else:
         length = inputs[-1]
         units = other[-1] if len(other) > 1 else 1

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from dnnzip.errors import InputError
-from dnnzip.onnx.constants import WEIGHT_INPUT, find_constants, is_matrix
-from dnnzip.onnx.graph import GraphIndex, Use, attribute, is_standard, lift_constants
+from dnnzip.onnx.constants import find_constants, is_matrix
+from dnnzip.onnx.graph import GraphIndex, Use, is_standard, lift_constants
+from dnnzip.onnx.operators import DEQUANTIZED, operator_of
 from dnnzip.onnx.rules import (
     ELEMENT_TYPES,
     Candidate,
@@ -26,10 +27,7 @@ from dnnzip.onnx.rules import (
 from dnnzip.quantize import tolerance
 from dnnzip.quantize.bound import Bound
 from dnnzip.quantize.element_type import ElementType, type_names
-from dnnzip.quantize.layout import Layout, kernel_of
-
-#: Operators that may read their weight through a DequantizeLinear.
-FLOAT_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+from dnnzip.quantize.layout import Layout
 
 #: Arrays of these types are indices, shapes or masks, and no weights unless an operator reads them as such.
 INDEX_TYPES = (
@@ -40,15 +38,6 @@ INDEX_TYPES = (
     TensorProto.UINT32,
     TensorProto.UINT64,
 )
-
-#: Where integer operators hold the weight's (scale, zero point); the last two leave the scale to later nodes.
-QUANTISATION_INPUTS: dict[str, tuple[int | None, int | None]] = {
-    "DequantizeLinear": (1, 2),
-    "QLinearConv": (4, 5),
-    "QLinearMatMul": (4, 5),
-    "ConvInteger": (None, 3),
-    "MatMulInteger": (None, 3),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,14 +234,12 @@ def _readers(tensor: onnx.TensorProto, index: GraphIndex) -> tuple[list[Reader],
 
 
 def _direct_reader(tensor: onnx.TensorProto, use: Use) -> Reader | None:
-    node = use.node
-    if not is_standard(node) or WEIGHT_INPUT.get(node.op_type) != use.index:
+    operator = operator_of(use.node)
+    weight = None if operator is None else operator.weight_at(use.index)
+    if weight is None:
         return None
-    layout = _layout(node, tuple(tensor.dims))
-    if node.op_type not in QUANTISATION_INPUTS:
-        return Reader(node, None, None, None, layout)
-    scale_index, zero_point_index = QUANTISATION_INPUTS[node.op_type]
-    return Reader(node, node, scale_index, zero_point_index, layout)
+    quantiser = None if weight.zero_point is None else use.node
+    return Reader(use.node, quantiser, weight.scale, weight.zero_point, weight.layout(use.node, tuple(tensor.dims)))
 
 
 def _through(tensor: onnx.TensorProto, use: Use, index: GraphIndex) -> list[Reader | None]:
@@ -261,33 +248,14 @@ def _through(tensor: onnx.TensorProto, use: Use, index: GraphIndex) -> list[Read
     result = node.output[0]
     if use.index != 0 or not is_standard(node) or result in index.outputs or result in index.inner_reads:
         return [None]
-    scale_index, zero_point_index = QUANTISATION_INPUTS["DequantizeLinear"]
+    behind = [_direct_reader(tensor, inner) for inner in index.readers(result)]
+    # An integer operator does not read float weights.
     return [
-        Reader(behind.node, node, scale_index, zero_point_index, _layout(behind.node, tuple(tensor.dims)))
-        if behind.node.op_type in FLOAT_OPERATORS
-        and is_standard(behind.node)
-        and WEIGHT_INPUT[behind.node.op_type] == behind.index
-        else None
-        for behind in index.readers(result)
+        None
+        if reader is None or reader.quantiser is not None
+        else replace(reader, quantiser=node, scale_index=DEQUANTIZED.scale, zero_point_index=DEQUANTIZED.zero_point)
+        for reader in behind
     ]
-
-
-def _layout(node: onnx.NodeProto, shape: tuple[int, ...]) -> Layout:
-    """Return output channels and kernel of a weight; a rank that the operator does not take gives a harmless layout."""
-    if len(shape) < 2 or math.prod(shape) == 0:
-        return Layout(shape, 0)
-    match node.op_type:
-        case "Conv" | "QLinearConv" | "ConvInteger":
-            return Layout(shape, 0, kernel=kernel_of(shape[2:]))
-        case "ConvTranspose":
-            group = attribute(node, "group", 1)
-            # An invalid group would be refused by every runtime; here it must only not divide by zero.
-            group = group if group > 0 and shape[0] % group == 0 else 1
-            return Layout(shape, 1, group, kernel_of(shape[2:]))
-        case "Gemm":
-            return Layout(shape, 0 if attribute(node, "transB", 0) else 1)
-        case _:
-            return Layout(shape, len(shape) - 1)
 
 
 def _weight(candidate: Candidate) -> Weight:

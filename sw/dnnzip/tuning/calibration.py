@@ -58,17 +58,17 @@ class Subject:
         self.staged = StagedNetwork(self.biased.model, weights, self.biased.biases, where, output)
         by_name = {weight.name: weight for weight in weights}
         self.layers: dict[str, Layer] = {}
-        for stage in self.staged.stages[1:]:
-            if stage.weight not in self.layers and stage.node is not None:
-                weight = by_name[stage.weight]
-                self.layers[stage.weight] = Layer(weight, Columns(stage.node, weight))
+        for stage in self.staged.stages:
+            for name in stage.weights:
+                if name not in self.layers and stage.node is not None:
+                    self.layers[name] = Layer(by_name[name], Columns.of(stage.node, by_name[name]))
         self.plain: dict[str, Floats] = {name: layer.array_of(layer.rows) for name, layer in self.layers.items()}
         self.plain |= self.biased.values()
         #: Position of the stage in which a layer's weight is read first.
         self.first = {name: self._first(name) for name in self.layers}
 
     def _first(self, name: str) -> int:
-        return next(position for position, stage in enumerate(self.staged.stages) if stage.weight == name)
+        return next(position for position, stage in enumerate(self.staged.stages) if name in stage.weights)
 
     def scores(self, x: Array, given: Mapping[str, Floats]) -> Floats:
         """Return the network's answers, float32 [samples, classes], with the given weights and biases."""
@@ -126,7 +126,7 @@ class Calibration:
         self._looked_at = x[: self._enough()]
         state = staged.start(self._looked_at)
         for position in range(1, len(staged.stages)):
-            found = self._look(position, state) if self._layer(position).columns.is_known() else None
+            found = self._look(position, state)
             if found is not None:
                 self._inputs[position] = found
             state = staged.run(position, state, subject.plain)
@@ -141,9 +141,9 @@ class Calibration:
         state = staged.start(self.x[:1])
         most = LEAST_SAMPLES
         for position in range(1, len(staged.stages)):
-            layer, entry = self._layer(position), staged.stages[position].entry
-            if layer.columns.is_known():
-                most = max(most, layer.columns.samples_for(state[entry][0], staged.batch(1)))
+            columns, entry = self._columns(position), staged.stages[position].entry
+            if columns is not None:
+                most = max(most, columns.samples_for(state[entry][0], staged.batch(1)))
             state = staged.run(position, state, self.subject.plain)
         return max(min(most, len(self.x) * LOOKED_AT[0] // LOOKED_AT[1]), 1)
 
@@ -169,19 +169,21 @@ class Calibration:
         state = staged.start(self._looked_at)
         for position in range(1, len(staged.stages)):
             stage = staged.stages[position]
-            layer, choice = self._layer(position), choices.get(stage.weight)
+            layers = [self.subject.layers[name] for name in stage.weights]
             plain = self._inputs.get(position)
             found = None
-            if plain is not None and not (choice is not None and choice.nearest):
+            if plain is not None and not any(choices[name].nearest for name in stage.weights if name in choices):
                 found = self._look(position, state)
-            if choice is not None and stage.weight not in rounded:
-                result = self._round(layer, choice, plain, found)
-                # A layer whose codes would not fit into 16 bits stays as it is.
-                if result is not None:
-                    rounded[stage.weight] = result
-                    given[stage.weight] = layer.array_of(result.rows)
+            for layer in layers:
+                if layer.name in choices and layer.name not in rounded:
+                    result = self._round(layer, choices[layer.name], plain, found)
+                    # A layer whose codes would not fit into 16 bits stays as it is.
+                    if result is not None:
+                        rounded[layer.name] = result
+                        given[layer.name] = layer.array_of(result.rows)
             if stage.bias and plain is not None and found is not None:
-                rows = rounded[stage.weight].rows if stage.weight in rounded else layer.rows
+                layer = layers[0]
+                rows = rounded[layer.name].rows if layer.name in rounded else layer.rows
                 given[stage.bias] = self.subject.plain[stage.bias] + layer.shift(rows, plain, found)
             state = staged.run(position, state, {**self.subject.plain, **given})
         return Trial(choices, rounded, given, self.subject.scores(self.judged, given))
@@ -214,19 +216,21 @@ class Calibration:
         states = [staged.start(x), *([staged.start(self._looked_at)] if trial else [])]
         result: dict[str, list[tuple[float, float]]] = {}
         for position in range(1, len(staged.stages)):
-            name = staged.stages[position].weight
-            if subject.first[name] == position and name in others:
+            for name in staged.stages[position].weights:
+                if subject.first[name] != position or name not in others:
+                    continue
                 result[name] = []
-                found = _Lazy(self._found, position, states[-1] if trial else None)
+                found = _Lazy(self._found, name, states[-1] if trial else None)
                 for choice in others[name]:
 
                     def measure(
                         choice: Choice = choice,
+                        name: str = name,
                         position: int = position,
                         state: State = states[0],
                         found: _Lazy = found,
                     ) -> tuple[float, float]:
-                        replaced, more = self._replaced(position, choice, trial, given, found)
+                        replaced, more = self._replaced(name, choice, trial, given, found)
                         scores = staged.finish(position, state, replaced, len(x))
                         return self.judge.divergence(scores) - float(base), more
 
@@ -235,27 +239,28 @@ class Calibration:
             states = [staged.run(position, state, given) for state in states]
         return result
 
-    def _found(self, position: int, state: State | None) -> "_Found":
+    def _found(self, name: str, state: State | None) -> "_Found":
         """Return a layer's plain inputs, those that it finds, its feedback, and the weights that suit them best."""
-        layer, plain = self._layer(position), self._inputs.get(position)
+        layer, plain = self.subject.layers[name], self.inputs(name)
         if plain is None or state is None:
-            return _Found(plain, plain, self.feedback(layer.name), None)
-        found = self._look(position, state)
+            return _Found(plain, plain, self.feedback(name), None)
+        found = self._look(self.subject.first[name], state)
         if found is None:
-            return _Found(plain, plain, self.feedback(layer.name), None)
+            return _Found(plain, plain, self.feedback(name), None)
         return _Found(plain, found, layer.feedback(found), layer.wanted(plain, found))
 
     def _replaced(
-        self, position: int, choice: Choice, trial: Trial | None, given: Mapping[str, Floats], lazy: "_Lazy"
+        self, name: str, choice: Choice, trial: Trial | None, given: Mapping[str, Floats], lazy: "_Lazy"
     ) -> tuple[dict[str, Floats], float]:
         """Return weights and biases with one layer under another choice, and what its output error grows by."""
-        stage, layer, found = self.subject.staged.stages[position], self._layer(position), lazy.value
+        stage = self.subject.staged.stages[self.subject.first[name]]
+        layer, found = self.subject.layers[name], lazy.value
         result = layer.round(choice, found.feedback, found.wanted)
         assert result is not None, "coarser codes than those of a curve fit"
-        replaced = {**given, stage.weight: layer.array_of(result.rows)}
+        replaced = {**given, name: layer.array_of(result.rows)}
         if stage.bias and found.plain is not None and found.found is not None:
             replaced[stage.bias] = self.subject.plain[stage.bias] + layer.shift(result.rows, found.plain, found.found)
-        before = trial.rounded[layer.name].rows if trial and layer.name in trial.rounded else layer.rows
+        before = trial.rounded[name].rows if trial and name in trial.rounded else layer.rows
         errors = [layer.error(rows, found.found, found.wanted) for rows in (result.rows, before)]
         return replaced, errors[0] - errors[1]
 
@@ -264,14 +269,16 @@ class Calibration:
         wanted = layer.wanted(plain, found) if plain is not None and found is not None else None
         return layer.round(choice, layer.feedback(found), wanted)
 
-    def _layer(self, position: int) -> Layer:
-        return self.subject.layers[self.subject.staged.stages[position].weight]
+    def _columns(self, position: int) -> Columns | None:
+        return self.subject.layers[self.subject.staged.stages[position].weights[0]].columns
 
     def _look(self, position: int, state: State) -> Inputs | None:
-        """Return what a layer's inputs look like; None where their products are beyond float32."""
-        stage = self.subject.staged.stages[position]
+        """Return what a layer's inputs look like; None where they are no columns, or their products beyond float32."""
+        stage, columns = self.subject.staged.stages[position], self._columns(position)
+        if columns is None:
+            return None
         rng = np.random.default_rng([self._seed, position])
-        found = Inputs.of(self._layer(position).columns.sample(state[stage.entry], rng))
+        found = Inputs.of(columns.sample(state[stage.entry], rng))
         return found if found.is_finite else None
 
 
@@ -286,8 +293,8 @@ class _Found:
 class _Lazy:
     """What `_found` gives, made when it is asked for: all of a layer's measurements may be known already."""
 
-    def __init__(self, make: Callable[[int, State | None], _Found], position: int, state: State | None) -> None:
-        self._make = lambda: make(position, state)
+    def __init__(self, make: Callable[[str, State | None], _Found], name: str, state: State | None) -> None:
+        self._make = lambda: make(name, state)
         self._value: _Found | None = None
 
     @property

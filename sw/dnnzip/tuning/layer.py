@@ -110,10 +110,10 @@ class Layer:
     weight
         The weight, float32.
     columns
-        How the inputs of its first operator become columns.
+        How the inputs of its first operator become columns; None where they do not.
     """
 
-    def __init__(self, weight: Weight, columns: Columns) -> None:
+    def __init__(self, weight: Weight, columns: Columns | None) -> None:
         self.weight = weight
         self.columns = columns
         self.rows = np.asarray(weight.layout.to_channels(weight.array), np.float32)

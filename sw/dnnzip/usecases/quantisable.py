@@ -16,13 +16,13 @@ from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.graph import (
     GraphIndex,
     all_names,
-    attribute,
     fresh_name,
     is_standard,
     lift_constants,
     operand,
     subgraphs,
 )
+from dnnzip.onnx.operators import OnArray, operator_of, weight_names
 from dnnzip.onnx.rules import stored_array
 
 #: DequantizeLinear has a scale for each channel from this opset on.
@@ -30,12 +30,6 @@ SMALLEST_OPSET = 13
 
 #: Version of the file format from which initializers need not be inputs.
 SEPARATE_INITIALIZERS = 4
-
-#: Which input of an operator is its bias.
-BIAS_INPUT = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2}
-
-#: Operators whose second input is their weight.
-WEIGHTED = ("Conv", "Gemm", "MatMul")
 
 #: What the converter raises for a network that it cannot convert.
 CONVERTER_ERRORS = (
@@ -153,19 +147,21 @@ def _converted(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
 def _check_finite(model: onnx.ModelProto, where: str) -> None:
     index = GraphIndex(model)
     for node in model.graph.node:
-        weight = index.initializers.get(operand(node, 1)) if node.op_type in WEIGHTED else None
-        values = None if weight is None else stored_array(weight)
-        if values is not None and not np.isfinite(values).all():
-            raise InputError(f"{where}: layer {operand(node, 1)!r}", "has NaN or infinite weights", "mend it")
+        operator = operator_of(node)
+        is_quantised = operator is not None and operator.on_array is OnArray.RUNS
+        for weight in map(index.initializers.get, weight_names(node) if is_quantised else ()):
+            if weight is not None and not np.isfinite(stored_array(weight)).all():
+                raise InputError(f"{where}: layer {weight.name!r}", "has NaN or infinite weights", "mend it")
 
 
 def _separate_biases(model: onnx.ModelProto) -> None:
     """Give each layer a bias of its own, and to Gemm one value for each channel in whatever shape it broadcast it."""
     index, taken = GraphIndex(model), all_names(model)
     for node in model.graph.node:
-        position = BIAS_INPUT.get(node.op_type, len(node.input)) if is_standard(node) else len(node.input)
-        bias = index.initializers.get(operand(node, position))
-        if bias is None:
+        operator = operator_of(node)
+        position = None if operator is None else operator.bias
+        bias = None if position is None else index.initializers.get(operand(node, position))
+        if position is None or bias is None:
             continue
         channels = _gemm_channels(node, index)
         shape = [] if channels is None else [channels]
@@ -181,7 +177,10 @@ def _separate_biases(model: onnx.ModelProto) -> None:
 
 def _gemm_channels(node: onnx.NodeProto, index: GraphIndex) -> int | None:
     """Return the output channels of a Gemm with a constant weight, None of anything else."""
-    weight = index.initializers.get(operand(node, 1)) if node.op_type == "Gemm" else None
+    operator = operator_of(node)
+    if operator is None or not operator.transposes:
+        return None
+    weight = index.initializers.get(operand(node, operator.weights[0].index))
     if weight is None or len(weight.dims) != 2:
         return None
-    return int(weight.dims[0 if attribute(node, "transB", 0) else 1])
+    return operator.weights[0].layout(node, tuple(weight.dims)).channels

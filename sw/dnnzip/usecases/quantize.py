@@ -24,6 +24,7 @@ from dnnzip.evaluation.runtime import RUNTIME_ERRORS, first_line, silent_session
 from dnnzip.onnx.container import is_compressed
 from dnnzip.onnx.files import save_model
 from dnnzip.onnx.graph import fixed_size, is_standard, subgraphs
+from dnnzip.onnx.operators import OPERATORS, OnArray
 from dnnzip.onnx.rules import stored_array
 from dnnzip.system.temporary import temporary_folder
 from dnnzip.usecases.quantisable import SMALLEST_OPSET, opset_of, quantisable
@@ -33,10 +34,8 @@ Outputs = Mapping[str, NDArray[np.generic]]
 SAMPLES = 100
 """Calibration samples where nothing else is said."""
 
-OPERATORS = (
-    "Conv",
-    "Gemm",
-    "MatMul",
+QUANTISED = (
+    *(operator.name for operator in OPERATORS if operator.on_array is OnArray.RUNS and not operator.is_integer),
     "Add",
     "Relu",
     "Clip",
@@ -67,7 +66,7 @@ QUANTISER_ERRORS = (
 CONVERSION_ERROR = 1e-4
 """Largest difference, as a share of the largest score, between a network and the same one at another opset."""
 
-INTEGER = ("DequantizeLinear", "QuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger")
+INTEGER = {"DequantizeLinear", "QuantizeLinear", *(operator.name for operator in OPERATORS if operator.is_integer)}
 
 
 class _Samples(CalibrationDataReader):
@@ -104,7 +103,7 @@ def quantise_network(model: onnx.ModelProto, samples: Dataset, where: str) -> on
     if is_compressed(model):
         raise InputError(where, "is compressed", "quantise the network first, then compress it")
     operators = {node.op_type for node in _all_nodes(model) if is_standard(node)}
-    if operators & set(INTEGER):
+    if operators & INTEGER:
         raise InputError(where, "is of 8 bits already", "run it as it is")
     if not operators & set(SUPPORTED):
         raise InputError(where, "has nothing to quantise", "give a network with Conv, Gemm or MatMul")
@@ -158,7 +157,7 @@ def _quantised(prepared: onnx.ModelProto, samples: Dataset, where: str) -> onnx.
                 target,
                 _Samples(network_input.name, batches),
                 quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=list(OPERATORS),
+                op_types_to_quantize=list(QUANTISED),
                 per_channel=True,
                 activation_type=QuantType.QInt8,
                 weight_type=QuantType.QInt8,

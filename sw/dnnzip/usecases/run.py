@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from dnnzip.array.golden import GoldenArray
 from dnnzip.array.job import ArrayFigures, ArrayLink
 from dnnzip.array.network import CompiledNetwork, LayerRun, run_network
-from dnnzip.array.segments import Segment, Value, piece_gives, piece_reads, run_segment
+from dnnzip.array.segments import Value, run_segment
 from dnnzip.errors import CheckFailedError
 from dnnzip.evaluation.accuracy import Accuracy, batches_of, score, scores_of
 from dnnzip.evaluation.dataset import Dataset
+from dnnzip.onnx.partition import Segment
 
 OPTIMISATION = "ORT_ENABLE_ALL"
 """onnxruntime's optimisations of the whole network, and of what lies between the array's layers."""
@@ -201,9 +202,7 @@ def _reasons(compiled: CompiledNetwork, x: NDArray[np.generic]) -> list[str]:
     """Return for each sample where the array's way, on the golden array, and onnxruntime's part."""
     if not len(x):
         return []
-    names = list(
-        dict.fromkeys(name for piece in compiled.pieces for name in (*piece_reads(piece), *piece_gives(piece)))
-    )
+    names = list(dict.fromkeys(name for piece in compiled.pieces for name in (*piece.reads, *piece.gives)))
     names.remove(compiled.input)
     # Each sample fills a batch of its own, so that all values of a tensor belong to it.
     size = compiled.fixed_batch or 1

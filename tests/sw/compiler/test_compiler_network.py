@@ -8,8 +8,9 @@ from dnnzip.array import network as network_module
 from dnnzip.array.golden import GoldenArray
 from dnnzip.array.job import ArrayFigures, ArrayResult
 from dnnzip.array.layers import ArrayLayer
-from dnnzip.array.segments import Segment, cut
+from dnnzip.array.segments import cut
 from dnnzip.errors import InputError
+from dnnzip.onnx.partition import Segment
 
 
 class CountingArray(GoldenArray):

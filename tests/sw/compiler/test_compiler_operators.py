@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from dnnzip.format.array import ArrayShape
+from dnnzip.onnx.geometry import Convolution
+from dnnzip.quantize.layout import Layout
 
 CONVS = {
     "plain": ((2, 3, 7, 6), (5, 3, 3, 3), {}),
@@ -188,3 +190,35 @@ def test_an_input_too_small_for_the_kernel_gives_nothing(nets):
     x = network.x[:, :, :2]
     assert layer.geometry.vectors(x, 3).shape == (1, 0, 27)
     assert layer.geometry.output(np.empty((0, 4), np.int32), x.shape).shape == (2, 4, 0, 3)
+
+
+def swapped_padding(monkeypatch):
+    padding = Convolution.padding
+    monkeypatch.setattr(Convolution, "padding", lambda self, spatial: tuple(p[::-1] for p in padding(self, spatial)))
+
+
+def one_group(monkeypatch):
+    """Give every group the inputs of the first."""
+    vectors = Convolution.vectors
+    monkeypatch.setattr(Convolution, "vectors", lambda self, *given: vectors(self, *given)[[0] * self.groups])
+
+
+def other_channels(monkeypatch):
+    to_channels = Layout.to_channels
+    monkeypatch.setattr(Layout, "to_channels", lambda self, array: to_channels(self, array)[::-1])
+
+
+@pytest.mark.parametrize(("fault", "name"), [
+    (swapped_padding, "stride and padding"),
+    (swapped_padding, "same upper"),
+    (swapped_padding, "same lower"),
+    (one_group, "groups"),
+    (other_channels, "plain"),
+])  # fmt: skip
+def test_the_checks_take_no_geometry_from_what_they_check(nets, monkeypatch, fault, name):
+    x_shape, w_shape, attributes = CONVS[name]
+    network = nets.qdq("Conv", x_shape, w_shape, attributes, seed=5)
+    fault(monkeypatch)
+    _, run = nets.on_array(network, SHAPES[0])
+    assert run.layers[0].norm_mismatches > 0
+    assert run.layers[0].kernel_mismatches == run.layers[0].norm_mismatches

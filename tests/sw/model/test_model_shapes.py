@@ -10,7 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 from dnnzip.digits import MODEL
 from dnnzip.errors import InputError
 from dnnzip.onnx.files import open_model
-from dnnzip.onnx.shapes import Role, layer_shapes
+from dnnzip.onnx.operators import Role
+from dnnzip.onnx.shapes import layer_shapes
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 

@@ -1,7 +1,7 @@
-"""How an operator's input becomes vectors for the array, and how sums become its output.
+"""Vectors of an operator's input, with which its weights are multiplied, and its output from their sums.
 
-A vector holds the activations that one output value's channel is multiplied with, in the order in which the channel's
-weights are stored (`dnnzip.quantize.layout`).
+A vector holds the inputs that one output value's channel is multiplied with, in the order in which the channel's
+weights are stored (`dnnzip.quantize.layout`): the columns of im2col.
 """
 
 import math
@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import onnx
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from dnnzip.onnx.graph import attribute
+from dnnzip.onnx.operators import Reach, operator_of
+
 Item = TypeVar("Item", bound=np.generic)
+Positions = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,15 @@ class Convolution:
             return 0
         return shape[1] // self.groups * math.prod(self.kernel)
 
-    def vectors(self, x: NDArray[Item], zero_point: int) -> NDArray[Item]:
-        """Return [groups, vectors, length] of an input [samples, channels, ...]; padding holds the zero point."""
+    def positions(self, shape: tuple[int, ...]) -> int:
+        """Return the number of vectors of each group, for an input of this shape."""
+        return shape[0] * math.prod(self.outputs(shape[2:]))
+
+    def vectors(self, x: NDArray[Item], zero_point: int = 0, chosen: Positions | None = None) -> NDArray[Item]:
+        """Return [groups, vectors, length] of an input [samples, channels, ...]: all, or those of chosen positions.
+
+        Padding holds the zero point.
+        """
         samples, channels, *spatial = x.shape
         rank = len(spatial)
         outputs = self.outputs(tuple(spatial))
@@ -80,10 +92,11 @@ class Convolution:
         windows = sliding_window_view(padded, self.reach, axis=tuple(range(2, 2 + rank)))
         steps = (*self.strides, *self.dilations)
         taps = windows[(slice(None), slice(None), *(slice(None, None, step) for step in steps))]
-        split = taps.reshape(samples, self.groups, channels // self.groups, *outputs, *self.kernel)
-        # samples, groups, channels, outputs, kernel -> groups, samples, outputs, channels, kernel
-        order = (1, 0, *range(3, 3 + rank), 2, *range(3 + rank, 3 + 2 * rank))
-        return split.transpose(order).reshape(self.groups, -1, length)
+        # samples, channels, outputs, kernel -> samples, outputs, channels, kernel
+        by_position = np.moveaxis(taps, 1, 1 + rank)
+        if chosen is not None:
+            by_position = by_position[np.unravel_index(chosen, (samples, *outputs))]
+        return np.ascontiguousarray(np.moveaxis(by_position.reshape(-1, self.groups, length), 1, 0))
 
     def output(self, values: NDArray[Item], shape: tuple[int, ...]) -> NDArray[Item]:
         """Return the output [samples, channels, ...] from values [vectors, channels], for an input of this shape."""
@@ -114,10 +127,20 @@ class Product:
             return 0
         return shape[0 if self.transposed else -1]
 
-    def vectors(self, x: NDArray[Item], zero_point: int) -> NDArray[Item]:  # noqa: ARG002 - the same call for both
-        """Return [1, vectors, length] of a left side [..., length]."""
+    def positions(self, shape: tuple[int, ...]) -> int:
+        """Return the number of vectors, for a left side of this shape."""
+        return math.prod((shape[::-1] if self.transposed else shape)[:-1])
+
+    def vectors(
+        self,
+        x: NDArray[Item],
+        zero_point: int = 0,  # noqa: ARG002 - the same call for both
+        chosen: Positions | None = None,
+    ) -> NDArray[Item]:
+        """Return [1, vectors, length] of a left side [..., length]: all, or those of chosen positions."""
         left = x.T if self.transposed else x
-        return np.ascontiguousarray(left).reshape(1, -1, left.shape[-1])
+        rows = np.ascontiguousarray(left).reshape(-1, left.shape[-1])
+        return (rows if chosen is None else rows[chosen])[None]
 
     def output(self, values: NDArray[Item], shape: tuple[int, ...]) -> NDArray[Item]:
         """Return the product [..., channels] from values [vectors, channels], for a left side of this shape."""
@@ -126,3 +149,30 @@ class Product:
 
 
 Geometry = Convolution | Product
+
+
+def geometry_of(node: onnx.NodeProto, shape: tuple[int, ...]) -> Geometry | None:
+    """Return the geometry of an operator with weights of a shape; None where its outputs are no such products."""
+    operator = operator_of(node)
+    reach = None if operator is None else operator.reach
+    if reach is Reach.WINDOW and len(shape) > 2:
+        return _convolution(node, shape[2:])
+    if operator is not None and reach is Reach.ROW and len(shape) == 2:
+        return Product(operator.transposes and attribute(node, "transA", 0) != 0)
+    return None
+
+
+def _convolution(node: onnx.NodeProto, kernel: tuple[int, ...]) -> Convolution:
+    rank = len(kernel)
+    lists = {entry.name: tuple(map(int, entry.ints)) for entry in node.attribute}
+    texts = {entry.name: entry.s.decode(errors="replace") for entry in node.attribute}
+    auto_pad, none = texts.get("auto_pad", "NOTSET"), (0,) * (2 * rank)
+    pads = lists.get("pads", none) if auto_pad == "NOTSET" else none
+    return Convolution(
+        kernel,
+        lists.get("strides", (1,) * rank),
+        lists.get("dilations", (1,) * rank),
+        tuple(zip(pads[:rank], pads[rank:], strict=True)),
+        auto_pad,
+        attribute(node, "group", 1),
+    )
