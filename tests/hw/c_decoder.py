@@ -8,6 +8,7 @@ from importlib.resources import files
 
 import numpy as np
 
+import verdicts
 from dnnzip.codec import reference
 from dnnzip.format import TABLES_MAGIC, Limits, TableSet, Verdict, VerdictError
 from dnnzip_hw.kit.c_header import c_header
@@ -101,6 +102,7 @@ def ask(program, sequences):
             position += 5 + 2 * count
             answers[-1].append(Answer(Verdict(verdict), tuple(codes.tolist())))
     assert position == len(done.stdout)
+    verdicts.count("C", sum(map(len, answers)))
     return answers
 
 

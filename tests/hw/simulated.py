@@ -10,6 +10,7 @@ import pytest
 from amaranth.sim import Simulator
 from random_streams import to_bytes
 
+import verdicts
 from dnnzip.format import Verdict
 from dnnzip_hw import Decompressor, DecompressorParameters
 from dnnzip_sim.harness import Outcome, build_harness, stream_through
@@ -104,6 +105,7 @@ def decompress(
         assert taken[0] == sum(len(words) for words in streams), "words are left over"
 
     run(dut, sink, background=(source,))
+    verdicts.count("RTL in Amaranth's simulator", len(ended))
     return ended
 
 

@@ -39,7 +39,7 @@ from dnnzip.format import (
     WeightHeader,
     read_image_table,
 )
-from dnnzip_sim.cases import damaged_cases, line_cases, random_case, sound_cases
+from dnnzip_sim.stimulus.cases import damaged_cases, line_cases, random_case, sound_cases
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "fuzz"))

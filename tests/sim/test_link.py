@@ -11,9 +11,11 @@ from dnnzip.codec.reference import AnsChoices
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict, VerdictError
 from dnnzip_hw import DecompressorParameters
-from dnnzip_sim.cases import Case, damaged_cases, line_cases, outcomes, random_case, random_table_set, sound_cases
 from dnnzip_sim.harness import stream_through
 from dnnzip_sim.link import SimulatedLink, parameters_for
+from dnnzip_sim.stimulus.cases import damaged_cases, line_cases, random_case, sound_cases
+from dnnzip_sim.stimulus.outcomes import Case, outcomes
+from dnnzip_sim.stimulus.table_sets import random_table_set
 
 SEED = 20200827
 

@@ -21,7 +21,8 @@ from dnnzip.format import (
     WeightHeader,
     crc8,
 )
-from dnnzip_sim.cases import random_codes, random_table_set, single_token
+from dnnzip_sim.stimulus.streams import random_codes
+from dnnzip_sim.stimulus.table_sets import random_table_set, single_token
 
 KERNELS = ((1, 1), (1, 1), (3, 3), (1, 3), (3, 1), (1, 8), (8, 1), (2, 3), (5, 5), (8, 8), (7, 2))
 REFERENCE_WEIGHTS = 20_000

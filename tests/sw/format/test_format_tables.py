@@ -29,7 +29,7 @@ from dnnzip.format import (
     stream_bytes,
     table_bits,
 )
-from dnnzip_sim.cases import random_table_set, single_token
+from dnnzip_sim.stimulus.table_sets import random_table_set, single_token
 
 MAP = ((0,) * CONTEXTS,) * CLASSES
 

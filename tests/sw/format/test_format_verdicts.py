@@ -19,7 +19,8 @@ from dnnzip.format import (
     check_supported,
     crc8,
 )
-from dnnzip_sim.cases import random_codes, random_table_set, single_token
+from dnnzip_sim.stimulus.streams import random_codes
+from dnnzip_sim.stimulus.table_sets import random_table_set, single_token
 
 TABLES = random_table_set(random.Random(3), tables=2)
 CODES = random_codes(random.Random(4), 5, 9, 20)
