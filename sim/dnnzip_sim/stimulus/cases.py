@@ -24,7 +24,15 @@ from dnnzip_sim.stimulus.damage import (
     zeroed_tails,
 )
 from dnnzip_sim.stimulus.outcomes import RTL_LIMITS, Case
-from dnnzip_sim.stimulus.streams import AnsShape, any_stream, line_stream, random_codes, random_stream, raw_stream
+from dnnzip_sim.stimulus.streams import (
+    MOST_WEIGHTS,
+    AnsShape,
+    any_stream,
+    line_stream,
+    random_codes,
+    random_stream,
+    raw_stream,
+)
 from dnnzip_sim.stimulus.table_sets import any_table_set, random_table_set, single_token, tokens_up_to
 
 # --- sound streams ---------------------------------------------------------------------------------------------------
@@ -168,7 +176,14 @@ def _short_streams(rng: random.Random) -> Iterator[bytes]:
             yield reference.encode_raw([rng.randrange(16)], 1, 4)
 
 
-def random_case(seed: int, limits: Limits = RTL_LIMITS, *, damage: bool = True) -> Case:
+def random_case(
+    seed: int,
+    limits: Limits = RTL_LIMITS,
+    *,
+    tables: int | None = None,
+    most_weights: int = MOST_WEIGHTS,
+    damage: bool = True,
+) -> Case:
     """Return a case of any table set and any streams, a sound one last: all that the list forgets.
 
     Parameters
@@ -177,13 +192,17 @@ def random_case(seed: int, limits: Limits = RTL_LIMITS, *, damage: bool = True) 
         Of all that is random.
     limits
         Of the decoder, which takes all that is sound.
+    tables
+        Number of tables; random where not given.
+    most_weights
+        Of a stream.
     damage
         Whether damaged streams and table sets stand among the sound ones.
     """
     rng = _rng(seed, f"random {limits}")
-    tables = any_table_set(rng, limits)
-    set_up = tables.to_bytes()
-    sound = [any_stream(rng, tables, limits) for _ in range(rng.randrange(1, 6))]
+    table_set = any_table_set(rng, limits, tables)
+    set_up = table_set.to_bytes()
+    sound = [any_stream(rng, table_set, limits, most_weights) for _ in range(rng.randrange(1, 6))]
     streams = [set_up]
     for stream in sound:
         if damage and rng.random() < 0.2:

@@ -269,15 +269,19 @@ def _random_words(rng: random.Random, stream: bytes, _: bytes) -> bytes:
     return magic + rng.randbytes(WORD_BYTES * rng.randrange(1, 40))
 
 
-def _renamed(rng: random.Random, stream: bytes, other: bytes) -> bytes:
-    """Let a weight stream name the table set of another stream, or any."""
-    fields = WEIGHT_HEADER.unpack(other.ljust(WEIGHT_HEADER.bytes, b"\0"))
-    if layout_of(other) is TABLE_HEADER:
-        fields = TABLE_HEADER.unpack(other.ljust(TABLE_HEADER.bytes, b"\0"))
-    named = {"table_set": rng.choice((fields["table_set"], rng.randrange(1 << 16)))}
-    if len(stream) < layout_of(stream).bytes:
+def renamed(stream: bytes, tables: bytes) -> bytes:
+    """Return a weight stream that names a table set, where the headers of both are whole."""
+    if len(stream) < WEIGHT_HEADER.bytes or len(tables) < TABLE_HEADER.bytes:
         return stream
-    return rewritten(stream, **named, log2_states=min(fields["log2_states"], layout_of(stream)["log2_states"].limit))
+    fields = TABLE_HEADER.unpack(tables)
+    values = WEIGHT_HEADER.unpack(stream) | {"table_set": fields["table_set"], "log2_states": fields["log2_states"]}
+    return resealed(WEIGHT_HEADER.pack(values) + stream[WEIGHT_HEADER.bytes :], WEIGHT_HEADER)
+
+
+def _renamed(rng: random.Random, stream: bytes, other: bytes) -> bytes:
+    if layout_of(other) is TABLE_HEADER and rng.random() < 0.5:
+        return renamed(stream, other)
+    return rewritten(stream, table_set=rng.randrange(1 << 16)) if len(stream) >= WEIGHT_HEADER.bytes else stream
 
 
 Change = Callable[[random.Random, bytes, bytes], bytes]

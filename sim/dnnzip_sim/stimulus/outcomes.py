@@ -90,7 +90,7 @@ class SoftwareRow:
 
     def take(self, stream: bytes) -> tuple[Verdict, SoftwareResult | None]:
         """Return the verdict on the next stream, and for a weight stream all that the decoder made of it."""
-        if stream[0] != TABLES_MAGIC:
+        if stream[:1] != bytes([TABLES_MAGIC]):
             decoded = self._decode(stream, self.loaded, self.limits)
             return decoded.verdict, decoded
         verdict, tables = _table_set(stream, self.limits.log2_states, self.limits.low_bits)

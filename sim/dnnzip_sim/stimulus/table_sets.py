@@ -50,11 +50,23 @@ def random_table_set(
     return TableSet(log2_states, _class_map(rng, tables), tuple(rng.choice(shifts) for _ in range(tables)), counts)
 
 
-def any_table_set(rng: random.Random, limits: Limits | None = None) -> TableSet:
-    """Return a set of any size and distribution that a decoder with these limits takes; some declare a foreign id."""
+def any_table_set(
+    rng: random.Random, limits: Limits | None = None, tables: int | None = None, log2_states: int | None = None
+) -> TableSet:
+    """Return a set of any distribution that a decoder with these limits takes; some declare a foreign id.
+
+    Parameters
+    ----------
+    rng
+        Source of randomness.
+    limits
+        Of the decoder.
+    tables, log2_states
+        As in ``TableSet``; random where not given.
+    """
     limits = limits or Limits()
-    log2_states = rng.randrange(MIN_LOG2_STATES, min(limits.log2_states, MAX_LOG2_STATES) + 1)
-    tables = rng.choice((1, 1, 2, 3, rng.randrange(1, MAX_TABLES + 1)))
+    log2_states = log2_states or rng.randrange(MIN_LOG2_STATES, min(limits.log2_states, MAX_LOG2_STATES) + 1)
+    tables = tables or rng.choice((1, 1, 2, 3, rng.randrange(1, MAX_TABLES + 1)))
     deepest = rng.randrange(min(limits.low_bits, MAX_WEIGHT_BITS - log2_states) + 1)
     shared = rng.choice((None, *DISTRIBUTIONS))
     widest = (1 << limits.code_bits - 1) - 1 >> deepest  # a token above would be no code of the decoder's
