@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from amaranth.hdl import Fragment
+from amaranth.back import rtlil
+from amaranth.hdl import Module
 
 from dnnzip.errors import MissingToolError
 from dnnzip_hw import Decompressor
+from dnnzip_hw.tables import StateNumbering
 from dnnzip_sim.formal import __main__ as command
 from dnnzip_sim.formal import prover
 from dnnzip_sim.formal.catalogue import PROPERTIES
@@ -72,14 +74,18 @@ def test_boundaries_name_properties_that_there_are():
     assert named <= {proved.name for proved in PROPERTIES}
 
 
-def test_parts_that_are_not_there_are_named():
+def test_a_bug_is_planted_in_the_block_that_is_named():
     opened = Opened(Decompressor(SMALLEST))
-    Fragment.get(opened, None)  # else Amaranth warns of a block that nobody used
-    assert opened.inner("builder.numbering.running") is opened.inner("builder.numbering.stages")[0]
-    with pytest.raises(LookupError, match=r"builder\.nothing: nothing must be one block, not 0"):
-        opened.part("builder.nothing")
-    with pytest.raises(LookupError, match=r"builder\.nothing: there is no nothing in elaborate"):
-        opened.inner("builder.nothing")
+    numbering = opened.probes.builder.probes.numbering
+    bug = Module()
+    bug.d.comb += numbering.entry_en.eq(1)
+    sound = rtlil.convert(Opened(Decompressor(SMALLEST)), emit_src=False, ports=())
+    opened.plant(numbering, bug)
+    changed = rtlil.convert(opened, emit_src=False, ports=())
+    blocks = [{part.splitlines()[0]: part for part in text.split("\nmodule ")} for text in (sound, changed)]
+    assert {name for name in blocks[0] if blocks[0][name] != blocks[1][name]} == {"\\top.builder.numbering"}
+    with pytest.raises(ValueError, match="not enough values"):
+        opened.plant(StateNumbering(SMALLEST), bug)
 
 
 def test_every_property_has_planted_bugs_and_words():
