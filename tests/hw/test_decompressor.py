@@ -29,9 +29,8 @@ def check_random_case(seed, parameters, pauses):
 
 
 @pytest.mark.parametrize("pauses", PAUSE_CASES)
-@pytest.mark.parametrize("seed", [1, 2])
-def test_random_cases(seed, pauses):
-    assert set(check_random_case(seed, DEFAULT, pauses)) > {Verdict.OK}
+def test_random_case(pauses):
+    assert set(check_random_case(2, DEFAULT, pauses)) > {Verdict.OK}
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_other_lanes(lanes, rng):
 
 def test_damage(rng):
     good = line_stream(rng, (3, 1, 5, 2, 30))
-    streams = [one for _ in range(12) for one in (any_damage(rng, good, good), good)]
+    streams = [one for _ in range(8) for one in (any_damage(rng, good, good), good)]
     verdicts = check(streams, WITH_LINE, "both")
     assert set(verdicts[1::2]) == {Verdict.OK}
     assert len(set(verdicts)) >= 4
