@@ -4,7 +4,6 @@ import hashlib
 import json
 import random
 import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -165,13 +164,12 @@ def test_a_program_in_cpp_links_to_it(tmp_path):
 
 
 @pytest.fixture
-def image(tmp_path):
+def image(tmp_path, dnnzip):
     """Return the digits network as an image of the memory."""
-    dnnzip = Path(sys.executable).with_name("dnnzip")
     model = tmp_path / "digits.dnz.onnx"
     options = ("--max-error", "2%", "--groups", "2", "--quiet")
-    subprocess.run([dnnzip, "compress", MODEL, "-o", model, *options], check=True)
-    subprocess.run([dnnzip, "image", model, "-o", tmp_path, "--quiet"], check=True)
+    assert dnnzip("compress", MODEL, "-o", model, *options)[0] == 0
+    assert dnnzip("image", model, "-o", tmp_path, "--quiet")[0] == 0
     return tmp_path / "weights.bin"
 
 

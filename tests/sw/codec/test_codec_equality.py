@@ -48,7 +48,7 @@ def agree(data, tables=None):
     return slow
 
 
-@settings(derandomize=True, max_examples=200)
+@settings(derandomize=True, max_examples=120)
 @given(SEEDS)
 def test_ans_streams_are_equal_and_come_back(seed):
     tensor = tensor_of(seed)
@@ -123,7 +123,7 @@ def test_a_kernel_that_the_header_does_not_hold_is_refused(encode):
         encode(codes if encode is fast.encode_ans else codes.tolist(), (1, 9), single_token(0), AnsChoices(0, [0]))
 
 
-@settings(derandomize=True, max_examples=200)
+@settings(derandomize=True, max_examples=150)
 @given(SEEDS)
 def test_damaged_streams_end_alike(seed):
     """Of all codecs; some end within a word."""
