@@ -254,8 +254,8 @@ def scrambled(rng: random.Random, data: bytes, other: bytes = b"") -> bytes:
                 piece = other[start : start + rng.choice((2, 4, 16, 64))]
                 changed[place : place + len(piece)] = piece
             case _:
-                piece = changed[place : place + rng.choice((2, 4, 8))]
-                changed[place:place] = piece * rng.choice((1, 2, 8))
+                repeated = changed[place : place + rng.choice((2, 4, 8))]
+                changed[place:place] = repeated * rng.choice((1, 2, 8))
     return bytes(changed)
 
 
