@@ -14,7 +14,7 @@ from dnnzip_hw.decompressor import Phase
 from dnnzip_hw.memory import GENERIC, ICE40, TARGETS
 from dnnzip_hw.queue import DEPTH, Queue
 from dnnzip_sim.formal.opened import Opened, one_hot
-from dnnzip_sim.formal.properties import LINE, ON_ICE40, Property, count_of
+from dnnzip_sim.formal.properties import LINE, ON_ICE40, Property, strobe_is_doubled, strobe_is_lost
 from dnnzip_sim.formal.wrapper import Change, before
 
 ROW_BITS = 4
@@ -100,17 +100,6 @@ def queues_never_overflow(m: Module, block: Any) -> None:
 # --- planted bugs ----------------------------------------------------------------------------------------------------
 
 
-def row_is_lost(m: Module, block: Any, around: Any) -> None:
-    """The third row is not written."""
-    count = count_of(m, around.w_en, "seen")
-    m.d.comb += block.w_en.eq(around.w_en & (count != 2))
-
-
-def row_is_doubled(m: Module, block: Any, around: Any) -> None:
-    """A row is written again in the next cycle."""
-    m.d.comb += block.w_en.eq(around.w_en | before(m, around.w_en, "again"))
-
-
 def row_flips(m: Module, block: Any, around: Any) -> None:
     """A row that waits changes a bit."""
     waited = before(m, block.r_rdy & ~block.r_en, "waited")
@@ -152,8 +141,8 @@ def room_is_late(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - 
 
 
 ROW_BUGS: dict[str, Change] = {
-    "row lost": row_is_lost,
-    "row doubled": row_is_doubled,
+    "row lost": strobe_is_lost("w_en", 2),
+    "row doubled": strobe_is_doubled("w_en"),
     "row flips": row_flips,
     "read twice": row_stays,
 }
