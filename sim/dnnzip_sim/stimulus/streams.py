@@ -129,7 +129,7 @@ def any_stream(
     if chance < 0.15:
         return raw_stream(rng, limits, most_weights // 3)
     if chance < 0.35 and limits.line:
-        return any_line_stream(rng)
+        return any_line_stream(rng, most_weights // 3)
     return random_stream(rng, tables, any_shape(rng, tables, limits, most_weights))
 
 
@@ -213,7 +213,10 @@ def line_stream(rng: random.Random, lengths: Sequence[int], channels: int = 1) -
     return reference.encode_line(codes[: len(codes) // channels * channels], channels)
 
 
-def any_line_stream(rng: random.Random) -> bytes:
+def any_line_stream(rng: random.Random, most_weights: int = 200) -> bytes:
     """Return a ``line`` stream of random segments, mostly short, in any number of channels."""
-    lengths = [rng.choice((1, 1, 2, 2, 3, 9, 40)) for _ in range(rng.randrange(1, 20))]
+    weights = rng.randrange(1, max(2, most_weights))
+    lengths: list[int] = []
+    while sum(lengths) < weights:
+        lengths.append(rng.choice((1, 1, 2, 2, 3, 9, 40)))
     return line_stream(rng, lengths, rng.randrange(1, min(17, sum(lengths) + 1)))
