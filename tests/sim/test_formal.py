@@ -11,7 +11,6 @@ from amaranth.hdl import Module
 
 from dnnzip.errors import MissingToolError
 from dnnzip_hw import Decompressor
-from dnnzip_hw.tables import StateNumbering
 from dnnzip_sim.formal import __main__ as command
 from dnnzip_sim.formal import prover
 from dnnzip_sim.formal.catalogue import PROPERTIES
@@ -75,19 +74,19 @@ def test_boundaries_name_properties_that_there_are():
 
 
 def test_a_bug_is_planted_in_the_block_that_is_named():
-    opened = Opened(Decompressor(SMALLEST))
+    opened, other = Opened(Decompressor(SMALLEST)), Opened(Decompressor(SMALLEST))
     numbering = opened.probes.builder.probes.numbering
     bug = Module()
     bug.d.comb += numbering.entry_en.eq(1)
-    sound = rtlil.convert(Opened(Decompressor(SMALLEST)), emit_src=False, ports=())
+    sound = rtlil.convert(other, emit_src=False, ports=())
     opened.plant(numbering, bug)
     changed = rtlil.convert(opened, emit_src=False, ports=())
     blocks = [{part.splitlines()[0]: part for part in text.split("\nmodule ")} for text in (sound, changed)]
-    others = {name for name in blocks[0] if blocks[0][name] != blocks[1][name]}
-    assert "\\top.builder.numbering" in others
-    assert others <= {"\\top.builder", "\\top.builder.numbering"}  # the bug, and what is connected to it
+    differ = {name for name in blocks[0] if blocks[0][name] != blocks[1][name]}
+    assert "\\top.builder.numbering" in differ
+    assert differ <= {"\\top.builder", "\\top.builder.numbering"}  # the bug, and what is connected to it
     with pytest.raises(ValueError, match="not enough values"):
-        opened.plant(StateNumbering(SMALLEST), bug)
+        opened.plant(other.probes.builder, bug)
 
 
 def test_every_property_has_planted_bugs_and_words():
