@@ -11,6 +11,9 @@ from dnnzip.cli import commands as cli
 from dnnzip.cli.endings import DEBUG, INTERNAL_ERROR
 from dnnzip.system import waits
 
+sys.path.insert(0, str(Path(__file__).parent))
+import verdicts
+
 # Here and in each process that a test starts, an internal error comes with its traceback.
 os.environ[DEBUG] = "1"
 
@@ -23,6 +26,37 @@ os.environ[waits.SILENT] = "1"
 os.environ.pop("COLUMNS", None)  # tables are as wide as in the documents
 
 ZOO = Path(os.environ.get("DNNZIP_ZOO") or Path(__file__).parents[2] / "shared" / "zoo")
+
+
+def pytest_addoption(parser):
+    """Add ``--verdicts``."""
+    parser.addoption("--verdicts", action="store_true", help="print how many verdicts of each decoder were compared")
+
+
+def pytest_configure(config):
+    """Count verdicts where that is asked for, before the first test is imported."""
+    if config.getoption("--verdicts"):
+        verdicts.install()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Add what a process of several has counted."""
+    verdicts.counts.update(getattr(node, "workeroutput", {}).get("verdicts", {}))
+
+
+def pytest_sessionfinish(session):
+    """Hand on what this process has counted, if it is one of several."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["verdicts"] = dict(verdicts.counts)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Print the counts."""
+    if config.getoption("--verdicts"):
+        terminalreporter.section("verdicts compared")
+        for line in verdicts.lines():
+            terminalreporter.line(line)
 
 
 def pytest_collection_modifyitems(items):

@@ -4,6 +4,7 @@ import enum
 from collections.abc import Callable
 from functools import reduce
 from operator import or_
+from typing import NamedTuple
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
@@ -68,6 +69,30 @@ def port_signature(parameters: DecompressorParameters) -> wiring.Signature:
     return wiring.Signature(
         {"i": In(stream.Signature(word_layout())), "o": Out(stream.Signature(beat_layout(parameters)))}
     )
+
+
+class DecompressorProbes(NamedTuple):
+    """Inner parts of a ``Decompressor`` that proofs refer to."""
+
+    phases: Phases
+    header: Header
+    builder: TableBuilder
+    ring: Ring
+    distributor: Distributor
+    output: Output
+    loaded: Signal
+    word: Signal
+    word_last: Signal
+    has_word: Signal
+    ended: Signal
+    gets: Signal
+    goes: Signal
+    line_gets: Signal
+    offered: Signal
+    taking: Signal
+    over_soon: Signal
+    in_payload: Signal
+    payload_over: Signal
 
 
 class Decompressor(wiring.Component):
@@ -385,6 +410,10 @@ class Decompressor(wiring.Component):
             m.d.sync += cause.eq(Verdict.OK)
         with m.Else():
             m.d.sync += cause.eq(cause | reduce(or_, verdict))
+        self.probes = DecompressorProbes(
+            phases, header, builder, ring, distributor, output, loaded, word, word_last, has_word, ended, gets, goes,
+            line_gets, offered, taking, over_soon, in_payload, payload_over,
+        )  # fmt: skip
         return m
 
     def _line(

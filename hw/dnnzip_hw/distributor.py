@@ -1,5 +1,7 @@
 """The word distributor: hands the payload's words to escapes and lane windows in the order of the format."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -27,6 +29,12 @@ def at_least(bits: Value, number: int) -> Value:
 def lowest(bits: Value) -> Value:
     """Return the lowest bit that is set, alone."""
     return Cat(bits[place] & ~bits[:place].any() for place in range(len(bits)))
+
+
+class DistributorProbes(NamedTuple):
+    """Inner parts of a ``Distributor`` that proofs refer to."""
+
+    queue: Queue
 
 
 class Distributor(wiring.Component):
@@ -147,4 +155,5 @@ class Distributor(wiring.Component):
         with m.If(self.flush):
             m.d.sync += [due_any.eq(0), first.eq(0), self.slot.eq(self.slot + 1), self.half.eq(-1)]
         m.d.sync += self.idle.eq(~due_any & ~queue.r_rdy)
+        self.probes = DistributorProbes(queue)
         return m

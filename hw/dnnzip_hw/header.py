@@ -1,5 +1,7 @@
 """The headers: taken word by word, checked before any count is used."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -42,6 +44,16 @@ def first_word(layout: HeaderLayout, word: Value) -> data.View:
 def second_word(word: Value) -> data.View:
     """Return the weight stream header of which ``word`` is the second word; fields of other words read as zero."""
     return WEIGHT_HEADER_LAYOUT(Cat(C(0, WORD_BITS), word, C(0, WEIGHT_HEADER.bits - 2 * WORD_BITS)))
+
+
+class HeaderProbes(NamedTuple):
+    """Inner parts of a ``Header`` that proofs refer to."""
+
+    words: Signal
+    count: Signal
+    since: Signal
+    whole: Signal
+    fits: Signal
 
 
 class Header(wiring.Component):
@@ -201,6 +213,7 @@ class Header(wiring.Component):
             m.d.sync += self.verdict.eq(Verdict.BAD_HEADER)
         with m.Elif(~self.is_tables & (self.weights.codec == Codec.ANS) & ~fits):
             m.d.sync += self.verdict.eq(Verdict.WRONG_TABLES)
+        self.probes = HeaderProbes(words, count, since, whole, fits)
         return m
 
     def _is_known(self, weights: data.View) -> Value:

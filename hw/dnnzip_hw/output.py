@@ -1,5 +1,7 @@
 """The output: beats in order, escapes filled in, items of ``raw`` words, and the end beat."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -20,6 +22,13 @@ def decoded_layout(parameters: DecompressorParameters) -> data.StructLayout:
             "mask": parameters.lanes,
         }
     )
+
+
+class OutputProbes(NamedTuple):
+    """Inner parts of an ``Output`` that proofs refer to."""
+
+    beats: Queue
+    words: Queue
 
 
 class Output(wiring.Component):
@@ -202,4 +211,5 @@ class Output(wiring.Component):
             m.d.sync += [missing.eq(missing & ~served), waits.eq((missing & ~served).any())]
         with m.If(self.restart):
             m.d.sync += first.eq(0)  # a stream before may have been given up within a word
+        self.probes = OutputProbes(beats, words)
         return m

@@ -1,8 +1,10 @@
 """A queue that says early that it fills up, so that nothing has to wait for it in the same cycle."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib.memory import Memory, ReadPort
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
@@ -13,6 +15,28 @@ DEPTH = 16
 
 LATE = DEPTH // 2 - 2
 """Rows that may still be written from the cycle on in which ``room`` went low."""
+
+
+class HeadProbes(NamedTuple):
+    """Inner parts of a ``Queue`` on iCE40 that proofs refer to."""
+
+    second: Signal
+    third: Signal
+    one: Signal
+    two: Signal
+    is_fresh: Signal
+    fresh: Signal
+    read: ReadPort
+
+
+class QueueProbes(NamedTuple):
+    """Inner parts of a ``Queue`` that proofs refer to: ``r_place`` on all targets but iCE40, ``head`` there."""
+
+    rows: Memory
+    w_place: Signal
+    used: Signal
+    r_place: Signal | None = None
+    head: HeadProbes | None = None
 
 
 class Queue(wiring.Component):
@@ -92,6 +116,7 @@ class Queue(wiring.Component):
             m.d.sync += r_place.eq(r_place + 1)
         with m.If(self.flush):
             m.d.sync += [w_place.eq(0), r_place.eq(0), self.r_rdy.eq(0)]
+        self.probes = QueueProbes(rows, w_place, used, r_place)
         return m
 
     def _with_head(self, m: Module) -> None:
@@ -136,3 +161,4 @@ class Queue(wiring.Component):
         with m.If(self.flush):
             m.d.sync += [w_place.eq(0), second.eq(1), third.eq(2), used.eq(0)]
             m.d.sync += [self.r_rdy.eq(0), one.eq(0), two.eq(0)]
+        self.probes = QueueProbes(rows, w_place, used, head=HeadProbes(second, third, one, two, is_fresh, fresh, read))

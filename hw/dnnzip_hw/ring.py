@@ -1,5 +1,7 @@
 """The ring: the lanes in lockstep, slot by slot, and what they share."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -26,6 +28,12 @@ COMMIT = 2
 
 ABOVE = 2
 """Stage in which the lanes want the signs above."""
+
+
+class RingProbes(NamedTuple):
+    """Inner parts of a ``Ring`` that proofs refer to."""
+
+    lanes: list[Lane]
 
 
 class Ring(wiring.Component):
@@ -204,8 +212,10 @@ class Ring(wiring.Component):
         escapes, refills, halves, astray = Signal(lanes), Signal(lanes), Signal(lanes), Signal(lanes)
         outside = Signal(lanes)
         codes = []
+        self.probes = RingProbes([])
         for number in range(lanes):
             m.submodules[f"lane_{number}"] = lane = Lane(parameters)
+            self.probes.lanes.append(lane)
             m.submodules[f"value_{number}"] = value = Value(parameters)
             control = lane.control
             m.d.comb += [

@@ -3,6 +3,7 @@
 import enum
 from functools import reduce
 from operator import or_
+from typing import NamedTuple
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
@@ -72,6 +73,12 @@ class TablesWrite(data.StructLayout):
                 "row": data.ArrayLayout(table_layout(parameters), CONTEXTS),
             }
         )
+
+
+class StateNumberingProbes(NamedTuple):
+    """Inner parts of a ``StateNumbering`` that proofs refer to."""
+
+    stages: list[Signal]
 
 
 class StateNumbering(wiring.Component):
@@ -211,6 +218,7 @@ class StateNumbering(wiring.Component):
                         self.entry.base.eq(number[most - log2 : most]),
                         self.entry.bits.eq(shifts - (most - log2)),
                     ]
+        self.probes = StateNumberingProbes(stages)
         return m
 
 
@@ -231,6 +239,20 @@ class _Phase(enum.Enum):
     NUMBERING = 11
     ROWS = 12
     DONE = 13
+
+
+class TableBuilderProbes(NamedTuple):
+    """Inner parts of a ``TableBuilder`` that proofs refer to."""
+
+    phases: Phases
+    numbering: StateNumbering
+    stops: Signal
+    started: Signal
+    begins: Signal
+    fails: Signal
+    fails_unsupported: Signal
+    read_table: Signal
+    read_shift: Signal
 
 
 class TableBuilder(wiring.Component):
@@ -562,4 +584,7 @@ class TableBuilder(wiring.Component):
             kept = end & (~chosen.any()).replicate(most + 2)
             values = [value & chosen[place].replicate(most + 2) for place, (_, value) in enumerate(cases)]
             m.d.sync += end.eq(reduce(or_, values, kept))
+        self.probes = TableBuilderProbes(
+            phases, numbering, stops, started, begins, fails, fails_unsupported, read_table, read_shift
+        )
         return m

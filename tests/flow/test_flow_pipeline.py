@@ -187,7 +187,7 @@ def test_the_plan_is_checked_before_any_work(network):
 
 
 def test_a_given_table_set_that_does_not_suit_is_named(network):
-    from dnnzip_sim.cases import single_token
+    from dnnzip_sim.stimulus.table_sets import single_token
 
     options = replace(OPTIONS, codec=CodecOptions("ans", log2_states=8, table_set=single_token(0)))
     with pytest.raises(InputError, match=r"^--tables: does not suit this model \(table 0 has no token -32\); "):

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import click
 from command_files import damaged
-from inputs import scrambled
 
 from dnnzip.cli.commands import cli
+from dnnzip_sim.stimulus.damage import scrambled
 
 FLOAT_MODELS = ("in/plain.onnx", "in/plain.onnx", "in/external.onnx")
 PLAIN_MODELS = (*FLOAT_MODELS, "in/integer.onnx", "in/quantised.onnx")
@@ -303,7 +303,7 @@ class Caller:
         found = [file for value in named for file in self._files_at(value)]
         if found:
             file = rng.choice(found)
-            files[file] = scrambled(files[file], rng) if file in files else damaged(file, self.sound[file], rng)
+            files[file] = scrambled(rng, files[file]) if file in files else damaged(file, self.sound[file], rng)
             changes.append(f"damaged {file}")
 
     def _files_at(self, value):

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from inputs import changed_json, mutated_model, scrambled
+from inputs import changed_json, mutated_model
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+
+from dnnzip_sim.stimulus.damage import scrambled
 
 SAMPLES, CLASSES = 40, 4
 IMAGE = (1, 6, 6)
@@ -146,7 +148,7 @@ def damaged(name, content, rng):
         cut = (content[: len(content) // 2], content[:-1], content * 2)
         return rng.choice((b"", b"\0", b"\xff\xfe", b"hello\n", *cut))
     if chance < 0.25:
-        return scrambled(content, rng)[:LARGEST]
+        return scrambled(rng, content)[:LARGEST]
     match name.rpartition(".")[2]:
         case "onnx":
             return _damaged_model(content, rng)
@@ -159,7 +161,7 @@ def damaged(name, content, rng):
         case "parquet":
             return _damaged_table(content, rng)
         case _:
-            return scrambled(content, rng)[:LARGEST]
+            return scrambled(rng, content)[:LARGEST]
 
 
 def _damaged_model(content, rng):

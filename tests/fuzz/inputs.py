@@ -5,7 +5,7 @@ both), ``M`` a compressed model file, ``A`` an array file.
 """
 
 import json
-import zlib
+import random
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +17,19 @@ from dnnzip.codec.ans.choices import AnsChoices
 from dnnzip.codec.line import reference as line_reference
 from dnnzip.codec.raw import reference as raw_reference
 from dnnzip.encoding import Encoded
-from dnnzip.format import TABLE_HEADER, WEIGHT_HEADER, TableSet, array_file, crc8
+from dnnzip.format import array_file
+from dnnzip.format.crc import CRC32_BYTES, crc32
 from dnnzip.onnx.container import compressed_model
 from dnnzip.onnx.weights import find_weights
 from dnnzip.quantize.bound import Scope
 from dnnzip.quantize.grid import FloatGrid, IntegerGrid, Lossless, Quantised, kept_as_they_are
 from dnnzip.tensor import compress
+from dnnzip_sim.stimulus.damage import any_damage, renamed, scrambled
+from dnnzip_sim.stimulus.table_sets import random_table_set, tokens_up_to
 
 STREAM, MODEL, ARRAY = KINDS = b"S", b"M", b"A"
 MAX_BYTES = 2048
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "v1"
-CRC_BYTES = 4
 
 #: One of so many mutations of a stream changes its table set, of which decoding tables have to be made anew.
 TABLES_SHARE = 0.05
@@ -78,7 +80,7 @@ def models():
     conv = rng.normal(size=(4, 2, 3, 3)).astype(np.float32)
     gemm = rng.normal(size=(6, 4)).astype(np.float16)
     matmul = rng.integers(-128, 128, (6, 4)).astype(np.int8)
-    table_set = _tables()
+    table_set = random_table_set(random.Random(3), tables=1, tokens=tokens_up_to(8))
     for arrays in ({"conv": conv, "gemm": gemm}, {"matmul": matmul, "conv": conv}, {"gemm": gemm}, {"matmul": matmul}):
         model = _network(arrays)
         weights, encoded = find_weights(model)[0], []
@@ -94,13 +96,6 @@ def models():
                 stream, codec = ans_reference.encode(codes.tolist(), (1, 1), table_set, choices), "ans"
             encoded.append(Encoded(result.grid, stream, codec))
         yield compressed_model(model, weights, encoded, table_set.to_bytes())
-
-
-def _tables():
-    """Return a set of one table of 256 states with every token up to 8 and an escape."""
-    counts = [100, *(9 for _ in range(16))]
-    counts += [0] * (63 - len(counts)) + [256 - sum(counts)]
-    return TableSet(8, ((0,) * 3,) * 8, (0,), (tuple(counts),))
 
 
 def _network(arrays):
@@ -156,96 +151,22 @@ def mutated(data, rng, others):
     other_tables, other_stream = parts_of(other[1:]) if other[:1] == STREAM else (b"", b"")
     chance = rng.random()
     if chance < TABLES_SHARE:
-        tables = _resealed_tables(scrambled(tables, rng, other_tables), rng)
+        tables = _damaged(tables, rng, other_tables)
     elif chance < 2 * TABLES_SHARE:
         tables = other_tables
     if chance > TABLES_SHARE or rng.random() < 0.5:
-        stream = _mutated_stream(stream, rng, other_stream)
-    if rng.random() < 0.8 and len(tables) >= TABLE_HEADER.bytes and len(stream) >= WEIGHT_HEADER.bytes:
-        stream = _for_tables(stream, tables)
+        stream = _damaged(stream, rng, other_stream)
+    if tables and rng.random() < 0.8:
+        stream = renamed(stream, tables)
     return stream_input(tables, stream[:MAX_BYTES])
 
 
-def scrambled(data, rng, other=b""):
-    """Change, cut or lengthen some bytes."""
-    changed = bytearray(data)
-    for _ in range(rng.choice((1, 1, 2, 4, 16))):
-        place = rng.randrange(len(changed) + 1)
-        match rng.randrange(7):
-            case 0 | 1 if changed:
-                changed[place % len(changed)] ^= 1 << rng.randrange(8)
-            case 2 if changed:
-                changed[place % len(changed)] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
-            case 3:
-                changed[place:place] = rng.randbytes(rng.choice((1, 2, 2, 4, 16)))
-            case 4:
-                del changed[place : place + rng.choice((1, 2, 2, 4, 16))]
-            case 5 if other:
-                start = rng.randrange(len(other))
-                piece = other[start : start + rng.choice((2, 4, 16, 64))]
-                changed[place : place + len(piece)] = piece
-            case _:
-                piece = changed[place : place + rng.choice((2, 4, 8))]
-                changed[place:place] = piece * rng.choice((1, 2, 8))
-    return bytes(changed)
-
-
-def _mutated_stream(stream, rng, other):
-    """Change the header's fields, the payload or any bytes; mostly with checks that match afterwards."""
-    if len(stream) >= WEIGHT_HEADER.bytes and rng.random() < 0.8:
-        header, payload = stream[: WEIGHT_HEADER.bytes], stream[WEIGHT_HEADER.bytes : -CRC_BYTES]
-        chance = rng.random()
-        if chance < 0.5:
-            header = _with_field(header, WEIGHT_HEADER, rng)
-        if chance > 0.4:
-            payload = scrambled(payload, rng, other[WEIGHT_HEADER.bytes : -CRC_BYTES])
-        stream = header + payload + stream[-CRC_BYTES:]
-    else:
-        stream = scrambled(stream, rng, other)
-    return resealed(stream, rng.random() < 0.9) if rng.random() < 0.9 else stream
-
-
-def _with_field(header, layout, rng):
-    field = rng.choice(layout.fields)
-    largest = (1 << field.width) - 1
-    value = rng.choice((0, 1, 2, largest, largest >> 1, rng.randrange(largest + 1), 1 << rng.randrange(field.width)))
-    return _set(header, layout, field.name, value)
-
-
-def _set(header, layout, name, stored):
-    field, offset = layout[name], layout.offset(name)
-    number = int.from_bytes(header, "little") & ~(((1 << field.width) - 1) << offset)
-    return (number | stored << offset).to_bytes(len(header), "little")
-
-
-def resealed(stream, is_counted=True):
-    """Return a weight stream with the checks, and the payload's length, that belong to it."""
-    if len(stream) < WEIGHT_HEADER.bytes + CRC_BYTES:
-        return stream
-    header, payload = stream[: WEIGHT_HEADER.bytes], stream[WEIGHT_HEADER.bytes : -CRC_BYTES]
-    if is_counted:
-        header = _set(header, WEIGHT_HEADER, "payload_words", (len(payload) + 1) // 2)
-    sealed = header[:-1] + bytes([crc8(header[:-1])]) + payload
-    return sealed + zlib.crc32(sealed).to_bytes(CRC_BYTES, "little")
-
-
-def _resealed_tables(tables, rng):
-    if len(tables) < TABLE_HEADER.bytes + CRC_BYTES:
-        return tables
-    header, payload = tables[: TABLE_HEADER.bytes], tables[TABLE_HEADER.bytes : -CRC_BYTES]
-    if rng.random() < 0.3:
-        header = _with_field(header, TABLE_HEADER, rng)
-    header = _set(header, TABLE_HEADER, "payload_words", len(payload) // 2)
-    sealed = header[:-1] + bytes([crc8(header[:-1])]) + payload
-    return sealed + zlib.crc32(sealed).to_bytes(CRC_BYTES, "little")
-
-
-def _for_tables(stream, tables):
-    """Return the stream as one that names a table set."""
-    fields = TABLE_HEADER.unpack(tables[: TABLE_HEADER.bytes])
-    header = _set(stream[: WEIGHT_HEADER.bytes], WEIGHT_HEADER, "table_set", fields["table_set"])
-    header = _set(header, WEIGHT_HEADER, "log2_states", fields["log2_states"] - TABLE_HEADER["log2_states"].bias)
-    return resealed(header + stream[WEIGHT_HEADER.bytes :], False)
+def _damaged(stream, rng, other):
+    """Return a stream with any damage, which may declare any number of weights and end within a word."""
+    if not stream:
+        return other
+    made = any_damage(rng, stream, other or stream, None)
+    return made[: len(made) - (rng.random() < 0.05)] or stream
 
 
 def mutated_array(content, rng):
@@ -256,11 +177,11 @@ def mutated_array(content, rng):
     except array_file.ArrayFileError:
         chance = 0.0
     if chance < 0.2:
-        return scrambled(content, rng)
+        return scrambled(rng, content)
     if chance < 0.4:
-        return array_file.pack(header, tables, _mutated_stream(stream, rng, b""))
-    front = scrambled(content[: len(content) - len(tables) - len(stream) - CRC_BYTES], rng)
-    return front + zlib.crc32(front).to_bytes(CRC_BYTES, "little") + tables + stream
+        return array_file.pack(header, tables, _damaged(stream, rng, b""))
+    front = scrambled(rng, content[: len(content) - len(tables) - len(stream) - CRC32_BYTES])
+    return front + crc32(front) + tables + stream
 
 
 def mutated_model(content, rng):
@@ -268,17 +189,17 @@ def mutated_model(content, rng):
     try:
         model.ParseFromString(content)
         if rng.random() < 0.2 or not model.graph.node:
-            return scrambled(content, rng)
+            return scrambled(rng, content)
         for _ in range(rng.choice((1, 1, 1, 2, 4))):
             _change_model(model, rng)
         return model.SerializeToString()
     except (ValueError, TypeError, onnx.onnx_cpp2py_export.checker.ValidationError):
-        return scrambled(content, rng)
+        return scrambled(rng, content)
     except Exception as error:
         # The parser's own class is not importable by a stable name.
         if type(error).__name__ not in ("DecodeError", "EncodeError"):
             raise
-        return scrambled(content, rng)
+        return scrambled(rng, content)
 
 
 def _change_model(model, rng):
@@ -298,7 +219,7 @@ def _change_model(model, rng):
         entry = rng.choice(model.metadata_props)
         # The parser gives bytes where a text is none.
         value = entry.value if isinstance(entry.value, bytes) else entry.value.encode()
-        changed = scrambled(value, rng) if rng.random() < 0.5 else changed_json(value, rng)
+        changed = scrambled(rng, value) if rng.random() < 0.5 else changed_json(value, rng)
         entry.value = changed.decode("utf-8", "ignore")
     elif chance < 0.95 and model.opset_import:
         entry = rng.choice(model.opset_import)
@@ -323,7 +244,7 @@ def _change_tensor(tensor, rng):
         case 0 | 1 | 2:
             is_stream = tensor.name.endswith(".stream")
             raw = tensor.raw_data
-            tensor.raw_data = _mutated_stream(raw, rng, b"") if is_stream else scrambled(raw, rng)
+            tensor.raw_data = _damaged(raw, rng, b"") if is_stream else scrambled(rng, raw)
             if len(tensor.dims) == 1 and tensor.data_type == TensorProto.UINT8 and rng.random() < 0.9:
                 tensor.dims[0] = len(tensor.raw_data)
         case 3:

@@ -8,9 +8,10 @@ from importlib.resources import files
 
 import numpy as np
 
-from dnnzip.codec import reference
-from dnnzip.format import TABLES_MAGIC, Limits, TableSet, Verdict, VerdictError
+import verdicts
+from dnnzip.format import Limits, Verdict
 from dnnzip_hw.kit.c_header import c_header
+from dnnzip_sim.stimulus.outcomes import SoftwareRow
 
 SOURCES = files("dnnzip_hw.kit") / "files" / "c"
 OPTIONS = ("-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wconversion")
@@ -101,25 +102,18 @@ def ask(program, sequences):
             position += 5 + 2 * count
             answers[-1].append(Answer(Verdict(verdict), tuple(codes.tolist())))
     assert position == len(done.stdout)
+    verdicts.count("C", sum(map(len, answers)))
     return answers
 
 
 def wanted(limits, streams):
     """Return what the reference decoder makes of a sequence of streams, from no tables on."""
-    loaded = None
+    row = SoftwareRow(limits)
     answers = []
     for stream in streams:
-        if stream[:1] == bytes([TABLES_MAGIC]):
-            try:
-                loaded = TableSet.from_bytes(stream, limits.log2_states, limits.low_bits)
-                answers.append(Answer(Verdict.OK))
-            except VerdictError as error:
-                if TableSet.takes_over(stream, limits.log2_states):
-                    loaded = None
-                answers.append(Answer(error.verdict))
-            continue
-        decoded = reference.decode(stream, loaded, limits)
-        answers.append(Answer(decoded.verdict, tuple(code for channel in decoded.codes for code in channel)))
+        verdict, decoded = row.take(stream)
+        codes = decoded.codes if decoded else ()
+        answers.append(Answer(verdict, tuple(code for channel in codes for code in channel)))
     return answers
 
 
@@ -127,7 +121,7 @@ def differences(program, sequences, answers=None):
     """Return the sequences on which the program and the reference decoder differ, with both answers."""
     right = answers or [wanted(*sequence) for sequence in sequences]
     both = zip(ask(program, sequences), right, strict=True)
-    return [(index, got, wants) for index, (got, wants) in enumerate(both) if got != wants]
+    return [{"index": index, "expected": wants, "got": got} for index, (got, wants) in enumerate(both) if got != wants]
 
 
 EVERYTHING = Limits()

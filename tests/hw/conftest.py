@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # random_streams, simulated
+sys.path.insert(0, str(Path(__file__).parent))  # simulated, c_decoder
 
 
 @pytest.fixture

@@ -4,10 +4,9 @@ import random
 
 import pytest
 from amaranth.hdl import Module
-from random_streams import table_set, to_words
 from simulated import run
 
-from dnnzip.format import CLASSES, CONTEXTS, TABLE_HEADER, TOKEN_ORDER, TableSet, Verdict, column_of, neighbours
+from dnnzip.format import CLASSES, CONTEXTS, TOKEN_ORDER, TableSet, Verdict, column_of, neighbours
 from dnnzip_hw.distributor import Distributor
 from dnnzip_hw.history import History, Sign
 from dnnzip_hw.memory import GENERIC, TARGETS
@@ -17,6 +16,8 @@ from dnnzip_hw.queue import DEPTH, Queue
 from dnnzip_hw.raw import RawSize
 from dnnzip_hw.rounds import PER_WORD, SETTLING, Kind, Positions, Rounds
 from dnnzip_hw.tables import TableBuilder
+from dnnzip_sim.stimulus.damage import payload_of, words_of
+from dnnzip_sim.stimulus.table_sets import any_table_set, single_token
 
 
 def test_a_queue_behaves_alike_whatever_its_rows_are():
@@ -56,7 +57,7 @@ def test_a_queue_behaves_alike_whatever_its_rows_are():
 def build_tables(tables, most):
     """Return what the builder writes for a table set: entries, class map, shifts, cycles."""
     dut = TableBuilder(DecompressorParameters(log2_states=most))
-    payload = to_words(tables.to_bytes())[TABLE_HEADER.words : -2]
+    payload = words_of(payload_of(tables.to_bytes()))
     entries, class_map, shifts, result = {}, {}, {}, {}
 
     async def source(ctx):
@@ -93,11 +94,6 @@ def build_tables(tables, most):
     return entries, class_map, shifts, result
 
 
-def single_token(token, log2_states=8):
-    counts = tuple((1 << log2_states) * (each == token) for each in TOKEN_ORDER)
-    return TableSet(log2_states, tuple((0,) * CONTEXTS for _ in range(CLASSES)), (7,), (counts,))
-
-
 def alternating_tokens():
     """Return a table in which a state's token is often that of the state two before, but not that of the one before."""
     counts = tuple({0: 250, 1: 262}.get(token, 0) for token in TOKEN_ORDER)
@@ -110,13 +106,13 @@ def alternating_tokens():
 @pytest.mark.parametrize(
     "tables",
     [
-        table_set(random.Random(1), 8, 2),
-        table_set(random.Random(2), 8, 3),
-        table_set(random.Random(3), 9, 2),
-        table_set(random.Random(4), 10, 1),
-        single_token(0),
-        single_token(-32),
-        single_token(31),
+        any_table_set(random.Random(1), None, 2, 8),
+        any_table_set(random.Random(2), None, 3, 8),
+        any_table_set(random.Random(3), None, 2, 9),
+        any_table_set(random.Random(4), None, 1, 10),
+        single_token(0, shift=7),
+        single_token(-32, shift=7),
+        single_token(31, shift=7),
         alternating_tokens(),
     ],
     ids=lambda tables: f"{len(tables.counts)}x{tables.states}",

@@ -10,8 +10,8 @@ import pytest
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.axi import AxiParameters
 from dnnzip_sim.build import build
-from dnnzip_sim.cases import damaged_cases, sound_cases
 from dnnzip_sim.run import SimulationFailedError, run
+from dnnzip_sim.stimulus.cases import damaged_cases, sound_cases
 from dnnzip_sim.streams import PAUSE_PATTERNS
 from dnnzip_sim.verilog import AXI_TOP, VERILATOR_OPTIONS, axi_verilog
 

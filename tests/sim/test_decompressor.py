@@ -5,8 +5,9 @@ import pytest
 from dnnzip_hw import DecompressorParameters, beat_layout
 from dnnzip_sim.beats import BeatLayout
 from dnnzip_sim.build import build
-from dnnzip_sim.cases import RTL_LIMITS, damaged_cases, sound_cases
 from dnnzip_sim.run import SimulationFailedError, run
+from dnnzip_sim.stimulus.cases import damaged_cases, sound_cases
+from dnnzip_sim.stimulus.outcomes import RTL_LIMITS
 from dnnzip_sim.streams import PAUSE_PATTERNS
 from dnnzip_sim.verilog import VERILATOR_OPTIONS, decompressor_verilog
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from amaranth.hdl import Fragment
+from amaranth.back import rtlil
+from amaranth.hdl import Module
 
 from dnnzip.errors import MissingToolError
 from dnnzip_hw import Decompressor
@@ -72,14 +73,20 @@ def test_boundaries_name_properties_that_there_are():
     assert named <= {proved.name for proved in PROPERTIES}
 
 
-def test_parts_that_are_not_there_are_named():
-    opened = Opened(Decompressor(SMALLEST))
-    Fragment.get(opened, None)  # else Amaranth warns of a block that nobody used
-    assert opened.inner("builder.numbering.running") is opened.inner("builder.numbering.stages")[0]
-    with pytest.raises(LookupError, match=r"builder\.nothing: nothing must be one block, not 0"):
-        opened.part("builder.nothing")
-    with pytest.raises(LookupError, match=r"builder\.nothing: there is no nothing in elaborate"):
-        opened.inner("builder.nothing")
+def test_a_bug_is_planted_in_the_block_that_is_named():
+    opened, other = Opened(Decompressor(SMALLEST)), Opened(Decompressor(SMALLEST))
+    numbering = opened.probes.builder.probes.numbering
+    bug = Module()
+    bug.d.comb += numbering.entry_en.eq(1)
+    sound = rtlil.convert(other, emit_src=False, ports=())
+    opened.plant(numbering, bug)
+    changed = rtlil.convert(opened, emit_src=False, ports=())
+    blocks = [{part.splitlines()[0]: part for part in text.split("\nmodule ")} for text in (sound, changed)]
+    differ = {name for name in blocks[0] if blocks[0][name] != blocks[1][name]}
+    assert "\\top.builder.numbering" in differ
+    assert differ <= {"\\top.builder", "\\top.builder.numbering"}  # the bug, and what is connected to it
+    with pytest.raises(ValueError, match="not enough values"):
+        opened.plant(other.probes.builder, bug)
 
 
 def test_every_property_has_planted_bugs_and_words():

@@ -13,9 +13,11 @@ from dnnzip.codec.raw import fast as raw_fast
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict, VerdictError
 from dnnzip_hw import DecompressorParameters
-from dnnzip_sim.cases import Case, damaged_cases, line_cases, outcomes, random_case, random_table_set, sound_cases
 from dnnzip_sim.harness import stream_through
 from dnnzip_sim.link import SimulatedLink, parameters_for
+from dnnzip_sim.stimulus.cases import damaged_cases, exhaustive_cases, line_cases, random_case, sound_cases
+from dnnzip_sim.stimulus.outcomes import Case, outcomes
+from dnnzip_sim.stimulus.table_sets import random_table_set
 
 SEED = 20200827
 
@@ -41,18 +43,21 @@ LINE = DecompressorParameters(line=True)
 )
 def test_every_case(tmp_path, parameters):
     """All cases, table sets in the midst of them, in one run; without pauses, and with all kinds of them."""
-    cases = [*sound_cases(SEED), *damaged_cases(SEED), *(random_case(SEED + number) for number in range(100))]
-    cases += line_cases(SEED)
-    joined = Case("joined", tuple(stream for case in cases for stream in case.streams))
-    wanted = outcomes(joined, parameters.limits)
+    cases = [case for make in (sound_cases, damaged_cases, line_cases) for case in make(SEED)]
+    cases += [random_case(SEED + number, parameters.limits) for number in range(100)]
+    fewer = sum(len(case.streams) for case in cases)
+    cases += exhaustive_cases(SEED)
+    streams = tuple(stream for case in cases for stream in case.streams)
+    wanted = outcomes(Case("joined", streams), parameters.limits)
     simulator = SimulatedLink(parameters=parameters).build()
-    for pauses in (0, SEED, SEED + 1, SEED + 2):
-        passage = stream_through(simulator, joined.streams, tmp_path, pauses=pauses)
-        for number, (found, expected) in enumerate(zip(passage.outcomes, wanted, strict=True)):
-            assert found.verdict == expected.verdict, f"pauses {pauses}, stream {number}"
-            assert found.weights.size <= expected.declared, f"pauses {pauses}, stream {number}"
+    for pauses, count in ((0, len(streams)), (SEED, len(streams)), (SEED + 1, fewer), (SEED + 2, fewer)):
+        passage = stream_through(simulator, streams[:count], tmp_path, pauses=pauses)
+        for number, (found, expected) in enumerate(zip(passage.outcomes, wanted[:count], strict=True)):
+            where = f"seed {SEED}, pauses {pauses}, stream {number}"
+            assert found.verdict == expected.verdict, f"{where}: expected {expected}, got {found}"
+            assert found.weights.size <= expected.declared, f"{where}: expected {expected}, got {found}"
             if expected.verdict == Verdict.OK:
-                assert found.weights.tolist() == list(expected.weights), f"pauses {pauses}, stream {number}"
+                assert found.weights.tolist() == list(expected.weights), f"{where}: expected {expected}, got {found}"
     assert sum(len(outcome.weights) for outcome in wanted) > 10_000
 
 

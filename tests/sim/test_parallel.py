@@ -11,10 +11,10 @@ import pytest
 from dnnzip.format import TABLES_MAGIC, Verdict
 from dnnzip_hw import DecompressorParameters
 from dnnzip_sim import parallel
-from dnnzip_sim.cases import damaged_cases, random_case, sound_cases
 from dnnzip_sim.harness import stream_through, streaming
 from dnnzip_sim.link import SimulatedLink
 from dnnzip_sim.run import SimulationFailedError
+from dnnzip_sim.stimulus.cases import damaged_cases, random_case, sound_cases
 
 DEFAULT = DecompressorParameters()
 

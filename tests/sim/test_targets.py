@@ -10,8 +10,8 @@ import pytest
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.kit.contents import primitives
 from dnnzip_hw.memory import GENERIC, TARGETS
-from dnnzip_sim.cases import damaged_cases, random_case, sound_cases
 from dnnzip_sim.harness import Cut, Reset, build_harness, stream_with_resets
+from dnnzip_sim.stimulus.cases import damaged_cases, random_case, sound_cases
 from dnnzip_sim.verilog import decompressor_verilog
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,6 @@ import re
 import resource
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from dnnzip.errors import InputError
 from dnnzip.format import ESCAPE, TOKEN_ORDER, Codec, TableSet, WeightHeader
 from dnnzip.inputs.memory import memory_for, most_memory
 from dnnzip.onnx.files import LARGEST_MESSAGE
+from dnnzip_sim.stimulus.damage import CRC_BYTES, resealed
 
 DNNZIP = Path(sys.executable).with_name("dnnzip")
 
@@ -96,8 +96,7 @@ def zeros(weights):
         log2_states=9,
         table_set=table_set.table_set,
     )
-    data = header.pack() + bytes(2 * words)
-    return table_set.to_bytes(), data + zlib.crc32(data).to_bytes(4, "little")
+    return table_set.to_bytes(), resealed(header.pack() + bytes(2 * words) + bytes(CRC_BYTES))
 
 
 def declare(path, weights):

@@ -10,7 +10,6 @@ import hashlib
 import json
 import random
 import sys
-import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,8 +25,8 @@ from dnnzip.format import (
     Codec,
     TableSet,
     VerdictError,
-    crc8,
 )
+from dnnzip_sim.stimulus.damage import resealed, rewritten
 
 SEED = 20260
 
@@ -119,19 +118,6 @@ def sound_streams(sets):
         yield f"raw_{width}", "", raw_reference.encode(items, 3, width)
 
 
-def resealed(stream, layout):
-    """Make the header's check and the CRC-32 right again."""
-    header = stream[: layout.bytes - 1]
-    data = header + bytes([crc8(header)]) + stream[layout.bytes : -4]
-    return data + zlib.crc32(data).to_bytes(4, "little")
-
-
-def rewritten(stream, **changes):
-    """Return the stream with other values in its header, resealed."""
-    header = WEIGHT_HEADER.pack(WEIGHT_HEADER.unpack(stream) | changes)
-    return resealed(header + stream[WEIGHT_HEADER.bytes :], WEIGHT_HEADER)
-
-
 def flipped(stream, byte):
     """Return the stream with the lowest bit of a byte flipped."""
     return stream[:byte] + bytes([stream[byte] ^ 1]) + stream[byte + 1 :]
@@ -162,7 +148,7 @@ def damaged_streams(sound):
     yield "trailing_payload", tables, rewritten(longer(stream), payload_words=words + 1)
     yield "bad_header_raw_words", "", rewritten(sound["raw_8"], channels=2)
     yield "bad_code_width", tables, rewritten(sound["wide_low_bits_escapes"], wide=0)
-    yield "bad_state", "tables_single_token", resealed(flipped(sound["single_token"], 16), WEIGHT_HEADER)
+    yield "bad_state", "tables_single_token", resealed(flipped(sound["single_token"], 16))
     yield "bad_crc", tables, flipped(stream, len(stream) - 1)
     yield "bad_crc_raw", "", flipped(sound["raw_16"], 20)
 
@@ -173,7 +159,7 @@ def damaged_sets(sets):
     yield "tables_bad_header", flipped(data, 5)
     yield "tables_truncated", data[:40]
     yield "tables_trailing", data + b"\0\0"
-    yield "tables_bad_code", resealed(data[: TABLE_HEADER.bytes + 10] + bytes(len(data) - 18), TABLE_HEADER)
+    yield "tables_bad_code", resealed(data[: TABLE_HEADER.bytes + 10] + bytes(len(data) - 18))
     yield "tables_bad_crc", flipped(data, len(data) - 2)
     yield "tables_renamed", replace(sets["tables_512"], declared_id=7).to_bytes()
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import reduce
 from operator import or_
+from typing import NamedTuple
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -16,6 +17,14 @@ from dnnzip_hw.memory import GENERIC, small_memory
 
 TURNS = 1 << ceil_log2(len(COUNTERS))
 """Cycles from one turn of a counter to its next one."""
+
+
+class CountersProbes(NamedTuple):
+    """Inner parts of ``Counters`` that proofs refer to."""
+
+    totals: Memory
+    turn: Signal
+    number: Signal
 
 
 class Counters(wiring.Component):
@@ -108,4 +117,5 @@ class Counters(wiring.Component):
             write.data.eq(self.o.value),
             write.en.eq(1),
         ]
+        self.probes = CountersProbes(totals, turn, number)
         return m

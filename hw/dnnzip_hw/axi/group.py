@@ -1,5 +1,7 @@
 """A group: a decompressor with its AXI streams, its table loading port and its counters."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Const, DomainRenamer, Module, Mux, Signal
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -161,6 +163,13 @@ class GroupCore(wiring.Component):
         return m
 
 
+class GroupProbes(NamedTuple):
+    """Inner parts of a ``Group`` that proofs refer to."""
+
+    leave: RegisterSlice
+    counters: Counters
+
+
 class Group(wiring.Component):
     """A decompressor behind AXI4-Stream, with its registers.
 
@@ -227,7 +236,7 @@ class Group(wiring.Component):
         self._output(m, core, leave, restart)
         self._load(m, core, restart)
         self._errors(m, core, restart)
-        self._counters(m, core, restart)
+        self.probes = GroupProbes(leave, self._counters(m, core, restart))
         return m
 
     @staticmethod
@@ -291,7 +300,7 @@ class Group(wiring.Component):
         with m.If(registers.load.valid & ~registers.load.ready):
             m.d.sync += registers.error_load_lost.eq(1)
 
-    def _counters(self, m: Module, core: GroupCore, restart: Signal) -> None:
+    def _counters(self, m: Module, core: GroupCore, restart: Signal) -> Counters:
         """Count what happens."""
         registers = self.registers
         events = {
@@ -312,3 +321,4 @@ class Group(wiring.Component):
             counters.clear.eq(registers.control_clear_counters),
             registers.counter.eq(counters.o),
         ]
+        return counters

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import or_
+from typing import NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import enum, wiring
@@ -60,6 +61,15 @@ def lite_signature() -> wiring.Signature:
     )
 
 
+class RegisterBankProbes(NamedTuple):
+    """Inner parts of a ``RegisterBank`` that proofs refer to: what was taken of a write, and of a read."""
+
+    write_address: Signal
+    write_value: Signal
+    write_strobes: Signal
+    read_address: Signal
+
+
 class RegisterBank(wiring.Component):
     """Serves reads and writes of the register map.
 
@@ -101,8 +111,7 @@ class RegisterBank(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
         """Build the circuit."""
         m = Module()
-        self._write(m)
-        self._read(m)
+        self.probes = RegisterBankProbes(*self._write(m), self._read(m))
         return m
 
     def _places(self) -> Iterator[tuple[int, Register, wiring.PureInterface]]:
@@ -122,7 +131,8 @@ class RegisterBank(wiring.Component):
         ]
         return lambda block, register: blocks[block] & registers[register.offset // REGISTER_BYTES]
 
-    def _write(self, m: Module) -> None:
+    def _write(self, m: Module) -> tuple[Signal, Signal, Signal]:
+        """Build the writes; return address, value and strobes as they were taken."""
         bus = self.bus
         has_address, has_data, is_decoded = Signal(), Signal(), Signal()
         address = Signal(ADDRESS_BITS)
@@ -150,6 +160,7 @@ class RegisterBank(wiring.Component):
                     m.d.sync += getattr(ports, register.member(field)).eq(0)
             with m.If(is_at(block, register)):
                 m.d.comb += response.eq(self._write_register(m, register, ports, writes, value, written))
+        return address, value, strobes
 
     @staticmethod
     def _write_register(
@@ -184,7 +195,8 @@ class RegisterBank(wiring.Component):
         takes = any(field.access in (Access.CONTROL, Access.PULSE) for field in register.fields)
         return Response.OKAY if takes else Response.SLVERR
 
-    def _read(self, m: Module) -> None:
+    def _read(self, m: Module) -> Signal:
+        """Build the reads; return the address as it was taken."""
         bus = self.bus
         has_address, is_decoded = Signal(), Signal()
         address = Signal(ADDRESS_BITS)
@@ -216,6 +228,7 @@ class RegisterBank(wiring.Component):
                 bus.rdata.eq(reduce(or_, values)),
                 bus.rresp.eq(Mux(is_known, Response.OKAY, Response.DECERR)),
             ]
+        return address
 
     @staticmethod
     def _value(register: Register, ports: wiring.PureInterface) -> Value:

@@ -1,8 +1,19 @@
 """A queue of two items, for a stream whose ``ready`` is known late in a cycle."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+
+
+class PairQueueProbes(NamedTuple):
+    """Inner parts of a ``PairQueue`` that proofs refer to."""
+
+    items: list[Signal]
+    has_two: Signal
+    first: Signal
+    free: Signal
 
 
 class PairQueue(wiring.Component):
@@ -51,4 +62,5 @@ class PairQueue(wiring.Component):
             # What is not taken is written over.
             with m.If((free == number) & ~has_two):
                 m.d.sync += item.eq(self.i.payload)
+        self.probes = PairQueueProbes(items, has_two, first, free)
         return m

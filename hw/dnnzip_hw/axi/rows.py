@@ -1,5 +1,7 @@
 """From the decompressor's beats to full rows of weights."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -9,6 +11,20 @@ from dnnzip.format import CAUSE_BITS
 from dnnzip_hw.axi.layouts import output_layout
 from dnnzip_hw.axi.parameters import AxiParameters
 from dnnzip_hw.layouts import beat_layout
+
+
+class RowPackerProbes(NamedTuple):
+    """Inner parts of a ``RowPacker`` that proofs refer to."""
+
+    row: data.View
+    held: Signal
+    weights: data.View
+    here: Signal
+    joins: Signal
+    keep: Signal
+    gives: Signal
+    last: Signal
+    fill: Signal
 
 
 class RowPacker(wiring.Component):
@@ -106,4 +122,5 @@ class RowPacker(wiring.Component):
         for place in range(places):
             with m.If(held & moves & here[place]):
                 m.d.sync += row[place].eq(weights[place])
+        self.probes = RowPackerProbes(row, held, weights, here, joins, keep, gives, last, fill)
         return m

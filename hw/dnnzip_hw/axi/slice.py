@@ -1,8 +1,17 @@
 """A register slice: a stream cut in both directions."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+
+
+class RegisterSliceProbes(NamedTuple):
+    """Inner parts of a ``RegisterSlice`` that proofs refer to."""
+
+    aside: Signal
+    is_aside: Signal
 
 
 class RegisterSlice(wiring.Component):
@@ -44,4 +53,5 @@ class RegisterSlice(wiring.Component):
                 m.d.sync += self.o.payload.eq(self.i.payload)
         with m.Elif(self.i.valid):
             m.d.sync += is_aside.eq(1)
+        self.probes = RegisterSliceProbes(aside, is_aside)
         return m

@@ -1,5 +1,7 @@
 """From input beats of several words to single words."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -8,6 +10,18 @@ from dnnzip.format import WORD_BITS, WORD_BYTES
 from dnnzip_hw.axi.layouts import input_layout
 from dnnzip_hw.axi.parameters import AxiParameters
 from dnnzip_hw.layouts import word_layout
+
+
+class WordSplitterProbes(NamedTuple):
+    """Inner parts of a ``WordSplitter`` that proofs refer to."""
+
+    waits: Signal
+    data: Signal
+    kept: Signal
+    last: Signal
+    is_bad: Signal
+    index: Signal
+    drops: Signal
 
 
 class WordSplitter(wiring.Component):
@@ -90,4 +104,5 @@ class WordSplitter(wiring.Component):
             m.d.comb += [self.o.valid.eq(waits & kept[0]), leaves.eq(~after & (self.o.ready | ~kept[0]))]
             with m.If(self.o.valid & self.o.ready):
                 m.d.sync += index.eq(Mux(after, index + 1, 0))
+        self.probes = WordSplitterProbes(waits, data, kept, last, is_bad, index, drops)
         return m

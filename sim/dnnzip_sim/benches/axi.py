@@ -34,7 +34,8 @@ from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.axi import AxiParameters
 from dnnzip_hw.axi.registers import BLOCKS, COUNTERS, GROUP, ID, MAP_VERSION, SHARED, Access, Register, group_base
 from dnnzip_hw.axi.top import INPUT, OUTPUT, REGISTERS, stream_prefix
-from dnnzip_sim.cases import Case, Outcome, damaged_cases, outcomes, random_case, sound_cases
+from dnnzip_sim.stimulus.cases import damaged_cases, random_case, sound_cases
+from dnnzip_sim.stimulus.outcomes import Case, Outcome, outcomes
 from dnnzip_sim.streams import CLOCK_PERIOD_NS, PAUSE_PATTERNS, scalar
 
 GIVEN: dict[str, Any] = json.loads(os.environ["DNNZIP_AXI"])

@@ -27,7 +27,9 @@ from dnnzip_sim.benches.axi import (
     raw_stream,
     started,
 )
-from dnnzip_sim.cases import Case, Outcome, outcomes, random_stream, random_table_set
+from dnnzip_sim.stimulus.outcomes import Case, Outcome, outcomes
+from dnnzip_sim.stimulus.streams import AnsShape, random_stream
+from dnnzip_sim.stimulus.table_sets import random_table_set
 from dnnzip_sim.streams import scalar
 
 LENGTHS = (1, 2, 3, 16)
@@ -99,7 +101,7 @@ def coded(rng: random.Random) -> Case:
     limits = PARAMETERS.decompressor
     log2_lanes = (limits.lanes * limits.slots).bit_length() - 1
     stream = random_stream(
-        rng, tables, channels=2 * limits.lanes, length=9, log2_lanes=log2_lanes, largest=20, wild=0.0
+        rng, tables, AnsShape(channels=2 << log2_lanes, length=9, log2_lanes=log2_lanes, largest=20, wild=0.0)
     )
     return Case("coded", (tables.to_bytes(), stream))
 

@@ -16,16 +16,10 @@ from cocotb.triggers import ClockCycles, FallingEdge
 from dnnzip.codec.raw import reference as raw_reference
 from dnnzip.format import WORD_BITS, WORD_BYTES, Verdict
 from dnnzip_sim.beats import BeatLayout
-from dnnzip_sim.cases import (
-    Case,
-    Outcome,
-    damaged_cases,
-    outcomes,
-    random_case,
-    random_stream,
-    random_table_set,
-    sound_cases,
-)
+from dnnzip_sim.stimulus.cases import damaged_cases, random_case, sound_cases
+from dnnzip_sim.stimulus.outcomes import Case, Outcome, outcomes
+from dnnzip_sim.stimulus.streams import AnsShape, random_stream
+from dnnzip_sim.stimulus.table_sets import random_table_set
 from dnnzip_sim.streams import (
     PAUSE_PATTERNS,
     Scoreboard,
@@ -244,5 +238,5 @@ async def is_silent_after_a_reset_in_weights(dut: HierarchyObject, cycles: int) 
     """Reset in some cycles of a stream that needs its table set, which is lost."""
     rng = random.Random(SEED)
     tables = random_table_set(rng, tables=1)
-    stream = random_stream(rng, tables, channels=16, length=9, log2_lanes=4)
+    stream = random_stream(rng, tables, AnsShape(channels=16, length=9, log2_lanes=4))
     await resets(dut, Case("weights", (tables.to_bytes(), stream)), cycles, "no_pauses", WEIGHTS_MOMENTS)

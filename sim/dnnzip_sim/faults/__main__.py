@@ -17,8 +17,8 @@ from dnnzip.format import Verdict
 from dnnzip.presentation.tables import TextTable, stdout_console
 from dnnzip.usecases.provenance import provenance
 from dnnzip_sim.faults.campaign import CONFIGURATIONS, Campaign, Counts
-from dnnzip_sim.faults.streams import FAULTS
 from dnnzip_sim.harness import build_harness
+from dnnzip_sim.stimulus.damage import DAMAGE
 from dnnzip_sim.verilog import decompressor_verilog
 
 STREAMS, RESETS = 100_000, 6_000
@@ -27,13 +27,13 @@ FOLDER = Path("build") / "faults"
 
 def faults_table(counts: Counts) -> TextTable:
     """Return the table of broken streams: kinds of fault down, verdicts across."""
-    seen = [verdict for verdict in Verdict if any(counts.verdicts[fault, verdict] for fault in FAULTS)]
-    rows = [[counts.verdicts[fault, verdict] for verdict in seen] for fault in FAULTS]
+    seen = [verdict for verdict in Verdict if any(counts.verdicts[fault, verdict] for fault in DAMAGE)]
+    rows = [[counts.verdicts[fault, verdict] for verdict in seen] for fault in DAMAGE]
     totals = [sum(column) for column in zip(*rows, strict=True)]
     return TextTable(
         ("fault", "streams", *(verdict.label for verdict in seen)),
         tuple(
-            (fault, f"{sum(row):,}", *(f"{cell:,}" for cell in row)) for fault, row in zip(FAULTS, rows, strict=True)
+            (fault, f"{sum(row):,}", *(f"{cell:,}" for cell in row)) for fault, row in zip(DAMAGE, rows, strict=True)
         ),
         ("total", f"{sum(totals):,}", *(f"{total:,}" for total in totals)),
     )
@@ -51,7 +51,7 @@ def resets_table(counts: Counts) -> TextTable:
 def as_json(counts: Counts) -> dict[str, object]:
     """Return the counts as plain data."""
     return {
-        "faults": {fault: {verdict.label: counts.verdicts[fault, verdict] for verdict in Verdict} for fault in FAULTS},
+        "faults": {fault: {verdict.label: counts.verdicts[fault, verdict] for verdict in Verdict} for fault in DAMAGE},
         "sound": counts.sound,
         "weights": counts.weights,
         "referred": counts.referred,

@@ -18,13 +18,15 @@ import numpy as np
 from dnnzip.codec import fast
 from dnnzip.codec.beat_order import codes_from_beats
 from dnnzip.errors import CheckFailedError
-from dnnzip.format import TABLES_MAGIC, TableSet, Verdict
+from dnnzip.format import TABLES_MAGIC, Limits, TableSet, Verdict
 from dnnzip_hw import DecompressorParameters
 from dnnzip_sim.build import Build
-from dnnzip_sim.cases import SoftwareResult, SoftwareRow
-from dnnzip_sim.faults.streams import FAULTS, Family, broken, families
 from dnnzip_sim.harness import Cut, Outcome, Reset, stream_with_resets
 from dnnzip_sim.run import SimulationFailedError
+from dnnzip_sim.stimulus.damage import DAMAGE, damaged
+from dnnzip_sim.stimulus.outcomes import SoftwareResult, SoftwareRow
+from dnnzip_sim.stimulus.streams import any_stream
+from dnnzip_sim.stimulus.table_sets import any_table_set
 
 REFERENCE_SHARE = 0.02
 """Of the streams, so many are decoded by the reference too."""
@@ -53,8 +55,24 @@ CONFIGURATIONS = {
 
 
 @dataclass(frozen=True)
+class Family:
+    """A sound table set stream, about how many cycles it takes, and sound weight streams for it."""
+
+    tables: bytes
+    table_cycles: int
+    weights: tuple[bytes, ...]
+
+
+def any_family(rng: random.Random, limits: Limits, streams: int) -> Family:
+    """Return a family of any sizes for a decoder with these limits."""
+    tables = any_table_set(rng, limits)
+    cycles = len(tables.counts) * (5 << tables.log2_states) // 2 + 500
+    return Family(tables.to_bytes(), cycles, tuple(any_stream(rng, tables, limits) for _ in range(streams)))
+
+
+@dataclass(frozen=True)
 class Item:
-    """A stream on its way: ``fault`` is a key of ``FAULTS``, or None where it is sound."""
+    """A stream on its way: ``fault`` is a key of ``DAMAGE``, or None where it is sound."""
 
     stream: bytes
     fault: str | None
@@ -132,7 +150,7 @@ class Campaign:
         self._rng = random.Random(f"faults {parameters} {seed}")
         self._advance = advance
         self._plusargs = plusargs
-        self._families = families(self._rng, self.limits, FAMILIES, STREAMS)
+        self._families = [any_family(self._rng, self.limits, STREAMS) for _ in range(FAMILIES)]
         self.counts = Counts()
 
     def faults(self, number: int) -> None:
@@ -183,9 +201,9 @@ class Campaign:
                 row.take(family.tables)
                 needed = row.loaded
                 yield Item(family.tables, None)
-            fault = rng.choice(list(FAULTS))
+            fault = rng.choice(list(DAMAGE))
             stream = family.tables if rng.random() < TABLE_SET_SHARE else rng.choice(family.weights)
-            made = broken(rng, fault, stream, rng.choice((*family.weights, family.tables)))
+            made = damaged(rng, fault, stream, rng.choice((*family.weights, family.tables)))
             row.take(made)
             yield Item(made, fault)
             if row.loaded != needed:
@@ -200,8 +218,8 @@ class Campaign:
         items = [Item(family.tables, None)]
         for _ in range(rng.randrange(1, 7)):
             stream = rng.choice(family.weights)
-            fault = rng.choice((None, *FAULTS))
-            items.append(Item(broken(rng, fault, stream, family.tables) if fault else stream, fault))
+            fault = rng.choice((None, *DAMAGE))
+            items.append(Item(damaged(rng, fault, stream, family.tables) if fault else stream, fault))
         first, weights = family.table_cycles, sum(len(item.stream) for item in items[1:])
         if rng.random() < 0.15:  # nothing is loaded after a reset
             del items[0]

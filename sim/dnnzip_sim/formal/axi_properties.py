@@ -76,20 +76,20 @@ def _queue_of_two(m: Module, block: Any) -> tuple[Signal, Signal, Signal]:
 def slice_keeps_order(m: Module, block: Any) -> None:
     """What leaves a register slice is what entered it, each once and in order, and waits unchanged."""
     held, _, newest = _queue_of_two(m, block)
-    aside = block.inner("is_aside")
+    aside = block.probes.is_aside
     m.d.comb += [
         Assert(aside == (held == 2), "help: what is aside"),
-        Assert(~aside | (block.inner("aside") == newest), "help: what stands aside"),
+        Assert(~aside | (block.probes.aside == newest), "help: what stands aside"),
     ]
 
 
 def pair_keeps_order(m: Module, block: Any) -> None:
     """What leaves a queue of two is what entered it, each once and in order, and waits unchanged."""
     held, oldest, newest = _queue_of_two(m, block)
-    items, first = block.inner("items"), block.inner("first")
+    items, first = block.probes.items, block.probes.first
     m.d.comb += [
-        Assert(block.inner("has_two") == (held == 2), "help: two items"),
-        Assert(block.inner("free") == first ^ (held == 1), "help: where the next one goes"),
+        Assert(block.probes.has_two == (held == 2), "help: two items"),
+        Assert(block.probes.free == first ^ (held == 1), "help: where the next one goes"),
         Assert((held == 0) | (Mux(first, items[1], items[0]) == oldest), "help: the oldest"),
         Assert((held != 2) | (Mux(first, items[0], items[1]) == newest), "help: the newest"),
     ]
@@ -130,13 +130,13 @@ def words_are_those_of_beats(m: Module, block: Any) -> None:
         Assert(has | block.i.ready, "a beat waits for nothing"),
         Assert((leaves & beat.last) == (gives & block.o.payload.last), "a stream ends twice or not at all"),
         Assert(block.bad == bad, "a beat is judged wrongly"),
-        Assert(block.inner("waits") == has, "help: a beat is there"),
-        Assert(block.inner("data") == beat.data, "help: the beat's data"),
-        Assert(block.inner("last") == beat.last, "help: the beat is the last"),
-        Assert(block.inner("kept") == Cat(pair.any() for pair in pairs), "help: the beat's words"),
-        Assert(block.inner("is_bad") == ~is_sound, "help: the beat is bad"),
-        Assert(block.inner("drops") == broken, "help: what is dropped"),
-        Assert(block.inner("index") == given, "help: the next word"),
+        Assert(block.probes.waits == has, "help: a beat is there"),
+        Assert(block.probes.data == beat.data, "help: the beat's data"),
+        Assert(block.probes.last == beat.last, "help: the beat is the last"),
+        Assert(block.probes.kept == Cat(pair.any() for pair in pairs), "help: the beat's words"),
+        Assert(block.probes.is_bad == ~is_sound, "help: the beat is bad"),
+        Assert(block.probes.drops == broken, "help: what is dropped"),
+        Assert(block.probes.index == given, "help: the next word"),
         Assert((given == 0) | (has & is_sound & ~broken & (given < kept)), "help: a beat is begun"),
     ]
     with m.If(bad):
@@ -199,14 +199,14 @@ def rows_hold_the_weights(m: Module, block: Any) -> None:
         here = (left + place)[:NUMBER_BITS] == number
         m.d.comb += [
             Assert(~(block.o.valid & keeps[place] & here) | (row.data.word_select(place, width) == weight), "changed"),
-            Assert(~(here & (place < held)) | (block.inner("row")[place] == kept), "help: the weight in the row"),
+            Assert(~(here & (place < held)) | (block.probes.row[place] == kept), "help: the weight in the row"),
         ]
     # What is worked out of a beat as it comes.
     total, overflows = held + offered, held + offered > places
     m.d.comb += [
-        Assert(block.inner("held") == has, "help: a beat is there"),
+        Assert(block.probes.held == has, "help: a beat is there"),
         Assert(
-            block.inner("fill") == Mux(has & beat.last, 0, Mux(overflows, total - places, total)),
+            block.probes.fill == Mux(has & beat.last, 0, Mux(overflows, total - places, total)),
             "help: the row's fill",
         ),
     ]
@@ -214,10 +214,10 @@ def rows_hold_the_weights(m: Module, block: Any) -> None:
         m.d.comb += [
             Assert(beat.last == (beat.mask == 0), "help: an end has no weights"),
             Assert((beat.mask & (beat.mask + 1)[:lanes]) == 0, "help: the lowest lanes"),
-            Assert(block.inner("last") == beat.last, "help: the beat's end"),
-            Assert(block.inner("gives") == Mux(beat.last, ~(drops & ~some), overflows), "help: a row leaves with it"),
+            Assert(block.probes.last == beat.last, "help: the beat's end"),
+            Assert(block.probes.gives == Mux(beat.last, ~(drops & ~some), overflows), "help: a row leaves with it"),
             Assert(
-                block.inner("keep") == Cat((overflows & ~beat.last) | (place < held) for place in range(places)),
+                block.probes.keep == Cat((overflows & ~beat.last) | (place < held) for place in range(places)),
                 "help: what the row keeps",
             ),
         ]
@@ -229,10 +229,10 @@ def rows_hold_the_weights(m: Module, block: Any) -> None:
                     here = Cat(masks.get(place, C(0, 1)) for place in range(places))
                     joins = Cat(masks.get(place, C(0, 1)) if place >= fill else C(0, 1) for place in range(places))
                     m.d.comb += [
-                        Assert(block.inner("here") == Mux(beat.last, 0, here), "help: the beat's places"),
-                        Assert(block.inner("joins") == joins, "help: what joins the row"),
+                        Assert(block.probes.here == Mux(beat.last, 0, here), "help: the beat's places"),
+                        Assert(block.probes.joins == joins, "help: what joins the row"),
                         *(
-                            Assert(~beat.mask[lane] | (block.inner("weights")[place] == own[lane]), "help: its weights")
+                            Assert(~beat.mask[lane] | (block.probes.weights[place] == own[lane]), "help: its weights")
                             for lane, place in enumerate(own_places)
                         ),
                     ]
@@ -352,10 +352,10 @@ def registers_hold_what_is_written(m: Module, block: Any) -> None:
             with m.Case(place // REGISTER_BYTES):
                 m.d.comb += [value.eq(content), told.eq(is_told)]
     m.d.comb += [
-        Assert(address == block.inner("address", "_write"), "help: where"),
-        Assert(data == block.inner("value", "_write"), "help: what"),
-        Assert(strobes == block.inner("strobes", "_write"), "help: which bytes"),
-        Assert(asked == block.inner("address", "_read"), "help: what is asked"),
+        Assert(address == block.probes.write_address, "help: where"),
+        Assert(data == block.probes.write_value, "help: what"),
+        Assert(strobes == block.probes.write_strobes, "help: which bytes"),
+        Assert(asked == block.probes.read_address, "help: what is asked"),
     ]
     value_before, told_before = before(m, value, "value_before"), before(m, told, "told_before")
     came = bus.rvalid & ~before(m, bus.rvalid, "r_before")
@@ -393,8 +393,8 @@ def counters_only_rise(m: Module, block: Any) -> None:
         m.d.sync += since.eq(since + 1)
     m.d.comb += [
         Assert(~(told & known & (since == limit)) | (block.o.value >= last), "a counter goes down"),
-        Assert(~known | (block.row("totals", number) == last), "help: what stands in the memory"),
-        Assert(block.inner("turn") == 1 << block.inner("number"), "help: whose turn it is"),
+        Assert(~known | (block.row(block.probes.totals, number) == last), "help: what stands in the memory"),
+        Assert(block.probes.turn == 1 << block.probes.number, "help: whose turn it is"),
     ]
 
 
@@ -423,9 +423,9 @@ def silent_after_reset(m: Module, block: Any) -> None:
     m.d.comb += Assert(~is_new | ~block.o.valid, "a row is left")
     for name in told:
         m.d.comb += Assert(~is_new | (getattr(registers, name) == 0), f"{name} is left")
-    leave = block.part("exit")
+    leave = block.probes.leave
     m.d.comb += [
-        Assert((age != 0) | ~block.part("counters").count, "an event is counted"),
+        Assert((age != 0) | ~block.probes.counters.count, "an event is counted"),
         Assert((age != 0) | block.restart, "help: the block within is reset next"),
         Assert((age != 0) | (leave.i.ready & ~leave.i.valid), "help: nothing is in the exit, or on its way to it"),
     ]

@@ -502,26 +502,23 @@ def word_is_lost(m: Module, block: Any, around: Any) -> None:
         m.d.comb += around.lane_en.eq(0)
 
 
-def request_is_lost(m: Module, block: Any, around: Any) -> None:
-    """The second request is dropped."""
-    count = count_of(m, around.request_en, "seen")
-    m.d.comb += block.request_en.eq(around.request_en & (count != 1))
+def strobe_is_lost(name: str, number: int) -> Change:
+    """Return the bug that an input which is one for a cycle is ignored, after ``number`` others."""
+
+    def lost(m: Module, block: Any, around: Any) -> None:
+        count = count_of(m, getattr(around, name), "seen")
+        m.d.comb += getattr(block, name).eq(getattr(around, name) & (count != number))
+
+    return lost
 
 
-def request_is_doubled(m: Module, block: Any, around: Any) -> None:
-    """A request is made a second time in the next cycle."""
-    m.d.comb += block.request_en.eq(around.request_en | before(m, around.request_en, "again"))
+def strobe_is_doubled(name: str) -> Change:
+    """Return the bug that an input which is one for a cycle is so in the next one as well."""
 
+    def doubled(m: Module, block: Any, around: Any) -> None:
+        m.d.comb += getattr(block, name).eq(getattr(around, name) | before(m, getattr(around, name), "again"))
 
-def beat_is_lost(m: Module, block: Any, around: Any) -> None:
-    """The second beat is dropped."""
-    count = count_of(m, around.beat_en, "seen")
-    m.d.comb += block.beat_en.eq(around.beat_en & (count != 1))
-
-
-def beat_is_doubled(m: Module, block: Any, around: Any) -> None:
-    """A beat is put in twice."""
-    m.d.comb += block.beat_en.eq(around.beat_en | before(m, around.beat_en, "again"))
+    return doubled
 
 
 def weight_flips(m: Module, block: Any, around: Any) -> None:
@@ -663,7 +660,10 @@ DECOMPRESSOR_PROPERTIES = (
     ),
     Property(
         "order", "Output, 1 lane", lambda: Output(SMALLEST), beats_leave_in_order, 10, False,
-        {"beat lost": beat_is_lost, "beat doubled": beat_is_doubled, "weight flips": weight_flips}, as_registers=True,
+        {
+            "beat lost": strobe_is_lost("beat_en", 1), "beat doubled": strobe_is_doubled("beat_en"),
+            "weight flips": weight_flips,
+        }, as_registers=True,
     ),
     Property(
         "one place", "Distributor, 2 lanes", lambda: Distributor(SMALL), words_go_to_one_place, 12, False,
@@ -671,7 +671,8 @@ DECOMPRESSOR_PROPERTIES = (
     ),
     Property(
         "all served", "Distributor, 1 lane", lambda: Distributor(SMALLEST), every_request_is_served, 9, False,
-        {"request lost": request_is_lost, "request doubled": request_is_doubled}, as_registers=True,
+        {"request lost": strobe_is_lost("request_en", 1), "request doubled": strobe_is_doubled("request_en")},
+        as_registers=True,
     ),
     Property(
         "one end", "Output, 1 lane", lambda: Output(SMALLEST), one_end_beat, 12, False,

@@ -14,19 +14,21 @@ from dnnzip_hw.decompressor import Phase
 from dnnzip_hw.memory import GENERIC, ICE40, TARGETS
 from dnnzip_hw.queue import DEPTH, Queue
 from dnnzip_sim.formal.opened import Opened, one_hot
-from dnnzip_sim.formal.properties import LINE, ON_ICE40, Property, count_of
+from dnnzip_sim.formal.properties import LINE, ON_ICE40, Property, strobe_is_doubled, strobe_is_lost
 from dnnzip_sim.formal.wrapper import Change, before
 
 ROW_BITS = 4
 PLACES = range(DEPTH)
-QUEUES = ("distributor.queue", "output.beats", "output.words")
 
 
-def _inner(block: Any, path: str, name: str) -> Signal:
-    """Return a signal of a queue, which on iCE40 another method builds."""
-    queue = block.part(path)
-    found: Signal = block.inner(f"{path}.{name}".strip("."), "_with_head" if queue.target == ICE40 else "elaborate")
-    return found
+def _queues(block: Any) -> dict[str, Queue]:
+    """Return the queues of a decompressor by their paths."""
+    probes = block.probes
+    return {
+        "distributor.queue": probes.distributor.probes.queue,
+        "output.beats": probes.output.probes.beats,
+        "output.words": probes.output.probes.words,
+    }
 
 
 def rows_leave_in_order(m: Module, block: Any) -> None:
@@ -55,35 +57,34 @@ def rows_leave_in_order(m: Module, block: Any) -> None:
         ]
     m.d.comb += [
         Assert(block.r_rdy == (held != 0), "a row is lost"),
-        Assert(_inner(block, "", "w_place") == written, "help: rows written"),
-        Assert(_inner(block, "", "used") == held, "help: rows used"),
+        Assert(block.probes.w_place == written, "help: rows written"),
+        Assert(block.probes.used == held, "help: rows used"),
         Assert(held < DEPTH, "help: rows held"),
         Assert((written - read)[: len(written)] == held[: len(written)], "help: rows between"),
         Assert(waits == ((number - read)[: len(read)] < held), "help: the row waits"),
-        Assert(~waits | (block.row("rows", number) == kept), "help: the row stands there"),
+        Assert(~waits | (block.row(block.probes.rows, number) == kept), "help: the row stands there"),
     ]
     if block.target != ICE40:
-        m.d.comb += Assert(block.inner("r_place") == read, "help: rows read")
+        m.d.comb += Assert(block.probes.r_place == read, "help: rows read")
         return
-    second, third, one, two, is_fresh, fresh, port = (
-        _inner(block, "", name) for name in ("second", "third", "one", "two", "is_fresh", "fresh", "read")
-    )
+    head = block.probes.head
     m.d.comb += [
-        Assert(second == (read + 1)[: len(read)], "help: the row after the oldest"),
-        Assert(third == (read + 2)[: len(read)], "help: the row after that"),
-        Assert(one == (held == 1), "help: one row"),
-        Assert(two == (held == 2), "help: two rows"),
+        Assert(head.second == (read + 1)[: len(read)], "help: the row after the oldest"),
+        Assert(head.third == (read + 2)[: len(read)], "help: the row after that"),
+        Assert(head.one == (held == 1), "help: one row"),
+        Assert(head.two == (held == 2), "help: two rows"),
         Assert(
-            ~(waits & (number == second)) | (Mux(is_fresh, fresh, port.data) == kept), "help: the row that comes next"
+            ~(waits & (number == head.second)) | (Mux(head.is_fresh, head.fresh, head.read.data) == kept),
+            "help: the row that comes next",
         ),
     ]
 
 
 def queues_never_overflow(m: Module, block: Any) -> None:
     """Whatever words come and lanes do: no queue is written while it is full, none is read while it is empty."""
-    m.d.comb += Assert(one_hot(block.inner("phases"), Phase), "help: two phases")
-    for path in QUEUES:
-        queue, used = block.part(path), _inner(block, path, "used")
+    m.d.comb += Assert(one_hot(block.probes.phases, Phase), "help: two phases")
+    for path, queue in _queues(block).items():
+        used = queue.probes.used
         m.d.comb += [
             Assert(~queue.w_en | queue.r_en | (used != DEPTH - 1), f"{path} overflows"),
             Assert(~queue.r_en | queue.r_rdy, f"{path} is read while it is empty"),
@@ -91,23 +92,12 @@ def queues_never_overflow(m: Module, block: Any) -> None:
         ]
         if queue.target == ICE40:
             m.d.comb += [
-                Assert(_inner(block, path, name) == (used == count), f"help: {path} has {name}")
+                Assert(getattr(queue.probes.head, name) == (used == count), f"help: {path} has {name}")
                 for name, count in (("one", 1), ("two", 2))
             ]
 
 
 # --- planted bugs ----------------------------------------------------------------------------------------------------
-
-
-def row_is_lost(m: Module, block: Any, around: Any) -> None:
-    """The third row is not written."""
-    count = count_of(m, around.w_en, "seen")
-    m.d.comb += block.w_en.eq(around.w_en & (count != 2))
-
-
-def row_is_doubled(m: Module, block: Any, around: Any) -> None:
-    """A row is written again in the next cycle."""
-    m.d.comb += block.w_en.eq(around.w_en | before(m, around.w_en, "again"))
 
 
 def row_flips(m: Module, block: Any, around: Any) -> None:
@@ -124,35 +114,35 @@ def row_stays(m: Module, block: Any, around: Any) -> None:
 def words_are_read_always(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
     """The queue of words is read in every cycle."""
     bug = Module()
-    bug.d.comb += block.part("output.words").r_en.eq(1)
-    block.plant("output", bug)
+    bug.d.comb += block.probes.output.probes.words.r_en.eq(1)
+    block.plant(block.probes.output, bug)
 
 
 def beats_come_always(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
     """A beat goes into its queue in every cycle."""
     bug = Module()
-    bug.d.comb += block.part("output.beats").w_en.eq(1)
-    block.plant("output", bug)
+    bug.d.comb += block.probes.output.probes.beats.w_en.eq(1)
+    block.plant(block.probes.output, bug)
 
 
 def requests_have_room(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
     """The queue of requests always says that it has room."""
-    bug = Module()
-    bug.d.sync += block.part("distributor.queue").room.eq(1)
-    block.plant("distributor.queue", bug)
+    bug, queue = Module(), block.probes.distributor.probes.queue
+    bug.d.sync += queue.room.eq(1)
+    block.plant(queue, bug)
 
 
 def room_is_late(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
     """A queue says that it has no room when one row fits, which is too late."""
-    for path in QUEUES:
+    for queue in _queues(block).values():
         bug = Module()
-        bug.d.sync += block.part(path).room.eq(_inner(block, path, "used") < DEPTH - 2)
-        block.plant(path, bug)
+        bug.d.sync += queue.room.eq(queue.probes.used < DEPTH - 2)
+        block.plant(queue, bug)
 
 
 ROW_BUGS: dict[str, Change] = {
-    "row lost": row_is_lost,
-    "row doubled": row_is_doubled,
+    "row lost": strobe_is_lost("w_en", 2),
+    "row doubled": strobe_is_doubled("w_en"),
     "row flips": row_flips,
     "read twice": row_stays,
 }

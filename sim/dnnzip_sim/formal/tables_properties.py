@@ -20,20 +20,17 @@ from dnnzip_sim.formal.wrapper import Change, before
 
 def tables_rest_while_decoding(m: Module, block: Any) -> None:
     """No table's entry or row is written from a stream's preparation on until its last turn has left the ring."""
-    top, of_builder = block.inner("phases"), block.inner("builder.phases")
-    ring, header = block.part("ring"), block.part("header")
-    for lane in range(block.parameters.lanes):
-        write = block.part(f"ring.lane_{lane}").tables
+    builder, ring, header, loaded = block.probes.builder, block.probes.ring, block.probes.header, block.probes.loaded
+    top, of_builder = block.probes.phases, builder.probes.phases
+    for lane in ring.probes.lanes:
+        write = lane.tables
         decodes = top.at(Phase.PREPARE) | ring.run | ring.flying
         m.d.comb += Assert(~(decodes & (write.entry_en | write.row_en)), "a table is written while weights are decoded")
 
-    loaded = block.inner("loaded")
-    stages, busy = Cat(block.inner("builder.numbering.stages")), block.part("builder.numbering").busy
-    stops, started, begins, fails, fails_unsupported, read_table, read_shift = (
-        block.inner(f"builder.{name}")
-        for name in ("stops", "started", "begins", "fails", "fails_unsupported", "read_table", "read_shift")
-    )
-    fails_any = fails | fails_unsupported
+    within = builder.probes
+    stages, busy = Cat(within.numbering.probes.stages), within.numbering.busy
+    stops, started, begins = within.stops, within.started, within.begins
+    fails_any = within.fails | within.fails_unsupported
     decoding = is_any(top, Phase.COLUMNS, Phase.OFFSETS, Phase.PREPARE, Phase.WEIGHTS)
     built = of_builder.at(BuilderPhase.DONE)
     m.d.comb += [
@@ -44,7 +41,7 @@ def tables_rest_while_decoding(m: Module, block: Any) -> None:
         Assert(~is_any(of_builder, BuilderPhase.ROWS, BuilderPhase.DONE) | ~stages.any(), "help: numbered when done"),
         Assert(
             ~is_any(of_builder, BuilderPhase.NUMBERING, BuilderPhase.ROWS, BuilderPhase.DONE)
-            | ~Cat(fails_any, read_table, read_shift).any(),
+            | ~Cat(fails_any, within.read_table, within.read_shift).any(),
             "help: a builder fails that is done",
         ),
         # Tables are loaded while a whole set stands there, and a cycle after the builder begins with the next one.
@@ -68,7 +65,7 @@ def tables_rest_while_decoding(m: Module, block: Any) -> None:
         Assert(~ring.flying | is_any(top, Phase.WEIGHTS, Phase.DRAIN), "help: late weights"),
     ]
     # What the header's verdict says. Its first word is judged once the cycles after it are over.
-    words, since, count = (block.inner(f"header.{name}") for name in ("words", "since", "count"))
+    words, since, count = header.probes.words, header.probes.since, header.probes.count
     without = [Codec.RAW, Codec.LINE] if block.parameters.line else [Codec.RAW]  # the codecs that need no tables
     needs = ~header.is_tables & ~Cat(header.weights.codec == codec for codec in without).any()
     first = Signal(WORD_BITS)
@@ -109,76 +106,76 @@ def tables_rest_while_decoding(m: Module, block: Any) -> None:
 def weights_begin(m: Module, block: Any) -> None:
     """Begin where a set is loaded and a weight stream's header judged: to get there takes thousands of cycles."""
     begun = before(m, C(1), "begun")
-    phases, of_builder = block.inner("phases"), block.inner("builder.phases")
+    probes = block.probes
+    phases, of_builder, of_header = probes.phases, probes.builder.probes.phases, probes.header.probes
     top, builder, header = Module(), Module(), Module()
     with top.If(~begun):
         top.d.sync += [
-            block.inner("loaded").eq(1), phases.at(Phase.HEADER).eq(0), phases.at(Phase.CHOOSE).eq(1),
+            probes.loaded.eq(1), phases.at(Phase.HEADER).eq(0), phases.at(Phase.CHOOSE).eq(1),
         ]  # fmt: skip
     with builder.If(~begun):
         builder.d.sync += [of_builder.at(BuilderPhase.IDLE).eq(0), of_builder.at(BuilderPhase.DONE).eq(1)]
     with header.If(~begun):
         header.d.sync += [
-            block.inner("header.count").eq(WEIGHT_HEADER.words),
-            WEIGHT_HEADER_LAYOUT(block.inner("header.words")).codec.eq(Codec.ANS),
+            of_header.count.eq(WEIGHT_HEADER.words),
+            WEIGHT_HEADER_LAYOUT(of_header.words).codec.eq(Codec.ANS),
         ]
-    block.plant("", top)
-    block.plant("builder", builder)
-    block.plant("header", header)
+    block.plant(block, top)
+    block.plant(probes.builder, builder)
+    block.plant(probes.header, header)
 
 
 def rows_when_done(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
     """The last row of the class map is written on and on once the builder is done."""
     weights_begin(m, block)
-    bug, write = Module(), block.part("builder").write
-    bug.d.comb += write.row_en.eq(is_any(block.inner("builder.phases"), BuilderPhase.ROWS, BuilderPhase.DONE))
-    block.plant("builder", bug)
+    bug, builder = Module(), block.probes.builder
+    bug.d.comb += builder.write.row_en.eq(is_any(builder.probes.phases, BuilderPhase.ROWS, BuilderPhase.DONE))
+    block.plant(builder, bug)
 
 
 def entry_when_done(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
     """The last entry is written on and on once the builder is done."""
     weights_begin(m, block)
-    bug, builder = Module(), block.part("builder")
-    bug.d.comb += builder.write.entry_en.eq(block.part("builder.numbering").entry_en | builder.done)
-    block.plant("builder", bug)
+    bug, builder = Module(), block.probes.builder
+    bug.d.comb += builder.write.entry_en.eq(builder.probes.numbering.entry_en | builder.done)
+    block.plant(builder, bug)
 
 
 def set_stays_loaded(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
     """The set that was loaded counts as loaded while the next one is built."""
-    bug, loaded = Module(), block.inner("loaded")
-    with bug.If(block.inner("phases").at(Phase.CHOOSE)):
+    bug, loaded = Module(), block.probes.loaded
+    with bug.If(block.probes.phases.at(Phase.CHOOSE)):
         bug.d.sync += loaded.eq(loaded)
-    block.plant("", bug)
+    block.plant(block, bug)
 
 
 def any_set_will_do(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
     """Whether a set is loaded is not looked at."""
-    bug = Module()
-    bug.d.sync += block.inner("header.fits").eq(1)
-    block.plant("header", bug)
+    bug, header = Module(), block.probes.header
+    bug.d.sync += header.probes.fits.eq(1)
+    block.plant(header, bug)
 
 
 def built_for_weights(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
     """The builder starts with every stream."""
     bug = Module()
-    bug.d.comb += block.part("builder").start.eq(block.inner("phases").at(Phase.BEGIN))
-    block.plant("", bug)
+    bug.d.comb += block.probes.builder.start.eq(block.probes.phases.at(Phase.BEGIN))
+    block.plant(block, bug)
 
 
 def done_too_early(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
     """The builder says that it is done while it numbers the states of the last table."""
-    bug = Module()
-    bug.d.comb += block.part("builder").done.eq(
-        is_any(block.inner("builder.phases"), BuilderPhase.NUMBERING, BuilderPhase.DONE)
-    )
-    block.plant("builder", bug)
+    bug, builder = Module(), block.probes.builder
+    bug.d.comb += builder.done.eq(is_any(builder.probes.phases, BuilderPhase.NUMBERING, BuilderPhase.DONE))
+    block.plant(builder, bug)
 
 
 def numbered_unnoticed(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
     """The numbering says that it is idle while its last entries are on their way."""
-    bug, numbering = Module(), block.part("builder.numbering")
-    bug.d.sync += numbering.busy.eq(numbering.start | block.inner("builder.numbering.running"))
-    block.plant("builder.numbering", bug)
+    bug, numbering = Module(), block.probes.builder.probes.numbering
+    running, *_ = numbering.probes.stages
+    bug.d.sync += numbering.busy.eq(numbering.start | running)
+    block.plant(numbering, bug)
 
 
 WITHOUT_DATA = ("ring.history", "ring.rounds", "header*.check", "checksum", "raw_size", "distributor", "output")

@@ -23,9 +23,9 @@ def words_go_where_they_belong(m: Module, block: Any) -> None:
 
     None goes to a stream before its own, and none beyond a stream's payload to the lanes.
     """
-    phases = block.inner("phases")
-    header, builder, distributor = (block.part(name) for name in ("header", "builder", "distributor"))
-    goes, gets, line_gets, ended = (block.inner(name) for name in ("goes", "gets", "line_gets", "ended"))
+    probes, phases = block.probes, block.probes.phases
+    header, builder, distributor = probes.header, probes.builder, probes.distributor
+    goes, gets, line_gets, ended = probes.goes, probes.gets, probes.line_gets, probes.ended
     # A queue of one, as plain as can be.
     held, kept = Signal(), Signal.like(Value.cast(block.i.payload))
     enters = block.i.valid & block.i.ready
@@ -41,24 +41,22 @@ def words_go_where_they_belong(m: Module, block: Any) -> None:
     m.d.comb += [
         Assert(~goes | held, "a word that nobody brought"),
         Assert(~enters | ~held | goes, "a word is lost"),
-        Assert(~held | (Cat(block.inner("word"), block.inner("word_last")) == kept), "another word"),
+        Assert(~held | (Cat(probes.word, probes.word_last) == kept), "another word"),
         Assert(reduce(add, takers, C(0, 2)) == goes, "a word goes to two parts or to none"),
         Assert(~gets | is_any(phases, *wanting), "a word goes to a part that wants none"),
         Assert(~line_gets | phases.at(Phase.LINE), "a word goes to the lines that are none"),
         Assert(~distributor.taken | is_any(phases, Phase.WEIGHTS), "a word goes to lanes that rest"),
         Assert(~(goes & ended), "a word of the next stream is taken"),
-        Assert(
-            ~((distributor.taken | line_gets) & block.inner("payload_over")), "a word goes beyond a stream's payload"
-        ),
-        Assert(~(header.word_en & block.inner("header.whole")), "a header gets a word too many"),
+        Assert(~((distributor.taken | line_gets) & probes.payload_over), "a word goes beyond a stream's payload"),
+        Assert(~(header.word_en & header.probes.whole), "a header gets a word too many"),
         Assert(
             ~builder.i.valid | builder.i.ready | (builder.verdict != Verdict.OK) | is_any(phases, Phase.DRAIN),
             "a word of a table set is lost",
         ),
-        Assert(~is_any(phases, *payload) | block.inner("in_payload"), "help: not in the payload"),
+        Assert(~is_any(phases, *payload) | probes.in_payload, "help: not in the payload"),
         Assert(one_hot(phases, Phase), "help: two phases"),
-        Assert(one_hot(block.inner("builder.phases"), BuilderPhase), "help: two phases of the builder"),
-        Assert(block.inner("has_word") == held, "help: a word is there"),
+        Assert(one_hot(builder.probes.phases, BuilderPhase), "help: two phases of the builder"),
+        Assert(probes.has_word == held, "help: a word is there"),
     ]
 
 
@@ -67,10 +65,10 @@ def words_go_where_they_belong(m: Module, block: Any) -> None:
 
 def word_is_kept(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
     """A word stays on offer after it has gone, where no other one came."""
-    bug, has_word = Module(), block.inner("has_word")
-    with bug.If(block.inner("goes") & ~block.i.valid):
+    bug, has_word = Module(), block.probes.has_word
+    with bug.If(block.probes.goes & ~block.i.valid):
         bug.d.sync += has_word.eq(has_word)
-    block.plant("", bug)
+    block.plant(block, bug)
 
 
 def words_are_replaced(m: Module, block: Any, around: Any) -> None:
@@ -78,29 +76,29 @@ def words_are_replaced(m: Module, block: Any, around: Any) -> None:
     m.d.comb += around.i.ready.eq(block.i.ready | before(m, ~block.i.ready, "waits"))
     bug = Module()
     bug.d.comb += block.i.ready.eq(1)
-    block.plant("", bug)
+    block.plant(block, bug)
 
 
 def end_is_overlooked(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
     """Words are offered after a stream's last one."""
     bug = Module()
-    bug.d.sync += block.inner("offered").eq(block.inner("has_word") & ~block.inner("goes"))
-    block.plant("", bug)
+    bug.d.sync += block.probes.offered.eq(block.probes.has_word & ~block.probes.goes)
+    block.plant(block, bug)
 
 
 def header_takes_all(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
     """A word is taken for the header in every cycle."""
     bug = Module()
-    with bug.If(block.inner("phases").at(Phase.HEADER)):
-        bug.d.sync += block.inner("taking").eq(1)
-    block.plant("", bug)
+    with bug.If(block.probes.phases.at(Phase.HEADER)):
+        bug.d.sync += block.probes.taking.eq(1)
+    block.plant(block, bug)
 
 
 def payload_is_endless(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
     """The end of the payload is not noticed in time."""
     bug = Module()
-    bug.d.comb += block.inner("over_soon").eq(0)
-    block.plant("", bug)
+    bug.d.comb += block.probes.over_soon.eq(0)
+    block.plant(block, bug)
 
 
 WORD_BUGS: dict[str, Change] = {

@@ -1,7 +1,6 @@
 """The ``line`` codec: reference against fast, what is damaged, and how fast it is."""
 
 import random
-import zlib
 
 import numpy as np
 import pytest
@@ -12,18 +11,17 @@ from dnnzip.codec import CodecOptions, CodeTensor, decode_tensor, encode_network
 from dnnzip.codec.line import fast as line_fast
 from dnnzip.codec.line import reference as line_reference
 from dnnzip.format import (
-    CRC_WORDS,
     MAX_SEGMENT,
     SEGMENT_GROUP,
-    WEIGHT_HEADER,
     WORD_BYTES,
     Codec,
     Limits,
     Verdict,
     WeightHeader,
-    crc8,
     group_words,
 )
+from dnnzip_sim.stimulus.damage import any_damage, payload_of, resealed, rewritten
+from dnnzip_sim.stimulus.streams import line_codes, line_stream
 
 
 def wrapped(number):
@@ -39,13 +37,8 @@ def lines(draw):
     rng = random.Random(draw(st.integers(0, 1 << 20)))
     codes = []
     while len(codes) < count:
-        intercept, slope = rng.randrange(1 << 16), rng.choice((0, 0, 1, -3, rng.randrange(1 << 16)))
-        codes += [wrapped(intercept + n * slope) for n in range(rng.choice((1, 1, 2, 3, 20, 256, 257, 600)))]
+        codes += line_codes(rng, [rng.choice((1, 1, 2, 3, 20, 256, 257, 600))])
     return codes[:count], channels
-
-
-def payload_of(stream):
-    return stream[WEIGHT_HEADER.bytes : -CRC_WORDS * WORD_BYTES]
 
 
 def segments_of(stream):
@@ -68,17 +61,6 @@ def agree(data, limits=None):
     if quick.codes is not None:
         assert quick.codes.tolist() == slow.codes
     return slow
-
-
-def sealed(data):
-    """Make the header's check and the CRC-32 right again."""
-    header = data[: WEIGHT_HEADER.bytes - 1]
-    body = header + bytes([crc8(header)]) + data[WEIGHT_HEADER.bytes : -4]
-    return body + zlib.crc32(body).to_bytes(4, "little")
-
-
-def with_field(stream, **fields):
-    return sealed(WEIGHT_HEADER.pack(WEIGHT_HEADER.unpack(stream) | fields) + stream[WEIGHT_HEADER.bytes :])
 
 
 @settings(derandomize=True, deadline=None, max_examples=200)
@@ -110,19 +92,19 @@ def test_segments_are_the_longest(case):
 @given(lines(), st.integers(0, 1 << 20))
 def test_damaged_streams_get_the_same_verdict(case, seed):
     rng = random.Random(seed)
-    data = bytearray(line_reference.encode(*case))
+    data = line_reference.encode(*case)
     for _ in range(rng.randrange(1, 4)):
-        kind = rng.randrange(4)
-        if kind == 0 and len(data) > 2:
-            del data[rng.randrange(len(data)) :]
-        elif kind == 1:
-            data += rng.randbytes(rng.randrange(1, 9))
-        elif data:
-            data[rng.randrange(min(len(data), 60) if kind == 2 else len(data))] ^= 1 << rng.randrange(8)
-    for damaged in (bytes(data), sealed(bytes(data)) if len(data) > 24 else bytes(data)):
-        # The reference takes a sound header at its word; such counts are for the test of limits.
-        if WeightHeader.unpack(damaged.ljust(16, b"\0")).weights < 1 << 20:
-            agree(damaged)
+        data = any_damage(rng, data, data)
+    agree(data[: len(data) - (rng.random() < 0.2)])
+
+
+def test_declared_counts_that_do_not_suit_the_segments():
+    stream = line_stream(random.Random(3), (3, 2, 4, 2, 30))
+    assert [length for length, *_ in segments_of(stream)] == [3, 2, 4, 2, 30]
+    ends = {3, 5, 9, 11}  # a whole number of segments, and words after them
+    wanted = {count: Verdict.TRAILING if count in ends else Verdict.BAD_CODE for count in range(1, 41)}
+    wanted |= {41: Verdict.OK, 42: Verdict.TRUNCATED, 43: Verdict.TRUNCATED}
+    assert {count: agree(rewritten(stream, length=count)).verdict for count in wanted} == wanted
 
 
 SMALL = line_reference.encode([5, 6, 7, 8, 100, 90, 80, -1], 2)
@@ -137,20 +119,20 @@ def test_the_small_stream():
 @pytest.mark.parametrize(
     ("damage", "verdict"),
     [
-        (lambda s: with_field(s, length=3), Verdict.BAD_CODE),  # six weights: the second segment runs past them
-        (lambda s: with_field(s, channels=1, length=7), Verdict.TRAILING),  # the last group is left over
-        (lambda s: with_field(s, channels=1, length=9), Verdict.TRUNCATED),
-        (lambda s: with_field(s, payload_words=7), Verdict.TRUNCATED),
-        (lambda s: with_field(s, payload_words=4, length=3), Verdict.TRUNCATED),  # its words come before its length
-        (lambda s: with_field(s, payload_words=9), Verdict.TRAILING),
-        (lambda s: with_field(s, wide=0), Verdict.BAD_HEADER),
-        (lambda s: with_field(s, log2_lanes=1), Verdict.UNSUPPORTED),
+        (lambda s: rewritten(s, length=3), Verdict.BAD_CODE),  # six weights: the second segment runs past them
+        (lambda s: rewritten(s, channels=1, length=7), Verdict.TRAILING),  # the last group is left over
+        (lambda s: rewritten(s, channels=1, length=9), Verdict.TRUNCATED),
+        (lambda s: rewritten(s, payload_words=7), Verdict.TRUNCATED),
+        (lambda s: rewritten(s, payload_words=4, length=3), Verdict.TRUNCATED),  # its words come before its length
+        (lambda s: rewritten(s, payload_words=9), Verdict.TRAILING),
+        (lambda s: rewritten(s, wide=0), Verdict.BAD_HEADER),
+        (lambda s: rewritten(s, log2_lanes=1), Verdict.UNSUPPORTED),
         (lambda s: s[:-2], Verdict.TRUNCATED),
         (lambda s: s + b"\0\0", Verdict.TRAILING),
         (lambda s: s[:-1] + bytes([s[-1] ^ 1]), Verdict.BAD_CRC),
-        (lambda s: with_field(s, context=1, columns=1, class_per_channel=1, klass=7, raw_width=3), Verdict.OK),
+        (lambda s: rewritten(s, context=1, columns=1, class_per_channel=1, klass=7, raw_width=3), Verdict.OK),
         # The length that a last segment does not share with another is not looked at.
-        (lambda s: sealed(s[:27] + b"\xff" + s[28:]), Verdict.OK),
+        (lambda s: resealed(s[:27] + b"\xff" + s[28:]), Verdict.OK),
     ],
 )
 def test_verdicts(damage, verdict):
@@ -165,7 +147,7 @@ def test_a_decoder_without_lines_says_so():
 
 
 def test_counts_that_the_payload_cannot_hold_take_no_memory():
-    huge = with_field(SMALL, channels=1 << 21, length=1 << 20)
+    huge = rewritten(SMALL, channels=1 << 21, length=1 << 20)
     assert fast.decode(huge).verdict == Verdict.BAD_HEADER
 
 

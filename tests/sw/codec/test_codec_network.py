@@ -21,7 +21,7 @@ from dnnzip.codec import (
 from dnnzip.codec.ans import planning
 from dnnzip.codec.raw import reference as raw_reference
 from dnnzip.format import RAW_WIDTHS, TableSet, Verdict, VerdictError, WeightStream
-from dnnzip_sim.cases import single_token
+from dnnzip_sim.stimulus.table_sets import single_token
 
 CODECS = ("auto", "ans", "raw")
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import random
-import zlib
 
 import pytest
 
@@ -20,10 +19,11 @@ from dnnzip.format import (
     Verdict,
     VerdictError,
     check_supported,
-    crc8,
 )
 from dnnzip.format.array import MISPLACED
-from dnnzip_sim.cases import random_codes, random_table_set, single_token
+from dnnzip_sim.stimulus.damage import rewritten, truncated, with_fields
+from dnnzip_sim.stimulus.streams import random_codes
+from dnnzip_sim.stimulus.table_sets import random_table_set, single_token
 
 TABLES = random_table_set(random.Random(3), tables=2)
 CODES = random_codes(random.Random(4), 5, 9, 20)
@@ -43,10 +43,10 @@ def verdict_of(data, tables=TABLES, limits=None):
 
 
 def changed(stream, *, seal_header=True, **changes):
-    data = WEIGHT_HEADER.pack(WEIGHT_HEADER.unpack(stream) | changes)
-    check = crc8(data[:-1]) if seal_header else data[-1] ^ 0xFF
-    data = data[:-1] + bytes([check]) + stream[WEIGHT_HEADER.bytes : -4]
-    return data + zlib.crc32(data).to_bytes(4, "little")
+    """Return a stream with other values in its header; its checks are right, or that of the header is wrong."""
+    if seal_header:
+        return rewritten(stream, **changes)
+    return with_fields(stream, **changes, check=WEIGHT_HEADER.unpack(stream)["check"] ^ 0xFF)
 
 
 def test_sound_streams():
@@ -58,8 +58,8 @@ def test_sound_streams():
 
 @pytest.mark.parametrize("stream", [ANS, RAW], ids=["ans", "raw"])
 def test_a_stream_that_is_cut_anywhere_is_truncated(stream):
-    for length in range(0, len(stream), 2):
-        assert verdict_of(stream[:length]) == Verdict.TRUNCATED, length
+    for cut in (b"", *truncated(stream)):
+        assert verdict_of(cut) == Verdict.TRUNCATED, len(cut)
 
 
 def test_half_a_first_word_counts_as_a_word():
