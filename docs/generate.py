@@ -7,7 +7,7 @@ source ``*.json``, a picture is drawn, ``*.svg``.
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import wavedrom
 from command_line import command_line
 
 from dnnzip.codec import reference
+from dnnzip.flow.tables import TextTable
 from dnnzip.format import (
     COLUMNS_WORD,
     ESCAPE,
@@ -31,16 +32,16 @@ from dnnzip.format import (
 from dnnzip.format.frames import ARRAY_RESULT, END, FRAME_HEADER, HELLO, LOAD, ORDERS, RESULT, ArrayFault, Order
 from dnnzip.model.rescale import FOLD_RULES
 from dnnzip.model.rules import RULES, sentence
+from dnnzip_bench import pages
 from dnnzip_hw.axi import registers
 
 FOLDER = Path(__file__).resolve().parent
-PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
+MARK = re.compile(r"<!-- generated: ([a-z ]+) -->")
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
+def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a Markdown table of text."""
+    return TextTable(header, tuple(rows), names=len(header)).markdown()
 
 
 def layout(of: HeaderLayout) -> str:
@@ -159,7 +160,7 @@ PARTS: dict[str, Callable[[], str]] = {
 
 def filled(text: str) -> str:
     """Return a page with its generated parts made anew."""
-    return PART.sub(lambda match: f"{match[1]}\n{PARTS[match[2]]()}\n{match[3]}", text)
+    return pages.filled(text, "generated", {name: PARTS[name]() for name in MARK.findall(text)}, "a page")
 
 
 def picture(source: str) -> str:

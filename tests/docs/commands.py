@@ -41,9 +41,9 @@ VARIABLES = set(re.findall(r"\$\(([A-Z]+)\)", MAKEFILE))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = set(PROJECT["optional-dependencies"])
 ENTRY_POINTS = set(PROJECT["entry-points"])
-FOLDERS = ("sw/", "hw/", "sim/", "docs/", "tests/", ".ci/")
+FOLDERS = ("sw/", "hw/", "sim/", "bench/", "docs/", "tests/", ".ci/")
 ASSIGNMENT = re.compile(r"[A-Za-z_]+=")
-DOTTED = re.compile(r"(dnnzip|dnnzip_hw|dnnzip_sim)(\.\w+)+")
+DOTTED = re.compile(r"(dnnzip|dnnzip_hw|dnnzip_sim|dnnzip_bench)(\.\w+)+")
 
 
 def simple_commands(text):

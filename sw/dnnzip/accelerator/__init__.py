@@ -6,25 +6,33 @@ It knows layers and constants alone: networks are read in `dnnzip.model`, both a
 from dnnzip.accelerator.configuration import (
     PRESETS,
     Accelerator,
-    Departures,
     Placement,
     load_accelerator,
     parse_accelerator,
 )
-from dnnzip.accelerator.estimate import Cycles, Energy, Estimate, Estimator, LayerEstimate, Timing, reductions
+from dnnzip.accelerator.estimate import (
+    Cycles,
+    Energy,
+    Estimate,
+    Estimator,
+    LayerEstimate,
+    LayerModel,
+    Timing,
+    reductions,
+)
 from dnnzip.accelerator.layers import Kind, Layer, Network
 
 __all__ = [
     "PRESETS",
     "Accelerator",
     "Cycles",
-    "Departures",
     "Energy",
     "Estimate",
     "Estimator",
     "Kind",
     "Layer",
     "LayerEstimate",
+    "LayerModel",
     "Network",
     "Placement",
     "Timing",

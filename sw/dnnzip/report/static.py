@@ -1,25 +1,21 @@
 """The figures on paper: the same views of the chosen setting as SVG and PNG, the same bytes for the same folder."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from dnnzip.exploration.record import ENERGY_PARTS
-from dnnzip.model.files import open_output
 from dnnzip.report.evidence import Evidence, Kind, Setting
 from dnnzip.report.figures import KINDS
 from dnnzip.report.headline import TOLERANCE, choose, closest, front
 from dnnzip.report.palette import COLOURS
+from dnnzip.report.plotting import Axes, drawn, save
 from dnnzip.report.wording import machine_name, series_name, setting_name
 from dnnzip.terminal import printable
 
 FORMATS = ("svg", "png")
-DOTS_PER_INCH = 200
 COLUMN, WIDE = 3.5, 7.2
 """Widths of figures in inches: a column of a two-column paper, and its page."""
 
@@ -27,8 +23,6 @@ NEAREST_RANGE = 0.02
 """Accuracy below the plain network that a figure shows at least, a share; five accepted losses where that is more."""
 
 LABEL_LENGTH = 28
-
-Axes = Any
 
 
 def draw_all(evidence: Evidence, max_drop: float, folder: Path, step: Callable[[str], None]) -> list[Path]:
@@ -80,44 +74,10 @@ def draw_all(evidence: Evidence, max_drop: float, folder: Path, step: Callable[[
     }
     written: list[Path] = []
     for name, (size, view) in views.items():
-        with _figure(size) as (figure, axes):
+        with drawn(size) as (figure, axes):
             if view(axes):
-                written += _save(figure, folder / name)
+                written += save(figure, folder / name, FORMATS)
         step(name)
-    return written
-
-
-@contextmanager
-def _figure(size: tuple[float, float]) -> Iterator[tuple[Any, Axes]]:
-    settings: Any = {
-        "svg.hashsalt": "dnnzip",
-        # Outlines, so that a figure looks the same without this font.
-        "svg.fonttype": "path",
-        "font.size": 8,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.linewidth": 0.7,
-        "axes.edgecolor": COLOURS["muted"].light,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": COLOURS["grid"].light,
-        "grid.linewidth": 0.7,
-        # A name is no formula, whatever is in it.
-        "text.parse_math": False,
-    }
-    with mpl.rc_context(settings):
-        figure = Figure(figsize=size, layout="constrained")
-        yield figure, figure.subplots()
-
-
-def _save(figure: Any, path: Path) -> list[Path]:
-    written = []
-    for form in FORMATS:
-        target = path.with_name(f"{path.name}.{form}")
-        nothing = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
-        with open_output(target) as beside:
-            figure.savefig(beside, format=form, dpi=DOTS_PER_INCH, metadata=nothing)
-        written.append(target)
     return written
 
 

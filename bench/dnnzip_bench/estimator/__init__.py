@@ -1,0 +1,1 @@
+"""The estimator of the paper's authors: its networks and its departures from the model."""
