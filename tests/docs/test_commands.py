@@ -184,6 +184,7 @@ def block_of(text):
         ("make sim && make coffee", "the Makefile has no target coffee"),
         ("make bitstream BORD=icebreaker", "the Makefile has no variable BORD"),
         ("python -m dnnzip_sim.mainjoke", "there is no module dnnzip_sim.mainjoke"),
+        ("python -m dnnzip_bench.departures --pages x.md", "dnnzip_bench.departures has no option --pages"),
         (".venv/bin/python -m dnnzip_sim.board --bord icebreaker", "dnnzip_sim.board has no option --bord"),
         ("python docs/degenerate.py", "docs/degenerate.py is not in the checkout"),
         ("pip install '.[boards]'", "there is no extra boards"),
