@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 BENCH := build/bench/venv
-SOURCES := sw hw sim tests docs lock bootstrap.py
+SOURCES := sw hw sim bench tests docs lock conftest.py bootstrap.py
 BOOTSTRAP = command -v $(PYTHON) >/dev/null || { echo 'dnnzip: $(PYTHON) is missing; on Debian or Ubuntu: apt-get install python3 python3-venv' >&2; exit 2; }; \
 	$(PYTHON) bootstrap.py
 
@@ -35,23 +35,23 @@ bitstream: ## build/bitstreams: BOARD=ulx3s-85f, ulx3s-25f, icebreaker or hx8k-b
 	@$(BIN)/dnnzip bitstream --board $(BOARD) --top $(TOP)
 
 zoo: env ## the table over the trained networks in the folder DNNZIP_ZOO
-	@$(BIN)/python -m dnnzip_sim.zoo
+	@$(BIN)/python -m dnnzip_bench.zoo
 
 family: env ## the paper's family of compressors over the networks in DNNZIP_ZOO, beside ans
-	@$(BIN)/python -m dnnzip_sim.family
+	@$(BIN)/python -m dnnzip_bench.family
 
 paper: env ## docs/paper.md: the paper's claim repeated, and other ways to store weights at equal accuracy; minutes
-	@$(BIN)/python -m dnnzip.bench.paper --page docs/paper.md --json build/paper/paper.json
+	@$(BIN)/python -m dnnzip_bench.paper --page docs/paper.md --json build/paper/paper.json
 
 bench: ## docs/bench.md: dnnzip beside other compressors on the networks in DNNZIP_ZOO
 	@$(BOOTSTRAP) bench
-	@$(BENCH)/bin/python -m dnnzip.bench -o docs --json build/bench/bench.json
+	@$(BENCH)/bin/python -m dnnzip_bench.comparison -o docs --json build/bench/bench.json
 
 shared-tables: env ## docs/shared_tables.md: what one table set for all networks in DNNZIP_ZOO loses
-	@$(BIN)/python -m dnnzip.bench.shared_tables -o docs --json build/bench/shared_tables.json
+	@$(BIN)/python -m dnnzip_bench.shared_tables -o docs --json build/bench/shared_tables.json
 
 tune: env ## docs/tune.md: a bound for every layer of the networks in DNNZIP_ZOO, and the drop; TUNE='NAME ... --seed S'
-	@$(BIN)/python -m dnnzip.bench.tune --page docs/tune.md $(TUNE)
+	@$(BIN)/python -m dnnzip_bench.tune --page docs/tune.md $(TUNE)
 
 fuzz: env-dev ## 200,000 changed calls of the commands, a million changed inputs of the decoders; CALLS= and FUZZ='--runs N --seed S'
 	@$(BOOTSTRAP) fuzz
@@ -65,23 +65,23 @@ formal: env-dev ## proofs about the RTL and the bugs that they must find; FORMAL
 	@$(BIN)/python -m dnnzip_sim.formal --page docs/formal.md $(FORMAL)
 
 gain: env ## what compressed weights buy on the PE array in cycles and bytes; minutes; GAIN='--widths 2 --batches 1'
-	@$(BIN)/python -m dnnzip_sim.gain --page docs/gain.md $(GAIN)
+	@$(BIN)/python -m dnnzip_bench.gain --page docs/gain.md $(GAIN)
 
 scaling: env-dev ## docs/explore.md: how explorations scale with their workers; minutes
-	@$(BIN)/python -m dnnzip.exploration.scaling --page docs/explore.md
+	@$(BIN)/python -m dnnzip_bench.scaling --page docs/explore.md
 
 waves: env ## the waveforms of a decoded layer, in build/waves
 	@$(BIN)/python -m dnnzip_sim.waves
 
 synth: env-dev ## docs/synthesis.md: clock and area on FPGAs, placed and routed; hours on a slow machine; SYNTH='--seeds 1'
 	@$(BOOTSTRAP) fpga
-	@$(BIN)/python -m dnnzip_hw.synthesis $(SYNTH)
+	@$(BIN)/python -m dnnzip_bench.synthesis --page docs/synthesis.md --notebook bench/synthesis-attempts.md $(SYNTH)
 
 asic: env-dev ## docs/synthesis.md: gates of the decompressor beside an array, and the energy of a weight
-	@$(BIN)/python -m dnnzip_hw.asic
+	@$(BIN)/python -m dnnzip_bench.asic --page docs/synthesis.md
 
-toggles: env ## docs/synthesis.md: toggles of the decompressor's gates while it decodes, and their energy; minutes
-	@$(BIN)/python -m dnnzip_sim.toggles --page docs/synthesis.md
+toggles: env ## bench/synthesis-attempts.md: toggles of the decompressor's gates while it decodes, and their energy; minutes
+	@$(BIN)/python -m dnnzip_bench.toggles --page bench/synthesis-attempts.md
 
 lint: env-dev ## style and format of the sources
 	@$(BIN)/ruff check $(SOURCES)
@@ -97,7 +97,7 @@ docs: env-dev ## fill the generated parts of the documents
 site: env-dev ## build/site: the manual as a website; SITE=--strict makes a warning an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -W ignore::DeprecationWarning -m mkdocs build $(SITE)
 
-types: env-dev ## static type check of the three packages
+types: env-dev ## static type check of the packages
 	@$(BIN)/mypy
 
 LOCK ?= --upgrade

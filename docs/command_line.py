@@ -6,14 +6,10 @@ from collections.abc import Iterator
 import click
 
 from dnnzip.cli.commands import cli
+from dnnzip.presentation.tables import TextTable
 
 DEFAULT_IN_HELP = re.compile(r"\s*\[default: (.*?)\]$")
 """How an option whose default is not a value says what it is, at the end of its help."""
-
-
-def cell(text: str) -> str:
-    """Return text that a cell of a table can hold."""
-    return " ".join(text.split()).replace("|", r"\|")
 
 
 def names(option: click.Option) -> str:
@@ -56,15 +52,13 @@ def explanation(option: click.Option, ctx: click.Context) -> tuple[str, str]:
     return text, f"`{default}`"
 
 
-def options(command: click.Command, ctx: click.Context) -> Iterator[str]:
+def options(command: click.Command, ctx: click.Context) -> Iterator[tuple[str, ...]]:
     """Yield the rows of the table of a command's options."""
     for option in command.params:
         if isinstance(option, click.Option):
             text, default = explanation(option, ctx)
-            cells = (names(option), values(option, ctx), default, text)
-            if option.multiple:
-                cells = (cells[0], f"{cells[1]}, ...", *cells[2:])
-            yield "| " + " | ".join(map(cell, cells)) + " |\n"
+            taken = values(option, ctx) + (", ..." if option.multiple else "")
+            yield tuple(" ".join(part.split()) for part in (names(option), taken, default, text))
 
 
 def paragraphs(text: str) -> str:
@@ -76,11 +70,8 @@ def section(name: str, command: click.Command, parent: click.Context) -> str:
     """Return a command's heading, usage, help and options."""
     ctx = click.Context(command, info_name=name, parent=parent)
     usage = " ".join(command.collect_usage_pieces(ctx))
-    rows = "".join(options(command, ctx))
-    return (
-        f"## {name}\n\n```text\ndnnzip {name} {usage}\n```\n\n{paragraphs(command.help or '')}\n\n"
-        f"| option | takes | default | what |\n| --- | --- | --- | --- |\n{rows}"
-    )
+    table = TextTable(("option", "takes", "default", "what"), tuple(options(command, ctx)), names=4)
+    return f"## {name}\n\n```text\ndnnzip {name} {usage}\n```\n\n{paragraphs(command.help or '')}\n\n{table.markdown()}"
 
 
 def command_line() -> str:

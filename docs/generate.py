@@ -8,7 +8,7 @@ source ``*.json``, a picture is drawn, ``*.svg``.
 import re
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
 
@@ -36,16 +36,17 @@ from dnnzip.format.array import ArrayFault
 from dnnzip.format.frames import ARRAY_RESULT, END, FRAME_HEADER, HELLO, LOAD, ORDERS, RESULT, Order
 from dnnzip.onnx.rescale import FOLD_RULES
 from dnnzip.onnx.rules import RULES, sentence
+from dnnzip.presentation.tables import TextTable
+from dnnzip_bench import pages
 from dnnzip_hw.axi import registers
 
 FOLDER = Path(__file__).resolve().parent
-PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
+MARK = re.compile(r"<!-- generated: ([a-z ]+) -->")
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
+def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a Markdown table of text."""
+    return TextTable(header, tuple(rows), names=len(header)).markdown()
 
 
 def layout(of: HeaderLayout) -> str:
@@ -175,7 +176,7 @@ PARTS: dict[str, Callable[[], str]] = {
 
 def filled(text: str) -> str:
     """Return a page with its generated parts made anew."""
-    return PART.sub(lambda match: f"{match[1]}\n{PARTS[match[2]]()}\n{match[3]}", text)
+    return pages.filled(text, "generated", {name: PARTS[name]() for name in MARK.findall(text)}, "a page")
 
 
 def picture(source: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"dnnzip": ROOT / "sw", "dnnzip_hw": ROOT / "hw", "dnnzip_sim": ROOT / "sim"}
+PACKAGES = {"dnnzip": ROOT / "sw", "dnnzip_hw": ROOT / "hw", "dnnzip_sim": ROOT / "sim", "dnnzip_bench": ROOT / "bench"}
 
 MAY_IMPORT = {
     "errors": set(),
@@ -50,10 +50,6 @@ MAY_IMPORT = {
         *("evaluation", "onnx", "quantize", "codec", "format", "errors", "inputs", "system", "digits"),
     },
     "__main__": {"cli", "system"},
-    "bench": {
-        *("cli", "tuning", "presentation", "usecases", "link", "accelerator", "evaluation", "onnx", "model"),
-        *("encoding", "quantize", "codec", "format", "errors", "digits", "system"),
-    },
 }
 """Part of ``dnnzip`` to the other parts that it may import; ``dnnzip`` itself, with its version, is free to all."""
 
@@ -94,10 +90,13 @@ def faults(module, source):
             )
             wrong += [] if allowed else [other]
         elif ours in PACKAGES:
-            allowed = package == "dnnzip_sim" or (
-                package == "dnnzip_hw"
-                and ours == "dnnzip"
-                and (other == "dnnzip.__version__" or part_of(other) in HARDWARE_MAY_IMPORT)
+            is_of_hardware = ours == "dnnzip" and (
+                other == "dnnzip.__version__" or part_of(other) in HARDWARE_MAY_IMPORT
+            )
+            allowed = (
+                package == "dnnzip_bench"
+                or (package == "dnnzip_sim" and ours != "dnnzip_bench")
+                or (package == "dnnzip_hw" and is_of_hardware)
             )
             wrong += [] if allowed else [other]
         elif part == "format" and ours not in sys.stdlib_module_names:
@@ -106,7 +105,7 @@ def faults(module, source):
 
 
 def sources():
-    """Yield the dotted name and the path of every module of the three packages."""
+    """Yield the dotted name and the path of every module of the packages."""
     for package, folder in PACKAGES.items():
         for path in sorted((folder / package).rglob("*.py")):
             parts = path.relative_to(folder).with_suffix("").parts
@@ -165,6 +164,9 @@ def test_the_python_api_is_loaded_by_its_first_use():
         ("dnnzip_hw.lane", "import dnnzip.codec"),
         ("dnnzip_hw.lane", "from dnnzip import codec"),
         ("dnnzip_hw.lane", "from dnnzip_sim.build import build"),
+        ("dnnzip_hw.lane", "from dnnzip_bench.asic import gates"),
+        ("dnnzip_sim.link", "from dnnzip_bench.asic import gates"),
+        ("dnnzip.usecases.summary", "import dnnzip_bench"),
     ],
 )
 def test_a_wrong_import_is_seen(module, source):
@@ -183,6 +185,7 @@ def test_a_wrong_import_is_seen(module, source):
             "dnnzip_sim.link",
             "import dnnzip_hw.top\nfrom dnnzip.link import LinkRun\nfrom dnnzip.codec import reference",
         ),
+        ("dnnzip_bench.zoo", "import dnnzip.cli\nfrom dnnzip_sim.link import SimulatedLink\nimport dnnzip_hw.axi"),
     ],
 )
 def test_a_right_import_is_let_through(module, source):
@@ -222,6 +225,13 @@ def test_the_command_line_opens_without_what_its_commands_need():
 
 def test_the_rtl_elaborates_without_the_software_parts():
     assert not loaded("import dnnzip_hw", "numpy", "onnx", "onnxruntime", "numba") & {"onnx", "numba"}
+
+
+def test_the_bench_is_in_a_checkout_and_in_no_wheel():
+    hatch = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]
+    wheel = hatch["wheel"]
+    assert set(wheel["packages"]) == {f"{PACKAGES[name].name}/{name}" for name in PACKAGES if name != "dnnzip_bench"}
+    assert set(wheel["dev-mode-dirs"]) == {folder.name for folder in PACKAGES.values()}
 
 
 def test_extras_are_found_by_entry_point():

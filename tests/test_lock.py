@@ -128,7 +128,7 @@ def installs(text):
 
 
 def test_nothing_is_installed_but_by_bootstrap():
-    sources = [path for name in ("sw", "hw", "sim", "tests", "docs") for path in (ROOT / name).rglob("*.py")]
+    sources = [path for name in ("sw", "hw", "sim", "bench", "tests", "docs") for path in (ROOT / name).rglob("*.py")]
     checked = {ROOT / "Makefile", ROOT / ".ci" / "run", ROOT / "pyproject.toml", *sources} - {
         Path(__file__),
         ROOT / "tests" / "test_bootstrap.py",

@@ -41,9 +41,10 @@ VARIABLES = set(re.findall(r"\$\(([A-Z]+)\)", MAKEFILE))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = set(PROJECT["optional-dependencies"])
 ENTRY_POINTS = set(PROJECT["entry-points"])
-FOLDERS = ("sw/", "hw/", "sim/", "docs/", "tests/", ".ci/")
+FOLDERS = ("sw/", "hw/", "sim/", "bench/", "docs/", "tests/", ".ci/")
+BENCH_FRAME = "dnnzip_bench.command"
 ASSIGNMENT = re.compile(r"[A-Za-z_]+=")
-DOTTED = re.compile(r"(dnnzip|dnnzip_hw|dnnzip_sim)(\.\w+)+")
+DOTTED = re.compile(r"(dnnzip|dnnzip_hw|dnnzip_sim|dnnzip_bench)(\.\w+)+")
 
 
 def simple_commands(text):
@@ -138,11 +139,12 @@ def _of_python(arguments):
 
 
 def _source(module):
-    """Return the sources of a module, or of all of its package."""
+    """Return the sources of a module, or of all of its package; those of the bench share some options."""
+    shared = _source(BENCH_FRAME) if module.startswith("dnnzip_bench.") and module != BENCH_FRAME else ""
     spec = importlib.util.find_spec(module)
     paths = [spec.origin] if not spec.submodule_search_locations else []
     sources = [path for folder in spec.submodule_search_locations or [] for path in _files(folder)]
-    return "".join(path.read_text(encoding="utf-8") for path in [*map(type(ROOT), paths), *sources])
+    return shared + "".join(path.read_text(encoding="utf-8") for path in [*map(type(ROOT), paths), *sources])
 
 
 def _files(folder):

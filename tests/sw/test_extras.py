@@ -111,7 +111,7 @@ def test_no_text_tells_to_install_from_an_index():
     """A name in brackets that pip would look up: dnnzip has no release on an index."""
     wheel = f"pip install 'dnnzip-{__version__}-py3-none-any.whl[hw]'"
     assert wheel in extras.how_to_install("hw")
-    folders = [ROOT / name for name in ("sw", "hw", "sim", "docs")]
+    folders = [ROOT / name for name in ("sw", "hw", "sim", "bench", "docs")]
     texts = [path for folder in folders for end in ("*.py", "*.md") for path in folder.rglob(end)]
     assert len(texts) > 200
     for path in [*texts, ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "Makefile"]:

@@ -80,7 +80,7 @@ BOUNDARIES = (
 
 def boundaries() -> TextTable:
     """Return the table of what is proved of each boundary."""
-    return TextTable(("boundary", "waits unchanged", "nothing lost, nothing doubled", "besides"), BOUNDARIES)
+    return TextTable(("boundary", "waits unchanged", "nothing lost, nothing doubled", "besides"), BOUNDARIES, names=4)
 
 
 def table() -> TextTable:
@@ -89,14 +89,14 @@ def table() -> TextTable:
     rows = (
         (p.name, p.component, ", ".join(p.free), p.method, ", ".join(p.mutants), ", ".join(p.far)) for p in PROPERTIES
     )
-    return TextTable(header, tuple(rows))
+    return TextTable(header, tuple(rows), names=len(header))
 
 
 def page() -> str:
     """Return the page."""
     sentences = "".join(f"- *{p.name}*, {p.component}: {p.sentence}\n" for p in PROPERTIES)
     return _TEXT.format(
-        table=table().markdown().replace("---:", "---"),
+        table=table().markdown(),
         sentences=sentences.replace("``", "`"),
-        boundaries=boundaries().markdown().replace("---:", "---"),
+        boundaries=boundaries().markdown(),
     )

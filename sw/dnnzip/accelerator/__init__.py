@@ -6,26 +6,36 @@ It knows layers and constants alone: networks are read in `dnnzip.onnx`, both ar
 from dnnzip.accelerator.configuration import (
     PRESETS,
     Accelerator,
-    Departures,
     load_accelerator,
     parse_accelerator,
 )
-from dnnzip.accelerator.estimate import Cycles, Energy, Estimate, Estimator, LayerEstimate, Timing, reductions
+from dnnzip.accelerator.estimate import (
+    Cycles,
+    Energy,
+    Estimate,
+    Estimator,
+    LayerEstimate,
+    LayerModel,
+    Timing,
+    reductions,
+)
 from dnnzip.accelerator.layers import Kind, Layer, Network
+from dnnzip.accelerator.nocnn import estimator_of
 
 __all__ = [
     "PRESETS",
     "Accelerator",
     "Cycles",
-    "Departures",
     "Energy",
     "Estimate",
     "Estimator",
     "Kind",
     "Layer",
     "LayerEstimate",
+    "LayerModel",
     "Network",
     "Timing",
+    "estimator_of",
     "load_accelerator",
     "parse_accelerator",
     "reductions",

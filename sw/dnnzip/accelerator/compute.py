@@ -50,7 +50,7 @@ def systolic_cycles(reduction: int, filters: int, positions: int, rows: int, col
 def work_of(layer: Layer, accelerator: Accelerator, batch: int) -> Work:
     """Return what a layer takes of the processing elements.
 
-    Units are shared among as many cores as there are, whole ones unless `Departures.whole_counts`.
+    Units are shared among as many cores as there are, whole ones.
 
     Parameters
     ----------
@@ -63,19 +63,11 @@ def work_of(layer: Layer, accelerator: Accelerator, batch: int) -> Work:
     """
     cores = min(layer.units, accelerator.cores)
     positions = layer.positions * batch
-    whole = accelerator.departures.whole_counts
     if layer.kind is Kind.POOLING:
-        rate = accelerator.array.pool_per_cycle.value
-        # The estimator drops the channels that do not divide evenly.
-        channels = layer.units // cores if whole else math.ceil(layer.units / cores)
-        operations = channels * layer.reduction * positions
-        done = operations * cores if whole else layer.operations * batch
-        return Work(cores, operations // rate if whole else operations / rate, done)
+        operations = math.ceil(layer.units / cores) * layer.reduction * positions
+        return Work(cores, operations / accelerator.array.pool_per_cycle.value, layer.operations * batch)
     match accelerator.array:
         case VectorArray() as array:
-            if whole:
-                each = math.floor(layer.units / cores * (layer.reduction * positions))
-                return Work(cores, each // array.macs_per_cycle.value, each * cores)
             each = math.ceil(layer.units / cores) * layer.reduction * positions
             return Work(cores, each / array.macs_per_cycle.value, layer.operations * batch)
         case SystolicArray() as array:

@@ -258,51 +258,6 @@ class Decompressor(Section):
     leakage: Power
 
 
-class Departures(Section):
-    """Where an accelerator is computed as the paper family's estimator does, and not as this model would.
-
-    Each can be switched by itself; ``docs/accelerator.md`` says what each one changes.
-
-    Parameters
-    ----------
-    whole_bytes_per_cycle
-        The memory's bandwidth is cut to whole bytes per cycle.
-    whole_counts
-        Bytes, operations and cycles of a core are cut to whole numbers, and load imbalance is not counted.
-    convolutions_keep_no_leakage
-        Local memories do not leak in convolutions.
-    elements_do_not_leak
-        Processing elements do not leak.
-    interface_routers_do_not_leak
-        Routers of memory interfaces do not leak.
-    memory_leaks_outside_transfers
-        The main memory leaks while it is not used, and only then.
-    spill_of_all_but_one_core
-        Where outputs do not fit in local memories, the next layer reads all of its input but one memory's size from the
-        main memory.
-    spill_energy_of_local_part
-        Such a read takes the energy of one local memory's size for each core.
-    local_reads_by_ranges
-        Transfers between cores take local energy for (sources - 1) x destinations.
-    loads_skip_local_memory
-        What comes from the main memory is not written into the local memories.
-    free_decompressor
-        Decompression takes neither time nor energy.
-    """
-
-    whole_bytes_per_cycle: bool = False
-    whole_counts: bool = False
-    convolutions_keep_no_leakage: bool = False
-    elements_do_not_leak: bool = False
-    interface_routers_do_not_leak: bool = False
-    memory_leaks_outside_transfers: bool = False
-    spill_of_all_but_one_core: bool = False
-    spill_energy_of_local_part: bool = False
-    local_reads_by_ranges: bool = False
-    loads_skip_local_memory: bool = False
-    free_decompressor: bool = False
-
-
 class Accelerator(Section):
     """An accelerator.
 
@@ -316,7 +271,9 @@ class Accelerator(Section):
         Of a weight that is not compressed: 8, 16 or 32.
     activation_bits
         Of an activation: 8, 16 or 32.
-    main_memory, local_memory, mesh, array, decompressor, departures
+    counting
+        Whose ways of counting: the model's, or `dnnzip.accelerator.nocnn`'s.
+    main_memory, local_memory, mesh, array, decompressor
         Its parts.
     """
 
@@ -325,12 +282,12 @@ class Accelerator(Section):
     clock: Frequency
     weight_bits: Literal[8, 16, 32]
     activation_bits: Literal[8, 16, 32]
+    counting: Literal["model", "nocnn"] = "model"
     main_memory: MainMemory
     local_memory: LocalMemory
     mesh: Mesh
     array: Annotated[VectorArray | SystolicArray | LaneArray, Field(discriminator="model")]
     decompressor: Decompressor
-    departures: Departures = Departures()
 
     @model_validator(mode="after")
     def _groups_share_rows(self) -> Self:
@@ -348,17 +305,6 @@ class Accelerator(Section):
     def cores(self) -> int:
         """Processing elements."""
         return self.mesh.width * self.mesh.height - len(self.mesh.interfaces)
-
-    def departing(self, **switched: bool) -> "Accelerator":
-        """Return the accelerator with some of its departures switched.
-
-        Parameters
-        ----------
-        switched
-            Names of ``Departures`` to on or off.
-        """
-        changed = Departures.model_validate({**self.departures.model_dump(), **switched})
-        return self.model_copy(update={"departures": changed})
 
     def placed(self, placement: Placement) -> "Accelerator":
         """Return the accelerator with its decompressors elsewhere."""

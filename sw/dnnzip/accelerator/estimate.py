@@ -9,13 +9,13 @@ import enum
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from dnnzip.accelerator.compute import Work, work_of
 from dnnzip.accelerator.configuration import Accelerator, LaneArray
 from dnnzip.accelerator.lanes import LanePipeline, check_extent
 from dnnzip.accelerator.layers import Kind, Layer, Network
-from dnnzip.accelerator.mesh import MeshNetwork
+from dnnzip.accelerator.mesh import MeshNetwork, Pattern
 from dnnzip.format.array import Placement
 
 
@@ -230,6 +230,222 @@ def _saved(before: float, after: float) -> float:
     return 1 - after / before if before else 0.0
 
 
+def _bit_hop(accelerator: Accelerator) -> float:
+    """Return the energy of a bit over a hop: its router and its link."""
+    return accelerator.mesh.router_energy.value + accelerator.mesh.link_energy.value
+
+
+class LayerModel:
+    """A layer's transfers and operations; each method is one step, and a subclass may count one in another way.
+
+    Parameters
+    ----------
+    estimator
+        What it is estimated by.
+    layer, source
+        The layer, and the one that makes its input; None where that comes from the main memory.
+    batch, bits, timing
+        As for ``Estimator.estimate``.
+    """
+
+    def __init__(
+        self, estimator: "Estimator", layer: Layer, source: Layer | None, batch: int, bits: int, timing: Timing
+    ) -> None:
+        self.estimator = estimator
+        self.accelerator = estimator.accelerator
+        self.mesh = estimator.mesh
+        self.layer, self.source, self.batch, self.bits = layer, source, batch, bits
+        self.timing = timing
+        self.work = self._work()
+        self.is_compressed = layer.bits_per_weight is not None and layer.weights > 0
+        self.memory = self.communication = 0.0
+        self.energies: list[Energy] = []
+
+    def estimate(self, pipeline: float | None) -> LayerEstimate:
+        """Return what the layer takes; ``pipeline`` are its cycles where the array's tiles were gone through."""
+        self._load_input()
+        loading = self.memory
+        weight_bytes = self._load_weights()
+        self._store_output()
+        self._compute()
+        decompressor, decoders = self._decompress()
+        cycles = Cycles(self.memory, self.communication, self.work.cycles, decompressor, self._fill())
+        # The memory brings activations before it goes on with weights.
+        latency = cycles.latency(self.timing) if pipeline is None else pipeline + loading
+        leaked = self._leakage(cycles, latency, decoders)
+        return LayerEstimate(
+            self.layer.name, cycles, latency, Energy.sum((*self.energies, leaked)), weight_bytes, self.work.cores
+        )
+
+    def _work(self) -> Work:
+        """Return what the layer takes of the processing elements."""
+        return work_of(self.layer, self.accelerator, self.batch)
+
+    def _leakage(self, cycles: Cycles, latency: float, decoders: int) -> Energy:
+        """Return what leaks while the layer runs: everything, all the time, whatever the parts' cycles."""
+        del cycles
+        return self.estimator.leakage(self.work.cores, latency, decoders)
+
+    @property
+    def input_bytes(self) -> float:
+        """Bytes of all inputs of the batch."""
+        return self.layer.inputs * self.batch * self._activation_bits() / 8
+
+    def _per_core_output(self, layer: Layer) -> tuple[int, float]:
+        """Return the cores that hold a layer's outputs, and the bytes that each of them holds."""
+        cores = min(layer.units, self.accelerator.cores)
+        return cores, layer.outputs * self.batch * (layer.output_bits or self.accelerator.activation_bits) / 8 / cores
+
+    def _written(self, size: float) -> float:
+        """Return the bytes that a core writes into its local memory of those that come from the main memory."""
+        return size
+
+    def _pairs(self, sources: int, pattern: Pattern) -> int:
+        """Return the transfers between cores that take local energy."""
+        del sources
+        return pattern.flows
+
+    def _spilled(self, sources: int, held: float, capacity: float) -> float:
+        """Return the input's bytes that do not fit in the local memories of the cores that made it."""
+        return sources * (held - capacity)
+
+    def _spill_read(self, spilled: float, capacity: float) -> float:
+        """Return the bytes that are read from the main memory for an input that did not fit."""
+        del capacity
+        return spilled
+
+    def _moved(self, cycles: float) -> float:
+        """Return the cycles of a transfer as they are counted."""
+        return cycles
+
+    def _spend(self, *, main: float = 0.0, local: float = 0.0, byte_hops: float = 0.0) -> None:
+        """Add the energy of bytes in and out of memories, and over hops."""
+        accelerator = self.accelerator
+        self.energies.append(
+            Energy(
+                main_memory=8 * main * accelerator.main_memory.energy.value,
+                local_memory=8 * local * accelerator.local_memory.energy.value,
+                communication=8 * byte_hops * _bit_hop(accelerator),
+            )
+        )
+
+    def _load_input(self) -> None:
+        """Bring the input to all cores, each of which needs all of it."""
+        cores = self.work.cores
+        if self.source is None:
+            size = self.input_bytes
+            pattern = self.mesh.from_memory(cores, shared=True)
+            self.memory += self.estimator.memory_cycles(size)
+            self.communication += self._moved(self.mesh.cycles(pattern, size))
+            self._spend(main=size, local=self._written(size) * cores, byte_hops=size * self.mesh.byte_hops(pattern))
+            return
+        sources, held = self._per_core_output(self.source)
+        capacity = self.accelerator.local_memory.size.value
+        between = self.mesh.between(sources, cores)
+        pairs = self._pairs(sources, between)
+        if held <= capacity:
+            self.communication += self._moved(self.mesh.cycles(between, held))
+            self._spend(local=2 * held * pairs, byte_hops=held * self.mesh.byte_hops(between))
+            return
+        self._load_spilled_input(sources, held, capacity, pairs)
+
+    def _load_spilled_input(self, sources: int, held: float, capacity: float, pairs: int) -> None:
+        """Bring what the local memories hold from there, and the rest from the main memory, at the same time."""
+        cores = self.work.cores
+        spilled = self._spilled(sources, held, capacity)
+        between, outside = self.mesh.between(sources, cores), self.mesh.from_memory(cores, shared=True)
+        slow = self.estimator.memory_cycles(spilled)
+        within, beyond = map(self._moved, self.mesh.cycles_together((between, capacity), (outside, spilled)))
+        if self.timing is Timing.OVERLAP:
+            self.memory += slow
+            self.communication += max(within, beyond)
+        # Summed, the later one counts: memory and network of the way over the main memory, or the network alone.
+        elif beyond + slow > within:
+            self.memory += slow
+            self.communication += beyond
+        else:
+            self.communication += within
+        main = self._spill_read(spilled, capacity)
+        local = 2 * capacity * pairs + self._written(spilled) * cores
+        hops = capacity * self.mesh.byte_hops(between) + spilled * self.mesh.byte_hops(outside)
+        self._spend(main=main, local=local, byte_hops=hops)
+
+    def _load_weights(self) -> float:
+        """Bring each core its own weights; return their bytes in the main memory."""
+        layer, cores = self.layer, self.work.cores
+        if not layer.weights:
+            return 0.0
+        plain = self._per_core_weights(1.0) * self.work.fetches
+        stored = plain
+        if self.is_compressed and layer.bits_per_weight is not None:
+            stored = self._per_core_weights(self.bits / layer.bits_per_weight) * self.work.fetches
+        at_elements = self.accelerator.decompressor.placement is Placement.PE
+        moved = stored if at_elements else plain
+        pattern = self.mesh.from_memory(cores)
+        self.memory += cores * self.estimator.memory_cycles(stored)
+        self.communication += self._moved(self.mesh.cycles(pattern, moved))
+        self._spend(
+            main=stored * cores, local=self._written(plain) * cores, byte_hops=moved * self.mesh.byte_hops(pattern)
+        )
+        return stored * cores
+
+    def _per_core_weights(self, ratio: float) -> float:
+        """Return the bytes of a core's weights, that many times smaller than plain ones."""
+        return self.layer.weights * self.bits / 8 / ratio / self.work.cores
+
+    def _store_output(self) -> None:
+        """Keep the outputs in the local memories, and what does not fit in the main memory."""
+        cores, held = self._per_core_output(self.layer)
+        capacity = self.accelerator.local_memory.size.value
+        spilled = max(0.0, held - capacity)
+        self._spend(local=min(held, capacity) * cores)
+        if spilled:
+            pattern = self.mesh.to_memory(cores)
+            self.memory += cores * self.estimator.memory_cycles(spilled)
+            self.communication += self._moved(self.mesh.cycles(pattern, spilled))
+            self._spend(main=spilled * cores, byte_hops=spilled * self.mesh.byte_hops(pattern))
+
+    def _compute(self) -> None:
+        """Add the energy of the operations and of their operands."""
+        array = self.accelerator.array
+        reads, each = array.operand_reads.value, array.mac_energy.value
+        if self.layer.kind is Kind.POOLING:
+            reads, each = 1.0, array.pool_energy.value
+        self._spend(local=self.work.operations * (reads * self._operand_bits() / 8))
+        self.energies.append(Energy(computation=self.work.operations * each))
+
+    def _activation_bits(self) -> int:
+        return self.layer.input_bits or self.accelerator.activation_bits
+
+    def _operand_bits(self) -> float:
+        """Return the width of an operand: of a multiplication, the mean of weight and activation."""
+        activation = self._activation_bits()
+        return activation if self.layer.kind is Kind.POOLING else (self.bits + activation) / 2
+
+    def _decompress(self) -> tuple[float, int]:
+        """Return the cycles of a decompressor, and how many of them are at work; add their energy."""
+        if not self.is_compressed:
+            return 0.0, 0
+        decompressor = self.accelerator.decompressor
+        at_elements = decompressor.placement is Placement.PE
+        count = self.work.cores if at_elements else len(self.accelerator.mesh.interfaces)
+        weights = self.layer.weights * self.work.fetches
+        self.energies.append(Energy(decompressor=weights * decompressor.energy.value))
+        cycles = weights / count / decompressor.weights_per_cycle.value
+        # Where parts overlap, the start is in the fill, whatever limits the layer.
+        return cycles if self.timing is Timing.OVERLAP else cycles + decompressor.start.value, count
+
+    def _fill(self) -> float:
+        """Return the cycles until the first weight, or input, is at the farthest core."""
+        far = int(self.mesh.from_memory(self.work.cores).hops.max())
+        fill = far * self.mesh.cycles_per_hop
+        if self.layer.weights or self.source is None:
+            fill += self.accelerator.main_memory.latency.value
+        if self.is_compressed:
+            fill += self.accelerator.decompressor.start.value
+        return fill
+
+
 class Estimator:
     """Estimates networks on an accelerator; one of them serves many networks.
 
@@ -238,6 +454,8 @@ class Estimator:
     accelerator
         The accelerator.
     """
+
+    layer_model: ClassVar[type[LayerModel]] = LayerModel
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
@@ -290,40 +508,26 @@ class Estimator:
                 check_extent(layer, self.accelerator.array, batch)
             own = layer if compressed else layer.compressed(None)
             source = None if layer.source is None else network.layers[layer.source]
-            model = _LayerModel(self, own, source, batch, bits, timing)
+            model = self.layer_model(self, own, source, batch, bits, timing)
             estimates.append(model.estimate(lanes.cycles(own) if lanes and own.weights else None))
         return Estimate(tuple(estimates), self.accelerator.clock.value, tables)
 
     def memory_cycles(self, size: float) -> float:
         """Return the cycles of the main memory for so many bytes."""
         memory = self.accelerator.main_memory
-        rate = memory.bandwidth.value * memory.efficiency.value / self.accelerator.clock.value
-        if self.accelerator.departures.whole_bytes_per_cycle:
-            # A memory slower than a byte per cycle would divide by zero in the estimator.
-            rate = max(1, math.floor(rate))
-        cycles = size / rate
-        return math.floor(cycles) if self.accelerator.departures.whole_counts else cycles
+        return size / (memory.bandwidth.value * memory.efficiency.value / self.accelerator.clock.value)
 
-    def leakage(self, layer: Kind | None, cores: int, cycles: Cycles, latency: float, decoders: int) -> Energy:
-        """Return what leaks while a layer runs."""
-        accelerator = self.accelerator
-        departures, mesh, clock = accelerator.departures, accelerator.mesh, accelerator.clock.value
-        seconds = latency / clock
-        routers = accelerator.cores if departures.interface_routers_do_not_leak else self.mesh.nodes
-        awake = seconds
-        if departures.memory_leaks_outside_transfers:
-            awake = (cycles.communication + cycles.computation) / clock
-        locally = 0 if departures.convolutions_keep_no_leakage and layer is Kind.CONVOLUTION else cores
+    def leakage(self, cores: int, latency: float, decoders: int) -> Energy:
+        """Return what leaks in this number of cycles, with these cores and decompressors at work."""
+        accelerator, mesh = self.accelerator, self.accelerator.mesh
+        seconds = latency / accelerator.clock.value
+        of_node = mesh.router_leakage.value + 4 * mesh.link_leakage.value
         return Energy(
-            main_memory_leakage=accelerator.main_memory.leakage.value * awake,
-            local_memory_leakage=locally * accelerator.local_memory.leakage.value * seconds,
-            communication_leakage=routers * (mesh.router_leakage.value + 4 * mesh.link_leakage.value) * seconds,
-            computation_leakage=0.0
-            if departures.elements_do_not_leak
-            else cores * accelerator.array.leakage.value * seconds,
-            decompressor_leakage=0.0
-            if departures.free_decompressor
-            else decoders * accelerator.decompressor.leakage.value * seconds,
+            main_memory_leakage=accelerator.main_memory.leakage.value * seconds,
+            local_memory_leakage=cores * accelerator.local_memory.leakage.value * seconds,
+            communication_leakage=self.mesh.nodes * of_node * seconds,
+            computation_leakage=cores * accelerator.array.leakage.value * seconds,
+            decompressor_leakage=decoders * accelerator.decompressor.leakage.value * seconds,
         )
 
     def _tables(self, size: int, timing: Timing) -> LayerEstimate:
@@ -338,206 +542,9 @@ class Estimator:
             pattern = self.mesh.from_memory(cores, shared=True)
             communication = self.mesh.cycles(pattern, size)
             moved = 8 * size * self.mesh.byte_hops(pattern) * _bit_hop(accelerator)
-        build = 0.0 if accelerator.departures.free_decompressor else accelerator.decompressor.table_build.value
+        build = accelerator.decompressor.table_build.value
         cycles = Cycles(memory, communication, decompressor=build, fill=accelerator.main_memory.latency.value)
         latency = cycles.latency(timing)
         spent = Energy(main_memory=energy, communication=moved)
-        leaked = self.leakage(None, 0, cycles, latency, cores)
+        leaked = self.leakage(0, latency, cores)
         return LayerEstimate("(table set)", cycles, latency, Energy.sum((spent, leaked)), size, cores)
-
-
-def _bit_hop(accelerator: Accelerator) -> float:
-    """Return the energy of a bit over a hop: its router and its link."""
-    return accelerator.mesh.router_energy.value + accelerator.mesh.link_energy.value
-
-
-class _LayerModel:
-    """A layer's transfers and operations; each method is one step."""
-
-    def __init__(
-        self, estimator: Estimator, layer: Layer, source: Layer | None, batch: int, bits: int, timing: Timing
-    ) -> None:
-        self.estimator = estimator
-        self.accelerator = estimator.accelerator
-        self.mesh = estimator.mesh
-        self.layer, self.source, self.batch, self.bits = layer, source, batch, bits
-        self.timing = timing
-        self.departures = self.accelerator.departures
-        self.work: Work = work_of(layer, self.accelerator, batch)
-        self.is_compressed = layer.bits_per_weight is not None and layer.weights > 0
-        self.memory = self.communication = 0.0
-        self.energies: list[Energy] = []
-
-    def estimate(self, pipeline: float | None) -> LayerEstimate:
-        """Return what the layer takes; ``pipeline`` are its cycles where the array's tiles were gone through."""
-        self._load_input()
-        loading = self.memory
-        weight_bytes = self._load_weights()
-        self._store_output()
-        self._compute()
-        decompressor, decoders = self._decompress()
-        cycles = Cycles(self.memory, self.communication, self.work.cycles, decompressor, self._fill())
-        # The memory brings activations before it goes on with weights.
-        latency = cycles.latency(self.timing) if pipeline is None else pipeline + loading
-        leaked = self.estimator.leakage(self.layer.kind, self.work.cores, cycles, latency, decoders)
-        return LayerEstimate(
-            self.layer.name, cycles, latency, Energy.sum((*self.energies, leaked)), weight_bytes, self.work.cores
-        )
-
-    @property
-    def input_bytes(self) -> float:
-        """Bytes of all inputs of the batch."""
-        size = self.layer.inputs * self.batch * (self.layer.input_bits or self.accelerator.activation_bits) / 8
-        return math.floor(size) if self.departures.whole_counts else size
-
-    def _per_core_output(self, layer: Layer) -> tuple[int, float]:
-        """Return the cores that hold a layer's outputs, and the bytes that each of them holds."""
-        cores = min(layer.units, self.accelerator.cores)
-        size = layer.outputs * self.batch * (layer.output_bits or self.accelerator.activation_bits) / 8
-        return cores, math.floor(size) // cores if self.departures.whole_counts else size / cores
-
-    def _spend(self, *, main: float = 0.0, local: float = 0.0, byte_hops: float = 0.0) -> None:
-        """Add the energy of bytes in and out of memories, and over hops."""
-        accelerator = self.accelerator
-        self.energies.append(
-            Energy(
-                main_memory=8 * main * accelerator.main_memory.energy.value,
-                local_memory=8 * local * accelerator.local_memory.energy.value,
-                communication=8 * byte_hops * _bit_hop(accelerator),
-            )
-        )
-
-    def _load_input(self) -> None:
-        """Bring the input to all cores, each of which needs all of it."""
-        cores = self.work.cores
-        if self.source is None:
-            size = self.input_bytes
-            pattern = self.mesh.from_memory(cores, shared=True)
-            self.memory += self.estimator.memory_cycles(size)
-            self.communication += self._cut(self.mesh.cycles(pattern, size))
-            local = 0.0 if self.departures.loads_skip_local_memory else size * cores
-            self._spend(main=size, local=local, byte_hops=size * self.mesh.byte_hops(pattern))
-            return
-        sources, held = self._per_core_output(self.source)
-        capacity = self.accelerator.local_memory.size.value
-        between = self.mesh.between(sources, cores)
-        pairs = (sources - 1) * cores if self.departures.local_reads_by_ranges else between.flows
-        if held <= capacity:
-            self.communication += self._cut(self.mesh.cycles(between, held))
-            self._spend(local=2 * held * pairs, byte_hops=held * self.mesh.byte_hops(between))
-            return
-        self._load_spilled_input(sources, held, capacity, pairs)
-
-    def _load_spilled_input(self, sources: int, held: float, capacity: float, pairs: int) -> None:
-        """Bring what the local memories hold from there, and the rest from the main memory, at the same time."""
-        cores = self.work.cores
-        spilled = sources * (held - capacity)
-        if self.departures.spill_of_all_but_one_core:
-            spilled = self.input_bytes - capacity
-        between, outside = self.mesh.between(sources, cores), self.mesh.from_memory(cores, shared=True)
-        slow = self.estimator.memory_cycles(spilled)
-        within, beyond = map(self._cut, self.mesh.cycles_together((between, capacity), (outside, spilled)))
-        if self.timing is Timing.OVERLAP:
-            self.memory += slow
-            self.communication += max(within, beyond)
-        # Summed, the later one counts: memory and network of the way over the main memory, or the network alone.
-        elif beyond + slow > within:
-            self.memory += slow
-            self.communication += beyond
-        else:
-            self.communication += within
-        main = capacity * cores if self.departures.spill_energy_of_local_part else spilled
-        local = 2 * capacity * pairs
-        if not self.departures.loads_skip_local_memory:
-            local += spilled * cores
-        hops = capacity * self.mesh.byte_hops(between) + spilled * self.mesh.byte_hops(outside)
-        self._spend(main=main, local=local, byte_hops=hops)
-
-    def _load_weights(self) -> float:
-        """Bring each core its own weights; return their bytes in the main memory."""
-        layer, cores = self.layer, self.work.cores
-        if not layer.weights:
-            return 0.0
-        plain = self._per_core_weights(1.0) * self.work.fetches
-        stored = plain
-        if self.is_compressed and layer.bits_per_weight is not None:
-            stored = self._per_core_weights(self.bits / layer.bits_per_weight) * self.work.fetches
-        at_elements = self.accelerator.decompressor.placement is Placement.PE
-        moved = stored if at_elements else plain
-        pattern = self.mesh.from_memory(cores)
-        self.memory += cores * self.estimator.memory_cycles(stored)
-        self.communication += self._cut(self.mesh.cycles(pattern, moved))
-        local = 0.0 if self.departures.loads_skip_local_memory else plain * cores
-        self._spend(main=stored * cores, local=local, byte_hops=moved * self.mesh.byte_hops(pattern))
-        return stored * cores
-
-    def _per_core_weights(self, ratio: float) -> float:
-        """Return the bytes of a core's weights, that many times smaller than plain ones."""
-        layer, cores = self.layer, self.work.cores
-        if not self.departures.whole_counts:
-            return layer.weights * self.bits / 8 / ratio / cores
-        if layer.kind is Kind.CONVOLUTION:
-            return math.floor(layer.weights * self.bits // 8 / ratio / cores)
-        # Of a dense layer the estimator cuts the bytes of a neuron before it takes a core's neurons.
-        neuron = math.floor(layer.weights // layer.units * self.bits // 8 / ratio)
-        return math.floor(neuron * (layer.units / cores))
-
-    def _store_output(self) -> None:
-        """Keep the outputs in the local memories, and what does not fit in the main memory."""
-        cores, held = self._per_core_output(self.layer)
-        capacity = self.accelerator.local_memory.size.value
-        spilled = max(0.0, held - capacity)
-        self._spend(local=min(held, capacity) * cores)
-        if spilled:
-            pattern = self.mesh.to_memory(cores)
-            self.memory += cores * self.estimator.memory_cycles(spilled)
-            self.communication += self._cut(self.mesh.cycles(pattern, spilled))
-            self._spend(main=spilled * cores, byte_hops=spilled * self.mesh.byte_hops(pattern))
-
-    def _compute(self) -> None:
-        """Add the energy of the operations and of their operands."""
-        array = self.accelerator.array
-        if self.layer.kind is Kind.POOLING:
-            each, operand = array.pool_energy.value, self._activation_bits() / 8
-        else:
-            each, operand = array.mac_energy.value, array.operand_reads.value * self._operand_bits() / 8
-        if self.layer.kind is Kind.POOLING and self.departures.whole_counts:
-            # The estimator takes a pooling's operands at the width of weights.
-            operand = self.bits / 8
-        self._spend(local=self.work.operations * operand)
-        self.energies.append(Energy(computation=self.work.operations * each))
-
-    def _activation_bits(self) -> int:
-        return self.layer.input_bits or self.accelerator.activation_bits
-
-    def _operand_bits(self) -> float:
-        """Return the width of a multiplication's operands: the mean of weight and activation."""
-        if self.departures.whole_counts:
-            return self.bits
-        return (self.bits + self._activation_bits()) / 2
-
-    def _decompress(self) -> tuple[float, int]:
-        """Return the cycles of a decompressor, and how many of them are at work; add their energy."""
-        if not self.is_compressed or self.departures.free_decompressor:
-            return 0.0, 0
-        decompressor = self.accelerator.decompressor
-        at_elements = decompressor.placement is Placement.PE
-        count = self.work.cores if at_elements else len(self.accelerator.mesh.interfaces)
-        weights = self.layer.weights * self.work.fetches
-        self.energies.append(Energy(decompressor=weights * decompressor.energy.value))
-        cycles = weights / count / decompressor.weights_per_cycle.value
-        # Where parts overlap, the start is in the fill, whatever limits the layer.
-        return cycles if self.timing is Timing.OVERLAP else cycles + decompressor.start.value, count
-
-    def _fill(self) -> float:
-        """Return the cycles until the first weight, or input, is at the farthest core."""
-        far = int(self.mesh.from_memory(self.work.cores).hops.max())
-        fill = far * self.mesh.cycles_per_hop
-        if self.layer.weights or self.source is None:
-            fill += self.accelerator.main_memory.latency.value
-        if self.is_compressed and not self.departures.free_decompressor:
-            fill += self.accelerator.decompressor.start.value
-        return fill
-
-    def _cut(self, cycles: float) -> float:
-        return math.floor(cycles) if self.departures.whole_counts else cycles

@@ -24,7 +24,7 @@ INTERNAL_ERROR = 70
 DEBUG = "DNNZIP_DEBUG"
 """Environment variable that asks for the traceback of an internal error: anything but nothing and 0."""
 
-PACKAGES = {"dnnzip", "dnnzip_hw", "dnnzip_sim"}
+PACKAGES = {"dnnzip", "dnnzip_hw", "dnnzip_sim", "dnnzip_bench"}
 INSTALLED = {"site-packages", "dist-packages"}
 LONGEST_REASON = 300
 """Characters of a message of a library; what it says at the end of more is for the traceback."""

@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from dnnzip import __version__
-from dnnzip.accelerator import Accelerator, Estimate, Estimator, Network, Timing
+from dnnzip.accelerator import Accelerator, Estimate, Network, Timing, estimator_of
 from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import Accuracy, score, scores_of
 from dnnzip.evaluation.dataset import Dataset
@@ -161,7 +161,7 @@ class OpenWorkload:
         self.weights, self.left_out = find_weights(self.model)
         self.dataset = Dataset(workload.x, workload.y, workload.data_where)
         self.network: Network = network_of(self.model, Path(workload.where).name, self.where)
-        self._estimators = [Estimator(accelerator) for accelerator in workload.accelerators]
+        self._estimators = [estimator_of(accelerator) for accelerator in workload.accelerators]
         self.plain: dict[tuple[int, Timing], Estimate] = {
             (number, timing): self.estimate(number, timing, self.network, compressed=False)
             for number in range(len(self._estimators))

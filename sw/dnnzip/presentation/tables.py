@@ -38,16 +38,19 @@ class TextTable:
         The last row, set off from the others; none where empty.
     optional
         Headings of the columns that a narrow terminal does without, the first to go first.
+    names
+        Number of columns, from the first one on, that Markdown shows as text and not as numbers.
     """
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     total: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    names: int = 1
 
     def markdown(self) -> str:
         """Return the table in Markdown."""
-        lines = [self.header, tuple("---" if index == 0 else "---:" for index in range(len(self.header)))]
+        lines = [self.header, tuple("---" if index < self.names else "---:" for index in range(len(self.header)))]
         lines += [*self.rows, *([self.total] if self.total else [])]
         rows = ([printable(cell).replace("|", "\\|") for cell in cells] for cells in lines)
         return "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"

@@ -1,12 +1,9 @@
 """The figures on paper: the same views of the chosen setting as SVG and PNG, the same bytes for the same folder."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from dnnzip.exploration.record import ENERGY_PARTS
@@ -15,11 +12,11 @@ from dnnzip.report.evidence import Evidence, Kind, Setting
 from dnnzip.report.figures import KINDS
 from dnnzip.report.headline import TOLERANCE, choose, closest, front
 from dnnzip.report.palette import COLOURS
+from dnnzip.report.plotting import Axes, drawn, save
 from dnnzip.system.outputs import OutputSet
 from dnnzip.system.terminal import printable
 
 FORMATS = ("svg", "png")
-DOTS_PER_INCH = 200
 COLUMN, WIDE = 3.5, 7.2
 """Widths of figures in inches: a column of a two-column paper, and its page."""
 
@@ -27,8 +24,6 @@ NEAREST_RANGE = 0.02
 """Accuracy below the plain network that a figure shows at least, a share; five accepted losses where that is more."""
 
 LABEL_LENGTH = 28
-
-Axes = Any
 
 
 def draw_all(
@@ -85,44 +80,10 @@ def draw_all(
     outputs.make_folder(folder)
     written: list[Path] = []
     for name, (size, view) in views.items():
-        with _figure(size) as (figure, axes):
+        with drawn(size) as (figure, axes):
             if view(axes):
-                written += _save(figure, folder / name, outputs)
+                written += save(figure, folder / name, FORMATS, outputs)
         step(name)
-    return written
-
-
-@contextmanager
-def _figure(size: tuple[float, float]) -> Iterator[tuple[Any, Axes]]:
-    settings: Any = {
-        "svg.hashsalt": "dnnzip",
-        # Outlines, so that a figure looks the same without this font.
-        "svg.fonttype": "path",
-        "font.size": 8,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.linewidth": 0.7,
-        "axes.edgecolor": COLOURS["muted"].light,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": COLOURS["grid"].light,
-        "grid.linewidth": 0.7,
-        # A name is no formula, whatever is in it.
-        "text.parse_math": False,
-    }
-    with mpl.rc_context(settings):
-        figure = Figure(figsize=size, layout="constrained")
-        yield figure, figure.subplots()
-
-
-def _save(figure: Any, path: Path, outputs: OutputSet) -> list[Path]:
-    written = []
-    for form in FORMATS:
-        target = path.with_name(f"{path.name}.{form}")
-        nothing = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
-        with outputs.open(target) as beside:
-            figure.savefig(beside, format=form, dpi=DOTS_PER_INCH, metadata=nothing)
-        written.append(target)
     return written
 
 

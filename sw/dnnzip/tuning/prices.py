@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
 
-from dnnzip.accelerator import Accelerator, Estimator, Layer, LayerEstimate, Network, Timing
+from dnnzip.accelerator import Accelerator, Estimator, Layer, LayerEstimate, Network, Timing, estimator_of
 
 #: The cost of a layer is taken at these bits per weight; in between it is about a straight line.
 FEW_BITS, MANY_BITS = 1.0, 8.0
@@ -38,7 +38,7 @@ def prices(
     names = list(weights)
     if objective is Objective.BYTES or network is None or accelerator is None:
         return dict.fromkeys(names, 1.0)
-    estimator = Estimator(accelerator)
+    estimator = estimator_of(accelerator)
     few, many = (_costs(objective, estimator, network, bits) for bits in (FEW_BITS, MANY_BITS))
     slopes = {
         layer.name: max(after - before, 0.0) / ((MANY_BITS - FEW_BITS) * layer.weights)

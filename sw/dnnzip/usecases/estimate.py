@@ -9,12 +9,12 @@ import onnx
 from dnnzip.accelerator import (
     Accelerator,
     Estimate,
-    Estimator,
     Kind,
     Layer,
     LayerEstimate,
     Network,
     Timing,
+    estimator_of,
     reductions,
 )
 from dnnzip.errors import InputError
@@ -247,7 +247,7 @@ def compare(network: Network, accelerator: Accelerator, options: EstimationOptio
         network = replace(network, layers=tuple(layer.compressed(bits) for layer in network.layers), table_bytes=0)
     elif not network.is_compressed:
         raise InputError(where, "has no compressed weights", "give --bits or --ratio, or a model of 'dnnzip compress'")
-    estimator = Estimator(accelerator)
+    estimator = estimator_of(accelerator)
     pairs = {}
     for timing in Timing:
         before = estimator.estimate(network, timing, options.batch, weight_bits, compressed=False)

@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -22,16 +23,26 @@ TOOLS = (
 )
 
 
-def provenance() -> dict[str, str]:
-    """Return what a number was made with: dnnzip, its commit where it is a checkout, Python, tools, the command."""
-    facts = {"dnnzip": __version__, "commit": _commit(), "python": platform.python_version()}
-    for tool in TOOLS:
+def provenance(tools: Sequence[str] = TOOLS) -> dict[str, str]:
+    """Return the facts on what made a number: dnnzip, its commit in a checkout, Python, distributions, the command."""
+    return {
+        "dnnzip": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        **versions(tools),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }
+
+
+def versions(tools: Sequence[str]) -> dict[str, str]:
+    """Return the version of each distribution, or ``not installed``."""
+    found = {}
+    for tool in tools:
         try:
-            facts[tool] = version(tool)
+            found[tool] = version(tool)
         except PackageNotFoundError:
-            facts[tool] = "not installed"
-    facts["command"] = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    return facts
+            found[tool] = "not installed"
+    return found
 
 
 def _commit() -> str:

@@ -7,7 +7,7 @@ from importlib import resources
 import pytest
 from pydantic import BaseModel
 
-from dnnzip.accelerator import PRESETS, Departures, load_accelerator, parse_accelerator
+from dnnzip.accelerator import PRESETS, load_accelerator, parse_accelerator
 from dnnzip.accelerator.constants import Constant
 from dnnzip.errors import InputError
 from dnnzip.format.array import Placement
@@ -39,11 +39,6 @@ def test_a_preset_loads_and_each_of_its_constants_has_a_source(name):
 def test_the_presets_in_the_package_are_those_that_are_named():
     folder = resources.files("dnnzip.accelerator") / "presets"
     assert {entry.name for entry in folder.iterdir() if entry.name.endswith(".toml")} == {f"{p}.toml" for p in PRESETS}
-
-
-def test_only_the_family_preset_departs():
-    departing = {name for name in PRESETS if load_accelerator(name).departures != Departures()}
-    assert departing == {"paper-mesh-8x8"}
 
 
 def test_a_file_is_read_like_a_preset(tmp_path):
@@ -160,10 +155,7 @@ def test_a_missing_file_and_one_that_is_no_text(tmp_path):
         load_accelerator(tmp_path / "binary.toml")
 
 
-def test_departures_and_placement_are_switched_in_a_copy():
+def test_the_placement_is_another_in_a_copy():
     accelerator = load_accelerator("edge-lpddr4")
-    other = accelerator.departing(whole_counts=True).placed(Placement.MEMORY_INTERFACE)
-    assert (other.departures.whole_counts, accelerator.departures.whole_counts) == (True, False)
+    other = accelerator.placed(Placement.MEMORY_INTERFACE)
     assert (other.decompressor.placement, accelerator.decompressor.placement) == ("memory-interface", "pe")
-    with pytest.raises(ValueError, match="whole_cuonts"):
-        accelerator.departing(whole_cuonts=True)

@@ -1,0 +1,1 @@
+"""Networks through the simulated PE array, layer by layer."""

@@ -1,0 +1,1 @@
+"""Compressors on the same weights at the same bound: dnnzip, others, and a bound on what any of them may reach."""

@@ -1,0 +1,289 @@
+"""Compressors of others, each through its own Python package, and which of them are installed."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnzip_bench.coders.coder import Coder, CodesCoder
+from dnnzip_bench.coders.huffman import Huffman
+from dnnzip_bench.coders.ours import Dnnzip
+from dnnzip_bench.coders.task import Task
+from dnnzip_bench.coders.zero_runs import ZeroRuns
+
+
+def layouts(task: Task, index: int) -> list[NDArray[np.generic]]:
+    """Return a float tensor in the shapes that a predictor may like: flat, a row per channel, a kernel per input."""
+    rows, (height, width) = task.rows[index], task.weights[index].layout.kernel
+    shapes = [(rows.size,), rows.shape]
+    if height * width > 1:
+        shapes.append((rows.shape[0], rows.shape[1] // (height * width), height, width))
+    return [rows.reshape(shape) for shape in shapes]
+
+
+class Sz3(Coder):
+    """SZ3 with an absolute bound."""
+
+    name = "SZ3"
+    package = "pysz"
+    remark = "absolute bound; the best of four predictors and three layouts for each tensor, chosen beforehand"
+    _ALGORITHMS = ("LORENZO_REG", "INTERP_LORENZO", "INTERP", "NOPRED")
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self._sz3 = import_module("pysz")
+        self.chosen: list[tuple[NDArray[np.generic], Any]] = []
+        for index in range(len(task.weights)):
+            tries = [
+                (array, self._config(name, task.grids[index].grid.max_bound))
+                for array in layouts(task, index)
+                for name in self._ALGORITHMS
+            ]
+            self.chosen.append(min(tries, key=lambda pair: int(self._sz3.sz.compress(*pair)[0].size)))
+
+    @classmethod
+    def takes(cls, task: Task) -> bool:
+        """Return whether the weights are floats."""
+        return not task.is_integer
+
+    def _config(self, algorithm: str, bound: float) -> Any:
+        config = self._sz3.szConfig()
+        config.errorBoundMode = self._sz3.szErrorBoundMode.ABS
+        config.absErrorBound = bound
+        config.cmprAlgo = getattr(self._sz3.szAlgorithm, algorithm)
+        return config
+
+    def encode(self) -> Sequence[bytes]:
+        """Compress each tensor in its chosen configuration."""
+        return [self._sz3.sz.compress(array, config)[0].tobytes() for array, config in self.chosen]
+
+    def decode(self, streams: Sequence[bytes]) -> list[NDArray[np.generic]]:
+        """Decompress each tensor."""
+        return [
+            self._sz3.sz.decompress(np.frombuffer(stream, np.uint8), np.float32, array.shape)[0]
+            for stream, (array, _) in zip(streams, self.chosen, strict=True)
+        ]
+
+
+class Zfp(Coder):
+    """zfp in its mode of a fixed accuracy."""
+
+    name = "zfp"
+    package = "zfpy"
+    remark = (
+        "fixed accuracy; the loosest tolerance that keeps the bound and the best of three layouts for each tensor, "
+        "chosen beforehand"
+    )
+    _HEADER_BITS = 48
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self._zfp = import_module("zfpy")
+        self.chosen: list[tuple[NDArray[np.generic], float]] = []
+        for index in range(len(task.weights)):
+            tries = [
+                (array, self._loosest(array, index)) for array in layouts(task, index) if self._has_header(array.shape)
+            ]
+            self.chosen.append(min(tries, key=lambda pair: len(self._compress(*pair))))
+
+    @classmethod
+    def takes(cls, task: Task) -> bool:
+        """Return whether the weights are floats."""
+        return not task.is_integer
+
+    def _has_header(self, shape: tuple[int, ...]) -> bool:
+        """Return whether zfp's header has room for a shape: 48 bits for all dimensions."""
+        return max(shape) <= 1 << self._HEADER_BITS // len(shape)
+
+    def _compress(self, array: NDArray[np.generic], tolerance: float) -> bytes:
+        return bytes(self._zfp.compress_numpy(array, tolerance=tolerance))
+
+    def _loosest(self, array: NDArray[np.generic], index: int) -> float:
+        """Return the largest tolerance, by powers of two from the bound, that still keeps the bound."""
+        tolerance = self.task.grids[index].grid.max_bound
+        while not self.task.is_broken(
+            self.task.error(index, self._zfp.decompress_numpy(self._compress(array, 2 * tolerance)))
+        ):
+            tolerance *= 2
+        return tolerance
+
+    def encode(self) -> Sequence[bytes]:
+        """Compress each tensor with its chosen tolerance."""
+        return [self._compress(array, tolerance) for array, tolerance in self.chosen]
+
+    def decode(self, streams: Sequence[bytes]) -> list[NDArray[np.generic]]:
+        """Decompress each tensor."""
+        return [self._zfp.decompress_numpy(stream) for stream in streams]
+
+
+class NnCodec(CodesCoder):
+    """The arithmetic coder of ISO/IEC 15938-17, called on the integer codes."""
+
+    name = "NNCodec"
+    package = "nncodec"
+    remark = (
+        "its arithmetic coder called on the integer codes, at exactly dnnzip's step, with its search for context "
+        "parameters; 16 bits per tensor for its shape"
+    )
+    TENSOR_BITS: ClassVar[int] = 16
+    _UNARY_LENGTH = 11
+    _NO_HISTORY: ClassVar[NDArray[np.int8]] = np.zeros(2, np.int8)
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self._cabac = import_module("nncodec.extensions.deepCABAC")
+        self._off = self._cabac.HdspMode.AlwaysOff
+
+    def pack(self, index: int, codes: NDArray[np.int16]) -> bytes:
+        """Encode a tensor without the standard's own quantiser, codebook or base model."""
+        del index
+        encoder = self._cabac.Encoder()
+        encoder.initCtxModels(self._UNARY_LENGTH, 1)
+        kept = np.zeros(codes.shape[0], np.int32)
+        encoder.encodeLayer(codes.astype(np.int32), 0, 0, 0, 0, 0, kept, self._off, self._NO_HISTORY, 0, 0)
+        return bytes(encoder.finish().tobytes())
+
+    def unpack(self, stream: bytes, shape: tuple[int, int]) -> NDArray[np.int16]:
+        """Decode a tensor."""
+        decoder = self._cabac.Decoder()
+        decoder.setStream(np.frombuffer(stream, np.uint8))
+        decoder.initCtxModels(self._UNARY_LENGTH)
+        codes = np.zeros(shape, np.int32)
+        decoder.decodeLayer(codes, 0, 0, 0, 0, self._off, self._NO_HISTORY, 0, 0)
+        decoder.finish()
+        return codes.astype(np.int16)
+
+
+class Zstd(CodesCoder):
+    """zstd on the codes as bytes."""
+
+    name = "zstd -19"
+    package = "zstandard"
+    remark = "on the codes as bytes; where they need two, all low bytes, then all high bytes"
+    level: ClassVar[int] = 19
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        zstandard = import_module("zstandard")
+        self._compressor = zstandard.ZstdCompressor(level=self.level)
+        self._decompressor = zstandard.ZstdDecompressor()
+
+    def pack(self, index: int, codes: NDArray[np.int16]) -> bytes:
+        """Compress the codes' bytes."""
+        del index
+        narrow = codes.astype(np.int8)
+        if np.array_equal(narrow, codes):
+            return bytes(self._compressor.compress(narrow.tobytes()))
+        return bytes(self._compressor.compress(codes.view(np.uint8).reshape(-1, 2).T.tobytes()))
+
+    def unpack(self, stream: bytes, shape: tuple[int, int]) -> NDArray[np.int16]:
+        """Decompress the codes' bytes."""
+        data = np.frombuffer(self._decompressor.decompress(stream), np.uint8)
+        if data.size == shape[0] * shape[1]:
+            return data.view(np.int8).astype(np.int16).reshape(shape)
+        return np.ascontiguousarray(data.reshape(2, -1).T).view(np.int16).reshape(shape)
+
+
+class FastZstd(Zstd):
+    """zstd at its default level."""
+
+    name = "zstd -3"
+    remark = "as the row above, at its default level"
+    level: ClassVar[int] = 3
+
+
+class Vela(CodesCoder):
+    """The weight coder of Arm's Ethos-U compiler."""
+
+    name = "Vela mlw_codec"
+    package = "ethos-u-vela"
+    remark = (
+        "int8 only, without the reordering and padding for its hardware; the better of two orders of the weights; "
+        "its Python interface takes and gives lists, which is in its times"
+    )
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self._codec = import_module("ethosu.mlw_codec")
+        self._by_channel = []
+        for codes in task.codes:
+            by_channel, by_position = vela_bytes(codes)
+            self._by_channel.append(by_channel <= by_position)
+
+    @classmethod
+    def takes(cls, task: Task) -> bool:
+        """Return whether the weights are integers."""
+        return task.is_integer
+
+    def pack(self, index: int, codes: NDArray[np.int16]) -> bytes:
+        """Encode the codes; the first byte says in which order."""
+        ordered = codes if self._by_channel[index] else codes.T
+        return bytes([self._by_channel[index]]) + bytes(self._codec.encode(ordered.reshape(-1).tolist()))
+
+    def unpack(self, stream: bytes, shape: tuple[int, int]) -> NDArray[np.int16]:
+        """Decode the codes."""
+        flat = np.array(self._codec.decode(bytearray(stream[1:])), np.int16)[: shape[0] * shape[1]]
+        return flat.reshape(shape) if stream[0] else np.ascontiguousarray(flat.reshape(shape[::-1]).T)
+
+    def bits(self, streams: Sequence[bytes]) -> int:
+        """Return the streams' size without the byte that says the order: hardware would fix it."""
+        return super().bits(streams) - 8 * len(streams)
+
+
+def vela_bytes(codes: NDArray[np.int16]) -> tuple[int, int]:
+    """Return the size of a tensor, int16 [channels, length], in Vela's code in two orders: by channel, by position."""
+    codec = import_module("ethosu.mlw_codec")
+    return len(codec.encode(codes.reshape(-1).tolist())), len(codec.encode(codes.T.reshape(-1).tolist()))
+
+
+VELA_DEPTH = 8
+"""Input and output channels that Vela's hardware takes at once."""
+VELA_BLOCKS = (8, 16, 32, 64, 128)
+"""Output channels of a block, of which its compiler chooses one for each layer."""
+VELA_KERNEL = 8
+"""Rows and columns of a kernel before it is decomposed."""
+
+
+def vela_ordered_bytes(codes: NDArray[np.int16], kernel: tuple[int, int]) -> int:
+    """Return the size of a tensor as Vela orders and pads it for its hardware: the best block and traversal.
+
+    There is no decoder for it but that hardware, so it is sized alone.
+    """
+    codec = import_module("ethosu.mlw_codec")
+    height, width = kernel
+    volume = codes.reshape(codes.shape[0], -1, height, width).transpose(0, 2, 3, 1)
+    volume = np.ascontiguousarray(volume, np.int16)
+    # Depthwise, part of the kernel first.
+    traversals = [(False, False), (False, True), *([(True, False)] if volume.shape[3] == 1 else [])]
+    return min(
+        len(codec.reorder_encode(VELA_DEPTH, VELA_DEPTH, volume, block, *how, 8, VELA_KERNEL, VELA_KERNEL)[0])
+        for block in VELA_BLOCKS
+        for how in traversals
+    )
+
+
+CODERS: tuple[type[Coder], ...] = (Dnnzip, NnCodec, Sz3, Zfp, Zstd, FastZstd, Huffman, ZeroRuns, Vela)
+MODULES = {
+    "pysz": "pysz",
+    "zfpy": "zfpy",
+    "nncodec": "nncodec.extensions.deepCABAC",
+    "zstandard": "zstandard",
+    "ethos-u-vela": "ethosu.mlw_codec",
+}
+"""The module of each package that a coder uses."""
+
+
+def installed() -> tuple[tuple[type[Coder], ...], list[str]]:
+    """Return the coders that can run, and a line on each that cannot."""
+    coders, left_out = [], []
+    for coder in CODERS:
+        try:
+            if coder.package:
+                import_module(MODULES[coder.package])
+        except ImportError as error:
+            left_out.append(f"{coder.name} is left out: {coder.package} cannot be imported ({error})")
+        else:
+            coders.append(coder)
+    return tuple(coders), left_out

@@ -1,0 +1,241 @@
+"""``make family``: the paper's family of compressors over the trained networks in ``DNNZIP_ZOO``, beside ours.
+
+Monotonic runs with least squares (`dnnzip.model.line`) have a tolerance and no error bound. So for each tolerance the
+error of every tensor is measured, and the same error is then given as a bound, tensor by tensor, to the greedy segments
+and to ``ans``: three codecs that keep one largest error, their sizes with every byte counted, and what is left of the
+accuracy. As lines spread their error otherwise than a grid does, ``ans`` is also given the root mean square error of
+each tensor: a bound of sqrt(3) times that, which is what an even grid makes of its bound.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import click
+import numpy as np
+
+from dnnzip.codec import CodecOptions
+from dnnzip.encoding import Encoded, encode_quantised
+from dnnzip.evaluation.accuracy import evaluate
+from dnnzip.model.line import SMALLEST_BOUND, quantise_lines, quantise_runs
+from dnnzip.onnx.container import compressed_model, decompressed, open_compressed
+from dnnzip.onnx.weights import Weight
+from dnnzip.presentation.tables import TextTable, number
+from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.quantize.grid import Quantised
+from dnnzip.quantize.quantise import quantise
+from dnnzip.quantize.step_grid import FLOAT_BITS
+from dnnzip.quantize.tolerance import ranges_of
+from dnnzip.usecases.provenance import provenance
+from dnnzip.usecases.verify import require, verify
+from dnnzip_bench.catalogue import ENTRIES, Entry, zoo_folder
+from dnnzip_bench.command import BUILD, Listed, folder_option, keep, run, show, told
+from dnnzip_bench.pages import made_with
+from dnnzip_bench.storage.trained import TrainedNetwork, load_trained
+
+TOLERANCES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2)
+"""Shares of a tensor's range that a step against its run's direction may have."""
+
+SAMPLES = 200
+"""Of each evaluation set, by default; every row takes three evaluations."""
+
+BASELINES = (32, 16)
+"""Bits of an uncompressed weight."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A network at a tolerance.
+
+    Parameters
+    ----------
+    network
+        Its name.
+    tolerance
+        Share of a tensor's range.
+    weights
+        Weights compressed.
+    error_share
+        Largest measured error of a tensor as a share of its range, over the tensors.
+    rms_error_share
+        Root mean square error of a tensor as a share of its range, mean over the weights.
+    runs_bits, greedy_bits, ans_bits, ans_rms_bits
+        Bits per weight of the runs; of greedy segments and ``ans`` at each tensor's largest error; and of ``ans`` at
+        each tensor's root mean square error.
+    top1_before, top1_runs, top1_ans, top1_ans_rms
+        Top-1 accuracy, a fraction, as it was and after each; None without an evaluation set.
+    """
+
+    network: str
+    tolerance: float
+    weights: int
+    error_share: float
+    rms_error_share: float
+    runs_bits: float
+    greedy_bits: float
+    ans_bits: float
+    ans_rms_bits: float
+    top1_before: float | None
+    top1_runs: float | None
+    top1_ans: float | None
+    top1_ans_rms: float | None
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the table's row."""
+        return (
+            self.network,
+            f"{100 * self.tolerance:g} %",
+            f"{100 * self.error_share:.1f}",
+            f"{100 * self.rms_error_share:.2f}",
+            *(
+                cell
+                for bits in (self.runs_bits, self.ans_bits, self.ans_rms_bits)
+                for cell in (f"{bits:.3f}", *(number(base / bits) for base in BASELINES))
+            ),
+            f"{self.greedy_bits:.3f}",
+            *(percent(share) for share in (self.top1_before, self.top1_runs, self.top1_ans, self.top1_ans_rms)),
+        )
+
+
+HEADER = (
+    "network",
+    "delta",
+    "max %",
+    "rms %",
+    *(name + what for name in ("runs", "ans", "ans rms") for what in ("", " /32", " /16")),
+    "greedy",
+    "top-1",
+    "runs",
+    "ans",
+    "ans rms",
+)
+
+
+def percent(share: float | None) -> str:
+    """Return a share as a percentage, a dash where there is none."""
+    return "-" if share is None else f"{100 * share:.1f}"
+
+
+def measure(network: TrainedNetwork, tolerance: float, top1: float | None) -> Row:
+    """Measure a network at a tolerance; ``top1`` is its accuracy as it is.
+
+    Raises
+    ------
+    CheckFailedError
+        A codec does not keep the measured error.
+    """
+    runs = [quantise_runs(weight, tolerance) for weight in network.weights]
+    greedy = at_the_same_error(network.weights, runs, quantise_lines)
+    ans = at_the_same_error(network.weights, runs, quantise)
+    errors = [rms_error(weight, item) for weight, item in zip(network.weights, runs, strict=True)]
+    ans_rms = [quantise(weight, even_bound(error)) for weight, error in zip(network.weights, errors, strict=True)]
+    runs_bits, top1_runs = result(network, runs, "line")
+    ans_bits, top1_ans = result(network, ans, "ans")
+    ans_rms_bits, top1_ans_rms = result(network, ans_rms, "ans")
+    count = network.count
+    return Row(
+        network.name,
+        tolerance,
+        count,
+        max(share_of_range(weight, item.grid.max_error) for weight, item in zip(network.weights, runs, strict=True)),
+        sum(share_of_range(weight, rms) * weight.weights for weight, rms in zip(network.weights, errors, strict=True))
+        / count,
+        runs_bits,
+        bits_per_weight(*encode_quantised(network.weights, greedy, CodecOptions("line")), count),
+        ans_bits,
+        ans_rms_bits,
+        top1,
+        top1_runs,
+        top1_ans,
+        top1_ans_rms,
+    )
+
+
+def share_of_range(weight: Weight, error: float) -> float:
+    """Return an error as a share of the tensor's range."""
+    span = float(ranges_of(weight, Scope.TENSOR))
+    return error / span if span else 0.0
+
+
+def rms_error(weight: Weight, item: Quantised) -> float:
+    """Return the root mean square error of a tensor's weights, in their unit."""
+    restored = item.grid.restore(item.codes, weight.layout).astype(np.float64)
+    return float(np.sqrt(np.mean((restored - weight.array.astype(np.float64)) ** 2)))
+
+
+def even_bound(rms: float) -> Bound:
+    """Return the bound at which errors that are spread evenly have this root mean square."""
+    value = max(math.sqrt(3) * rms, SMALLEST_BOUND)
+    return Bound(Fraction(value), Unit.ABSOLUTE, repr(value), "root mean square")
+
+
+def at_the_same_error(
+    weights: Sequence[Weight], runs: Sequence[Quantised], quantiser: Callable[[Weight, Bound], Quantised]
+) -> list[Quantised]:
+    """Return each tensor again, its measured error as the bound of another quantiser."""
+    bounds = [Bound(Fraction(item.grid.max_bound), Unit.ABSOLUTE, item.grid.spec, "measured") for item in runs]
+    return [quantiser(weight, bound) for weight, bound in zip(weights, bounds, strict=True)]
+
+
+def bits_per_weight(tables: bytes, encoded: Sequence[Encoded[bytes]], weights: int) -> float:
+    """Return the bits of all streams, the table set and a step for each tensor, per weight."""
+    bits = 8 * (len(tables) + sum(len(item.stream) for item in encoded)) + FLOAT_BITS * len(encoded)
+    return bits / weights
+
+
+def result(network: TrainedNetwork, results: Sequence[Quantised], codec: str) -> tuple[float, float | None]:
+    """Compress a network, verify it, and return (bits per weight, top-1 or None)."""
+    tables, encoded = encode_quantised(network.weights, results, CodecOptions(codec))
+    compressed = open_compressed(compressed_model(network.model, network.weights, encoded, tables), network.name)
+    require(verify(network.model, compressed, network.name))
+    bits = bits_per_weight(tables, encoded, network.count)
+    return bits, evaluate(decompressed(compressed), network.data).top1 if network.data else None
+
+
+def rows(zoo: Path, entries: Sequence[Entry], tolerances: Sequence[float], samples: int) -> Iterator[Row]:
+    """Measure every network at every tolerance; give the rows as they come."""
+    for entry in entries:
+        network = load_trained(replace(entry, samples=samples), zoo)
+        top1 = evaluate(network.model, network.data).top1 if network.data else None
+        for tolerance in tolerances:
+            yield measure(network, tolerance, top1)
+
+
+def page(table: TextTable, samples: int, seconds: float) -> str:
+    """Return the Markdown page of the sweep."""
+    return (
+        "# The paper's family over the zoo\n\n"
+        "Monotonic runs with least squares at a tolerance delta, a share of each tensor's range; it bounds no error,\n"
+        "so the largest is measured, tensor by tensor. `ans` and `greedy` segments are given that error as their\n"
+        "bound; `ans rms` is given sqrt(3) times each tensor's root mean square error, which an even grid makes of\n"
+        "that bound. `max` and `rms` are shares of a tensor's range: the largest, and the mean over the weights. Then\n"
+        "come bits per weight, every byte of headers, checksums and table set counted, ratios to weights of 32 and 16\n"
+        f"bits, and top-1 accuracy in percent over {samples} samples from all of each set.\n\n"
+        f"{table.markdown()}\n"
+        f"Measured in {seconds:.0f} s. {made_with(provenance())}\n"
+    )
+
+
+@click.command()
+@click.option("--samples", type=click.IntRange(1), default=SAMPLES, help="Of each evaluation set, evenly from all.")
+@click.option("--networks", "names", type=Listed(click.Choice([entry.model for entry in ENTRIES])), default=())
+@folder_option(BUILD / "family", "Folder of family.md and family.json.")
+def family(samples: int, names: tuple[str, ...], folder: Path) -> None:
+    """Sweep the paper's family of compressors over the trained networks in $DNNZIP_ZOO, beside ans."""
+    begin = time.monotonic()
+    chosen = [entry for entry in ENTRIES if not names or entry.model in names]
+    measured = []
+    for row in rows(zoo_folder(), chosen, TOLERANCES, samples):
+        told("  ".join(row.cells()))
+        measured.append(row)
+    table = TextTable(HEADER, tuple(row.cells() for row in measured))
+    show(table)
+    content = {"samples": samples, "rows": [asdict(row) for row in measured]}
+    keep(folder, "family", content, page(table, samples, time.monotonic() - begin))
+
+
+if __name__ == "__main__":
+    run(family)

@@ -1,0 +1,203 @@
+"""How an exploration scales with its workers: tasks per second, and what a task costs beside its own work.
+
+``python -m dnnzip_bench.scaling --page docs/explore.md`` measures and puts the table into the page. A network and
+its samples may be given; the digits network of the package is measured in any case, with all of its test samples and
+with one alone, which leaves little but what each task costs anyway. More workers than there are cores are measured with
+tasks that wait most of the time: that shows what scheduler and writing of results allow, wherever the cores are.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from dnnzip import digits
+from dnnzip.exploration.cluster import connected, encoding_on_worker
+from dnnzip.exploration.record import ExplorationFolder
+from dnnzip.exploration.request import Options, plan_exploration
+from dnnzip.exploration.run import run as explore
+from dnnzip.exploration.task import Encoding, TaskResult
+from dnnzip.presentation.tables import TextTable
+from dnnzip.system.temporary import temporary_folder
+from dnnzip.usecases.provenance import provenance
+from dnnzip_bench.command import Listed, page_option, run, show, told
+from dnnzip_bench.pages import fill, made_with
+
+BOUNDS = ("0.5%", "1%", "2%", "3%", "5%", "8%", "13%", "20%")
+LAYERS = ("all", "each", "all-but-one")
+WARMING = ("40%",)
+"""A bound of its own, so that the tasks that are measured are not the ones that warm the workers up."""
+
+WAIT = 1.0
+"""Seconds that a task waits where more workers than cores are measured: so long it takes no core from the others."""
+
+WAITING_WORKERS = (1, 2, 4, 8)
+
+HEADER = (
+    "work",
+    "workers",
+    "tasks",
+    "s",
+    "tasks/s",
+    "speed-up",
+    "work ms",
+    "beside ms",
+    "worker CPU ms",
+    "client CPU ms",
+    "load",
+)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One exploration on so many workers.
+
+    Parameters
+    ----------
+    work
+        What was explored.
+    workers, tasks
+        How many.
+    wall
+        Seconds from the first task's submission to the last result's file, the shipping of the workload included; the
+        start of workers is not.
+    inside, inside_cpu
+        Seconds that the tasks took on their workers, and such of a core, added up.
+    client_cpu
+        Seconds of a core that this process took meanwhile: scheduler, client, and the writing of results.
+    load
+        The machine's load average just before: what others do at the same time.
+    """
+
+    work: str
+    workers: int
+    tasks: int
+    wall: float
+    inside: float
+    inside_cpu: float
+    client_cpu: float
+    load: float
+
+    @property
+    def rate(self) -> float:
+        """Tasks per second."""
+        return self.tasks / self.wall
+
+    @property
+    def beside(self) -> float:
+        """Seconds of a worker for each task in which it was not at a task: shipping, messages, waiting."""
+        return (self.workers * self.wall - self.inside) / self.tasks
+
+
+def waiting_task(digest: str, encoding: Encoding, top1_plain: float) -> TaskResult:
+    """Wait, then do the task; seconds are of both."""
+    time.sleep(WAIT)
+    result = encoding_on_worker(digest, encoding, top1_plain)
+    return replace(result, spent=replace(result.spent, seconds=result.spent.seconds + WAIT))
+
+
+def measure(
+    work: str, options: Options, workers: int, task: Callable[[str, Encoding, float], TaskResult] = encoding_on_worker
+) -> Measurement:
+    """Explore with so many workers of this machine and take the time.
+
+    Parameters
+    ----------
+    work
+        Name of the row.
+    options
+        What is explored.
+    workers
+        How many.
+    task
+        What a worker does, see `dnnzip.exploration.run.run`.
+
+    Raises
+    ------
+    InputError
+        See `plan_exploration`.
+    """
+    plan = plan_exploration(options)
+    warming = plan_exploration(replace(options, max_error=WARMING))
+    with temporary_folder() as place, connected(None, workers) as client:
+        client.wait_for_workers(workers)
+        # What is loaded and compiled once in the life of a worker.
+        first, folder = (ExplorationFolder(place / name) for name in ("warm", "measured"))
+        first.start(warming.request)
+        explore(warming, first, client, warming.encodings, lambda _: None)
+        folder.start(plan.request)
+        folder.write_network(first.network())
+        load = os.getloadavg()[0]
+        begin, cpu_begin = time.perf_counter(), time.process_time()
+        spent = explore(plan, folder, client, plan.encodings, lambda _: None, task)
+        wall, cpu = time.perf_counter() - begin, time.process_time() - cpu_begin
+    inside, inside_cpu = sum(item.seconds for item in spent), sum(item.cpu_seconds for item in spent)
+    return Measurement(work, workers, len(spent), wall, inside, inside_cpu, cpu, load)
+
+
+def scaling_table(measured: Sequence[Measurement]) -> TextTable:
+    """Return the table; a speed-up is over the same work's first row."""
+    first: dict[str, Measurement] = {}
+    rows = []
+    for item in measured:
+        base = first.setdefault(item.work, item)
+        rows.append(
+            (
+                item.work,
+                str(item.workers),
+                str(item.tasks),
+                f"{item.wall:.2f}",
+                f"{item.rate:.2f}",
+                f"{item.rate / base.rate:.2f}",
+                f"{1e3 * item.inside / item.tasks:.0f}",
+                f"{1e3 * item.beside:.0f}",
+                f"{1e3 * item.inside_cpu / item.tasks:.0f}",
+                f"{1e3 * item.client_cpu / item.tasks:.1f}",
+                f"{item.load:.1f}",
+            )
+        )
+    return TextTable(HEADER, tuple(rows))
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option("--data", metavar="SET.npz", help="Samples for MODEL.")
+@click.option("--samples", type=click.IntRange(1), help="So many of MODEL's samples.")
+@click.option("--workers", type=Listed(click.IntRange(1)), default=(1, 2), show_default=True)
+@page_option
+def scaling(
+    model: str | None, data: str | None, samples: int | None, workers: tuple[int, ...], page: Path | None
+) -> None:
+    """Measure how an exploration scales; MODEL is explored beside the package's own network."""
+    if (model is None) != (data is None):
+        raise click.UsageError("MODEL and --data belong together")
+    own = Options(str(digits.MODEL), str(digits.TEST_SET), BOUNDS, layers=LAYERS)
+    single = replace(own, samples=1)
+    works = {"lenet5_digits, 1 sample": single, "lenet5_digits, 450 samples": own}
+    if model is not None and data is not None:
+        named = Path(model).stem + (f", {samples} samples" if samples else "")
+        works[named] = Options(model, data, BOUNDS[1:5], layers=LAYERS, samples=samples)
+    measured: list[Measurement] = []
+
+    def note(measurement: Measurement) -> None:
+        told(f"{measurement.work}: {measurement.workers} workers, {measurement.rate:.2f} tasks/s")
+        measured.append(measurement)
+
+    for work, options in works.items():
+        for count in workers:
+            note(measure(work, options, count))
+    for count in WAITING_WORKERS:
+        note(measure(f"the first, and {WAIT:g} s of waiting", single, count, waiting_task))
+    table = scaling_table(measured)
+    show(table)
+    if page is not None:
+        cores = len(os.sched_getaffinity(0))
+        made = f"On {cores} cores. {made_with(provenance(('distributed', 'onnxruntime')))}"
+        fill(page, "scaling", {"table": f"{table.markdown()}\n{made}"})
+
+
+if __name__ == "__main__":
+    run(scaling)

@@ -1,0 +1,56 @@
+"""Which setting of a method takes the fewest bits and keeps the accuracy; chosen by the samples that may be seen."""
+
+from collections.abc import Callable, Sequence
+
+from dnnzip_bench.storage.methods import Method
+from dnnzip_bench.storage.records import Record, Records
+
+Told = Callable[[str], None]
+
+
+def keeps(records: Records, record: Record, limit: float) -> bool:
+    """Return whether the samples that may be seen lose at most ``limit`` points."""
+    return 100 * (records.plain().seen - record.right.seen) <= limit + 1e-9
+
+
+def climb(records: Records, ladder: Sequence[Method], limit: float, told: Told) -> Record | None:
+    """Return the boldest setting of a ladder that keeps a limit, found by halving; None where no tried one does.
+
+    Parameters
+    ----------
+    records
+        Of the network.
+    ladder
+        Settings, from the mildest up. What they lose need not rise strictly: the one that is found keeps the limit, and
+        the next one does not.
+    limit
+        Points of accuracy.
+    told
+        Called with what is measured next.
+    """
+    best: Record | None = None
+    kept, lost = -1, len(ladder)
+    while lost - kept > 1:
+        middle = (kept + lost) // 2
+        told(f"{records.network.name}: {ladder[middle].key}")
+        record = records.measure(ladder[middle])
+        if keeps(records, record, limit):
+            best, kept = record, middle
+        else:
+            lost = middle
+    return best
+
+
+def best_of_ladders(records: Records, ladders: Sequence[Sequence[Method]], limit: float, told: Told) -> Record | None:
+    """Return the setting with the fewest bits of several ladders; None where none keeps the limit."""
+    found = [record for ladder in ladders if (record := climb(records, ladder, limit, told)) is not None]
+    return min(found, key=lambda record: record.bits_per_weight, default=None)
+
+
+def most_right(records: Records, methods: Sequence[Method], told: Told) -> Record:
+    """Return the setting that leaves the most samples right, the first of equal ones."""
+    measured = []
+    for method in methods:
+        told(f"{records.network.name}: {method.key}")
+        measured.append(records.measure(method))
+    return max(measured, key=lambda record: record.right.seen)

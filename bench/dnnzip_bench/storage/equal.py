@@ -1,0 +1,98 @@
+"""The first question of any reviewer: how many bits other ways to store the same weights take at equal accuracy."""
+
+from dataclasses import dataclass
+
+from dnnzip.accelerator import Estimator, Network, Timing, load_accelerator, nocnn
+from dnnzip_bench.storage.choice import Told, best_of_ladders, climb, most_right
+from dnnzip_bench.storage.methods import ANS, ANS_LADDERS, FIXED, INT4_METHODS, LINE_LADDER, TUNED
+from dnnzip_bench.storage.records import Record, Records
+from dnnzip_bench.storage.savings import EDGE, Saving, saving, with_bits
+from dnnzip_bench.storage.trained import Drop
+
+LIMIT = 1.0
+"""Points of accuracy that a network may lose."""
+
+OURS = (ANS, TUNED)
+"""Methods that pay for their decompressor; all others decode for nothing."""
+
+
+@dataclass(frozen=True)
+class Equal:
+    """A method on a network.
+
+    Parameters
+    ----------
+    network
+        Its name.
+    method, setting
+        How its weights are stored.
+    bits_per_weight
+        Everything counted.
+    drop
+        Accuracy lost, in points, on samples that a choice saw and on others.
+    family
+        Saved in the family's preset, ``serial``, against 16 bits.
+    edge
+        Saved in ``edge-lpddr4``, ``overlap``, against 8 bits.
+    """
+
+    network: str
+    method: str
+    setting: str
+    bits_per_weight: float
+    drop: Drop
+    family: Saving
+    edge: Saving
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it loses more than the limit on samples that no choice saw."""
+        return self.drop.unseen > LIMIT + 1e-9
+
+
+def measured(records: Records, told: Told) -> list[Record]:
+    """Measure every method on a network, each at its best setting; one that never keeps the limit at its mildest."""
+    found = []
+    for method in FIXED:
+        told(f"{records.network.name}: {method.key}")
+        found.append(records.measure(method))
+    found.append(most_right(records, INT4_METHODS, told))
+    found.append(climb(records, LINE_LADDER, LIMIT, told) or records.measure(LINE_LADDER[0]))
+    mildest = records.measure(ANS_LADDERS[0][0])
+    found.append(best_of_ladders(records, ANS_LADDERS, LIMIT, told) or mildest)
+    return found
+
+
+class Judges:
+    """The two accelerators by which methods are compared."""
+
+    def __init__(self) -> None:
+        family, edge = load_accelerator("paper-mesh-8x8"), load_accelerator(EDGE)
+        self._estimators: dict[bool, tuple[Estimator, Estimator]] = {
+            True: (nocnn.Nocnn(family), Estimator(edge)),
+            False: (nocnn.Nocnn(nocnn.free(family)), Estimator(nocnn.free(edge))),
+        }
+
+    def judge(self, layers: Network, record: Record, drop: Drop) -> Equal:
+        """Estimate what a method saves.
+
+        Parameters
+        ----------
+        layers
+            Of the network, with the names of its tensors.
+        record
+            What was measured of the method.
+        drop
+            What it lost.
+        """
+        packed = with_bits(layers, record.each)
+        family, edge = self._estimators[record.method in OURS]
+        return Equal(
+            layers.name,
+            record.method,
+            record.setting,
+            record.bits_per_weight,
+            drop,
+            saving(packed, family, Timing.SERIAL, 16),
+            saving(packed, edge, Timing.OVERLAP, 8),
+        )

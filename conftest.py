@@ -1,0 +1,95 @@
+"""What every test may use."""
+
+import os
+import sys
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from dnnzip.cli import commands as cli
+from dnnzip.cli.endings import DEBUG, INTERNAL_ERROR
+from dnnzip.system import waits
+
+sys.path.insert(0, str(Path(__file__).parent))
+import verdicts
+
+# Here and in each process that a test starts, an internal error comes with its traceback.
+os.environ[DEBUG] = "1"
+
+# No example fails because the machine is busy.
+hypothesis.settings.register_profile("dnnzip", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("dnnzip")
+
+# Standard error is compared, also in the first run of a checkout, which compiles the codec.
+os.environ[waits.SILENT] = "1"
+os.environ.pop("COLUMNS", None)  # tables are as wide as in the documents
+
+ZOO = Path(os.environ.get("DNNZIP_ZOO") or Path(__file__).parents[1] / "shared" / "zoo")
+
+
+def pytest_addoption(parser):
+    """Add ``--verdicts``."""
+    parser.addoption("--verdicts", action="store_true", help="print how many verdicts of each decoder were compared")
+
+
+def pytest_configure(config):
+    """Count verdicts where that is asked for, before the first test is imported."""
+    if config.getoption("--verdicts"):
+        verdicts.install()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Add what a process of several has counted."""
+    verdicts.counts.update(getattr(node, "workeroutput", {}).get("verdicts", {}))
+
+
+def pytest_sessionfinish(session):
+    """Hand on what this process has counted, if it is one of several."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["verdicts"] = dict(verdicts.counts)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Print the counts."""
+    if config.getoption("--verdicts"):
+        terminalreporter.section("verdicts compared")
+        for line in verdicts.lines():
+            terminalreporter.line(line)
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs the trained networks where they are not there."""
+    if (ZOO / "baseline.json").is_file():
+        return
+    for item in items:
+        if item.get_closest_marker("zoo"):
+            item.add_marker(pytest.mark.skip(reason=f"no trained networks in {ZOO}; point $DNNZIP_ZOO at them"))
+
+
+@pytest.fixture(scope="session")
+def zoo():
+    """Return the folder of the trained networks; for tests marked ``zoo``."""
+    return ZOO
+
+
+@pytest.fixture
+def dnnzip(monkeypatch, capsys):
+    """Run the command line in this process; returns (status, standard output, standard error).
+
+    An internal error fails the test, whatever it expects.
+    """
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["dnnzip", *map(str, arguments)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as error:
+            status = error.code
+        captured = capsys.readouterr()
+        assert status != INTERNAL_ERROR, captured.err
+        return status, captured.out, captured.err
+
+    return run

@@ -1,8 +1,0 @@
-"""``python -m dnnzip_sim.toggles``; see ``--help``."""
-
-import sys
-
-from dnnzip_sim.toggles.command import main
-
-if __name__ == "__main__":
-    sys.exit(main())
