@@ -402,7 +402,7 @@ def _options(
 ) -> compression.CompressionOptions:
     if isinstance(max_error, bool) or not isinstance(max_error, (str, int, float, np.number)):
         raise TypeError(f"max_error must be text such as '2%' or a number, not {type(max_error).__name__}")
-    bound = Bound.parse(max_error if isinstance(max_error, str) else repr(float(max_error)), "max_error")
+    bound = Bound.parse(max_error if isinstance(max_error, str) else repr(float(max_error)))
     for name, value, known in (
         ("error_scope", error_scope, tuple(Scope)),
         ("codec", codec.codec, ("auto", "ans", "raw", "line")),

@@ -156,7 +156,7 @@ def test_what_is_no_board_is_named(board, message):
 def test_a_board_that_stops_is_given_up():
     talk = session(Board(fault="dies"))
     talk.open()
-    with pytest.raises(InputError, match="--link serial:PORT: no answer any more in message 0; reset the board"):
+    with pytest.raises(InputError, match="link serial:PORT: no answer any more in message 0; reset the board"):
         talk.exchange([bytes(1000)])
 
 
@@ -232,7 +232,7 @@ OK = {"cause": int(Verdict.OK)}
 def test_what_a_board_says_wrongly_is_named(monkeypatch, board, message):
     monkeypatch.setattr(serial_line, "SerialLine", lambda *_: board)
     raw = fast.encode_raw(np.arange(6, dtype=np.int16), 2, 4)
-    with pytest.raises(InputError, match=re.escape(f"--link serial:PORT: {message}")):
+    with pytest.raises(InputError, match=re.escape(f"link serial:PORT: {message}")):
         SerialLink("PORT").decode(b"", [raw])
 
 

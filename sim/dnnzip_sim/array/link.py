@@ -1,7 +1,7 @@
 """The simulated array: jobs are executed by the RTL, compiled by Verilator, with cocotb in charge."""
 
 from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult, ArrayShape
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.format import NARROW_BITS, TABLE_HEADER, TABLES_MAGIC, TableHeader, read_image_table
 from dnnzip.system.temporary import temporary_folder
 from dnnzip_hw import DecompressorParameters
@@ -27,7 +27,11 @@ class SimulatedArray:
 
     def __init__(self, shape: ArrayShape, argument: str = "", *, memory: Memory | None = None) -> None:
         if argument:
-            raise InputError(f"--link sim:{argument}", "the simulated array takes no argument", "--link sim")
+            raise InputError(
+                f"{field_name('link')} sim:{argument}",
+                "the simulated array takes no argument",
+                f"{field_name('link')} sim",
+            )
         self._shape = shape
         self._memory = memory
 

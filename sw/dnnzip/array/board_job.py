@@ -14,7 +14,7 @@ from dnnzip.array.golden import array_limits
 from dnnzip.array.job import ArrayJob, ArrayShape, ProgramError, check_job
 from dnnzip.codec import fast
 from dnnzip.codec.beat_order import passes_from_channels
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.format import (
     IMAGE_ENTRY,
     IMAGE_HEADER,
@@ -151,7 +151,7 @@ class BoardImage:
                 found.append(_piece(entry, data))
             elif entry.is_table_set:
                 raise InputError(
-                    "--link serial",
+                    f"{field_name('link')} serial",
                     f"the table set has {len(data)} bytes, the board room for {room}",
                     "build it with more memory",
                 )
@@ -188,7 +188,7 @@ def _cut(entry: ImageEntry, data: bytes, room: int, columns: int) -> Iterator[Pi
     pass_bytes = lanes * length
     if lanes * columns > room:
         raise InputError(
-            "--link serial",
+            f"{field_name('link')} serial",
             f"the board has room for {room} bytes of weights, less than a tile",
             "build it with more memory",
         )
@@ -308,7 +308,7 @@ class _OrderWriter:
         if segment != self._loaded:
             if any(self._left):
                 raise InputError(
-                    "--link serial",
+                    f"{field_name('link')} serial",
                     "the board's memory cannot hold the tiles of all its lane groups at once",
                     "build it with more memory",
                 )

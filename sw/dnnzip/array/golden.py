@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult, ArrayShape, ProgramError, check_job
 from dnnzip.codec import fast
 from dnnzip.codec.beat_order import channels_from_passes
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.format import (
     MAX_LOG2_STATES,
     NARROW_BITS,
@@ -44,7 +44,11 @@ class GoldenArray:
 
     def __init__(self, shape: ArrayShape, argument: str = "", *, stale: int = STALE) -> None:
         if argument:
-            raise InputError(f"--link golden:{argument}", "the golden array takes no argument", "--link golden")
+            raise InputError(
+                f"{field_name('link')} golden:{argument}",
+                "the golden array takes no argument",
+                f"{field_name('link')} golden",
+            )
         self._shape = shape
         self._stale = stale
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.format import MAX_LOG2_LANES
 from dnnzip.format.program import MAX_GROUPS, Run, Walk
 from dnnzip.system import extras
@@ -218,12 +218,12 @@ def open_array(name: str, shape: ArrayShape) -> ArrayLink:
     kind, _, argument = name.partition(":")
     found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if kind not in found:
-        raise InputError("--link", f"no array is named {kind!r}", f"one of {', '.join(sorted(found))}")
+        raise InputError(field_name("link"), f"no array is named {kind!r}", f"one of {', '.join(sorted(found))}")
     try:
         factory = found[kind].load()
     except (ImportError, AttributeError) as error:
         missing = getattr(error, "name", None) or found[kind].value
-        raise extras.missing(f"--link {kind}", missing, extras.LINKS.get(kind, "")) from error
+        raise extras.missing(f"{field_name('link')} {kind}", missing, extras.LINKS.get(kind, "")) from error
     link: ArrayLink = factory(shape, argument) if argument else factory(shape)
     return link
 

@@ -14,7 +14,7 @@ from threading import Lock
 import dask.config
 from distributed import Client, LocalCluster, Worker, WorkerPlugin
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.exploration import interrupts
 from dnnzip.exploration.record import NetworkFacts
 from dnnzip.exploration.task import Encoding, TaskResult, measure_plain, run_encoding
@@ -165,7 +165,7 @@ def _started_cluster(scratch: Path) -> Iterator[LocalCluster]:
 
 @contextmanager
 def _remote(address: str) -> Iterator[Client]:
-    where = f"--scheduler {address}"
+    where = f"{field_name('scheduler')} {address}"
     right = "start one with 'dask scheduler' and give its address, tcp://HOST:PORT"
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.format import Verdict
 from dnnzip.system import extras
 
@@ -95,10 +95,10 @@ def open_link(name: str) -> Link:
     kind, _, argument = name.partition(":")
     found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if kind not in found:
-        raise InputError("--link", f"no link is named {kind!r}", f"one of {', '.join(sorted(found))}")
+        raise InputError(field_name("link"), f"no link is named {kind!r}", f"one of {', '.join(sorted(found))}")
     try:
         factory = found[kind].load()
     except ImportError as error:
-        raise extras.missing(f"--link {kind}", error.name, extras.LINKS.get(kind, "")) from error
+        raise extras.missing(f"{field_name('link')} {kind}", error.name, extras.LINKS.get(kind, "")) from error
     link: Link = factory(argument) if argument else factory()
     return link

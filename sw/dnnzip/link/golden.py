@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dnnzip.codec import reference
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.format import TableSet, Verdict
 from dnnzip.link.api import LinkRun, StreamResult
 
@@ -22,7 +22,11 @@ class GoldenLink:
 
     def __init__(self, argument: str = "") -> None:
         if argument:
-            raise InputError(f"--link golden:{argument}", "the golden link takes no argument", "--link golden")
+            raise InputError(
+                f"{field_name('link')} golden:{argument}",
+                "the golden link takes no argument",
+                f"{field_name('link')} golden",
+            )
         self.last_run: LinkRun | None = None
 
     def decode(self, tables: bytes, streams: Sequence[bytes]) -> list[StreamResult]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from dnnzip.array.board_job import job_orders
 from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult, ArrayShape
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.format import Verdict
 from dnnzip.format.frames import ARRAY_RESULT, MEMORY_UNIT, MISPLACED, ArrayFault, Top
 from dnnzip.link.serial_port import SerialLine, parse_port
@@ -46,7 +46,7 @@ class SerialArray:
     def __init__(self, shape: ArrayShape, argument: str = "") -> None:
         self._shape = shape
         self._port, self._baud = parse_port(argument)
-        self._name = f"--link serial:{self._port}"
+        self._name = f"{field_name('link')} serial:{self._port}"
         self.statistics = Statistics()
         with SerialLine(self._port, self._baud) as line:
             self._memory = self._open(line).hello["memory"] * MEMORY_UNIT
@@ -101,8 +101,8 @@ class SerialArray:
             raise InputError(
                 self._name,
                 f"the board's array has {said['groups'] * rows} rows, {said['columns']} columns and {vectors} vectors",
-                f"--groups {said['groups']} --lanes {said['lanes']} --slots {said['slots']} "
-                f"--columns {said['columns']} --vectors {vectors}",
+                " ".join(f"{field_name(name)} {said[name]}" for name in ("groups", "lanes", "slots", "columns"))
+                + f" {field_name('vectors')} {vectors}",
             )
         return session
 
@@ -117,7 +117,7 @@ class SerialArray:
             raise InputError(
                 self._name,
                 f"the board decodes tables of up to {states} states",
-                f"compress with --states {states} --virtual-lanes {lanes}",
+                f"compress with {field_name('states')} {states} {field_name('virtual_lanes')} {lanes}",
             )
         if cause:
             what = "does not hold what its entry says" if cause == MISPLACED else f"ends with {_label(cause)!r}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.onnx.rules import Rule
 from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.bound import Bound, Scope, Unit
@@ -160,7 +160,9 @@ def check_unit(weight: Weight, bound: Bound) -> None:
     if bound.unit is Unit.LSB and not weight.is_integer:
         raise InputError(bound.where, layer, "lsb is for integer weights; give a percentage or an absolute error")
     if bound.unit is Unit.ABSOLUTE and weight.is_integer:
-        raise InputError(bound.where, layer, "give lsb or a percentage, or leave such layers out with --exclude")
+        raise InputError(
+            bound.where, layer, f"give lsb or a percentage, or leave such layers out with {field_name('exclude')}"
+        )
 
 
 def check_bound(weights: Sequence[Weight], bound: Bound, scope: Scope = Scope.TENSOR) -> None:
@@ -324,7 +326,9 @@ def _check_finite(weight: Weight, low: NDArray[np.generic], high: NDArray[np.gen
     """Check weights by their minimum and maximum, which are not finite where a weight is not."""
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise InputError(
-            f"layer {weight.name!r}", "has NaN or infinite weights", "mend it, or leave it out with --exclude"
+            f"layer {weight.name!r}",
+            "has NaN or infinite weights",
+            f"mend it, or leave it out with {field_name('exclude')}",
         )
 
 

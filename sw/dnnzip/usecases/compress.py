@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 
 from dnnzip.codec import CodecOptions, CodeTensor, RawTensor, encode_streams, original_bytes
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.model.line import quantise_lines
 from dnnzip.onnx.container import (
     CompressedModel,
@@ -150,7 +150,7 @@ def compress(
     except ValueError as error:
         if options.codec.table_set is None:
             raise
-        raise InputError("--tables", f"does not suit this model ({error})", "train a set on it") from None
+        raise InputError(field_name("tables"), f"does not suit this model ({error})", "train a set on it") from None
     if options.codec.codec == "auto":
         for i, source in enumerate(sources):
             if _is_larger_than_original(source, streams[i]):
@@ -190,7 +190,9 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
         )
     weights, left_out = select_weights(found, left_out, options.layers, options.exclude)
     if not weights:
-        raise InputError("--layers and --exclude", "leave no weight to compress", "select at least one")
+        raise InputError(
+            f"{field_name('layers')} and {field_name('exclude')}", "leave no weight to compress", "select at least one"
+        )
     suited = [weight for weight in weights if suits_unit(weight, options.bound)]
     left_out += [weight.left_out(suits_unit.sentence) for weight in weights if weight not in suited]
     check_bound(suited or weights, options.bound, options.scope)

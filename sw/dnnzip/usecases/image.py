@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dnnzip.codec import split_streams
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.format import (
     IMAGE_NO_LAYER,
     WORD_BYTES,
@@ -126,7 +126,7 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
     try:
         check_bus_bits(bus_bits)
     except ValueError as error:
-        raise InputError("--bus-bits", str(error)) from None
+        raise InputError(field_name("bus_bits"), str(error)) from None
     layers = _in_execution_order(compressed)
     described = tuple(ImageLayer(layer.name, layer.dtype.name, layer.shape) for layer in layers)
     scalings = layer_scalings(compressed)
