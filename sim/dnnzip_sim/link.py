@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dnnzip.codec.beat_order import codes_from_beats
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.format import (
     MAX_LOG2_STATES,
     TABLE_HEADER,
@@ -61,7 +61,11 @@ class SimulatedLink:
         patience: int = PATIENCE_CYCLES,
     ) -> None:
         if argument and not (argument.isascii() and argument.isdecimal() and int(argument)):
-            raise InputError(f"--link sim:{argument}", "is no number of processes", "--link sim:2, or --link sim")
+            raise InputError(
+                f"{field_name('link')} sim:{argument}",
+                "is no number of processes",
+                f"{field_name('link')} sim:2, or {field_name('link')} sim",
+            )
         self._processes = int(argument or len(os.sched_getaffinity(0)))
         self.last_run: LinkRun | None = None
         self._parameters = parameters

@@ -2,14 +2,48 @@
 
 One base class, ``DnnzipError``; the command line prints its message as one line and leaves with its ``exit_code``.
 Anything else that is raised is an error of ours, an internal error: one line too, see `dnnzip.cli.endings`. A subclass
-takes the facts and makes the sentence: which file, layer or option, what is wrong, what would be right.
+takes the facts and makes the sentence: which file, layer or field, what is wrong, what would be right.
 """
+
+import re
+from collections.abc import Callable
+
+_FIELD = re.compile("\ue000([a-z_]+)\ue001")
+
+
+def field_name(name: str) -> str:
+    """Name a field of a request in a message: an argument in Python, an option on the command line.
+
+    Parameters
+    ----------
+    name
+        The argument's name, such as ``max_error``.
+    """
+    return f"\ue000{name}\ue001"
+
+
+def with_fields(text: str, shown: Callable[[str], str]) -> str:
+    """Return a text with each name that `field_name` marked as `shown` writes it."""
+    return _FIELD.sub(lambda match: shown(match[1]), text)
 
 
 class DnnzipError(Exception):
-    """Base of every error that a user can cause; ``exit_code`` is the status of the process."""
+    """Base of every error that a user can cause; ``exit_code`` is the status of the process.
+
+    Parameters
+    ----------
+    message
+        One line, in which fields are named by `field_name`. ``str()`` shows them as arguments.
+    """
 
     exit_code = 2
+
+    def text(self, shown: Callable[[str], str] = str) -> str:
+        """Return the message with each field's name as `shown` writes it."""
+        return with_fields(super().__str__(), shown)
+
+    def __str__(self) -> str:
+        return self.text()
 
 
 class InputError(DnnzipError):
@@ -18,7 +52,7 @@ class InputError(DnnzipError):
     Parameters
     ----------
     where
-        File, layer or option that is at fault, as the user named it.
+        File, layer or field that is at fault; see `field_name`.
     wrong
         What is wrong with it.
     right

@@ -300,7 +300,7 @@ def test_a_connection_that_ends_at_any_moment_is_the_clusters_end(client, start,
 
     plan, folder = start("lost")
     monkeypatch.setattr(run_module, "_plain", lose)
-    with pytest.raises(InputError, match=r"^--scheduler: the cluster is gone; start it and run the same command again"):
+    with pytest.raises(InputError, match=r"^scheduler: the cluster is gone; start it and run the same command again"):
         run(plan, folder, client, plan.encodings, ignore)
 
 

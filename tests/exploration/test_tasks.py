@@ -223,7 +223,7 @@ def test_a_tuned_model_of_another_network_is_refused(planned, tmp_path):
     compressed = compress(model, CompressionOptions(Bound.parse("6%"))).compressed
     save_model(compressed.model, tmp_path / "t.dnz.onnx")
     plan = planned(tuned=str(tmp_path / "t.dnz.onnx"))
-    with pytest.raises(InputError, match=r"--tuned .*t.dnz.onnx: has a layer 'renamed' of shape \[6, 1, 5, 5\], which"):
+    with pytest.raises(InputError, match=r"tuned .*t.dnz.onnx: has a layer 'renamed' of shape \[6, 1, 5, 5\], which"):
         results_of(plan)
 
 
@@ -268,14 +268,14 @@ def test_a_wrong_option_is_told_before_any_work(planned, changed, message):
 def test_a_compressed_model_is_refused(planned, tmp_path):
     compressed = compress(load_model(digits.MODEL), CompressionOptions(Bound.parse("6%"))).compressed
     save_model(compressed.model, tmp_path / "c.dnz.onnx")
-    with pytest.raises(InputError, match=r"c.dnz.onnx: is compressed already; give the plain model; --tuned adds"):
+    with pytest.raises(InputError, match=r"c.dnz.onnx: is compressed already; give the plain model; tuned adds"):
         planned(model=str(tmp_path / "c.dnz.onnx"))
 
 
 def test_two_accelerators_of_one_name_are_refused(planned, tmp_path):
     text = (resources.files("dnnzip.accelerator") / "presets" / "edge-lpddr4.toml").read_text(encoding="utf-8")
     (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match=r"^--accelerator: two are called 'edge-lpddr4'; give each a name of its own$"):
+    with pytest.raises(InputError, match=r"^accelerator: two are called 'edge-lpddr4'; give each a name of its own$"):
         planned(accelerator=("edge-lpddr4", str(tmp_path / "mine.toml")))
 
 

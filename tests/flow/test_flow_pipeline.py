@@ -182,7 +182,7 @@ def test_the_plan_is_checked_before_any_work(network):
     weights, left_out = plan(network, OPTIONS, "here")
     assert [weight.name for weight in weights] == ["conv1.weight", "conv2.weight", "fc3.weight"]
     assert len(left_out) == 2
-    with pytest.raises(InputError, match="--layers"):
+    with pytest.raises(InputError, match="layers"):
         plan(network, replace(OPTIONS, layers=("nothing*",)), "here")
 
 
@@ -190,13 +190,13 @@ def test_a_given_table_set_that_does_not_suit_is_named(network):
     from dnnzip_sim.stimulus.table_sets import single_token
 
     options = replace(OPTIONS, codec=CodecOptions("ans", log2_states=8, table_set=single_token(0)))
-    with pytest.raises(InputError, match=r"^--tables: does not suit this model \(table 0 has no token -32\); "):
+    with pytest.raises(InputError, match=r"^tables: does not suit this model \(table 0 has no token -32\); "):
         compress(network, options)
 
 
 def test_links_are_found_by_name():
     assert isinstance(open_link("golden"), GoldenLink)
-    with pytest.raises(InputError, match=r"^--link: no link is named 'cable'; one of golden, serial, sim$"):
+    with pytest.raises(InputError, match=r"^link: no link is named 'cable'; one of golden, serial, sim$"):
         open_link("cable:/dev/ttyUSB0")
 
 

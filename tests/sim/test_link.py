@@ -168,7 +168,7 @@ def test_other_folder_and_nothing_left_behind(link, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("argument", ["fast", "0", "-1", "1.5", "²"])
 def test_other_arguments_than_a_number_of_processes_are_refused(argument):
-    with pytest.raises(InputError, match=f"--link sim:{argument}: is no number of processes; --link sim:2, or --li"):
+    with pytest.raises(InputError, match=f"link sim:{argument}: is no number of processes; link sim:2, or li"):
         SimulatedLink(argument)
 
 

@@ -164,7 +164,7 @@ def test_long_folder_names_that_begin_alike_have_prefixes_of_their_own():
     "prefix", ["", "7x", "a b", "a__b", "_a", "a_", "é", "a-b", "a\n", "x" * 49, "dnnzip", "DNNZIP_x"]
 )
 def test_a_prefix_that_begins_no_name(prefix):
-    with pytest.raises(InputError, match=r"^--prefix '"):
+    with pytest.raises(InputError, match=r"^prefix '"):
         check_prefix(prefix)
 
 

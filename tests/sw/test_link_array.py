@@ -209,9 +209,9 @@ def test_an_array_has_a_name():
     opened = open_array("golden", SHAPE)
     assert isinstance(opened, GoldenArray)
     assert opened.shape is SHAPE
-    with pytest.raises(InputError, match=r"^--link golden:x: the golden array takes no argument; --link golden$"):
+    with pytest.raises(InputError, match=r"^link golden:x: the golden array takes no argument; link golden$"):
         open_array("golden:x", SHAPE)
-    with pytest.raises(InputError, match=r"^--link: no array is named 'gold'; one of golden, "):
+    with pytest.raises(InputError, match=r"^link: no array is named 'gold'; one of golden, "):
         open_array("gold", SHAPE)
 
 

@@ -76,7 +76,7 @@ def test_a_name_that_is_no_link(dnnzip, compressed, name, line):
 
 @pytest.mark.parametrize("name", ["golden:x", "serial:", "gold", "", "golden:\x1b[31m"])
 def test_a_name_that_is_no_array(name):
-    with pytest.raises(InputError, match=r"^--link"):
+    with pytest.raises(InputError, match=r"^link"):
         open_array(name, ArrayShape())
 
 

@@ -156,7 +156,7 @@ def test_what_is_no_board_is_named(board, message):
 def test_a_board_that_stops_is_given_up():
     talk = session(Board(fault="dies"))
     talk.open()
-    with pytest.raises(InputError, match="--link serial:PORT: no answer any more in message 0; reset the board"):
+    with pytest.raises(InputError, match="link serial:PORT: no answer any more in message 0; reset the board"):
         talk.exchange([bytes(1000)])
 
 

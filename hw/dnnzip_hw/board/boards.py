@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.format.frames import Top
 from dnnzip_hw.array.parameters import ArrayParameters
 from dnnzip_hw.board.array_core import SerialArrayParameters, board_array
@@ -69,7 +69,11 @@ class Board:
             return SerialDecompressorParameters(self.decompressor, divisor, self.frames)
         if self.array is None:
             fitting = ", ".join(board.name for board in BOARDS.values() if board.array)
-            raise InputError("--top array", f"the array does not fit {self.name} ({self.chip})", f"--board {fitting}")
+            raise InputError(
+                f"{field_name('top')} array",
+                f"the array does not fit {self.name} ({self.chip})",
+                f"{field_name('board')} {fitting}",
+            )
         return SerialArrayParameters(self.array, self.memory_bytes, divisor, self.frames)
 
     def make_platform(self) -> Any:

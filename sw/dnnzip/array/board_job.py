@@ -14,7 +14,7 @@ import numpy as np
 from dnnzip.array.job import ArrayJob, ProgramError, check_job
 from dnnzip.array.job_image import JobImage
 from dnnzip.codec.beat_order import passes_from_channels
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.format import (
     IMAGE_ENTRY,
     IMAGE_HEADER,
@@ -103,7 +103,7 @@ class BoardImage:
                 found.append((entry, data))
             elif entry.is_table_set:
                 raise InputError(
-                    "--link serial",
+                    f"{field_name('link')} serial",
                     f"the table set has {len(data)} bytes, the board room for {room}",
                     "build it with more memory",
                 )
@@ -126,7 +126,7 @@ def _cut(entry: ImageEntry, data: bytes, room: int, columns: int) -> Iterator[tu
     lanes, length = entry.virtual_lanes, entry.length
     if lanes * columns > room:
         raise InputError(
-            "--link serial",
+            f"{field_name('link')} serial",
             f"the board has room for {room} bytes of weights, less than a tile",
             "build it with more memory",
         )
@@ -229,7 +229,7 @@ class _OrderWriter:
         if load != self._loaded:
             if any(self._left):
                 raise InputError(
-                    "--link serial",
+                    f"{field_name('link')} serial",
                     "the board's memory cannot hold the tiles of all its lane groups at once",
                     "build it with more memory",
                 )

@@ -6,7 +6,7 @@ import numpy as np
 
 from dnnzip.array.board_job import job_orders
 from dnnzip.array.job import ArrayFigures, ArrayJob, ArrayResult
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.format import Verdict
 from dnnzip.format.array import MISPLACED, ArrayFault, ArrayShape
 from dnnzip.format.frames import ARRAY_RESULT, MEMORY_UNIT, Top
@@ -45,7 +45,7 @@ class SerialArray:
     def __init__(self, shape: ArrayShape, argument: str = "") -> None:
         self.shape = shape
         self._port, self._baud = parse_port(argument)
-        self._name = f"--link serial:{self._port}"
+        self._name = f"{field_name('link')} serial:{self._port}"
         self.statistics = Statistics()
         with SerialLine(self._port, self._baud) as line:
             self._memory = self._open(line).hello["memory"] * MEMORY_UNIT
@@ -87,8 +87,8 @@ class SerialArray:
             raise InputError(
                 self._name,
                 f"the board's array has {said['groups'] * rows} rows, {said['columns']} columns and {vectors} vectors",
-                f"--groups {said['groups']} --lanes {said['lanes']} --slots {said['slots']} "
-                f"--columns {said['columns']} --vectors {vectors}",
+                " ".join(f"{field_name(name)} {said[name]}" for name in ("groups", "lanes", "slots", "columns"))
+                + f" {field_name('vectors')} {vectors}",
             )
         return session
 

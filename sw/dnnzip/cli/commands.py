@@ -27,6 +27,7 @@ from dnnzip.cli.file_parameters import (
     OutputFile,
     takes_standard_output,
 )
+from dnnzip.cli.options import with_options
 from dnnzip.errors import CheckFailedError, DnnzipError, InputError
 from dnnzip.format import AUTO, codec_choices
 from dnnzip.system import extras, signals
@@ -437,7 +438,9 @@ def compress(
     if tables is not None and not known and not has_tables:
         notes.append(f"note: {tables} is not written: no stream needs a table set")
     if bound.share_hint:
-        notes.append(f"note: {bound.where} is an absolute error, not a share of the range{bound.share_hint}")
+        notes.append(
+            f"note: {with_options(bound.where)} is an absolute error, not a share of the range{bound.share_hint}"
+        )
     output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out), *notes)
 
 
@@ -852,7 +855,7 @@ def main() -> None:
     except click.ClickException as error:
         end(error.format_message(), InputError.exit_code)
     except DnnzipError as error:
-        end(str(error), error.exit_code)
+        end(*ending_of(error))
     except (click.Abort, KeyboardInterrupt):
         end(signals.message(), signals.status())
     except BrokenPipeError:

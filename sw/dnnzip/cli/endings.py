@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from dnnzip.cli.options import option
 from dnnzip.errors import DnnzipError, InputError
 from dnnzip.system import signals
 from dnnzip.system.streams import say
@@ -46,7 +47,7 @@ def ending_of(error: Exception, *, shows_traceback: bool = False) -> tuple[str, 
         Whether the traceback of an internal error is printed first; the environment may ask for it as well.
     """
     if isinstance(error, DnnzipError):
-        return str(error), error.exit_code
+        return error.text(option), error.exit_code
     if shows_traceback or is_debugging():
         traceback.print_exception(error)
     if isinstance(error, MemoryError):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.inputs.memory import memory_for
 from dnnzip.inputs.reading import open_regular
 
@@ -102,7 +102,7 @@ def load_dataset(path: str | Path, samples: int | None = None) -> Dataset:
     if y.min() < 0:
         raise InputError(where, f"y holds the class {int(y.min())}", "classes count from 0")
     if samples is not None and not 1 <= samples <= len(x):
-        raise InputError(f"--samples {samples}", f"{where} has {len(x)} samples", f"give 1 to {len(x)}")
+        raise InputError(f"{field_name('samples')} {samples}", f"{where} has {len(x)} samples", f"give 1 to {len(x)}")
     return Dataset(x[:samples], y[:samples].astype(np.int64), where)
 
 

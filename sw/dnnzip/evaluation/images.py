@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.evaluation.dataset import Dataset, load_dataset
 from dnnzip.evaluation.labels import Labelled, class_indices, read_labels, whole_name
 from dnnzip.inputs.reading import open_regular
@@ -74,7 +74,9 @@ def load_images(folder: str | Path, model: str | Path, samples: int | None = Non
     files = _labelled_files(Path(folder))
     if samples is not None:
         if not 1 <= samples <= len(files):
-            raise InputError(f"--samples {samples}", f"{folder} has {len(files)} images", f"give 1 to {len(files)}")
+            raise InputError(
+                f"{field_name('samples')} {samples}", f"{folder} has {len(files)} images", f"give 1 to {len(files)}"
+            )
         files = [files[index * len(files) // samples] for index in range(samples)]
     height, width, channels, last, dtype = _input_of(model)
     x = np.empty((len(files), height, width, channels), dtype)
@@ -100,14 +102,18 @@ def load_labelled(
     if images is not None and data is None:
         return load_images(images, model, samples)
     wrong = "exclude each other" if data is not None else "are both missing"
-    raise InputError("--data and --images", wrong, "give --data SET.npz or --images DIR")
+    raise InputError(
+        f"{field_name('data')} and {field_name('images')}",
+        wrong,
+        f"give {field_name('data')} SET.npz or {field_name('images')} DIR",
+    )
 
 
 def _pillow() -> ModuleType:
     try:
         from PIL import Image
     except ImportError:
-        raise extras.missing("--images", "PIL", "images") from None
+        raise extras.missing(field_name("images"), "PIL", "images") from None
     return Image
 
 
@@ -184,7 +190,7 @@ def _input_of(model: str | Path) -> tuple[int, int, int, bool, np.dtype[np.gener
         onnx.TensorProto.FLOAT: np.dtype(np.float32),
     }
     dims: Sequence[int] = [] if value is None else [int(d.dim_value) for d in value.type.tensor_type.shape.dim]
-    right = "give --data with samples as the network takes them"
+    right = f"give {field_name('data')} with samples as the network takes them"
     if value is None or len(dims) != 4 or value.type.tensor_type.elem_type not in kinds:
         raise InputError(where, "does not take images of uint8 or float32 with four dimensions", right)
     dtype = kinds[value.type.tensor_type.elem_type]

@@ -7,13 +7,13 @@ maps, a second head. Only an output with a number for each sample and class says
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 
 #: Element types of scores. Networks of 8 bits give integers; labels and positions are int64.
 SCORE_TYPES = ("float", "float16", "double", "int8", "uint8", "int16", "uint16", "int32")
 
 #: The option, and the argument in Python, that names an output.
-OPTION = "--output"
+OPTION = field_name("output")
 
 #: Outputs that a message lists.
 LISTED = 8

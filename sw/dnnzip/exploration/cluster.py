@@ -14,7 +14,7 @@ from threading import Lock
 import dask.config
 from distributed import Client, LocalCluster, Worker, WorkerPlugin
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.exploration import interrupts
 from dnnzip.exploration.record import NetworkFacts
 from dnnzip.exploration.task import Encoding, TaskResult, measure_plain, run_encoding
@@ -126,7 +126,7 @@ def _patient(scheduler: str | None, workers: int) -> Iterator[None]:
     try:
         yield
     except TimeoutError:
-        where = f"--workers {workers}" if scheduler is None else f"--scheduler {scheduler}"
+        where = f"{field_name('workers')} {workers}" if scheduler is None else f"{field_name('scheduler')} {scheduler}"
         wrong = "one of its processes did not answer in time, as on a machine that has too much to do"
         fewer = "" if scheduler else ", with fewer workers"
         raise InputError(where, wrong, f"run the same command again to continue{fewer}") from None
@@ -184,7 +184,7 @@ def _kill_workers(cluster: LocalCluster) -> None:
 
 @contextmanager
 def _remote(address: str) -> Iterator[Client]:
-    where = f"--scheduler {address}"
+    where = f"{field_name('scheduler')} {address}"
     right = "start one with 'dask scheduler' and give its address, tcp://HOST:PORT"
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.onnx.weights import Weight
 
 RIGHT = "give all, each, all-but-one, largest, largest:N, or globs on initializer names, several of them joined by +"
@@ -27,7 +27,7 @@ class LayerSet:
     names: tuple[str, ...]
 
 
-def layer_sets(words: Sequence[str], weights: Sequence[Weight], option: str = "--layers") -> list[LayerSet]:
+def layer_sets(words: Sequence[str], weights: Sequence[Weight], option: str = field_name("layers")) -> list[LayerSet]:
     """Return the sets that words stand for; of equal sets the first.
 
     Parameters

@@ -2,7 +2,7 @@
 
 import resource
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 
 OWN, FOR_WORKER = 30, 12
 """Files that are open at once: those of an exploration, and those of each worker, mostly connections to it."""
@@ -22,7 +22,7 @@ def workers_within_limit(asked: int | None, usual: int) -> int:
     if limit != resource.RLIM_INFINITY and wanted > most:
         fewer = ", or take fewer workers" if most > 0 else ""
         raise InputError(
-            f"--workers {wanted}",
+            f"{field_name('workers')} {wanted}",
             f"takes about {OWN + wanted * FOR_WORKER} open files, and the limit is {limit}",
             f"raise it by 'ulimit -n'{fewer}",
         )

@@ -8,7 +8,7 @@ import numpy as np
 
 from dnnzip.accelerator import Accelerator, Timing, load_accelerator
 from dnnzip.codec import CodecOptions
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.evaluation.accuracy import score_output
 from dnnzip.evaluation.dataset import RIGHT as DATA
 from dnnzip.evaluation.dataset import Dataset, load_dataset
@@ -32,7 +32,7 @@ OWN_PLACEMENT = "own"
 """The accelerator's own placement of the decompressors."""
 
 
-OUTPUT = "--output-name"
+OUTPUT = field_name("output_name")
 """The option that names the output of the scores; ``--output`` is the folder here."""
 
 
@@ -105,11 +105,11 @@ def plan_exploration(options: Options) -> Plan:
         A file cannot be read, an option is none of its values or is given twice, or does not suit the network.
     """
     check_batch(options.batch)
-    check_words("--error-scope", options.error_scope, [scope.value for scope in Scope])
-    check_words("--codec", options.codec, codec_choices())
-    check_words("--placement", options.placement, [*(place.value for place in Placement), OWN_PLACEMENT])
-    check_words("--timing", options.timing, [timing.value for timing in Timing])
-    for option, axis in (("--max-error", options.max_error), ("--layers", options.layers)):
+    check_words(field_name("error_scope"), options.error_scope, [scope.value for scope in Scope])
+    check_words(field_name("codec"), options.codec, codec_choices())
+    check_words(field_name("placement"), options.placement, [*(place.value for place in Placement), OWN_PLACEMENT])
+    check_words(field_name("timing"), options.timing, [timing.value for timing in Timing])
+    for option, axis in ((field_name("max_error"), options.max_error), (field_name("layers"), options.layers)):
         _check_axis(option, axis)
     bounds = [Bound.parse(text) for text in options.max_error]
     accelerators = _accelerators(options)
@@ -117,7 +117,9 @@ def plan_exploration(options: Options) -> Plan:
     files = read_files(options.model)
     model = open_model(options.model)
     if is_compressed(model):
-        raise InputError(options.model, "is compressed already", "give the plain model; --tuned adds a compressed one")
+        raise InputError(
+            options.model, "is compressed already", f"give the plain model; {field_name('tuned')} adds a compressed one"
+        )
     whole = CompressionOptions(bound=bounds[0], codec=CodecOptions(codec=options.codec[0]))
     weights, _ = plan(model, whole, options.model)
     sets = layer_sets(options.layers, weights)
@@ -201,7 +203,9 @@ def drawn(dataset: Dataset, samples: int | None, seed: int | None) -> Dataset:
     count = len(dataset.x) if samples is None else samples
     if not 1 <= count <= len(dataset.x):
         raise InputError(
-            f"--samples {count}", f"{dataset.where} has {len(dataset.x)} samples", f"give 1 to {len(dataset.x)}"
+            f"{field_name('samples')} {count}",
+            f"{dataset.where} has {len(dataset.x)} samples",
+            f"give 1 to {len(dataset.x)}",
         )
     if seed is None:
         return dataset.first(count)
@@ -211,12 +215,12 @@ def drawn(dataset: Dataset, samples: int | None, seed: int | None) -> Dataset:
 
 def _accelerators(options: Options) -> list[Accelerator]:
     """Return each accelerator in each placement, without those that are equal."""
-    _check_axis("--accelerator", options.accelerator)
+    _check_axis(field_name("accelerator"), options.accelerator)
     loaded = [load_accelerator(name) for name in options.accelerator]
     names = [accelerator.name for accelerator in loaded]
     for name in names:
         if names.count(name) > 1:
-            raise InputError("--accelerator", f"two are called {name!r}", "give each a name of its own")
+            raise InputError(field_name("accelerator"), f"two are called {name!r}", "give each a name of its own")
     placed: list[Accelerator] = []
     for accelerator in loaded:
         for placement in options.placement:

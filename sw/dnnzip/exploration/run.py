@@ -9,7 +9,7 @@ from typing import Any
 from distributed import Client, Future, KilledWorker, as_completed
 from distributed.comm.core import CommClosedError
 
-from dnnzip.errors import CheckFailedError, InputError
+from dnnzip.errors import CheckFailedError, InputError, field_name
 from dnnzip.exploration import interrupts
 from dnnzip.exploration.cluster import Shipment, encoding_on_worker, plain_on_worker
 from dnnzip.exploration.record import ExplorationFolder, NetworkFacts
@@ -97,7 +97,7 @@ def run(
     except (CancelledError, CommClosedError):
         # A future that is waited for is cancelled; one whose result is just being fetched loses its connection.
         raise InputError(
-            "--scheduler", "the cluster is gone", "start it and run the same command again to continue"
+            field_name("scheduler"), "the cluster is gone", "start it and run the same command again to continue"
         ) from None
     if killed:
         raise CheckFailedError(_killed(killed))
@@ -118,7 +118,9 @@ def shipped(client: Client, plan: Plan) -> Iterator[str]:
         client.register_plugin(shipment, name=shipment.name)
     except ImportError as error:
         raise InputError(
-            "--scheduler", f"a worker has no {error.name}", "install the extra explore in every worker's environment"
+            field_name("scheduler"),
+            f"a worker has no {error.name}",
+            "install the extra explore in every worker's environment",
         ) from None
     try:
         yield shipment.digest

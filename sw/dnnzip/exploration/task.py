@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dnnzip.accelerator import Accelerator, Estimate, LayerEstimate, Timing, reductions
 from dnnzip.codec import CodecOptions
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.exploration.record import ENERGY_PARTS, NOT_COMPRESSED, PLAIN, TUNED, LayerFacts, NetworkFacts
 from dnnzip.exploration.workload import OpenWorkload, load_files
 from dnnzip.onnx.container import CompressedLayer, CompressedModel, decompressed, open_compressed
@@ -280,7 +280,7 @@ def _check_origin(given: CompressedModel, opened: OpenWorkload, where: str) -> N
     for layer in given.layers:
         if shapes.get(layer.name) != layer.shape:
             raise InputError(
-                f"--tuned {where}",
+                f"{field_name('tuned')} {where}",
                 f"has a layer {layer.name!r} of shape {list(layer.shape)}, which {opened.where} has not",
                 "give one that was made from this model",
             )

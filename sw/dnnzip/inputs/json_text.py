@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any, NoReturn
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 
 #: Largest magnitude of a whole number.
 LARGEST = (1 << 64) - 1
@@ -39,7 +39,7 @@ def check_seed(seed: int) -> None:
         It is above `LARGEST`.
     """
     if seed > LARGEST:
-        raise InputError("--seed", "has more than 64 bits", f"give at most {LARGEST}")
+        raise InputError(field_name("seed"), "has more than 64 bits", f"give at most {LARGEST}")
 
 
 def _refuse(text: str) -> NoReturn:

@@ -3,7 +3,7 @@
 from importlib.metadata import entry_points
 from typing import Any
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.system import extras
 
 
@@ -31,12 +31,12 @@ def open_named(what: str, name: str, *given: object) -> Any:
     kind, _, argument = name.partition(":")
     found = {point.name: point for point in entry_points(group=f"dnnzip.{what}s")}
     if kind not in found:
-        raise InputError("--link", f"no {what} is named {kind!r}", f"one of {', '.join(sorted(found))}")
+        raise InputError(field_name("link"), f"no {what} is named {kind!r}", f"one of {', '.join(sorted(found))}")
     try:
         factory = found[kind].load()
     except (ImportError, AttributeError) as error:
         missing = getattr(error, "name", None) or found[kind].value
-        raise extras.missing(f"--link {kind}", missing, extras.LINKS.get(kind, "")) from error
+        raise extras.missing(f"{field_name('link')} {kind}", missing, extras.LINKS.get(kind, "")) from error
     return factory(*given, argument) if argument else factory(*given)
 
 
@@ -49,4 +49,6 @@ def take_no_argument(kind: str, what: str, argument: str) -> None:
         If something does.
     """
     if argument:
-        raise InputError(f"--link {kind}:{argument}", f"the {what} takes no argument", f"--link {kind}")
+        raise InputError(
+            f"{field_name('link')} {kind}:{argument}", f"the {what} takes no argument", f"{field_name('link')} {kind}"
+        )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dnnzip.codec.beat_order import codes_from_beats
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.format import Verdict, VerdictError, WeightStream
 from dnnzip.format.frames import RESULT
 from dnnzip.link.api import LinkRun, StreamResult
@@ -60,7 +60,7 @@ class SerialLink:
 
     def __init__(self, argument: str = "") -> None:
         self._port, self._baud = parse_port(argument)
-        self._name = f"--link serial:{self._port}"
+        self._name = f"{field_name('link')} serial:{self._port}"
         self.last_run: LinkRun | None = None
         self.statistics = Statistics()
 

@@ -5,7 +5,7 @@ from typing import Self
 
 import serial
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 
 DEFAULT_BAUD = 1_000_000
 READ_SECONDS = 0.02
@@ -29,10 +29,12 @@ def parse_port(argument: str) -> tuple[str, int]:
     if not separator:
         port, speed = argument, str(DEFAULT_BAUD)
     if not port:
-        raise InputError("--link serial", "names no port", "for example serial:/dev/ttyUSB0")
+        raise InputError(f"{field_name('link')} serial", "names no port", "for example serial:/dev/ttyUSB0")
     if not speed.isascii() or not speed.isdigit() or not 0 < int(speed) <= 100_000_000:
         raise InputError(
-            f"--link serial:{argument}", f"{speed!r} is no speed", "for example serial:/dev/ttyUSB0@115200"
+            f"{field_name('link')} serial:{argument}",
+            f"{speed!r} is no speed",
+            "for example serial:/dev/ttyUSB0@115200",
         )
     return port, int(speed)
 
@@ -54,7 +56,7 @@ class SerialLine:
     """
 
     def __init__(self, port: str, baud: int) -> None:
-        self._name = f"--link serial:{port}"
+        self._name = f"{field_name('link')} serial:{port}"
         try:
             self._port = serial.Serial(port, baud, timeout=READ_SECONDS, exclusive=True)
         except (OSError, ValueError) as error:

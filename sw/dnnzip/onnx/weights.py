@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.onnx.constants import find_constants, is_matrix
 from dnnzip.onnx.graph import GraphIndex, Use, is_standard, lift_constants
 from dnnzip.onnx.operators import DEQUANTIZED, operator_of
@@ -180,7 +180,7 @@ def select_weights(
         A glob matches no weight.
     """
     names = [weight.name for weight in weights] + [tensor.name for tensor in left_out]
-    for option, globs in (("--layers", layers), ("--exclude", exclude)):
+    for option, globs in ((field_name("layers"), layers), (field_name("exclude"), exclude)):
         for glob in globs:
             if not any(_matches(name, glob) for name in names):
                 raise InputError(f"{option} {glob!r}", "matches no weight", "give a glob on initializer names")
@@ -196,7 +196,7 @@ def select_weights(
 
 
 is_selected: Rule[[Weight, Sequence[Weight]]] = Rule(
-    "Its name must match `--layers`, where given, and must not match `--exclude`.",
+    "Its name must match a glob of `layers`, where given, and none of `exclude`.",
     lambda weight, chosen: weight in chosen,
 )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 
 #: What a bound may look like, for messages.
 RIGHT = "give a share of the range such as 2%, an absolute error such as 0.003, or for integer weights 1lsb"
@@ -45,10 +45,10 @@ class Bound:
     value: Fraction
     unit: Unit
     text: str
-    option: str = "--max-error"
+    option: str = field_name("max_error")
 
     @classmethod
-    def parse(cls, text: str, option: str = "--max-error") -> "Bound":
+    def parse(cls, text: str, option: str = field_name("max_error")) -> "Bound":
         """Read a bound.
 
         The value stays an exact fraction, so that a percentage of an integer range has an exact floor.

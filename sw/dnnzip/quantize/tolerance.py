@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.grid import LARGEST_INTEGER_ERROR
 from dnnzip.quantize.step import extremes
@@ -33,7 +33,9 @@ def check_unit(weight: Weights, bound: Bound) -> None:
     if bound.unit is Unit.LSB and not weight.element.is_integer:
         raise InputError(bound.where, layer, "lsb is for integer weights; give a percentage or an absolute error")
     if bound.unit is Unit.ABSOLUTE and weight.element.is_integer:
-        raise InputError(bound.where, layer, "give lsb or a percentage, or leave such layers out with --exclude")
+        raise InputError(
+            bound.where, layer, f"give lsb or a percentage, or leave such layers out with {field_name('exclude')}"
+        )
 
 
 def check_bound(weights: Sequence[Weights], bound: Bound, scope: Scope = Scope.TENSOR) -> None:
@@ -163,7 +165,9 @@ def check_finite(weight: Weights, low: NDArray[np.generic], high: NDArray[np.gen
     """Check weights by their minimum and maximum, which are not finite where a weight is not."""
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise InputError(
-            f"layer {weight.name!r}", "has NaN or infinite weights", "mend it, or leave it out with --exclude"
+            f"layer {weight.name!r}",
+            "has NaN or infinite weights",
+            f"mend it, or leave it out with {field_name('exclude')}",
         )
 
 

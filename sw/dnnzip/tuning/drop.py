@@ -1,6 +1,6 @@
 """The drop in accuracy that is allowed, as the user writes it: ``1%`` is a point of top-1."""
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 
 RIGHT = "give points of accuracy as a percentage from 0% to 100%, such as 1%"
 
@@ -16,7 +16,7 @@ def parse_drop(text: str) -> float:
     InputError
         It is no percentage from 0 to 100.
     """
-    where = f"--max-drop {text!r}"
+    where = f"{field_name('max_drop')} {text!r}"
     number, percent, rest = text.strip().partition("%")
     try:
         share = float(number) / 100

@@ -10,13 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.inputs.json_text import parse_json
 from dnnzip.inputs.reading import read_bounded
 from dnnzip.system.outputs import write_output
 
 #: Bytes of a journal that are read at most.
 LARGEST = 1 << 30
+
+#: Settings that are files, and no options.
+FILES = ("model", "data")
 
 #: Key of the SHA-256 of all else: a measurement that was changed would end in another result, or in the middle.
 DIGEST = "sha256"
@@ -81,7 +84,9 @@ class Journal:
 
     def _read(self, path: Path) -> dict[str, Any]:
         if not path.exists():
-            raise InputError(str(path), "is not there: there is nothing to resume", "start without --resume")
+            raise InputError(
+                str(path), "is not there: there is nothing to resume", f"start without {field_name('resume')}"
+            )
         right = "remove it to start anew"
         try:
             content = parse_json(read_bounded(path, LARGEST, right))
@@ -95,9 +100,10 @@ class Journal:
             raise InputError(str(path), "is damaged: its digest does not match", right)
         for name, value in self._settings.items():
             if settings.get(name) != value:
-                raise InputError(
-                    str(path), f"is of a search that was interrupted, with another {name}", f"give the same, or {right}"
+                wrong = (
+                    f"is of a search that was interrupted, with another {name if name in FILES else field_name(name)}"
                 )
+                raise InputError(str(path), wrong, f"give the same, or {right}")
         return measured
 
 

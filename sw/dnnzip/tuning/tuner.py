@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from dnnzip.accelerator import Accelerator
 from dnnzip.encoding import encode_quantised
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.evaluation.accuracy import score, score_output
 from dnnzip.evaluation.dataset import Dataset
 from dnnzip.inputs.json_text import check_seed
@@ -134,11 +134,11 @@ class Tuner:
         return {
             "model": hashlib.sha256(self._model.SerializeToString(deterministic=True)).hexdigest(),
             "data": hashlib.sha256(self._data.x.tobytes() + self._data.y.tobytes()).hexdigest(),
-            "--max-drop": options.max_drop,
-            "--objective": str(options.objective),
-            "--accelerator": options.accelerator.name if options.accelerator else "",
-            "--seed": options.seed,
-            "--output": self._output,
+            "max_drop": options.max_drop,
+            "objective": str(options.objective),
+            "accelerator": options.accelerator.name if options.accelerator else "",
+            "seed": options.seed,
+            "output": self._output,
         }
 
     def tune(self, journal: Journal, step: Callable[[str], None]) -> Outcome:
@@ -251,7 +251,7 @@ class Tuner:
         positions = {tensor.name: place for place, tensor in enumerate(self._model.graph.initializer)}
         names = sorted(trial.rounded, key=positions.__getitem__)
         if not names:
-            raise InputError("--max-drop", "leaves no layer that could be compressed", "allow a larger drop")
+            raise InputError(field_name("max_drop"), "leaves no layer that could be compressed", "allow a larger drop")
         weights = [layers[name].weight for name in names]
         results = [layers[name].grid(trial.choices[name], trial.rounded[name]) for name in names]
         tables, encoded = encode_quantised(weights, results)

@@ -7,7 +7,7 @@ import onnx
 
 from dnnzip.codec import CodecOptions, codec_for
 from dnnzip.encoding import Encoding, encode_weights
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.onnx.container import CompressedModel, compressed_model, is_compressed, open_compressed
 from dnnzip.onnx.lazy_tensors import Place, Spool
 from dnnzip.onnx.rescale import fold_obstacle
@@ -99,7 +99,7 @@ def compress(
     except ValueError as error:
         if options.codec.table_set is None:
             raise
-        raise InputError("--tables", f"does not suit this model ({error})", "train a set on it") from None
+        raise InputError(field_name("tables"), f"does not suit this model ({error})", "train a set on it") from None
     return Compression(open_compressed(compressed_model(model, weights, encoded, tables), where), tuple(left_out))
 
 
@@ -125,7 +125,9 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
         )
     weights, left_out = select_weights(found, left_out, options.layers, options.exclude)
     if not weights:
-        raise InputError("--layers and --exclude", "leave no weight to compress", "select at least one")
+        raise InputError(
+            f"{field_name('layers')} and {field_name('exclude')}", "leave no weight to compress", "select at least one"
+        )
     suited = [weight for weight in weights if suits_unit(weight, options.bound)]
     left_out += [weight.left_out(suits_unit.sentence) for weight in weights if weight not in suited]
     check_bound(suited or weights, options.bound, options.scope)

@@ -17,7 +17,7 @@ from dnnzip.accelerator import (
     estimator_of,
     reductions,
 )
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.onnx.container import CompressedModel, is_compressed, open_compressed
 from dnnzip.onnx.files import open_model
 from dnnzip.onnx.shapes import layer_shapes
@@ -56,14 +56,20 @@ class EstimationOptions:
     def __post_init__(self) -> None:
         check_batch(self.batch)
         if self.bits is not None and self.ratio is not None:
-            raise InputError("--bits", "cannot be given together with --ratio", "give one of them")
+            raise InputError(
+                field_name("bits"), f"cannot be given together with {field_name('ratio')}", "give one of them"
+            )
         if self.bits is not None and not 0 < self.bits <= WIDEST_BITS:
-            raise InputError("--bits", f"{self.bits:g} is out of range", f"give bits above 0 and up to {WIDEST_BITS}")
+            raise InputError(
+                field_name("bits"), f"{self.bits:g} is out of range", f"give bits above 0 and up to {WIDEST_BITS}"
+            )
         if self.bits is not None and self.bits < SMALLEST_BITS:
-            raise InputError("--bits", f"{self.bits:g} is out of range", f"give {SMALLEST_BITS:g} bits or more")
+            raise InputError(
+                field_name("bits"), f"{self.bits:g} is out of range", f"give {SMALLEST_BITS:g} bits or more"
+            )
         if self.ratio is not None and not SMALLEST_RATIO <= self.ratio <= LARGEST_RATIO:
             right = f"give a ratio above 0, from {SMALLEST_RATIO:g} to {LARGEST_RATIO:g}"
-            raise InputError("--ratio", f"{self.ratio:g} is out of range", right)
+            raise InputError(field_name("ratio"), f"{self.ratio:g} is out of range", right)
 
 
 def check_batch(batch: int) -> None:
@@ -75,7 +81,7 @@ def check_batch(batch: int) -> None:
         It is not from 1 to `LARGEST_BATCH`.
     """
     if not 1 <= batch <= LARGEST_BATCH:
-        raise InputError("--batch", "is not a number of samples", f"give 1 to {LARGEST_BATCH}")
+        raise InputError(field_name("batch"), "is not a number of samples", f"give 1 to {LARGEST_BATCH}")
 
 
 @dataclass(frozen=True)
@@ -246,7 +252,11 @@ def compare(network: Network, accelerator: Accelerator, options: EstimationOptio
         # No streams, no table set.
         network = replace(network, layers=tuple(layer.compressed(bits) for layer in network.layers), table_bytes=0)
     elif not network.is_compressed:
-        raise InputError(where, "has no compressed weights", "give --bits or --ratio, or a model of 'dnnzip compress'")
+        raise InputError(
+            where,
+            "has no compressed weights",
+            f"give {field_name('bits')} or {field_name('ratio')}, or a model of 'dnnzip compress'",
+        )
     estimator = estimator_of(accelerator)
     pairs = {}
     for timing in Timing:

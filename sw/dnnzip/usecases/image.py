@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.format import (
     CODECS,
     ImageLayout,
@@ -128,7 +128,7 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
     try:
         check_bus_bits(bus_bits)
     except ValueError as error:
-        raise InputError("--bus-bits", str(error)) from None
+        raise InputError(field_name("bus_bits"), str(error)) from None
     layers = _in_execution_order(compressed)
     described = tuple(ImageLayer(layer.name, layer.grid.element.name, layer.shape) for layer in layers)
     scalings = layer_scalings(compressed)

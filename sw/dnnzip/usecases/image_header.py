@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import astuple, fields
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.format import IMAGE_NO_LAYER, ImageEntry
 from dnnzip.usecases.image_stream import ImageLayer, ImageStream
 
@@ -39,7 +39,7 @@ def check_prefix(prefix: str) -> None:
     InputError
         It does not begin a name of C and C++, is too long, or belongs to the kit's own headers.
     """
-    where = f"--prefix {prefix!r}"
+    where = f"{field_name('prefix')} {prefix!r}"
     if not PREFIX.fullmatch(prefix):
         raise InputError(where, "begins no name of C", "give a letter, then letters, digits and single underscores")
     if len(prefix) > LONGEST_PREFIX:

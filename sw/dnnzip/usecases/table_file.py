@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dnnzip.errors import InputError
+from dnnzip.errors import InputError, field_name
 from dnnzip.format import TableSet, VerdictError
 from dnnzip.inputs.reading import read_bounded
 
@@ -25,5 +25,7 @@ def read_table_set(path: str | Path, log2_states: int) -> TableSet:
             str(path), f"is no table set ({error.verdict.label})", "name a file that 'compress --tables' wrote"
         ) from None
     if table_set.log2_states != log2_states:
-        raise InputError(str(path), f"has {table_set.states} states", f"use it with --states {table_set.states}")
+        raise InputError(
+            str(path), f"has {table_set.states} states", f"use it with {field_name('states')} {table_set.states}"
+        )
     return table_set

@@ -104,7 +104,7 @@ def test_a_file_that_is_no_data(tmp_path):
 
 @pytest.mark.parametrize("samples", [0, -1, 6])
 def test_samples_must_be_there(tmp_path, samples):
-    with pytest.raises(InputError, match=rf"^--samples {samples}: .* has 5 samples; give 1 to 5$"):
+    with pytest.raises(InputError, match=rf"^samples {samples}: .* has 5 samples; give 1 to 5$"):
         evaluate(classifier(), save(tmp_path, x=X, y=Y), samples)
 
 

@@ -228,9 +228,9 @@ def test_weights_that_are_not_finite_name_the_layer(bad, dtype):
 
 
 def test_units_must_suit_the_type():
-    with pytest.raises(InputError, match=r"^--max-error '1lsb': layer 'w' has float32 weights; lsb is for integer"):
+    with pytest.raises(InputError, match=r"^max_error '1lsb': layer 'w' has float32 weights; lsb is for integer"):
         quantise(weight_of(np.ones((2, 2), np.float32)), Bound.parse("1lsb"))
-    with pytest.raises(InputError, match=r"^--max-error '0\.1': layer 'w' has int8 weights; give lsb"):
+    with pytest.raises(InputError, match=r"^max_error '0\.1': layer 'w' has int8 weights; give lsb"):
         quantise(weight_of(np.ones((2, 2), np.int8)), Bound.parse("0.1"))
 
 
@@ -238,7 +238,7 @@ def test_a_bound_over_every_range_is_refused():
     small, large = np.array([[0, 1]], np.float32), np.array([[0, 4]], np.float32)
     with pytest.raises(
         InputError,
-        match=r"^--max-error '4\.5': is over the range of every .*; the largest range is 4, and 4\.5% is a share",
+        match=r"^max_error '4\.5': is over the range of every .*; the largest range is 4, and 4\.5% is a share",
     ):
         check_bound([weight_of(small), weight_of(large)], Bound.parse("4.5"))
     check_bound([weight_of(small), weight_of(large)], Bound.parse("3"))

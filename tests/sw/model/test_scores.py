@@ -96,7 +96,7 @@ def test_scores_are_found_beside_another_output(what, place, batch):
 def test_without_scores_a_line_says_what_there_is(what):
     nodes, output = other(what)
     with pytest.raises(
-        InputError, match=rf"^model: has no output of scores among '{output[0]}' .*; --output NAME "
+        InputError, match=rf"^model: has no output of scores among '{output[0]}' .*; output NAME "
     ) as caught:
         evaluate(network(nodes, [output], **CONSTANTS), data())
     assert "\n" not in str(caught.value)
@@ -138,15 +138,13 @@ def test_of_two_heads_one_is_asked_for_by_name():
         evaluate(model, data())
     assert evaluate(model, data(), output="a").top1 == 1
     assert evaluate(model, data(), output="b").top1 == 0
-    with pytest.raises(
-        InputError, match=r"^--output 'c': model has no such output; it has 'b' float \[samples, 6\], '"
-    ):
+    with pytest.raises(InputError, match=r"^output 'c': model has no such output; it has 'b' float \[samples, 6\], '"):
         evaluate(model, data(), output="c")
     message = r"^--output 'label': model gives no scores there: 'label' int64 \[samples\]; scores are numbers"
     with pytest.raises(InputError, match=message):
         evaluate(model, data(), output="label")
     # An inner tensor is no output.
-    with pytest.raises(InputError, match=r"^--output 'scores': model has no such output; "):
+    with pytest.raises(InputError, match=r"^output 'scores': model has no such output; "):
         evaluate(model, data(), output="scores")
 
 
