@@ -7,11 +7,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from dnnzip.cli import commands as cli
+from dnnzip.cli import main as cli
 from dnnzip.cli.endings import DEBUG, INTERNAL_ERROR
 from dnnzip.system import waits
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "tests"))
 import verdicts
 
 # Here and in each process that a test starts, an internal error comes with its traceback.

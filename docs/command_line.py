@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import click
 
-from dnnzip.cli.commands import cli
+from dnnzip.cli.group import cli
 from dnnzip.presentation.tables import TextTable
 
 DEFAULT_IN_HELP = re.compile(r"\s*\[default: (.*?)\]$")

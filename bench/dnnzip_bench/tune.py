@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from dnnzip.cli.commands import Output
+from dnnzip.cli.output import Output
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import InputError
 from dnnzip.evaluation.dataset import load_dataset

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
-from dnnzip.cli.commands import cli
+from dnnzip.cli.group import cli
 from dnnzip.onnx.files import load_model
 from dnnzip_bench import large
 from dnnzip_bench.coders import memory

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip.cli.commands import cli
+from dnnzip.cli.group import cli
 from dnnzip.codec import CodecOptions, CodeTensor, encode_network, train_tables
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.format import TableSet

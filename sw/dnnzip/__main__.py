@@ -9,7 +9,7 @@ from dnnzip.system import signals
 def main() -> None:
     """Run the command line; whatever ends it, no temporary file and no process of its own stays behind."""
     signals.end_at_once()
-    from dnnzip.cli.commands import main as run
+    from dnnzip.cli.main import main as run
     from dnnzip.system import streams, temporary
 
     try:

@@ -62,6 +62,7 @@ class InputError(DnnzipError):
     def __init__(self, where: str, wrong: str, right: str | None = None) -> None:
         self.where = where
         self._facts = (where, wrong, right)
+        self.is_of_field = bool(_FIELD.match(where))
         super().__init__(f"{where}: {wrong}" + (f"; {right}" if right else ""))
 
     def __reduce__(self) -> tuple[type["InputError"], tuple[str, str, str | None]]:

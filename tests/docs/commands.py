@@ -9,7 +9,7 @@ import tomllib
 import click
 from pages import ROOT
 
-from dnnzip.cli.commands import cli
+from dnnzip.cli.group import cli
 
 FOREIGN = {
     *(

@@ -6,7 +6,7 @@ import re
 import pytest
 from pages import ROOT, code_in_sentences, split
 
-from dnnzip.cli.commands import cli
+from dnnzip.cli.group import cli
 
 DIGITS = ROOT / "sw" / "dnnzip" / "digits"
 

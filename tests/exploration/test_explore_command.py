@@ -218,7 +218,7 @@ def test_a_missing_extra_is_told(explore, tmp_path, monkeypatch):
 def test_help_needs_no_cluster():
     """The package's help lists every command, and must not wait for Dask and Arrow to load."""
     script = (
-        "import sys; from click.testing import CliRunner; from dnnzip.cli.commands import cli;"
+        "import sys; from click.testing import CliRunner; from dnnzip.cli.group import cli;"
         "result = CliRunner().invoke(cli, ['--help']); assert 'explore' in result.output, result.output;"
         "print(*sorted({'distributed', 'dask', 'pyarrow', 'onnxruntime'} & set(sys.modules)))"
     )

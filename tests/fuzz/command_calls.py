@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import click
 from command_files import damaged
 
-from dnnzip.cli.commands import cli
+from dnnzip.cli.group import cli
 from dnnzip_sim.stimulus.damage import scrambled
 
 FLOAT_MODELS = ("in/plain.onnx", "in/plain.onnx", "in/external.onnx")

@@ -166,7 +166,7 @@ def _command(call):
 
 def in_process(arguments, out, err):
     """Run a call in this process, with its standard streams."""
-    from dnnzip.cli import commands as cli
+    from dnnzip.cli import main as cli
 
     kept = [os.dup(number) for number in (1, 2)]
     streams = sys.stdout, sys.stderr, sys.argv

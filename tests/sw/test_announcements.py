@@ -10,7 +10,7 @@ from dnnzip.cli.announcements import CATEGORIES
 
 COMMAND = """
 import subprocess, sys, warnings
-from dnnzip.cli import commands as cli
+from dnnzip.cli import main as cli
 def command(**_):
     warnings.warn("soon", {0})
     subprocess.run([sys.executable, "-c", "import warnings; warnings.warn('soon', {0})"], check=True)

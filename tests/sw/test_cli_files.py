@@ -13,8 +13,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.cli import file_parameters
-from dnnzip.cli.commands import cli
 from dnnzip.cli.file_parameters import FileCommand, FileParameter, OutputFile
+from dnnzip.cli.group import cli
 from dnnzip.digits import TEST_SET
 from dnnzip.errors import InputError
 from dnnzip.onnx import files

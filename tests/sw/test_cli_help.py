@@ -7,7 +7,7 @@ import sys
 HELP = """
 import json
 from click.testing import CliRunner
-from dnnzip.cli.commands import cli
+from dnnzip.cli.group import cli
 names = ["", *cli.list_commands(None)]
 print(json.dumps({name: CliRunner().invoke(cli, [*name.split(), "--help"]).output for name in names}))
 """
@@ -15,7 +15,7 @@ print(json.dumps({name: CliRunner().invoke(cli, [*name.split(), "--help"]).outpu
 COMPLETION = """
 import sys
 from click.shell_completion import BashComplete
-from dnnzip.cli.commands import cli
+from dnnzip.cli.group import cli
 found = BashComplete(cli, {}, "dnnzip", "_DNNZIP_COMPLETE").get_completions([], WORD)
 ends = (".command", "hw.cli", "board.cli")
 print(*(item.value for item in found), "|", *(name for name in sys.modules if name.endswith(ends)))

@@ -12,7 +12,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip import __version__
-from dnnzip.cli import commands as cli
+from dnnzip.cli import main as cli
+from dnnzip.cli.catalogue import COMMANDS
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.format import Codec, TableSet, WeightStream
 from dnnzip.onnx.rules import sentence
@@ -377,7 +378,8 @@ def test_help_and_version(good):
 
 
 def test_every_option_has_a_help_text():
-    for command in cli.cli.commands.values():
+    for name in COMMANDS:
+        command = cli.cli.get_command(None, name)
         assert command.help
         for parameter in command.params:
             assert parameter.param_type_name == "argument" or parameter.help, (command.name, parameter.name)

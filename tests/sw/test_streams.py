@@ -102,7 +102,7 @@ os._exit(0 if file.fileno() > 2 else 1)
 NOT_UTF8 = """
 import json, os, shutil, sys
 from pathlib import Path
-from dnnzip.cli import commands as cli
+from dnnzip.cli import main as cli
 from dnnzip.digits import MODEL, TEST_SET
 folder = Path(os.fsdecode(b"gr\\xfc\\xdfe")).absolute()
 folder.mkdir()

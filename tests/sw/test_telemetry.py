@@ -16,7 +16,7 @@ from dnnzip import digits
 
 ROOT = Path(__file__).parents[2]
 ALONE = "import onnxruntime; onnxruntime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])"
-OURS = "sys.argv[0] = 'dnnzip'; from dnnzip.cli.commands import main; main()"
+OURS = "sys.argv[0] = 'dnnzip'; from dnnzip.cli.main import main; main()"
 DATA = ["--data", str(digits.TEST_SET)]
 SECONDS = 120  # until onnxruntime reports, about ten on an idle machine
 

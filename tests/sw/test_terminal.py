@@ -13,8 +13,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
-from dnnzip.cli.commands import Output
+from dnnzip.cli.output import Output
 from dnnzip.presentation.tables import TextTable
+from dnnzip.system.outputs import OutputSet
 from dnnzip.system.terminal import one_line, printable
 
 DNNZIP = [sys.executable, "-m", "dnnzip"]
@@ -60,7 +61,7 @@ def test_tables_are_escaped():
 
 
 def test_lines_are_escaped(capsys):
-    Output(None, False).table(TextTable((), ()), f"left out: {HOSTILE}")
+    Output(None, False, OutputSet()).table(TextTable((), ()), f"left out: {HOSTILE}")
     assert capsys.readouterr().out == f"left out: {SHOWN}\n"
 
 

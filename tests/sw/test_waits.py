@@ -90,6 +90,7 @@ def test_compilation_is_a_wait_and_a_kept_result_is_none(capsys, monkeypatch):
 
 def test_quiet_is_heard(dnnzip, monkeypatch):
     asked = []
-    monkeypatch.setattr("dnnzip.cli.commands.show_waits", lambda is_shown=True: asked.append(is_shown))
+    for module in ("main", "output"):
+        monkeypatch.setattr(f"dnnzip.cli.{module}.show_waits", lambda is_shown=True: asked.append(is_shown))
     assert dnnzip("doctor", "--quiet")[0] in (0, 1)
     assert asked == [True, False]

@@ -30,7 +30,7 @@ def peak_of(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Run the command, print the peak."""
-    from dnnzip.cli.commands import main as command
+    from dnnzip.cli.main import main as command
 
     try:
         command()

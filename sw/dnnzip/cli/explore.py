@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dnnzip.cli.commands import Output, data_option, model_argument, output_options, scores_option
+from dnnzip.cli.arguments import data_option, model_argument, scores_option
 from dnnzip.cli.file_parameters import AcceleratorFile, FileCommand, Folder, ModelFile
+from dnnzip.cli.output import Output, output_options
 from dnnzip.errors import InputError
 from dnnzip.format import AUTO, codec_choices
 from dnnzip.system import extras

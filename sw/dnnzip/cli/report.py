@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dnnzip.cli.commands import Output, output_options
 from dnnzip.cli.file_parameters import FileCommand, Folder
+from dnnzip.cli.output import Output, output_options
 from dnnzip.system import extras
 
 if TYPE_CHECKING:

@@ -4,16 +4,9 @@ from pathlib import Path
 
 import click
 
-from dnnzip.cli.commands import (
-    Output,
-    data_option,
-    images_option,
-    model_argument,
-    model_output,
-    output_options,
-    scores_option,
-)
+from dnnzip.cli.arguments import data_option, images_option, model_argument, model_output, scores_option
 from dnnzip.cli.file_parameters import STANDARD_OUTPUT, AcceleratorFile, FileCommand
+from dnnzip.cli.output import Output, output_options
 from dnnzip.errors import InputError
 from dnnzip.system.streams import say
 
@@ -113,7 +106,7 @@ def tune(
         except InputError as error:
             # The same search would end so again, and its journal stand in the way of one with other options. A disk
             # that is full ends no search.
-            if error.where in (model, dataset.where) or error.where.startswith("--"):
+            if error.where in (model, dataset.where) or error.is_of_field:
                 journal.remove()
             raise
     output.save(outcome.compressed.model, target)

@@ -1,4 +1,4 @@
-"""The extras of an install: which command needs which, and how a missing one is installed.
+"""The extras of an install, and how a missing one is installed.
 
 Every message that asks for an extra is made here. dnnzip has no release on a package index, so none of them tells a
 user to install it by its name alone: a checkout or a wheel is named.
@@ -6,15 +6,6 @@ user to install it by its name alone: a checkout or a wheel is named.
 
 from dnnzip import __version__
 from dnnzip.errors import MissingToolError
-
-COMMANDS = {
-    "bitstream": ("Build a bitstream: decompressor or array on a board.", "fpga"),
-    "explore": ("Try layers, bounds, codecs and accelerators.", "explore"),
-    "report": ("Show what `dnnzip explore` or `dnnzip tune` found.", "report"),
-    "rtl": ("Write the decompressor as Verilog, with a kit around it.", "hw"),
-    "tune": ("Choose a bound for every layer, from labelled samples.", ""),
-}
-"""Command that is found by its entry point to its summary, for lists that do not load it, and to the extra it needs."""
 
 LINKS = {"sim": "sim", "serial": "board"}
 """Kind of link to the extra that it needs."""

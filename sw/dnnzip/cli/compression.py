@@ -1,0 +1,211 @@
+"""Commands that compress a model, and look at a compressed one."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dnnzip.cli.arguments import CodecChoice, model_argument, model_output
+from dnnzip.cli.file_parameters import (
+    FileCommand,
+    KeptFile,
+)
+from dnnzip.cli.options import with_options
+from dnnzip.cli.output import Output, output_options
+from dnnzip.format import AUTO
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.command(
+    cls=FileCommand,
+    help="""Compress a model's weights within an error bound.
+
+    No weight moves by more than the bound; what cannot be compressed stays as it is, and says why.
+    """,
+)
+@model_argument()
+@model_output("OUT.dnz.onnx", "The compressed model")
+@click.option(
+    "--max-error",
+    required=True,
+    metavar="BOUND",
+    help="Largest error of a weight: 2% of its range, 0.003 absolute, or 1lsb for integer weights.",
+)
+@click.option(
+    "--error-scope",
+    type=click.Choice(["tensor", "channel"]),
+    default="tensor",
+    show_default=True,
+    help="Over which weights the range of a percentage is taken.",
+)
+@click.option(
+    "--codec",
+    type=CodecChoice(),
+    default=AUTO,
+    show_default=True,
+    help="How weights are coded; auto takes the smaller of ans and raw, line is a baseline to compare with.",
+)
+@click.option("--layers", multiple=True, metavar="GLOB", help="Compress only weights of these names; may be repeated.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave weights of these names out; may be repeated.")
+@click.option(
+    "--tables",
+    type=KeptFile(),
+    metavar="FILE",
+    help="A table set: used where the file is there, otherwise trained and written where streams need one; - for "
+    "standard output.",
+)
+@click.option(
+    "--states", type=click.Choice(["256", "512", "1024"]), default="512", show_default=True, help="tANS states."
+)
+@click.option(
+    "--virtual-lanes",
+    type=click.Choice(["1", "2", "4", "8", "16"]),
+    help="Virtual lanes of each stream; by default as many as its size carries.",
+)
+@click.option(
+    "--groups",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Streams of each weight, one per lane group.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    default=min(os.cpu_count() or 1, 8),
+    show_default="the processors, at most 8",
+    help="Threads.",
+)
+@output_options
+def compress(
+    model: str,
+    target: str,
+    max_error: str,
+    error_scope: str,
+    codec: str,
+    layers: tuple[str, ...],
+    exclude: tuple[str, ...],
+    tables: str | None,
+    states: str,
+    virtual_lanes: str | None,
+    groups: int,
+    jobs: int,
+    output: Output,
+) -> None:
+    """Run `dnnzip compress`."""
+    from dnnzip.codec import CodecOptions
+    from dnnzip.onnx.descriptions import overridable
+    from dnnzip.onnx.files import open_model
+    from dnnzip.presentation.tables import sizes_line, sizes_table
+    from dnnzip.quantize.bound import Bound, Scope
+    from dnnzip.usecases import compress as compression
+    from dnnzip.usecases.summary import summarise
+    from dnnzip.usecases.table_file import read_table_set
+
+    bound = Bound.parse(max_error)
+    log2_states = int(states).bit_length() - 1
+    known = tables is not None and KeptFile.is_there(tables)
+    options = compression.CompressionOptions(
+        bound=bound,
+        scope=Scope(error_scope),
+        layers=layers,
+        exclude=exclude,
+        codec=CodecOptions(
+            codec=codec,
+            log2_states=log2_states,
+            virtual_lanes=int(virtual_lanes) if virtual_lanes else None,
+            groups=groups,
+            table_set=read_table_set(tables, log2_states) if tables is not None and known else None,
+            jobs=jobs,
+        ),
+    )
+    network = open_model(model)
+    planned = compression.plan(network, options, model)
+    with output.spool(target) as spool:
+        # Each weight is put on its grid in a first pass and encoded in a second.
+        with output.progress("compressing", 2 * len(planned[0])) as step:
+            result = compression.compress(network, options, model, step, first_pass=step, spool=spool, planned=planned)
+        output.save(result.compressed.model, target)
+    has_tables = bool(result.compressed.tables)
+    if tables is not None and not known and has_tables:
+        output.write(result.compressed.tables, tables)
+    summary = summarise(result.compressed, result.left_out)
+    output.json(summary.as_json())
+    notes = [
+        f"note: {name}: no input can replace it while it is compressed" for name in overridable(result.compressed.model)
+    ]
+    if tables is not None and not known and not has_tables:
+        notes.append(f"note: {tables} is not written: no stream needs a table set")
+    if bound.share_hint:
+        notes.append(
+            f"note: {with_options(bound.where)} is an absolute error, not a share of the range{bound.share_hint}"
+        )
+    output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out), *notes)
+
+
+def _left_out_lines(left_out: Any) -> list[str]:
+    return [f"left out: {item.name} ({item.weights:,} weights): {item.rule}" for item in left_out]
+
+
+@click.command(
+    cls=FileCommand,
+    help="Write the plain model that a compressed one stands for.",
+)
+@model_argument(metavar="MODEL.dnz.onnx")
+@model_output("PLAIN.onnx", "The plain model")
+@output_options
+def decompress(model: str, target: str, output: Output) -> None:
+    """Run `dnnzip decompress`."""
+    from dnnzip.onnx.container import decompressed, open_compressed_file
+    from dnnzip.usecases.summary import summarise
+
+    compressed = open_compressed_file(model)
+    sizes = summarise(compressed).as_json()
+    with output.spool(target) as spool:
+        output.save(decompressed(compressed, spool), target)
+    output.json(sizes)
+
+
+@click.command(
+    cls=FileCommand,
+    help="Show what a compressed model holds.",
+)
+@model_argument("file", "FILE")
+@output_options
+def info(file: str, output: Output) -> None:
+    """Run `dnnzip info`."""
+    from dnnzip.onnx.container import open_compressed_file
+    from dnnzip.presentation.tables import sizes_line, sizes_table
+    from dnnzip.usecases.summary import summarise
+
+    summary = summarise(open_compressed_file(file))
+    output.json(summary.as_json())
+    output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out))
+
+
+@click.command(
+    cls=FileCommand,
+    help="""Check a compressed model against its original.
+
+    Every weight must be within its bound, and the network around them as it was: nodes, attributes, arrays, inputs and
+    outputs, except what compression has to change.
+    """,
+)
+@model_argument()
+@model_argument("compressed", "OUT.dnz.onnx")
+@output_options
+def verify(model: str, compressed: str, output: Output) -> None:
+    """Run `dnnzip verify`."""
+    from dnnzip.onnx.container import open_compressed_file
+    from dnnzip.onnx.files import open_model
+    from dnnzip.presentation.tables import checks_table
+    from dnnzip.usecases import verify as verification
+
+    result = verification.verify(open_model(model), open_compressed_file(compressed), model)
+    output.json(result.as_json())
+    output.table(checks_table(result.layers), *result.lines())
+    verification.require(result)
