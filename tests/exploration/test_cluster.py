@@ -282,7 +282,7 @@ def test_a_cluster_of_others_is_used_and_its_end_is_told(foreign, start, capfd):
         if len(came) == 3:
             scheduler.kill()
 
-    expected = "^--scheduler: the cluster is gone; start it and run the same command again to continue$"
+    expected = "^scheduler: the cluster is gone; start it and run the same command again to continue$"
     with connected(address, 1) as client:
         # So long it tries to find the scheduler again.
         client._timeout = 1
@@ -314,10 +314,10 @@ def clients():
     [
         (
             "tcp://127.0.0.1:9",
-            r"^--scheduler tcp://127.0.0.1:9: cannot be reached \(.*\); start one with 'dask scheduler'",
+            r"^scheduler tcp://127.0.0.1:9: cannot be reached \(.*\); start one with 'dask scheduler'",
         ),
-        ("nowhere", "^--scheduler nowhere: cannot be reached"),
-        ("http://127.0.0.1:9", "^--scheduler http://127.0.0.1:9: cannot be reached"),
+        ("nowhere", "^scheduler nowhere: cannot be reached"),
+        ("http://127.0.0.1:9", "^scheduler http://127.0.0.1:9: cannot be reached"),
     ],
 )
 def test_a_scheduler_that_is_not_there_is_told(monkeypatch, address, message):
@@ -375,6 +375,6 @@ def test_an_answer_that_comes_too_late_is_one_line(monkeypatch, moment):
     else:
         monkeypatch.setattr(cluster_module, "LocalCluster", LateCluster)
         monkeypatch.setattr(cluster_module, "Client", late)
-    message = r"^--workers 3: .* did not answer in time, .*; run the .*, with fewer workers$"
+    message = r"^workers 3: .* did not answer in time, .*; run the .*, with fewer workers$"
     with pytest.raises(InputError, match=message), connected(None, 3):
         pass

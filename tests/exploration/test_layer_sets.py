@@ -50,12 +50,12 @@ def test_a_network_of_one_layer_has_no_set_without_it(weights):
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("nothing", "--layers 'nothing': 'nothing' matches no weight that can be compressed; give all, each"),
-        ("fc1*+nothing", "--layers 'fc1\\*\\+nothing': 'nothing' matches no weight"),
-        ("largest:0", "--layers 'largest:0': '0' is no number of layers; give 1 to 5"),
-        ("largest:6", "--layers 'largest:6': '6' is no number of layers; give 1 to 5"),
-        ("largest:x", "--layers 'largest:x': 'x' is no number of layers; give 1 to 5"),
-        ("largest:", "--layers 'largest:': '' is no number of layers; give 1 to 5"),
+        ("nothing", "layers 'nothing': 'nothing' matches no weight that can be compressed; give all, each"),
+        ("fc1*+nothing", "layers 'fc1\\*\\+nothing': 'nothing' matches no weight"),
+        ("largest:0", "layers 'largest:0': '0' is no number of layers; give 1 to 5"),
+        ("largest:6", "layers 'largest:6': '6' is no number of layers; give 1 to 5"),
+        ("largest:x", "layers 'largest:x': 'x' is no number of layers; give 1 to 5"),
+        ("largest:", "layers 'largest:': '' is no number of layers; give 1 to 5"),
     ],
 )
 def test_a_wrong_word_is_told(weights, word, message):

@@ -20,6 +20,6 @@ def test_there_are_as_many_as_the_limit_allows(monkeypatch, limit, asked, usual,
 @pytest.mark.parametrize(("limit", "asked", "fewer"), [(64, 8, ", or take fewer workers"), (40, None, ""), (20, 1, "")])
 def test_a_limit_that_is_too_low_is_said(monkeypatch, limit, asked, fewer):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
-    said = rf"^--workers {asked or 1}: takes about \d+ open files, and the limit is {limit}; raise it .*'{fewer}$"
+    said = rf"^workers {asked or 1}: takes about \d+ open files, and the limit is {limit}; raise it .*'{fewer}$"
     with pytest.raises(InputError, match=said):
         workers_within_limit(asked, 4)

@@ -120,7 +120,7 @@ def test_the_array_has_files_and_rows_of_its_own(tmp_path):
 
 @pytest.mark.parametrize("name", [name for name, board in BOARDS.items() if board.array is None])
 def test_a_board_that_the_array_does_not_fit_is_named(name, tmp_path):
-    message = f"--top array: the array does not fit {name} ({BOARDS[name].chip}); --board ulx3s-85f"
+    message = f"top array: the array does not fit {name} ({BOARDS[name].chip}); board ulx3s-85f"
     with pytest.raises(InputError, match=re.escape(message)):
         invoke("--board", name, "--top", "array", "-o", tmp_path)
     with pytest.raises(InputError, match=re.escape(message)):

@@ -109,7 +109,7 @@ class Thief(Board):
 
 
 def session(board):
-    return Session(board, "--link serial:PORT", patience=0.005, attempts=30)
+    return Session(board, "link serial:PORT", patience=0.005, attempts=30)
 
 
 def streams(count):
@@ -136,9 +136,9 @@ def test_every_stream_comes_back_once_and_in_order(board):
 @pytest.mark.parametrize(
     ("board", "message"),
     [
-        (Board(fault="silent"), "--link serial:PORT: nothing answers; is the board's bitstream loaded"),
-        (Board(fault="echo"), "--link serial:PORT: what answers is no dnnzip board, or at another speed"),
-        (Board(fault="nonce"), "--link serial:PORT: what answers is no dnnzip board, or at another speed"),
+        (Board(fault="silent"), "link serial:PORT: nothing answers; is the board's bitstream loaded"),
+        (Board(fault="echo"), "link serial:PORT: what answers is no dnnzip board, or at another speed"),
+        (Board(fault="nonce"), "link serial:PORT: what answers is no dnnzip board, or at another speed"),
         (Board(SAID | {"protocol": 9}), "the board speaks protocol 9 with format 1; this dnnzip needs 2 with 1"),
         (Board(SAID | {"format": 3}), "the board speaks protocol 2 with format 3; this dnnzip needs 2 with 1"),
         (
@@ -163,10 +163,10 @@ def test_a_board_that_stops_is_given_up():
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("", "--link serial: names no port; for example serial:/dev/ttyUSB0"),
-        ("@115200", "--link serial: names no port; for example serial:/dev/ttyUSB0"),
-        ("/dev/ttyUSB0@fast", "--link serial:/dev/ttyUSB0@fast: 'fast' is no speed; for example"),
-        ("/dev/ttyUSB0@0", "--link serial:/dev/ttyUSB0@0: '0' is no speed; for example"),
+        ("", "link serial: names no port; for example serial:/dev/ttyUSB0"),
+        ("@115200", "link serial: names no port; for example serial:/dev/ttyUSB0"),
+        ("/dev/ttyUSB0@fast", "link serial:/dev/ttyUSB0@fast: 'fast' is no speed; for example"),
+        ("/dev/ttyUSB0@0", "link serial:/dev/ttyUSB0@0: '0' is no speed; for example"),
     ],
 )
 def test_a_wrong_argument_is_named(argument, message):
@@ -177,7 +177,7 @@ def test_a_wrong_argument_is_named(argument, message):
 def test_a_port_that_is_not_there():
     link = open_link("serial:/dev/no-such-port")
     raw = raw_fast.encode(np.arange(6, dtype=np.int16), 2, 4)
-    message = "--link serial:/dev/no-such-port: cannot be opened (No such file or directory); name the board's port"
+    message = "link serial:/dev/no-such-port: cannot be opened (No such file or directory); name the board's port"
     with pytest.raises(InputError, match=re.escape(message)):
         link.decode(b"", [raw])
 
@@ -269,7 +269,7 @@ def test_what_the_board_asks_for_is_sent_at_once():
             assert data, "the host waits for its patience to end, and has been asked"
             return data
 
-    talk = Session(Asks(), "--link serial:PORT", patience=30)
+    talk = Session(Asks(), "link serial:PORT", patience=30)
     talk.open()
     assert talk.exchange([bytes(1000)])[0].body == bytes(1000)
     assert talk.statistics.resent >= 1

@@ -121,7 +121,7 @@ def test_maps_are_no_scores():
         evaluate(model, data())
     assert str(caught.value) == (
         "model: has no output of scores among 'label' int64 [samples], 'maps' seq(map(int64,tensor(float))); scores "
-        "are numbers of the shape [samples, classes], with 2 classes or more; --output NAME names them"
+        "are numbers of the shape [samples, classes], with 2 classes or more; output NAME names them"
     )
 
 
@@ -132,7 +132,7 @@ def test_of_two_heads_one_is_asked_for_by_name():
     model = network(HEADS, [("b", FLOAT), ("label", INT64), ("a", FLOAT)])
     message = (
         r"^model: has 2 outputs that may be its scores: 'b' float \[samples, 6\], 'a' float \[samples, 6\]; "
-        r"name one: --output NAME$"
+        r"name one: output NAME$"
     )
     with pytest.raises(InputError, match=message):
         evaluate(model, data())
@@ -140,7 +140,7 @@ def test_of_two_heads_one_is_asked_for_by_name():
     assert evaluate(model, data(), output="b").top1 == 0
     with pytest.raises(InputError, match=r"^output 'c': model has no such output; it has 'b' float \[samples, 6\], '"):
         evaluate(model, data(), output="c")
-    message = r"^--output 'label': model gives no scores there: 'label' int64 \[samples\]; scores are numbers"
+    message = r"^output 'label': model gives no scores there: 'label' int64 \[samples\]; scores are numbers"
     with pytest.raises(InputError, match=message):
         evaluate(model, data(), output="label")
     # An inner tensor is no output.
