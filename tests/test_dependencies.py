@@ -35,7 +35,6 @@ MAY_IMPORT = {
         *("inputs", "system", "presentation", "digits"),
     },
     "presentation": {"usecases", "array", "accelerator", "onnx", "system"},
-    "api": {"presentation", "usecases", "tensor", "onnx", "codec", "format"},
     "tuning": {
         *("presentation", "usecases", "accelerator", "evaluation", "onnx", "encoding", "quantize", "codec"),
         *("format", "errors", "inputs", "system"),
@@ -43,6 +42,9 @@ MAY_IMPORT = {
     "exploration": {
         *("presentation", "usecases", "accelerator", "evaluation", "onnx", "quantize", "codec", "digits", "format"),
         *("errors", "inputs", "system", "cli"),
+    },
+    "api": {
+        *("tuning", "presentation", "usecases", "accelerator", "evaluation", "tensor", "onnx", "codec", "format"),
     },
     "report": {"exploration", "onnx", "errors", "system"},
     "cli": {

@@ -1,14 +1,15 @@
 """dnnzip: hardware-in-the-loop compression of neural-network weights with a bounded error.
 
-``compress`` takes an array, ``compress_model`` an ONNX model; see ``dnnzip.tensor`` and ``dnnzip.api``, which are
-loaded when one of their names is first used, so that the parts of dnnzip that need less can be imported without them.
+``compress`` takes an array, ``compress_model`` an ONNX model; ``verify``, ``evaluate``, ``estimate`` and ``tune`` are
+the commands of these names. See ``dnnzip.tensor`` and ``dnnzip.api``, which are loaded when one of their names is first
+used, so that the parts of dnnzip that need less can be imported without them.
 """
 
 import os
 
 TYPE_CHECKING = False  # as of `typing`, which the start of the program does not wait for
 if TYPE_CHECKING:
-    from dnnzip.api import CompressedNetwork, compress_model, decompress_model
+    from dnnzip.api import CompressedNetwork, compress_model, decompress_model, estimate, evaluate, tune, verify
     from dnnzip.tensor import Compressed, compress
 
 __version__ = "0.1.0"
@@ -17,7 +18,18 @@ __version__ = "0.1.0"
 # onnxruntime in a module of dnnzip, and in every process that such a module starts.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-__all__ = ["Compressed", "CompressedNetwork", "__version__", "compress", "compress_model", "decompress_model"]
+__all__ = [
+    "Compressed",
+    "CompressedNetwork",
+    "__version__",
+    "compress",
+    "compress_model",
+    "decompress_model",
+    "estimate",
+    "evaluate",
+    "tune",
+    "verify",
+]
 _OF_ARRAYS = ("Compressed", "compress")
 
 

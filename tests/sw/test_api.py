@@ -7,6 +7,8 @@ import pytest
 
 import dnnzip
 from dnnzip import api, tensor
+from dnnzip.digits import TEST_SET
+from dnnzip.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "sw" / "dnnzip" / "digits" / "lenet5_digits.onnx"
@@ -32,6 +34,43 @@ def test_a_network_there_and_back(tmp_path):
     )
     shared = dnnzip.compress_model(DIGITS, "2%", exclude=["fc3*"], tables=tmp_path / "set")
     assert shared.sizes.stream_bytes == network.sizes.stream_bytes
+
+
+def test_a_network_is_verified_measured_and_estimated():
+    network = dnnzip.compress_model(DIGITS, "2%")
+    assert dnnzip.verify(DIGITS, network).ok
+    assert dnnzip.verify(onnx.load(DIGITS), network.model).ok
+    broken = onnx.ModelProto()
+    broken.CopyFrom(network.decompress())
+    with pytest.raises(InputError, match=r"^compressed: is not a compressed model"):
+        dnnzip.verify(DIGITS, broken)
+    top1 = dnnzip.evaluate(network.model, TEST_SET).top1
+    assert abs(top1 - dnnzip.evaluate(DIGITS, TEST_SET).top1) < 0.02
+    known = dnnzip.estimate(network.model, "edge-lpddr4")
+    assert known.compressed.latency < known.baseline.latency
+    assert dnnzip.estimate(DIGITS, "edge-lpddr4", bits=3).compressed.latency < known.baseline.latency
+    with pytest.raises(InputError, match=r"^bits: cannot be given together with ratio; give one of them$"):
+        dnnzip.estimate(DIGITS, "edge-lpddr4", bits=3, ratio=2)
+
+
+def test_no_fault_names_an_option_of_the_command_line():
+    """Options are the command line's; a caller from Python reads of arguments."""
+    calls = [
+        lambda: dnnzip.compress_model(DIGITS, "2%", layers=["nothing"]),
+        lambda: dnnzip.compress_model(DIGITS, "2lsb"),
+        lambda: dnnzip.compress_model(DIGITS, "2%", exclude=["*"]),
+        lambda: dnnzip.estimate(DIGITS, "edge-lpddr4"),
+        lambda: dnnzip.estimate(DIGITS, "edge-lpddr4", bits=-1),
+        lambda: dnnzip.evaluate(DIGITS, TEST_SET, samples=10**6),
+        lambda: dnnzip.evaluate(DIGITS, TEST_SET, output="none"),
+        lambda: dnnzip.tune(DIGITS, TEST_SET, "1"),
+        lambda: dnnzip.tune(DIGITS, TEST_SET, "1%", seed=1 << 70),
+    ]
+    for call in calls:
+        with pytest.raises(InputError) as caught:
+            call()
+        assert "--" not in str(caught.value)
+        assert "\ue000" not in str(caught.value)
 
 
 def test_the_names_are_those_of_the_modules():

@@ -73,7 +73,7 @@ def tune(
     from dnnzip.evaluation.images import load_labelled
     from dnnzip.tuning.drop import parse_drop
     from dnnzip.tuning.journal import Journal
-    from dnnzip.tuning.prices import Objective
+    from dnnzip.tuning.prices import DEFAULT_ACCELERATOR, Objective
     from dnnzip.tuning.tuner import Tuner, TuningOptions
     from dnnzip.usecases.provenance import provenance
 
@@ -87,7 +87,7 @@ def tune(
     options = TuningOptions(
         max_drop=allowed,
         objective=Objective(objective),
-        accelerator=None if objective == "bytes" else load_accelerator(accelerator or "edge-lpddr4"),
+        accelerator=None if objective == "bytes" else load_accelerator(accelerator or DEFAULT_ACCELERATOR),
         seed=seed,
         compare=compare,
         output=scores,

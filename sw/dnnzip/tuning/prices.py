@@ -9,6 +9,9 @@ from dnnzip.accelerator import Accelerator, Estimator, Layer, LayerEstimate, Net
 #: The cost of a layer is taken at these bits per weight; in between it is about a straight line.
 FEW_BITS, MANY_BITS = 1.0, 8.0
 
+#: Whose latency or energy is taken where nothing else is said.
+DEFAULT_ACCELERATOR = "edge-lpddr4"
+
 #: A bit that costs nothing would never be saved; it counts for so much of the mean.
 LEAST_SHARE = 1e-3
 

@@ -171,9 +171,13 @@ def read_network(path: str | Path) -> Network:
     InputError
         See ``open_model``, ``open_compressed`` and ``layer_shapes``.
     """
-    model = open_model(path)
-    network = network_of(model, Path(path).name, str(path))
-    return with_streams(network, open_compressed(model, str(path))) if is_compressed(model) else network
+    return describe(open_model(path), Path(path).name, str(path))
+
+
+def describe(model: onnx.ModelProto, name: str, where: str) -> Network:
+    """Find a network's layers, those of a compressed model with the bits of their streams; see `network_of`."""
+    network = network_of(model, name, where)
+    return with_streams(network, open_compressed(model, where)) if is_compressed(model) else network
 
 
 def with_streams(network: Network, compressed: CompressedModel) -> Network:
