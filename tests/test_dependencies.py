@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "doctor": {"codec", "system"},
     "usecases": {
         *("link", "array", "accelerator", "evaluation", "onnx", "encoding", "quantize", "codec", "format", "errors"),
-        *("inputs", "system", "presentation", "digits"),
+        *("inputs", "system"),
     },
     "presentation": {"usecases", "array", "accelerator", "onnx", "system"},
     "tuning": {

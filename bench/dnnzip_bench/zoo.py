@@ -13,9 +13,10 @@ import click
 
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.evaluation.accuracy import evaluate
+from dnnzip.presentation.chain_report import save_report
 from dnnzip.presentation.tables import TextTable
 from dnnzip.quantize.bound import Bound
-from dnnzip.usecases import chain as pipeline
+from dnnzip.usecases import chain
 from dnnzip.usecases.compress import CompressionOptions
 from dnnzip_bench.catalogue import ENTRIES, Entry, zoo_folder
 from dnnzip_bench.command import BUILD, run, show, told, write
@@ -76,20 +77,22 @@ def baseline_row(expected: Baseline, zoo: Path) -> tuple[str, ...]:
     return row
 
 
-def run_entry(entry: Entry, bound: str, zoo: Path, folder: Path, link: SimulatedLink) -> pipeline.State:
+def run_entry(entry: Entry, bound: str, zoo: Path, folder: Path, link: SimulatedLink) -> chain.State:
     """Run the whole chain on one network at one bound, the accuracy included where there is an evaluation set."""
     data = zoo / f"{entry.data}.npz" if entry.data else None
-    job = pipeline.Job(
+    job = chain.Job(
         zoo / f"{entry.model}.onnx",
         data,
         CompressionOptions(Bound.parse(bound)),
         folder / entry.model / bound.replace("%", "pc"),
         entry.samples,
     )
-    return pipeline.run(job, lambda: link)
+    state = chain.run(job, lambda: link)
+    save_report(state)
+    return state
 
 
-def check(entry: Entry, bound: str, state: pipeline.State) -> None:
+def check(entry: Entry, bound: str, state: chain.State) -> None:
     """Check a run's accuracy and the rate of its large tensors.
 
     Raises
@@ -109,7 +112,7 @@ def check(entry: Entry, bound: str, state: pipeline.State) -> None:
             raise CheckFailedError(f"{where}: top-1 is {after:.2f} %, not {expected:.2f} %")
 
 
-def row(entry: Entry, bound: str, state: pipeline.State) -> tuple[str, ...]:
+def row(entry: Entry, bound: str, state: chain.State) -> tuple[str, ...]:
     """Return the table's row of a run."""
     assert state.simulation is not None
     large = [layer.weights_per_cycle for layer in state.simulation.layers if layer.weights >= LARGE_TENSOR]

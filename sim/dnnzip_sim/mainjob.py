@@ -11,10 +11,11 @@ from pathlib import Path
 from dnnzip import digits
 from dnnzip.cli.announcements import ignore_announcements
 from dnnzip.cli.endings import failing_in_one_line
+from dnnzip.presentation import chain_report
 from dnnzip.presentation.tables import stdout_console
 from dnnzip.quantize.bound import Bound
 from dnnzip.system.waits import show_waits
-from dnnzip.usecases import chain as pipeline
+from dnnzip.usecases import chain
 from dnnzip.usecases.compress import CompressionOptions
 from dnnzip_sim.build import Build, prepare
 from dnnzip_sim.harness import OPTIONS
@@ -35,7 +36,7 @@ def main() -> int:
     ignore_announcements()
     show_waits()
     options = CompressionOptions(Bound.parse(MAX_ERROR))
-    job = pipeline.Job(digits.MODEL, digits.TEST_SET, options, FOLDER, against_reference=True)
+    job = chain.Job(digits.MODEL, digits.TEST_SET, options, FOLDER, against_reference=True)
     link = SimulatedLink()
     with ThreadPoolExecutor(2) as pool:
         starts: tuple[Future[None], Future[Build]] = (
@@ -48,11 +49,12 @@ def main() -> int:
                 start.result()
             return link
 
-        state = pipeline.run(job, ready, pipeline.announce_on_terminal)
+        state = chain.run(job, ready, chain.announce_on_terminal)
+    chain_report.save_report(state)
     console = stdout_console()
     console.print(title())
-    pipeline.table(state).show(console)
-    for line in pipeline.closing_lines(state):
+    chain_report.table(state).show(console)
+    for line in chain_report.closing_lines(state):
         console.print(line, soft_wrap=True)
     console.print(f"Also in {FOLDER}: report.md, report.json, model.dnz.onnx, decoded.onnx", soft_wrap=True)
     return 0

@@ -16,9 +16,10 @@ from dnnzip.format import Verdict
 from dnnzip.link import open_link
 from dnnzip.link.golden import GoldenLink
 from dnnzip.onnx.files import load_model
+from dnnzip.presentation import chain_report
 from dnnzip.presentation.tables import PIPE_WIDTH, TextTable, number, stdout_console
 from dnnzip.quantize.bound import Bound
-from dnnzip.usecases import chain as pipeline
+from dnnzip.usecases import chain
 from dnnzip.usecases import simulate as simulation
 from dnnzip.usecases import verify as verification
 from dnnzip.usecases.compress import CompressionOptions, compress, plan
@@ -56,13 +57,14 @@ class Silent(GoldenLink):
 
 
 def job(folder, data=TEST_SET):
-    return pipeline.Job(MODEL, data, OPTIONS, folder, samples=50)
+    return chain.Job(MODEL, data, OPTIONS, folder, samples=50)
 
 
 def test_the_whole_chain_saves_each_result(tmp_path):
     names = []
-    state = pipeline.run(job(tmp_path / "new" / "folder"), GoldenLink, names.append)
-    assert names == ["compress", "decode", "verify", "evaluate", "report"]
+    state = chain.run(job(tmp_path / "new" / "folder"), GoldenLink, names.append)
+    chain_report.save_report(state)
+    assert names == ["compress", "decode", "verify", "evaluate"]
     folder = tmp_path / "new" / "folder"
     assert {path.name for path in folder.iterdir()} == {"model.dnz.onnx", "decoded.onnx", "report.json", "report.md"}
     report = json.loads((folder / "report.json").read_text())
@@ -76,12 +78,13 @@ def test_the_whole_chain_saves_each_result(tmp_path):
     for name in ("conv1.weight", "conv2.weight", "fc3.weight", "total"):
         assert f"| {name} |" in markdown
     assert "3,390 weights decoded, 0 mismatches" in markdown
-    assert "top-1 on 50 samples" in "\n".join(pipeline.closing_lines(state))
+    assert "top-1 on 50 samples" in "\n".join(chain_report.closing_lines(state))
     onnx.checker.check_model(onnx.load(folder / "decoded.onnx"), full_check=True)
 
 
 def test_the_chain_without_data_measures_no_accuracy(tmp_path):
-    state = pipeline.run(job(tmp_path, data=None), GoldenLink)
+    state = chain.run(job(tmp_path, data=None), GoldenLink)
+    chain_report.save_report(state)
     assert (state.before, state.after) == (None, None)
     report = json.loads((tmp_path / "report.json").read_text())
     assert not {"before", "after"} & report.keys()
@@ -92,14 +95,14 @@ def test_a_mismatch_ends_the_chain_without_a_report(tmp_path):
     with pytest.raises(
         CheckFailedError, match=r"^layer 'conv2\.weight': 1 weights differ from the software decoder's$"
     ):
-        pipeline.run(job(tmp_path), Wrong)
+        chain.run(job(tmp_path), Wrong)
     assert {path.name for path in tmp_path.iterdir()} == {"model.dnz.onnx"}
 
 
 def test_a_broken_bound_ends_the_chain_without_a_report(tmp_path, monkeypatch):
     monkeypatch.setattr(verification, "bounds_of", lambda *_: np.float64(1e-6))
     with pytest.raises(CheckFailedError, match=r"^layer 'conv1\.weight': an error of .* is over the bound of 1e-06$"):
-        pipeline.run(job(tmp_path), GoldenLink)
+        chain.run(job(tmp_path), GoldenLink)
     assert not (tmp_path / "report.json").exists()
 
 

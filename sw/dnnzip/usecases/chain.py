@@ -1,15 +1,13 @@
-"""The whole chain on one network: compress, verify, decode over a link, measure accuracy, report.
+"""The whole chain on one network: compress, verify, decode over a link, measure accuracy.
 
 A list of named steps; each takes what the ones before it made and saves its own result in the job's folder. A check
-that fails raises and ends the run, so a folder with a report is one in which every check held.
+that fails raises and ends the run.
 """
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx
 
@@ -17,12 +15,9 @@ from dnnzip.evaluation.accuracy import Accuracy, evaluate
 from dnnzip.link import Link
 from dnnzip.onnx.container import decode_layer
 from dnnzip.onnx.files import load_model, save_model
-from dnnzip.presentation.tables import TextTable, whole_table
-from dnnzip.system.outputs import write_output
 from dnnzip.usecases import simulate as simulation
 from dnnzip.usecases import verify as verification
 from dnnzip.usecases.compress import Compression, CompressionOptions, compress
-from dnnzip.usecases.provenance import provenance
 from dnnzip.usecases.simulate import Simulation
 from dnnzip.usecases.summary import Summary, summarise
 from dnnzip.usecases.verify import LayerCheck
@@ -112,13 +107,7 @@ def evaluate_step(state: State) -> None:
         state.after = evaluate(state.decoded, state.job.data, state.job.samples)
 
 
-def report_step(state: State) -> None:
-    """Save ``report.json`` and ``report.md``."""
-    write_output(state.job.folder / "report.json", (json.dumps(report_json(state), indent=2) + "\n").encode())
-    write_output(state.job.folder / "report.md", report_markdown(state).encode())
-
-
-STEPS: tuple[Callable[[State], None], ...] = (compress_step, decode_step, verify_step, evaluate_step, report_step)
+STEPS: tuple[Callable[[State], None], ...] = (compress_step, decode_step, verify_step, evaluate_step)
 
 
 def run(job: Job, link: Callable[[], Link], announce: Callable[[str], None] | None = None) -> State:
@@ -147,53 +136,6 @@ def run(job: Job, link: Callable[[], Link], announce: Callable[[str], None] | No
             announce(step.__name__.removesuffix("_step"))
         step(state)
     return state
-
-
-def table(state: State) -> TextTable:
-    """Return the table of the run."""
-    assert state.simulation is not None
-    return whole_table(state.summary, state.checks, state.simulation)
-
-
-def closing_lines(state: State) -> list[str]:
-    """Return what stands under the table: what was checked, sizes, accuracy before and after."""
-    assert state.simulation is not None
-    summary, run_of = state.summary, state.simulation
-    lines = [
-        f"{run_of.weights:,} weights decoded, {run_of.mismatches} mismatches, every error within its bound",
-        f"{summary.bytes:,} bytes with headers, table set, checksums and steps; {4 * summary.weights:,} as float32",
-        f"{run_of.weights_per_second / 1e6:.2f} M weights/s simulated",
-    ]
-    if state.before and state.after:
-        lines.append(
-            f"top-1 on {state.before.samples:,} samples: {100 * state.before.top1:.2f} % before, "
-            f"{100 * state.after.top1:.2f} % after"
-        )
-    return lines
-
-
-def report_json(state: State) -> dict[str, Any]:
-    """Return the run's numbers as a JSON object."""
-    assert state.simulation is not None
-    result = {
-        "model": state.job.model.name,
-        "compress": state.summary.as_json(),
-        "simulate": state.simulation.as_json(),
-        "verify": [check.as_json() for check in state.checks],
-        "provenance": provenance(),
-    }
-    for name, accuracy in (("before", state.before), ("after", state.after)):
-        if accuracy is not None:
-            result[name] = {"samples": accuracy.samples, "top1": accuracy.top1}
-    return result
-
-
-def report_markdown(state: State) -> str:
-    """Return the run's table and closing lines in Markdown."""
-    lines = "\n".join(f"- {line}" for line in closing_lines(state))
-    made = "\n".join(f"- {name}: {value}" for name, value in provenance().items())
-    title = f"# {state.job.model.name}, bound {state.job.options.bound.text}"
-    return f"{title}\n\n{table(state).markdown()}\n{lines}\n\nMade with:\n\n{made}\n"
 
 
 def announce_on_terminal(name: str) -> None:
