@@ -59,7 +59,7 @@ class Encoded(Generic[Stored_co]):
 
 @dataclass(frozen=True)
 class Encoding:
-    """How weights are encoded.
+    """Encoding of weights: bound, scope and codec.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Encoding:
     scope
         Over which weights the range of a percentage is taken.
     codec
-        How the streams are coded.
+        Options for coding the streams.
     """
 
     bound: Bound
@@ -199,7 +199,7 @@ class Reading:
     where
         File and layer.
     again
-        What to do where they are damaged.
+        Advice where they are damaged.
     """
 
     where: str

@@ -14,7 +14,7 @@ from dnnzip.format import CLASSES, COLUMN_OFFSET_BITS, MAX_COLUMNS, WORD_BITS
 REFINEMENTS = 2
 
 SAMPLED_WEIGHTS = 1 << 20
-"""Of a larger tensor so many weights, in whole channels, decide on its columns."""
+"""Weights of a larger tensor that decide on its columns, in whole channels."""
 
 
 def column_shift(length: int, taps: int) -> int:

@@ -1,4 +1,4 @@
-"""What the encoder knows of a tensor before it chooses: histograms of its codes, by channel, context and column.
+"""Statistics by which the encoder chooses: histograms of a tensor's codes, by channel, context and column.
 
 Codes are counted in bins: one per value up to +-255, one per 16 values up to +-4095, one for all beyond on each side.
 A bin never straddles a token of a table that can express it, so code lengths by bin are exact.
@@ -31,7 +31,7 @@ class Statistics:
     column_shift, column_offsets
         The columns that it was counted with; no offsets where columns are not used.
     one_unit
-        Whether the tensor has one class for all channels.
+        True if the tensor has one class for all channels.
     """
 
     histogram: NDArray[np.float32] | NDArray[np.float64]

@@ -83,7 +83,7 @@ AnyTensor = CodeTensor | RawTensor | TensorSource
 
 @dataclass(frozen=True)
 class CodecOptions:
-    """How to code a network.
+    """Options for coding a network.
 
     Parameters
     ----------

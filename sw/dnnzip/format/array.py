@@ -20,12 +20,12 @@ MISPLACED = (1 << CAUSE_BITS) - 1
 
 
 class Placement(StrEnum):
-    """Where weights are decompressed.
+    """Place where weights are decompressed.
 
     Members
     -------
     PE
-        In each processing element, or beside the rows that a decompressor feeds: compressed weights come from the main
+        In each processing element, or next to the rows that a decompressor feeds: compressed weights come from the main
         memory and travel on the chip.
     MEMORY_INTERFACE
         At the memory interfaces: compressed weights come from the main memory alone.

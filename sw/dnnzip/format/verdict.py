@@ -1,4 +1,4 @@
-"""How a stream ends: the verdict of a decoder, the same in software, in simulation and on a board."""
+"""Verdict of a decoder at the end of a stream, the same in software, in simulation and on a board."""
 
 from enum import IntEnum
 from typing import Self

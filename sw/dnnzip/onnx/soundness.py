@@ -63,7 +63,7 @@ def check_model(model: ModelProto, where: str) -> None:
     Parameters
     ----------
     model
-        As the parser gave it.
+        The model as parsed.
     where
         The file, for messages.
 
@@ -170,7 +170,7 @@ def messages(message: Message) -> Iterator[Message]:
 
 
 def _has_texts(message: Message) -> bool:
-    """Return True if the texts of a message are such: the parser takes any bytes, and gives them as bytes."""
+    """Return True if the texts of a message are such: the parser takes any bytes, and returns them as bytes."""
     texts: list[object] = []
     if isinstance(message, TensorProto):
         texts = [message.name, message.doc_string]

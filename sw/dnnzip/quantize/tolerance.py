@@ -128,7 +128,7 @@ def largest_errors(weight: Weights, restored: NDArray[np.generic], divisor: int,
     divisor
         2 e + 1 for integer weights; 1 otherwise.
     scope
-        TENSOR gives a scalar, CHANNEL one value for each channel; integer weights always give a scalar.
+        TENSOR returns a scalar, CHANNEL one value for each channel; for integer weights it is always a scalar.
 
     Returns
     -------

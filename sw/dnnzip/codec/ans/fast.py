@@ -153,7 +153,7 @@ def encode(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: TableSe
     table_set
         The tables to code with.
     choices
-        What the encoder chose.
+        Choices of the encoder.
 
     Raises
     ------
@@ -231,7 +231,7 @@ def encode(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: TableSe
 
 
 def is_wide(codes: NDArray[np.int16]) -> bool:
-    """Return whether a code does not fit 8 bits."""
+    """Return True if a code does not fit 8 bits."""
     limit = 1 << NARROW_BITS - 1
     return bool(codes.size) and (int(codes.min()) < -limit or int(codes.max()) >= limit)
 
