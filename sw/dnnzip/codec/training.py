@@ -117,7 +117,14 @@ def class_lengths(table_set: TableSet, places: int) -> Floats:
 def unit_costs(statistics: Statistics, lengths: Floats, context: bool) -> Floats:
     """Return the bits of every unit of a tensor in every class: float64 [units, ``CLASSES``].
 
-    ``lengths`` is the result of ``class_lengths``; without ``context`` all weights use the first context's tables.
+    Parameters
+    ----------
+    statistics
+        The tensor's histograms; a unit is a channel, or the whole tensor.
+    lengths
+        float64 [``CLASSES``, ``CONTEXTS``, bins]: result of ``class_lengths``.
+    context
+        False where all weights use the first context's tables.
     """
     used = lengths if context else lengths[:, :1]
     # [contexts, bins, classes].

@@ -259,6 +259,17 @@ def batches_of(x: NDArray[np.generic], batch: int, fixed: bool) -> Iterator[NDAr
 def joined_scores(given: Sequence[object], batch: int, samples: int, where: str) -> NDArray[np.generic]:
     """Return [samples, classes] from a network's results for each batch; what fills the last one up is dropped.
 
+    Parameters
+    ----------
+    given
+        The results of the batches, in order; each should be an array [samples of the batch, classes].
+    batch
+        Samples of a batch.
+    samples
+        Samples of all batches, without those that fill up the last one.
+    where
+        The model file, for messages.
+
     Raises
     ------
     InputError

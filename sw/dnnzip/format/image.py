@@ -117,7 +117,18 @@ def table_bytes(streams: int) -> int:
 
 
 def image_head(bus_bytes: int, layers: int, size: int, entries: Sequence[ImageEntry]) -> bytes:
-    """Return the header and the table of an image of ``size`` bytes.
+    """Return the header and the table of an image.
+
+    Parameters
+    ----------
+    bus_bytes
+        Bytes of a bus word.
+    layers
+        Layers of the network that have streams.
+    size
+        Bytes of the whole image, a multiple of ``bus_bytes``.
+    entries
+        The streams with their places, in order.
 
     Raises
     ------

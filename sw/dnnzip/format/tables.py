@@ -147,6 +147,15 @@ class TableSet:
     def from_bytes(cls, data: bytes, max_log2_states: int = MAX_LOG2_STATES, max_shift: int = MAX_SHIFT) -> "TableSet":
         """Return the set that a table set stream describes, for a decoder with these limits.
 
+        Parameters
+        ----------
+        data
+            Bytes of the stream.
+        max_log2_states
+            log2 of the most states; a set of more is unsupported.
+        max_shift
+            The largest shift of a table; a set with a larger one is unsupported.
+
         Raises
         ------
         VerdictError
