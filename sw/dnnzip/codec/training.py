@@ -172,7 +172,7 @@ def _first_classes(statistics: Sequence[Statistics], places: int) -> list[NDArra
 
 
 def _group_histograms(statistics: Sequence[Statistics], classes: Sequence[NDArray[np.int64]]) -> Floats:
-    """Return what each class meets in each context: float64 [``CLASSES``, ``CONTEXTS``, bins]."""
+    """Return the histogram of each class in each context: float64 [``CLASSES``, ``CONTEXTS``, bins]."""
     width = statistics[0].histogram.shape[-1]
     result = np.zeros((CLASSES, CONTEXTS, width))
     for item, of_units in zip(statistics, classes, strict=True):

@@ -91,7 +91,7 @@ CODECS: dict[int, CodecRules] = {
     )
 }
 UNKNOWN = CodecRules(-1, "unknown")
-"""Stands for a codec without a row: a decoder ends such a stream with ``unsupported``."""
+"""Rules of a codec without a row: a decoder ends such a stream with ``unsupported``."""
 
 
 def codec_choices() -> tuple[str, ...]:

@@ -18,7 +18,7 @@ class Reason(IntEnum):
 
 
 class Verdict(Reason):
-    """Why a stream ended; the value is the ``cause`` of the end beat.
+    """Reason why a stream ended; the value is the ``cause`` of the end beat.
 
     The first rule that a stream breaks, in the order of the stream, is its verdict.
     """

@@ -24,7 +24,7 @@ def most_memory() -> int:
 
 @contextmanager
 def memory_for(where: str, what: str, size: int) -> Iterator[None]:
-    """Give a block in which memory is taken as a file asks for it.
+    """Guard a block that takes memory by what a file declares.
 
     Parameters
     ----------

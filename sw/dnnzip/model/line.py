@@ -41,7 +41,7 @@ ROUNDED_SLOPE = MAX_SEGMENT // 2
 """Most codes by which a rounded slope may lead past the end of the line that it represents."""
 
 SMALLEST_BOUND = 5e-324
-"""Stands for a measured error of zero, since an absolute bound is above zero."""
+"""Bound for a measured error of zero, since an absolute bound is above zero."""
 
 
 @step

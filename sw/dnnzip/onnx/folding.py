@@ -1,4 +1,4 @@
-"""Small constants that exporters compute inside the graph, pads and target shapes say, worked out ahead.
+"""Folding of small constants that exporters compute inside the graph, such as pads and target shapes.
 
 Shape inference follows only some operators through values; the rest of such a chain is computed here by onnx' reference
 implementation.

@@ -7,7 +7,7 @@ import onnx
 from dnnzip.errors import InputError
 from dnnzip.onnx.graph import subgraphs
 
-#: Givers of a name's value.
+#: Kinds of things that define a name's value.
 INPUT, INITIALIZER, OUTPUT = "an input", "an initializer", "a node's output"
 
 RIGHT = "give each a name of its own"
@@ -41,7 +41,7 @@ def check_names(model: onnx.ModelProto, where: str) -> None:
 
 
 def _scopes(model: onnx.ModelProto) -> Iterator[tuple[str, Iterator[tuple[str, str]]]]:
-    """Visit what has names of its own: where it is, and each name with what gives it a value."""
+    """Visit each graph, body and local function: its place, and its names, each with what defines it."""
     yield "", _of_graph(model.graph)
     for graph in subgraphs(model.graph.node):
         yield f"body {graph.name!r} ", _of_graph(graph)

@@ -1,4 +1,4 @@
-"""Why an initializer is not compressed: each rule is a condition with the sentence that the user reads.
+"""Rules that leave an initializer uncompressed: each is a condition with the sentence that the user reads.
 
 The manual's list is generated from the same sentences. Every rule takes a `Candidate` and says whether it is met; the
 first rule that is not is the reason.

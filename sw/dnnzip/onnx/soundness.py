@@ -1,4 +1,4 @@
-"""Soundness of a parsed model, checked before anything else reads it: each fact is there once, and each text is one.
+"""Soundness of a parsed model, checked before anything else reads it: no fact twice, and every text in UTF-8.
 
 A protobuf parser takes what two readers may understand differently: one takes the first of two attributes of a name,
 the next one the last. Such a model is refused, so that what is checked here is what a runtime runs.

@@ -35,7 +35,7 @@ escapes; and a state offset, signed, at the top. With X = state + states, a weig
 goes on to X = next_states[(X >> bits) + offset]."""
 
 SPARE_WORDS = 2
-"""After a lane's words: what it reads that takes a word too many."""
+"""Words of room after a lane's own, for a lane that takes a word too many."""
 
 
 def encoder_room(lanes: int, length: int, back: int) -> tuple[NDArray[np.generic], ...]:
