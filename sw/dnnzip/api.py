@@ -72,7 +72,7 @@ class CompressedNetwork:
 
     @property
     def ratio(self) -> float:
-        """How many times smaller than 32 bits for each compressed weight."""
+        """Ratio of 32 bits for each compressed weight to the bits that it takes."""
         return self._summary.ratio_fp32
 
     def summary(self) -> str:
@@ -150,7 +150,7 @@ def compress_model(
 
 
 def decompress_model(model: Model) -> onnx.ModelProto:
-    """Return the plain network that a compressed one stands for; what ``dnnzip decompress`` does.
+    """Return the plain network of a compressed one, as ``dnnzip decompress`` does.
 
     Parameters
     ----------

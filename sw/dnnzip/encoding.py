@@ -59,7 +59,7 @@ class Encoded(Generic[Stored_co]):
 
 @dataclass(frozen=True)
 class Encoding:
-    """How weights are encoded.
+    """Encoding of weights: bound, scope and codec.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Encoding:
     scope
         Over which weights the range of a percentage is taken.
     codec
-        How the streams are coded.
+        Options for coding the streams.
     """
 
     bound: Bound
@@ -199,7 +199,7 @@ class Reading:
     where
         File and layer.
     again
-        What to do where they are damaged.
+        Advice where they are damaged.
     """
 
     where: str
@@ -238,6 +238,17 @@ def check_counts(stream: bytes, grid: Grid, layout: Layout, reading: Reading) ->
 def decode_codes(stream: bytes, tables: bytes, values: int, reading: Reading) -> NDArray[np.int16]:
     """Decode a tensor's streams with the software codec, a number of values that has been checked.
 
+    Parameters
+    ----------
+    stream
+        The weight streams, one after the other.
+    tables
+        The table set stream; empty where there is none.
+    values
+        Number of values; see `check_counts`.
+    reading
+        File and layer, for messages.
+
     Returns
     -------
     int16 [channels, length] codes, or int16 [1, items] of a lossless grid.
@@ -256,6 +267,17 @@ def decode_codes(stream: bytes, tables: bytes, values: int, reading: Reading) ->
 
 def restore_weights(codes: NDArray[np.generic], grid: Grid, layout: Layout, reading: Reading) -> NDArray[np.generic]:
     """Return the weights of decoded codes, in their own type and shape.
+
+    Parameters
+    ----------
+    codes
+        int16 [channels, length] codes, or int16 [1, items] of a lossless grid.
+    grid
+        The grid of the codes.
+    layout
+        Shape, output channels and kernel of the weights.
+    reading
+        File and layer, for messages.
 
     Raises
     ------

@@ -92,7 +92,7 @@ class Compressed:
 
     @property
     def ratio(self) -> float:
-        """How many times smaller than the array as it was."""
+        """Ratio of the array's size to the compressed size."""
         return self.size * self.dtype.itemsize / self.nbytes
 
     @property
@@ -207,7 +207,7 @@ def compress(
         Axis of the output channels; of 4 dimensions, the last two behind it are a kernel's height and width. An array
         of one dimension is one channel.
     zero_point
-        What an integer array stores a zero as; weights spread around it, so a right one saves bits.
+        Value that an integer array stores for zero; weights spread around it, so a right one saves bits.
     states
         States of the entropy coder: 256, 512 or 1024.
     virtual_lanes
@@ -283,7 +283,7 @@ def log2_states(states: int) -> int:
     Raises
     ------
     InputError
-        It cannot have so many.
+        The coder has no such number of states.
     """
     if states not in (256, 512, 1024):
         raise InputError("states", f"is {states!r}", "give 256, 512 or 1024")

@@ -11,12 +11,12 @@ Item = TypeVar("Item", bound=np.generic)
 
 
 def codes_from_beats(weights: NDArray[np.int16], header: WeightHeader) -> NDArray[np.int16]:
-    """Return the codes by channel, from the weights as a decoder gives them.
+    """Return the codes by channel, from the weights in a decoder's order.
 
     Parameters
     ----------
     weights
-        int16 [channels * length]: the weights of all beats, idle lanes left out. ``ans`` gives them in the order
+        int16 [channels * length]: the weights of all beats, idle lanes left out. ``ans`` yields them in the order
         (pass, position in the channel, virtual lane), ``raw`` and ``line`` in storage order.
     header
         The stream's header.

@@ -14,7 +14,7 @@ from dnnzip.format import CLASSES, COLUMN_OFFSET_BITS, MAX_COLUMNS, WORD_BITS
 REFINEMENTS = 2
 
 SAMPLED_WEIGHTS = 1 << 20
-"""Of a larger tensor so many weights, in whole channels, decide on its columns."""
+"""Weights of a larger tensor that decide on its columns, in whole channels."""
 
 
 def column_shift(length: int, taps: int) -> int:
@@ -33,6 +33,19 @@ def choose_columns(
 
     From the channels' classes lowered by one, so that a column can go down as well as up, each column takes the offset
     that codes it with the fewest bits, then each channel its best class, and so on.
+
+    Parameters
+    ----------
+    codes
+        int16 [channels, length].
+    kernel
+        Height and width of a channel's taps.
+    plain
+        The tensor's statistics without columns.
+    lengths
+        Bits of each bin by class and context; see ``class_lengths``.
+    places
+        Number of bins on each side of zero; see ``places_for``.
     """
     taps = kernel[0] * kernel[1]
     channels, length = codes.shape

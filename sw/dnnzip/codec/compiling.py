@@ -1,4 +1,4 @@
-"""Compilation of loops by Numba, once, when a loop is first called: what is kept of it, and the wait for it.
+"""Compilation of loops by Numba, once, when a loop is first called; its cache, and the wait for it.
 
 Compilation is most of the time of a first run, and it goes by the amount of code: a loop that takes its arrays from its
 caller, where NumPy makes them at once, is compiled in half the time of one that makes them itself.
@@ -49,7 +49,7 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
 
 
 class _Cache(FunctionCache):
-    """Numba's cache of a function, whose faults are those of a cache: what it should hold is made again."""
+    """Numba's cache of a function; an entry that cannot be read is compiled again."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled code kept for a signature, or None."""
@@ -107,7 +107,7 @@ class _Wait(event.Listener):
         self._depth += 1
 
     def on_end(self, event: event.Event) -> None:
-        """End it with that."""
+        """End the wait with the outermost loop."""
         del event
         self._depth -= 1
         if self._depth == 0:

@@ -26,12 +26,12 @@ ALWAYS_DECODED = 1 << 20
 
 @dataclass(frozen=True)
 class Decoded:
-    """What the fast decoder made of a stream.
+    """Result of the fast decoder for a stream.
 
     Parameters
     ----------
     verdict
-        How the stream ended.
+        Verdict at the stream's end.
     codes
         int16 [channels, length], each channel in storage order; None where the verdict is not ok.
     header
@@ -58,7 +58,7 @@ def decode(data: bytes, table_set: TableSet | None = None, limits: Limits | None
     table_set
         The table set that is loaded, if any.
     limits
-        What the decoder stands in for; by default all that the format allows.
+        Limits of the decoder that it represents; by default all that the format allows.
 
     Returns
     -------

@@ -18,7 +18,7 @@ from dnnzip.codec.tensors import AnyTensor, CodecOptions, CodeTensor, RawTensor,
 from dnnzip.format import AUTO, TableSet
 
 WHOLE_WEIGHTS = 1 << 23
-"""A network of so many weights stays in memory. Threads have so many weights in work at once, or the largest tensor."""
+"""Most weights of a network that stays in memory, and most that threads have in work at once, or the largest tensor."""
 
 RAW = raw.SPEC.rules.name
 
@@ -66,7 +66,7 @@ def encode_network(
     tensors
         The tensors, or sources of them; their streams come in the same order, and are the same.
     options
-        How to code them.
+        Options for coding them.
     progress
         Called with a tensor's name when its stream is done.
 
@@ -87,22 +87,22 @@ def encode_streams(
 ) -> tuple[bytes, list[Stored], list[str]]:
     """Do what `encode_network` does, but put each tensor's stream away as soon as it is made.
 
-    In memory are then, beside a sample of the codes and its histograms, only the tensors in work: one at a time of
-    those with more than ``WHOLE_WEIGHTS`` weights.
+    Memory then holds a sample of the codes, its histograms and the tensors in work: one at a time of those with more
+    than ``WHOLE_WEIGHTS`` weights.
 
     Parameters
     ----------
     tensors, options, progress
         As there.
     store
-        Takes a stream, in any order and from any thread, and gives what stands for it in the result. It may get more
-        than one for a tensor; the last counts.
+        Takes a stream, in any order and from any thread, and returns what represents it in the result. It may get
+        more than one for a tensor; the last counts.
     first_pass
         Called with the name of a source when it has been loaded for the first time.
 
     Returns
     -------
-    The table set stream, what stands for the streams, and the codecs.
+    The table set stream, what `store` returned for the streams, and the codecs.
 
     Raises
     ------
@@ -170,6 +170,6 @@ def _encode(tensor: CodeTensor | RawTensor, draft: Draft | None, options: CodecO
 
 
 def _tables_pay(encoded: Sequence[_Done[Stored]], table_set: TableSet) -> bool:
-    """Return whether the streams of ``AUTO``'s codec together save more than the table set takes."""
+    """Return True if the streams of ``AUTO``'s codec together save more than the table set takes."""
     saved: int = sum(done.raw_size - done.size for done in encoded if done.codec != RAW)
     return saved > len(table_set.to_bytes())

@@ -21,12 +21,12 @@ from dnnzip.format import (
 
 @dataclass
 class Decoded:
-    """What a decoder made of a stream.
+    """Result of a decoder for a stream.
 
     Parameters
     ----------
     verdict
-        How the stream ended.
+        Verdict at the stream's end.
     codes
         Where the verdict is ok: one list of codes per channel, in storage order.
     header
@@ -48,7 +48,7 @@ def decode(data: bytes, table_set: TableSet | None = None, limits: Limits | None
     table_set
         The table set that is loaded, if any.
     limits
-        What the decoder was built for; by default all that the format allows.
+        Limits that the decoder was built for; by default all that the format allows.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How many weights threads may have in memory together."""
+"""Limit on the weights that threads have in memory together."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ class Room:
 
     @contextmanager
     def take(self, weights: int) -> Iterator[None]:
-        """Wait until there is room for so many weights, and hold it."""
+        """Wait until there is room for a number of weights, and hold it."""
         weights = min(weights, self._all)
         with self._changed:
             self._changed.wait_for(lambda: weights <= self._free)

@@ -1,4 +1,4 @@
-"""What a codec must bring along to be one of the registry's."""
+"""Interface that a codec implements to be in the registry."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -48,7 +48,7 @@ class Draft:
     encode
         Makes the streams, one after the other.
     bits
-        How many bits the payloads will have, about; for the codec that ``AUTO`` compares with ``raw``.
+        Approximate bits of the payloads; for the codec that ``AUTO`` compares with ``raw``.
     """
 
     encode: Callable[[], bytes]
@@ -86,7 +86,7 @@ class CodecSpec:
         Where given, it chooses codes within the lowest and the highest one that keep each weight, int32 [weights], in
         storage order. Otherwise a weight gets the code next to it on the coarsest grid.
     keeps_floats
-        Whether float weights are stored as their original bytes.
+        True if float weights are stored as their original bytes.
     """
 
     rules: CodecRules
@@ -106,7 +106,7 @@ class EachAlone:
     encode
         Makes the streams of a tensor.
     options
-        How to code.
+        Coding options.
     """
 
     encode: Callable[[CodeTensor, CodecOptions], bytes]

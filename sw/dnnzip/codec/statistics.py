@@ -1,4 +1,4 @@
-"""What the encoder knows of a tensor before it chooses: histograms of its codes, by channel, context and column.
+"""Statistics by which the encoder chooses: histograms of a tensor's codes, by channel, context and column.
 
 Codes are counted in bins: one per value up to +-255, one per 16 values up to +-4095, one for all beyond on each side.
 A bin never straddles a token of a table that can express it, so code lengths by bin are exact.
@@ -31,7 +31,7 @@ class Statistics:
     column_shift, column_offsets
         The columns that it was counted with; no offsets where columns are not used.
     one_unit
-        Whether the tensor has one class for all channels.
+        True if the tensor has one class for all channels.
     """
 
     histogram: NDArray[np.float32] | NDArray[np.float64]
@@ -62,8 +62,19 @@ def bin_values(places: int) -> NDArray[np.int64]:
 def code_lengths(counts: NDArray[np.float64], shift: int, states: int, places: int) -> NDArray[np.float64]:
     """Return the bits of a code of each bin in a table: float64 [bins].
 
-    ``counts`` is [64] by token - ``ESCAPE``; a token of count c costs log2(states / c) bits plus the shift, an
-    escape 16 more. Infinite where a needed escape is missing.
+    A token of count c costs log2(states / c) bits plus the shift, an escape 16 more. Infinite where a needed escape is
+    missing.
+
+    Parameters
+    ----------
+    counts
+        float64 [64], by token - ``ESCAPE``.
+    shift
+        Low bits that follow a token.
+    states
+        Number of tANS states, the sum of the counts.
+    places
+        Number of bins on each side of zero; see ``places_for``.
     """
     values = bin_values(places)
     lengths = np.empty(values.size)
@@ -92,7 +103,22 @@ def count(
     column_offsets: tuple[int, ...] = (),
     column_shift: int = 0,
 ) -> Statistics:
-    """Count the codes of a tensor, int16 [channels, length].
+    """Count the codes of a tensor.
+
+    Parameters
+    ----------
+    codes
+        int16 [channels, length].
+    kernel
+        Height and width of a channel's taps.
+    places
+        Number of bins on each side of zero; see ``places_for``.
+    one_unit
+        True to count all channels together.
+    column_offsets
+        Offset 0 to 3 of each column; empty to leave the columns out.
+    column_shift
+        log2 of the input channels that share a column.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Tensors as codecs take them, and how they are asked to code them."""
+"""Tensors as codecs take them, and the options for coding them."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,7 +83,7 @@ AnyTensor = CodeTensor | RawTensor | TensorSource
 
 @dataclass(frozen=True)
 class CodecOptions:
-    """How to code a network.
+    """Options for coding a network.
 
     Parameters
     ----------

@@ -68,7 +68,7 @@ def train(statistics: Sequence[Statistics], log2_states: int, places: int, known
     places
         ``places_for`` the network.
     known
-        A set that suits the tensors already; the classes that it gives are one of the starts.
+        A set that suits the tensors already; its classes are one of the starts.
     """
     starts = [_first_classes(statistics, places)]
     if known is not None:
@@ -80,7 +80,7 @@ def train(statistics: Sequence[Statistics], log2_states: int, places: int, known
 def _train_from(
     classes: list[NDArray[np.int64]], statistics: Sequence[Statistics], log2_states: int, places: int
 ) -> tuple[float, TableSet]:
-    """Return the bits of everything, and the table set that training from these classes gives."""
+    """Return the bits of everything, and the table set trained from these classes."""
     tables: list[_Table] = []
     assignment = np.zeros(CLASSES * CONTEXTS, np.int64)
     before = np.inf
@@ -117,7 +117,14 @@ def class_lengths(table_set: TableSet, places: int) -> Floats:
 def unit_costs(statistics: Statistics, lengths: Floats, context: bool) -> Floats:
     """Return the bits of every unit of a tensor in every class: float64 [units, ``CLASSES``].
 
-    ``lengths`` is what ``class_lengths`` gives; without ``context`` all weights use the first context's tables.
+    Parameters
+    ----------
+    statistics
+        The tensor's histograms; a unit is a channel, or the whole tensor.
+    lengths
+        float64 [``CLASSES``, ``CONTEXTS``, bins]: result of ``class_lengths``.
+    context
+        False where all weights use the first context's tables.
     """
     used = lengths if context else lengths[:, :1]
     # [contexts, bins, classes].
@@ -165,7 +172,7 @@ def _first_classes(statistics: Sequence[Statistics], places: int) -> list[NDArra
 
 
 def _group_histograms(statistics: Sequence[Statistics], classes: Sequence[NDArray[np.int64]]) -> Floats:
-    """Return what each class meets in each context: float64 [``CLASSES``, ``CONTEXTS``, bins]."""
+    """Return the histogram of each class in each context: float64 [``CLASSES``, ``CONTEXTS``, bins]."""
     width = statistics[0].histogram.shape[-1]
     result = np.zeros((CLASSES, CONTEXTS, width))
     for item, of_units in zip(statistics, classes, strict=True):
@@ -174,7 +181,7 @@ def _group_histograms(statistics: Sequence[Statistics], classes: Sequence[NDArra
 
 
 class _Groups:
-    """What each class meets in each context, and the tables of sets of these groups, each made once.
+    """Histograms of each class in each context, and the tables of sets of these groups, each made once.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How often a network is right, measured with onnxruntime on the CPU."""
+"""Accuracy of a network, measured with onnxruntime on the CPU."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,7 +39,7 @@ NO_CLASS = -1
 
 @dataclass(frozen=True, eq=False)
 class Accuracy:
-    """How often a network was right.
+    """Accuracy of a network on a data set.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def _tensor_outputs(session: Session) -> list[str]:
 
 
 def _outputs(session: Session, model: onnx.ModelProto, dataset: Dataset, where: str) -> list[Output]:
-    """Return all outputs of a network, with what they give for a few samples."""
+    """Return all outputs of a network, with their shapes for a few samples."""
     taken, batch, is_fixed = _taken(session, dataset, where)
     tried = (batch,) if is_fixed else (1,) if len(dataset.x) == 1 else TRIED
     names = _tensor_outputs(session)
@@ -257,7 +257,18 @@ def batches_of(x: NDArray[np.generic], batch: int, fixed: bool) -> Iterator[NDAr
 
 
 def joined_scores(given: Sequence[object], batch: int, samples: int, where: str) -> NDArray[np.generic]:
-    """Return [samples, classes] from what a network gave for each batch; what fills the last one up is dropped.
+    """Return [samples, classes] from a network's results for each batch; what fills the last one up is dropped.
+
+    Parameters
+    ----------
+    given
+        The results of the batches, in order; each should be an array [samples of the batch, classes].
+    batch
+        Samples of a batch.
+    samples
+        Samples of all batches, without those that fill up the last one.
+    where
+        The model file, for messages.
 
     Raises
     ------
@@ -302,7 +313,7 @@ def _sizes(shape: Sequence[object]) -> list[int | None]:
 
 
 def score(scores: NDArray[np.generic], dataset: Dataset) -> Accuracy:
-    """Return how often scores [samples, classes] are right.
+    """Return the accuracy of scores [samples, classes].
 
     Raises
     ------

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dnnzip.errors import InputError, field_name
 
-#: Element types of scores. Networks of 8 bits give integers; labels and positions are int64.
+#: Element types of scores. Networks of 8 bits return integers; labels and positions are int64.
 SCORE_TYPES = ("float", "float16", "double", "int8", "uint8", "int16", "uint16", "int32")
 
 #: The option, and the argument in Python, that names an output.
@@ -25,7 +25,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Output:
-    """An output of a network, and what it gave for some numbers of samples.
+    """An output of a network, with its shapes for some numbers of samples.
 
     Parameters
     ----------

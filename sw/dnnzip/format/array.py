@@ -1,4 +1,4 @@
-"""The PE array as software and hardware know it: its size, where its decompressors are, why it stops."""
+"""The PE array for software and hardware: its size, the places of its decompressors, and its faults."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,12 +20,12 @@ MISPLACED = (1 << CAUSE_BITS) - 1
 
 
 class Placement(StrEnum):
-    """Where weights are decompressed.
+    """Place where weights are decompressed.
 
     Members
     -------
     PE
-        In each processing element, or beside the rows that a decompressor feeds: compressed weights come from the main
+        In each processing element, or next to the rows that a decompressor feeds: compressed weights come from the main
         memory and travel on the chip.
     MEMORY_INTERFACE
         At the memory interfaces: compressed weights come from the main memory alone.
@@ -36,7 +36,7 @@ class Placement(StrEnum):
 
 
 class ArrayFault(Reason):
-    """Why an array stopped, other than because of a stream; the first four are those of a walk."""
+    """Reason why an array stopped, other than because of a stream; the first four are those of a walk."""
 
     NONE = 0, "nothing stopped it"
     HEADER = 1, "no image is at address 0 of the memory"

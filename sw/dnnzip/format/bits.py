@@ -57,7 +57,7 @@ class BitReader:
     Parameters
     ----------
     next_word
-        Gives the next word, or raises where there is none.
+        Returns the next word, or raises where there is none.
     """
 
     def __init__(self, next_word: Callable[[], int]) -> None:

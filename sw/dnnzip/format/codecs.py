@@ -1,4 +1,4 @@
-"""What the format says of each codec: its number in a header, its name, and the rules of its headers.
+"""Codecs of the format: number in a header, name, and rules of the headers of each.
 
 ``CODECS`` has a row for each codec that a decoder may meet; a number without a row is ``unsupported``.
 """
@@ -22,7 +22,7 @@ RAW_WIDTHS = (4, 8, 16)
 
 
 class Codec(IntEnum):
-    """How the payload of a weight stream is coded."""
+    """Coding of a weight stream's payload."""
 
     RAW = 0
     ANS = 1
@@ -52,9 +52,9 @@ class CodecRules:
     is_supported
         Tells whether a decoder of these limits has a core for what a header's first word declares.
     has_tables
-        Whether its streams are coded with a table set, which must be loaded.
+        True if its streams are coded with a table set, which must be loaded.
     has_lanes
-        Whether weights come from virtual lanes side by side; otherwise they come in storage order.
+        True if weights come from virtual lanes side by side; otherwise they come in storage order.
     """
 
     code: int
@@ -91,7 +91,7 @@ CODECS: dict[int, CodecRules] = {
     )
 }
 UNKNOWN = CodecRules(-1, "unknown")
-"""Stands for a codec without a row: a decoder ends such a stream with ``unsupported``."""
+"""Rules of a codec without a row: a decoder ends such a stream with ``unsupported``."""
 
 
 def codec_choices() -> tuple[str, ...]:

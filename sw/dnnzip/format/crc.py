@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Crc:
-    """A cyclic redundancy check that takes its data, and gives its result, least significant bit first.
+    """A cyclic redundancy check that takes its data, and returns its result, least significant bit first.
 
     Parameters
     ----------
@@ -15,9 +15,9 @@ class Crc:
     polynomial
         Without its top bit, the highest power on top.
     initial
-        What the register starts with.
+        Initial value of the register.
     inverted
-        What the result is combined with by exclusive or.
+        Value that is combined with the result by exclusive or.
     """
 
     width: int

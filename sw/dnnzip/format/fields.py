@@ -21,7 +21,7 @@ class Field:
     width
         Width in bits.
     bias
-        What is added to the stored number to give the value; 1 for counts that are never zero.
+        Number added to the stored one to obtain the value; 1 for counts that are never zero.
     meaning
         One sentence for the manual.
     """

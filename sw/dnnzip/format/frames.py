@@ -12,17 +12,17 @@ answers that at once.
 
 RESET, with two random bytes as ``seq`` and ``ack``, makes the board forget everything; it answers with HELLO and the
 same two bytes, and all numbers are 0. HELLO says which top the board has: what the DATA frames carry is another thing
-for each. A payload of a host is whole words, ``last`` with the final one of a message; what comes of the message is
-bytes in any number of frames, and after them, with ``last``, a frame of its own.
+for each. A payload of a host is whole words, ``last`` with the final one of a message. The answer to a message is bytes
+in any number of frames, and after them a frame of its own with ``last``.
 
 Decompressor: a message is a stream. Its weights come back in the order of the decoder's beats, little-endian, and the
 RESULT.
 
-Array: a message is a job, from a reset on: orders, each of them a word with its number, its arguments and what
-follows them, END as the only and final one of its kind. LOAD: arguments LOAD, then so many words for the board's
-weight memory. WALK: a walk of ``dnnzip.format.program``; the image is at address 0. The host sends it no earlier than
-a run needs it, since the board does not go on before it has begun the walk. RUN: a run, then its vectors, each of them
-filled up to whole words. Back come the sums that the runs give, 4 bytes for each row, little-endian, and the
+Array: a message is a job, from a reset on: orders, each of them a word with its number, its arguments and what follows
+them, END as the only and final one of its kind. LOAD: arguments LOAD, then that number of words for the board's weight
+memory. WALK: a walk of ``dnnzip.format.program``; the image is at address 0. The host sends it no earlier than a run
+needs it, since the board does not go on before it has begun the walk. RUN: a run, then its vectors, each of them filled
+up to whole words. The board answers with the sums of the runs, 4 bytes for each row, little-endian, and the
 ARRAY_RESULT. After an error the rest of the job is dropped.
 
 The module needs the standard library alone and neither a port nor a clock.
@@ -49,7 +49,7 @@ MAX_FRAMES = 64
 
 
 class Kind(IntEnum):
-    """What a frame is."""
+    """Kind of a frame."""
 
     STATUS = 0
     DATA = 1
@@ -58,7 +58,7 @@ class Kind(IntEnum):
 
 
 class Top(IntEnum):
-    """What is behind a board's line."""
+    """Design behind a board's line."""
 
     DECOMPRESSOR = 0
     ARRAY = 1
@@ -115,7 +115,7 @@ RESULT = HeaderLayout(
 
 
 class Order(IntEnum):
-    """What an array is told to do."""
+    """Order to an array."""
 
     LOAD = 0
     WALK = 1
@@ -162,7 +162,7 @@ class Frame:
     kind, last, resend, seq, ack, limit
         See ``FRAME_HEADER``.
     payload
-        What it carries.
+        Bytes that it carries.
     """
 
     kind: Kind
@@ -189,7 +189,7 @@ class FrameReader:
     Members
     -------
     damaged
-        How many pieces between two flags were no frame.
+        Number of pieces between two flags that were no frame.
     """
 
     LONGEST = 2 * (FRAME_HEADER.bytes + MAX_PAYLOAD + CRC32_BYTES)

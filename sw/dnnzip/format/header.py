@@ -96,7 +96,7 @@ class WeightHeader:
         return WEIGHT_HEADER.words + self.payload_words + CRC_WORDS
 
     def consistent(self) -> bool:
-        """Return whether the fields agree with each other.
+        """Return True if the fields agree with each other.
 
         The rules are those of the codec in ``dnnzip.format.codecs``.
         """
@@ -118,7 +118,7 @@ class WeightHeader:
 
     @classmethod
     def unpack(cls, data: bytes) -> "WeightHeader":
-        """Return the header's fields, unchecked: the decoder gives the verdict in the order of the stream."""
+        """Return the header's fields, unchecked: the decoder reaches its verdict in the order of the stream."""
         values = WEIGHT_HEADER.unpack(data)
         return cls(**{field.name: values[field.name] for field in fields(cls)})
 

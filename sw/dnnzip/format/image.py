@@ -54,10 +54,11 @@ IMAGE_ENTRY = HeaderLayout(
 
 
 class ImageKind(IntEnum):
-    """What the words of an image's entry are.
+    """Kind of an image's entry, by the words that it holds.
 
     ``PLAIN`` weights are bytes, for an array that takes them past the decompressor. They lie in the order in which an
-    ``ans`` stream gives its weights: passes of ``virtual_lanes`` channels; in each its positions; at each the channels.
+    ``ans`` stream yields its weights: passes of ``virtual_lanes`` channels; in each its positions; at each the
+    channels.
     """
 
     STREAM = 0
@@ -85,7 +86,7 @@ class ImageEntry:
 
     @property
     def is_table_set(self) -> bool:
-        """Whether the stream is the table set."""
+        """Return True if the stream is the table set."""
         return self.layer == IMAGE_NO_LAYER
 
     def pack(self) -> bytes:
@@ -111,12 +112,23 @@ def check_bus_bits(bus_bits: int) -> None:
 
 
 def table_bytes(streams: int) -> int:
-    """Return the bytes of an image's header and table of so many streams."""
+    """Return the bytes of the header and the table of an image with a number of streams."""
     return IMAGE_HEADER.bytes + streams * IMAGE_ENTRY.bytes
 
 
 def image_head(bus_bytes: int, layers: int, size: int, entries: Sequence[ImageEntry]) -> bytes:
-    """Return the header and the table of an image of ``size`` bytes.
+    """Return the header and the table of an image.
+
+    Parameters
+    ----------
+    bus_bytes
+        Bytes of a bus word.
+    layers
+        Layers of the network that have streams.
+    size
+        Bytes of the whole image, a multiple of ``bus_bytes``.
+    entries
+        The streams with their places, in order.
 
     Raises
     ------
@@ -200,7 +212,7 @@ class ImageLayout:
         self.size = position if memory is None else memory
 
     def head(self, layers: int) -> bytes:
-        """Return the header and the table of an image of so many layers.
+        """Return the header and the table of an image with a number of layers.
 
         Raises
         ------

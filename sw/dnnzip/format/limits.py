@@ -21,7 +21,7 @@ LARGEST_CODE = (1 << WORD_BITS - 1) - 1
 """The largest code by size that weights are put on: the negative of every code is a code, as contexts need it."""
 
 MAX_WEIGHTS_PER_BIT = 4096
-"""Most weights that a bit of a stream may stand for; one that declares more is refused before memory is taken."""
+"""Most weights that a bit of a stream may represent; a stream that declares more is refused before memory is taken."""
 
 MAX_TABLES = 8
 SHIFT_BITS = 3
@@ -30,7 +30,7 @@ NARROW_MAX_SHIFT = 3
 """The largest shift of a table in a set that a decoder for narrow codes alone supports."""
 
 MAX_WEIGHT_BITS = 16
-"""The most bits that a weight takes besides an escape's word: state bits and low bits."""
+"""The most bits that a weight takes in addition to an escape's word: state bits and low bits."""
 
 SEGMENT_LENGTH_BITS = 8
 MAX_SEGMENT = 1 << SEGMENT_LENGTH_BITS
@@ -42,7 +42,7 @@ MIN_BUS_BITS, MAX_BUS_BITS = 16, 512
 
 @dataclass(frozen=True)
 class Limits:
-    """What a decoder was built for; hardware may do less than the format allows.
+    """Limits that a decoder was built for; hardware may do less than the format allows.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Limits:
     code_bits
         Width of a weight port: 8 or 16.
     line
-        Whether there is a decoder of ``line`` streams.
+        True if there is a decoder of ``line`` streams.
     """
 
     log2_lanes: int = MAX_LOG2_LANES

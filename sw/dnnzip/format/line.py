@@ -1,6 +1,6 @@
 """The payload of a ``line`` stream: straight segments over the codes, in storage order.
 
-A segment stands for 1 to 256 codes: code i is intercept + i * slope, modulo 2**16, read as a signed number. The decoder
+A segment represents 1 to 256 codes: code i is intercept + i * slope, modulo 2**16, read as a signed number. The decoder
 is an accumulator of 16 bits and a counter; nothing is rounded, because the grid has 16 bits and its unit is fine
 enough for slopes. Segments run over the ends of channels. A segment takes 40 bits; two of them, a *group*, take five
 words, of which the first holds both lengths. A last segment on its own takes the group's first three words, and the
@@ -28,5 +28,5 @@ SEGMENT_GROUP = HeaderLayout(
 
 
 def group_words(segments: int) -> int:
-    """Return the words that so many segments take."""
+    """Return the words that a number of segments take."""
     return -(-segments // SEGMENTS_PER_GROUP) + WORDS_PER_SEGMENT * segments

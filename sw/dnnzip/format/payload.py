@@ -59,7 +59,7 @@ def scale_class(channel_class: int, column_offset: int) -> int:
 
 
 def is_final_channel(channel: int, channels: int, lanes: int) -> bool:
-    """Return whether ``channel`` is the last one of its virtual lane."""
+    """Return True if ``channel`` is the last one of its virtual lane."""
     return channel + lanes >= channels
 
 

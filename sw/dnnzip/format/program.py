@@ -1,4 +1,4 @@
-"""What a host tells the PE array: which streams to fetch, and which vectors to multiply with which tiles.
+"""Program of a host for the PE array: which streams to fetch, and which vectors to multiply with which tiles.
 
 A *walk* sends the memory side through entries of an image's table. A *run* sends vectors of activations through the
 array, against the tiles of weights that are in it then. Both are whole words of 16 bits, little-endian.
@@ -64,7 +64,7 @@ class Walk:
 
 @dataclass(frozen=True)
 class Run:
-    """Vectors to multiply; the fields are those of ``RUN``, ``zero_point`` as the number that its byte stands for."""
+    """Vectors to multiply; the fields are those of ``RUN``, ``zero_point`` as the number that its byte represents."""
 
     vectors: int
     base: int

@@ -28,9 +28,9 @@ class Beat(NamedTuple):
     slot
         Slot of its virtual lanes.
     weights
-        How many there are.
+        Number of weights.
     ends_position, ends_pass
-        Whether it is the last one of its position, and its position the last one of its pass.
+        True if it is the last one of its position, and its position the last one of its pass.
     """
 
     slot: int
@@ -72,7 +72,7 @@ def count_tiles(part: ImageEntry, columns: int) -> int:
 
 
 def beats(part: ImageEntry, lanes: int) -> Iterator[Beat]:
-    """Visit the beats of a part on a decompressor with so many hardware lanes."""
+    """Visit the beats of a part on a decompressor with ``lanes`` hardware lanes."""
     for channels in passes(part):
         for position in range(part.length):
             for own in spans(len(channels), lanes):

@@ -114,7 +114,7 @@ class TableSet:
 
     @property
     def most_weight_bits(self) -> int:
-        """The most bits that a weight of this set takes besides an escape's word."""
+        """The most bits that a weight of this set takes in addition to an escape's word."""
         return self.log2_states + max(self.shifts)
 
     @cached_property
@@ -145,7 +145,16 @@ class TableSet:
 
     @classmethod
     def from_bytes(cls, data: bytes, max_log2_states: int = MAX_LOG2_STATES, max_shift: int = MAX_SHIFT) -> "TableSet":
-        """Return the set that a table set stream describes, for a decoder of so many states and low bits.
+        """Return the set that a table set stream describes, for a decoder with these limits.
+
+        Parameters
+        ----------
+        data
+            Bytes of the stream.
+        max_log2_states
+            log2 of the most states; a set of more is unsupported.
+        max_shift
+            The largest shift of a table; a set with a larger one is unsupported.
 
         Raises
         ------
@@ -182,7 +191,7 @@ class TableSet:
 
     @staticmethod
     def takes_over(data: bytes, max_log2_states: int = MAX_LOG2_STATES) -> bool:
-        """Return whether a table set stream has a sound header: then the set before it is no longer loaded."""
+        """Return True if a table set stream has a sound header: then the set before it is no longer loaded."""
         try:
             TableSet.from_bytes(data[: TABLE_HEADER.bytes], max_log2_states)
         except VerdictError as error:
@@ -193,7 +202,7 @@ class TableSet:
         """Return the decoding table: one entry per state.
 
         Tokens are spread in ``TOKEN_ORDER`` with ``spread_step``; then the states of a token, in rising order,
-        stand for the numbers x = count, count + 1, ... With bits = log2_states - floor(log2 x), the next state is
+        represent the numbers x = count, count + 1, ... With bits = log2_states - floor(log2 x), the next state is
         x * 2**bits - states plus the next bits of the lane.
         """
         counts = self.counts[table]
@@ -219,7 +228,7 @@ def table_bits(counts: Sequence[int], log2_states: int) -> int:
 
 
 def stream_bytes(tables: Sequence[int]) -> int:
-    """Return the size of the table set stream of tables that take so many bits each."""
+    """Return the bytes of a table set stream; ``tables`` holds the bits of each table."""
     bits = CLASSES * CONTEXTS * map_width(len(tables)) + sum(tables)
     return TABLE_HEADER.bytes + (-(-bits // WORD_BITS) + CRC_WORDS) * WORD_BYTES
 

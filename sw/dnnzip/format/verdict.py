@@ -1,4 +1,4 @@
-"""How a stream ends: the verdict of a decoder, the same in software, in simulation and on a board."""
+"""Verdict of a decoder at the end of a stream, the same in software, in simulation and on a board."""
 
 from enum import IntEnum
 from typing import Self
@@ -18,7 +18,7 @@ class Reason(IntEnum):
 
 
 class Verdict(Reason):
-    """Why a stream ended; the value is the ``cause`` of the end beat.
+    """Reason why a stream ended; the value is the ``cause`` of the end beat.
 
     The first rule that a stream breaks, in the order of the stream, is its verdict.
     """

@@ -1,1 +1,1 @@
-"""Files that a user names: of a kind that ends, of a size that is known, and each key in them once."""
+"""Files that a user names, checked: they end, their size is limited, and each key is there once."""

@@ -1,4 +1,4 @@
-"""JSON as everybody reads it: no key twice, and no number that readers take for different ones or for none."""
+"""JSON that all readers understand alike: no key twice, and no number that some readers change or refuse."""
 
 import json
 import math

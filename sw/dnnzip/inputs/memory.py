@@ -1,6 +1,6 @@
-"""Memory for what a file declares: where this machine has not so much, that is a message to the user and no crash.
+"""Memory for what a file declares: too little memory is a message to the user, not a crash.
 
-A file may be sound and still stand for more than fits: 4096 weights in a bit of a stream, or an array in a file with
+A file may be sound and still represent more than fits: 4096 weights in a bit of a stream, or an array in a file with
 holes. Each place that takes memory by what a file declares does it in a `memory_for` block. A ``MemoryError`` anywhere
 else ends the command in a line that cannot name the file.
 """
@@ -24,7 +24,7 @@ def most_memory() -> int:
 
 @contextmanager
 def memory_for(where: str, what: str, size: int) -> Iterator[None]:
-    """Give a block in which memory is taken as a file asks for it.
+    """Guard a block that takes memory by what a file declares.
 
     Parameters
     ----------
@@ -33,13 +33,13 @@ def memory_for(where: str, what: str, size: int) -> Iterator[None]:
     what
         What the memory is for, as in "needs memory for 10 weights".
     size
-        How many bytes it will be, at least. More than the machine has are refused before the block is entered: a system
-        that lends out more than it has would end the process only when the memory is used.
+        Least number of bytes that it will take. More than the machine has are refused before the block is entered: a
+        system that lends out more than it has would end the process only when the memory is used.
 
     Raises
     ------
     InputError
-        There is not so much memory, or the block ran out of it.
+        There is too little memory, or the block ran out of it.
     """
     most = most_memory()
     fault = f"needs {size / GIGABYTE:.3g} GB of memory for {what}"

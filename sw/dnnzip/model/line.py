@@ -38,10 +38,10 @@ _LARGEST_CODE = LARGEST_CODE
 _MAX_SEGMENT = MAX_SEGMENT
 
 ROUNDED_SLOPE = MAX_SEGMENT // 2
-"""By so many codes a rounded slope may lead past the end of the line that it stands for."""
+"""Most codes by which a rounded slope may lead past the end of the line that it represents."""
 
 SMALLEST_BOUND = 5e-324
-"""Stands for a measured error of zero, since an absolute bound is above zero."""
+"""Bound for a measured error of zero, since an absolute bound is above zero."""
 
 
 @step
@@ -51,7 +51,7 @@ def _is_kept(weight, code, step, bound, rounding):  # type: ignore[no-untyped-de
 
 @loop
 def _intervals(weights, step, bound, rounding, low, high):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Fill the lowest and highest code that keeps each weight; return whether each has one.
+    """Fill the lowest and highest code that keeps each weight; return True if each has one.
 
     Decoded values rise with their code and so do rounded differences, so the codes that keep a weight have no gap.
     """

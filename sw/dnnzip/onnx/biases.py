@@ -195,7 +195,7 @@ def declared_values(
     model
         The compressed model.
     biases
-        What it declares.
+        The biases that it declares.
     weights
         The original network's.
 

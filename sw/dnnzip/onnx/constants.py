@@ -27,7 +27,7 @@ SHAPES = ("Shape", "Size")
 
 
 class Home(Enum):
-    """Where a constant is stored."""
+    """Place where a constant is stored."""
 
     GRAPH = "graph"
     BODY = "body"
@@ -36,7 +36,7 @@ class Home(Enum):
 
 @dataclass(eq=False)
 class Constant:
-    """A constant of a model, or an input of a local function in its place.
+    """A constant of a model, or an input of a local function that receives it.
 
     Parameters
     ----------
@@ -45,15 +45,15 @@ class Constant:
     home
         Where it is stored.
     bytes
-        What it takes as it is stored.
+        Bytes that it takes as it is stored.
     is_sparse
-        Whether only the values that are not zero are stored.
+        True if only the values that are not zero are stored.
     is_weight
-        Whether an operator reads it as its weight, as it is or dequantised.
+        True if an operator reads it as its weight, as it is or dequantised.
     is_source
-        Whether a weight is computed from it, or an operator reads it that is not known.
+        True if a weight is computed from it, or an operator reads it that is not known.
     is_formal
-        Whether it is an input of a function or of a body, which may get a constant.
+        True if it is an input of a function or of a body, which may get a constant.
     """
 
     tensor: onnx.TensorProto

@@ -1,4 +1,4 @@
-"""The compressed model: an ONNX file in which `Decompress` nodes of the domain ``dnnzip`` stand for the weights.
+"""The compressed model: an ONNX file in which `Decompress` nodes of the domain ``dnnzip`` replace the weights.
 
 A node's inputs are ``stream`` (uint8 [n]), ``tables`` (uint8 [m], one initializer that all nodes share), ``step``
 (float32, scalar or [channels]; left out where the stream holds the original bytes), ``zero_point`` (the network's own;
@@ -308,27 +308,27 @@ def decode_layer(compressed: CompressedModel, layer: CompressedLayer) -> NDArray
     Raises
     ------
     InputError
-        The stream is damaged, of a newer version, or stands for more values than there is memory for.
+        The stream is damaged, of a newer version, or represents more values than there is memory for.
     """
     return decode_codes(layer.stream, compressed.tables, layer.items, _reading(compressed.where, layer))
 
 
 def restore(layer: CompressedLayer, decoded: NDArray[np.generic], where: str = "") -> NDArray[np.generic]:
-    """Return the weights that decoded codes or items stand for, in their own type and shape.
+    """Return the weights that decoded codes or items represent, in their own type and shape.
 
     Parameters
     ----------
     layer
         The layer.
     decoded
-        What its stream decodes to: int16 [channels, length] codes, or int16 [1, items] original bytes.
+        Values of its stream, decoded: int16 [channels, length] codes, or int16 [1, items] original bytes.
     where
         The file, for messages.
 
     Raises
     ------
     InputError
-        The number or kind of values does not suit the layer, they stand for infinite weights or NaN, or there is no
+        The number or kind of values does not suit the layer, they represent infinite weights or NaN, or there is no
         memory for the weights.
     """
     grid = layer.grid

@@ -1,4 +1,4 @@
-"""Beside its values: what a network says of a weight, kept in the compressed file and returned with the weight.
+"""Descriptions of weights in a network, kept in the compressed file and restored with the weights.
 
 A weight's documentation and metadata stand at its stream meanwhile. Its entry in ``value_info`` stays; one that the
 network has not is made. If the weight is an input as well, with its values as the default, the entry is that of the

@@ -62,7 +62,7 @@ def differences(expected: Message, actual: Message, where: str = "") -> Iterator
     expected, actual
         The messages. Tensors may name the place of their bytes (`dnnzip.onnx.lazy_tensors`).
     where
-        What stands in front of each line.
+        Text in front of each line.
 
     Yields
     ------

@@ -2,9 +2,9 @@
 
 A model comes from anywhere, so that nothing in it may make this process read outside the model's folder. Every reader
 of external data takes the place from here, and none reads the entries by itself. Files are searched as onnxruntime
-does: beside the model as it is named, and what a link leads to must lie in that folder or in the folder of the model
-file that the name leads to (a cache may keep both under other names). Beyond onnxruntime, a file that is missing beside
-a link is searched beside the model file itself.
+does: next to the model as it is named, and what a link leads to must lie in that folder or in the folder of the model
+file that the name leads to (a cache may keep both under other names). Beyond onnxruntime, a file that is missing next
+to a link is searched next to the model file itself.
 """
 
 import os
@@ -34,7 +34,7 @@ SHOWN = 80
 
 @dataclass(frozen=True)
 class ExternalData:
-    """Where the bytes of a tensor are.
+    """Place of a tensor's bytes outside the model.
 
     Parameters
     ----------

@@ -19,13 +19,13 @@ from dnnzip.onnx.skeleton import GRAPH_FIELD, INITIALIZER_FIELD, RAW_DATA_FIELD,
 from dnnzip.onnx.soundness import check_model, check_sizes, tensors
 from dnnzip.system.outputs import OutputSet, is_written_through
 
-#: Protocol buffers hold less than 2 GB in one message; a model beyond that keeps its arrays in a file beside it.
+#: Protocol buffers hold less than 2 GB in one message; a model beyond that keeps its arrays in a file next to it.
 LARGEST_MESSAGE = (1 << 31) - 1
 
-#: An array below this many bytes stays in the model when the others move to the file beside it.
+#: An array below this many bytes stays in the model when the others move to the file next to it.
 SMALLEST_EXTERNAL = 1024
 
-#: An array up to so many bytes is read with its model.
+#: Most bytes of an array that is read with its model.
 SMALLEST_PLACED = 1 << 16
 
 RIGHT = "name an ONNX file"
@@ -59,7 +59,7 @@ def load_model(path: str | Path) -> onnx.ModelProto:
 
 
 def open_model(path: str | Path) -> onnx.ModelProto:
-    """Read an ONNX file, but leave large arrays where they are, in it or beside it, to be read one at a time.
+    """Read an ONNX file, but leave large arrays where they are, in it or next to it, to be read one at a time.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def _load_external(external: list[tuple[onnx.TensorProto, ExternalData]], path: 
 
 
 def save_model(model: onnx.ModelProto, path: str | Path, outputs: OutputSet | None = None) -> None:
-    """Write a model whole or not at all; one beyond 2 GB gets its arrays in ``<path>.data`` beside it.
+    """Write a model whole or not at all; one beyond 2 GB gets its arrays in ``<path>.data`` next to it.
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ def write_model(model: onnx.ModelProto, file: BinaryIO, where: str) -> None:
     file
         Open for bytes.
     where
-        What messages call the file.
+        Name of the file in messages.
 
     Raises
     ------
@@ -270,7 +270,7 @@ def _copy_bytes(tensor: onnx.TensorProto, file: BinaryIO) -> None:
 
 
 def _write_message(model: onnx.ModelProto, file: BinaryIO) -> None:
-    """Write what ``SerializeToString(deterministic=True)`` would give if every array stood in the model.
+    """Write what ``SerializeToString(deterministic=True)`` would return if every array stood in the model.
 
     Messages are written in the order of their fields, with their lengths in front, so that an array can be copied into
     its field without ever being in memory.
@@ -309,7 +309,7 @@ def _around(message: Message, number: int) -> tuple[bytes, bytes]:
 
 
 def copy_field(target: Message, name: str, value: object) -> None:
-    """Set a field of a message, of any kind, to a copy of what ``ListFields`` gave for another of the same type."""
+    """Set a field of a message, of any kind, to a copy of what ``ListFields`` returned for another of the same type."""
     field = getattr(target, name)
     if hasattr(field, "extend"):
         field.extend(value)

@@ -1,4 +1,4 @@
-"""Small constants that exporters compute inside the graph, pads and target shapes say, worked out ahead.
+"""Folding of small constants that exporters compute inside the graph, such as pads and target shapes.
 
 Shape inference follows only some operators through values; the rest of such a chain is computed here by onnx' reference
 implementation.
@@ -32,11 +32,11 @@ def fold_shapes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int | None, .
     model
         The network.
     shapes
-        What is known of its values' shapes; None for a dimension that is not.
+        Known shapes of its values; None for a dimension that is not.
 
     Returns
     -------
-    Whether any node was replaced.
+    True if any node was replaced.
     """
     known = {
         tensor.name: numpy_helper.to_array(tensor)
@@ -76,7 +76,7 @@ def _values(
     known: Mapping[str, NDArray[np.generic]],
     shapes: Mapping[str, tuple[int | None, ...]],
 ) -> NDArray[np.generic] | None:
-    """Return what a node gives where that is a small integer constant."""
+    """Return the result of a node where that is a small integer constant."""
     if not is_standard(node) or len(node.output) != 1:
         return None
     if node.op_type == "Constant":

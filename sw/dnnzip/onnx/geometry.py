@@ -79,7 +79,14 @@ class Convolution:
     def vectors(self, x: NDArray[Item], zero_point: int = 0, chosen: Positions | None = None) -> NDArray[Item]:
         """Return [groups, vectors, length] of an input [samples, channels, ...]: all, or those of chosen positions.
 
-        Padding holds the zero point.
+        Parameters
+        ----------
+        x
+            The input [samples, channels, ...], in any element type.
+        zero_point
+            Value of the padding, in the type of `x`.
+        chosen
+            Flat positions over samples and the output's spatial dimensions; None for all.
         """
         samples, channels, *spatial = x.shape
         rank = len(spatial)

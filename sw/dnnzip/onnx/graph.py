@@ -1,4 +1,4 @@
-"""Who reads and who writes each name of a model's graph, and the Constant nodes lifted to initializers."""
+"""Readers and writers of each name of a model's graph, and the Constant nodes lifted to initializers."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ def operand(node: onnx.NodeProto, index: int) -> str:
 
 
 def is_standard(node: onnx.NodeProto) -> bool:
-    """Whether the operator is one of the ONNX standard, not of a custom domain."""
+    """Return True if the operator is one of the ONNX standard, not of a custom domain."""
     return node.domain in ("", "ai.onnx")
 
 
@@ -88,7 +88,7 @@ class GraphIndex:
         return self.uses.get(name, [])
 
     def is_only_read_by(self, name: str, node: onnx.NodeProto) -> bool:
-        """Whether one input of one node is the only place where a name is used."""
+        """Return True if one input of one node is the only place where a name is used."""
         uses = self.readers(name)
         return len(uses) == 1 and uses[0].node is node and name not in self.outputs and name not in self.inner_reads
 

@@ -1,4 +1,4 @@
-"""Each name of a graph stands for one value: a model in which it stands for two means something else to each reader."""
+"""Check that each name of a graph has one value: where it has two, readers understand different models."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,7 +7,7 @@ import onnx
 from dnnzip.errors import InputError
 from dnnzip.onnx.graph import subgraphs
 
-#: What gives a name its value.
+#: Kinds of things that define a name's value.
 INPUT, INITIALIZER, OUTPUT = "an input", "an initializer", "a node's output"
 
 RIGHT = "give each a name of its own"
@@ -29,7 +29,7 @@ def check_names(model: onnx.ModelProto, where: str) -> None:
     Raises
     ------
     InputError
-        A name stands for two values.
+        A name has two values.
     """
     for place, givers in _scopes(model):
         seen: dict[str, str] = {}
@@ -41,7 +41,7 @@ def check_names(model: onnx.ModelProto, where: str) -> None:
 
 
 def _scopes(model: onnx.ModelProto) -> Iterator[tuple[str, Iterator[tuple[str, str]]]]:
-    """Visit what has names of its own: where it is, and each name with what gives it a value."""
+    """Visit each graph, body and local function: its place, and its names, each with what defines it."""
     yield "", _of_graph(model.graph)
     for graph in subgraphs(model.graph.node):
         yield f"body {graph.name!r} ", _of_graph(graph)

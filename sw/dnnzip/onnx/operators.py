@@ -109,7 +109,7 @@ class WeightInput(Operand):
     layout_of: LayoutOf | None = None
 
     def layout(self, node: onnx.NodeProto, shape: tuple[int, ...]) -> Layout:
-        """Return output channels and kernel; a shape that the operator does not take gives a harmless layout."""
+        """Return output channels and kernel; for a shape that the operator does not take, a harmless layout."""
         if self.layout_of is None or len(shape) < 2 or math.prod(shape) == 0:
             return Layout(shape, 0)
         return self.layout_of(node, shape)

@@ -53,7 +53,7 @@ def cut_before(model: onnx.ModelProto, starts: Collection[int], output: str) -> 
 def cut_around(model: onnx.ModelProto, blocks: Sequence[Segment], output: str) -> list[Segment]:
     """Return blocks and the segments between them in an order in which each finds what it reads.
 
-    Operators that nothing needs, because a block stands for them or for what they served, are gone.
+    Operators that nothing needs, because a block replaces them or what they served, are gone.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class _Cut:
         return needed
 
     def segments(self, groups: Sequence[Sequence[int]], wanted: Collection[str]) -> list[Segment]:
-        """Return groups of positions as segments, each of which gives what another reads or what is wanted."""
+        """Return groups of positions as segments, each of which makes what another reads or what is wanted."""
         made = [[name for position in group for name in self._nodes[position].output if name] for group in groups]
         reads = [
             [name for name in dict.fromkeys(n for p in group for n in sorted(self.reads[p])) if name not in set(own)]

@@ -97,7 +97,7 @@ def fold_divisor(model: onnx.ModelProto, weight: Weight, divisor: int) -> None:
     Parameters
     ----------
     model
-        The network; `fold_obstacle` gave None for it and `weight` was found in it.
+        The network; `fold_obstacle` returned None for it and `weight` was found in it.
     weight
         Integer weights.
     divisor
@@ -204,7 +204,7 @@ def scale_use(reader: Reader, index: GraphIndex) -> Use | None:
 
 
 def _constant_factor(use: Use, index: GraphIndex) -> Use | None:
-    """Return the input itself where it is a float constant, or a constant factor of the product that gives it."""
+    """Return the input itself where it is a float constant, or a constant factor of the product that computes it."""
     name = operand(use.node, use.index)
     if name in index.initializers:
         is_float = index.initializers[name].data_type in (TensorProto.FLOAT, TensorProto.FLOAT16)

@@ -1,4 +1,4 @@
-"""Why an initializer is not compressed: each rule is a condition with the sentence that the user reads.
+"""Rules that leave an initializer uncompressed: each is a condition with the sentence that the user reads.
 
 The manual's list is generated from the same sentences. Every rule takes a `Candidate` and says whether it is met; the
 first rule that is not is the reason.
@@ -49,7 +49,7 @@ class Reader:
         The node that holds the weight's scale and zero point: a DequantizeLinear between the tensor and `node`, or
         `node` itself where it is an integer operator; None for float weights.
     scale_index, zero_point_index
-        Which inputs of `quantiser` they are; None where it has no such input.
+        Positions of the scale and the zero point among the inputs of `quantiser`; None where it has no such input.
     layout
         The tensor's output channels and kernel as this operator sees them.
     """

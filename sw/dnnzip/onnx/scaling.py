@@ -1,4 +1,4 @@
-"""What a layer's codes are multiplied by and shifted by, for a consumer that has the streams and not the network."""
+"""Factors and offsets of a layer's codes, for a consumer that has the streams and not the network."""
 
 from dataclasses import dataclass
 from typing import TypeVar

@@ -36,7 +36,7 @@ class LayerShape:
     operator
         The ONNX operator.
     role
-        What it computes.
+        Kind of computation.
     units, reduction, positions, groups
         Output channels, products of each output, outputs of each channel, groups of the convolution.
     weights
@@ -64,7 +64,8 @@ def layer_shapes(model: onnx.ModelProto, where: str) -> list[LayerShape]:
     """Find a network's layers and their sizes.
 
     A first dimension of an input that is not fixed becomes 1: one sample. Operators other than convolutions, matrix
-    products and poolings are not listed; they work on what the layer before them gives. Subgraphs are not looked into.
+    products and poolings are not listed; they work on the result of the layer before them. Subgraphs are not looked
+    into.
 
     Parameters
     ----------
@@ -196,7 +197,7 @@ def _role(node: onnx.NodeProto, operator: Operator, role: Role, index: GraphInde
 
 
 def _is_activation(name: str, index: GraphIndex, behind: Mapping[str, int]) -> bool:
-    """Whether a value depends on the network's input rather than on constants alone."""
+    """Return True if a value depends on the network's input rather than on constants alone."""
     if name in behind:
         return True
     open_names, seen = [name], set()

@@ -10,8 +10,8 @@ from dnnzip.onnx.lazy_tensors import Place
 #: Numbers of the fields in which a model's message holds its graph, that its tensors, and those their bytes.
 GRAPH_FIELD, INITIALIZER_FIELD, RAW_DATA_FIELD = 7, 5, 9
 
-#: Fields of a tensor that may stand beside its bytes: dims, type, name, text, metadata. With any other, the parser says
-#: what the tensor holds: values in two fields are for no second reader to choose from.
+#: Fields of a tensor that may stand next to its bytes: dims, type, name, text, metadata. With any other, the parser
+#: says what the tensor holds: values in two fields are for no second reader to choose from.
 PLAIN_FIELDS = {1, 2, 8, 12, 16}
 
 _VARINT, _EIGHT_BYTES, _LENGTH_DELIMITED, _FOUR_BYTES = 0, 1, 2, 5
@@ -70,7 +70,7 @@ def without_arrays(path: Path, smallest: int) -> tuple[bytes, dict[int, Place]] 
             raise _IrregularError
         return _rewritten(data, start, stop, INITIALIZER_FIELD, tensor)
 
-    if not path.is_file():  # a pipe gives its bytes once, to whoever opens it first
+    if not path.is_file():  # a pipe yields its bytes once, to whoever opens it first
         return None
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -144,7 +144,7 @@ def _varint_at(data: mmap.mmap, position: int) -> tuple[int, int]:
 
 
 def tag(number: int, length: int) -> bytes:
-    """Return what stands in front of a field of so many bytes."""
+    """Return the tag and the length in front of a field of ``length`` bytes."""
     return bytes([number << 3 | _LENGTH_DELIMITED]) + _varint(length)
 
 

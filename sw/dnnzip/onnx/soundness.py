@@ -1,4 +1,4 @@
-"""Soundness of a parsed model, checked before anything else reads it: each fact is there once, and each text is one.
+"""Soundness of a parsed model, checked before anything else reads it: no fact twice, and every text in UTF-8.
 
 A protobuf parser takes what two readers may understand differently: one takes the first of two attributes of a name,
 the next one the last. Such a model is refused, so that what is checked here is what a runtime runs.
@@ -63,7 +63,7 @@ def check_model(model: ModelProto, where: str) -> None:
     Parameters
     ----------
     model
-        As the parser gave it.
+        The model as parsed.
     where
         The file, for messages.
 
@@ -170,7 +170,7 @@ def messages(message: Message) -> Iterator[Message]:
 
 
 def _has_texts(message: Message) -> bool:
-    """Return True if the texts of a message are such: the parser takes any bytes, and gives them as bytes."""
+    """Return True if the texts of a message are such: the parser takes any bytes, and returns them as bytes."""
     texts: list[object] = []
     if isinstance(message, TensorProto):
         texts = [message.name, message.doc_string]

@@ -24,7 +24,7 @@ UNSIZED = ("UNDEFINED", "STRING")
 def bytes_of(tensor: onnx.TensorProto) -> int | None:
     """Return the bytes that an array of the tensor's type and shape takes; None for a type without a size.
 
-    A shape with a dimension below zero gives a size that no file has.
+    For a shape with a dimension below zero it is a size that no file has.
     """
     if any(size < 0 for size in tensor.dims):
         return -1

@@ -1,4 +1,4 @@
-"""Which initializers of a network are weights that can be compressed, and which are left out by which rule."""
+"""Initializers of a network that are weights to compress, and those left out, each with its rule."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -105,9 +105,9 @@ class LeftOut:
     shape
         Shape of the array.
     weights, bytes
-        How many values, and the bytes that they take as stored.
+        Number of values, and the bytes that they take as stored.
     is_weight
-        Whether an operator reads it as its weight, or something computed from it; the size goals count these alone.
+        True if an operator reads it as its weight, or something computed from it; the size goals count these alone.
     """
 
     name: str
@@ -164,7 +164,7 @@ def select_weights(
     Parameters
     ----------
     weights, left_out
-        What `find_weights` gave.
+        Result of `find_weights`.
     layers
         Keep the names that match one of these; empty keeps all.
     exclude
@@ -243,7 +243,7 @@ def _direct_reader(tensor: onnx.TensorProto, use: Use) -> Reader | None:
 
 
 def _through(tensor: onnx.TensorProto, use: Use, index: GraphIndex) -> list[Reader | None]:
-    """Find readers behind a DequantizeLinear; None stands for each use of it that is no weight."""
+    """Find readers behind a DequantizeLinear; None represents each use of it that is no weight."""
     node = use.node
     result = node.output[0]
     if use.index != 0 or not is_standard(node) or result in index.outputs or result in index.inner_reads:

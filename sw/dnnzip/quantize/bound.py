@@ -12,7 +12,7 @@ RIGHT = "give a share of the range such as 2%, an absolute error such as 0.003, 
 
 
 class Unit(StrEnum):
-    """What the number of a bound counts."""
+    """Unit of a bound's number."""
 
     SHARE = "share"  # of the range, largest minus smallest weight
     ABSOLUTE = "absolute"  # in the weight's own unit
@@ -20,7 +20,7 @@ class Unit(StrEnum):
 
 
 class Scope(StrEnum):
-    """Over which weights the range of a percentage is taken."""
+    """Weights over which the range of a percentage is taken."""
 
     TENSOR = "tensor"
     CHANNEL = "channel"
@@ -35,7 +35,7 @@ class Bound:
     value
         SHARE: fraction of the range, above 0 and at most 1; ABSOLUTE: above 0; LSB: a whole number from 0 up.
     unit
-        What the value counts.
+        Unit of the value.
     text
         The bound as the user wrote it.
     option
@@ -87,7 +87,7 @@ class Bound:
 
     @property
     def share_hint(self) -> str:
-        """What a bare number of 1 to 100 may be meant as, to end a sentence with; empty for other bounds."""
+        """End of a sentence that reads a bare number of 1 to 100 as a percentage; empty for other bounds."""
         if self.unit is Unit.ABSOLUTE and 1 <= self.value <= 100:
             return f", and {float(self.value):g}% is a share of it"
         return ""

@@ -23,11 +23,11 @@ class ElementType:
     dtype
         NumPy type, in the machine's byte order.
     is_integer
-        Whether it is an integer type; otherwise its values are float32 values.
+        True if it is an integer type; otherwise its values are float32 values.
     lowest, largest
         Smallest and largest finite value.
     rounding
-        How a float32 becomes a value of the type: a number that `rounded` takes.
+        Rounding from float32 to the type: a number that `rounded` takes.
     """
 
     dtype: np.dtype[np.generic]
@@ -48,7 +48,7 @@ class ElementType:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether it is a float type of fewer bits than float32, to which decoded values are rounded."""
+        """Return True if it is a float type of fewer bits than float32, to which decoded values are rounded."""
         return self.rounding != NOT_ROUNDED
 
     def magnitudes(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -90,7 +90,7 @@ def type_names(is_integer: bool | None = None, last: str = "or") -> str:
 
 @loop
 def _half(value):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Round float32 to float16, nearest even, as float64 (exact); overflow gives infinity."""
+    """Round float32 to float16, nearest even, as float64 (exact); overflow returns infinity."""
     magnitude = abs(value)
     if not magnitude < np.float32(65520.0):
         rounded = np.inf

@@ -87,7 +87,7 @@ class FloatGrid(KeptBound):
     step
         float32, scalar or [channels]: value of one code.
     step_grid
-        How a file holds the steps of channels; None where it holds them as they are.
+        Grid on which a file holds the steps of channels; None where it holds them as they are.
     step_loss
         Bits for each weight that steps on `step_grid` cost, against the largest that keep the bound.
     """
@@ -103,7 +103,7 @@ class FloatGrid(KeptBound):
 
     @property
     def may_overflow(self) -> bool:
-        """Whether there are codes whose product with a step is not finite."""
+        """Return True if there are codes whose product with a step is not finite."""
         return float(self.step.max()) * LARGEST_MAGNITUDE > self.element.largest
 
     def lossless(self) -> "Lossless":
@@ -188,7 +188,7 @@ class Lossless(KeptBound):
 
     @property
     def side_bytes(self) -> int:
-        """Bytes that a decoder needs beside the streams: none."""
+        """Bytes that a decoder needs in addition to the streams: none."""
         return 0
 
     def code_shape(self, layout: Layout) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""How an operator's weight array divides into output channels, each a row in storage order, and back."""
+"""Layout of an operator's weight array as output channels, each a row in storage order, and back."""
 
 import math
 from collections.abc import Sequence

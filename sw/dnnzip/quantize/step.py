@@ -35,7 +35,7 @@ FEW_WEIGHTS = 1 << 15
 #: The steps of the first block cover at most this share of a grid cell, so that few weights are suspects.
 SUSPECT_SHARE = 5e-4
 
-#: Each further block covers so many times the share of the one before it, up to ``LARGEST_SHARE``.
+#: Factor of the share that each further block covers to that of the one before it, up to ``LARGEST_SHARE``.
 SHARE_GROWTH = 4
 LARGEST_SHARE = 0.02
 

@@ -89,6 +89,20 @@ def bounds_of(weight: Weights, bound: Bound, scope: Scope) -> NDArray[np.float64
     """Return the largest error tolerated, in float64: a scalar, or [channels] for float weights by channel.
 
     A share p of a range R is ``float64(p) * R``, one rounding; on integer weights the exact floor of p * R, in lsb.
+
+    Parameters
+    ----------
+    weight
+        The weights.
+    bound
+        The bound: a share of the range, an absolute error, or lsb.
+    scope
+        The range that a share refers to: of the whole tensor or of each channel.
+
+    Raises
+    ------
+    InputError
+        NaN or infinite weights, with a share.
     """
     if bound.unit is not Unit.SHARE:
         return np.array(float(bound.value))
@@ -128,7 +142,7 @@ def largest_errors(weight: Weights, restored: NDArray[np.generic], divisor: int,
     divisor
         2 e + 1 for integer weights; 1 otherwise.
     scope
-        TENSOR gives a scalar, CHANNEL one value for each channel; integer weights always give a scalar.
+        TENSOR returns a scalar, CHANNEL one value for each channel; for integer weights it is always a scalar.
 
     Returns
     -------

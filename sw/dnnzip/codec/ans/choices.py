@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class AnsChoices:
-    """What the encoder may choose for an ``ans`` stream.
+    """Choices that an encoder makes for an ``ans`` stream.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ class AnsChoices:
     column_offsets
         Offset 0 to 3 of each column, none to leave the columns out. Columns past the last one have offset 0.
     context
-        Whether neighbours choose the table and the sign.
+        True if neighbours choose the table and the sign.
     """
 
     log2_lanes: int

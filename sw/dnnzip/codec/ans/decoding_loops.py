@@ -218,7 +218,7 @@ def _choose_tables(fields, signs, bases, left, above, base, left_mask, above_mas
 
 @inlined
 def _step_lanes(fields, signs, tile, here, in_tile, going_on, code_mask):  # type: ignore[no-untyped-def]
-    """Let each lane read its bits and say whether it is due a word; return whether a weight is an escape.
+    """Let each lane read its bits and say whether it is due a word; return True if a weight is an escape.
 
     Codes go to ``tile`` and ``signs``; those of escapes are to be mended.
     """
@@ -294,7 +294,7 @@ def _hand_out(
 
 @inlined
 def _any_wrong(fields: NDArray[np.int32]) -> bool:
-    """Return whether a code did not fit, in the last round or before it."""
+    """Return True if a code did not fit, in the last round or before it."""
     wrong = False
     for lane in range(LANES):
         wrong |= fields[WRONG + lane] != 0 or fields[NEWLY_WRONG + lane] != 0

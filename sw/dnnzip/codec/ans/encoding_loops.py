@@ -30,12 +30,12 @@ which, by size, the table has every token."""
 
 LOW_WIDTH_SHIFT = 32
 STATE_OFFSET_SHIFT = 40
-"""What the encoder knows of a token, packed: a bit threshold below; the width of the low bits, with the bit
-``ESCAPE_MARK_BIT`` on escapes; and a state offset, signed, at the top. With X = state + states, a weight gives
-(X + threshold) >> 16 bits and goes on to X = next_states[(X >> bits) + offset]."""
+"""Entry of a token, packed: a bit threshold below; the width of the low bits, with the bit ``ESCAPE_MARK_BIT`` on
+escapes; and a state offset, signed, at the top. With X = state + states, a weight takes (X + threshold) >> 16 bits and
+goes on to X = next_states[(X >> bits) + offset]."""
 
 SPARE_WORDS = 2
-"""After a lane's words: what it reads that takes a word too many."""
+"""Words of room after a lane's own, for a lane that takes a word too many."""
 
 
 def encoder_room(lanes: int, length: int, back: int) -> tuple[NDArray[np.generic], ...]:
@@ -298,8 +298,8 @@ def interleave(
 ) -> int:
     """Write the lanes' words to ``payload`` in the order in which a decoder takes them; return their number.
 
-    A lane that has read n bits has taken ceil(n / 16) + 1 words, so one number stands for both: its quotient
-    by 16 is the place of the lane's next word: ``taken`` [lanes] is room for it. Every step writes that word and keeps
+    A lane that has read n bits has taken ceil(n / 16) + 1 words, so one number represents both: its quotient
+    by 16 is the place of the lane's next word. ``taken`` [lanes] is room for it. Every step writes that word and keeps
     it where the lane is due one, which no branch has to predict.
     """
     channels, length = codes.shape

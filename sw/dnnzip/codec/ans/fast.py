@@ -97,7 +97,22 @@ def _tables(table_set: TableSet) -> _Tables:
 def decode(
     payload: NDArray[np.uint16], header: WeightHeader, table_set: TableSet | None
 ) -> tuple[NDArray[np.int16], int]:
-    """Decode a payload; return the codes, int16 [channels, length], and the words taken."""
+    """Decode a payload; return the codes, int16 [channels, length], and the words taken.
+
+    Parameters
+    ----------
+    payload
+        uint16 [words], which may end early.
+    header
+        The stream's header.
+    table_set
+        The table set that is loaded.
+
+    Raises
+    ------
+    VerdictError
+        With the verdict, where it is not ``ok``.
+    """
     assert table_set is not None
     tables = _tables(table_set)
     taps = header.kernel_height * header.kernel_width
@@ -153,7 +168,7 @@ def encode(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: TableSe
     table_set
         The tables to code with.
     choices
-        What the encoder chose.
+        Choices of the encoder.
 
     Raises
     ------
@@ -231,7 +246,7 @@ def encode(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: TableSe
 
 
 def is_wide(codes: NDArray[np.int16]) -> bool:
-    """Return whether a code does not fit 8 bits."""
+    """Return True if a code does not fit 8 bits."""
     limit = 1 << NARROW_BITS - 1
     return bool(codes.size) and (int(codes.min()) < -limit or int(codes.max()) >= limit)
 

@@ -27,13 +27,13 @@ SHORT_CHANNEL = 16
 """Channels of fewer weights share one class: counting each by itself would cost more than it could save."""
 
 LANE_BITS = 30
-"""What a virtual lane costs, on average: its first state and the rest of its last word."""
+"""Average cost of a virtual lane in bits: its first state and the rest of its last word."""
 
 BITS_PER_LANE = 3200
-"""A virtual lane is opened for so many bits, so that it costs less than 1 %; a lane more decodes faster."""
+"""Bits of a stream for each virtual lane, so that a lane costs less than 1 %; more lanes decode faster."""
 
 ALL_LANES = 1 << 16
-"""Streams of so many weights get all lanes, whatever these cost: they decide how long a network takes to decode."""
+"""Streams of at least this many weights get all lanes at any cost: they decide how long a network takes to decode."""
 
 MAX_LANES = 1 << MAX_LOG2_LANES
 
@@ -42,21 +42,22 @@ COLUMN_ROUNDS = 2
 SMALL_NETWORK = 1 << 22
 SMALL_COLUMN_ROUNDS = 6
 PATIENCE = 2
-"""Columns and tables take so many turns on a network of at most so many weights, where a turn costs little, but end
-after so many that saved nothing: the turns after the second save 0.05 to 0.4 % of the trained networks."""
+"""Columns and tables take ``SMALL_COLUMN_ROUNDS`` turns on a network of at most ``SMALL_NETWORK`` weights, where a turn
+costs little, and end after ``PATIENCE`` turns that saved nothing. The turns after the second save 0.05 to 0.4 % of the
+trained networks."""
 
 ALL_TRAINED = 1 << 21
-"""A network of so many weights is trained on all of them."""
+"""Most weights of a network that is trained on all of them."""
 
 SAMPLE = 1 << 20
-"""Of a larger network, so many weights in every n-th channel of each tensor train the table set."""
+"""Weights of a larger network that train the table set, in every n-th channel of each tensor."""
 
 TRAINING_BYTES = 1 << 25
-"""So much may the histograms of a training take before columns, which are up to four times as much; channels beyond
-that are left out of it."""
+"""Most bytes of the histograms of a training before columns, which take up to four times as much. Channels beyond this
+size are left out of the training."""
 
 PART_BYTES = 1 << 23
-"""So much may the histograms take by which one tensor's classes are chosen, outside of a training."""
+"""Most bytes of the histograms by which one tensor's classes are chosen, outside of a training."""
 
 HISTOGRAM_ITEM = 4
 """Bytes of a count in the histograms of channels."""
@@ -64,7 +65,7 @@ HISTOGRAM_ITEM = 4
 
 @dataclass(frozen=True)
 class _Plan:
-    """What was chosen for a tensor: the choices of an ``ans`` stream and its bits."""
+    """Plan for a tensor: the choices of an ``ans`` stream and its bits."""
 
     classes: NDArray[np.int64]
     context: bool
@@ -230,7 +231,7 @@ def _cheapest(
 
 
 def _log2_lanes(codes: NDArray[np.int16], bits: float, options: CodecOptions) -> int:
-    """Return log2 of the virtual lanes of a stream of these codes, int16 [channels, length], of so many bits."""
+    """Return log2 of the virtual lanes of a stream of ``bits`` bits with these codes, int16 [channels, length]."""
     wanted = options.virtual_lanes or (MAX_LANES if codes.size >= ALL_LANES else max(int(bits / BITS_PER_LANE), 1))
     return int(min(wanted, codes.shape[0], MAX_LANES)).bit_length() - 1
 

@@ -59,7 +59,7 @@ def encode(codes: Sequence[Sequence[int]], kernel: tuple[int, int], table_set: T
     table_set
         The tables to code with.
     choices
-        What the encoder chose.
+        Choices of the encoder.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def _column_block(choices: AnsChoices) -> list[int]:
 
 
 def _transitions(table_set: TableSet, table: int) -> dict[int, list[tuple[int, Entry]]]:
-    """Return for each token the states that stand for it, with their entries."""
+    """Return for each token the states that represent it, with their entries."""
     result: dict[int, list[tuple[int, Entry]]] = {}
     for state, entry in enumerate(table_set.entries(table)):
         result.setdefault(entry.token, []).append((state, entry))

@@ -21,7 +21,17 @@ def decode(
 
 
 def encode(items: NDArray[np.signedinteger], channels: int, width: int) -> bytes:
-    """Return the ``raw`` weight stream of ``items`` (of 4, 8 or 16 bits) in storage order, as ``channels`` channels."""
+    """Return the ``raw`` weight stream of items in storage order.
+
+    Parameters
+    ----------
+    items
+        Signed integers that fit the width; any shape, read in C order.
+    channels
+        Number of channels, which divides the number of items.
+    width
+        Bits of an item in the stream: 4, 8 or 16.
+    """
     per_word = WORD_BITS // width
     padded = np.zeros(-(-items.size // per_word) * per_word, np.uint16)
     padded[: items.size] = items.reshape(-1).astype(np.uint16) & np.uint16((1 << width) - 1)
