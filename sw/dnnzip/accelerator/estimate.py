@@ -20,7 +20,7 @@ from dnnzip.format.array import Placement
 
 
 class Timing(enum.StrEnum):
-    """How a layer's latency comes from its parts.
+    """Rule by which a layer's latency is computed from its parts.
 
     Members
     -------
@@ -89,12 +89,12 @@ class Energy:
 
     @property
     def leakage(self) -> float:
-        """What leaks in all parts."""
+        """Leakage of all parts."""
         return sum(value for name, value in self.parts().items() if name.endswith("leakage"))
 
     @property
     def dynamic(self) -> float:
-        """All but what leaks: the energy at zero leakage."""
+        """Energy at zero leakage."""
         return self.main_memory + self.local_memory + self.communication + self.computation + self.decompressor
 
     @property
@@ -125,7 +125,7 @@ class Energy:
 
 @dataclass(frozen=True)
 class LayerEstimate:
-    """What a layer takes.
+    """Cycles and energy of a layer.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ class LayerEstimate:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a network takes.
+    """Cycles and energy of a network.
 
     Parameters
     ----------
@@ -513,12 +513,12 @@ class Estimator:
         return Estimate(tuple(estimates), self.accelerator.clock.value, tables)
 
     def memory_cycles(self, size: float) -> float:
-        """Return the cycles of the main memory for so many bytes."""
+        """Return the cycles of the main memory for ``size`` bytes."""
         memory = self.accelerator.main_memory
         return size / (memory.bandwidth.value * memory.efficiency.value / self.accelerator.clock.value)
 
     def leakage(self, cores: int, latency: float, decoders: int) -> Energy:
-        """Return what leaks in this number of cycles, with these cores and decompressors at work."""
+        """Return the leakage in ``latency`` cycles, with these numbers of cores and decompressors at work."""
         accelerator, mesh = self.accelerator, self.accelerator.mesh
         seconds = latency / accelerator.clock.value
         of_node = mesh.router_leakage.value + 4 * mesh.link_leakage.value
@@ -531,7 +531,7 @@ class Estimator:
         )
 
     def _tables(self, size: int, timing: Timing) -> LayerEstimate:
-        """Return what the table set takes, which goes to every decompressor."""
+        """Return the cost of loading the table set, which goes to every decompressor."""
         accelerator = self.accelerator
         in_elements = accelerator.decompressor.placement is Placement.PE
         cores = accelerator.cores if in_elements else len(accelerator.mesh.interfaces)

@@ -170,7 +170,7 @@ class LanePipeline:
         return self.ended - before
 
     def _pass_all(self, layer: Layer, vectors: int) -> None:
-        """Run all tiles of a layer against so many vectors."""
+        """Run all tiles of a layer against ``vectors`` vectors."""
         begins = True
         for each, alike in itertools.groupby(passes(layer, self.array)):
             count = sum(1 for _ in alike)
@@ -207,9 +207,9 @@ class LanePipeline:
         packed = layer.bits_per_weight is not None
         bits = layer.bits_per_weight or self.weight_bits
         vectors *= _groups(layer, each)
-        # In a turn each lane gives a weight of its own time slot, also those without a channel.
+        # In a turn each lane delivers a weight of its own time slot, also those without a channel.
         turn = self.array.rows / self.decompressor.weights_per_cycle.value / self.array.turn_share.value
-        # Lanes of a group give a beat together.
+        # Lanes of a group deliver a beat together.
         beats = math.ceil(each.most * self.array.groups / self.decompressor.weights_per_cycle.value)
         start = self._start(layer, each, begins)
         for columns in sizes(layer.reduction, self.array.columns):
@@ -232,7 +232,7 @@ class LanePipeline:
             self._fill(before - self.decoded)
             if tile.packed:
                 self._fill(tile.start)
-            # What is in the buffer is there; the rest comes as fast as the memory gives it.
+            # The buffer's bytes are ready; the rest comes at the memory's rate.
             cycles = max(tile.cycles, (tile.size - self.held) / self.rate)
             done = before + tile.start + cycles
             if tile.packed:

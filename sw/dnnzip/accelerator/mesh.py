@@ -38,7 +38,7 @@ class Pattern:
 
     @property
     def flows(self) -> int:
-        """How many there are."""
+        """Number of flows."""
         return len(self.hops)
 
 
@@ -69,7 +69,7 @@ class MeshNetwork:
 
     @cached_property
     def bytes_per_cycle(self) -> float:
-        """What a link carries."""
+        """Bytes per cycle of a link."""
         return self.mesh.link_bits.value / 8 * self.mesh.flits_per_cycle.value
 
     @cached_property

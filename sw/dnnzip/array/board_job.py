@@ -1,8 +1,8 @@
 """A job for the array of a board: the orders of ``dnnzip.format.frames``, for a memory that may be small.
 
-Streams that do not fit the memory at once take turns in it: when all tiles of what is there have been used, the next
-ones are loaded over it. Weights that do not fit even alone are cut between tiles; a compressed stream that is so large
-is decoded here first.
+Streams that do not fit the memory at once take turns in it: when all tiles of the loaded ones have been used, the
+next ones are loaded over them. Weights that do not fit even alone are cut between tiles; a compressed stream of such a
+size is decoded here first.
 """
 
 from collections.abc import Iterator, Sequence

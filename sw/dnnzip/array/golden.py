@@ -15,7 +15,7 @@ from dnnzip.format.schedule import tiles
 from dnnzip.link.opening import take_no_argument
 
 STALE = 85
-"""What stands here in columns and rows that a tile does not fill: a program whose sums depend on it is wrong."""
+"""Value of columns and rows that a tile does not fill: a program whose sums depend on it is wrong."""
 
 
 class GoldenArray:
@@ -81,7 +81,7 @@ class GoldenArray:
                 yield tile
 
     def _run(self, job: ArrayJob, queues: Sequence[Iterator[NDArray[np.int8]]]) -> NDArray[np.int32]:
-        """Return the sums that the runs give, int32 [vectors given, rows]."""
+        """Return the sums that the runs output, int32 [vectors given, rows]."""
         shape = self.shape
         active = np.full((shape.groups, shape.rows_per_group, shape.columns), self._stale, np.int8)
         kept = np.zeros((shape.vectors, shape.rows), np.int32)

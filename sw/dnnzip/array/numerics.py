@@ -1,4 +1,4 @@
-"""What becomes of a layer's int32 sums: 8-bit values again, float32 values, or nothing.
+"""Conversion of a layer's int32 sums: to 8-bit values, to float32 values, or none.
 
 8-bit values as onnxruntime's QLinearConv and QGemm make them: the sum and the int32 bias are added, converted to
 float32, multiplied by a float32 scale (input scale x weight scale / output scale, from left to right), rounded half to

@@ -60,7 +60,7 @@ class PlannedRun:
 
     @property
     def vectors(self) -> slice:
-        """Which vectors of the group."""
+        """Range of the vectors within the group."""
         return slice(self.start, self.start + self.run.vectors)
 
 
@@ -135,7 +135,7 @@ class LayerProgram:
         return ArrayJob(image, walks, [item.run for item in planned], activations)
 
     def sums(self, given: NDArray[np.int32], vectors: int) -> NDArray[np.int32]:
-        """Return int32 [vectors, channels] from what the array gave for so many vectors, int32 [given, rows]."""
+        """Return int32 [vectors, channels] from the array's results for ``vectors`` vectors, int32 [given, rows]."""
         sums = np.empty((vectors, self._channels), np.int32)
         row = 0
         for item in self._planned(vectors, 0, False):
@@ -174,7 +174,7 @@ class LayerProgram:
         return 1 if len(self._blocks) == 1 else len(spans(vectors, self.chunk))
 
     def _planned(self, vectors: int, zero_point: int, signed: bool) -> Iterator[PlannedRun]:
-        """Visit the runs for so many vectors of each group, in their order."""
+        """Visit the runs for a number of vectors of each group, in their order."""
         if len(self._blocks) == 1:
             yield from self._in_one_block(vectors, zero_point, signed)
             return

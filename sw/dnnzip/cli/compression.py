@@ -153,7 +153,7 @@ def _left_out_lines(left_out: Any) -> list[str]:
 
 @click.command(
     cls=FileCommand,
-    help="Write the plain model that a compressed one stands for.",
+    help="Write the plain model of a compressed one.",
 )
 @model_argument(metavar="MODEL.dnz.onnx")
 @model_output("PLAIN.onnx", "The plain model")

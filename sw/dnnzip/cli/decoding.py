@@ -77,7 +77,7 @@ def simulate(model: str, target: str | None, link: str, output: Output) -> None:
     metavar="W",
     default=64,
     show_default=True,
-    help="Streams start on words of so many bits: 16, 32, ... 512. An image for a wide bus serves narrower ones.",
+    help="Bits of the words on which streams start: 16, 32, ... 512. An image for a wide bus serves narrower ones.",
 )
 @click.option(
     "--prefix",

@@ -60,7 +60,7 @@ def ending_of(error: Exception, *, shows_traceback: bool = False) -> tuple[str, 
 
 @contextmanager
 def failing_in_one_line() -> Iterator[None]:
-    """Give a block, or decorate an entry point, whose exceptions end the process with one line and its status."""
+    """Enclose a block, or decorate an entry point: an exception ends the process with one line and its status."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - the end of the process: whatever nobody foresaw is reported here

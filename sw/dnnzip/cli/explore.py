@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dnnzip.exploration.request import Plan
 
 NEEDED = ("distributed", "pyarrow")
-"""What the extra `explore` brings."""
+"""Packages that the extra `explore` installs."""
 
 
 def axis(
@@ -77,7 +77,7 @@ def axis(
     type=click.Choice(["32", "16", "8"]),
     help="Of weights that are not compressed.  [default: the accelerator's]",
 )
-@click.option("--samples", type=click.IntRange(1), metavar="N", help="Measure accuracy on so many.  [default: all]")
+@click.option("--samples", type=click.IntRange(1), metavar="N", help="Number of samples for accuracy.  [default: all]")
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", help="Draw the samples by this seed.  [default: the first ones]"
 )
@@ -86,7 +86,7 @@ def axis(
     "--tuned",
     type=ModelFile(),
     metavar="TUNED.dnz.onnx",
-    help="A compressed model to show beside them, say of 'tune'.",
+    help="A compressed model to show with them, such as that of 'tune'.",
 )
 @click.option(
     "-o",

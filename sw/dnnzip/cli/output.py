@@ -91,7 +91,7 @@ class Output:
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[str], None]]:
-        """Show a progress bar on standard error while it is a terminal; give the function to call at each step."""
+        """Show a progress bar on standard error while it is a terminal; yield the function to call at each step."""
         from rich.progress import Progress
 
         is_hidden = self.quiet or not (sys.stderr and sys.stderr.isatty())

@@ -10,7 +10,7 @@ from dnnzip.cli.output import Output, output_options
 from dnnzip.errors import InputError
 from dnnzip.system.streams import say
 
-#: Beside the output, the journal of a search that has not ended.
+#: Suffix of the journal of a search that has not ended, next to the output.
 JOURNAL_SUFFIX = ".tune"
 
 
@@ -37,7 +37,7 @@ JOURNAL_SUFFIX = ".tune"
     type=click.Choice(["bytes", "latency", "energy"]),
     default="bytes",
     show_default=True,
-    help="What is to become small.",
+    help="Quantity to minimise.",
 )
 @click.option(
     "--accelerator",
@@ -48,7 +48,9 @@ JOURNAL_SUFFIX = ".tune"
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Of all that is random."
 )
-@click.option("--samples", type=click.IntRange(1), metavar="N", help="Only so many samples, from the first.")
+@click.option(
+    "--samples", type=click.IntRange(1), metavar="N", help="Number of samples, from the first.  [default: all]"
+)
 @scores_option()
 @click.option("--compare", is_flag=True, help="Also find the best single bound for all layers.")
 @click.option("--resume", is_flag=True, help="Go on with a search that was interrupted, or fail: it goes on by itself.")

@@ -22,7 +22,7 @@ from dnnzip.exploration.workload import OpenWorkload, Workload
 from dnnzip.system.temporary import temporary_folder
 
 ALLOWED_FAILURES = 1
-"""A task is put aside once so many workers and one more have died over it, on a cluster of this machine."""
+"""A task is put aside once this number of workers and one more have died over it, on a cluster of this machine."""
 
 CONNECT_SECONDS = 10
 """So long a scheduler may take to answer, and then to have a first worker."""
@@ -97,7 +97,7 @@ def encoding_on_worker(digest: str, encoding: Encoding, top1_plain: float) -> Ta
 
 @contextmanager
 def connected(scheduler: str | None, workers: int) -> Iterator[Client]:
-    """Give a client of a cluster; interrupts are postponed in the block.
+    """Yield a client of a cluster; interrupts are postponed in the block.
 
     Parameters
     ----------

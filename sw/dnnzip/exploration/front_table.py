@@ -1,4 +1,4 @@
-"""What ``explore`` shows at its end: on each accelerator, the points that no other one beats."""
+"""Table that ``explore`` shows at its end: the Pareto-optimal points on each accelerator."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ PLACE = ("accelerator", "placement", "timing")
 """Points of different ones of these are no rivals: they answer different questions."""
 
 COSTS = {"bits": "bits_per_weight", "latency": "latency_s", "energy": "energy_J"}
-"""What accuracy may be weighed against: the user's word, and its column."""
+"""Costs that accuracy may be weighed against: the user's word, and its column."""
 
 COST_HEADINGS = {"bits": "bits/weight", "latency": "saved latency %", "energy": "saved energy %"}
 """Their columns in the table."""

@@ -1,7 +1,7 @@
 """The tasks of an exploration: the plain network once, then one for each encoding; pure functions of what they get.
 
 An encoding costs seconds, for its accuracy is measured. Its estimates on all accelerators, placements and timings cost
-next to nothing beside that, so that they are no tasks of their own.
+next to nothing compared with that, so that they are no tasks of their own.
 """
 
 import glob
@@ -39,7 +39,7 @@ PART = 1 << 20
 
 @dataclass(frozen=True)
 class Encoding:
-    """What is compressed, and how.
+    """Layers that are compressed, and the bound, scope and codec.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Encoding:
     max_error, scope, codec
         The bound as the user gave it, over which weights a percentage is taken, how the streams are coded.
     measured
-        Digests of model and data, and the output that the user names: what the accuracy depends on besides.
+        Digests of model and data, and the output that the user names: the other things that the accuracy depends on.
     """
 
     label: str
@@ -76,18 +76,18 @@ class TunedEncoding(Encoding):
 
     @property
     def hash(self) -> str:
-        """The hash of its digest, which stands among what is measured."""
+        """The hash of its digest, which is one of ``measured``."""
         return _hash([*self.measured, TUNED])
 
     @property
     def title(self) -> str:
-        """What it is, for messages."""
+        """Name in messages."""
         return "the tuned model"
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What a task took.
+    """Time of a task.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class Spent:
 
 @dataclass(frozen=True, eq=False)
 class TaskResult:
-    """What came out for an encoding.
+    """Result of an encoding.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class TaskResult:
     points, layers
         Rows of `record.POINT_SCHEMA` and `record.LAYER_SCHEMA`.
     spent
-        What it took.
+        Its time.
     """
 
     encoding: str

@@ -22,7 +22,7 @@ REBUILD = "build the bitstream with this dnnzip"
 
 @dataclass(frozen=True)
 class StreamAnswer:
-    """What a board made of a stream.
+    """Answer of a board to a stream.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class SerialLink:
         raise VerdictError(answers[0].verdict)
 
     def _weight_bytes(self, session: Session) -> int:
-        """Return the bytes of a weight as the board gives it."""
+        """Return the number of bytes of a weight as the board sends it."""
         bits = session.hello["weight_bits"]
         if bits not in WEIGHT_BITS:
             raise InputError(self._name, f"the board says that its weights have {bits} bits", REBUILD)

@@ -29,7 +29,7 @@ class Line(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a board made of a message.
+    """Answer of a board to a message.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Answer:
 
 @dataclass
 class Statistics:
-    """What happened on the line.
+    """Counts of frames on the line.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Statistics:
     damaged
         Pieces that were no frame.
     asked
-        How often frames were asked for again, by either side.
+        Number of times that either side asked for frames again.
     """
 
     sent: int = 0

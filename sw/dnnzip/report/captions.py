@@ -1,4 +1,4 @@
-"""How the report writes numbers and names settings; ``assets/numbers.js`` writes numbers the same way."""
+"""Texts of numbers and names of settings in the report; ``assets/numbers.js`` writes numbers the same way."""
 
 import math
 from collections.abc import Sequence

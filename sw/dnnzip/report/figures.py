@@ -88,7 +88,7 @@ def energy_by_part() -> Figure:
 
 
 def cost_by_layer() -> Figure:
-    """Return the bars of each layer's latency or energy, plain beside compressed."""
+    """Return the bars of each layer's latency or energy, plain next to compressed."""
     figure = go.Figure(
         [
             go.Bar(

@@ -17,8 +17,8 @@ from dnnzip.system.temporary import NO_ROOM, temporary_file
 class OutputSet:
     """Outputs that get their names together, once all of them are complete.
 
-    A context manager: the end of its block gives them their names; an exception drops them all, with the folders that
-    were made for them. What is no regular file (a pipe, a device, anything under ``/dev``) is written at once.
+    A context manager: the end of its block moves them to their names; an exception drops them all, with the folders
+    that were made for them. What is no regular file (a pipe, a device, anything under ``/dev``) is written at once.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class OutputSet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Give the outputs their names, or drop them."""
+        """Move the outputs to their names, or drop them."""
         with ExitStack() as undone:
             for folder in self._folders:
                 undone.callback(_remove_empty, folder)
@@ -45,7 +45,7 @@ class OutputSet:
 
     @contextmanager
     def open(self, path: str | Path) -> Iterator[Path]:
-        """Give a path to write to; what is there belongs to the set once the block ends without an exception.
+        """Yield a path to write to; its file belongs to the set once the block ends without an exception.
 
         Parameters
         ----------
@@ -128,7 +128,7 @@ def write_output(path: str | Path, content: bytes) -> None:
 
 @contextmanager
 def open_output(path: str | Path) -> Iterator[Path]:
-    """Give a path to write to, and move what is there to its place once the block ends without an exception.
+    """Yield a path to write to, and move its file to its name once the block ends without an exception.
 
     The parameters are those of `OutputSet.open`, for a single output.
     """

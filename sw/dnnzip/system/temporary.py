@@ -19,16 +19,16 @@ from pathlib import Path
 from dnnzip.errors import InputError
 
 PREFIX = f".dnnzip-{zlib.crc32(os.fsencode(os.uname().nodename)):08x}-"
-"""How names begin: a lock counts on its host alone."""
+"""Prefix of the names: a lock counts on its host alone."""
 
 SUFFIX = ".tmp"
-"""How names end."""
+"""Suffix of the names."""
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a disk that is full."""
 
 _OPEN: dict[Path, int | None] = {}
-"""What is there, and the descriptors that hold the locks."""
+"""Files and folders in use, and the descriptors that hold their locks."""
 
 _SEARCHED: set[Path] = set()
 """Folders in which leftovers have been looked for."""
@@ -36,7 +36,7 @@ _SEARCHED: set[Path] = set()
 
 @contextmanager
 def temporary_file(folder: Path, mode: int = 0o666) -> Iterator[Path]:
-    """Give a new and empty file, which is removed at the end of the block unless it has been moved.
+    """Yield a new and empty file, which is removed at the end of the block unless it has been moved.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def temporary_file(folder: Path, mode: int = 0o666) -> Iterator[Path]:
 
 @contextmanager
 def temporary_folder(folder: Path | None = None) -> Iterator[Path]:
-    """Give a new folder, which is removed at the end of the block with all that is in it.
+    """Yield a new folder, which is removed at the end of the block with all that is in it.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def remove_leftovers() -> None:
 
 @contextmanager
 def _said_of(folder: Path) -> Iterator[Path]:
-    """Give a folder; that nothing can be made in it, or its disk is full, is the user's to mend."""
+    """Yield a folder; report as an ``InputError`` that nothing can be made in it, or that its disk is full."""
     try:
         yield folder
     except OSError as error:

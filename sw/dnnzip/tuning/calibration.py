@@ -27,8 +27,8 @@ LEAST_SAMPLES = 256
 #: were made for samples flatter them.
 LOOKED_AT = 2, 3
 
-#: Most samples whose answers are compared in a trial: so many over the number of layers, as the work grows with both,
-#: or the second number where that is more.
+#: Most samples whose answers are compared in a trial: the first number divided by the number of layers, as the work
+#: grows with both, or the second number where that is more.
 JUDGED_WORK = 16384
 LEAST_JUDGED = 512
 
@@ -200,9 +200,9 @@ class Calibration:
         others
             Layer name to the choices to measure.
         samples
-            Divergence is taken over so many of the judged samples, from the first.
+            Number of judged samples to take the divergence over, from the first.
         known
-            Gives a measurement by name, and how to make it where it is not known.
+            Returns a measurement by its name; the second argument makes it where it is not known.
 
         Returns
         -------
@@ -291,7 +291,7 @@ class _Found:
 
 
 class _Lazy:
-    """What `_found` gives, made when it is asked for: all of a layer's measurements may be known already."""
+    """Result of `_found`, made when it is asked for: all of a layer's measurements may be known already."""
 
     def __init__(self, make: Callable[[str, State | None], _Found], name: str, state: State | None) -> None:
         self._make = lambda: make(name, state)
@@ -304,5 +304,5 @@ class _Lazy:
         return self._value
 
 
-#: Gives a measurement by name: one that is known already, or the one that the function makes.
+#: Returns a measurement by name: one that is known already, or the one that the function makes.
 Known = Callable[[str, Callable[[], object]], Any]

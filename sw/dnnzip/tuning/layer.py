@@ -29,7 +29,7 @@ THRIFT = 1.0
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What a layer's weights multiply, over a sample of positions.
+    """Inputs that a layer's weights multiply, over a sample of positions.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class Layer:
         return feedback_of(inputs.covariance, self.rows.shape[1])
 
     def wanted(self, plain: Inputs, found: Inputs) -> Floats:
-        """Return the weights that would give the plain network's outputs best from the inputs that are found.
+        """Return the weights that best reproduce the plain network's outputs from the inputs that are found.
 
         With x and x' the plain and the found columns about their means, W E[x x'^T] E[x' x'^T]^-1, damped towards W.
         """

@@ -1,4 +1,4 @@
-"""What a search gave: the choice for each layer, and what became of the network on samples that were not seen."""
+"""Result of a search: the choice for each layer, and the network's accuracy on samples that were not seen."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ class Confirmation:
         95 % interval of the drop, from a paired bootstrap.
     folds
         Searches that these samples confirm: 1 is the result's own; more are searches on parts of a small set, whose
-        outcome stands for that of the result, which was chosen with all of it.
+        outcome represents that of the result, which was chosen with all of it.
     """
 
     samples: int

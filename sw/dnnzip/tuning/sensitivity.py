@@ -1,4 +1,4 @@
-"""What a compression does to a classifier's answers, measured so that few samples say much.
+"""Measures of the harm that a compression does to a classifier's answers, chosen to need few samples.
 
 The share of right answers is what counts in the end, and is a noisy measure: of a few hundred samples only a handful
 change sides. Two others need fewer samples: the divergence between the plain and the compressed network's

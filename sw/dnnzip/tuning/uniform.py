@@ -21,11 +21,11 @@ from dnnzip.tuning.rounding import plain_feedback
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip.usecases.summary import summarise
 
-#: Bounds tried: so many for each factor of two, from all of the range down by so many factors of two.
+#: Bounds tried: their number for each factor of two, and the number of factors of two below the whole range.
 PER_OCTAVE = 8
 OCTAVES = 12
 
-#: On this part of the samples, a bound that loses so much more than is allowed is not tried on all.
+#: Divisor of the samples for a first trial, and excess over the allowed drop at which a bound is not tried on all.
 HASTE = 5
 FAR_OFF = 0.05
 

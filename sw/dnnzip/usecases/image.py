@@ -48,7 +48,7 @@ class Image:
     weights
         Weights of all layers.
     side_bytes
-        Bytes that a consumer of the weights needs beside the image: steps and zero points.
+        Bytes that a consumer of the weights needs in addition to the image: steps and zero points.
     table_set
         Id of the table set, None where there is none.
     """
@@ -83,7 +83,7 @@ class Image:
 
     @property
     def bits_per_weight(self) -> float:
-        """Bits of the whole image, and of what is needed beside it, per weight."""
+        """Bits of the whole image, and of the steps and zero points needed in addition, per weight."""
         return 8 * (self.size + self.side_bytes) / self.weights
 
     def as_json(self) -> dict[str, Any]:

@@ -70,7 +70,7 @@ INTEGER = {"DequantizeLinear", "QuantizeLinear", *(operator.name for operator in
 
 
 class _Samples(CalibrationDataReader):
-    """Gives calibration samples in batches."""
+    """Calibration samples in batches, as onnxruntime reads them."""
 
     def __init__(self, name: str, batches: Iterator[NDArray[np.generic]]) -> None:
         self._name = name
