@@ -241,7 +241,7 @@ class LayerModel:
     Parameters
     ----------
     estimator
-        What it is estimated by.
+        The estimator that it belongs to.
     layer, source
         The layer, and the one that makes its input; None where that comes from the main memory.
     batch, bits, timing
@@ -262,7 +262,13 @@ class LayerModel:
         self.energies: list[Energy] = []
 
     def estimate(self, pipeline: float | None) -> LayerEstimate:
-        """Return what the layer takes; ``pipeline`` are its cycles where the array's tiles were gone through."""
+        """Return the estimate of the layer.
+
+        Parameters
+        ----------
+        pipeline
+            Its cycles where the array's tiles were gone through one by one; None otherwise.
+        """
         self._load_input()
         loading = self.memory
         weight_bytes = self._load_weights()
@@ -513,12 +519,22 @@ class Estimator:
         return Estimate(tuple(estimates), self.accelerator.clock.value, tables)
 
     def memory_cycles(self, size: float) -> float:
-        """Return the cycles of the main memory for ``size`` bytes."""
+        """Return the accelerator's cycles in which the main memory moves ``size`` bytes, at its sustained bandwidth."""
         memory = self.accelerator.main_memory
         return size / (memory.bandwidth.value * memory.efficiency.value / self.accelerator.clock.value)
 
     def leakage(self, cores: int, latency: float, decoders: int) -> Energy:
-        """Return the leakage in ``latency`` cycles, with these numbers of cores and decompressors at work."""
+        """Return the leakage energy, in J, of a time.
+
+        Parameters
+        ----------
+        cores
+            Processing elements at work.
+        latency
+            The time, in cycles.
+        decoders
+            Decompressors at work.
+        """
         accelerator, mesh = self.accelerator, self.accelerator.mesh
         seconds = latency / accelerator.clock.value
         of_node = mesh.router_leakage.value + 4 * mesh.link_leakage.value

@@ -90,9 +90,18 @@ def passes(layer: Layer, array: LaneArray) -> list[Pass]:
 
 
 def chunks(layer: Layer, array: LaneArray, batch: int) -> list[int]:
-    """Return the vectors that go against all of a layer's tiles before the next ones do; weights come for each anew.
+    """Return the sizes of the chunks of vectors that run against all of a layer's tiles; weights are loaded for each.
 
     A layer of one tile per channel needs no accumulators, and no chunks.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    array
+        The array.
+    batch
+        Samples at once.
     """
     positions = layer.positions * batch
     if layer.reduction <= array.columns:
@@ -105,7 +114,7 @@ MOST_PASSES, MOST_TILES = 1 << 22, 1 << 26
 
 
 def vectors_of(layer: Layer, array: LaneArray, batch: int) -> int:
-    """Return the vectors, one per cycle, that a layer sends into the array."""
+    """Return the number of vectors, one per cycle, that a layer sends into the array."""
     blocks = math.ceil(layer.reduction / array.columns)
     per_position = sum(_groups(layer, each) for each in passes(layer, array)) * blocks
     return layer.positions * batch * per_position

@@ -36,9 +36,9 @@ class Layer:
     operator
         The ONNX operator.
     kind
-        What it computes.
+        The computation.
     units
-        What cores share among them: output channels, neurons, or the channels of a pooling.
+        Units that are divided among cores: output channels, neurons, or the channels of a pooling.
     reduction
         Products that one output needs; values in the window of a pooling.
     positions

@@ -188,7 +188,7 @@ class _OrderWriter:
     Parameters
     ----------
     image
-        What is fetched.
+        The memory image that is fetched.
     walks
         Of the job.
     groups

@@ -24,11 +24,11 @@ class GoldenArray:
     Parameters
     ----------
     shape
-        How large the array is.
+        Dimensions of the array.
     argument
-        What follows a colon in the link's name; must be empty.
+        The text behind a colon in the link's name; must be empty.
     stale
-        int8 value that stands where a tile has no weights.
+        int8 value of places where a tile has no weights.
     """
 
     def __init__(self, shape: ArrayShape, argument: str = "", *, stale: int = STALE) -> None:

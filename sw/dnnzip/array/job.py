@@ -142,7 +142,14 @@ class ArrayLink(Protocol):
 
 
 def check_job(job: ArrayJob, shape: ArrayShape) -> None:
-    """Check what can be seen of a job without its image.
+    """Check a job as far as possible without its image.
+
+    Parameters
+    ----------
+    job
+        The job; its activations must be uint8 [vectors of all runs, columns].
+    shape
+        Dimensions of the array.
 
     Raises
     ------

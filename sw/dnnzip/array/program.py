@@ -135,7 +135,19 @@ class LayerProgram:
         return ArrayJob(image, walks, [item.run for item in planned], activations)
 
     def sums(self, given: NDArray[np.int32], vectors: int) -> NDArray[np.int32]:
-        """Return int32 [vectors, channels] from the array's results for ``vectors`` vectors, int32 [given, rows]."""
+        """Return the sums of the layer from the array's results.
+
+        Parameters
+        ----------
+        given
+            int32 [vectors given, rows], the sums of a job's runs in their order.
+        vectors
+            Number of vectors of each group.
+
+        Returns
+        -------
+        int32 [vectors, channels].
+        """
         sums = np.empty((vectors, self._channels), np.int32)
         row = 0
         for item in self._planned(vectors, 0, False):

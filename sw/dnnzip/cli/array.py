@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     "--link",
     required=True,
     metavar="LINK",
-    help="What executes the array's layers: golden, sim (extra sim) or serial:PORT (extra board).",
+    help="Link that executes the array's layers: golden, sim (extra sim) or serial:PORT (extra board).",
 )
 @click.option(
     "--samples", type=click.IntRange(1), metavar="N", help="Number of samples, from the first.  [default: all]"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     type=AcceleratorFile(),
     required=True,
     metavar="PRESET|FILE.toml",
-    help="What it runs on: paper-mesh-8x8, edge-lpddr4, ulx3s, or a file of that form.",
+    help="Accelerator: paper-mesh-8x8, edge-lpddr4, ulx3s, or a file of that form.",
 )
 @click.option("--bits", type=float, metavar="B", help="Bits of every compressed weight, whatever the model holds.")
 @click.option(

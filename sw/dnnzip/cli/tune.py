@@ -43,7 +43,7 @@ JOURNAL_SUFFIX = ".tune"
     "--accelerator",
     type=AcceleratorFile(),
     metavar="PRESET|FILE.toml",
-    help="What latency and energy are of.  [default: edge-lpddr4]",
+    help="Accelerator for latency and energy.  [default: edge-lpddr4]",
 )
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Of all that is random."

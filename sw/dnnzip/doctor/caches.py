@@ -14,7 +14,7 @@ class Cache:
     Parameters
     ----------
     name
-        What is kept.
+        Name of its content.
     path
         The folder, there or not.
     variable

@@ -34,7 +34,7 @@ SETTINGS = {
     "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
     # A worker that dies must not cast suspicion on tasks that only wait for it.
     "distributed.scheduler.worker-saturation": 1.0,
-    # What is sent is the workload, whole and on purpose.
+    # The workload is sent whole, on purpose.
     "distributed.admin.large-graph-warning-threshold": "1 TiB",
 }
 
@@ -45,7 +45,7 @@ class Shipment(WorkerPlugin):
     Parameters
     ----------
     workload
-        What the tasks share.
+        The data that the tasks share.
     """
 
     idempotent = True

@@ -93,7 +93,7 @@ def front_lines(
     rows, front
         All points, and those of the table.
     found
-        How many encodings were there before.
+        Number of encodings that an earlier run had finished.
     against
         Words of `COSTS`.
     folder
@@ -117,7 +117,10 @@ def exploration_json(
     against: Sequence[str],
     folder: str,
 ) -> dict[str, Any]:
-    """Return the documented JSON object; its points have the columns of `record.POINT_SCHEMA`."""
+    """Return the documented JSON object; its points have the columns of `record.POINT_SCHEMA`.
+
+    For the parameters see `front_lines`.
+    """
     return {
         "folder": folder,
         "encodings": request.encodings,

@@ -259,7 +259,7 @@ class NetworkFacts(_Facts):
     top1
         Share of the samples that it gets right.
     samples
-        How many samples.
+        Number of samples.
     weights, bytes
         Of all layers together, as stored.
     layers

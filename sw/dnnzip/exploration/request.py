@@ -84,9 +84,9 @@ class Plan:
     Parameters
     ----------
     request
-        What the folder says of it.
+        The content of the folder's `request.json`.
     workload
-        What all tasks share.
+        The data that all tasks share.
     encodings
         The tasks, each with a hash of its own.
     """

@@ -54,15 +54,15 @@ def run(
     client
         Of the cluster.
     encodings
-        What is to be run, see `remaining`.
+        The encodings to run, see `remaining`.
     step
         Called with an encoding's hash when its results are there.
     task
-        What a worker does with the workload's digest, an encoding, and the accuracy of the plain network.
+        Function that a worker calls with the workload's digest, an encoding, and the accuracy of the plain network.
 
     Returns
     -------
-    What each encoding took on its worker, in the order in which they came.
+    The time of each encoding on its worker, in the order in which they ended.
 
     Raises
     ------

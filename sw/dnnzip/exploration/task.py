@@ -176,9 +176,9 @@ def run_encoding(opened: OpenWorkload, encoding: Encoding, top1_plain: float) ->
     Parameters
     ----------
     opened
-        What all tasks share.
+        The data that all tasks share.
     encoding
-        What is compressed, and how.
+        Layers, bound, scope and codec.
     top1_plain
         Accuracy of the plain network, for the rows.
 
@@ -224,7 +224,17 @@ def run_encoding(opened: OpenWorkload, encoding: Encoding, top1_plain: float) ->
 
 
 def figures(estimate: Estimate | LayerEstimate, clock_hz: float, prefix: str = "") -> dict[str, float]:
-    """Return the columns `record.FIGURES` of an estimate."""
+    """Return the columns `record.FIGURES` of an estimate.
+
+    Parameters
+    ----------
+    estimate
+        Of a network or a layer.
+    clock_hz
+        Clock of the accelerator, in Hz.
+    prefix
+        Put before the name of each column.
+    """
     energy = estimate.energy.as_json()
     values = {
         "latency_cycles": estimate.latency,

@@ -71,7 +71,12 @@ class Link(Protocol):
     def decode(self, tables: bytes, streams: Sequence[bytes]) -> list[StreamResult]:
         """Load the table set, decode every weight stream in turn, and return a result for each.
 
-        ``tables`` may be empty where no stream needs a table set.
+        Parameters
+        ----------
+        tables
+            Bytes of the table set; may be empty where no stream needs one.
+        streams
+            Bytes of each weight stream.
         """
         ...
 

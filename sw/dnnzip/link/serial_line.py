@@ -47,7 +47,7 @@ class SerialLink:
     Parameters
     ----------
     argument
-        What follows ``serial:`` in the link's name: the port, and after ``@`` the bits per second where they are not
+        The text behind ``serial:`` in the link's name: the port, and after ``@`` the bits per second where they are not
         1,000,000.
 
     Members
@@ -55,7 +55,7 @@ class SerialLink:
     last_run
         Figures of the last ``decode`` that streamed anything, or None.
     statistics
-        What happened on the line then.
+        Counts of frames on the line then.
     """
 
     def __init__(self, argument: str = "") -> None:

@@ -68,14 +68,14 @@ def _three_digits(value: float) -> str:
 
 
 def setting_name(setting: Setting, codecs: int = 1) -> str:
-    """Return what the report calls a setting.
+    """Return the report's name of a setting.
 
     Parameters
     ----------
     setting
         The setting.
     codecs
-        How many codecs the exploration has; one goes without saying.
+        Number of codecs of the exploration; a single one is not named.
     """
     parts = [layers_name(setting)]
     if setting.kind is Kind.TUNED:

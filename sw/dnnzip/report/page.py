@@ -73,7 +73,7 @@ def render(evidence: Evidence, max_drop: float) -> str:
     Parameters
     ----------
     evidence
-        What it shows.
+        The exploration that it shows.
     max_drop
         Accuracy that may be lost, a share of the samples.
 

@@ -18,7 +18,8 @@ class OutputSet:
     """Outputs that get their names together, once all of them are complete.
 
     A context manager: the end of its block moves them to their names; an exception drops them all, with the folders
-    that were made for them. What is no regular file (a pipe, a device, anything under ``/dev``) is written at once.
+    that were made for them. An output that is no regular file (a pipe, a device, anything under ``/dev``) is written at
+    once.
     """
 
     def __init__(self) -> None:

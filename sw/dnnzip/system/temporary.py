@@ -1,8 +1,9 @@
 """Temporary files and folders that no end of the process leaves behind for long.
 
-One that is still there when the program ends is removed then (`remove_all`). What a killed process leaves is removed by
-the next one that makes something in the same folder: the name tells the host, and the owner holds a lock on it for as
-long as it lives, whatever has become of its process number. Where the file system has no locks, nothing is removed.
+One that is still there when the program ends is removed then (`remove_all`). Files that a killed process leaves are
+removed by the next one that makes something in the same folder: the name tells the host, and the owner holds a lock on
+it for as long as it lives, whatever has become of its process number. Where the file system has no locks, nothing is
+removed.
 """
 
 import errno

@@ -36,7 +36,7 @@ def waiting_for(what: str) -> AbstractContextManager[object]:
     Parameters
     ----------
     what
-        What happens meanwhile, and about how long it takes.
+        Text of what happens meanwhile, and about how long it takes.
     """
     return _shown(what)
 

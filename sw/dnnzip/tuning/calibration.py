@@ -71,7 +71,19 @@ class Subject:
         return next(position for position, stage in enumerate(self.staged.stages) if name in stage.weights)
 
     def scores(self, x: Array, given: Mapping[str, Floats]) -> Floats:
-        """Return the network's answers, float32 [samples, classes], with the given weights and biases."""
+        """Return the network's answers with the given weights and biases.
+
+        Parameters
+        ----------
+        x
+            Samples, [samples, ...].
+        given
+            Name to weights or biases, float32, that replace the plain ones.
+
+        Returns
+        -------
+        float32 [samples, classes].
+        """
         return self.staged.finish(1, self.staged.start(x), {**self.plain, **given}, len(x))
 
 
@@ -196,7 +208,7 @@ class Calibration:
         Parameters
         ----------
         trial
-            What all other layers are; None for the plain network.
+            State of all other layers; None for the plain network.
         others
             Layer name to the choices to measure.
         samples

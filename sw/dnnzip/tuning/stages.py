@@ -183,7 +183,7 @@ class StagedNetwork:
         given
             Every weight and bias by name.
         samples
-            How many there are; what fills the last batch up is dropped.
+            Number of samples; the padding of the last batch is dropped.
 
         Returns
         -------

@@ -89,7 +89,7 @@ class Tuner:
     data
         Labelled samples.
     options
-        What is asked.
+        Allowed drop, objective and the other options.
 
     Raises
     ------

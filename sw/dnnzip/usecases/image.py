@@ -172,7 +172,7 @@ def write_image(
     Parameters
     ----------
     image
-        What ``plan_image`` made of the model.
+        The result of ``plan_image`` for the model.
     compressed
         The model.
     folder
@@ -180,7 +180,7 @@ def write_image(
     outputs
         The set that the files belong to.
     prefix
-        What every name of the C header begins with (`check_prefix`); by default made from the folder's name.
+        Prefix of every name of the C header (`check_prefix`); by default made from the folder's name.
 
     Raises
     ------

@@ -90,7 +90,7 @@ def quantise_network(model: onnx.ModelProto, samples: Dataset, where: str) -> on
     model
         The network; left as it is.
     samples
-        What the ranges of the activations are taken from.
+        Samples from which the ranges of the activations are taken.
     where
         The file, for messages.
 

@@ -136,7 +136,7 @@ def simulate(
     compressed
         The model.
     link
-        What decodes: simulated RTL, a board, or the reference decoder (`dnnzip.link.golden`).
+        The decoder: simulated RTL, a board, or the reference decoder (`dnnzip.link.golden`).
     golden
         Decodes a layer for the comparison: the fast decoder, or ``reference_layer``.
 

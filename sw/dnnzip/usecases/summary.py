@@ -117,7 +117,7 @@ def summarise(compressed: CompressedModel, left_out: Sequence[LeftOut] | None = 
     compressed
         The model.
     left_out
-        What was left out, where that is known from its compression; otherwise it is found in the file.
+        The weights left out, where they are known from the compression; otherwise they are found in the file.
     """
     if left_out is None:
         uncompressed, others = find_weights(compressed.model)
