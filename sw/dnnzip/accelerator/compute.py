@@ -48,7 +48,7 @@ def systolic_cycles(reduction: int, filters: int, positions: int, rows: int, col
 
 
 def work_of(layer: Layer, accelerator: Accelerator, batch: int) -> Work:
-    """Return what a layer takes of the processing elements.
+    """Return the work of the processing elements for a layer.
 
     Units are shared among as many cores as there are, whole ones.
 

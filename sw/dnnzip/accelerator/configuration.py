@@ -372,7 +372,7 @@ def parse_accelerator(text: str, where: str) -> Accelerator:
 
 
 def _first_fault(error: ValidationError) -> tuple[str, str | None]:
-    """Return what is wrong with the first key at fault, and what would be right where that is known."""
+    """Return the fault of the first key with one, and the right form where that is known."""
     fault = error.errors(include_url=False)[0]
     # The array's model is a step of the place, and no key of the file.
     models = {"vector", "weight-stationary", "lanes"}

@@ -99,7 +99,7 @@ class Energy:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """Energy of all parts, with leakage."""
         return self.dynamic + self.leakage
 
     def as_json(self) -> dict[str, float]:
@@ -211,7 +211,7 @@ def _figures(latency: float, energy: Energy) -> dict[str, Any]:
 
 
 def reductions(before: Estimate | LayerEstimate, after: Estimate | LayerEstimate) -> dict[str, float]:
-    """Return which share of latency and energy is saved, from 0 to 1; below 0 where there is more.
+    """Return the shares of latency and energy that are saved, up to 1; below 0 where there is more.
 
     Parameters
     ----------
@@ -284,11 +284,11 @@ class LayerModel:
         )
 
     def _work(self) -> Work:
-        """Return what the layer takes of the processing elements."""
+        """Return the work of the processing elements for the layer."""
         return work_of(self.layer, self.accelerator, self.batch)
 
     def _leakage(self, cycles: Cycles, latency: float, decoders: int) -> Energy:
-        """Return what leaks while the layer runs: everything, all the time, whatever the parts' cycles."""
+        """Return the leakage while the layer runs: of everything, all the time, whatever the parts' cycles."""
         del cycles
         return self.estimator.leakage(self.work.cores, latency, decoders)
 
@@ -400,7 +400,7 @@ class LayerModel:
         return self.layer.weights * self.bits / 8 / ratio / self.work.cores
 
     def _store_output(self) -> None:
-        """Keep the outputs in the local memories, and what does not fit in the main memory."""
+        """Keep the outputs in the local memories, and the rest that does not fit in the main memory."""
         cores, held = self._per_core_output(self.layer)
         capacity = self.accelerator.local_memory.size.value
         spilled = max(0.0, held - capacity)

@@ -121,7 +121,7 @@ def vectors_of(layer: Layer, array: LaneArray, batch: int) -> int:
 
 
 def _groups(layer: Layer, each: Pass) -> int:
-    """Return of how many of the layer's own groups a pass has channels."""
+    """Return the number of the layer's own groups of which a pass has channels."""
     return max(1, each.channels * layer.groups // layer.units)
 
 

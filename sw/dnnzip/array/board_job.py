@@ -80,12 +80,12 @@ class BoardImage:
             yield load, Walk(first, 1 + len(others))
 
     def load(self, load: int) -> tuple[int, bytes]:
-        """Return where a load goes, in bytes, and its bytes."""
+        """Return the offset of a load in the memory, in bytes, and its content."""
         own = [number for number, its in enumerate(self.layout.loads) if its == load]
         return self.layout.entries[own[0]].offset, b"".join(self._data[number] for number in own)
 
     def tiles(self, number: int) -> tuple[int, int]:
-        """Return the lane group of an entry, and how many tiles it brings."""
+        """Return the lane group of an entry, and its number of tiles."""
         entry = self.layout.entries[number]
         if entry.is_table_set:
             return 0, 0

@@ -156,7 +156,7 @@ def _layer(operation: Operation, positions: Mapping[int, int]) -> ArrayLayer:
 
 
 def _geometry(operation: Operation, shape: tuple[int, ...]) -> Geometry:
-    """Return how an operator's input becomes vectors."""
+    """Return the geometry by which an operator's input becomes vectors."""
     geometry = geometry_of(operation.node, shape)
     if geometry is None or 0 in shape:
         right = (

@@ -327,7 +327,7 @@ def _run_layer(
 def _execute(
     compiled: CompiledNetwork, own: CompiledLayer, link: ArrayLink, vectors: NDArray[np.generic]
 ) -> tuple[NDArray[np.int32], ArrayFigures]:
-    """Return the sums of vectors [groups, vectors, length], int32 [vectors, channels], and what they took."""
+    """Return the sums of vectors [groups, vectors, length], int32 [vectors, channels], and the jobs' figures."""
     most = max(1, JOB_BYTES // own.program.bytes_per_vector)
     sums = [np.empty((0, own.layer.channels), np.int32)]
     figures = ArrayFigures()

@@ -36,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run, and what it is for.
+    """A run, and the tiles and vectors that it multiplies.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ class LayerProgram:
         return range(start, max(start, min(channels.stop, (group + 1) * share)))
 
     def _chunks(self, vectors: int) -> int:
-        """Return how often the layer's weights are fetched."""
+        """Return the number of times that the layer's weights are fetched."""
         return 1 if len(self._blocks) == 1 else len(spans(vectors, self.chunk))
 
     def _planned(self, vectors: int, zero_point: int, signed: bool) -> Iterator[PlannedRun]:

@@ -68,7 +68,7 @@ def failing_in_one_line() -> Iterator[None]:
 
 
 def end(message: str, status: int) -> NoReturn:
-    """End the process with a line and a status; those of a signal, where one came: what fails then fails by it."""
+    """End the process with a line and a status; after a signal with the signal's own, which then is the cause."""
     if signals.came():
         message, status = signals.message(), signals.status()
     say(message)

@@ -31,7 +31,7 @@ class FileParameter(click.ParamType[str]):
     """Return True if it is one file to write, which may be standard output."""
 
     no_stream = "is no file; ./- is a file of that name"
-    """Why it cannot be ``-``."""
+    """Reason why it cannot be ``-``, for messages."""
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name; refuse one that no file can have, at which much that looks for a file would raise.

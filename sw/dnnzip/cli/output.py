@@ -30,7 +30,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Output:
-    """Where a command's results go: tables to standard output, JSON and models to files.
+    """Destinations of a command's results: tables to standard output, JSON and models to files.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ def tune(
         try:
             outcome = tuner.tune(journal, step)
         except InputError as error:
-            # The same search would end so again, and its journal stand in the way of one with other options. A disk
+            # The same search would end so again, and its journal would block one with other options. A disk
             # that is full ends no search.
             if error.where in (model, dataset.where) or error.is_of_field:
                 journal.remove()

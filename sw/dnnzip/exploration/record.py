@@ -49,7 +49,7 @@ LARGEST_FIGURE = 1e60
 """Larger than any energy, time or ratio, in whatever unit; sums and squares of such are finite."""
 
 ENERGY_PARTS = ("memory", "communication", "computation", "decompressor", "leakage")
-"""Where energy is spent; local memory counts as memory."""
+"""Parts of the energy; local memory counts as memory."""
 
 FIGURES = ("latency_cycles", "latency_s", "energy_J", *(f"energy_{part}_J" for part in ENERGY_PARTS))
 """Figures of an estimate: cycles, seconds, J, for a batch of samples. The parts add up to ``energy_J``."""
@@ -288,7 +288,7 @@ class ExplorationFolder:
         self._made: list[Path] = []
 
     def start(self, request: Request) -> None:
-        """Begin an exploration here, or go on with it.
+        """Begin an exploration in this folder, or resume it.
 
         Raises
         ------
@@ -334,7 +334,7 @@ class ExplorationFolder:
         )
 
     def request(self) -> Request:
-        """Return what was asked.
+        """Return the request of the exploration.
 
         Raises
         ------
@@ -410,7 +410,7 @@ class ExplorationFolder:
         return self._tables(LAYERS, LAYER_SCHEMA)
 
     def tune(self) -> dict[str, Any] | None:
-        """Return what ``dnnzip tune --json`` wrote; None where it is not there.
+        """Return the JSON object that ``dnnzip tune --json`` wrote; None where it is not there.
 
         Raises
         ------
@@ -503,7 +503,7 @@ def _excess(found: pq.FileMetaData) -> str | None:
 
 
 def _fault(found: pa.Schema, wanted: pa.Schema) -> str | None:
-    """Say what is wrong with a table's columns, or None."""
+    """Return the fault of a table's columns, or None."""
     if found.equals(wanted):
         return None
     missing = [name for name in wanted.names if name not in found.names]
@@ -511,7 +511,7 @@ def _fault(found: pa.Schema, wanted: pa.Schema) -> str | None:
 
 
 def _impossible(table: pa.Table) -> str | None:
-    """Say which column holds what no exploration writes, or None."""
+    """Return the fault of the first column with values that no exploration writes, or None."""
     for field, column in zip(table.schema, table.columns, strict=True):
         if pa.types.is_string(field.type) or column.null_count == len(column):
             continue

@@ -1,4 +1,4 @@
-"""From what the user asks to the tasks: every option is checked before any work is done."""
+"""Plan of an exploration, from the user's options: every option is checked before any work is done."""
 
 import hashlib
 from collections.abc import Sequence

@@ -66,7 +66,7 @@ class Encoding:
 
     @property
     def title(self) -> str:
-        """All of it in one line, for messages."""
+        """Label, bound, scope and codec in one line, for messages."""
         return f"layers {self.label}, max error {self.max_error}, scope {self.scope}, codec {self.codec}"
 
 
@@ -276,7 +276,7 @@ def _compressed(opened: OpenWorkload, encoding: Encoding) -> tuple[CompressedMod
     options = CompressionOptions(
         bound=Bound.parse(encoding.max_error),
         scope=Scope(encoding.scope),
-        # Names, not patterns: brackets and asterisks in them stand for themselves.
+        # Names, not patterns: brackets and asterisks in them are ordinary characters.
         layers=tuple(glob.escape(name) for name in encoding.names),
         codec=CodecOptions(codec=encoding.codec, jobs=1),
     )
@@ -323,7 +323,7 @@ def _sizes(opened: OpenWorkload, encoding: Encoding, summary: Summary) -> dict[s
 def _layer_records(
     opened: OpenWorkload, encoding: Encoding, compressed: CompressedModel, errors: dict[str, float]
 ) -> list[dict[str, Any]]:
-    """Return what is known of each layer that takes time, the same on all accelerators."""
+    """Return the columns of each layer that takes time that are the same on all accelerators."""
     streams = {layer.name: layer for layer in compressed.layers}
     widths = {weight.name: 8.0 * weight.element.bytes for weight in opened.weights}
     widths |= {item.name: 8 * item.bytes / item.weights for item in opened.left_out if item.weights}

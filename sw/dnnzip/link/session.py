@@ -19,7 +19,7 @@ class Line(Protocol):
     """A serial line that is open."""
 
     def read(self) -> bytes:
-        """Return what has come, at least a byte; nothing where none comes for some milliseconds."""
+        """Return the bytes received, at least one; none where none comes for some milliseconds."""
         ...
 
     def write(self, data: bytes) -> None:

@@ -108,7 +108,7 @@ class Setting:
 
     @property
     def bytes(self) -> int:
-        """All weights: streams, steps and zero points, and left-out ones."""
+        """Bytes of all weights: streams, steps and zero points, and left-out ones."""
         return self.stream_bytes + self.side_bytes + self.left_out_bytes
 
 
@@ -175,7 +175,7 @@ class Evidence:
         return rows
 
     def members(self, settings: Iterable[int]) -> dict[str, list[str]]:
-        """Return which layers some settings compress, by the label of their set of layers."""
+        """Return the layers that some settings compress, by the label of their set of layers."""
         labels = {self.settings[index].key: self.settings[index].layers for index in settings}
         if self.layer_table is None or not labels:
             return {}
@@ -240,7 +240,7 @@ def _check_layers(folder: ExplorationFolder, rows: Sequence[dict[str, Any]], lay
 
 
 def cost_of(row: dict[str, Any]) -> Cost:
-    """Return what a point or a layer takes, from its row."""
+    """Return the cost of a point or a layer, from its row."""
     return Cost({name: row[name] for name in FIGURES}, {name: row[PLAIN + name] for name in FIGURES})
 
 

@@ -168,7 +168,7 @@ def _replaced_file(path: Path) -> Path:
 
 @contextmanager
 def _said_of(path: Path) -> Iterator[None]:
-    """Say of an output why it cannot be written."""
+    """Turn an ``OSError`` of an output into an ``InputError`` with its reason."""
     try:
         yield
     except OSError as error:

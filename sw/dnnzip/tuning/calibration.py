@@ -148,7 +148,7 @@ class Calibration:
         self._feedback: dict[str, Feedback] = {}
 
     def _enough(self) -> int:
-        """Return how many samples must be looked at so that each layer's inputs are known well."""
+        """Return the number of samples that must be looked at so that each layer's inputs are known well."""
         staged = self.subject.staged
         state = staged.start(self.x[:1])
         most = LEAST_SAMPLES
@@ -164,7 +164,7 @@ class Calibration:
         return self._inputs.get(self.subject.first[name])
 
     def feedback(self, name: str) -> Feedback:
-        """Return how a layer passes errors on with the plain network's inputs."""
+        """Return the error feedback of a layer with the plain network's inputs."""
         if name not in self._feedback:
             self._feedback[name] = self.subject.layers[name].feedback(self.inputs(name))
         return self._feedback[name]
@@ -264,7 +264,7 @@ class Calibration:
     def _replaced(
         self, name: str, choice: Choice, trial: Trial | None, given: Mapping[str, Floats], lazy: "_Lazy"
     ) -> tuple[dict[str, Floats], float]:
-        """Return weights and biases with one layer under another choice, and what its output error grows by."""
+        """Return weights and biases with one layer under another choice, and the increase of its output error."""
         stage = self.subject.staged.stages[self.subject.first[name]]
         layer, found = self.subject.layers[name], lazy.value
         result = layer.round(choice, found.feedback, found.wanted)
@@ -285,7 +285,7 @@ class Calibration:
         return self.subject.layers[self.subject.staged.stages[position].weights[0]].columns
 
     def _look(self, position: int, state: State) -> Inputs | None:
-        """Return what a layer's inputs look like; None where they are no columns, or their products beyond float32."""
+        """Return a layer's inputs; None where they are no columns, or their products exceed float32."""
         stage, columns = self.subject.staged.stages[position], self._columns(position)
         if columns is None:
             return None

@@ -80,6 +80,14 @@ class Columns:
         return np.concatenate(parts, axis=1)
 
     def samples_for(self, values: Array, samples: int) -> int:
-        """Return how many samples have enough positions for the layer, given its inputs for some."""
+        """Return the number of samples with enough positions for the layer.
+
+        Parameters
+        ----------
+        values
+            The layer's input for some samples.
+        samples
+            Number of these.
+        """
         positions = max(self._geometry.positions(values.shape), 1)
         return math.ceil(POSITIONS_PER_WEIGHT * self.length * samples / positions)

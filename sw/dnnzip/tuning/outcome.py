@@ -39,7 +39,7 @@ class Confirmation:
         return self.plain - self.tuned
 
     def line(self) -> str:
-        """Say it in a sentence."""
+        """Return the confirmation as a sentence."""
         how = (
             "samples that the search did not see"
             if self.folds == 1
@@ -174,7 +174,7 @@ class Outcome:
         return TextTable(header, rows, total, ("shape", "of each", "largest error", "weights"))
 
     def lines(self, max_drop: float) -> list[str]:
-        """Return what stands under the table.
+        """Return the lines under the table.
 
         Parameters
         ----------

@@ -29,8 +29,6 @@ DAMPING = 0.2
 #: Most inputs of a channel whose covariances with each other are looked at.
 LONGEST_BLOCK = 1024
 
-#: Largest size of a code.
-
 
 @dataclass(frozen=True, eq=False)
 class Feedback:

@@ -129,7 +129,7 @@ class Tuner:
         return searches * steps_of(len(self._subject.layers)) + (uniform_steps() if self._options.compare else 0)
 
     def settings(self) -> dict[str, Any]:
-        """Return what the measurements of a search depend on."""
+        """Return the settings that the measurements of a search depend on."""
         options = self._options
         return {
             "model": hashlib.sha256(self._model.SerializeToString(deterministic=True)).hexdigest(),

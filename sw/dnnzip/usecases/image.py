@@ -33,7 +33,7 @@ IMAGE_FILE, TABLE_FILE, HEADER_FILE = "weights.bin", "weights.json", "weights.h"
 
 @dataclass(frozen=True)
 class Image:
-    """Where everything is in a memory image.
+    """Layout of a memory image.
 
     Parameters
     ----------

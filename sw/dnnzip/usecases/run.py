@@ -220,7 +220,7 @@ def _reasons(compiled: CompiledNetwork, x: NDArray[np.generic]) -> list[str]:
 def _first_difference(
     compiled: CompiledNetwork, names: Sequence[str], ours: Sequence[Value], theirs: dict[str, Value]
 ) -> str:
-    """Say in which tensor two runs first differ, and by how much."""
+    """Describe the first tensor in which two runs differ, and by how much."""
     for name, own in zip(names, ours, strict=True):
         other = theirs[name]
         differs = own != other
