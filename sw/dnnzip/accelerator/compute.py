@@ -10,7 +10,7 @@ from dnnzip.accelerator.layers import Kind, Layer
 
 @dataclass(frozen=True)
 class Work:
-    """What the processing elements do for a layer.
+    """Work of the processing elements for a layer.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class Work:
     operations
         Multiplications, or values into a pooling, of all of them.
     fetches
-        How often the layer's weights come from the main memory.
+        Number of times that the layer's weights come from the main memory.
     """
 
     cores: int
@@ -48,7 +48,7 @@ def systolic_cycles(reduction: int, filters: int, positions: int, rows: int, col
 
 
 def work_of(layer: Layer, accelerator: Accelerator, batch: int) -> Work:
-    """Return what a layer takes of the processing elements.
+    """Return the work of the processing elements for a layer.
 
     Units are shared among as many cores as there are, whole ones.
 

@@ -135,7 +135,7 @@ class Mesh(Section):
 
 
 class VectorArray(Section):
-    """A processing element that multiplies so many pairs per cycle, whatever the layer's shape.
+    """A processing element that multiplies a fixed number of pairs per cycle, whatever the layer's shape.
 
     Parameters
     ----------
@@ -195,9 +195,9 @@ class LaneArray(Section):
     rows, columns
         Output channels and weights of each that a tile holds.
     groups
-        Of rows, each with a decompressor that gives its share of ``weights_per_cycle``; 1 where it is left out.
+        Of rows, each with a decompressor that delivers its share of ``weights_per_cycle``; 1 where it is left out.
     vectors
-        Accumulators of each row: so many positions run against a tile before the next one comes.
+        Accumulators of each row: the number of positions that run against a tile before the next one comes.
     buffer
         Bytes that the memory may be ahead.
     part_start, pass_start
@@ -206,7 +206,7 @@ class LaneArray(Section):
     stream_end
         Cycles from a stream's last weight until the next stream's header is read.
     turn_share
-        Share of a decompressor's turns that give weights; in the others a lane lacks a word.
+        Share of a decompressor's turns that deliver weights; in the others a lane lacks a word.
     queue
         Beats, of a weight for each lane, that a decompressor is ahead of the tiles at most.
     pool_per_cycle, mac_energy, pool_energy, operand_reads, leakage
@@ -372,7 +372,7 @@ def parse_accelerator(text: str, where: str) -> Accelerator:
 
 
 def _first_fault(error: ValidationError) -> tuple[str, str | None]:
-    """Return what is wrong with the first key at fault, and what would be right where that is known."""
+    """Return the fault of the first key with one, and the right form where that is known."""
     fault = error.errors(include_url=False)[0]
     # The array's model is a step of the place, and no key of the file.
     models = {"vector", "weight-stationary", "lanes"}

@@ -20,7 +20,7 @@ from dnnzip.format.array import Placement
 
 
 class Timing(enum.StrEnum):
-    """How a layer's latency comes from its parts.
+    """Rule by which a layer's latency is computed from its parts.
 
     Members
     -------
@@ -89,17 +89,17 @@ class Energy:
 
     @property
     def leakage(self) -> float:
-        """What leaks in all parts."""
+        """Leakage of all parts."""
         return sum(value for name, value in self.parts().items() if name.endswith("leakage"))
 
     @property
     def dynamic(self) -> float:
-        """All but what leaks: the energy at zero leakage."""
+        """Energy at zero leakage."""
         return self.main_memory + self.local_memory + self.communication + self.computation + self.decompressor
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """Energy of all parts, with leakage."""
         return self.dynamic + self.leakage
 
     def as_json(self) -> dict[str, float]:
@@ -125,7 +125,7 @@ class Energy:
 
 @dataclass(frozen=True)
 class LayerEstimate:
-    """What a layer takes.
+    """Cycles and energy of a layer.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ class LayerEstimate:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a network takes.
+    """Cycles and energy of a network.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def _figures(latency: float, energy: Energy) -> dict[str, Any]:
 
 
 def reductions(before: Estimate | LayerEstimate, after: Estimate | LayerEstimate) -> dict[str, float]:
-    """Return which share of latency and energy is saved, from 0 to 1; below 0 where there is more.
+    """Return the shares of latency and energy that are saved, up to 1; below 0 where there is more.
 
     Parameters
     ----------
@@ -241,7 +241,7 @@ class LayerModel:
     Parameters
     ----------
     estimator
-        What it is estimated by.
+        The estimator that it belongs to.
     layer, source
         The layer, and the one that makes its input; None where that comes from the main memory.
     batch, bits, timing
@@ -262,7 +262,13 @@ class LayerModel:
         self.energies: list[Energy] = []
 
     def estimate(self, pipeline: float | None) -> LayerEstimate:
-        """Return what the layer takes; ``pipeline`` are its cycles where the array's tiles were gone through."""
+        """Return the estimate of the layer.
+
+        Parameters
+        ----------
+        pipeline
+            Its cycles where the array's tiles were gone through one by one; None otherwise.
+        """
         self._load_input()
         loading = self.memory
         weight_bytes = self._load_weights()
@@ -278,11 +284,11 @@ class LayerModel:
         )
 
     def _work(self) -> Work:
-        """Return what the layer takes of the processing elements."""
+        """Return the work of the processing elements for the layer."""
         return work_of(self.layer, self.accelerator, self.batch)
 
     def _leakage(self, cycles: Cycles, latency: float, decoders: int) -> Energy:
-        """Return what leaks while the layer runs: everything, all the time, whatever the parts' cycles."""
+        """Return the leakage while the layer runs: of everything, all the time, whatever the parts' cycles."""
         del cycles
         return self.estimator.leakage(self.work.cores, latency, decoders)
 
@@ -394,7 +400,7 @@ class LayerModel:
         return self.layer.weights * self.bits / 8 / ratio / self.work.cores
 
     def _store_output(self) -> None:
-        """Keep the outputs in the local memories, and what does not fit in the main memory."""
+        """Keep the outputs in the local memories, and the rest that does not fit in the main memory."""
         cores, held = self._per_core_output(self.layer)
         capacity = self.accelerator.local_memory.size.value
         spilled = max(0.0, held - capacity)
@@ -513,12 +519,22 @@ class Estimator:
         return Estimate(tuple(estimates), self.accelerator.clock.value, tables)
 
     def memory_cycles(self, size: float) -> float:
-        """Return the cycles of the main memory for so many bytes."""
+        """Return the accelerator's cycles in which the main memory moves ``size`` bytes, at its sustained bandwidth."""
         memory = self.accelerator.main_memory
         return size / (memory.bandwidth.value * memory.efficiency.value / self.accelerator.clock.value)
 
     def leakage(self, cores: int, latency: float, decoders: int) -> Energy:
-        """Return what leaks in this number of cycles, with these cores and decompressors at work."""
+        """Return the leakage energy, in J, of a time.
+
+        Parameters
+        ----------
+        cores
+            Processing elements at work.
+        latency
+            The time, in cycles.
+        decoders
+            Decompressors at work.
+        """
         accelerator, mesh = self.accelerator, self.accelerator.mesh
         seconds = latency / accelerator.clock.value
         of_node = mesh.router_leakage.value + 4 * mesh.link_leakage.value
@@ -531,7 +547,7 @@ class Estimator:
         )
 
     def _tables(self, size: int, timing: Timing) -> LayerEstimate:
-        """Return what the table set takes, which goes to every decompressor."""
+        """Return the cost of loading the table set, which goes to every decompressor."""
         accelerator = self.accelerator
         in_elements = accelerator.decompressor.placement is Placement.PE
         cores = accelerator.cores if in_elements else len(accelerator.mesh.interfaces)

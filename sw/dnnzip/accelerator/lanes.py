@@ -90,9 +90,18 @@ def passes(layer: Layer, array: LaneArray) -> list[Pass]:
 
 
 def chunks(layer: Layer, array: LaneArray, batch: int) -> list[int]:
-    """Return the vectors that go against all of a layer's tiles before the next ones do; weights come for each anew.
+    """Return the sizes of the chunks of vectors that run against all of a layer's tiles; weights are loaded for each.
 
     A layer of one tile per channel needs no accumulators, and no chunks.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    array
+        The array.
+    batch
+        Samples at once.
     """
     positions = layer.positions * batch
     if layer.reduction <= array.columns:
@@ -105,14 +114,14 @@ MOST_PASSES, MOST_TILES = 1 << 22, 1 << 26
 
 
 def vectors_of(layer: Layer, array: LaneArray, batch: int) -> int:
-    """Return the vectors, one per cycle, that a layer sends into the array."""
+    """Return the number of vectors, one per cycle, that a layer sends into the array."""
     blocks = math.ceil(layer.reduction / array.columns)
     per_position = sum(_groups(layer, each) for each in passes(layer, array)) * blocks
     return layer.positions * batch * per_position
 
 
 def _groups(layer: Layer, each: Pass) -> int:
-    """Return of how many of the layer's own groups a pass has channels."""
+    """Return the number of the layer's own groups of which a pass has channels."""
     return max(1, each.channels * layer.groups // layer.units)
 
 
@@ -170,7 +179,7 @@ class LanePipeline:
         return self.ended - before
 
     def _pass_all(self, layer: Layer, vectors: int) -> None:
-        """Run all tiles of a layer against so many vectors."""
+        """Run all tiles of a layer against ``vectors`` vectors."""
         begins = True
         for each, alike in itertools.groupby(passes(layer, self.array)):
             count = sum(1 for _ in alike)
@@ -207,9 +216,9 @@ class LanePipeline:
         packed = layer.bits_per_weight is not None
         bits = layer.bits_per_weight or self.weight_bits
         vectors *= _groups(layer, each)
-        # In a turn each lane gives a weight of its own time slot, also those without a channel.
+        # In a turn each lane delivers a weight of its own time slot, also those without a channel.
         turn = self.array.rows / self.decompressor.weights_per_cycle.value / self.array.turn_share.value
-        # Lanes of a group give a beat together.
+        # Lanes of a group deliver a beat together.
         beats = math.ceil(each.most * self.array.groups / self.decompressor.weights_per_cycle.value)
         start = self._start(layer, each, begins)
         for columns in sizes(layer.reduction, self.array.columns):
@@ -232,7 +241,7 @@ class LanePipeline:
             self._fill(before - self.decoded)
             if tile.packed:
                 self._fill(tile.start)
-            # What is in the buffer is there; the rest comes as fast as the memory gives it.
+            # The buffer's bytes are ready; the rest comes at the memory's rate.
             cycles = max(tile.cycles, (tile.size - self.held) / self.rate)
             done = before + tile.start + cycles
             if tile.packed:

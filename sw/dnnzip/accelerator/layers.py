@@ -1,11 +1,11 @@
-"""What the model needs to know of a network: its layers, each with its counts and where its input comes from."""
+"""Network as the model sees it: its layers, each with its counts and the source of its input."""
 
 import enum
 from dataclasses import dataclass, replace
 
 
 class Kind(enum.StrEnum):
-    """What a layer computes.
+    """Computation of a layer.
 
     Members
     -------
@@ -36,9 +36,9 @@ class Layer:
     operator
         The ONNX operator.
     kind
-        What it computes.
+        The computation.
     units
-        What cores share among them: output channels, neurons, or the channels of a pooling.
+        Units that are divided among cores: output channels, neurons, or the channels of a pooling.
     reduction
         Products that one output needs; values in the window of a pooling.
     positions
@@ -54,7 +54,7 @@ class Layer:
     input_bits, output_bits
         Width of those activations; None for the accelerator's.
     bits_per_weight
-        What a compressed weight takes in the main memory; None where its weights are not compressed.
+        Bits of a compressed weight in the main memory; None where its weights are not compressed.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Layer:
         return 0 if self.kind is Kind.POOLING else self.operations
 
     def compressed(self, bits_per_weight: float | None) -> "Layer":
-        """Return the layer with weights of so many bits; one without weights as it is."""
+        """Return the layer with its weights compressed to ``bits_per_weight``; one without weights as it is."""
         return replace(self, bits_per_weight=bits_per_weight) if self.weights else self
 
 
@@ -121,5 +121,5 @@ class Network:
 
     @property
     def is_compressed(self) -> bool:
-        """Whether the weights of any layer are compressed."""
+        """Return True if the weights of any layer are compressed."""
         return any(layer.bits_per_weight is not None for layer in self.layers)

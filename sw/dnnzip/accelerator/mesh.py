@@ -38,7 +38,7 @@ class Pattern:
 
     @property
     def flows(self) -> int:
-        """How many there are."""
+        """Number of flows."""
         return len(self.hops)
 
 
@@ -69,7 +69,7 @@ class MeshNetwork:
 
     @cached_property
     def bytes_per_cycle(self) -> float:
-        """What a link carries."""
+        """Bytes per cycle of a link."""
         return self.mesh.link_bits.value / 8 * self.mesh.flits_per_cycle.value
 
     @cached_property
@@ -83,7 +83,7 @@ class MeshNetwork:
         Parameters
         ----------
         cores
-            How many.
+            Number of cores.
         shared
             Whether all get the same bytes: with multicast these pass each link once.
         """
@@ -91,7 +91,7 @@ class MeshNetwork:
         return self._pattern(key, [(self.nearest(node), node) for node in self.nodes_of_cores[:cores]])
 
     def to_memory(self, cores: int) -> Pattern:
-        """Return the flows from each of the first cores to the nearest memory interface."""
+        """Return the flows from each of the first ``cores`` cores to the nearest memory interface."""
         return self._pattern(("to", cores, 0), [(node, self.nearest(node)) for node in self.nodes_of_cores[:cores]])
 
     def between(self, sources: int, destinations: int) -> Pattern:

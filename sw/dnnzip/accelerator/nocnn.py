@@ -39,7 +39,7 @@ class Departures:
     local_reads_by_ranges
         Transfers between cores take local energy for (sources - 1) x destinations.
     loads_skip_local_memory
-        What comes from the main memory is not written into the local memories.
+        Bytes from the main memory are not written into the local memories.
     """
 
     whole_bytes_per_cycle: bool = True

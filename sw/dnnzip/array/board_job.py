@@ -1,8 +1,8 @@
 """A job for the array of a board: the orders of ``dnnzip.format.frames``, for a memory that may be small.
 
-Streams that do not fit the memory at once take turns in it: when all tiles of what is there have been used, the next
-ones are loaded over it. Weights that do not fit even alone are cut between tiles; a compressed stream that is so large
-is decoded here first.
+Streams that do not fit the memory at once take turns in it: when all tiles of the loaded ones have been used, the
+next ones are loaded over them. Weights that do not fit even alone are cut between tiles; a compressed stream of such a
+size is decoded here first.
 """
 
 from collections.abc import Iterator, Sequence
@@ -80,12 +80,12 @@ class BoardImage:
             yield load, Walk(first, 1 + len(others))
 
     def load(self, load: int) -> tuple[int, bytes]:
-        """Return where a load goes, in bytes, and its bytes."""
+        """Return the offset of a load in the memory, in bytes, and its content."""
         own = [number for number, its in enumerate(self.layout.loads) if its == load]
         return self.layout.entries[own[0]].offset, b"".join(self._data[number] for number in own)
 
     def tiles(self, number: int) -> tuple[int, int]:
-        """Return the lane group of an entry, and how many tiles it brings."""
+        """Return the lane group of an entry, and its number of tiles."""
         entry = self.layout.entries[number]
         if entry.is_table_set:
             return 0, 0
@@ -188,7 +188,7 @@ class _OrderWriter:
     Parameters
     ----------
     image
-        What is fetched.
+        The memory image that is fetched.
     walks
         Of the job.
     groups

@@ -15,7 +15,7 @@ from dnnzip.format.schedule import tiles
 from dnnzip.link.opening import take_no_argument
 
 STALE = 85
-"""What stands here in columns and rows that a tile does not fill: a program whose sums depend on it is wrong."""
+"""Value of columns and rows that a tile does not fill: a program whose sums depend on it is wrong."""
 
 
 class GoldenArray:
@@ -24,11 +24,11 @@ class GoldenArray:
     Parameters
     ----------
     shape
-        How large the array is.
+        Dimensions of the array.
     argument
-        What follows a colon in the link's name; must be empty.
+        The text behind a colon in the link's name; must be empty.
     stale
-        int8 value that stands where a tile has no weights.
+        int8 value of places where a tile has no weights.
     """
 
     def __init__(self, shape: ArrayShape, argument: str = "", *, stale: int = STALE) -> None:
@@ -81,7 +81,7 @@ class GoldenArray:
                 yield tile
 
     def _run(self, job: ArrayJob, queues: Sequence[Iterator[NDArray[np.int8]]]) -> NDArray[np.int32]:
-        """Return the sums that the runs give, int32 [vectors given, rows]."""
+        """Return the sums that the runs output, int32 [vectors given, rows]."""
         shape = self.shape
         active = np.full((shape.groups, shape.rows_per_group, shape.columns), self._stale, np.int8)
         kept = np.zeros((shape.vectors, shape.rows), np.int32)

@@ -32,7 +32,7 @@ from dnnzip.format.program import Walk
 from dnnzip.format.schedule import shares
 
 BUS_BITS = 64
-"""Streams start on words of so many bits where nothing else is said; narrower buses are served as well."""
+"""Default width in bits of the words on which streams start; narrower buses are served as well."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,12 @@ def network_image(
     where
         The model, for messages.
     bus_bits
-        Streams start on words of so many bits.
+        Width in bits of the words on which streams start.
 
     Raises
     ------
     InputError
-        The image would pass what its fields can say.
+        The image is larger than its fields can express.
     """
     suited = _suited(streams, weights, tables, shape)
     entries = [table_set_entry(tables)] if suited else []
@@ -142,7 +142,7 @@ def _suited(
 
 
 def _has_tables_that_fit(tables: bytes, shape: ArrayShape) -> bool:
-    """Whether the array's decoders take a table set."""
+    """Return True if the array's decoders take a table set."""
     if not tables:
         return False
     try:

@@ -18,7 +18,7 @@ class ProgramError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class ArrayJob:
-    """What an array is told: a memory image, which of its entries to fetch, which vectors to multiply.
+    """Input of an array: a memory image, the entries of it to fetch, and the vectors to multiply.
 
     Parameters
     ----------
@@ -42,13 +42,13 @@ class ArrayJob:
 
     @property
     def given(self) -> int:
-        """Vectors whose sums are given out."""
+        """Vectors whose sums are output."""
         return sum(run.vectors for run in self.runs if run.last)
 
 
 @dataclass(frozen=True)
 class ArrayFigures:
-    """What a job took, all 0 where the link has no clock.
+    """Clock cycles and memory traffic of a job, all 0 where the link has no clock.
 
     Parameters
     ----------
@@ -102,14 +102,14 @@ class ArrayFigures:
 
 @dataclass(frozen=True, eq=False)
 class ArrayResult:
-    """What an array made of a job.
+    """Result of a job on an array.
 
     Parameters
     ----------
     sums
         int32 [vectors given, rows]; what a row without weights holds has no meaning.
     figures
-        What it took.
+        Its clock cycles and memory traffic.
     """
 
     sums: NDArray[np.int32]
@@ -122,12 +122,12 @@ class ArrayLink(Protocol):
     Members
     -------
     shape
-        How large the array is.
+        Dimensions of the array.
     """
 
     @property
     def shape(self) -> ArrayShape:
-        """How large the array is."""
+        """Dimensions of the array."""
         ...
 
     def execute(self, job: ArrayJob) -> ArrayResult:
@@ -142,7 +142,14 @@ class ArrayLink(Protocol):
 
 
 def check_job(job: ArrayJob, shape: ArrayShape) -> None:
-    """Check what can be seen of a job without its image.
+    """Check a job as far as possible without its image.
+
+    Parameters
+    ----------
+    job
+        The job; its activations must be uint8 [vectors of all runs, columns].
+    shape
+        Dimensions of the array.
 
     Raises
     ------

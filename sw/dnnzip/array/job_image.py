@@ -84,6 +84,13 @@ class JobImage:
     def weights(self, number: int, tables: TableSet | None) -> NDArray[np.int8]:
         """Return the weights of an entry, int8 [channels, length].
 
+        Parameters
+        ----------
+        number
+            Index of the entry.
+        tables
+            Table set of its stream; None where it needs none.
+
         Raises
         ------
         ProgramError

@@ -39,7 +39,7 @@ class ArrayLayer:
     operator
         Type and name of the node.
     source, target
-        The tensor of 8-bit activations that it reads, and the tensor that it gives.
+        The tensor of 8-bit activations that it reads, and the tensor that it writes.
     node
         The operator, by which its sums are checked.
     stored, points
@@ -51,9 +51,9 @@ class ArrayLayer:
     zero_point
         Of the activations.
     finish
-        What becomes of the sums.
+        Conversion of the sums.
     nodes
-        Positions of the graph's nodes that it stands for.
+        Positions of the graph's nodes that it replaces.
     """
 
     name: str
@@ -76,7 +76,7 @@ class ArrayLayer:
 
     @property
     def gives(self) -> tuple[str, ...]:
-        """Names that it gives."""
+        """Names that it writes."""
         return (self.target,)
 
     @property
@@ -156,7 +156,7 @@ def _layer(operation: Operation, positions: Mapping[int, int]) -> ArrayLayer:
 
 
 def _geometry(operation: Operation, shape: tuple[int, ...]) -> Geometry:
-    """Return how an operator's input becomes vectors."""
+    """Return the geometry by which an operator's input becomes vectors."""
     geometry = geometry_of(operation.node, shape)
     if geometry is None or 0 in shape:
         right = (
@@ -193,7 +193,7 @@ def _weights(
 
 
 def _sum_scale(operation: Operation, left: Values, right: Values, layout: Layout) -> NDArray[np.float32] | None:
-    """Return what a sum of 1 stands for, float32 [channels] or [1]; None where later nodes hold the scale."""
+    """Return the real value of a sum of 1, float32 [channels] or [1]; None where later nodes hold the scale."""
     if left.scale is None or right.scale is None:
         return None
     if right.scale.size not in (1, layout.channels):

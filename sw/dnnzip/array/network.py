@@ -55,7 +55,7 @@ class CompiledNetwork:
     pieces
         Its layers on the array and what lies between them, in order.
     layers
-        The layers, by the name of what each gives.
+        The layers, by the name of the tensor that each writes.
     image
         The memory image.
     output
@@ -99,7 +99,7 @@ class CompiledNetwork:
 
 @dataclass(frozen=True)
 class LayerRun:
-    """What became of a layer.
+    """Result and figures of a layer.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class LayerRun:
     macs
         Multiplications that its sums need.
     sums
-        How many sums it has.
+        Number of its sums.
     norm_mismatches, kernel_mismatches
         Sums that differ from those in plain NumPy arithmetic and from onnxruntime's kernel; 0 where not compared.
     weight_bytes
@@ -118,7 +118,7 @@ class LayerRun:
     compressed
         Whether these are compressed.
     figures
-        What the array took.
+        Clock cycles and memory traffic of the array.
     """
 
     name: str
@@ -140,7 +140,7 @@ class LayerRun:
 
 @dataclass(frozen=True, eq=False)
 class NetworkRun:
-    """What became of a network.
+    """Scores and layers of a network's run.
 
     Parameters
     ----------
@@ -171,8 +171,8 @@ def compile_network(
     where
         The file, for messages.
     bus_bits
-        Streams in the image start on words of so many bits; by default 64, or 16 for each lane group where that is
-        more. Such an image serves narrower buses as well.
+        Width in bits of the words on which streams in the image start; by default 64, or 16 for each lane group
+        where that is more. Such an image serves narrower buses as well.
     output
         Name of the output that is wanted; None takes the first.
 
@@ -293,7 +293,7 @@ def _run_layer(
     batches: Sequence[dict[str, Value]],
     check: bool,
 ) -> tuple[LayerRun, list[Value]]:
-    """Run a layer on all batches, and return what it gives for each."""
+    """Run a layer on all batches, and return its results for each."""
     layer = own.layer
     inputs = [values[layer.source] for values in batches]
     _check_inputs(layer, inputs, compiled.where)
@@ -327,7 +327,7 @@ def _run_layer(
 def _execute(
     compiled: CompiledNetwork, own: CompiledLayer, link: ArrayLink, vectors: NDArray[np.generic]
 ) -> tuple[NDArray[np.int32], ArrayFigures]:
-    """Return the sums of vectors [groups, vectors, length], int32 [vectors, channels], and what they took."""
+    """Return the sums of vectors [groups, vectors, length], int32 [vectors, channels], and the jobs' figures."""
     most = max(1, JOB_BYTES // own.program.bytes_per_vector)
     sums = [np.empty((0, own.layer.channels), np.int32)]
     figures = ArrayFigures()

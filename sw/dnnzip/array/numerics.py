@@ -1,4 +1,4 @@
-"""What becomes of a layer's int32 sums: 8-bit values again, float32 values, or nothing.
+"""Conversion of a layer's int32 sums: to 8-bit values, to float32 values, or none.
 
 8-bit values as onnxruntime's QLinearConv and QGemm make them: the sum and the int32 bias are added, converted to
 float32, multiplied by a float32 scale (input scale x weight scale / output scale, from left to right), rounded half to
@@ -37,10 +37,20 @@ class Requantised:
     dtype: np.dtype[np.generic]
 
     def finish(self, sums: NDArray[np.int32]) -> NDArray[np.generic]:
-        """Return the result of sums [vectors, channels]."""
+        """Return the result of sums.
+
+        Parameters
+        ----------
+        sums
+            int32 [vectors, channels].
+
+        Returns
+        -------
+        ``dtype`` [vectors, channels].
+        """
         with np.errstate(over="ignore"):
             scaled = (sums + self.bias).astype(np.float32) * self.scale
-        # What is far out of range saturates all the same, and fits the conversion to whole numbers like this.
+        # Values far out of range saturate all the same, and fit the conversion to whole numbers once clipped.
         rounded = np.rint(np.clip(scaled, np.float32(-1024), np.float32(1024))).astype(np.int32)
         saturated: NDArray[np.int32] = np.clip(rounded + self.zero_point, self.low, self.high)
         return saturated.astype(self.dtype)
@@ -65,7 +75,7 @@ class Scaled:
     addend: NDArray[np.float32] | None = None
 
     def finish(self, sums: NDArray[np.int32]) -> NDArray[np.generic]:
-        """Return the result of sums [vectors, channels]."""
+        """Return the float32 result of sums, int32 [vectors, channels]."""
         scaled = (sums + self.bias).astype(np.float32) * self.scale
         return scaled if self.addend is None else scaled + self.addend
 
@@ -83,7 +93,17 @@ Finish = Requantised | Scaled | Unscaled
 
 
 def quantised(value: NDArray[np.float32], scale: np.float32, zero_point: int, dtype: np.dtype[np.generic]) -> int:
-    """Return what QuantizeLinear makes of one value."""
+    """Return the result of QuantizeLinear for one value.
+
+    Parameters
+    ----------
+    value
+        float32, a single value.
+    scale, zero_point
+        Of the result.
+    dtype
+        int8 or uint8.
+    """
     limits = np.iinfo(dtype.name)
     with np.errstate(over="ignore", invalid="ignore"):
         code = np.rint(np.float32(value) / scale) + zero_point

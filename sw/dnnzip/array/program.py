@@ -36,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run, and what it is for.
+    """A run, and the tiles and vectors that it multiplies.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class PlannedRun:
 
     @property
     def vectors(self) -> slice:
-        """Which vectors of the group."""
+        """Range of the vectors within the group."""
         return slice(self.start, self.start + self.run.vectors)
 
 
@@ -135,7 +135,19 @@ class LayerProgram:
         return ArrayJob(image, walks, [item.run for item in planned], activations)
 
     def sums(self, given: NDArray[np.int32], vectors: int) -> NDArray[np.int32]:
-        """Return int32 [vectors, channels] from what the array gave for so many vectors, int32 [given, rows]."""
+        """Return the sums of the layer from the array's results.
+
+        Parameters
+        ----------
+        given
+            int32 [vectors given, rows], the sums of a job's runs in their order.
+        vectors
+            Number of vectors of each group.
+
+        Returns
+        -------
+        int32 [vectors, channels].
+        """
         sums = np.empty((vectors, self._channels), np.int32)
         row = 0
         for item in self._planned(vectors, 0, False):
@@ -170,11 +182,11 @@ class LayerProgram:
         return range(start, max(start, min(channels.stop, (group + 1) * share)))
 
     def _chunks(self, vectors: int) -> int:
-        """Return how often the layer's weights are fetched."""
+        """Return the number of times that the layer's weights are fetched."""
         return 1 if len(self._blocks) == 1 else len(spans(vectors, self.chunk))
 
     def _planned(self, vectors: int, zero_point: int, signed: bool) -> Iterator[PlannedRun]:
-        """Visit the runs for so many vectors of each group, in their order."""
+        """Visit the runs for a number of vectors of each group, in their order."""
         if len(self._blocks) == 1:
             yield from self._in_one_block(vectors, zero_point, signed)
             return

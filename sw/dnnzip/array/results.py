@@ -21,7 +21,17 @@ BIAS_TOLERANCE = 1e-4
 def finish_of(
     operation: Operation, scale: NDArray[np.float32] | None, layout: Layout
 ) -> tuple[Finish, str, list[onnx.NodeProto]]:
-    """Return what becomes of the sums, the name of the result, and the further nodes that make it."""
+    """Return the conversion of the sums, the name of the result, and the further nodes that make it.
+
+    Parameters
+    ----------
+    operation
+        The operator.
+    scale
+        Real value of a sum of 1, float32 [channels] or [1]; None where the sums stay as they are.
+    layout
+        Of its weights.
+    """
     node, operator = operation.node, operation.operator
     if scale is None:
         return Unscaled(), node.output[0], []

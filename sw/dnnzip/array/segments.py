@@ -36,7 +36,7 @@ def cut(model: onnx.ModelProto, layers: Sequence[ArrayLayer], output: str) -> li
 def run_segment(
     model: onnx.ModelProto, segment: Segment, batches: Sequence[Mapping[str, Value]], where: str
 ) -> Iterator[dict[str, Value]]:
-    """Run a segment in onnxruntime, and visit what it gives for each batch.
+    """Run a segment in onnxruntime, and visit its outputs for each batch.
 
     Parameters
     ----------

@@ -27,14 +27,14 @@ class SerialArray:
     shape
         The array that jobs are made for: the board's groups, rows and columns, and at most its accumulators.
     argument
-        What follows ``serial:`` in the link's name; see ``parse_port``.
+        The text behind ``serial:`` in the link's name; see ``parse_port``.
 
     Members
     -------
     shape
         The same.
     statistics
-        What happened on the line in the last job.
+        Counts of frames on the line in the last job.
 
     Raises
     ------

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 @model_argument(metavar="MODEL")
 @data_option()
 @images_option()
-@click.option("--samples", type=click.IntRange(1), metavar="N", help="Only so many samples, from the first.")
+@click.option(
+    "--samples", type=click.IntRange(1), metavar="N", help="Number of samples, from the first.  [default: all]"
+)
 @scores_option()
 @output_options
 def evaluate(
@@ -58,7 +60,7 @@ def evaluate(
     "--samples",
     type=click.IntRange(1),
     metavar="N",
-    help="Calibrate with so many samples, from the first.  [default: 100]",
+    help="Number of samples to calibrate with, from the first.  [default: 100]",
 )
 @output_options
 def quantize(model: str, data: str, target: str, samples: int | None, output: Output) -> None:

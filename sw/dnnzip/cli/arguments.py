@@ -36,7 +36,7 @@ def model_output(
     is_required
         Whether the command writes it always.
     beside
-        Ends of the names of files that the command writes beside it.
+        Suffixes of files that the command writes next to it.
     """
     return click.option(
         "-o",
@@ -62,7 +62,7 @@ def images_option() -> Callable[[Command], Command]:
         "--images",
         type=ImageFolder(),
         metavar="DIR",
-        help="In their place, a folder of images with labels; needs the extra images.",
+        help="Instead of --data, a folder of images with labels; needs the extra images.",
     )
 
 

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     "--link",
     required=True,
     metavar="LINK",
-    help="What executes the array's layers: golden, sim (extra sim) or serial:PORT (extra board).",
+    help="Link that executes the array's layers: golden, sim (extra sim) or serial:PORT (extra board).",
 )
-@click.option("--samples", type=click.IntRange(1), metavar="N", help="Only so many samples, from the first.")
+@click.option(
+    "--samples", type=click.IntRange(1), metavar="N", help="Number of samples, from the first.  [default: all]"
+)
 @scores_option()
 @click.option("--groups", type=int, metavar="G", default=1, show_default=True, help="Lane groups of the array.")
 @click.option("--lanes", type=int, metavar="M", default=4, show_default=True, help="Hardware lanes of a group.")

@@ -27,7 +27,7 @@ ENTRY_POINTS = "dnnzip.commands"
 COMMANDS = {
     "bitstream": Listed("Build a bitstream: decompressor or array on a board.", extra="fpga"),
     "compress": Listed("Compress a model's weights within an error bound.", "dnnzip.cli.compression"),
-    "decompress": Listed("Write the plain model that a compressed one stands for.", "dnnzip.cli.compression"),
+    "decompress": Listed("Write the plain model of a compressed one.", "dnnzip.cli.compression"),
     "doctor": Listed("Show what is installed, and what is missing.", "dnnzip.cli.health"),
     "estimate": Listed("Estimate latency and energy on an accelerator.", "dnnzip.cli.estimation"),
     "evaluate": Listed("Measure a model's accuracy with onnxruntime.", "dnnzip.cli.accuracy"),

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     type=CodecChoice(),
     default=AUTO,
     show_default=True,
-    help="How weights are coded; auto takes the smaller of ans and raw, line is a baseline to compare with.",
+    help="Coding of weights; auto takes the smaller of ans and raw, line is a baseline to compare with.",
 )
 @click.option("--layers", multiple=True, metavar="GLOB", help="Compress only weights of these names; may be repeated.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave weights of these names out; may be repeated.")
@@ -153,7 +153,7 @@ def _left_out_lines(left_out: Any) -> list[str]:
 
 @click.command(
     cls=FileCommand,
-    help="Write the plain model that a compressed one stands for.",
+    help="Write the plain model of a compressed one.",
 )
 @model_argument(metavar="MODEL.dnz.onnx")
 @model_output("PLAIN.onnx", "The plain model")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     default="sim",
     show_default=True,
     metavar="LINK",
-    help="What decodes: sim (extra sim), or sim:N for N simulators at once instead of one for each core; golden, the "
+    help="Decoder: sim (extra sim), or sim:N for N simulators at once instead of one for each core; golden, the "
     "reference decoder, about 100,000 weights per second; serial:PORT (extra board).",
 )
 @output_options
@@ -77,12 +77,12 @@ def simulate(model: str, target: str | None, link: str, output: Output) -> None:
     metavar="W",
     default=64,
     show_default=True,
-    help="Streams start on words of so many bits: 16, 32, ... 512. An image for a wide bus serves narrower ones.",
+    help="Bits of the words on which streams start: 16, 32, ... 512. An image for a wide bus serves narrower ones.",
 )
 @click.option(
     "--prefix",
     metavar="NAME",
-    help="What all names of weights.h begin with; two images in one program need two.  [default: the folder's name]",
+    help="Prefix of all names of weights.h; two images in one program need two.  [default: the folder's name]",
 )
 @output_options
 def image(model: str, folder: str, bus_bits: int, prefix: str | None, output: Output) -> None:

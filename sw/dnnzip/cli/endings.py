@@ -60,7 +60,7 @@ def ending_of(error: Exception, *, shows_traceback: bool = False) -> tuple[str, 
 
 @contextmanager
 def failing_in_one_line() -> Iterator[None]:
-    """Give a block, or decorate an entry point, whose exceptions end the process with one line and its status."""
+    """Enclose a block, or decorate an entry point: an exception ends the process with one line and its status."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - the end of the process: whatever nobody foresaw is reported here
@@ -68,7 +68,7 @@ def failing_in_one_line() -> Iterator[None]:
 
 
 def end(message: str, status: int) -> NoReturn:
-    """End the process with a line and a status; those of a signal, where one came: what fails then fails by it."""
+    """End the process with a line and a status; after a signal with the signal's own, which then is the cause."""
     if signals.came():
         message, status = signals.message(), signals.status()
     say(message)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     cls=FileCommand,
     help="""Estimate latency and energy on an accelerator.
 
-    Weights as they are stand beside compressed ones. The model may be compressed; a plain one, or one of shapes only,
+    Plain weights are compared with compressed ones. The model may be compressed; a plain one, or one of shapes only,
     needs --bits or --ratio.
     """,
 )
@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     type=AcceleratorFile(),
     required=True,
     metavar="PRESET|FILE.toml",
-    help="What it runs on: paper-mesh-8x8, edge-lpddr4, ulx3s, or a file of that form.",
+    help="Accelerator: paper-mesh-8x8, edge-lpddr4, ulx3s, or a file of that form.",
 )
 @click.option("--bits", type=float, metavar="B", help="Bits of every compressed weight, whatever the model holds.")
-@click.option("--ratio", type=float, metavar="R", help="Plain over compressed size of every weight, in their place.")
+@click.option(
+    "--ratio", type=float, metavar="R", help="Ratio of plain to compressed size of every weight, instead of --bits."
+)
 @click.option(
     "--timing",
     type=click.Choice(["serial", "overlap"]),

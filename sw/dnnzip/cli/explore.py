@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dnnzip.exploration.request import Plan
 
 NEEDED = ("distributed", "pyarrow")
-"""What the extra `explore` brings."""
+"""Packages that the extra `explore` installs."""
 
 
 def axis(
@@ -60,7 +60,7 @@ def axis(
 @data_option(is_required=True)
 @axis("--max-error", "Bounds, as of 'compress': 0.5%,1%,2%.")
 @axis("--error-scope", "Over what a percentage is taken: tensor, channel.", "tensor")
-@axis("--codec", f"How weights are coded: {', '.join(codec_choices())}.", AUTO)
+@axis("--codec", f"Coding of weights: {', '.join(codec_choices())}.", AUTO)
 @axis(
     "--layers",
     "Sets of layers to compress: all, each, all-but-one, largest, largest:N, or globs, joined by + to one set.",
@@ -68,7 +68,7 @@ def axis(
 )
 @axis("--accelerator", "Presets, or files that end in .toml.", "edge-lpddr4", kind=AcceleratorFile())
 @axis("--placement", "Where weights are decompressed: pe, memory-interface, or the accelerator's own.", "own")
-@axis("--timing", "How the parts of a layer overlap: serial, overlap.", "serial,overlap")
+@axis("--timing", "Overlap of the parts of a layer: serial, overlap.", "serial,overlap")
 @click.option(
     "--batch", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Samples that share the weights."
 )
@@ -77,7 +77,7 @@ def axis(
     type=click.Choice(["32", "16", "8"]),
     help="Of weights that are not compressed.  [default: the accelerator's]",
 )
-@click.option("--samples", type=click.IntRange(1), metavar="N", help="Measure accuracy on so many.  [default: all]")
+@click.option("--samples", type=click.IntRange(1), metavar="N", help="Number of samples for accuracy.  [default: all]")
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", help="Draw the samples by this seed.  [default: the first ones]"
 )
@@ -86,7 +86,7 @@ def axis(
     "--tuned",
     type=ModelFile(),
     metavar="TUNED.dnz.onnx",
-    help="A compressed model to show beside them, say of 'tune'.",
+    help="A compressed model to show with them, such as that of 'tune'.",
 )
 @click.option(
     "-o",
@@ -101,7 +101,7 @@ def axis(
 @click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Processes of this machine.  [default: one for each core]"
 )
-@axis("--against", "What the table weighs accuracy against: bits, latency, energy.", "energy")
+@axis("--against", "Costs that the table weighs accuracy against: bits, latency, energy.", "energy")
 @output_options
 def explore(
     model: str,

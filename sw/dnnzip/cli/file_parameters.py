@@ -31,7 +31,7 @@ class FileParameter(click.ParamType[str]):
     """Return True if it is one file to write, which may be standard output."""
 
     no_stream = "is no file; ./- is a file of that name"
-    """Why it cannot be ``-``."""
+    """Reason why it cannot be ``-``, for messages."""
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name; refuse one that no file can have, at which much that looks for a file would raise.
@@ -82,14 +82,14 @@ class ModelFile(InputFile):
         """Return the files of its external data."""
         from dnnzip.onnx.files import model_files
 
-        if not _is_regular(Path(value)):  # a pipe gives its bytes once, and has nothing beside it
+        if not _is_regular(Path(value)):  # a pipe can be read once, and has no files next to it
             return ()
         try:
             files = model_files(value)
         except InputError:
             return ()  # the command says so when it reads the model
         folder = Path(value).parent
-        # The data of a model that is a link may lie beside the file that it leads to.
+        # The data of a model that is a link may lie next to the file that it leads to.
         return [folder / name if (folder / name).exists() else path for name, path in list(files.items())[1:]]
 
 
@@ -127,7 +127,7 @@ class OutputFile(FileParameter):
     Parameters
     ----------
     beside
-        Ends of the names of files that may be written beside it.
+        Suffixes of files that may be written next to it.
     is_text
         Whether its content may go to a terminal.
     """
@@ -139,7 +139,7 @@ class OutputFile(FileParameter):
         self._beside = beside
 
     def writes(self, value: str) -> Iterable[Path]:
-        """Return the file, and those beside it."""
+        """Return the file, and those next to it."""
         if value == STANDARD_OUTPUT:
             return (Path("/dev/stdout"),)
         return (Path(value), *(Path(f"{value}{end}") for end in self._beside))
@@ -151,7 +151,7 @@ class ModelOutput(OutputFile):
     Parameters
     ----------
     beside
-        Ends of the names of further files.
+        Suffixes of further files.
     """
 
     def __init__(self, *beside: str) -> None:

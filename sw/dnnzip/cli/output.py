@@ -30,7 +30,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Output:
-    """Where a command's results go: tables to standard output, JSON and models to files.
+    """Destinations of a command's results: tables to standard output, JSON and models to files.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Output:
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[str], None]]:
-        """Show a progress bar on standard error while it is a terminal; give the function to call at each step."""
+        """Show a progress bar on standard error while it is a terminal; yield the function to call at each step."""
         from rich.progress import Progress
 
         is_hidden = self.quiet or not (sys.stderr and sys.stderr.isatty())

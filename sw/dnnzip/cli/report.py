@@ -73,7 +73,7 @@ def report(folder: str, max_drop: str, output: Output) -> None:
 
 
 def describe(summary: dict[str, Any]) -> tuple["TextTable", str]:
-    """Return what the terminal shows: what compression saves on each accelerator, and a line about the whole."""
+    """Return the table and the line for the terminal: savings on each accelerator, and a line about the whole."""
     from dnnzip.presentation.tables import TextTable, share
 
     best = summary["best"]

@@ -10,7 +10,7 @@ from dnnzip.cli.output import Output, output_options
 from dnnzip.errors import InputError
 from dnnzip.system.streams import say
 
-#: Beside the output, the journal of a search that has not ended.
+#: Suffix of the journal of a search that has not ended, next to the output.
 JOURNAL_SUFFIX = ".tune"
 
 
@@ -37,18 +37,20 @@ JOURNAL_SUFFIX = ".tune"
     type=click.Choice(["bytes", "latency", "energy"]),
     default="bytes",
     show_default=True,
-    help="What is to become small.",
+    help="Quantity to minimise.",
 )
 @click.option(
     "--accelerator",
     type=AcceleratorFile(),
     metavar="PRESET|FILE.toml",
-    help="What latency and energy are of.  [default: edge-lpddr4]",
+    help="Accelerator for latency and energy.  [default: edge-lpddr4]",
 )
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Of all that is random."
 )
-@click.option("--samples", type=click.IntRange(1), metavar="N", help="Only so many samples, from the first.")
+@click.option(
+    "--samples", type=click.IntRange(1), metavar="N", help="Number of samples, from the first.  [default: all]"
+)
 @scores_option()
 @click.option("--compare", is_flag=True, help="Also find the best single bound for all layers.")
 @click.option("--resume", is_flag=True, help="Go on with a search that was interrupted, or fail: it goes on by itself.")
@@ -104,7 +106,7 @@ def tune(
         try:
             outcome = tuner.tune(journal, step)
         except InputError as error:
-            # The same search would end so again, and its journal stand in the way of one with other options. A disk
+            # The same search would end so again, and its journal would block one with other options. A disk
             # that is full ends no search.
             if error.where in (model, dataset.where) or error.is_of_field:
                 journal.remove()

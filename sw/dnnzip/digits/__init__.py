@@ -1,6 +1,6 @@
 """A small real network to try everything on: LeNet-5 on scikit-learn's handwritten digits.
 
-``train.py`` beside this file made both files, from its fixed seed.
+``train.py`` next to this file made both files, from its fixed seed.
 
 Members
 -------

@@ -14,7 +14,7 @@ class Cache:
     Parameters
     ----------
     name
-        What is kept.
+        Name of its content.
     path
         The folder, there or not.
     variable
@@ -50,14 +50,14 @@ def find_caches() -> list[Cache]:
 
 
 def _kernels() -> Path:
-    """Return where Numba keeps the codec's loops."""
+    """Return the folder in which Numba keeps the codec's compiled loops."""
     from dnnzip.codec import kernels
 
     return Path(kernels.count_codes.stats.cache_path)
 
 
 def _builds(user: Path) -> Path:
-    """Return where simulators are kept; the same rule as `dnnzip_sim.build.cache_folder`, which a test compares."""
+    """Return the folder of built simulators; the same rule as `dnnzip_sim.build.cache_folder`; a test compares."""
     chosen = os.environ.get("DNNZIP_CACHE")
     if chosen:
         return Path(chosen).absolute()

@@ -43,7 +43,7 @@ class Package:
 
 
 def read_packages() -> dict[str, list[Package]]:
-    """Return what each extra asks for, and under the empty name what dnnzip does; nothing where it is not installed."""
+    """Return the packages of each extra, and of dnnzip under the empty name; none where it is not installed."""
     try:
         lines = requires("dnnzip") or []
     except PackageNotFoundError:

@@ -22,7 +22,7 @@ from dnnzip.exploration.workload import OpenWorkload, Workload
 from dnnzip.system.temporary import temporary_folder
 
 ALLOWED_FAILURES = 1
-"""A task is put aside once so many workers and one more have died over it, on a cluster of this machine."""
+"""A task is put aside once this number of workers and one more have died over it, on a cluster of this machine."""
 
 CONNECT_SECONDS = 10
 """So long a scheduler may take to answer, and then to have a first worker."""
@@ -34,7 +34,7 @@ SETTINGS = {
     "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
     # A worker that dies must not cast suspicion on tasks that only wait for it.
     "distributed.scheduler.worker-saturation": 1.0,
-    # What is sent is the workload, whole and on purpose.
+    # The workload is sent whole, on purpose.
     "distributed.admin.large-graph-warning-threshold": "1 TiB",
 }
 
@@ -45,7 +45,7 @@ class Shipment(WorkerPlugin):
     Parameters
     ----------
     workload
-        What the tasks share.
+        The data that the tasks share.
     """
 
     idempotent = True
@@ -97,7 +97,7 @@ def encoding_on_worker(digest: str, encoding: Encoding, top1_plain: float) -> Ta
 
 @contextmanager
 def connected(scheduler: str | None, workers: int) -> Iterator[Client]:
-    """Give a client of a cluster; interrupts are postponed in the block.
+    """Yield a client of a cluster; interrupts are postponed in the block.
 
     Parameters
     ----------

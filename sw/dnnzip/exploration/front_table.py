@@ -1,4 +1,4 @@
-"""What ``explore`` shows at its end: on each accelerator, the points that no other one beats."""
+"""Table that ``explore`` shows at its end: the Pareto-optimal points on each accelerator."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ PLACE = ("accelerator", "placement", "timing")
 """Points of different ones of these are no rivals: they answer different questions."""
 
 COSTS = {"bits": "bits_per_weight", "latency": "latency_s", "energy": "energy_J"}
-"""What accuracy may be weighed against: the user's word, and its column."""
+"""Costs that accuracy may be weighed against: the user's word, and its column."""
 
 COST_HEADINGS = {"bits": "bits/weight", "latency": "saved latency %", "energy": "saved energy %"}
 """Their columns in the table."""
@@ -93,7 +93,7 @@ def front_lines(
     rows, front
         All points, and those of the table.
     found
-        How many encodings were there before.
+        Number of encodings that an earlier run had finished.
     against
         Words of `COSTS`.
     folder
@@ -117,7 +117,10 @@ def exploration_json(
     against: Sequence[str],
     folder: str,
 ) -> dict[str, Any]:
-    """Return the documented JSON object; its points have the columns of `record.POINT_SCHEMA`."""
+    """Return the documented JSON object; its points have the columns of `record.POINT_SCHEMA`.
+
+    For the parameters see `front_lines`.
+    """
     return {
         "folder": folder,
         "encodings": request.encodings,

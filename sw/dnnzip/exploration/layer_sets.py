@@ -1,4 +1,4 @@
-"""Which layers are compressed together: the words of ``--layers`` and the sets of weights that they stand for."""
+"""Sets of layers that are compressed together: the words of ``--layers`` and the sets of weights that they name."""
 
 import re
 from collections.abc import Sequence
@@ -28,13 +28,13 @@ class LayerSet:
 
 
 def layer_sets(words: Sequence[str], weights: Sequence[Weight], option: str = field_name("layers")) -> list[LayerSet]:
-    """Return the sets that words stand for; of equal sets the first.
+    """Return the sets that words name; of equal sets the first.
 
     Parameters
     ----------
     words
         ``all``; ``each`` layer alone; ``all-but-one``, a set for each layer; ``largest``, the layer with the most
-        weights, or ``largest:N``, so many of them; globs on the names, joined by ``+``. A layer's whole name means that
+        weights, or ``largest:N``, the N largest; globs on the names, joined by ``+``. A layer's whole name means that
         layer.
     weights
         The weights that can be compressed.

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def pareto_front(objectives: ArrayLike) -> NDArray[np.bool_]:
-    """Return which points are on the Pareto front.
+    """Return True for the points that are Pareto-optimal.
 
     A point is beaten by one that is nowhere worse and somewhere better. Equal points are all on the front, or none is.
 

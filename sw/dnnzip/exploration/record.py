@@ -1,4 +1,4 @@
-"""What an exploration's folder holds, written and read in one place.
+"""Files of an exploration's folder, written and read by this module alone.
 
 ::
 
@@ -49,10 +49,10 @@ LARGEST_FIGURE = 1e60
 """Larger than any energy, time or ratio, in whatever unit; sums and squares of such are finite."""
 
 ENERGY_PARTS = ("memory", "communication", "computation", "decompressor", "leakage")
-"""Where energy is spent; local memory counts as memory."""
+"""Parts of the energy; local memory counts as memory."""
 
 FIGURES = ("latency_cycles", "latency_s", "energy_J", *(f"energy_{part}_J" for part in ENERGY_PARTS))
-"""What an estimate gives: cycles, seconds, J, for a batch of samples. The parts add up to ``energy_J``."""
+"""Figures of an estimate: cycles, seconds, J, for a batch of samples. The parts add up to ``energy_J``."""
 
 PLAIN = "plain_"
 """Before the name of a figure: the same for weights that are not compressed."""
@@ -125,7 +125,7 @@ Facts = TypeVar("Facts", bound="_Facts")
 
 
 class _Facts(BaseModel):
-    """What a JSON file of the folder holds."""
+    """Content of a JSON file of the folder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -157,7 +157,7 @@ class Grid(BaseModel):
 
 
 class Request(_Facts):
-    """What was asked.
+    """Request of an exploration.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ class Request(_Facts):
     model_sha256, data_sha256
         Digests of their content; that of a model with arrays in files of their own includes these.
     samples
-        How many samples accuracy is measured on.
+        Number of samples that accuracy is measured on.
     seed
         By which they were drawn; None where they are the first ones.
     tuned, tuned_sha256
@@ -182,7 +182,7 @@ class Request(_Facts):
     accelerator_sha256
         Digest of each accelerator's configuration, by its name.
     points, encodings
-        How many of each the whole exploration has.
+        Number of each in the whole exploration.
     command
         The command line.
     provenance
@@ -208,7 +208,7 @@ class Request(_Facts):
     provenance: dict[str, str]
 
     def same_as(self, other: "Request") -> bool:
-        """Whether two runs ask for the same points, whatever their files' names and their versions are."""
+        """Return True if two runs ask for the same points, whatever their files' names and their versions are."""
         return self._asked() == other._asked()
 
     def _asked(self) -> dict[str, Any]:
@@ -259,7 +259,7 @@ class NetworkFacts(_Facts):
     top1
         Share of the samples that it gets right.
     samples
-        How many samples.
+        Number of samples.
     weights, bytes
         Of all layers together, as stored.
     layers
@@ -288,7 +288,7 @@ class ExplorationFolder:
         self._made: list[Path] = []
 
     def start(self, request: Request) -> None:
-        """Begin an exploration here, or go on with it.
+        """Begin an exploration in this folder, or resume it.
 
         Raises
         ------
@@ -334,7 +334,7 @@ class ExplorationFolder:
         )
 
     def request(self) -> Request:
-        """Return what was asked.
+        """Return the request of the exploration.
 
         Raises
         ------
@@ -354,7 +354,7 @@ class ExplorationFolder:
         return self._read(NETWORK, NetworkFacts)
 
     def has_network(self) -> bool:
-        """Whether the plain network has been measured."""
+        """Return True if the plain network has been measured."""
         return (self.path / NETWORK).exists()
 
     def write_network(self, facts: NetworkFacts) -> None:
@@ -410,7 +410,7 @@ class ExplorationFolder:
         return self._tables(LAYERS, LAYER_SCHEMA)
 
     def tune(self) -> dict[str, Any] | None:
-        """Return what ``dnnzip tune --json`` wrote; None where it is not there.
+        """Return the JSON object that ``dnnzip tune --json`` wrote; None where it is not there.
 
         Raises
         ------
@@ -425,7 +425,7 @@ class ExplorationFolder:
         return content
 
     def _files(self, folder: str) -> list[Path]:
-        # What an interrupted write leaves beside its target starts with a point.
+        # What an interrupted write leaves next to its target starts with a point.
         return sorted(path for path in (self.path / folder).glob("*.parquet") if not path.name.startswith("."))
 
     def _tables(self, folder: str, schema: pa.Schema) -> pa.Table:
@@ -437,7 +437,7 @@ class ExplorationFolder:
     def _table(self, path: Path, schema: pa.Schema) -> pa.Table:
         repair = "remove it and run 'dnnzip explore' again"
         try:
-            # Opened here, so that Arrow neither guesses columns from the path nor looks for other files beside it.
+            # Opened here, so that Arrow neither guesses columns from the path nor looks for other files next to it.
             with open_regular(path, repair) as file:
                 # Read by this thread alone: one of Arrow's that lets go of a Python file while Python ends takes the
                 # process down with it ("terminate called without an active exception").
@@ -503,7 +503,7 @@ def _excess(found: pq.FileMetaData) -> str | None:
 
 
 def _fault(found: pa.Schema, wanted: pa.Schema) -> str | None:
-    """Say what is wrong with a table's columns, or None."""
+    """Return the fault of a table's columns, or None."""
     if found.equals(wanted):
         return None
     missing = [name for name in wanted.names if name not in found.names]
@@ -511,7 +511,7 @@ def _fault(found: pa.Schema, wanted: pa.Schema) -> str | None:
 
 
 def _impossible(table: pa.Table) -> str | None:
-    """Say which column holds what no exploration writes, or None."""
+    """Return the fault of the first column with values that no exploration writes, or None."""
     for field, column in zip(table.schema, table.columns, strict=True):
         if pa.types.is_string(field.type) or column.null_count == len(column):
             continue

@@ -1,4 +1,4 @@
-"""From what the user asks to the tasks: every option is checked before any work is done."""
+"""Plan of an exploration, from the user's options: every option is checked before any work is done."""
 
 import hashlib
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ OUTPUT = field_name("output_name")
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asks for; each axis is a list of texts as they were given.
+    """Options of an exploration; each axis is a list of texts as they were given.
 
     Parameters
     ----------
@@ -84,9 +84,9 @@ class Plan:
     Parameters
     ----------
     request
-        What the folder says of it.
+        The content of the folder's `request.json`.
     workload
-        What all tasks share.
+        The data that all tasks share.
     encodings
         The tasks, each with a hash of its own.
     """
@@ -192,12 +192,21 @@ def plan_exploration(options: Options) -> Plan:
 
 
 def drawn(dataset: Dataset, samples: int | None, seed: int | None) -> Dataset:
-    """Return so many samples: the first ones, or with a seed such as are drawn by it, in the order of the data set.
+    """Return a number of samples: the first ones, or those drawn by a seed, in the order of the data set.
+
+    Parameters
+    ----------
+    dataset
+        The samples to choose from.
+    samples
+        Number of samples; None for all.
+    seed
+        From 0, below 2^64; None takes the first ones.
 
     Raises
     ------
     InputError
-        There are not so many, or the seed has more than 64 bits.
+        The data set has fewer samples, or the seed has more than 64 bits.
     """
     check_seed(seed or 0)
     count = len(dataset.x) if samples is None else samples

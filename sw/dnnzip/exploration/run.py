@@ -40,9 +40,9 @@ def run(
     step: Callable[[str], None],
     task: Callable[[str, Encoding, float], TaskResult] = encoding_on_worker,
 ) -> list[Spent]:
-    """Run encodings and write what comes out.
+    """Run encodings and write their results.
 
-    A worker that dies costs the task that it was at: the scheduler gives it to another. A task over which several
+    A worker that dies costs the task that it was at: the scheduler assigns it to another. A task over which several
     workers have died is run again by itself after all others, and named at the end where that fails too.
 
     Parameters
@@ -54,15 +54,15 @@ def run(
     client
         Of the cluster.
     encodings
-        What is to be run, see `remaining`.
+        The encodings to run, see `remaining`.
     step
         Called with an encoding's hash when its results are there.
     task
-        What a worker does with the workload's digest, an encoding, and the accuracy of the plain network.
+        Function that a worker calls with the workload's digest, an encoding, and the accuracy of the plain network.
 
     Returns
     -------
-    What each encoding took on its worker, in the order in which they came.
+    The time of each encoding on its worker, in the order in which they ended.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def run(
                     step(result.encoding)
                 return killed
 
-            # Who stood beside a deadly task on the same worker is under suspicion too; alone, each shows what it does.
+            # Tasks that shared a worker with one that killed it are suspected too; each is run again alone to tell.
             killed = [encoding for suspect in written(encodings, "first") for encoding in written([suspect], "alone")]
     except (CancelledError, CommClosedError):
         # A future that is waited for is cancelled; one whose result is just being fetched loses its connection.
@@ -106,7 +106,7 @@ def run(
 
 @contextmanager
 def shipped(client: Client, plan: Plan) -> Iterator[str]:
-    """Bring the workload to all workers and give its digest; they forget it when the block ends.
+    """Bring the workload to all workers and yield its digest; they forget it when the block ends.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def _forget(client: Client, shipment: Shipment) -> None:
 
 
 def _stays(client: Client) -> bool:
-    """Whether the cluster outlives this run: then it is left clean; ours is killed, and waits for nothing."""
+    """Return True if the cluster outlives this run: then it is left clean; ours is killed without waiting."""
     return client.cluster is None
 
 

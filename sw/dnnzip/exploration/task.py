@@ -1,7 +1,7 @@
 """The tasks of an exploration: the plain network once, then one for each encoding; pure functions of what they get.
 
 An encoding costs seconds, for its accuracy is measured. Its estimates on all accelerators, placements and timings cost
-next to nothing beside that, so that they are no tasks of their own.
+next to nothing compared with that, so that they are no tasks of their own.
 """
 
 import glob
@@ -39,7 +39,7 @@ PART = 1 << 20
 
 @dataclass(frozen=True)
 class Encoding:
-    """What is compressed, and how.
+    """Layers that are compressed, and the bound, scope and codec.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Encoding:
     max_error, scope, codec
         The bound as the user gave it, over which weights a percentage is taken, how the streams are coded.
     measured
-        Digests of model and data, and the output that the user names: what the accuracy depends on besides.
+        Digests of model and data, and the output that the user names: the other things that the accuracy depends on.
     """
 
     label: str
@@ -66,7 +66,7 @@ class Encoding:
 
     @property
     def title(self) -> str:
-        """All of it in one line, for messages."""
+        """Label, bound, scope and codec in one line, for messages."""
         return f"layers {self.label}, max error {self.max_error}, scope {self.scope}, codec {self.codec}"
 
 
@@ -76,18 +76,18 @@ class TunedEncoding(Encoding):
 
     @property
     def hash(self) -> str:
-        """The hash of its digest, which stands among what is measured."""
+        """The hash of its digest, which is one of ``measured``."""
         return _hash([*self.measured, TUNED])
 
     @property
     def title(self) -> str:
-        """What it is, for messages."""
+        """Name in messages."""
         return "the tuned model"
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What a task took.
+    """Time of a task.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class Spent:
 
 @dataclass(frozen=True, eq=False)
 class TaskResult:
-    """What came out for an encoding.
+    """Result of an encoding.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class TaskResult:
     points, layers
         Rows of `record.POINT_SCHEMA` and `record.LAYER_SCHEMA`.
     spent
-        What it took.
+        Its time.
     """
 
     encoding: str
@@ -176,9 +176,9 @@ def run_encoding(opened: OpenWorkload, encoding: Encoding, top1_plain: float) ->
     Parameters
     ----------
     opened
-        What all tasks share.
+        The data that all tasks share.
     encoding
-        What is compressed, and how.
+        Layers, bound, scope and codec.
     top1_plain
         Accuracy of the plain network, for the rows.
 
@@ -224,7 +224,17 @@ def run_encoding(opened: OpenWorkload, encoding: Encoding, top1_plain: float) ->
 
 
 def figures(estimate: Estimate | LayerEstimate, clock_hz: float, prefix: str = "") -> dict[str, float]:
-    """Return the columns `record.FIGURES` of an estimate."""
+    """Return the columns `record.FIGURES` of an estimate.
+
+    Parameters
+    ----------
+    estimate
+        Of a network or a layer.
+    clock_hz
+        Clock of the accelerator, in Hz.
+    prefix
+        Put before the name of each column.
+    """
     energy = estimate.energy.as_json()
     values = {
         "latency_cycles": estimate.latency,
@@ -266,7 +276,7 @@ def _compressed(opened: OpenWorkload, encoding: Encoding) -> tuple[CompressedMod
     options = CompressionOptions(
         bound=Bound.parse(encoding.max_error),
         scope=Scope(encoding.scope),
-        # Names, not patterns: brackets and asterisks in them stand for themselves.
+        # Names, not patterns: brackets and asterisks in them are ordinary characters.
         layers=tuple(glob.escape(name) for name in encoding.names),
         codec=CodecOptions(codec=encoding.codec, jobs=1),
     )
@@ -313,7 +323,7 @@ def _sizes(opened: OpenWorkload, encoding: Encoding, summary: Summary) -> dict[s
 def _layer_records(
     opened: OpenWorkload, encoding: Encoding, compressed: CompressedModel, errors: dict[str, float]
 ) -> list[dict[str, Any]]:
-    """Return what is known of each layer that takes time, the same on all accelerators."""
+    """Return the columns of each layer that takes time that are the same on all accelerators."""
     streams = {layer.name: layer for layer in compressed.layers}
     widths = {weight.name: 8.0 * weight.element.bytes for weight in opened.weights}
     widths |= {item.name: 8 * item.bytes / item.weights for item in opened.left_out if item.weights}

@@ -1,4 +1,4 @@
-"""What all tasks of an exploration share: the network, the samples, the accelerators; as bytes that go to workers.
+"""Data that all tasks of an exploration share: network, samples, accelerators; as bytes that go to workers.
 
 Workers may be on other hosts, so that no path means anything to them: they get the content of the files, once, and
 know it by its digest.
@@ -34,7 +34,7 @@ Files = tuple[tuple[str, bytes], ...]
 
 
 def read_files(path: str | Path) -> Files:
-    """Read a model with the files beside it that hold its arrays.
+    """Read a model with the files next to it that hold its arrays.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def digest_of(files: Files) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Workload:
-    """What the tasks share, without a path.
+    """Data that the tasks share, without a path.
 
     Parameters
     ----------

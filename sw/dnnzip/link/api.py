@@ -1,4 +1,4 @@
-"""What every link can do, and how one is opened by its name on the command line."""
+"""Interface of every link, and the function that opens one by its name on the command line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from dnnzip.link.opening import open_named
 
 @dataclass(frozen=True)
 class StreamResult:
-    """What a link made of one weight stream.
+    """Result of one weight stream from a link.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class LinkRun:
     Parameters
     ----------
     weights
-        Weights that the link gave, those of streams that failed included.
+        Weights that the link returned, those of streams that failed included.
     cycles
         Clock cycles from the first word to the last end beat, loading of the tables included; 0 without a clock.
     table_cycles
@@ -71,7 +71,12 @@ class Link(Protocol):
     def decode(self, tables: bytes, streams: Sequence[bytes]) -> list[StreamResult]:
         """Load the table set, decode every weight stream in turn, and return a result for each.
 
-        ``tables`` may be empty where no stream needs a table set.
+        Parameters
+        ----------
+        tables
+            Bytes of the table set; may be empty where no stream needs one.
+        streams
+            Bytes of each weight stream.
         """
         ...
 

@@ -17,7 +17,7 @@ class GoldenLink:
     Parameters
     ----------
     argument
-        What follows a colon in the link's name; must be empty.
+        The text behind a colon in the link's name; must be empty.
     """
 
     def __init__(self, argument: str = "") -> None:

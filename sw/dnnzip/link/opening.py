@@ -10,7 +10,7 @@ from dnnzip.system import extras
 def open_named(what: str, name: str, *given: object) -> Any:
     """Return the link or array of a name.
 
-    What follows a colon in the name, for example the port in ``serial:/dev/ttyUSB0``, goes to it behind ``given``.
+    The text behind a colon in the name, for example the port in ``serial:/dev/ttyUSB0``, goes to it behind ``given``.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ REBUILD = "build the bitstream with this dnnzip"
 
 @dataclass(frozen=True)
 class StreamAnswer:
-    """What a board made of a stream.
+    """Answer of a board to a stream.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class SerialLink:
     Parameters
     ----------
     argument
-        What follows ``serial:`` in the link's name: the port, and after ``@`` the bits per second where they are not
+        The text behind ``serial:`` in the link's name: the port, and after ``@`` the bits per second where they are not
         1,000,000.
 
     Members
@@ -55,7 +55,7 @@ class SerialLink:
     last_run
         Figures of the last ``decode`` that streamed anything, or None.
     statistics
-        What happened on the line then.
+        Counts of frames on the line then.
     """
 
     def __init__(self, argument: str = "") -> None:
@@ -115,7 +115,7 @@ class SerialLink:
         raise VerdictError(answers[0].verdict)
 
     def _weight_bytes(self, session: Session) -> int:
-        """Return the bytes of a weight as the board gives it."""
+        """Return the number of bytes of a weight as the board sends it."""
         bits = session.hello["weight_bits"]
         if bits not in WEIGHT_BITS:
             raise InputError(self._name, f"the board says that its weights have {bits} bits", REBUILD)

@@ -63,7 +63,7 @@ class SerialLine:
             raise InputError(self._name, f"cannot be opened ({_reason(error)})", "name the board's port") from None
 
     def read(self) -> bytes:
-        """Return what has come; see ``dnnzip.link.session.Line``."""
+        """Return the bytes received; see ``dnnzip.link.session.Line``."""
         try:
             first: bytes = self._port.read(1)
             return first + self._port.read(min(self._port.in_waiting, READ_BYTES)) if first else first
@@ -84,7 +84,7 @@ class SerialLine:
         self.close()
 
     def close(self) -> None:
-        """Give the port back."""
+        """Release the port."""
         self._port.close()
 
 

@@ -1,7 +1,7 @@
 """The host's side of the frames of ``dnnzip.format.frames``: messages to a board, answers back.
 
-What the line loses or damages is sent again, so that everything arrives once and in order. The board needs no clock for
-that: only this side waits for a time and asks again.
+Frames that the line loses or damages are sent again, so that everything arrives once and in order. The board needs no
+clock for that: only this side waits for a time and asks again.
 """
 
 import os
@@ -19,7 +19,7 @@ class Line(Protocol):
     """A serial line that is open."""
 
     def read(self) -> bytes:
-        """Return what has come, at least a byte; nothing where none comes for some milliseconds."""
+        """Return the bytes received, at least one; none where none comes for some milliseconds."""
         ...
 
     def write(self, data: bytes) -> None:
@@ -29,7 +29,7 @@ class Line(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a board made of a message.
+    """Answer of a board to a message.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Answer:
 
 @dataclass
 class Statistics:
-    """What happened on the line.
+    """Counts of frames on the line.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Statistics:
     damaged
         Pieces that were no frame.
     asked
-        How often frames were asked for again, by either side.
+        Number of times that either side asked for frames again.
     """
 
     sent: int = 0
@@ -76,18 +76,18 @@ class Session:
     line
         The line to the board.
     name
-        What the user calls it, for errors.
+        The user's name of it, for errors.
     patience
         Seconds without a byte after which the board is asked again; and, with bytes but nothing new, ten times as long.
     attempts
-        How often, before it is given up.
+        Number of times that it is asked before the session ends with an error.
 
     Members
     -------
     statistics
-        What happened on the line.
+        Counts of frames on the line.
     hello
-        What the board said of itself, by the fields of ``HELLO``; empty before ``open``.
+        The board's description of itself, by the fields of ``HELLO``; empty before ``open``.
     """
 
     def __init__(self, line: Line, name: str, *, patience: float = 0.1, attempts: int = 50) -> None:
@@ -113,7 +113,7 @@ class Session:
         Parameters
         ----------
         top
-            What must be behind its line.
+            The design that must be behind its line.
 
         Raises
         ------
@@ -275,9 +275,9 @@ def too_many_states(name: str, hello: Mapping[str, int]) -> InputError:
     Parameters
     ----------
     name
-        What the user calls the line.
+        The user's name of the line.
     hello
-        What the board said of itself.
+        The board's description of itself.
     """
     states, lanes = 1 << hello["log2_states"], hello["lanes"] * hello["slots"]
     return InputError(

@@ -39,7 +39,7 @@ def estimation_table(result: Comparison) -> TextTable:
 
 
 def summary_lines(result: Comparison) -> list[str]:
-    """Return what both timings give, and where the energy goes."""
+    """Return the totals of both timings, and the parts of the energy."""
     options, accelerator = result.options, result.accelerator
     lines = [
         (

@@ -218,7 +218,7 @@ def _alike(names: Sequence[str]) -> int:
 
 
 def _start(text: str, columns: int) -> str:
-    """Return the longest start of a text that takes at most so many columns."""
+    """Return the longest start of a text that takes at most ``columns`` columns."""
     text = text[: max(columns, 0)]
     while cell_len(text) > columns > 0:
         text = text[:-1]
@@ -226,7 +226,7 @@ def _start(text: str, columns: int) -> str:
 
 
 def _end(text: str, columns: int) -> str:
-    """Return the longest end of a text that takes at most so many columns."""
+    """Return the longest end of a text that takes at most ``columns`` columns."""
     text = text[-columns:] if columns > 0 else ""
     while cell_len(text) > columns:
         text = text[1:]

@@ -1,4 +1,4 @@
-"""What the terminal and the Markdown files show of the flow's results: plain tables of text."""
+"""Plain tables of text: the flow's results on the terminal and in the Markdown files."""
 
 import os
 from collections.abc import Sequence

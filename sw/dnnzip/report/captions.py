@@ -1,4 +1,4 @@
-"""How the report writes numbers and names settings; ``assets/numbers.js`` writes numbers the same way."""
+"""Texts of numbers and names of settings in the report; ``assets/numbers.js`` writes numbers the same way."""
 
 import math
 from collections.abc import Sequence
@@ -68,14 +68,14 @@ def _three_digits(value: float) -> str:
 
 
 def setting_name(setting: Setting, codecs: int = 1) -> str:
-    """Return what the report calls a setting.
+    """Return the report's name of a setting.
 
     Parameters
     ----------
     setting
         The setting.
     codecs
-        How many codecs the exploration has; one goes without saying.
+        Number of codecs of the exploration; a single one is not named.
     """
     parts = [layers_name(setting)]
     if setting.kind is Kind.TUNED:
@@ -87,14 +87,14 @@ def setting_name(setting: Setting, codecs: int = 1) -> str:
 
 
 def layers_name(setting: Setting) -> str:
-    """Return what the report calls the layers of a setting."""
+    """Return the report's name of the layers of a setting."""
     if setting.kind is Kind.ALL:
         return "all layers"
     return f"only {setting.layers}" if setting.kind is Kind.ONE else setting.layers
 
 
 def series_name(setting: Setting, codecs: int = 1) -> str:
-    """Return what the settings that differ from one in the bound alone have in common."""
+    """Return the name of a series: the settings that differ from one in the bound alone."""
     parts = [layers_name(setting), SCOPES.get(setting.scope, setting.scope)]
     if codecs > 1:
         parts.append(setting.codec)
@@ -102,7 +102,7 @@ def series_name(setting: Setting, codecs: int = 1) -> str:
 
 
 def machine_name(machine: Machine) -> str:
-    """Return what the report calls an accelerator with its placement and timing."""
+    """Return the report's name of an accelerator with its placement and timing."""
     return (
         f"{machine.accelerator}, decompressed {PLACEMENTS.get(machine.placement, machine.placement)}, {machine.timing}"
     )

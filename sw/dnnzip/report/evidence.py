@@ -1,4 +1,4 @@
-"""What a report is made from: the folder of an exploration, read once, in the shape in which it is shown."""
+"""Data of a report: the folder of an exploration, read once, in the shape in which it is shown."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ ALL_BUT = "all but "
 
 
 class Kind(StrEnum):
-    """Which layers a setting compresses.
+    """Kind of the set of layers that a setting compresses.
 
     Members
     -------
@@ -54,7 +54,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Machine:
-    """What latency and energy are estimated for: an accelerator, where it decompresses, how its parts overlap."""
+    """Machine of an estimate: an accelerator, where it decompresses, how its parts overlap."""
 
     accelerator: str
     placement: str
@@ -63,7 +63,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Setting:
-    """A way to encode the network: layers, bound, scope and codec, with what it gives on any accelerator.
+    """A way to encode the network: layers, bound, scope and codec, with its results that hold for any accelerator.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class Setting:
     bits_per_weight
         Over all weights, those left out at their own width.
     stream_bytes, side_bytes, left_out_bytes, ratio
-        Sizes, and plain over compressed size.
+        Sizes in bytes, and the ratio of plain to compressed size.
     """
 
     key: str
@@ -108,13 +108,13 @@ class Setting:
 
     @property
     def bytes(self) -> int:
-        """All weights: streams, steps and zero points, and left-out ones."""
+        """Bytes of all weights: streams, steps and zero points, and left-out ones."""
         return self.stream_bytes + self.side_bytes + self.left_out_bytes
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one inference (or batch) takes with compressed weights and with plain ones, by `record.FIGURES`."""
+    """Cost of one inference (or batch) with compressed weights and with plain ones, by `record.FIGURES`."""
 
     compressed: dict[str, float]
     plain: dict[str, float]
@@ -161,7 +161,7 @@ class Evidence:
 
     @property
     def codecs(self) -> int:
-        """How many codecs were tried; that of a tuned model, which may have several, does not count."""
+        """Number of codecs tried; that of a tuned model, which may have several, does not count."""
         return len({setting.codec for setting in self.settings if setting.kind is not Kind.TUNED})
 
     def layer_rows(self, settings: Iterable[int]) -> list[dict[str, Any]]:
@@ -175,7 +175,7 @@ class Evidence:
         return rows
 
     def members(self, settings: Iterable[int]) -> dict[str, list[str]]:
-        """Return which layers some settings compress, by the label of their set of layers."""
+        """Return the layers that some settings compress, by the label of their set of layers."""
         labels = {self.settings[index].key: self.settings[index].layers for index in settings}
         if self.layer_table is None or not labels:
             return {}
@@ -240,7 +240,7 @@ def _check_layers(folder: ExplorationFolder, rows: Sequence[dict[str, Any]], lay
 
 
 def cost_of(row: dict[str, Any]) -> Cost:
-    """Return what a point or a layer takes, from its row."""
+    """Return the cost of a point or a layer, from its row."""
     return Cost({name: row[name] for name in FIGURES}, {name: row[PLAIN + name] for name in FIGURES})
 
 

@@ -19,10 +19,10 @@ KINDS = {
     Kind.ALL: ("all layers", "circle", "o"),
     Kind.TUNED: ("tuned", "star", "*"),
 }
-"""Kind of a set of layers to what the legend calls it, its mark here, and its mark on paper; later ones lie on top."""
+"""Kind of a set of layers to its name in the legend, its mark here, and its mark on paper; later ones lie on top."""
 
 HEIGHT = 420
-"""Of a figure in pixels; those with a bar for each layer grow with the layers."""
+"""Height of a figure in pixels; figures with a bar for each layer grow with the layers."""
 
 Figure = dict[str, Any]
 
@@ -88,7 +88,7 @@ def energy_by_part() -> Figure:
 
 
 def cost_by_layer() -> Figure:
-    """Return the bars of each layer's latency or energy, plain beside compressed."""
+    """Return the bars of each layer's latency or energy, plain next to compressed."""
     figure = go.Figure(
         [
             go.Bar(

@@ -10,7 +10,7 @@ from dnnzip.report.captions import setting_name
 from dnnzip.report.evidence import Evidence
 
 TOLERANCE = 1e-9
-"""Of a comparison of accuracies: a loss of ten samples in a thousand is one point, whatever the rounding does."""
+"""Tolerance of a comparison of accuracies: a loss of ten samples in a thousand is one point, in spite of rounding."""
 
 
 def choose(evidence: Evidence, max_drop: float) -> int | None:

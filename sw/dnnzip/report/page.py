@@ -58,7 +58,7 @@ COLUMNS = (
     ("latency", "Latency saved", True, False),
     ("energy", "Energy saved", True, False),
 )
-"""Of the table of layers: key to sort by if any, heading, whether the largest comes first, whether it is text."""
+"""Columns of the layers' table: key to sort by if any, heading, whether the largest comes first, whether it is text."""
 
 
 NOT_IN_HTML = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")
@@ -73,7 +73,7 @@ def render(evidence: Evidence, max_drop: float) -> str:
     Parameters
     ----------
     evidence
-        What it shows.
+        The exploration that it shows.
     max_drop
         Accuracy that may be lost, a share of the samples.
 
@@ -139,7 +139,7 @@ def _script() -> str:
 
 
 def _for_script(text: str) -> str:
-    """Return a script as it can stand in HTML.
+    """Return a script that is safe within HTML.
 
     It does not end its own element: an escaped slash is the same in a string of JavaScript. Control characters, which
     HTML does not take, are written as escapes; a script has them in strings alone.
@@ -160,7 +160,7 @@ def _policy(scripts: Iterable[str]) -> str:
 
 
 def _json(content: Any) -> Markup:
-    """Return JSON that can stand in a script element."""
+    """Return JSON that is safe within a script element."""
     text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
@@ -231,7 +231,7 @@ def _headline(evidence: Evidence, max_drop: float, codecs: int) -> dict[str, Any
 
 
 def _plain_width(evidence: Evidence) -> str:
-    """Return how wide the weights are that latency and energy are compared with."""
+    """Return the width, as text, of the weights that latency and energy are compared with."""
     bits = evidence.request.weight_bits if evidence.request else None
     return "at the accelerator's own width" if bits is None else f"of {bits} bits"
 
@@ -251,7 +251,7 @@ def _layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _choices(evidence: Evidence) -> dict[str, list[Any]]:
-    """Return what the controls choose from, in the order in which the folder has it."""
+    """Return the values that the controls offer, in the folder's order."""
     settings, machines = evidence.settings, evidence.machines
     kinds = {setting.kind for setting in settings}
     # A tuned model has no bound, scope or codec of its own: each layer has.

@@ -41,7 +41,7 @@ SERIES = {
     "decompressor": Colour("#d55e00", "#ff8f4d"),
     "leakage": Colour("#8a94a3", "#8f9bab"),
 }
-"""What the figures show, by its name: kinds of layer sets, then where energy is spent."""
+"""Colours of the figures' series, by name: kinds of layer sets, then where energy is spent."""
 
 COLOURS = GROUND | SERIES
 

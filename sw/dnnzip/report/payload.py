@@ -18,7 +18,7 @@ LAYER_FIGURES = ("latency_s", "latency_cycles", "energy_J", *(f"energy_{part}_J"
 
 
 def payload(evidence: Evidence, max_drop: float) -> dict[str, Any]:
-    """Return what the page shows.
+    """Return the data of the page.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def _within_limit(evidence: Evidence, order: list[int]) -> list[int]:
 def _details(
     evidence: Evidence, shown: list[int], names: list[str]
 ) -> tuple[list[dict[str, Any]], dict[int, dict[str, Any]]]:
-    """Return the layers with their plain costs on each machine, and what becomes of them in the settings shown."""
+    """Return the layers with their plain costs on each machine, and their results in the settings shown."""
     network = evidence.network
     assert network is not None
     facts = {layer.name: layer for layer in network.layers}
@@ -132,7 +132,7 @@ def _details(
         (item.accelerator, item.placement, item.timing): number for number, item in enumerate(evidence.machines)
     }
     rows = evidence.layer_rows(shown)
-    # Layers that take time and have no weights stand where they run; with none of them it is the network's order.
+    # Layers that take time and have no weights are listed where they run; without any it is the network's order.
     order = list(dict.fromkeys([*(row["layer"] for row in rows), *names]))
     place = {name: number for number, name in enumerate(order)}
     machines = len(evidence.machines)

@@ -35,7 +35,7 @@ _SETTINGS: Any = {
 
 @contextmanager
 def drawn(size: tuple[float, float]) -> Iterator[tuple[Any, Axes]]:
-    """Give a figure of a size in inches, and its axes, to draw on and to save within the block."""
+    """Yield a figure of a size in inches, and its axes, to draw on and to save within the block."""
     with mpl.rc_context(_SETTINGS):
         figure = Figure(figsize=size, layout="constrained")
         yield figure, figure.subplots()
@@ -44,7 +44,7 @@ def drawn(size: tuple[float, float]) -> Iterator[tuple[Any, Axes]]:
 def save(figure: Any, path: Path, formats: Sequence[str], outputs: OutputSet) -> list[Path]:
     """Write a figure in each format, ``svg`` or ``png``, which is added to the path, and return the files.
 
-    They are of a set of outputs, which gives them their names.
+    They belong to a set of outputs, which moves them to their names at its end.
 
     Raises
     ------

@@ -242,7 +242,7 @@ def energy_by_part(axes: Axes, evidence: Evidence, chosen: int) -> bool:
 
 
 def cost_by_layer(axes: Axes, evidence: Evidence, chosen: int, figure: str) -> bool:
-    """Draw each layer's latency or energy, plain beside compressed, on the first accelerator."""
+    """Draw each layer's latency or energy, plain next to compressed, on the first accelerator."""
     machine = evidence.machines[0]
     rows = [
         row

@@ -39,7 +39,7 @@ class Tuned:
     Parameters
     ----------
     figures
-        What holds for the whole network, the most wanted first.
+        Figures of the whole network, the most wanted first.
     columns, rows
         Of the layers; the layer's name comes first.
     facts
@@ -99,7 +99,7 @@ NOT_SHOWN = ("stream_bytes", "side_bytes", "step_loss_bits")
 
 
 def read_tuned(content: dict[str, Any], folder: Path) -> Tuned:
-    """Return what a tuning says; keys that only a newer version writes are shown like the others.
+    """Return a tuning as text; keys that only a newer version writes are shown like the others.
 
     Parameters
     ----------

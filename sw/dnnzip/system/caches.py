@@ -41,7 +41,7 @@ def writable(folder: Path | None, what: str, variable: str) -> Path:
     folder
         The cache; None where there is no place for it.
     what
-        What it keeps, for the line.
+        The cache's content, for the line.
     variable
         The environment variable that names another folder.
 

@@ -17,8 +17,9 @@ from dnnzip.system.temporary import NO_ROOM, temporary_file
 class OutputSet:
     """Outputs that get their names together, once all of them are complete.
 
-    A context manager: the end of its block gives them their names; an exception drops them all, with the folders that
-    were made for them. What is no regular file (a pipe, a device, anything under ``/dev``) is written at once.
+    A context manager: the end of its block moves them to their names; an exception drops them all, with the folders
+    that were made for them. An output that is no regular file (a pipe, a device, anything under ``/dev``) is written at
+    once.
     """
 
     def __init__(self) -> None:
@@ -34,7 +35,7 @@ class OutputSet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Give the outputs their names, or drop them."""
+        """Move the outputs to their names, or drop them."""
         with ExitStack() as undone:
             for folder in self._folders:
                 undone.callback(_remove_empty, folder)
@@ -45,7 +46,7 @@ class OutputSet:
 
     @contextmanager
     def open(self, path: str | Path) -> Iterator[Path]:
-        """Give a path to write to; what is there belongs to the set once the block ends without an exception.
+        """Yield a path to write to; its file belongs to the set once the block ends without an exception.
 
         Parameters
         ----------
@@ -128,7 +129,7 @@ def write_output(path: str | Path, content: bytes) -> None:
 
 @contextmanager
 def open_output(path: str | Path) -> Iterator[Path]:
-    """Give a path to write to, and move what is there to its place once the block ends without an exception.
+    """Yield a path to write to, and move its file to its name once the block ends without an exception.
 
     The parameters are those of `OutputSet.open`, for a single output.
     """
@@ -167,7 +168,7 @@ def _replaced_file(path: Path) -> Path:
 
 @contextmanager
 def _said_of(path: Path) -> Iterator[None]:
-    """Say of an output why it cannot be written."""
+    """Turn an ``OSError`` of an output into an ``InputError`` with its reason."""
     try:
         yield
     except OSError as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
-"""The signals, and what the program says of them."""
+"""The signals, and the program's word for each."""
 
 AGAIN_SECONDS = 0.02
 """So long after Python has dropped an interrupt, it is raised again."""

@@ -37,7 +37,7 @@ def drop(stream: TextIO) -> None:
 
 @contextmanager
 def standard_output() -> Iterator[BinaryIO]:
-    """Give standard output, to write bytes to or to print.
+    """Yield standard output, to write bytes to or to print.
 
     Raises
     ------

@@ -1,8 +1,9 @@
 """Temporary files and folders that no end of the process leaves behind for long.
 
-One that is still there when the program ends is removed then (`remove_all`). What a killed process leaves is removed by
-the next one that makes something in the same folder: the name tells the host, and the owner holds a lock on it for as
-long as it lives, whatever has become of its process number. Where the file system has no locks, nothing is removed.
+One that is still there when the program ends is removed then (`remove_all`). Files that a killed process leaves are
+removed by the next one that makes something in the same folder: the name tells the host, and the owner holds a lock on
+it for as long as it lives, whatever has become of its process number. Where the file system has no locks, nothing is
+removed.
 """
 
 import errno
@@ -19,16 +20,16 @@ from pathlib import Path
 from dnnzip.errors import InputError
 
 PREFIX = f".dnnzip-{zlib.crc32(os.fsencode(os.uname().nodename)):08x}-"
-"""How names begin: a lock counts on its host alone."""
+"""Prefix of the names: a lock counts on its host alone."""
 
 SUFFIX = ".tmp"
-"""How names end."""
+"""Suffix of the names."""
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a disk that is full."""
 
 _OPEN: dict[Path, int | None] = {}
-"""What is there, and the descriptors that hold the locks."""
+"""Files and folders in use, and the descriptors that hold their locks."""
 
 _SEARCHED: set[Path] = set()
 """Folders in which leftovers have been looked for."""
@@ -36,7 +37,7 @@ _SEARCHED: set[Path] = set()
 
 @contextmanager
 def temporary_file(folder: Path, mode: int = 0o666) -> Iterator[Path]:
-    """Give a new and empty file, which is removed at the end of the block unless it has been moved.
+    """Yield a new and empty file, which is removed at the end of the block unless it has been moved.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def temporary_file(folder: Path, mode: int = 0o666) -> Iterator[Path]:
 
 @contextmanager
 def temporary_folder(folder: Path | None = None) -> Iterator[Path]:
-    """Give a new folder, which is removed at the end of the block with all that is in it.
+    """Yield a new folder, which is removed at the end of the block with all that is in it.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ def remove_leftovers() -> None:
 
 @contextmanager
 def _said_of(folder: Path) -> Iterator[Path]:
-    """Give a folder; that nothing can be made in it, or its disk is full, is the user's to mend."""
+    """Yield a folder; report as an ``InputError`` that nothing can be made in it, or that its disk is full."""
     try:
         yield folder
     except OSError as error:

@@ -14,7 +14,7 @@ _HIDDEN = re.compile(
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"  # nothing to see, or marks of direction
     "\u2028-\u202e\u2060-\u206f"  # separators of lines and paragraphs, overrides and isolates of direction
     "\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb"
-    "\ud800-\udfff"  # halves of a pair, such as those that stand for bytes of a file's name that are no UTF-8
+    "\ud800-\udfff"  # halves of a pair, such as those that represent bytes of a file's name that are no UTF-8
     "\U000e0000-\U000e0fff"  # tags and selectors
     "]"
 )

@@ -19,7 +19,7 @@ SILENT = "DNNZIP_QUIET"
 """Environment variable that, where it is not empty, has nothing said."""
 
 _begun: dict[str, float] = {}
-"""What has been waited for to the time when that began first."""
+"""Name of each wait to the time when it first began."""
 
 
 def _say_nothing(what: str) -> AbstractContextManager[object]:
@@ -36,7 +36,7 @@ def waiting_for(what: str) -> AbstractContextManager[object]:
     Parameters
     ----------
     what
-        What happens meanwhile, and about how long it takes.
+        Text of what happens meanwhile, and about how long it takes.
     """
     return _shown(what)
 

@@ -27,8 +27,8 @@ LEAST_SAMPLES = 256
 #: were made for samples flatter them.
 LOOKED_AT = 2, 3
 
-#: Most samples whose answers are compared in a trial: so many over the number of layers, as the work grows with both,
-#: or the second number where that is more.
+#: Most samples whose answers are compared in a trial: the first number divided by the number of layers, as the work
+#: grows with both, or the second number where that is more.
 JUDGED_WORK = 16384
 LEAST_JUDGED = 512
 
@@ -71,7 +71,19 @@ class Subject:
         return next(position for position, stage in enumerate(self.staged.stages) if name in stage.weights)
 
     def scores(self, x: Array, given: Mapping[str, Floats]) -> Floats:
-        """Return the network's answers, float32 [samples, classes], with the given weights and biases."""
+        """Return the network's answers with the given weights and biases.
+
+        Parameters
+        ----------
+        x
+            Samples, [samples, ...].
+        given
+            Name to weights or biases, float32, that replace the plain ones.
+
+        Returns
+        -------
+        float32 [samples, classes].
+        """
         return self.staged.finish(1, self.staged.start(x), {**self.plain, **given}, len(x))
 
 
@@ -136,7 +148,7 @@ class Calibration:
         self._feedback: dict[str, Feedback] = {}
 
     def _enough(self) -> int:
-        """Return how many samples must be looked at so that each layer's inputs are known well."""
+        """Return the number of samples that must be looked at so that each layer's inputs are known well."""
         staged = self.subject.staged
         state = staged.start(self.x[:1])
         most = LEAST_SAMPLES
@@ -152,7 +164,7 @@ class Calibration:
         return self._inputs.get(self.subject.first[name])
 
     def feedback(self, name: str) -> Feedback:
-        """Return how a layer passes errors on with the plain network's inputs."""
+        """Return the error feedback of a layer with the plain network's inputs."""
         if name not in self._feedback:
             self._feedback[name] = self.subject.layers[name].feedback(self.inputs(name))
         return self._feedback[name]
@@ -196,13 +208,13 @@ class Calibration:
         Parameters
         ----------
         trial
-            What all other layers are; None for the plain network.
+            State of all other layers; None for the plain network.
         others
             Layer name to the choices to measure.
         samples
-            Divergence is taken over so many of the judged samples, from the first.
+            Number of judged samples to take the divergence over, from the first.
         known
-            Gives a measurement by name, and how to make it where it is not known.
+            Returns a measurement by its name; the second argument makes it where it is not known.
 
         Returns
         -------
@@ -252,7 +264,7 @@ class Calibration:
     def _replaced(
         self, name: str, choice: Choice, trial: Trial | None, given: Mapping[str, Floats], lazy: "_Lazy"
     ) -> tuple[dict[str, Floats], float]:
-        """Return weights and biases with one layer under another choice, and what its output error grows by."""
+        """Return weights and biases with one layer under another choice, and the increase of its output error."""
         stage = self.subject.staged.stages[self.subject.first[name]]
         layer, found = self.subject.layers[name], lazy.value
         result = layer.round(choice, found.feedback, found.wanted)
@@ -273,7 +285,7 @@ class Calibration:
         return self.subject.layers[self.subject.staged.stages[position].weights[0]].columns
 
     def _look(self, position: int, state: State) -> Inputs | None:
-        """Return what a layer's inputs look like; None where they are no columns, or their products beyond float32."""
+        """Return a layer's inputs; None where they are no columns, or their products exceed float32."""
         stage, columns = self.subject.staged.stages[position], self._columns(position)
         if columns is None:
             return None
@@ -291,7 +303,7 @@ class _Found:
 
 
 class _Lazy:
-    """What `_found` gives, made when it is asked for: all of a layer's measurements may be known already."""
+    """Result of `_found`, made when it is asked for: all of a layer's measurements may be known already."""
 
     def __init__(self, make: Callable[[str, State | None], _Found], name: str, state: State | None) -> None:
         self._make = lambda: make(name, state)
@@ -304,5 +316,5 @@ class _Lazy:
         return self._value
 
 
-#: Gives a measurement by name: one that is known already, or the one that the function makes.
+#: Returns a measurement by name: one that is known already, or the one that the function makes.
 Known = Callable[[str, Callable[[], object]], Any]

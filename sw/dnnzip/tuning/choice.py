@@ -1,4 +1,4 @@
-"""What is chosen for a layer: a bound, and over which weights its range is taken; or that it is left as it is."""
+"""Choice for a layer: a bound, and the weights over which its range is taken; or that it is left as it is."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a layer's bits and its output error are at every bound, from a few bounds that were tried."""
+"""Curves of a layer's bits and output error against its bound, from a few bounds that were tried."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from dnnzip.tuning.rounding import Feedback
 #: From these bits per weight up, half the bound costs a bit and saves three quarters of the error.
 SMOOTH_BITS = 6.0
 
-#: Bounds that the search may choose: so many for each factor of two.
+#: Number of bounds that the search may choose for each factor of two.
 PER_OCTAVE = 8
 
 #: Least output error, relative to the largest: keeps logarithms finite where a bound does no harm.
@@ -41,7 +41,7 @@ class Curve:
     errors: NDArray[np.float64]
 
     def choice_at(self, bits: float) -> Choice:
-        """Return the choice that takes about so many bits."""
+        """Return the choice that takes about ``bits`` bits for the layer."""
         return Choice.of_share(2.0 ** float(self.octaves[int(np.argmin(np.abs(self.bits - bits)))]), self.scope)
 
     def error_of(self, share: float) -> float:

@@ -32,7 +32,7 @@ def parse_drop(text: str) -> float:
 
 
 def _hint(number: float) -> str:
-    """Return what is meant by a bare number."""
+    """Return the right form of a drop given as a bare number."""
     if 0 < number < 1:
         return f"give points of accuracy: {number:g}%, or {100 * number:g}% if it is a share"
     return f"give points of accuracy: {number:g}%" if 1 <= number <= 100 else RIGHT

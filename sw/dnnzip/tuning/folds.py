@@ -1,14 +1,14 @@
-"""Which samples bounds are chosen with, and which ones confirm them: never the same."""
+"""Samples that bounds are chosen with, and samples that confirm them: never the same."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Sets of up to so many samples are cross-fitted.
+#: Largest number of samples in a set that is cross-fitted.
 SMALL_SET = 2000
 
-#: Of larger sets so many are taken to choose with, at most half.
+#: Number of samples to choose with from a larger set, at most half of it.
 LARGE_CHOICE = 4000
 
 #: Parts of a small set.
@@ -27,7 +27,7 @@ class Fold:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """How a set is divided.
+    """Division of a set of samples.
 
     Parameters
     ----------
@@ -42,16 +42,23 @@ class Split:
 
     @property
     def is_cross_fitted(self) -> bool:
-        """Whether the result is confirmed by searches on parts of the set, and not by its own unseen samples."""
+        """Return True if searches on parts of the set confirm the result, not its own unseen samples."""
         return len(self.folds) > 1
 
 
 def split(samples: int, seed: int) -> Split:
-    """Divide a set of so many samples at random.
+    """Divide a set of samples at random.
 
     A small set is cut into four parts: bounds are chosen with three and confirmed on the fourth, four times, so that
     each sample is unseen once; the result is chosen with all. Of a larger set, one part is chosen with and the rest
     confirms.
+
+    Parameters
+    ----------
+    samples
+        Number of samples in the set.
+    seed
+        Of the random generator.
     """
     order = np.random.default_rng(seed).permutation(samples)
     if samples > SMALL_SET:

@@ -18,7 +18,7 @@ from dnnzip.onnx.weights import Weight
 Array = NDArray[np.generic]
 Floats = NDArray[np.float32]
 
-#: So many positions are looked at for each weight of a channel, and at least so many where there are more.
+#: Positions sampled for each weight of a channel, and the fewest sampled where the inputs have that many.
 POSITIONS_PER_WEIGHT = 4
 LEAST_POSITIONS = 2048
 
@@ -59,7 +59,7 @@ class Columns:
         batches
             The operator's inputs.
         rng
-            Chooses the positions; the same state gives the same positions.
+            Chooses the positions; the same state chooses the same positions.
 
         Returns
         -------
@@ -80,6 +80,14 @@ class Columns:
         return np.concatenate(parts, axis=1)
 
     def samples_for(self, values: Array, samples: int) -> int:
-        """Return how many samples have enough positions for the layer, given its inputs for some."""
+        """Return the number of samples with enough positions for the layer.
+
+        Parameters
+        ----------
+        values
+            The layer's input for some samples.
+        samples
+            Number of these.
+        """
         positions = max(self._geometry.positions(values.shape), 1)
         return math.ceil(POSITIONS_PER_WEIGHT * self.length * samples / positions)

@@ -1,4 +1,4 @@
-"""What a long search has measured so far, in a file, so that an interrupted one goes on where it was.
+"""Measurements of a long search in a file, so that an interrupted search resumes.
 
 A search is deterministic: run again, it asks for the same measurements in the same order, and the journal answers those
 that it knows. So a search that was interrupted ends as one that was not.
@@ -53,18 +53,18 @@ class Journal:
 
     @property
     def known(self) -> int:
-        """Return how many measurements there are."""
+        """Number of measurements."""
         return len(self._known)
 
     def measured(self, name: str, measure: Callable[[], Any]) -> Any:
-        """Return a measurement by name: what the journal knows, or what ``measure`` gives, which is written down.
+        """Return a measurement by name: what the journal knows, or what ``measure`` returns, which is written down.
 
         Parameters
         ----------
         name
             Unique in the search.
         measure
-            Gives what JSON can hold.
+            Returns a value that JSON can hold.
         """
         if name not in self._known:
             self.replace(name, measure())

@@ -29,7 +29,7 @@ THRIFT = 1.0
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What a layer's weights multiply, over a sample of positions.
+    """Inputs that a layer's weights multiply, over a sample of positions.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class Layer:
         return feedback_of(inputs.covariance, self.rows.shape[1])
 
     def wanted(self, plain: Inputs, found: Inputs) -> Floats:
-        """Return the weights that would give the plain network's outputs best from the inputs that are found.
+        """Return the weights that best reproduce the plain network's outputs from the inputs that are found.
 
         With x and x' the plain and the found columns about their means, W E[x x'^T] E[x' x'^T]^-1, damped towards W.
         """
@@ -159,7 +159,21 @@ class Layer:
         return result
 
     def round(self, choice: Choice, feedback: Feedback, wanted: Floats | None = None) -> Rounded | None:
-        """Put the layer on its grid; None where a code would not fit into 16 bits."""
+        """Put the layer on its grid.
+
+        Parameters
+        ----------
+        choice
+            Bound and scope.
+        feedback
+            Of the layer's inputs.
+        wanted
+            float64 [channels, length], the weights that would be best for the output; the layer's own where None.
+
+        Returns
+        -------
+        Codes, steps and decoded weights; None where a code would not fit into 16 bits.
+        """
         if choice.nearest:
             result = quantise(self.weight, choice.bound, choice.scope)
             if not isinstance(result.grid, FloatGrid):
@@ -195,7 +209,7 @@ class Layer:
         rows
             float32 [channels, length].
         inputs
-            What they multiply; without them it is the squared error of the weights.
+            The inputs that they multiply; without them it is the squared error of the weights.
         wanted
             The weights that cause none; the layer's own where None.
         """
@@ -209,14 +223,26 @@ class Layer:
         return float(((parts @ inputs.covariance) * parts).sum())
 
     def shift(self, rows: NDArray[np.float32], plain: Inputs, found: Inputs) -> NDArray[np.float32]:
-        """Return what must be added to the outputs so that their means are the plain network's: float32 [channels]."""
+        """Return the correction of the outputs that restores their means in the plain network.
+
+        Parameters
+        ----------
+        rows
+            float32 [channels, length], the decoded weights.
+        plain, found
+            The layer's inputs in the plain network, and in the compressed one.
+
+        Returns
+        -------
+        float32 [channels], to be added to the outputs.
+        """
         groups = len(plain.mean)
         before = self.rows.reshape(groups, -1, self.rows.shape[1]).astype(np.float64) @ plain.mean[:, :, None]
         after = rows.reshape(groups, -1, rows.shape[1]).astype(np.float64) @ found.mean[:, :, None]
         return np.asarray((before - after).reshape(-1), np.float32)
 
     def grid(self, choice: Choice, rounded: Rounded) -> Quantised:
-        """Return what the codec and the container take."""
+        """Return the codes and the grid, as the codec and the container take them."""
         if choice.nearest:
             return quantise(self.weight, choice.bound, choice.scope)
         bounds = self.bounds(choice)

@@ -1,4 +1,4 @@
-"""What a search gave: the choice for each layer, and what became of the network on samples that were not seen."""
+"""Result of a search: the choice for each layer, and the network's accuracy on samples that were not seen."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ class Confirmation:
         95 % interval of the drop, from a paired bootstrap.
     folds
         Searches that these samples confirm: 1 is the result's own; more are searches on parts of a small set, whose
-        outcome stands for that of the result, which was chosen with all of it.
+        outcome represents that of the result, which was chosen with all of it.
     """
 
     samples: int
@@ -39,7 +39,7 @@ class Confirmation:
         return self.plain - self.tuned
 
     def line(self) -> str:
-        """Say it in a sentence."""
+        """Return the confirmation as a sentence."""
         how = (
             "samples that the search did not see"
             if self.folds == 1
@@ -174,7 +174,7 @@ class Outcome:
         return TextTable(header, rows, total, ("shape", "of each", "largest error", "weights"))
 
     def lines(self, max_drop: float) -> list[str]:
-        """Return what stands under the table.
+        """Return the lines under the table.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What a bit of a layer costs: the same everywhere, or what the accelerator model says of latency or energy."""
+"""Cost of a bit of each layer: the same for all, or its latency or energy by the accelerator model."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -17,7 +17,7 @@ LEAST_SHARE = 1e-3
 
 
 class Objective(StrEnum):
-    """What is to become small."""
+    """Quantity to minimise."""
 
     BYTES = "bytes"
     LATENCY = "latency"
@@ -27,12 +27,12 @@ class Objective(StrEnum):
 def prices(
     objective: Objective, weights: Iterable[str], network: Network | None = None, accelerator: Accelerator | None = None
 ) -> dict[str, float]:
-    """Return what a bit of each weight costs, in units of the mean.
+    """Return the cost of a bit of each weight, in units of the mean cost.
 
     Parameters
     ----------
     objective
-        What is to become small.
+        The quantity to minimise.
     weights
         Names.
     network, accelerator

@@ -1,6 +1,6 @@
 """Bits of a layer's codes, estimated without encoding them.
 
-The codec gives each channel one of eight classes with tables of its own. So channels are put in order of the size of
+The codec assigns each channel one of eight classes with tables of its own. So channels are put in order of the size of
 their codes and divided into as many groups; a group's codes cost their zero-order entropy.
 """
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dnnzip.codec.compiling import compiled
 from dnnzip.format import CLASS_BITS, CLASSES, CRC_WORDS, WEIGHT_HEADER, WORD_BITS
 
-#: What a stream costs beside its codes: header, checksum, and start state and last word of its first virtual lane.
+#: Bits of a stream in addition to its codes: header, checksum, and start state and last word of its first virtual lane.
 STREAM_BITS = (WEIGHT_HEADER.words + CRC_WORDS) * WORD_BITS + 30
 
 #: Channels of fewer weights share a class.
@@ -35,7 +35,7 @@ def classes_of(codes: NDArray[np.int16]) -> NDArray[np.int64]:
 
 
 def code_bits(codes: NDArray[np.int16], classes: NDArray[np.int64]) -> Floats:
-    """Return what a code of each size costs in each class.
+    """Return the bits of a code of each size in each class.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def code_bits(codes: NDArray[np.int16], classes: NDArray[np.int64]) -> Floats:
 
     Returns
     -------
-    float64 [classes, sizes] bits of a code by its magnitude, its sign included; the last size stands for larger ones.
+    float64 [classes, sizes] bits of a code by its magnitude, its sign included; the last size represents larger ones.
     """
     largest = int(np.abs(codes.astype(np.int32)).max(initial=0)) + 2
     counts = _count(codes, classes, int(classes.max(initial=0)) + 1, largest + 1)

@@ -29,12 +29,10 @@ DAMPING = 0.2
 #: Most inputs of a channel whose covariances with each other are looked at.
 LONGEST_BLOCK = 1024
 
-#: Largest size of a code.
-
 
 @dataclass(frozen=True, eq=False)
 class Feedback:
-    """How the error of one weight is passed on to others of its channel.
+    """Feedback of the error of one weight to others of its channel.
 
     Parameters
     ----------
@@ -57,7 +55,7 @@ class Feedback:
 
 
 def block_of(length: int) -> int:
-    """Return how many of a channel's inputs are looked at together; those of longer channels fall into such blocks."""
+    """Return the number of inputs in a block; the inputs of a longer channel are divided into such blocks."""
     return min(length, LONGEST_BLOCK)
 
 
@@ -123,8 +121,8 @@ def round_rows(
     feedback
         Of the layer's inputs; its groups divide the channels.
     thrift
-        How much a bit is worth: 1 gives the slope of rate against distortion that the step itself stands for, 0 looks
-        at harm alone.
+        Weight of a bit against harm: 1 is the slope of rate against distortion that the step itself implies, 0 counts
+        harm alone.
     passes
         The bits of codes are those of the pass before; the first one has none.
 

@@ -19,19 +19,20 @@ from dnnzip.tuning.calibration import Calibration, Trial
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.curves import Curve, curve_of
 
-#: Divergence of single layers is taken over samples: so many over the number of layers, but not fewer than the second
-#: number nor more than the third.
+#: Samples over which the divergence of single layers is taken: the first number divided by the number of layers, but
+#: not fewer than the second number nor more than the third.
 HARM_WORK = 2048
 LEAST_HARM_SAMPLES, MOST_HARM_SAMPLES = 48, 384
 
-#: Trials of changed choices at the end: so many over the number of layers, less those that the search of prices had.
+#: Trials of changed choices at the end: the first number divided by the number of layers, less the second number for
+#: those that the search of prices had.
 POLISH_WORK = 160
 POLISH_LESS = 6
 
-#: And no more than one for so many judged samples: the best of many trials flatters itself.
+#: Judged samples per trial, at least: the best of many trials on few samples flatters itself.
 POLISH_SAMPLES = 20
 
-#: A changed choice moves by about so many octaves; on average a little towards fewer bits.
+#: Octaves by which a changed choice moves: standard deviation and mean, a little towards fewer bits.
 POLISH_OCTAVES = 0.25
 POLISH_DRIFT = 0.03
 
@@ -39,19 +40,19 @@ POLISH_DRIFT = 0.03
 POLISH_LAYERS = 2.0
 POLISH_SCOPES = 0.1
 
-#: Sensitivities are measured at a bound of about so many bits per weight.
+#: Bits per weight, about, at whose bound sensitivities are measured.
 ANCHOR_BITS = 3.0
 
 #: A sensitivity that is measured again counts for no more and no less than this factor of the first.
 TRUST = 16.0
 
-#: Bounds of a layer are made larger by so many octaves to measure its sensitivity again.
+#: Octaves by which a layer's bound is raised to measure its sensitivity again.
 STEP_OCTAVES = 1.0
 
-#: What the counted drop of so many samples, times the square root of their number, cannot tell.
+#: Uncertainty of the counted drop over the samples, times the square root of their number.
 RATIO_SLACK = 0.1
 
-#: Trials of up to so many times the aim say how the drop grows with the divergence.
+#: Largest expected drop, as a multiple of the aim, of trials that tell how the drop grows with the divergence.
 NEAR = 6.0
 
 #: No changed answer among the samples says no more than this part of one.
@@ -61,18 +62,18 @@ LEAST_CHANGES = 0.5
 TRIALS = 4
 CLOSE = 0.85
 
-#: Single bounds tried: so many for each factor of two, from all of the range down by so many factors of two.
+#: Single bounds tried: their number for each factor of two, and the number of factors of two below the whole range.
 SINGLE_PER_OCTAVE = 8
 SINGLE_OCTAVES = 12
 
-#: The first price is one at which the divergence, added up over single layers, is so many times the aim.
+#: Divergence at the first price, added up over single layers, as a multiple of the aim.
 FIRST_DIVERGENCE = 2.0
 
-#: Where a price changes no choice, it moves on by this factor, so many times at most.
+#: Factor by which a price that changes no choice moves on, and the largest number of such moves.
 FAR = 8.0
 FARTHEST = 60
 
-#: A weight that stays as it is takes so many bits.
+#: Bits of a weight that stays as it is.
 PLAIN_BITS = 32.0
 
 
@@ -101,9 +102,9 @@ class Search:
     calibration
         Network and samples.
     prices
-        Layer name to what one bit of it costs.
+        Layer name to the cost of one bit of it.
     measured
-        Gives a measurement by name (`journal.Journal.measured`).
+        Returns a measurement by name (`journal.Journal.measured`).
     step
         Called with a text after each piece of work.
     seed
@@ -280,10 +281,10 @@ class Search:
         return point.divergence * self._factor()
 
     def _factor(self) -> float:
-        """Return what a drop is to a divergence.
+        """Return the factor from a divergence to a drop.
 
         Around the aim the drop is about proportional to the divergence, which has the least noise of all. The expected
-        drop gives the factor; it may be too low throughout, since the network's probabilities need not be right where
+        drop sets the factor; it may be too low throughout, since the network's probabilities need not be right where
         answers change, so the counted drop, where it is clearly higher, raises the factor.
         """
         near = [item for item in self._points if item.expected <= NEAR * self._aim] or self._points
@@ -372,5 +373,5 @@ def _next_price(points: Sequence[tuple[float, float]], aim: float) -> float:
 
 
 def steps_of(layers: int) -> int:
-    """Return about how many pieces of work a search of so many layers has, for a progress bar."""
+    """Return about how many pieces of work a search has over ``layers`` layers, for a progress bar."""
     return layers * (1 + len(Scope) + 1) + 2 + 2 * TRIALS + max(POLISH_WORK // layers - POLISH_LESS, 0)

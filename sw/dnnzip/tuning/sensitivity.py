@@ -1,4 +1,4 @@
-"""What a compression does to a classifier's answers, measured so that few samples say much.
+"""Measures of the harm that a compression does to a classifier's answers, chosen to need few samples.
 
 The share of right answers is what counts in the end, and is a noisy measure: of a few hundred samples only a handful
 change sides. Two others need fewer samples: the divergence between the plain and the compressed network's
@@ -27,9 +27,18 @@ RESAMPLES = 2000
 
 
 def log_probabilities(scores: NDArray[np.generic]) -> Floats:
-    """Return log probabilities, float64 [samples, classes], of scores: logits, or probabilities already.
+    """Return the log probabilities of scores, in nats.
 
     Scores of a sample that are not all finite, as of weights that are too large, make no class probable.
+
+    Parameters
+    ----------
+    scores
+        [samples, classes], logits or probabilities.
+
+    Returns
+    -------
+    float64 [samples, classes].
     """
     values = scores.astype(np.float64)
     is_finite = np.isfinite(values).all(axis=1)
@@ -79,7 +88,13 @@ class Judge:
         return float((np.exp(plain) * (plain - log_probabilities(scores))).sum(axis=1).mean())
 
     def expected_drop(self, scores: NDArray[np.generic]) -> float:
-        """Return the share of right answers that is lost, as the plain network's probabilities let expect it."""
+        """Return the expected share of right answers that is lost, by the plain network's probabilities.
+
+        Parameters
+        ----------
+        scores
+            [samples, classes]; may be of fewer samples, from the first.
+        """
         trust: Floats = self._trust  # type: ignore[attr-defined]  # set after construction
         rows = np.arange(len(scores))
         old, new = self.plain[: len(scores)].argmax(axis=1), scores.argmax(axis=1)

@@ -46,7 +46,7 @@ class Stage:
     bias
         Name of its bias, or empty.
     segment
-        All nodes of the stage, what they read and what they give.
+        All nodes of the stage, what they read and what they write.
     later
         Names that stages behind it read, and the network's output.
     """
@@ -129,7 +129,7 @@ class StagedNetwork:
         return self.run(0, state, {})
 
     def batch(self, samples: int) -> int:
-        """Return how many of so many samples run at once; a network of a fixed batch fills it up."""
+        """Return the size of a batch for a number of samples; a network of a fixed batch pads the last one."""
         return self._fixed_batch or min(BATCH, samples)
 
     def run(self, position: int, state: State, given: Mapping[str, Floats]) -> State:
@@ -183,7 +183,7 @@ class StagedNetwork:
         given
             Every weight and bias by name.
         samples
-            How many there are; what fills the last batch up is dropped.
+            Number of samples; the padding of the last batch is dropped.
 
         Returns
         -------

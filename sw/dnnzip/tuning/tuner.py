@@ -34,9 +34,9 @@ from dnnzip.tuning.uniform import kindest, of_choices, uniform_steps
 from dnnzip.usecases.estimate import read_network
 from dnnzip.usecases.summary import summarise
 
-#: The search aims at so much of the drop that is allowed: unseen samples lose more than those it chose with. The fewer
-#: samples judge, the less is known of how much, and the best of many trials is the one that they flatter most; with so
-#: many the aim is divided by the root of two.
+#: Share of the allowed drop that the search aims at: unseen samples lose more than those it chose with. The fewer
+#: samples judge, the less is known of how much, and the best of many trials is the one that they flatter most; with
+#: the second number of samples the aim is divided by the root of two.
 MARGIN = 0.6
 CAUTION = 500
 
@@ -50,14 +50,14 @@ NO_GAIN = "Tuning must find a bound for it that is worth its harm."
 
 @dataclass(frozen=True)
 class TuningOptions:
-    """What a user may ask of tuning.
+    """Options of tuning.
 
     Parameters
     ----------
     max_drop
         Drop in top-1 accuracy that is allowed, a share of all samples, above 0 and below 1.
     objective
-        What is to become small.
+        The quantity to minimise.
     accelerator
         On which, for latency and energy.
     seed
@@ -89,7 +89,7 @@ class Tuner:
     data
         Labelled samples.
     options
-        What is asked.
+        Allowed drop, objective and the other options.
 
     Raises
     ------
@@ -129,7 +129,7 @@ class Tuner:
         return searches * steps_of(len(self._subject.layers)) + (uniform_steps() if self._options.compare else 0)
 
     def settings(self) -> dict[str, Any]:
-        """Return what the measurements of a search depend on."""
+        """Return the settings that the measurements of a search depend on."""
         options = self._options
         return {
             "model": hashlib.sha256(self._model.SerializeToString(deterministic=True)).hexdigest(),
@@ -266,7 +266,7 @@ class Tuner:
 
 
 def samples_note(samples: int) -> str:
-    """Say how a set of so many samples is used."""
+    """Say how a set of ``samples`` samples is used."""
     if samples > SMALL_SET:
         return f"chosen with {min(LARGE_CHOICE, samples // 2):,} samples, confirmed on the others"
     return f"cross-fitted over {FOLDS} folds of {samples:,} samples"

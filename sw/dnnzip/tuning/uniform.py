@@ -21,11 +21,11 @@ from dnnzip.tuning.rounding import plain_feedback
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip.usecases.summary import summarise
 
-#: Bounds tried: so many for each factor of two, from all of the range down by so many factors of two.
+#: Bounds tried: their number for each factor of two, and the number of factors of two below the whole range.
 PER_OCTAVE = 8
 OCTAVES = 12
 
-#: On this part of the samples, a bound that loses so much more than is allowed is not tried on all.
+#: Divisor of the samples for a first trial, and excess over the allowed drop at which a bound is not tried on all.
 HASTE = 5
 FAR_OFF = 0.05
 
@@ -38,7 +38,7 @@ def of_choices(
     right: NDArray[np.bool_],
     measured: Callable[[str, Callable[[], Any]], Any],
 ) -> Uniform:
-    """Return the bound with the fewest bits of some, with the drop on all samples; for the others see `kindest`."""
+    """Return the bound with the fewest bits of some, with the drop on all samples; for the parameters see `kindest`."""
     found = []
     for choice in choices:
         result = compress(model, CompressionOptions(choice.bound, choice.scope, codec=CodecOptions()))
@@ -50,7 +50,19 @@ def of_choices(
 
 
 def counted_drop(subject: Subject, data: Dataset, choice: Choice, right: NDArray[np.bool_]) -> float:
-    """Return the share of right answers that one bound for all layers loses, with nearest codes."""
+    """Return the share of right answers that one bound for all layers loses, with nearest codes.
+
+    Parameters
+    ----------
+    subject
+        The network.
+    data
+        All samples.
+    choice
+        The bound.
+    right
+        bool [samples], True where the plain network is right.
+    """
     given: dict[str, NDArray[np.float32]] = {}
     for name, layer in subject.layers.items():
         rounded = layer.round(choice, plain_feedback(1, layer.rows.shape[1]))

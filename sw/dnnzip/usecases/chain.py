@@ -38,7 +38,7 @@ class Job:
     folder
         Where the results go.
     samples
-        Measure accuracy on so many, from the first; all where None.
+        Number of samples to measure accuracy on, from the first; all where None.
     against_reference
         Compare what the link decodes with the reference decoder, which is slow, and not with the fast one.
     """
@@ -53,7 +53,7 @@ class Job:
 
 @dataclass
 class State:
-    """What the steps have made so far; each field is set by the step of its name."""
+    """Results of the steps so far; each field is set by the step of its name."""
 
     job: Job
     network: onnx.ModelProto

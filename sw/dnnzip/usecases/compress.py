@@ -18,7 +18,7 @@ from dnnzip.quantize.tolerance import check_bound, divisor_of
 
 @dataclass(frozen=True)
 class CompressionOptions:
-    """What a user may ask of a compression.
+    """Options of a compression.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def compress(
     spool
         Takes the streams, and must stay open as long as the result is used; without one they are kept in memory.
     planned
-        What `plan` gave for the same model and options.
+        Result of `plan` for the same model and options.
 
     Raises
     ------

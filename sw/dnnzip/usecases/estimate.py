@@ -31,7 +31,7 @@ SMALLEST_BITS, SMALLEST_RATIO, LARGEST_RATIO, LARGEST_BATCH = 1e-6, 1e-6, 1e6, 1
 
 @dataclass(frozen=True)
 class EstimationOptions:
-    """How a network is estimated.
+    """Options of an estimate.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ class EstimationOptions:
     weight_bits
         Of a weight that is not compressed; None for the accelerator's.
     bits
-        Of every compressed weight, in the place of the model's own streams.
+        Of every compressed weight, instead of those of the model's own streams.
     ratio
-        Plain over compressed size of every weight, in their place; not together with ``bits``.
+        Ratio of plain to compressed size of every weight, instead of the streams' own; not together with ``bits``.
     """
 
     timing: Timing = Timing.SERIAL
@@ -86,7 +86,7 @@ def check_batch(batch: int) -> None:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A network with plain weights beside the same with compressed ones.
+    """A network with plain weights, compared with the same network with compressed ones.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Comparison:
 
     @property
     def table_set(self) -> LayerEstimate | None:
-        """What the loading of the table set takes, once, where there is one; it is in no total."""
+        """Cost of loading the table set, once, where there is one; it is in no total."""
         return self.compressed.table_set
 
     def as_json(self) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def describe(model: onnx.ModelProto, name: str, where: str) -> Network:
 
 
 def with_streams(network: Network, compressed: CompressedModel) -> Network:
-    """Give a network's layers the bits of a compressed model's streams, of whatever codec, as `compress` counts them.
+    """Set the bits of a network's layers to those of a compressed model's streams, as `compress` counts them.
 
     Parameters
     ----------

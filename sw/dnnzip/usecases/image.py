@@ -33,7 +33,7 @@ IMAGE_FILE, TABLE_FILE, HEADER_FILE = "weights.bin", "weights.json", "weights.h"
 
 @dataclass(frozen=True)
 class Image:
-    """Where everything is in a memory image.
+    """Layout of a memory image.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Image:
     weights
         Weights of all layers.
     side_bytes
-        Bytes that a consumer of the weights needs beside the image: steps and zero points.
+        Bytes that a consumer of the weights needs in addition to the image: steps and zero points.
     table_set
         Id of the table set, None where there is none.
     """
@@ -83,7 +83,7 @@ class Image:
 
     @property
     def bits_per_weight(self) -> float:
-        """Bits of the whole image, and of what is needed beside it, per weight."""
+        """Bits of the whole image, and of the steps and zero points needed in addition, per weight."""
         return 8 * (self.size + self.side_bytes) / self.weights
 
     def as_json(self) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def write_image(
     Parameters
     ----------
     image
-        What ``plan_image`` made of the model.
+        The result of ``plan_image`` for the model.
     compressed
         The model.
     folder
@@ -180,7 +180,7 @@ def write_image(
     outputs
         The set that the files belong to.
     prefix
-        What every name of the C header begins with (`check_prefix`); by default made from the folder's name.
+        Prefix of every name of the C header (`check_prefix`); by default made from the folder's name.
 
     Raises
     ------

@@ -71,7 +71,7 @@ def image_header(
     Parameters
     ----------
     prefix
-        What all names begin with; those of macros in capitals.
+        Prefix of all names; that of macros is in capitals.
     size
         Bytes of the image.
     bus_bytes

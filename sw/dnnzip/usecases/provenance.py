@@ -1,4 +1,4 @@
-"""Where numbers come from: commit, versions and command, to stand beside them in every report."""
+"""Provenance of numbers: commit, versions and command, to be shown with them in every report."""
 
 import platform
 import subprocess

@@ -70,7 +70,7 @@ INTEGER = {"DequantizeLinear", "QuantizeLinear", *(operator.name for operator in
 
 
 class _Samples(CalibrationDataReader):
-    """Gives calibration samples in batches."""
+    """Calibration samples in batches, as onnxruntime reads them."""
 
     def __init__(self, name: str, batches: Iterator[NDArray[np.generic]]) -> None:
         self._name = name
@@ -90,7 +90,7 @@ def quantise_network(model: onnx.ModelProto, samples: Dataset, where: str) -> on
     model
         The network; left as it is.
     samples
-        What the ranges of the activations are taken from.
+        Samples from which the ranges of the activations are taken.
     where
         The file, for messages.
 

@@ -1,4 +1,4 @@
-"""A whole network on the array beside the same network in onnxruntime: sums and predictions compared."""
+"""A whole network on the array, compared with the same network in onnxruntime: sums and predictions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -22,7 +22,7 @@ OPTIMISATION = "ORT_ENABLE_ALL"
 
 @dataclass(frozen=True)
 class Difference:
-    """A sample whose class is not the one that onnxruntime gives.
+    """A sample whose class is not the one that onnxruntime predicts.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Difference:
     array, onnxruntime
         The classes.
     reason
-        Where the two ways part, and how far the scores of the classes are apart.
+        First tensor that differs, and the distance of the scores of the two classes.
     """
 
     sample: int
@@ -42,12 +42,12 @@ class Difference:
 
 @dataclass(frozen=True, eq=False)
 class NetworkResult:
-    """A network's run beside onnxruntime's.
+    """A network's run compared with onnxruntime's.
 
     Parameters
     ----------
     accuracy, reference
-        How often the array's way and onnxruntime's are right.
+        Accuracy of the array and of onnxruntime.
     layers
         The array's layers.
     differences
@@ -67,7 +67,7 @@ class NetworkResult:
 
     @property
     def figures(self) -> ArrayFigures:
-        """What all layers took."""
+        """Clock cycles and memory traffic of all layers."""
         return sum((layer.figures for layer in self.layers), ArrayFigures())
 
     @property
@@ -162,7 +162,7 @@ def run_on_array(
     Raises
     ------
     InputError
-        The network does not take the samples, gives no scores, or the link fails.
+        The network does not take the samples, has no scores, or the link fails.
     """
     reference_scores = scores_of(compiled.model, dataset, compiled.where, output=compiled.output)
     reference = score(reference_scores, dataset)
@@ -220,7 +220,7 @@ def _reasons(compiled: CompiledNetwork, x: NDArray[np.generic]) -> list[str]:
 def _first_difference(
     compiled: CompiledNetwork, names: Sequence[str], ours: Sequence[Value], theirs: dict[str, Value]
 ) -> str:
-    """Say in which tensor two runs first differ, and by how much."""
+    """Describe the first tensor in which two runs differ, and by how much."""
     for name, own in zip(names, ours, strict=True):
         other = theirs[name]
         differs = own != other

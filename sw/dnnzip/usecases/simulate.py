@@ -19,7 +19,7 @@ from dnnzip.quantize.grid import CODE_BYTES
 
 @dataclass(frozen=True, eq=False)
 class LayerRun:
-    """What the link made of a layer.
+    """Result of a layer from the link.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class LayerRun:
 
 @dataclass(frozen=True, eq=False)
 class Simulation:
-    """What the link made of a network.
+    """Result of a network from the link.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def simulate(
     compressed
         The model.
     link
-        What decodes: simulated RTL, a board, or the reference decoder (`dnnzip.link.golden`).
+        The decoder: simulated RTL, a board, or the reference decoder (`dnnzip.link.golden`).
     golden
         Decodes a layer for the comparison: the fast decoder, or ``reference_layer``.
 

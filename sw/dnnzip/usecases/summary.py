@@ -1,4 +1,4 @@
-"""What a compressed model holds, layer by layer and in total: the numbers of ``compress`` and ``info``."""
+"""Sizes of a compressed model, layer by layer and in total: the numbers of ``compress`` and ``info``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,12 +41,12 @@ class Summary:
 
     @property
     def side_bytes(self) -> int:
-        """Every byte that a decoder needs beside them: steps and zero points."""
+        """Every byte that a decoder needs in addition to them: steps and zero points."""
         return sum(layer.grid.side_bytes for layer in self.layers)
 
     @property
     def bytes(self) -> int:
-        """Streams and what a decoder needs beside them."""
+        """Bytes of the streams, and of the steps and zero points that a decoder needs in addition."""
         return self.stream_bytes + self.side_bytes
 
     @property
@@ -61,7 +61,7 @@ class Summary:
 
     @property
     def ratio_fp32(self) -> float:
-        """How many times smaller than 32 bits per weight."""
+        """Ratio of 32 bits to the bits per weight."""
         return FP32_BITS / self.bits_per_weight
 
     def as_json(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def summarise(compressed: CompressedModel, left_out: Sequence[LeftOut] | None = 
     compressed
         The model.
     left_out
-        What was left out, where that is known from its compression; otherwise it is found in the file.
+        The weights left out, where they are known from the compression; otherwise they are found in the file.
     """
     if left_out is None:
         uncompressed, others = find_weights(compressed.model)

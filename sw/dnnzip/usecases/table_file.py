@@ -13,6 +13,13 @@ LARGEST = 1 << 20
 def read_table_set(path: str | Path, log2_states: int) -> TableSet:
     """Read a table set.
 
+    Parameters
+    ----------
+    path
+        The file.
+    log2_states
+        Base-2 logarithm of the number of states that it must have.
+
     Raises
     ------
     InputError

@@ -8,7 +8,7 @@ const CONFIG = {
   showSendToCloud: false, modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
 };
 
-// What a click on a mark does, by the id of the figure.
+// Actions of a click on a mark, by the id of the figure.
 const clicks = {
   "accuracy-bits": clickSetting,
   "accuracy-cost": clickSetting,

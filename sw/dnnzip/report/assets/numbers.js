@@ -1,4 +1,4 @@
-// How numbers are written; the same as dnnzip.report.captions writes them into the page.
+// Texts of numbers; the same as dnnzip.report.captions writes into the page.
 
 const MINUS = "\u2212";
 const GAP = "\u00a0";

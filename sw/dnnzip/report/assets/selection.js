@@ -1,4 +1,4 @@
-// What is selected, and what follows from it: the settings shown, the chosen one, fronts.
+// The selection, and all that is derived from it: the settings shown, the chosen one, fronts.
 
 const TOLERANCE = 1e-9;
 const {settings, machines, layers, details} = report;
