@@ -7,7 +7,7 @@ from dnnzip.format import CAUSE_BITS, Verdict
 
 @dataclass(frozen=True)
 class Beat:
-    """What a beat carries.
+    """Contents of a beat.
 
     Parameters
     ----------

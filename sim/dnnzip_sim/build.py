@@ -69,7 +69,7 @@ VERILATOR_OPTIONS = (
 
 
 class BuildFailedError(DnnzipError):
-    """Verilator or the C++ compiler refused the sources; the message gives its first error, and the log's place."""
+    """Verilator or the C++ compiler refused the sources; the message holds its first error, and the log's path."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def build(
         Name of the top module. Its own signals, and so its ports, are the only ones that cocotb sees.
     sources
         File names (plain ones, no folders) and their texts: ``.v`` and ``.sv`` are compiled, ``.cpp`` and ``.cc`` are
-        compiled along (for DPI), anything else lies beside them to be included.
+        compiled along (for DPI), anything else is put next to them to be included.
     parameters
         Values for parameters of the top module; a string as a Verilog literal.
     options

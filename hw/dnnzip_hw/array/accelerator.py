@@ -32,7 +32,7 @@ RESULTS = 32
 FIGURE_BITS = 32
 
 FIGURES = tuple(field.name for field in fields(ArrayCounters))
-"""What is counted."""
+"""Names of the events that are counted."""
 
 
 class Accelerator(wiring.Component):

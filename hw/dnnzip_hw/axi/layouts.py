@@ -26,7 +26,7 @@ def output_layout(parameters: AxiParameters) -> data.StructLayout:
 
 
 def counter_layout(bits: int = COUNTER_BITS) -> data.StructLayout:
-    """Return a counter's place in ``COUNTERS`` and its value of so many bits."""
+    """Return a counter's place in ``COUNTERS`` and its value of ``bits`` bits."""
     return data.StructLayout({"number": range(len(COUNTERS)), "value": bits})
 
 

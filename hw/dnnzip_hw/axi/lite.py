@@ -80,8 +80,9 @@ class RegisterBank(wiring.Component):
     PULSE fields act in the cycle after the write.
 
     Throughput: a write takes three cycles, a read three, and one of a counter as many more as pass until the counter is
-    told (see ``Counters``). Back-pressure: a second write waits until the answer to the first has been taken, and so
-    does a read. Reset: CONTROL fields take their initial values.
+    told (see ``Counters``). Latency: a write is answered within 2 cycles, a read within 2 + ``TURNS``.
+    Back-pressure: a second write waits until the answer to the first has been taken, and so does a read. Reset: CONTROL
+    fields take their initial values.
 
     Parameters
     ----------

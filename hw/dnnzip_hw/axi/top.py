@@ -21,8 +21,8 @@ def stream_prefix(port: str, group: int, groups: int) -> str:
 class AxiDecompressor(wiring.Component):
     """The decompressor with AXI ports; see ``Group`` for what a group does and ``registers`` for the register map.
 
-    Throughput: per group a 16-bit word per cycle in and ``lanes`` weights per cycle out; a wider bus is busy for one
-    cycle in so many. Latency: four cycles more than the decompressor's. Back-pressure: on every stream, at any time.
+    Throughput: per group a 16-bit word per cycle in and ``lanes`` weights per cycle out; a bus of N words takes a
+    beat every N cycles. Latency: four cycles more than the decompressor's. Back-pressure: on every stream, at any time.
     Reset: ``aresetn``, synchronous, for one cycle or more; nothing of what was before leaves after it, on any port.
 
     Parameters

@@ -29,7 +29,7 @@ ARRAY_RESULT_LAYOUT = header_layout(ARRAY_RESULT)
 SETTLE_CYCLES = 2048
 """Cycles after the last fetched word or vector, by which the last stream has ended and all sums have come.
 
-A group's buffer has at most so many words, less some hundred, on boards; it is emptied word by word.
+On boards a group's buffer holds at most this number of words, less some hundred; it is emptied word by word.
 """
 
 MIN_MEMORY, MAX_MEMORY = 1 << 12, 1 << 25
@@ -78,7 +78,7 @@ class SerialArrayParameters:
 
     @property
     def hello(self) -> dict[str, int]:
-        """What the board says of itself."""
+        """Fields of the board's greeting, by name."""
         return decompressor_hello(self.array.decompressor) | {
             "frames": self.frames,
             "top": Top.ARRAY,

@@ -60,7 +60,7 @@ class SerialDecompressorParameters:
 
     @property
     def hello(self) -> dict[str, int]:
-        """What the board says of itself."""
+        """Fields of the board's greeting, by name."""
         nothing = {"groups": 0, "columns": 0, "log2_vectors": 0, "memory": 0}
         return decompressor_hello(self.decompressor) | {"frames": self.frames, "top": Top.DECOMPRESSOR} | nothing
 
@@ -89,7 +89,7 @@ class DecompressorCore(wiring.Component):
     """
 
     class Phase(enum.Enum):
-        """What is given."""
+        """Part of the answer that is sent."""
 
         WEIGHTS = 0
         CUT = 1

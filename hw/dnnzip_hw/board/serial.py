@@ -39,7 +39,7 @@ class SerialParameters(Protocol):
 
     @property
     def hello(self) -> dict[str, int]:
-        """What the board says of itself."""
+        """Fields of the board's greeting, by name."""
         ...
 
     def make_core(self) -> wiring.Component:
@@ -51,7 +51,7 @@ class SerialParameters(Protocol):
 
 
 def check_frames(frames: object) -> None:
-    """Raise ValueError unless each side of a line can have so many frames."""
+    """Raise ValueError unless each side of a line can have ``frames`` frames."""
     check_power("frames", frames, 2, MAX_FRAMES)
 
 
@@ -96,7 +96,7 @@ class SlottedCore(wiring.Component):
 
 
 class SerialTop(wiring.Component):
-    """Takes messages from a host over a serial line, and gives answers back.
+    """Takes messages from a host over a serial line, and sends answers back.
 
     It speaks the protocol of ``dnnzip.format.frames``: frames with a CRC, numbers and confirmations in both directions,
     so that what the line loses or damages is sent again, and nothing is lost or comes twice.
@@ -238,7 +238,7 @@ class SerialTop(wiring.Component):
 
 
 class _State:
-    """What the two sides of the protocol share.
+    """Signals that the two sides of the protocol share.
 
     Members
     -------

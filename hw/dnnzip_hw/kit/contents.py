@@ -26,7 +26,7 @@ def kit_files(parameters: DecompressorParameters, ports: dict[str, Any]) -> dict
     parameters
         Those of the hardware.
     ports
-        Its list of ports, as ``dnnzip_hw.verilog.ports`` gives it.
+        Its list of ports, as ``dnnzip_hw.verilog.ports`` returns it.
     """
     streams = sample_streams()
     target = parameters.target

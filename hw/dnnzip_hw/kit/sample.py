@@ -1,4 +1,4 @@
-"""The sample streams of the testbench: the words to offer, and the beats that a decompressor has to give.
+"""The sample streams of the testbench: the words to offer, and the beats to expect from a decompressor.
 
 The streams and their codes are frozen in ``sample.json``. What leaves of them depends on the hardware: its lanes decide
 which weights share a beat, and what it was not built for ends with ``unsupported``.
@@ -31,7 +31,7 @@ from dnnzip_hw.layouts import beat_layout, word_layout
 from dnnzip_hw.parameters import DecompressorParameters
 
 Beat = list[int | None]
-"""Weights of a beat, one per lane; None in a lane that gives none."""
+"""Weights of a beat, one per lane; None in a lane without one."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class SampleStream:
 
     @property
     def is_table_set(self) -> bool:
-        """Whether it is a table set."""
+        """Return True if it is a table set."""
         return self.data[0] == TABLES_MAGIC
 
     @cached_property
@@ -95,7 +95,7 @@ def words_hex(streams: Sequence[SampleStream]) -> str:
 
 
 def beats_hex(streams: Sequence[SampleStream], parameters: DecompressorParameters) -> str:
-    """Return the payloads that the port ``o`` has to give, one a line; zeros where nothing is asked for."""
+    """Return the payloads to expect on the port ``o``, one a line; zeros where no value is demanded."""
     layout = beat_layout(parameters)
     lines = []
     for stream, (verdict, beats) in zip(streams, outcomes(streams, parameters), strict=True):
@@ -110,7 +110,7 @@ def beats_hex(streams: Sequence[SampleStream], parameters: DecompressorParameter
 
 
 def outcomes(streams: Sequence[SampleStream], parameters: DecompressorParameters) -> list[tuple[Verdict, list[Beat]]]:
-    """Return each stream's verdict and beats, as hardware of these parameters gives them."""
+    """Return each stream's verdict and beats, as hardware of these parameters delivers them."""
     loaded: TableSet | None = None
     found: list[tuple[Verdict, list[Beat]]] = []
     for stream in streams:

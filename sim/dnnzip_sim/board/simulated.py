@@ -28,7 +28,7 @@ _SOURCES = (f"{TOP}.sv", "line.cpp")
 
 @dataclass(frozen=True)
 class BoardRun:
-    """What happened on the simulated line, from the start of the board to its end.
+    """Traffic on the simulated line, from the start of the board to its end.
 
     Parameters
     ----------

@@ -29,13 +29,13 @@ from dnnzip_sim.stimulus.streams import any_stream
 from dnnzip_sim.stimulus.table_sets import any_table_set
 
 REFERENCE_SHARE = 0.02
-"""Of the streams, so many are decoded by the reference too."""
+"""Share of the streams that the reference decodes too."""
 
 TABLE_SET_SHARE = 0.15
-"""Of the broken streams, so many are table sets."""
+"""Share of table sets among the broken streams."""
 
 PAUSED_SHARE = 0.75
-"""Of the passages, so many have random pauses on both sides."""
+"""Share of the passages with random pauses on both sides."""
 
 PATIENCE_CYCLES = 15_000
 """Cycles without progress that count as hanging; the longest table set takes 9,500."""
@@ -80,7 +80,7 @@ class Item:
 
 @dataclass
 class Counts:
-    """What a campaign has seen.
+    """Totals of a campaign.
 
     Parameters
     ----------
@@ -314,7 +314,7 @@ def _place_of(hit: tuple[Item, Cut] | None) -> str:
 
 
 def _until(items: Iterator[Item], faults: int) -> Iterator[Item]:
-    """Yield the next items, up to the sound stream behind the broken one that makes so many."""
+    """Yield the next items, up to the sound stream behind the last of ``faults`` broken ones."""
     seen = 0
     for item in items:
         yield item
