@@ -35,7 +35,15 @@ NIBBLE = 4
 
 
 def plus(number: Value, small: Value, carry: Value | None = None) -> Value:
-    """Return the sum, as wide as ``number``, of gates: a carry chain is slower where one of them has few bits."""
+    """Return the sum, as wide as ``number``, of gates: a carry chain is slower where one of them has few bits.
+
+    Parameters
+    ----------
+    number, small
+        Unsigned; bits of ``small`` beyond the width of ``number`` are left out.
+    carry
+        Carry in, one bit; 0 where it is not given.
+    """
     bits, carry = [], C(0, 1) if carry is None else carry
     for place, bit in enumerate(number):
         other = small[place] if place < len(small) else C(0, 1)

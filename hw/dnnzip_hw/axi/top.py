@@ -14,7 +14,17 @@ INPUT, OUTPUT, REGISTERS = "s_axis", "m_axis", "s_axil"
 
 
 def stream_prefix(port: str, group: int, groups: int) -> str:
-    """Return the prefix of a group's stream port: ``s_axis``, or ``s_axis_0`` and so on where there are several."""
+    """Return the prefix of a group's stream port: ``s_axis``, or ``s_axis_0`` and so on where there are several.
+
+    Parameters
+    ----------
+    port
+        ``s_axis`` or ``m_axis``.
+    group
+        Number of the group, from 0 up.
+    groups
+        Groups of the top.
+    """
     return port if groups == 1 else f"{port}_{group}"
 
 

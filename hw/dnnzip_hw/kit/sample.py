@@ -139,7 +139,17 @@ def refusal(stream: SampleStream, loaded: TableSet | None, limits: Limits) -> Ve
 
 
 def beats_of(header: WeightHeader, codes: Sequence[Sequence[int]], lanes: int) -> Iterator[Beat]:
-    """Yield the beats of a weight stream's codes, in the order of the port ``o``."""
+    """Yield the beats of a weight stream's codes, in the order of the port ``o``.
+
+    Parameters
+    ----------
+    header
+        Of the stream.
+    codes
+        [channels][length], in storage order.
+    lanes
+        Hardware lanes; every beat has this number of entries.
+    """
     if CODECS[header.codec].has_lanes:
         yield from _ans_beats(header, codes, lanes)
         return

@@ -64,7 +64,15 @@ class Family:
 
 
 def any_family(rng: random.Random, limits: Limits, streams: int) -> Family:
-    """Return a family of any sizes for a decoder with these limits."""
+    """Return a family of any sizes for a decoder with these limits.
+
+    Parameters
+    ----------
+    limits
+        Of the decoder; the table set and the streams keep to them.
+    streams
+        Number of weight streams.
+    """
     tables = any_table_set(rng, limits)
     cycles = len(tables.counts) * (5 << tables.log2_states) // 2 + 500
     return Family(tables.to_bytes(), cycles, tuple(any_stream(rng, tables, limits) for _ in range(streams)))
