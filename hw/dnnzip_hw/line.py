@@ -1,4 +1,4 @@
-"""The ``line`` codec: an accumulator and a counter, and what fetches the next segment for them."""
+"""The ``line`` codec: an accumulator and a counter, and the fetch of the next segment for them."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import enum, stream, wiring

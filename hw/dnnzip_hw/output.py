@@ -32,7 +32,7 @@ class OutputProbes(NamedTuple):
 
 
 class Output(wiring.Component):
-    """Queues beats, fills in escapes, takes words of ``raw`` and ``line`` streams apart, and ends streams.
+    """Queues beats, fills in escapes, divides words of ``raw`` and ``line`` streams into items, and ends streams.
 
     Throughput: a beat per cycle. Latency: two cycles. Back-pressure: ``room`` and ``words_room`` as those of a
     ``Queue``. Reset: empty.

@@ -91,5 +91,5 @@ class DecompressorParameters:
 
     @property
     def limits(self) -> Limits:
-        """The same for the software decoders, so that they return the same verdicts."""
+        """The same limits for the software decoders, so that they return the same verdicts."""
         return Limits(self.log2_virtual_lanes, self.log2_states, self.weight_bits, self.line)

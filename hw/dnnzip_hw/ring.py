@@ -1,4 +1,4 @@
-"""The ring: the lanes in lockstep, slot by slot, and what they share."""
+"""The ring: the lanes in lockstep, slot by slot, and the logic that they share."""
 
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ COMMIT = 2
 """Stage in which a turn commits."""
 
 ABOVE = 2
-"""Stage in which the lanes want the signs above."""
+"""Stage in which the lanes need the signs above."""
 
 
 class RingProbes(NamedTuple):

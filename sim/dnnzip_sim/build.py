@@ -339,7 +339,7 @@ def _compile(
 
 
 def _drop_objects(top: str, sources: Mapping[str, str], folder: Path) -> None:
-    """Remove what only the compilation needed; the program, the sources and the log stay."""
+    """Remove the files that only the compilation needed; the program, the sources and the log stay."""
     kept = {top, f"{top}.vlt", LOG, *sources}
     for path in folder.iterdir():
         if path.name not in kept and path.is_file():

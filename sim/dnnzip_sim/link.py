@@ -77,9 +77,9 @@ class SimulatedLink:
         Parameters
         ----------
         tables
-        The table set stream; its header determines the number of states. Empty where no stream needs one.
+            The table set stream; its header determines the number of states. Empty where no stream needs one.
         streams
-        Weight streams; where one is a ``line`` stream, the decompressor has that core.
+            Weight streams; where one is a ``line`` stream, the decompressor has that core.
         """
         parameters = self._parameters or parameters_for(tables, streams)
         verilog = decompressor_verilog(parameters)

@@ -78,7 +78,7 @@ class ArrayParameters:
 
     @property
     def shape(self) -> ArrayShape:
-        """Its size, as software has it."""
+        """Size of the array, as the class of the software."""
         own = self.decompressor
         return ArrayShape(self.groups, own.virtual_lanes, self.columns, self.vectors, own.lanes)
 

@@ -1,4 +1,4 @@
-"""The accumulators: what the array's sums are added to from tile to tile."""
+"""The accumulators, to which the array's sums are added from tile to tile."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring

@@ -20,7 +20,7 @@ from dnnzip_hw.layouts import word_layout
 
 
 class Phase(enum.Enum):
-    """Of a stream."""
+    """Phase of a stream."""
 
     NONE = 0
     WORDS = 1
@@ -28,7 +28,7 @@ class Phase(enum.Enum):
 
 
 class GroupCore(wiring.Component):
-    """All of a group that a soft reset resets: the decompressor between its two sources and the row packer.
+    """The part of a group that a soft reset resets: the decompressor between its two sources and the row packer.
 
     Streams come as beats on ``i`` and as words on ``load``, which goes first where both have one. The next stream
     begins once the end beat of the one before has left the decompressor. The beats of streams of ``load`` are dropped;
@@ -179,11 +179,11 @@ class Group(wiring.Component):
     drops everything in the group; a packet that has begun is closed by a beat that keeps no byte, with the cause
     ``truncated``. What comes on ``i`` after it is the beginning of a stream.
 
-    Counters stand still at their largest value; see ``Counters`` for when an event is in what they tell.
+    Counters saturate at their largest value; see ``Counters`` for when an event shows in their values.
 
-    The decompressor and what stands with it are in the domain ``core``: the clock of ``sync``, and a reset that comes
-    from ``restart`` alone, a register, as it has a long way to go. So after a reset of one cycle the core is for one
-    more what it was: while ``restart`` is 1, nothing goes in, and nothing that the core delivers or reports counts.
+    ``GroupCore`` is in the domain ``core``: the clock of ``sync``, and ``restart`` as its only reset, a register
+    because of its fan-out. The core is thus reset a cycle late, and keeps its old state for one cycle after a reset of
+    one cycle: while ``restart`` is 1, nothing enters the core, and its outputs are ignored.
 
     Throughput and back-pressure: see ``GroupCore``. Latency: two cycles in and two cycles out more than the
     decompressor's. Reset, of one cycle or more: no row is left, no table set is loaded, and all registers have their

@@ -115,7 +115,7 @@ class AxiDecompressor(wiring.Component):
         return m
 
     def _constants(self, m: Module, bank: RegisterBank) -> None:
-        """Drive the shared block: what the map fixes, and what this top was made with."""
+        """Drive the shared block: the constants of the map, and the parameters of this top."""
         decompressor = self.parameters.decompressor
         own = {
             "decoder_lanes": decompressor.lanes,

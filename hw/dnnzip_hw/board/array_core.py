@@ -78,7 +78,7 @@ class SerialArrayParameters:
 
     @property
     def hello(self) -> dict[str, int]:
-        """Fields of the board's greeting, by name."""
+        """Description of the board, by the fields of ``HELLO``."""
         return decompressor_hello(self.array.decompressor) | {
             "frames": self.frames,
             "top": Top.ARRAY,
@@ -94,7 +94,7 @@ class SerialArrayParameters:
 
 
 class ArrayCore(wiring.Component):
-    """An accelerator with its memory, which does what the orders of a job say; see ``dnnzip.format.frames``.
+    """An accelerator with its memory, which executes the orders of a job; see ``dnnzip.format.frames``.
 
     Throughput: a word per cycle into the memory; a vector in as many cycles as it has words, and one. Latency: that of
     the parts, and ``SETTLE_CYCLES`` at the end of a job. Back-pressure: of both streams. Reset: no job, nothing is

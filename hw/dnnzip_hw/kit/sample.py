@@ -1,7 +1,7 @@
 """The sample streams of the testbench: the words to offer, and the beats to expect from a decompressor.
 
-The streams and their codes are frozen in ``sample.json``. What leaves of them depends on the hardware: its lanes decide
-which weights share a beat, and what it was not built for ends with ``unsupported``.
+The streams and their codes are frozen in ``sample.json``. The output depends on the hardware: its lanes decide which
+weights share a beat, and a stream that it was not built for ends with ``unsupported``.
 """
 
 import json
@@ -36,7 +36,7 @@ Beat = list[int | None]
 
 @dataclass(frozen=True)
 class SampleStream:
-    """A stream and what it decodes to.
+    """A stream and its decoded codes.
 
     Parameters
     ----------

@@ -127,7 +127,7 @@ class SimulatedBoard:
         self._close()
 
     def _close(self) -> Run:
-        """End the board and keep what it says of the line."""
+        """End the board and keep its record of the line."""
         try:
             self._stop.touch()
             done = self._run.result()

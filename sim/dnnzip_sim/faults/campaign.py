@@ -119,7 +119,7 @@ class Counts:
         return sum(self.verdicts.values())
 
     def add(self, other: "Counts") -> None:
-        """Add what another campaign has seen."""
+        """Add the totals of another campaign."""
         self.verdicts.update(other.verdicts)
         self.resets.update(other.resets)
         self.sound += other.sound
@@ -332,7 +332,7 @@ def _until(items: Iterator[Item], faults: int) -> Iterator[Item]:
 
 
 def _broken_rule(message: str, items: Sequence[Item]) -> str:
-    """Return what the harness complains of, with the stream that it names."""
+    """Return the complaint of the harness, with the stream that it names."""
     found = re.search(r"AssertionError: (.*?\bstream (\d+) of \d+.*)", message)
     return f"{found[1]}; {_what(items[int(found[2])])}" if found else message
 

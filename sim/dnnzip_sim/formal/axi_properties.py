@@ -48,7 +48,7 @@ WRITE_CYCLES, READ_CYCLES = 2, 2 + TURNS
 """Cycles that a write and a read may wait for their answers."""
 
 NUMBER_BITS = 4
-"""Of the number of a weight, which counts round: more than a row and a beat hold."""
+"""Width of the number of a weight, which wraps: more than a row and a beat hold."""
 
 
 def _queue_of_two(m: Module, block: Any) -> tuple[Signal, Signal, Signal]:

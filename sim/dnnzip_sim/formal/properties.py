@@ -35,7 +35,7 @@ ON_ICE40 = DecompressorParameters(1, 1, 8, 8, target=ICE40)
 TWO_SLOTS = DecompressorParameters(1, 2, 8, 8)
 SMALL = DecompressorParameters(2, 2, 8, 8)
 COUNTER_BITS = 6
-"""Enough for what happens in as many cycles as are searched."""
+"""Width of a counter of events, enough for the cycles that are searched."""
 
 
 @dataclass(frozen=True)

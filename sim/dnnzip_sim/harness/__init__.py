@@ -24,7 +24,7 @@ from dnnzip_sim.verilog import VERILATOR_OPTIONS
 TOP = "dnnzip_harness"
 BENCH = "dnnzip_sim.benches.network"
 PATIENCE_CYCLES = 100_000
-"""More than the building of the largest table set takes, in which no word is taken and no beat given."""
+"""Cycles without a word taken or a beat delivered after which it hangs; the largest table set takes fewer to build."""
 
 OPTIONS = (
     "--timing",

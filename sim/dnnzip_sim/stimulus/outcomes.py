@@ -12,7 +12,7 @@ RTL_LIMITS = Limits(log2_lanes=4, log2_states=9, code_bits=16, line=False)
 """Limits of the decompressor with its default parameters."""
 
 LINE_LIMITS = replace(RTL_LIMITS, line=True)
-"""The same with the core for ``line`` streams."""
+"""The same limits with the core for ``line`` streams."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _table_set(stream: bytes, log2_states: int, low_bits: int) -> tuple[Verdict,
 
 
 def outcomes(case: Case, limits: Limits = RTL_LIMITS, decode: SoftwareDecoder = reference.decode) -> list[Outcome]:
-    """Return what a software decoder, by default the reference, makes of the case's streams."""
+    """Return the outcomes of the case's streams by a software decoder, by default the reference."""
     row = SoftwareRow(limits, decode)
     result = []
     for stream in case.streams:

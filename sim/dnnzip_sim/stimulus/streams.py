@@ -27,7 +27,7 @@ from dnnzip.format import (
 
 KERNELS = ((1, 1), (1, 1), (3, 3), (5, 5), (1, 3), (3, 1), (2, 3), (8, 8), (1, 8), (8, 1), (2, 1), (1, 7), (7, 2))
 MOST_WEIGHTS = 600
-"""Of an ``ans`` stream whose shape is random."""
+"""Upper bound of the weights of an ``ans`` stream whose shape is random."""
 
 Codes = list[list[int]]
 
@@ -64,7 +64,7 @@ class AnsShape:
 
 @dataclass(frozen=True)
 class Tensor:
-    """All that an ``ans`` stream is made of."""
+    """All input of the encoder of an ``ans`` stream."""
 
     codes: Codes
     kernel: tuple[int, int]
