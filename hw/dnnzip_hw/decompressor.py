@@ -41,7 +41,7 @@ PAYLOAD_NEAR = 3
 
 
 class Phase(enum.Enum):
-    """Which part of a stream is taken, or judged."""
+    """Part of a stream that is taken, or judged."""
 
     HEADER = 0
     JUDGE = 1
@@ -98,13 +98,13 @@ class DecompressorProbes(NamedTuple):
 class Decompressor(wiring.Component):
     """Decodes table set streams and weight streams, back to back.
 
-    Each stream ends with exactly one end beat, whose ``cause`` is the ``Verdict`` that the reference decoder gives for
+    Each stream ends with exactly one end beat, whose ``cause`` is the ``Verdict`` of the reference decoder for
     ``parameters.limits``. A table set whose header is sound replaces the one before; it is loaded from its own verdict
     ``ok`` on. After a broken rule the rest of the stream is discarded up to and including ``last``. Never are more
     weights given than the stream declares; those of a stream that does not end with ``ok`` have no meaning.
 
     ``ans`` beats come in order (pass, position, slot): lane i of slot k is virtual lane k * lanes + i, ``mask`` tells
-    which have a channel, and a slot without any gives no beat. ``raw`` beats hold as many items as a word has, at most
+    which have a channel, and a slot without any yields no beat. ``raw`` beats hold as many items as a word has, at most
     one per lane, in storage order. ``line`` beats hold one weight, in lane 0, in storage order.
 
     Throughput: a beat per cycle where words and output allow and every slot has a channel; a word per cycle. Latency: a
@@ -359,7 +359,7 @@ class Decompressor(wiring.Component):
         with m.If(ring.columns_en):
             m.d.sync += column_address.eq(column_address + 1)
         leave(Phase.OFFSETS, (lacks, Verdict.TRUNCATED), (gets & last_column_word, Phase.PREPARE))
-        preparing = Signal(3)  # for so many cycles
+        preparing = Signal(3)  # one bit for each cycle of it
         m.d.sync += [
             preparing.eq(Mux(at(Phase.PREPARE), Cat(C(1), preparing), 0)),
             ring.prepare.eq(at(Phase.PREPARE) & ~preparing[0]),

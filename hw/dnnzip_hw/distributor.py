@@ -14,7 +14,7 @@ from dnnzip_hw.queue import Queue
 
 
 def at_least(bits: Value, number: int) -> Value:
-    """Return whether so many bits are set: halves first, so that it takes few levels of logic."""
+    """Return whether at least ``number`` bits are set: halves first, so that it takes few levels of logic."""
     if number == 0:
         return C(1)
     if number > len(bits):
@@ -150,7 +150,7 @@ class Distributor(wiring.Component):
             ]
         with m.Elif(self.taken):
             m.d.sync += [due.eq(due & ~first), first.eq(lowest(due & ~first)), due_more.eq(at_least(due, 3))]
-        # After a flush each slot's window gets a word for its upper half, which stands for those before the first.
+        # After a flush each slot's window gets a word for its upper half, in place of those before the first.
         m.d.sync += clears.eq(self.flush)
         with m.If(self.flush):
             m.d.sync += [due_any.eq(0), first.eq(0), self.slot.eq(self.slot + 1), self.half.eq(-1)]

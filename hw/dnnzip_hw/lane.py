@@ -35,7 +35,15 @@ NIBBLE = 4
 
 
 def plus(number: Value, small: Value, carry: Value | None = None) -> Value:
-    """Return the sum, as wide as ``number``, of gates: a carry chain is slower where one of them has few bits."""
+    """Return the sum, as wide as ``number``, of gates: a carry chain is slower where one of them has few bits.
+
+    Parameters
+    ----------
+    number, small
+        Unsigned; bits of ``small`` beyond the width of ``number`` are left out.
+    carry
+        Carry in, one bit; 0 where it is not given.
+    """
     bits, carry = [], C(0, 1) if carry is None else carry
     for place, bit in enumerate(number):
         other = small[place] if place < len(small) else C(0, 1)
@@ -45,7 +53,7 @@ def plus(number: Value, small: Value, carry: Value | None = None) -> Value:
 
 
 class LaneControl(data.StructLayout):
-    """What the ring tells all of its lanes; the number in a name is the stage that it goes with."""
+    """Signals of the ring to all of its lanes; the number in a name is the stage that it belongs to."""
 
     def __init__(self, parameters: DecompressorParameters) -> None:
         super().__init__(
@@ -73,14 +81,29 @@ class LaneControl(data.StructLayout):
 class Lane(wiring.Component):
     """Decodes a weight of one of its slots per cycle.
 
+    A turn passes the stages 0 to 3, a cycle each; the result of stage 3 begins the slot's next turn::
+
+               stage 0            stage 1            stage 2            stage 3
+            +-------------+    +-------------+    +-------------+    +-------------+
+        +-->| read table, |--->| read window,|--->| state bits, |--->| sign, next  |--+
+        |   | add shift   |    | have entry  |    | commit?     |    | table, state|  |
+        |   +-------------+    +-------------+    +-------------+    +-------------+  |
+        |                       <- word            <- above_2         -> sign_3       |
+        |                       <- active_1        -> blocked_2       -> coded_3      |
+        |                       <- refills_1       -> escape_2        -> astray_3     |
+        |                                          -> refill_2                        |
+        |                                          -> half_2                          |
+        +------------- table address and state, ring - 4 registers later -------------+
+
     Stage 0 reads the tables and adds up where the state bits begin; 1 reads the window and has the table's entry; 2 has
     the state bits and knows what the weight asks for, so that the turn commits or has no effect; 3 knows the weight's
-    sign, chooses the next table and gives the memory its address. A turn without effect is taken again when the slot
+    sign, chooses the next table and sends the memory its address. A turn without effect is taken again when the slot
     comes round.
 
-    Throughput: a weight per cycle. Latency: a slot's next turn follows four cycles later, or as many as the ring has
-    turns. While ``control.run`` is low for a turn of the ring, every virtual lane goes before its first word. Reset:
-    unknown until then.
+    Throughput: a weight per cycle. Latency: ``coded_3`` comes three cycles after the turn's stage 0; a slot's next turn
+    follows four cycles after this one, or as many as the ring has turns. Back-pressure: none of its own; a turn that
+    lacks a word raises ``blocked_2``, and the ring takes it again. Reset: unknown. While ``control.run`` is low for a
+    turn of the ring, every virtual lane goes before its first word.
 
     Parameters
     ----------
@@ -402,7 +425,7 @@ class Lane(wiring.Component):
         return m
 
     def _window(self, m: Module, begin: Signal, count: int) -> Value:
-        """Return so many nibbles of the slot's window, from the one with place ``begin`` on.
+        """Return ``count`` nibbles of the slot's window, from the one with place ``begin`` on.
 
         The window is a circle of two words. Nibbles that stand at the same place of their words share a memory, so
         that up to four neighbours are read at once. The places count from the first low bit where ``begin`` is the

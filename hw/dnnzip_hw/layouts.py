@@ -78,7 +78,7 @@ def entry_layout(log2_states: int) -> data.StructLayout:
 
 
 def table_layout(parameters: DecompressorParameters) -> data.StructLayout:
-    """Return a table's number, and its shift: so many raw low bits follow each of its tokens."""
+    """Return a table's number, and its shift: the number of raw low bits that follow each of its tokens."""
     return data.StructLayout({"table": TABLE_BITS, "shift": parameters.low_bits.bit_length()})
 
 

@@ -1,4 +1,4 @@
-"""The ``line`` codec: an accumulator and a counter, and what fetches the next segment for them."""
+"""The ``line`` codec: an accumulator and a counter, and the fetch of the next segment for them."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import enum, stream, wiring
@@ -11,7 +11,7 @@ LENGTH = SEGMENT_GROUP.fields[0]
 
 
 class Fetch(enum.Enum):
-    """Which word of a segment is next."""
+    """Word of a segment that is next."""
 
     LENGTHS = 0
     INTERCEPT = 1
@@ -21,8 +21,8 @@ class Fetch(enum.Enum):
 class LineDecoder(wiring.Component):
     """Draws the segments of a ``line`` payload.
 
-    Throughput: a weight per cycle, as segments follow each other without a gap where
-    words arrive in time: five for two segments. Latency: the product of channels and length takes two dozen cycles;
+    Throughput: a weight per cycle; segments follow each other without a gap where words arrive in time, five for two
+    segments. Latency: the product of channels and length takes two dozen cycles;
     a segment's first weight follows its slope by two. Back-pressure: one segment is fetched ahead. Reset and ``start``
     drop everything; what is left of a segment when the stream is given up is dropped by the next ``start``.
 

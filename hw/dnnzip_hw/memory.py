@@ -8,9 +8,9 @@ from amaranth.utils import ceil_log2
 
 GENERIC, ECP5, ICE40 = "generic", "ecp5", "ice40"
 TARGETS = (GENERIC, ECP5, ICE40)
-"""What a memory is built of: registers that a tool merges into its block RAMs, or ECP5's primitive, since Yosys does
-not merge them there. iCE40 has block RAMs alone, without an output register, and no LUT RAM: what would be that stands
-in block RAM that is read a cycle ahead, or in registers that turn with the ring. The targets behave alike."""
+"""Targets of a memory. Generic memories have output registers, which a tool merges into its block RAMs; ECP5's are its
+primitive, since Yosys does not merge registers there. iCE40 has block RAMs without an output register and no LUT RAM:
+small memories are block RAMs that are read a cycle ahead, or registers that turn with the ring. All behave alike."""
 
 ECP5_ADDRESS_BITS = 14
 ECP5_WIDTHS = {14: 1, 13: 2, 12: 4, 11: 9, 10: 18}

@@ -14,7 +14,7 @@ from dnnzip_hw.queue import Queue
 
 
 def decoded_layout(parameters: DecompressorParameters) -> data.StructLayout:
-    """Return a beat as the lanes give it: without the values of its escapes."""
+    """Return a beat as the lanes deliver it: without the values of its escapes."""
     return data.StructLayout(
         {
             "codes": data.ArrayLayout(signed(min(parameters.code_bits, parameters.weight_bits)), parameters.lanes),
@@ -32,7 +32,7 @@ class OutputProbes(NamedTuple):
 
 
 class Output(wiring.Component):
-    """Queues beats, fills in escapes, takes words of ``raw`` and ``line`` streams apart, and ends streams.
+    """Queues beats, fills in escapes, divides words of ``raw`` and ``line`` streams into items, and ends streams.
 
     Throughput: a beat per cycle. Latency: two cycles. Back-pressure: ``room`` and ``words_room`` as those of a
     ``Queue``. Reset: empty.
@@ -63,7 +63,7 @@ class Output(wiring.Component):
     idle : Out(1)
         No beat and no item waits for the port's register.
     end : In(1), cause : In
-        When idle, give the end beat; held until ``ended``.
+        When idle, send the end beat; held until ``ended``.
     ended : Out(1)
         The end beat goes to the port's register.
     o : Out(stream of beat_layout)

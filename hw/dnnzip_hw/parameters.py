@@ -1,4 +1,4 @@
-"""What a decompressor is built for, checked, and what follows from it."""
+"""Parameters of a decompressor, checked, and the sizes that follow from them."""
 
 from dataclasses import dataclass
 
@@ -91,5 +91,5 @@ class DecompressorParameters:
 
     @property
     def limits(self) -> Limits:
-        """The same for the software decoders, so that they give the same verdicts."""
+        """The same limits for the software decoders, so that they return the same verdicts."""
         return Limits(self.log2_virtual_lanes, self.log2_states, self.weight_bits, self.line)

@@ -1,4 +1,4 @@
-"""A state machine with one bit per phase, whose moves are said phase by phase."""
+"""A state machine with one bit per phase, whose transitions are declared phase by phase."""
 
 import enum
 
@@ -28,13 +28,13 @@ class Phases:
         self._jumps: list[tuple[Value, enum.Enum]] = []
 
     def at(self, phase: enum.Enum) -> Signal:
-        """Return whether that is the phase."""
+        """Return the bit of a phase: 1 while the block is in it."""
         return self._bits[phase]
 
     def leave(self, phase: enum.Enum, *ways: tuple[Value, enum.Enum]) -> list[Signal]:
-        """Say when a phase is left and for which other one; the first way that is open counts.
+        """Declare when a phase is left and for which other one; the first way whose condition holds counts.
 
-        It is called once for each phase. Returns for each way whether it is taken in this cycle.
+        It is called once for each phase. Returns a signal for each way, 1 in the cycle in which it is taken.
         """
         assert all(source != phase for _, source, _ in self._moves), f"{phase} has its ways"
         taken: list[Signal] = []
@@ -47,11 +47,11 @@ class Phases:
         return taken
 
     def jump(self, condition: Value, phase: enum.Enum) -> None:
-        """Say when to go to a phase from any other; the last condition that was said goes before the others."""
+        """Declare when to go to a phase from any other; the condition that was declared last has priority."""
         self._jumps.append((condition, phase))
 
     def build(self) -> None:
-        """Build the moves that were said."""
+        """Build the transitions that were declared."""
         for phase, bit in self._bits.items():
             enters = Cat(way for way, _, target in self._moves if target == phase).any()
             leaves = Cat(way for way, source, _ in self._moves if source == phase).any()

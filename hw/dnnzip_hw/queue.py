@@ -1,4 +1,4 @@
-"""A queue that says early that it fills up, so that nothing has to wait for it in the same cycle."""
+"""A queue with an early ``room`` (almost full), so that no writer has to wait for it in the same cycle."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from amaranth.utils import ceil_log2
 from dnnzip_hw.memory import ECP5, GENERIC, ICE40, block_memory
 
 DEPTH = 16
-"""Rows of a queue: what a LUT RAM has."""
+"""Rows of a queue, those of a LUT RAM."""
 
 LATE = DEPTH // 2 - 2
 """Rows that may still be written from the cycle on in which ``room`` went low."""

@@ -1,4 +1,4 @@
-"""The size of ``raw`` streams: whether the header declares the words that its items take."""
+"""The size of ``raw`` streams: a check that the header declares the words that its items take."""
 
 from itertools import pairwise
 
@@ -14,9 +14,10 @@ MOST_LOG2 = (WORD_BITS // min(RAW_WIDTHS)).bit_length() - 1
 
 
 class RawSize(wiring.Component):
-    """Multiplies channels and length, a bit per cycle, lowest first, and compares the words that come of it.
+    """Multiplies channels and length, a bit per cycle, lowest first, and compares the product with the declared words.
 
-    Latency: four dozen cycles from ``start`` to ``done``. There is no back-pressure. Reset: idle.
+    Throughput: one header at a time. Latency: four dozen cycles from ``start`` to ``done``. There is no back-pressure.
+    Reset: idle.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The ring: the lanes in lockstep, slot by slot, and what they share."""
+"""The ring: the lanes in lockstep, slot by slot, and the logic that they share."""
 
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ COMMIT = 2
 """Stage in which a turn commits."""
 
 ABOVE = 2
-"""Stage in which the lanes want the signs above."""
+"""Stage in which the lanes need the signs above."""
 
 
 class RingProbes(NamedTuple):
@@ -41,8 +41,25 @@ class Ring(wiring.Component):
 
     In every cycle one slot has its turn in all lanes. It commits when it is the slot's place in the order of the
     format, no lane misses a word, and queues have room; otherwise it has no effect and the ring waits until the slot
-    comes round. So the order of words and beats never depends on time. Throughput: a beat per cycle where every slot
-    has a channel. Latency: four cycles from a turn's commit to its beat. Back-pressure: ``room``. Reset: idle.
+    comes round. So the order of words and beats never depends on time. The stages are those of the lanes::
+
+                     stage 0       stage 1       stage 2       stage 3         4, 5
+                   +---------+   +---------+   +---------+   +---------+
+        Rounds --->| slot,   |-->| lanes   |-->| commit? |-->| write   |
+          ^        | round   |   | in use  |   |         |   | History |
+          |        +---------+   +---------+   +---------+   +---------+
+          |                                     |   ^   ^ room
+          +----- step, after the last slot -----+   | blocked_2
+                   +-----------------------------------------------+     +-------+
+        word ----->| Lane 0 ... Lane N - 1, in lockstep            |---->| Value |--> beat
+                   +-----------------------------------------------+     +-------+
+                                        History ^   | request
+                                                    v
+                                               Distributor
+
+    Throughput: a beat per cycle where every slot has a channel; a turn that does not commit costs a round of the ring.
+    Latency: a beat comes three cycles after its turn commits. Back-pressure: no turn commits while ``room`` is 0; beats
+    and requests never wait. Reset: idle until ``prepare``.
 
     Parameters
     ----------
@@ -178,7 +195,7 @@ class Ring(wiring.Component):
             with m.Case(Kind.KLASS):
                 m.d.sync += other_bits.eq(CLASS_BITS)
 
-        # A turn commits in its place: in the cycle after its predecessor, or when its slot has come round.
+        # A turn commits in order: in the cycle after its predecessor, or when its slot has come round.
         in_place, is_next = Signal(), Signal()
         blocked = Signal(lanes)
         commit, commit_3 = Signal(), Signal()
@@ -267,7 +284,7 @@ class Ring(wiring.Component):
             self.request_en.eq(commit & (escapes | refills).any()),
         ]
 
-        # Beats, beside the stages of the lanes and the values.
+        # Beats, in step with the stages of the lanes and the values.
         ended = Signal(lanes)
         m.d.sync += ended.eq(final & active & commit.replicate(lanes))
         # The first lane has the first of the slot's channels: without it, the slot has none.
@@ -295,7 +312,7 @@ class Ring(wiring.Component):
             m.d.sync += self.bad_code.eq(1)
         with m.If(self.prepare):
             m.d.sync += [self.bad_state.eq(0), self.bad_code.eq(0)]
-        # A turn that is in its place may commit in the cycle in which `run` falls.
+        # A turn whose order has come may commit in the cycle in which `run` falls.
         m.d.comb += self.flying.eq(in_place | Cat(flying).any())
         m.d.sync += self.done.eq(~going & ~self.flying)
         return m

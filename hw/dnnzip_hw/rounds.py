@@ -16,7 +16,7 @@ SETTLING = 4
 
 
 class Kind(enum.Enum, shape=2):  # type: ignore[call-arg]  # Amaranth's enumerations have a shape
-    """What the lanes read in a round."""
+    """Contents of a round, as the lanes read it."""
 
     WEIGHT = 0
     START = 1
@@ -136,11 +136,12 @@ class Positions(wiring.Component):
 
 
 class Rounds(wiring.Component):
-    """Gives the rounds of an ``ans`` stream in the order of the format: the present one, and the one after it.
+    """Produces the rounds of an ``ans`` stream in the order of the format: the present one, and the one after it.
 
-    Throughput: a round every ``SETTLING`` cycles. Latency: ``ready`` rises 2 * ``SETTLING`` + 3 cycles after
-    ``restart``. Back-pressure: a round stays until ``step``. Reset: unknown until ``restart``; past the last round of
-    the stream come rounds without meaning.
+    Throughput: a round every ``SETTLING`` cycles, the time that the shortest ring takes to go round. Latency: ``ready``
+    rises 2 * ``SETTLING`` + 3 cycles after ``restart``; the next round is at ``here`` in the cycle after ``step``.
+    Back-pressure: a round stays until ``step``. Reset: unknown until ``restart``; past the last round of the stream
+    come rounds without meaning.
 
     Parameters
     ----------

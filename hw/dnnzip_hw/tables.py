@@ -56,7 +56,7 @@ assert TOKEN_ORDER[-1] == ESCAPE
 
 
 class TablesWrite(data.StructLayout):
-    """What the builder writes into every copy of the tables in a cycle.
+    """Writes of the builder into every copy of the tables in a cycle.
 
     An entry of a table; the tables of a class, one per context, each with its shift.
     """
@@ -84,8 +84,8 @@ class StateNumberingProbes(NamedTuple):
 class StateNumbering(wiring.Component):
     """Turns the tokens of a table's states into decoding entries, in rising order of the states.
 
-    The n-th state of a token of count c stands for the number x = c + n; its entry has the bits by which x falls short
-    of the states, and the base that x shifted by them gives. Throughput: a state per cycle. Latency: states + 11 cycles
+    The n-th state of a token of count c represents the number x = c + n; its entry has the bits by which x falls short
+    of the states, and the base, x shifted by them. Throughput: a state per cycle. Latency: states + 11 cycles
     from ``start`` to ``busy`` low. There is no back-pressure. Reset: idle.
 
     Parameters
@@ -223,7 +223,7 @@ class StateNumbering(wiring.Component):
 
 
 class _Phase(enum.Enum):
-    """What the builder reads or does."""
+    """Step of the builder."""
 
     IDLE = 0
     MAP = 1
@@ -258,9 +258,10 @@ class TableBuilderProbes(NamedTuple):
 class TableBuilder(wiring.Component):
     """Reads the payload of a table set and writes its class map, shifts and decoding tables.
 
-    Throughput: a bit, or a state, per cycle. A table of 512 states takes 1,700 to 1,800 cycles. Back-pressure: it takes
-    a word when it needs a bit of it, never earlier. Reset and ``start``: begin anew; what was built before is no longer
-    a whole set. The class map is written at the end, when every table's shift is known.
+    Throughput: a bit, or a state, per cycle. Latency: 1,700 to 1,800 cycles for a table of 512 states; ``done`` follows
+    the last table by the cycles of the class map, which is written at the end, when every table's shift is known.
+    Back-pressure: it takes a word when it needs a bit of it, never earlier; writes never wait. Reset and ``start``:
+    begin anew; what was built before is no longer a whole set.
 
     Parameters
     ----------
@@ -479,7 +480,7 @@ class TableBuilder(wiring.Component):
                 m.d.sync += end.eq(end << 1)
                 fail_if(end_is_last)
         with m.If(at(_Phase.MAPPED)):
-            # The number with its leading one, less the power of two that stands for 0.
+            # The number with its leading one, less the power of two that represents 0.
             m.d.sync += mapped.eq((number | end) - order)
         with m.If(at(_Phase.COUNT)):
             half = mapped[1:] ^ (~mapped[0]).replicate(most + 1)

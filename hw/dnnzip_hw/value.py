@@ -26,7 +26,7 @@ class Value(wiring.Component):
     Members
     -------
     coded : In(coded_layout)
-        As a lane of the same target gives it.
+        As a lane of the same target delivers it.
     code : Out
         The value.
     outside : Out(1)

@@ -14,7 +14,15 @@ TOP = "dnnzip_decompressor"
 
 
 def convert(component: wiring.Component, name: str) -> str:
-    """Return the Verilog of ``component`` as module ``name``: the same text in every run."""
+    """Return the Verilog of ``component`` as module ``name``: the same text in every run.
+
+    Parameters
+    ----------
+    component
+        Not yet elaborated.
+    name
+        Of the top module.
+    """
     with yosys_ready():
         text: str = verilog.convert(component, name=name, strip_internal_attrs=True, emit_src=False)
     return text

@@ -105,7 +105,7 @@ def is_first_start() -> bool:
 
 
 def place_of(program: str) -> str | None:
-    """Return where a program is, on the path or beside this Python, whose environment need not be on the path."""
+    """Return where a program is, on the path or next to this Python, whose environment need not be on the path."""
     return shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
 
 

@@ -1,4 +1,4 @@
-"""A beat of the decompressor as a number, and what it says."""
+"""A beat of the decompressor as a number, and its contents."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from dnnzip.format import CAUSE_BITS, Verdict
 
 @dataclass(frozen=True)
 class Beat:
-    """What a beat carries.
+    """Contents of a beat.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class BeatLayout:
         return self.cause_offset + CAUSE_BITS
 
     def unpack(self, payload: int) -> Beat:
-        """Return what the payload says.
+        """Return the contents of a payload.
 
         Raises
         ------

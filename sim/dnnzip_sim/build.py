@@ -69,7 +69,7 @@ VERILATOR_OPTIONS = (
 
 
 class BuildFailedError(DnnzipError):
-    """Verilator or the C++ compiler refused the sources; the message gives its first error, and the log's place."""
+    """Verilator or the C++ compiler refused the sources; the message holds its first error, and the log's path."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def build(
         Name of the top module. Its own signals, and so its ports, are the only ones that cocotb sees.
     sources
         File names (plain ones, no folders) and their texts: ``.v`` and ``.sv`` are compiled, ``.cpp`` and ``.cc`` are
-        compiled along (for DPI), anything else lies beside them to be included.
+        compiled along (for DPI), anything else is put next to them to be included.
     parameters
         Values for parameters of the top module; a string as a Verilog literal.
     options
@@ -339,7 +339,7 @@ def _compile(
 
 
 def _drop_objects(top: str, sources: Mapping[str, str], folder: Path) -> None:
-    """Remove what only the compilation needed; the program, the sources and the log stay."""
+    """Remove the files that only the compilation needed; the program, the sources and the log stay."""
     kept = {top, f"{top}.vlt", LOG, *sources}
     for path in folder.iterdir():
         if path.name not in kept and path.is_file():

@@ -72,7 +72,15 @@ class SimulatedLink:
         self._patience = patience
 
     def build(self, tables: bytes = b"", streams: Sequence[bytes] = ()) -> Build:
-        """Return the simulator for such streams with this table set, made now unless it is in the cache."""
+        """Return the simulator for such streams with this table set, made now unless it is in the cache.
+
+        Parameters
+        ----------
+        tables
+            The table set stream; its header determines the number of states. Empty where no stream needs one.
+        streams
+            Weight streams; where one is a ``line`` stream, the decompressor has that core.
+        """
         parameters = self._parameters or parameters_for(tables, streams)
         verilog = decompressor_verilog(parameters)
         return build_harness(verilog, lanes=parameters.lanes, weight_bits=parameters.weight_bits)
@@ -133,6 +141,13 @@ def parameters_for(tables: bytes, streams: Sequence[bytes] = ()) -> Decompressor
     """Return the project's parameters, with as many states as the table set stream declares, where these can be.
 
     There is a core for ``line`` streams where one of ``streams`` begins as one.
+
+    Parameters
+    ----------
+    tables
+        The table set stream; without a whole header of one, the number of states is the project's.
+    streams
+        Weight streams, which may be damaged.
     """
     line = any(_is_line(stream) for stream in streams)
     return replace(DecompressorParameters(), log2_states=log2_states_for(tables), line=line)

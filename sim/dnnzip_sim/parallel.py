@@ -19,7 +19,7 @@ LEAST_CYCLES = 40_000
 """For fewer of them, about a tenth of a second, no further simulator is started."""
 
 MOST_WEIGHTS_PER_WORD = 16
-"""A header that is damaged may declare any number of weights; more than so many per word are not believed."""
+"""A header that is damaged may declare any number of weights; more than this number per word are not believed."""
 
 
 def stream_in_parallel(
@@ -32,7 +32,7 @@ def stream_in_parallel(
     processes: int,
     patience: int = PATIENCE_CYCLES,
 ) -> Passage:
-    """Send the streams through decompressors in several processes, and return what one would give.
+    """Send the streams through decompressors in several processes, and return the results that one would return.
 
     Parameters
     ----------

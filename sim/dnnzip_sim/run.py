@@ -22,7 +22,7 @@ from dnnzip_sim import toolchain
 from dnnzip_sim.build import Build, log_tail
 
 ERRORS = "errors.log"
-"""What the runner, which starts the simulator, says on its standard error."""
+"""Standard error of the runner, which starts the simulator."""
 
 
 class SimulationFailedError(RuntimeError):
@@ -107,9 +107,9 @@ def started(
     seed: int | None = None,
     timeout_seconds: float | None = None,
 ) -> Iterator[Callable[[], Run]]:
-    """Start the cocotb tests of ``test_module`` on ``build``, and give what waits for their end.
+    """Start the cocotb tests of ``test_module`` on ``build``, and yield a function that waits for their end.
 
-    That returns the run, or raises as ``run`` does. A simulator that still runs when the block is left is killed.
+    It returns the run, or raises as ``run`` does. A simulator that still runs when the block is left is killed.
 
     Parameters
     ----------

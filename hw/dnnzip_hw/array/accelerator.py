@@ -32,14 +32,15 @@ RESULTS = 32
 FIGURE_BITS = 32
 
 FIGURES = tuple(field.name for field in fields(ArrayCounters))
-"""What is counted."""
+"""Names of the events that are counted."""
 
 
 class Accelerator(wiring.Component):
     """Runs layers of a network: walks through a memory image bring tiles of weights, runs send vectors against them.
 
-    Throughput: a vector per cycle. Latency: see the parts. Back-pressure: on all streams. Reset: nothing is loaded, the
-    accumulators have no meaning; the memory must have answered all bursts.
+    Throughput: a vector per cycle. Latency: that of its parts, see ``ImageWalker``, ``LaneGroup`` and ``PEArray``.
+    Back-pressure: on all streams. Reset: nothing is loaded, the accumulators have no meaning; the memory must have
+    answered all bursts.
 
     Parameters
     ----------

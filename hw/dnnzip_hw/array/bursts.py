@@ -1,4 +1,4 @@
-"""The reader of the memory: what several readers fetch, in bursts, each into its own buffer."""
+"""The reader of the memory: bursts for several readers, each into its own buffer."""
 
 from functools import reduce
 from operator import or_

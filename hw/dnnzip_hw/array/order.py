@@ -12,7 +12,8 @@ from dnnzip_hw.parameters import DecompressorParameters
 class PartOrder(wiring.Component):
     """Counts the beats of a part in the order of ``dnnzip.format.schedule.beats``.
 
-    Throughput: a beat per cycle. Latency: a part starts in the cycle after ``start``. Reset: no part.
+    Throughput: a beat per cycle. Latency: a part starts in the cycle after ``start``. Back-pressure: a
+    beat stays until ``step``. Reset: no part.
 
     Parameters
     ----------

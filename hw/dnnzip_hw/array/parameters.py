@@ -1,4 +1,4 @@
-"""What an array is built for, checked, and what follows from it."""
+"""Parameters of an array, checked, and the sizes that follow from them."""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ MAX_BURST = 256
 MAX_BUFFER = 1 << 12
 MAX_HOPS = 16
 PAGE_BYTES = 4096
-"""A burst of AXI4 stays inside a page of so many bytes."""
+"""Bytes of a page; a burst of AXI4 stays inside one."""
 
 
 def narrow_decompressor() -> DecompressorParameters:
@@ -78,7 +78,7 @@ class ArrayParameters:
 
     @property
     def shape(self) -> ArrayShape:
-        """Its size, as software has it."""
+        """Size of the array, as the class of the software."""
         own = self.decompressor
         return ArrayShape(self.groups, own.virtual_lanes, self.columns, self.vectors, own.lanes)
 

@@ -27,7 +27,8 @@ def adder_levels(columns: int) -> list[tuple[int, int]]:
 class PERow(wiring.Component):
     """The processing elements of a row: a product for each column, and their sum.
 
-    Throughput: a vector per cycle. Latency: a cycle for each level; see ``adder_levels``.
+    Throughput: a vector per cycle. Latency: a cycle for each level; see ``adder_levels``. There is no back-pressure.
+    Reset: the sum is 0 until a vector has passed.
 
     Parameters
     ----------
@@ -75,8 +76,9 @@ class PERow(wiring.Component):
 class PEArray(wiring.Component):
     """Rows of processing elements with two tiles of weights: one that multiplies, and the next one, that is written.
 
-    Throughput: a vector per cycle. Latency: ``latency`` cycles from the operands to the sums; there is no waiting
-    inside. A vector that comes with ``take`` is multiplied with the tile that is taken.
+    Throughput: a vector per cycle. Latency: ``latency`` cycles from the operands to the sums. There is no
+    back-pressure. Reset: all weights are 0. A vector that comes with ``take`` is multiplied with the tile that is
+    taken.
 
     Parameters
     ----------

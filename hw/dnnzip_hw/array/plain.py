@@ -1,4 +1,4 @@
-"""Plain weights: words of two bytes in, the beats that a decompressor would give out."""
+"""Plain weights: words of two bytes in, the beats of a decompressor out."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring

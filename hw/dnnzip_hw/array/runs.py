@@ -15,7 +15,8 @@ class RunControl(wiring.Component):
 
     Throughput: a vector per cycle, also from run to run, where tiles, vectors and room for results are there. A vector
     for accumulators that are in use by one before it waits, ``SPACING`` cycles from that one at most. Latency: none for
-    a vector; the first of a run goes a cycle after the run was taken at the earliest. Reset: no run.
+    a vector; the first of a run goes a cycle after the run was taken at the earliest. Back-pressure: vectors
+    wait for tiles and for room, runs for the end of the one before. Reset: no run.
 
     Parameters
     ----------

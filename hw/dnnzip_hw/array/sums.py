@@ -1,4 +1,4 @@
-"""The accumulators: what the array's sums are added to from tile to tile."""
+"""The accumulators, to which the array's sums are added from tile to tile."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -17,7 +17,8 @@ class Accumulators(wiring.Component):
     """Adds sums to the accumulators of their vector.
 
     Throughput: a vector per cycle; the same accumulators at the earliest after ``SPACING`` cycles. Latency: one cycle
-    from the sums to their total.
+    from the sums to their total. There is no back-pressure. Reset: no total is there; the accumulators keep
+    their values until they get a vector with ``first``.
 
     Parameters
     ----------

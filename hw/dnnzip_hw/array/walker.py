@@ -29,13 +29,16 @@ from dnnzip_hw.array.parameters import ArrayParameters
 
 
 class ImageWalker(wiring.Component):
-    """Reads entries of an image's table, and gives each group its parts: part p of a layer to group p modulo groups.
+    """Reads entries of an image's table, and hands each group its parts: part p of a layer to group p modulo groups.
 
-    A table set goes to all groups, behind what was given before and before what comes after. The image's header is read
-    before the first walk after a reset. After a fault it stops for good.
+    A table set goes to all groups, after all parts before it in the walk, and before all parts behind it. The image's
+    header is read before the first walk after a reset. After a fault it stops for good.
 
-    Throughput: an entry takes as many cycles as it has bus words, and two. Latency: that of the memory. Back-pressure:
-    a walk waits where a group has as many parts as can wait. Reset: no walk; the header is read again.
+    Throughput: an entry takes as many cycles as it has bus words, and two; a table set also waits until all
+    groups have asked for the bursts before it, and then for the common reader's. Latency: that of the memory, once per
+    walk, and once more for the image's header before the first one. Back-pressure: a walk is accepted once the entries
+    of the one before have been handed out; an entry waits while its group takes no fetch or no part, and the words of
+    ``i`` wait with it. Reset: no walk; the header is read again, and ``fault`` is cleared.
 
     Parameters
     ----------

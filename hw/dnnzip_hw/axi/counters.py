@@ -30,11 +30,12 @@ class CountersProbes(NamedTuple):
 class Counters(wiring.Component):
     """Counts events; the values stand in a memory, and each counter has its turn at the one adder.
 
-    What happens between two turns is summed in a few bits beside the memory, so that no event is lost. A counter stands
-    still at its largest value.
+    What happens between two turns is summed in a few bits next to the memory, so that no event is lost. A counter
+    saturates at its largest value.
 
     Throughput: every counter counts in every cycle; each is told once in ``TURNS`` cycles. Latency: what ``o`` tells
-    holds all events up to four cycles before. Reset: the counters are 0.
+    holds all events up to four cycles before. There is no back-pressure.
+    Reset: the counters are 0.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ from dnnzip_hw.layouts import word_layout
 
 
 class Phase(enum.Enum):
-    """Of a stream."""
+    """Phase of a stream."""
 
     NONE = 0
     WORDS = 1
@@ -28,16 +28,18 @@ class Phase(enum.Enum):
 
 
 class GroupCore(wiring.Component):
-    """All of a group that a soft reset resets: the decompressor between its two sources and the row packer.
+    """The part of a group that a soft reset resets: the decompressor between its two sources and the row packer.
 
     Streams come as beats on ``i`` and as words on ``load``, which goes first where both have one. The next stream
-    begins once the end beat of the one before has left the decompressor. What streams of ``load`` give is dropped;
+    begins once the end beat of the one before has left the decompressor. The beats of streams of ``load`` are dropped;
     their verdict is told by ``ended``.
 
     A stream with a bad beat (see ``WordSplitter``) ends as ``truncated``, whatever else is wrong with it.
 
-    Throughput: a word per cycle in, a beat per cycle out; three cycles more between streams. Back-pressure: as the
-    decompressor's. Reset: as the decompressor's.
+    Throughput: a word per cycle in, a beat per cycle out; three cycles more between streams. Latency: a word reaches
+    the decompressor a cycle after ``load`` or the ``WordSplitter`` hands it on; for rows see ``RowPacker``.
+    Back-pressure: as the decompressor's; beats of ``load`` streams never wait. Reset: as the decompressor's; a stream
+    that has begun is dropped.
 
     Parameters
     ----------
@@ -63,7 +65,7 @@ class GroupCore(wiring.Component):
     is_tables : Out(1)
         It begins as a table set; from ``begins`` on.
     takes, gives : Out(1), Out(lanes as a number)
-        The decompressor takes a word; it gives so many weights.
+        The decompressor takes a word; the number of weights that it delivers.
     starved, stalled : Out(1)
         The decompressor waits for a word; its output waits.
     bad_keep : Out(1)
@@ -173,15 +175,15 @@ class GroupProbes(NamedTuple):
 class Group(wiring.Component):
     """A decompressor behind AXI4-Stream, with its registers.
 
-    Each stream that comes on ``i`` gives one packet on ``o`` (see ``RowPacker``). A soft reset, ``control_reset``,
+    Each stream that comes on ``i`` yields one packet on ``o`` (see ``RowPacker``). A soft reset, ``control_reset``,
     drops everything in the group; a packet that has begun is closed by a beat that keeps no byte, with the cause
     ``truncated``. What comes on ``i`` after it is the beginning of a stream.
 
-    Counters stand still at their largest value; see ``Counters`` for when an event is in what they tell.
+    Counters saturate at their largest value; see ``Counters`` for when an event shows in their values.
 
-    The decompressor and what stands with it are in the domain ``core``: the clock of ``sync``, and a reset that comes
-    from ``restart`` alone, a register, as it has a long way to go. So after a reset of one cycle the core is for one
-    more what it was: while ``restart`` is 1, nothing goes in, and nothing that the core gives or tells counts.
+    ``GroupCore`` is in the domain ``core``: the clock of ``sync``, and ``restart`` as its only reset, a register
+    because of its fan-out. The core is thus reset a cycle late, and keeps its old state for one cycle after a reset of
+    one cycle: while ``restart`` is 1, nothing enters the core, and its outputs are ignored.
 
     Throughput and back-pressure: see ``GroupCore``. Latency: two cycles in and two cycles out more than the
     decompressor's. Reset, of one cycle or more: no row is left, no table set is loaded, and all registers have their

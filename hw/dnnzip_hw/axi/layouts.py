@@ -1,4 +1,4 @@
-"""Payloads of the AXI streams, and the ports that a block of registers is to the hardware."""
+"""Payloads of the AXI streams, and the ports of a block of registers towards the hardware."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from dnnzip_hw.axi.parameters import AxiParameters
 from dnnzip_hw.axi.registers import COUNTER_BITS, COUNTERS, Access, Register
 
 COUNTER = "counter"
-"""Name of the port that tells a block's counters."""
+"""Name of the port that reports a block's counters."""
 
 
 def input_layout(parameters: AxiParameters) -> data.StructLayout:
@@ -26,7 +26,7 @@ def output_layout(parameters: AxiParameters) -> data.StructLayout:
 
 
 def counter_layout(bits: int = COUNTER_BITS) -> data.StructLayout:
-    """Return a counter's place in ``COUNTERS`` and its value of so many bits."""
+    """Return a counter's place in ``COUNTERS`` and its value of ``bits`` bits."""
     return data.StructLayout({"number": range(len(COUNTERS)), "value": bits})
 
 

@@ -27,7 +27,7 @@ PROT_BITS = 3
 
 
 class Response(enum.Enum):
-    """Of AXI."""
+    """Response of AXI."""
 
     OKAY = 0
     SLVERR = 2
@@ -35,7 +35,7 @@ class Response(enum.Enum):
 
 
 def lite_signature() -> wiring.Signature:
-    """Return AXI4-Lite as its master sees it; ``awprot`` and ``arprot`` are not looked at."""
+    """Return AXI4-Lite as its master sees it; ``awprot`` and ``arprot`` are ignored."""
     return wiring.Signature(
         {
             "awaddr": Out(ADDRESS_BITS),
@@ -80,8 +80,9 @@ class RegisterBank(wiring.Component):
     PULSE fields act in the cycle after the write.
 
     Throughput: a write takes three cycles, a read three, and one of a counter as many more as pass until the counter is
-    told (see ``Counters``). Back-pressure: a second write waits until the answer to the first has been taken, and so
-    does a read. Reset: CONTROL fields take their initial values.
+    told (see ``Counters``). Latency: a write is answered within 2 cycles, a read within 2 + ``TURNS``.
+    Back-pressure: a second write waits until the answer to the first has been taken, and so does a read. Reset: CONTROL
+    fields take their initial values.
 
     Parameters
     ----------
@@ -121,7 +122,7 @@ class RegisterBank(wiring.Component):
                 yield block, register, ports
 
     def _decoded(self, m: Module, address: Signal, name: str) -> Callable[[int, Register], Value]:
-        """Decode an address into registers; return what tells, a cycle later, whether it is a register's."""
+        """Decode an address into registers; return the signal that tells, a cycle later, whether it is a register's."""
         blocks = Signal(1 + len(self.groups), name=f"{name}_block")
         registers = Signal(BLOCK_BYTES // REGISTER_BYTES, name=f"{name}_register")
         place, block = address[ceil_log2(REGISTER_BYTES) :], address[ceil_log2(BLOCK_BYTES) :]

@@ -1,4 +1,4 @@
-"""What an AXI top is built for, checked."""
+"""Parameters of an AXI top, checked."""
 
 from dataclasses import dataclass, field
 

@@ -24,7 +24,7 @@ COUNTER_BITS = 32
 
 
 class Access(Enum):
-    """What software does with a field."""
+    """Access of software to a field."""
 
     CONSTANT = "constant"
     """Read; fixed when the hardware is generated."""
@@ -95,12 +95,12 @@ class Register:
 
     @property
     def is_port(self) -> bool:
-        """Whether each write is handed on as a whole, and may be refused."""
+        """Return True if each write is handed on as a whole, and may be refused."""
         return any(field.access is Access.DATA for field in self.fields)
 
     @property
     def is_counter(self) -> bool:
-        """Whether it is one of the counters."""
+        """Return True if it is one of the counters."""
         return any(field.access is Access.STATUS and field.width == COUNTER_BITS for field in self.fields)
 
     def member(self, field: Field) -> str:

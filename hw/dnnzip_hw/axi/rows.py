@@ -30,11 +30,11 @@ class RowPackerProbes(NamedTuple):
 class RowPacker(wiring.Component):
     """Packs the weights of a stream, in the order in which they leave the decompressor, into rows without gaps.
 
-    A stream gives one packet. Every row but the last is full; the last one holds what is left, with ``last`` and the
-    stream's cause as ``user``. A stream without weights gives one row that keeps no byte, or nothing where
+    A stream yields one packet. Every row but the last is full; the last one holds what is left, with ``last`` and the
+    stream's cause as ``user``. A stream without weights yields one row that keeps no byte, or nothing where
     ``drop_empty`` is 1. Bytes that are not kept have no meaning.
 
-    The weights of a beat must stand in its lowest lanes, as the decompressor gives them.
+    The weights of a beat must stand in its lowest lanes, as the decompressor delivers them.
 
     Throughput: one beat per cycle. Latency: one cycle; a full row leaves with the next weight or the end of its stream,
     so that the last one can be marked. Back-pressure: a beat waits here until its row is taken; ``i.ready`` depends on
@@ -52,7 +52,7 @@ class RowPacker(wiring.Component):
     o : Out(stream of output_layout)
         Rows.
     drop_empty : In(1)
-        Streams without weights give nothing.
+        Streams without weights yield no row.
     """
 
     def __init__(self, parameters: AxiParameters) -> None:
@@ -71,7 +71,7 @@ class RowPacker(wiring.Component):
         lanes, width = self.parameters.decompressor.lanes, self.parameters.decompressor.weight_bits
         places = self.parameters.row_weights
         row = Signal(data.ArrayLayout(width, places))
-        # The beat that waits, in its places, with what it does to the row.
+        # The beat that waits, its weights at their places of the row, and its effect on the row.
         held, moves = Signal(), Signal()
         weights = Signal(data.ArrayLayout(width, places))
         here = Signal(places)  # it has a weight of this place

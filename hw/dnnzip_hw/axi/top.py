@@ -14,15 +14,25 @@ INPUT, OUTPUT, REGISTERS = "s_axis", "m_axis", "s_axil"
 
 
 def stream_prefix(port: str, group: int, groups: int) -> str:
-    """Return the prefix of a group's stream port: ``s_axis``, or ``s_axis_0`` and so on where there are several."""
+    """Return the prefix of a group's stream port: ``s_axis``, or ``s_axis_0`` and so on where there are several.
+
+    Parameters
+    ----------
+    port
+        ``s_axis`` or ``m_axis``.
+    group
+        Number of the group, from 0 up.
+    groups
+        Groups of the top.
+    """
     return port if groups == 1 else f"{port}_{group}"
 
 
 class AxiDecompressor(wiring.Component):
     """The decompressor with AXI ports; see ``Group`` for what a group does and ``registers`` for the register map.
 
-    Throughput: per group a 16-bit word per cycle in and ``lanes`` weights per cycle out; a wider bus is busy for one
-    cycle in so many. Latency: four cycles more than the decompressor's. Back-pressure: on every stream, at any time.
+    Throughput: per group a 16-bit word per cycle in and ``lanes`` weights per cycle out; a bus of N words takes a
+    beat every N cycles. Latency: four cycles more than the decompressor's. Back-pressure: on every stream, at any time.
     Reset: ``aresetn``, synchronous, for one cycle or more; nothing of what was before leaves after it, on any port.
 
     Parameters
@@ -105,7 +115,7 @@ class AxiDecompressor(wiring.Component):
         return m
 
     def _constants(self, m: Module, bank: RegisterBank) -> None:
-        """Drive the shared block: what the map fixes, and what this top was made with."""
+        """Drive the shared block: the constants of the map, and the parameters of this top."""
         decompressor = self.parameters.decompressor
         own = {
             "decoder_lanes": decompressor.lanes,

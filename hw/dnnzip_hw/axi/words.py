@@ -94,7 +94,7 @@ class WordSplitter(wiring.Component):
             self.o.payload.last.eq(drops | (last & ~after)),
         ]
         with m.If(drops):
-            # Up to the last beat, which stands for the word that ends the stream.
+            # Up to the last beat, which represents the word that ends the stream.
             m.d.comb += [self.o.valid.eq(waits & last), leaves.eq(~last | self.o.ready)]
             with m.If(waits & leaves & last):
                 m.d.sync += drops.eq(0)

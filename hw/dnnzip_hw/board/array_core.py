@@ -29,7 +29,7 @@ ARRAY_RESULT_LAYOUT = header_layout(ARRAY_RESULT)
 SETTLE_CYCLES = 2048
 """Cycles after the last fetched word or vector, by which the last stream has ended and all sums have come.
 
-A group's buffer has at most so many words, less some hundred, on boards; it is emptied word by word.
+On boards a group's buffer holds at most this number of words, less some hundred; it is emptied word by word.
 """
 
 MIN_MEMORY, MAX_MEMORY = 1 << 12, 1 << 25
@@ -78,7 +78,7 @@ class SerialArrayParameters:
 
     @property
     def hello(self) -> dict[str, int]:
-        """What the board says of itself."""
+        """Description of the board, by the fields of ``HELLO``."""
         return decompressor_hello(self.array.decompressor) | {
             "frames": self.frames,
             "top": Top.ARRAY,
@@ -94,7 +94,7 @@ class SerialArrayParameters:
 
 
 class ArrayCore(wiring.Component):
-    """An accelerator with its memory, which does what the orders of a job say; see ``dnnzip.format.frames``.
+    """An accelerator with its memory, which executes the orders of a job; see ``dnnzip.format.frames``.
 
     Throughput: a word per cycle into the memory; a vector in as many cycles as it has words, and one. Latency: that of
     the parts, and ``SETTLE_CYCLES`` at the end of a job. Back-pressure: of both streams. Reset: no job, nothing is

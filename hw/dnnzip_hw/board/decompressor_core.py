@@ -19,7 +19,7 @@ from dnnzip_hw.parameters import DecompressorParameters
 
 
 def decompressor_hello(parameters: DecompressorParameters) -> dict[str, int]:
-    """Return what a board says of its decompressor, by the fields of ``HELLO``."""
+    """Return a board's description of its decompressor, by the fields of ``HELLO``."""
     return {
         "protocol": PROTOCOL,
         "format": VERSION,
@@ -60,7 +60,7 @@ class SerialDecompressorParameters:
 
     @property
     def hello(self) -> dict[str, int]:
-        """What the board says of itself."""
+        """Description of the board, by the fields of ``HELLO``."""
         nothing = {"groups": 0, "columns": 0, "log2_vectors": 0, "memory": 0}
         return decompressor_hello(self.decompressor) | {"frames": self.frames, "top": Top.DECOMPRESSOR} | nothing
 
@@ -89,7 +89,7 @@ class DecompressorCore(wiring.Component):
     """
 
     class Phase(enum.Enum):
-        """What is given."""
+        """Part of the answer that is sent."""
 
         WEIGHTS = 0
         CUT = 1

@@ -59,7 +59,7 @@ class FrameReceiver(wiring.Component):
         m.submodules.crc = crc = FRAME_CRC(data_width=BYTE).create()
         around = FRAME_HEADER.bytes + CRC32_BYTES
         most = around + MAX_PAYLOAD
-        count = Signal(range(most + 2))  # one more than the most stands for too many
+        count = Signal(range(most + 2))  # one more than the most means too many
         escaped = Signal()
         value = Signal(BYTE)
         takes = Signal()
@@ -117,7 +117,7 @@ class FrameSender(wiring.Component):
     """
 
     class Phase(enum.Enum):
-        """What is sent."""
+        """Part of a frame that is sent."""
 
         NONE = 0
         FLAG = 1

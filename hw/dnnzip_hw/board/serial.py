@@ -1,4 +1,4 @@
-"""The protocol of a serial line around what a board is for: the top of a board, without its pins."""
+"""The protocol of a serial line around a core: the top of a board, without its pins."""
 
 from typing import Protocol
 
@@ -39,7 +39,7 @@ class SerialParameters(Protocol):
 
     @property
     def hello(self) -> dict[str, int]:
-        """What the board says of itself."""
+        """Description of the board, by the fields of ``HELLO``."""
         ...
 
     def make_core(self) -> wiring.Component:
@@ -51,7 +51,7 @@ class SerialParameters(Protocol):
 
 
 def check_frames(frames: object) -> None:
-    """Raise ValueError unless each side of a line can have so many frames."""
+    """Raise ValueError unless each side of a line can have ``frames`` frames."""
     check_power("frames", frames, 2, MAX_FRAMES)
 
 
@@ -96,7 +96,7 @@ class SlottedCore(wiring.Component):
 
 
 class SerialTop(wiring.Component):
-    """Takes messages from a host over a serial line, and gives answers back.
+    """Takes messages from a host over a serial line, and sends answers back.
 
     It speaks the protocol of ``dnnzip.format.frames``: frames with a CRC, numbers and confirmations in both directions,
     so that what the line loses or damages is sent again, and nothing is lost or comes twice.
@@ -153,7 +153,7 @@ class SerialTop(wiring.Component):
         return m
 
     def _receive(self, m: Module, state: "_State", receiver: FrameReceiver, core: SlottedCore) -> None:
-        """Do what a frame says."""
+        """Execute a frame."""
         header = receiver.header
         asked = Signal()  # for the gap that is there
         seen = Signal.like(header.seq)  # how far behind the gap the last frame was
@@ -189,7 +189,7 @@ class SerialTop(wiring.Component):
             m.d.sync += [state.tail.eq(0), state.reports.eq(0), state.wants.eq(0), state.rewinds.eq(0)]
 
     def _send(self, m: Module, state: "_State", sender: FrameSender, core: SlottedCore) -> None:
-        """Send what there is: the hello, data frames, or else the status that is due."""
+        """Send the hello, data frames, or else the status that is due."""
         greets, says_hello = Signal(), Signal()
         number = Signal(range(NUMBERS))  # of the data frame that is next, or under way
         sends = Signal()  # it is under way
@@ -238,7 +238,7 @@ class SerialTop(wiring.Component):
 
 
 class _State:
-    """What the two sides of the protocol share.
+    """Signals that the two sides of the protocol share.
 
     Members
     -------

@@ -50,7 +50,7 @@ class Inbox(wiring.Component):
     """
 
     class Phase(enum.Enum):
-        """What is read."""
+        """Part of a message that is read."""
 
         WAIT = 0
         SIZE = 1
@@ -121,7 +121,7 @@ class Inbox(wiring.Component):
 
 
 class Piece(enum.Enum):
-    """What a piece of an answer is.
+    """Kind of a piece of an answer.
 
     Members
     -------

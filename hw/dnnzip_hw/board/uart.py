@@ -13,7 +13,7 @@ BITS = 8
 
 
 def check_divisor(divisor: int) -> None:
-    """Raise ValueError unless a bit may take so many cycles."""
+    """Raise ValueError unless a bit may take ``divisor`` cycles."""
     check_range("divisor", divisor, MIN_DIVISOR, MAX_DIVISOR)
 
 

@@ -1,4 +1,4 @@
-"""The block RAM that an array on a board has its image in."""
+"""The block RAM that holds the image of an array on a board."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
@@ -11,7 +11,7 @@ from dnnzip_hw.array.layouts import read_address_layout, read_data_layout
 from dnnzip_hw.array.parameters import ArrayParameters
 
 SLAVE_ERROR = 2
-"""AXI4's response to what cannot be read."""
+"""AXI4's response to a read outside of the memory."""
 
 
 class WeightMemory(wiring.Component):
@@ -33,7 +33,7 @@ class WeightMemory(wiring.Component):
     ar : In(stream of read_address_layout), r : Out(stream of read_data_layout)
         The accelerator's read channels.
     write_en, write_address, write_data : In
-        A word, and where it goes, in words.
+        A word to write, and its address, counted in words.
     """
 
     def __init__(self, parameters: ArrayParameters, size: int) -> None:

@@ -1,4 +1,4 @@
-"""What the C header and the SystemVerilog package say: the numbers, enumerations and layouts of ``dnnzip.format``."""
+"""Contents of the C header and the SystemVerilog package: numbers, enumerations and layouts of ``dnnzip.format``."""
 
 from enum import IntEnum
 

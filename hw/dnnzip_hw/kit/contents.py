@@ -12,7 +12,7 @@ from dnnzip_hw.memory import ECP5
 from dnnzip_hw.parameters import DecompressorParameters
 
 PRIMITIVES = {ECP5: ("dp16kd.v", "mult18x18d.v")}
-"""Models, for simulation, of what a target's Verilog names and does not hold."""
+"""Simulation models of the primitives that a target's Verilog instantiates without defining them."""
 
 BENCH_SOURCES = "tb_dnnzip_decompressor.v dnnzip_decompressor.v"
 """Sources that the README's commands compile."""
@@ -26,7 +26,7 @@ def kit_files(parameters: DecompressorParameters, ports: dict[str, Any]) -> dict
     parameters
         Those of the hardware.
     ports
-        Its list of ports, as ``dnnzip_hw.verilog.ports`` gives it.
+        Its list of ports, as ``dnnzip_hw.verilog.ports`` returns it.
     """
     streams = sample_streams()
     target = parameters.target

@@ -1,7 +1,7 @@
-"""The sample streams of the testbench: the words to offer, and the beats that a decompressor has to give.
+"""The sample streams of the testbench: the words to offer, and the beats to expect from a decompressor.
 
-The streams and their codes are frozen in ``sample.json``. What leaves of them depends on the hardware: its lanes decide
-which weights share a beat, and what it was not built for ends with ``unsupported``.
+The streams and their codes are frozen in ``sample.json``. The output depends on the hardware: its lanes decide which
+weights share a beat, and a stream that it was not built for ends with ``unsupported``.
 """
 
 import json
@@ -31,12 +31,12 @@ from dnnzip_hw.layouts import beat_layout, word_layout
 from dnnzip_hw.parameters import DecompressorParameters
 
 Beat = list[int | None]
-"""Weights of a beat, one per lane; None in a lane that gives none."""
+"""Weights of a beat, one per lane; None in a lane without one."""
 
 
 @dataclass(frozen=True)
 class SampleStream:
-    """A stream and what it decodes to.
+    """A stream and its decoded codes.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class SampleStream:
 
     @property
     def is_table_set(self) -> bool:
-        """Whether it is a table set."""
+        """Return True if it is a table set."""
         return self.data[0] == TABLES_MAGIC
 
     @cached_property
@@ -95,7 +95,7 @@ def words_hex(streams: Sequence[SampleStream]) -> str:
 
 
 def beats_hex(streams: Sequence[SampleStream], parameters: DecompressorParameters) -> str:
-    """Return the payloads that the port ``o`` has to give, one a line; zeros where nothing is asked for."""
+    """Return the payloads to expect on the port ``o``, one a line; zeros where no value is demanded."""
     layout = beat_layout(parameters)
     lines = []
     for stream, (verdict, beats) in zip(streams, outcomes(streams, parameters), strict=True):
@@ -110,7 +110,7 @@ def beats_hex(streams: Sequence[SampleStream], parameters: DecompressorParameter
 
 
 def outcomes(streams: Sequence[SampleStream], parameters: DecompressorParameters) -> list[tuple[Verdict, list[Beat]]]:
-    """Return each stream's verdict and beats, as hardware of these parameters gives them."""
+    """Return each stream's verdict and beats, as hardware of these parameters delivers them."""
     loaded: TableSet | None = None
     found: list[tuple[Verdict, list[Beat]]] = []
     for stream in streams:
@@ -139,7 +139,17 @@ def refusal(stream: SampleStream, loaded: TableSet | None, limits: Limits) -> Ve
 
 
 def beats_of(header: WeightHeader, codes: Sequence[Sequence[int]], lanes: int) -> Iterator[Beat]:
-    """Yield the beats of a weight stream's codes, in the order of the port ``o``."""
+    """Yield the beats of a weight stream's codes, in the order of the port ``o``.
+
+    Parameters
+    ----------
+    header
+        Of the stream.
+    codes
+        [channels][length], in storage order.
+    lanes
+        Hardware lanes; every beat has this number of entries.
+    """
     if CODECS[header.codec].has_lanes:
         yield from _ans_beats(header, codes, lanes)
         return

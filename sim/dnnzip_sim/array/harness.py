@@ -35,7 +35,7 @@ class Memory:
     Parameters
     ----------
     bytes_per_cycle
-        What it gives at most; 0 for a bus word in each cycle.
+        Its bandwidth at most, in bytes per cycle; 0 for a bus word in each cycle.
     latency
         Cycles from a burst's address to its first data, at least.
     """
@@ -46,7 +46,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class JobResult:
-    """What a job gave.
+    """Result of a job.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def run_job(
     ProgramError
         If the job contradicts itself.
     SimulationFailedError
-        If it hangs, or the accelerator reports an error, breaks a rule of its memory or gives too much.
+        If it hangs, or the accelerator reports an error, breaks a rule of its memory or sends too many sums.
     """
     memory = memory or Memory()
     check_job(job, parameters.shape)

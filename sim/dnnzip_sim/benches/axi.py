@@ -316,7 +316,7 @@ async def decodes_as_the_reference(dut: HierarchyObject, name: str, pattern: str
 
 
 def raw_stream(rng: random.Random, words: int) -> tuple[bytes, tuple[int, ...]]:
-    """Return a stream of about so many words and its weights, which need no table set."""
+    """Return a stream of about ``words`` words, which needs no table set, and its weights."""
     items = [rng.randrange(-128, 128) for _ in range(words * 2)]
     return raw_reference.encode(items, 1, 8), tuple(items)
 
@@ -431,7 +431,7 @@ async def soft_reset_at_any_moment(dut: HierarchyObject, pattern: str) -> None:
 @cocotb.test()
 @cocotb.parametrize(pattern=list(PAUSE_PATTERNS))
 async def tables_through_the_register(dut: HierarchyObject, pattern: str) -> None:
-    """Load a table set word by word between two streams; it gives no packet."""
+    """Load a table set word by word between two streams; it yields no packet."""
     registers, ports = await opened(dut, pattern)
     case = CASES["every_lane_count"]
     tables, *streams = case.streams
@@ -522,7 +522,7 @@ async def every_register_reads_as_described(dut: HierarchyObject) -> None:
 
 @cocotb.test()
 async def counters_stand_still_and_streams_without_weights_vanish(dut: HierarchyObject) -> None:
-    """Stop the counters with `count`, give no empty packet with `drop_empty`, take nothing without `enable`."""
+    """Stop the counters with `count`, send no empty packet with `drop_empty`, take nothing without `enable`."""
     registers, ports = await opened(dut, "both")
     case = CASES["single_tokens"]
     await registers.write("control", enable=1, count=0, drop_empty=1)

@@ -63,7 +63,7 @@ def payloads(stream: bytes) -> list[int]:
 
 
 class Decompressor:
-    """The design between a source and a sink, with what it has to make of the streams that it is sent.
+    """The design between a source and a sink, with the outcomes expected of the streams that it is sent.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ _SOURCES = (f"{TOP}.sv", "line.cpp")
 
 @dataclass(frozen=True)
 class BoardRun:
-    """What happened on the simulated line, from the start of the board to its end.
+    """Traffic on the simulated line, from the start of the board to its end.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class SimulatedBoard:
         self._close()
 
     def _close(self) -> Run:
-        """End the board and keep what it says of the line."""
+        """End the board and keep its record of the line."""
         try:
             self._stop.touch()
             done = self._run.result()

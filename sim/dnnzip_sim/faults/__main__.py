@@ -66,7 +66,7 @@ def share(total: int, parts: int) -> list[int]:
 
 
 def campaign(streams: int, resets: int, seed: int) -> dict[str, Counts]:
-    """Run the campaign on every configuration; return what each has seen."""
+    """Run the campaign on every configuration; return the totals of each."""
     found = {}
     parts = zip(
         CONFIGURATIONS.items(), share(streams, len(CONFIGURATIONS)), share(resets, len(CONFIGURATIONS)), strict=True

@@ -29,13 +29,13 @@ from dnnzip_sim.stimulus.streams import any_stream
 from dnnzip_sim.stimulus.table_sets import any_table_set
 
 REFERENCE_SHARE = 0.02
-"""Of the streams, so many are decoded by the reference too."""
+"""Share of the streams that the reference decodes too."""
 
 TABLE_SET_SHARE = 0.15
-"""Of the broken streams, so many are table sets."""
+"""Share of table sets among the broken streams."""
 
 PAUSED_SHARE = 0.75
-"""Of the passages, so many have random pauses on both sides."""
+"""Share of the passages with random pauses on both sides."""
 
 PATIENCE_CYCLES = 15_000
 """Cycles without progress that count as hanging; the longest table set takes 9,500."""
@@ -64,7 +64,15 @@ class Family:
 
 
 def any_family(rng: random.Random, limits: Limits, streams: int) -> Family:
-    """Return a family of any sizes for a decoder with these limits."""
+    """Return a family of any sizes for a decoder with these limits.
+
+    Parameters
+    ----------
+    limits
+        Of the decoder; the table set and the streams keep to them.
+    streams
+        Number of weight streams.
+    """
     tables = any_table_set(rng, limits)
     cycles = len(tables.counts) * (5 << tables.log2_states) // 2 + 500
     return Family(tables.to_bytes(), cycles, tuple(any_stream(rng, tables, limits) for _ in range(streams)))
@@ -80,7 +88,7 @@ class Item:
 
 @dataclass
 class Counts:
-    """What a campaign has seen.
+    """Totals of a campaign.
 
     Parameters
     ----------
@@ -111,7 +119,7 @@ class Counts:
         return sum(self.verdicts.values())
 
     def add(self, other: "Counts") -> None:
-        """Add what another campaign has seen."""
+        """Add the totals of another campaign."""
         self.verdicts.update(other.verdicts)
         self.resets.update(other.resets)
         self.sound += other.sound
@@ -314,7 +322,7 @@ def _place_of(hit: tuple[Item, Cut] | None) -> str:
 
 
 def _until(items: Iterator[Item], faults: int) -> Iterator[Item]:
-    """Yield the next items, up to the sound stream behind the broken one that makes so many."""
+    """Yield the next items, up to the sound stream behind the last of ``faults`` broken ones."""
     seen = 0
     for item in items:
         yield item
@@ -324,7 +332,7 @@ def _until(items: Iterator[Item], faults: int) -> Iterator[Item]:
 
 
 def _broken_rule(message: str, items: Sequence[Item]) -> str:
-    """Return what the harness complains of, with the stream that it names."""
+    """Return the complaint of the harness, with the stream that it names."""
     found = re.search(r"AssertionError: (.*?\bstream (\d+) of \d+.*)", message)
     return f"{found[1]}; {_what(items[int(found[2])])}" if found else message
 

@@ -23,7 +23,7 @@ FOLDER = Path("build") / "formal"
 
 @dataclass(frozen=True)
 class Row:
-    """A proof, or with a ``bug`` a planted bug that it had to find, and what came of it."""
+    """A proof, or with a ``bug`` a planted bug that it had to find, and its result."""
 
     name: str
     component: str
@@ -36,7 +36,7 @@ class Row:
 
     @property
     def is_right(self) -> bool:
-        """Whether it came out as it must."""
+        """Return True if the result is the expected one."""
         return self.result == self.expected
 
     def cells(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What is proved of the PE array's memory side, interface and control, and the planted bugs that must be noticed.
+"""Properties of the PE array's memory side, interface and control, and the planted bugs that must be noticed.
 
 As in ``properties``: a check's docstring is the property in words.
 """
@@ -38,7 +38,7 @@ ITEM_BITS = 4
 
 
 def bus_keeps_order(m: Module, block: Any) -> None:
-    """What leaves the on-chip bus is what entered it, in the same order, and waits unchanged."""
+    """Items leave the on-chip bus as they entered it, in the same order, and wait unchanged."""
     in_order(m, Value.cast(block.i.payload), block.i.valid & block.i.ready, Value.cast(block.o.payload), block.o)
     stable(m, block.o)
 
@@ -65,7 +65,7 @@ def _fetches(block: Any) -> list[Any]:
 
 
 def bursts_stay_in_a_page(m: Module, block: Any) -> None:
-    """Fetches of aligned addresses give aligned bursts of at most ``burst`` beats that do not leave their page."""
+    """Fetches of aligned addresses yield aligned bursts of at most ``burst`` beats that do not leave their page."""
     size = SMALL.bus_bytes
     for fetch in _fetches(block):
         m.d.comb += [
@@ -88,7 +88,7 @@ def data_finds_room(m: Module, block: Any) -> None:
     m.d.comb += [Assume(first.payload.words != 0), *(Assume(~fetch.valid) for fetch in others)]
     asked = count_of(m, block.ar.valid & block.ar.ready, "asked", (block.ar.payload.length + 1)[:3])
     taken = count_of(m, block.o_0.valid & block.o_0.ready, "taken")
-    with m.If(taken <= asked):  # else the memory gives what nobody asked for
+    with m.If(taken <= asked):  # else the memory sends what nobody asked for
         m.d.comb += Assert(asked <= taken + SMALL.buffer, "more was asked for than there is room for")
 
 

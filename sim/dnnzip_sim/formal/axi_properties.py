@@ -1,4 +1,4 @@
-"""What is proved of the AXI top: its stream ports, its register port and its registers, and the planted bugs.
+"""Properties of the AXI top: its stream ports, its register port and its registers, and the planted bugs.
 
 As in ``properties``: a check's docstring is the property in words.
 """
@@ -45,10 +45,10 @@ SHORT_COUNTER = 3
 """Bits of a counter, so that a proof gets to its largest value."""
 
 WRITE_CYCLES, READ_CYCLES = 2, 2 + TURNS
-"""How long a write and a read may wait for their answers."""
+"""Cycles that a write and a read may wait for their answers."""
 
 NUMBER_BITS = 4
-"""Of the number of a weight, which counts round: more than a row and a beat hold."""
+"""Width of the number of a weight, which wraps: more than a row and a beat hold."""
 
 
 def _queue_of_two(m: Module, block: Any) -> tuple[Signal, Signal, Signal]:
@@ -74,7 +74,7 @@ def _queue_of_two(m: Module, block: Any) -> tuple[Signal, Signal, Signal]:
 
 
 def slice_keeps_order(m: Module, block: Any) -> None:
-    """What leaves a register slice is what entered it, each once and in order, and waits unchanged."""
+    """Items leave a register slice as they entered it, each once and in order, and wait unchanged."""
     held, _, newest = _queue_of_two(m, block)
     aside = block.probes.is_aside
     m.d.comb += [
@@ -84,7 +84,7 @@ def slice_keeps_order(m: Module, block: Any) -> None:
 
 
 def pair_keeps_order(m: Module, block: Any) -> None:
-    """What leaves a queue of two is what entered it, each once and in order, and waits unchanged."""
+    """Items leave a queue of two as they entered it, each once and in order, and wait unchanged."""
     held, oldest, newest = _queue_of_two(m, block)
     items, first = block.probes.items, block.probes.first
     m.d.comb += [
@@ -314,7 +314,7 @@ def lite_answers_each_once(m: Module, block: Any) -> None:
 
 
 def registers_hold_what_is_written(m: Module, block: Any) -> None:
-    """A control field is what was last written to it, byte by byte, and a read gives what its register is.
+    """A control field is what was last written to it, byte by byte, and a read returns the value of its register.
 
     Nothing else changes a field, and a register that is handed on is never handed on without a write of all of it.
     """
@@ -363,7 +363,7 @@ def registers_hold_what_is_written(m: Module, block: Any) -> None:
 
 
 def errors_stay(m: Module, block: Any) -> None:
-    """What went wrong, and the first cause, stay in the register ``error`` until that is cleared."""
+    """Errors, and the first cause, stay in the register ``error`` until that is cleared."""
     registers = block.registers
     clears = before(m, registers.control_clear_errors, "clears")
     for name in ("any", "bad_keep", "load_lost"):

@@ -46,7 +46,7 @@ class Opened(Elaboratable):
         return self._fragment
 
     def row(self, memory: Memory, address: Value) -> Signal:
-        """Return what stands in a row of a memory in this cycle."""
+        """Return the content of a memory's row in this cycle."""
         content = Signal(Shape.cast(memory.shape).width, name="row")
         self._circuit(memory).read_port(domain="comb", addr=address, data=content, en=Const(1), transparent_for=())
         return content

@@ -6,7 +6,7 @@ from dnnzip_sim.formal.catalogue import PROPERTIES
 _TEXT = """# What is proved of the RTL
 
 `make formal` proves the properties below with Z3, through SymbiYosys, all from PyPI (the extra `formal`), and then
-plants every bug named beside a property and demands a counterexample. It writes this page, and its results with times
+plants every bug named next to a property and demands a counterexample. It writes this page, and its results with times
 to `build/formal/formal.json`: about twenty minutes on one core, a line per proof where it runs on a terminal.
 `make formal FORMAL=--quick` proves a few, as `make slow` does.
 
@@ -75,7 +75,7 @@ BOUNDARIES = (
     ),
     ("serial link", "", "", "not proved; frames carry checksums, and tests break them"),
 )  # fmt: skip
-"""What is proved of each boundary: waiting payloads, loss and doubling, and what else."""
+"""Proofs of each boundary: waiting payloads, loss and doubling, and others."""
 
 
 def boundaries() -> TextTable:

@@ -1,4 +1,4 @@
-"""What is proved of the decompressor and its blocks, and the planted bugs that every proof must notice.
+"""Properties of the decompressor and its blocks, and the planted bugs that every proof must notice.
 
 A check's docstring is the property in words. A block's inputs are free in every cycle but for what a check assumes;
 reset is free too, so that a property holds after a reset in the middle of anything.
@@ -35,7 +35,7 @@ ON_ICE40 = DecompressorParameters(1, 1, 8, 8, target=ICE40)
 TWO_SLOTS = DecompressorParameters(1, 2, 8, 8)
 SMALL = DecompressorParameters(2, 2, 8, 8)
 COUNTER_BITS = 6
-"""Enough for what happens in as many cycles as are searched."""
+"""Width of a counter of events, enough for the cycles that are searched."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Property:
 
     @property
     def method(self) -> str:
-        """How it is proved."""
+        """Method of its proof."""
         return f"induction, k = {self.depth}" if self.induction else f"all runs of {self.depth} cycles"
 
 
@@ -214,7 +214,7 @@ def escapes_never_wait(m: Module, block: Any) -> None:
 
 
 def queue_keeps_order(m: Module, block: Any) -> None:
-    """What a queue gives is what it was given, in the same order: nothing is lost, doubled or changed."""
+    """Items leave a queue as they entered it, in the same order: nothing is lost, doubled or changed."""
     in_order(m, Value.cast(block.i.payload), block.i.valid & block.i.ready, Value.cast(block.o.payload), block.o)
     stable(m, block.o)
 
@@ -304,7 +304,7 @@ def beats_leave_in_order(m: Module, block: Any) -> None:
 
 
 def one_end_beat(m: Module, block: Any) -> None:
-    """Each ``ended`` gives one end beat, without weights and with the cause that was given, and nothing else does."""
+    """Each ``ended`` yields one end beat, without weights and with the cause at ``cause``, and nothing else does."""
     due, cause = Signal(), Signal.like(block.cause)
     taken = block.o.valid & block.o.ready & block.o.payload.last
     with m.If(taken):
@@ -356,7 +356,7 @@ def rounds_are_ready_in_time(m: Module, block: Any) -> None:
 
 
 def ring_gives_what_is_declared(total: int) -> Callable[[Module, Any], None]:
-    """Return the check that a ring gives ``total`` weights."""
+    """Return the check that a ring delivers ``total`` weights."""
 
     def as_declared(m: Module, block: Any) -> None:
         """Whatever lanes, words and queues do: never more weights than declared; and when it is done, no fewer."""

@@ -21,9 +21,9 @@ PROVED, REFUTED, NOT_PROVED, TIMEOUT = "proved", "refuted", "not proved", "timeo
 _STATUS = {"PASS": PROVED, "FAIL": REFUTED, "UNKNOWN": NOT_PROVED, "TIMEOUT": TIMEOUT}
 
 HELP = "help:"
-"""How the messages of assertions begin that only help an induction: they say what holds inside a block."""
+"""Beginning of the messages of assertions that only help an induction: they state what holds inside a block."""
 
-# A memory of 64 rows or more gives anything when it is read: what is proved holds whatever is in the tables.
+# A memory of 64 rows or more returns anything when it is read: what is proved holds whatever is in the tables.
 # What is asserted to help an induction is left out where a bug must be found by the property itself.
 _NO_HELPS = f"delete */t:$check */r:FORMAT={HELP}* %i"
 _JOB = """[options]
@@ -50,7 +50,7 @@ bench.il
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a proof.
+    """Result of a proof.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is proved of the decompressor's queues: order for any number of rows, and that none ever overflows.
+"""Properties of the decompressor's queues: order for any number of rows, and that none ever overflows.
 
 As in ``properties``: a check's docstring is the property in words.
 """
@@ -107,7 +107,7 @@ def row_flips(m: Module, block: Any, around: Any) -> None:
 
 
 def row_stays(m: Module, block: Any, around: Any) -> None:
-    """What was read is read again."""
+    """A row that was read is read again."""
     m.d.comb += block.r_en.eq(around.r_en & before(m, around.r_en, "again"))
 
 

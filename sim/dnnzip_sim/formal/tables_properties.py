@@ -1,4 +1,4 @@
-"""What is proved of the whole decompressor by looking into it: its tables stay as they are while weights are decoded.
+"""Property of the whole decompressor, seen from inside: its tables stay as they are while weights are decoded.
 
 As in ``properties``: a check's docstring is the property in words.
 """
@@ -150,7 +150,7 @@ def set_stays_loaded(m: Module, block: Any, around: Any) -> None:  # noqa: ARG00
 
 
 def any_set_will_do(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
-    """Whether a set is loaded is not looked at."""
+    """Streams are decoded without a look at whether a set is loaded."""
     bug, header = Module(), block.probes.header
     bug.d.sync += header.probes.fits.eq(1)
     block.plant(header, bug)

@@ -1,4 +1,4 @@
-"""What is proved of the way of a word from the decompressor's input to the part that wants it.
+"""Properties of the way of a word from the decompressor's input to the part that wants it.
 
 As in ``properties``: a check's docstring is the property in words.
 """

@@ -58,7 +58,7 @@ class Shell(wiring.Component):
 
 
 class Bench(wiring.Component):
-    """A block whose inputs, reset included, are free in every cycle, with a property's checks beside it.
+    """A block whose inputs, reset included, are free in every cycle, with a property's checks.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ from dnnzip_sim.verilog import VERILATOR_OPTIONS
 TOP = "dnnzip_harness"
 BENCH = "dnnzip_sim.benches.network"
 PATIENCE_CYCLES = 100_000
-"""More than the building of the largest table set takes, in which no word is taken and no beat given."""
+"""Cycles without a word taken or a beat delivered after which it hangs; the largest table set takes fewer to build."""
 
 OPTIONS = (
     "--timing",
@@ -49,7 +49,7 @@ _CUT = 255  # as memory.cpp has it
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one stream went through the decompressor.
+    """Passage of one stream through the decompressor.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Cut:
-    """What left for a stream that a reset cut off.
+    """Output for a stream that a reset cut off.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class Reset:
 
 @dataclass(frozen=True)
 class Passage:
-    """What a run of the harness gave.
+    """Result of a run of the harness.
 
     Parameters
     ----------
@@ -182,8 +182,8 @@ def stream_through(
     Raises
     ------
     SimulationFailedError
-        If the decompressor hangs, breaks the order of its beats, changes one that waits, or gives another number of
-        results than streams.
+        If the decompressor hangs, breaks the order of its beats, changes one that waits, or returns another number
+        of results than streams.
     """
     return _passage(
         stream_with_resets(harness, streams, (), folder, patience=patience, pauses=pauses, plusargs=plusargs)
@@ -227,9 +227,9 @@ def stream_with_resets(
 def streaming(
     harness: Build, streams: Sequence[bytes], folder: Path, *, patience: int = PATIENCE_CYCLES
 ) -> Iterator[Callable[[], Passage]]:
-    """Start sending the streams through the decompressor, and give what waits for what comes out.
+    """Start sending the streams through the decompressor, and yield a function that waits for the results.
 
-    That returns and raises what ``stream_through`` does. What still runs when the block is left is killed.
+    It returns and raises what ``stream_through`` does. What still runs when the block is left is killed.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 // The memories of dnnzip_harness.sv: words of streams in, weights and verdicts out.
 //
 // Job file, little-endian: uint64 number of streams, uint64 words of each, uint64 number of resets, uint64 {streams,
-// after, cycles} of each, then the words (uint16) of the streams back to back. A reset is given `after` so many cycles
-// since the one before it, or soon after the end of all `streams` that come before it, for so many `cycles`; what is
+// after, cycles} of each, then the words (uint16) of the streams back to back. A reset is given `after` cycles
+// since the one before it, or soon after the end of all `streams` that come before it, for `cycles` cycles; what is
 // left of those streams is never offered.
 // Result file: uint64 clock cycles, double seconds, then per stream uint64 {begin, end, weights, verdict}: the cycle in
 // which its first word was taken and the one in which its end beat was given, or the reset that came before: then the
@@ -24,7 +24,7 @@
 
 namespace {
 
-// After the last end beat, so many cycles must pass without another beat.
+// Cycles without another beat that must pass after the last end beat.
 constexpr uint64_t kQuietCycles = 64;
 constexpr size_t kFlushWeights = 1 << 16;
 

@@ -1,8 +1,8 @@
 """Cases: sound and damaged streams in a row, one list for every decoder.
 
 A case is a sequence of streams, table sets and weights, as a decoder meets them one after the other. ``outcomes`` plays
-it through the reference codec; the fast codec, the decoder in C and the RTL must give the same. Everything random comes
-from the seed, so a case is named completely by its name and its seed.
+it through the reference codec; the fast codec, the decoder in C and the RTL must return the same. Everything random
+comes from the seed, so a case is named completely by its name and its seed.
 """
 
 import random

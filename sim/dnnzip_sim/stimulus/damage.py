@@ -76,7 +76,15 @@ def rewritten(stream: bytes, **values: int) -> bytes:
 
 
 def with_payload(stream: bytes, payload: bytes) -> bytes:
-    """Return a stream with another payload of whole words, which is declared, and checks that are right."""
+    """Return a stream with another payload of whole words, which is declared, and checks that are right.
+
+    Parameters
+    ----------
+    stream
+        Its header must be whole.
+    payload
+        Bytes, a multiple of two; the declared count of words is at most what the header can hold.
+    """
     layout = layout_of(stream)
     words = min(len(payload) // WORD_BYTES, layout["payload_words"].limit)
     return rewritten(stream[: layout.bytes] + payload + bytes(CRC_BYTES), payload_words=words)
@@ -104,7 +112,13 @@ def truncated(stream: bytes) -> Iterator[bytes]:
 
 
 def dropped_repeated_and_swapped(stream: bytes, places: Sequence[int]) -> Iterator[bytes]:
-    """Yield the stream with a word left out, given twice, or swapped with the one before, at each of the places."""
+    """Yield the stream with a word left out, given twice, or swapped with the one before, at each of the places.
+
+    Parameters
+    ----------
+    places
+        Numbers of words, from 0 up; word 0 is not swapped.
+    """
     words = words_of(stream)
     for place in places:
         yield stream_of(words[:place] + words[place + 1 :])
@@ -114,7 +128,15 @@ def dropped_repeated_and_swapped(stream: bytes, places: Sequence[int]) -> Iterat
 
 
 def bits_flipped(rng: random.Random, stream: bytes, count: int, first_byte: int = 0) -> Iterator[bytes]:
-    """Yield ``count`` versions of the stream with a bit flipped, anywhere from ``first_byte`` on."""
+    """Yield ``count`` versions of the stream with a bit flipped, anywhere from ``first_byte`` on.
+
+    Parameters
+    ----------
+    count
+        Versions to yield; two may be the same.
+    first_byte
+        Offset in bytes; bytes before it stay as they are.
+    """
     for _ in range(count):
         damaged = bytearray(stream)
         damaged[rng.randrange(first_byte, len(stream))] ^= 1 << rng.randrange(8)

@@ -1,4 +1,4 @@
-"""What a decoder has to make of streams that it meets one after the other, by a decoder in software."""
+"""Expected outcomes of streams that a decoder meets one after the other, by a decoder in software."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -9,10 +9,10 @@ from dnnzip.codec import reference
 from dnnzip.format import TABLES_MAGIC, Codec, Limits, TableSet, Verdict, VerdictError, WeightHeader
 
 RTL_LIMITS = Limits(log2_lanes=4, log2_states=9, code_bits=16, line=False)
-"""What the decompressor with its default parameters was built for."""
+"""Limits of the decompressor with its default parameters."""
 
 LINE_LIMITS = replace(RTL_LIMITS, line=True)
-"""The same with the core for ``line`` streams."""
+"""The same limits with the core for ``line`` streams."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a stream ends.
+    """End of a stream.
 
     Parameters
     ----------
     verdict
         The cause of its end beat.
     weights
-        The codes in the order in which a decoder gives them; empty for a table set, and where the verdict is not ok.
+        The codes in the order in which a decoder returns them; empty for a table set, and where the verdict is not ok.
     declared
         The most weights that may leave, whatever the verdict: as many as a sound header declares.
     """
@@ -51,11 +51,11 @@ class Outcome:
 
 
 class SoftwareResult(Protocol):
-    """What a software decoder returns: the reference's ``Decoded`` and the fast one's."""
+    """Result of a software decoder: the reference's ``Decoded`` and the fast one's."""
 
     @property
     def verdict(self) -> Verdict:
-        """How the stream ended."""
+        """Verdict on the stream."""
 
     @property
     def codes(self) -> Any:
@@ -78,7 +78,7 @@ class SoftwareRow:
     Parameters
     ----------
     limits
-        Of the hardware that it stands for.
+        Of the hardware that it represents.
     decode
         The decoder of weight streams.
     """
@@ -109,7 +109,7 @@ def _table_set(stream: bytes, log2_states: int, low_bits: int) -> tuple[Verdict,
 
 
 def outcomes(case: Case, limits: Limits = RTL_LIMITS, decode: SoftwareDecoder = reference.decode) -> list[Outcome]:
-    """Return what a software decoder, by default the reference, makes of the case's streams."""
+    """Return the outcomes of the case's streams by a software decoder, by default the reference."""
     row = SoftwareRow(limits, decode)
     result = []
     for stream in case.streams:

@@ -27,7 +27,7 @@ from dnnzip.format import (
 
 KERNELS = ((1, 1), (1, 1), (3, 3), (5, 5), (1, 3), (3, 1), (2, 3), (8, 8), (1, 8), (8, 1), (2, 1), (1, 7), (7, 2))
 MOST_WEIGHTS = 600
-"""Of an ``ans`` stream whose shape is random."""
+"""Upper bound of the weights of an ``ans`` stream whose shape is random."""
 
 Codes = list[list[int]]
 
@@ -64,7 +64,7 @@ class AnsShape:
 
 @dataclass(frozen=True)
 class Tensor:
-    """All that an ``ans`` stream is made of."""
+    """All input of the encoder of an ``ans`` stream."""
 
     codes: Codes
     kernel: tuple[int, int]
@@ -101,7 +101,17 @@ def random_stream(rng: random.Random, tables: TableSet, shape: AnsShape) -> byte
 def any_shape(
     rng: random.Random, tables: TableSet, limits: Limits | None = None, most_weights: int = MOST_WEIGHTS
 ) -> AnsShape:
-    """Return any shape that a decoder with these limits takes and these tables can code."""
+    """Return any shape that a decoder with these limits takes and these tables can code.
+
+    Parameters
+    ----------
+    tables
+        Without an escape for every table, the codes are drawn from the tables' counts alone.
+    limits
+        Of the decoder; the format's where they are not given.
+    most_weights
+        Upper bound of the weights, unless there are more channels.
+    """
     limits = limits or Limits()
     narrow = limits.code_bits == NARROW_BITS
     channels = rng.choice((1, 2, 3, 5, 8, 16, 17, rng.randrange(1, 50)))
@@ -137,7 +147,21 @@ def any_stream(
 
 
 def random_codes(rng: random.Random, channels: int, length: int, largest: int, wild: float = 0.0) -> Codes:
-    """Return codes of a normal distribution, up to ``largest``; a share ``wild`` of them takes all 16 bits."""
+    """Return codes of a normal distribution, up to ``largest``; a share ``wild`` of them takes all 16 bits.
+
+    Parameters
+    ----------
+    channels, length
+        Shape of the codes.
+    largest
+        Largest magnitude; a quarter of it is the standard deviation.
+    wild
+        Share, 0 to 1, of codes that are uniform over 16 bits.
+
+    Returns
+    -------
+    [channels][length] signed codes.
+    """
 
     def code() -> int:
         if rng.random() < wild:
@@ -192,7 +216,15 @@ def _draw(rng: random.Random, tables: TableSet, table: int, negate: bool) -> tup
 
 
 def raw_stream(rng: random.Random, limits: Limits | None = None, most_items: int = 200) -> bytes:
-    """Return a ``raw`` stream of random items."""
+    """Return a ``raw`` stream of random items.
+
+    Parameters
+    ----------
+    limits
+        Of the decoder, whose weight bits bound the width of an item; None for the format's.
+    most_items
+        Upper bound of the items, unless there are more channels.
+    """
     widths = [width for width in RAW_WIDTHS if limits is None or width <= limits.code_bits]
     width = rng.choice(widths)
     channels = rng.choice((1, 1, 2, 3, rng.randrange(1, 20)))
@@ -211,7 +243,15 @@ def line_codes(rng: random.Random, lengths: Sequence[int]) -> list[int]:
 
 
 def line_stream(rng: random.Random, lengths: Sequence[int], channels: int = 1) -> bytes:
-    """Return a ``line`` stream of random segments of about these lengths, cut to whole channels."""
+    """Return a ``line`` stream of random segments of about these lengths, cut to whole channels.
+
+    Parameters
+    ----------
+    lengths
+        Weights of each segment; together at least ``channels``.
+    channels
+        Channels of the stream; all have the same length.
+    """
     codes = line_codes(rng, lengths)
     return line_reference.encode(codes[: len(codes) // channels * channels], channels)
 

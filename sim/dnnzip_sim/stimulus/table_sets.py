@@ -17,7 +17,7 @@ from dnnzip.format import (
 )
 
 DISTRIBUTIONS = ("falling", "bell", "uneven", "even", "few tokens", "one token")
-"""Of a table's counts; a ``falling`` one gives a count to every token that it may, so that it can code them all."""
+"""Distributions of a table's counts; a ``falling`` one has a count for every allowed token, to code them all."""
 
 
 def tokens_up_to(largest: int, *, escape: bool = True) -> tuple[int, ...]:

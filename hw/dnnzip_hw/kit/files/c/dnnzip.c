@@ -124,7 +124,7 @@ static uint32_t exp_golomb(reader *r, bit_string *b, unsigned order, unsigned wi
     return read_bits(r, b, width) + (UINT32_C(1) << width) - (UINT32_C(1) << order);
 }
 
-/* Read one table's counts, spread its tokens and give each state what it stands for. */
+/* Read one table's counts, spread its tokens and set each state's entry. */
 static void build_table(reader *r, bit_string *b, dnnzip_entry *entry, unsigned log2_states)
 {
     const uint32_t states = UINT32_C(1) << log2_states;

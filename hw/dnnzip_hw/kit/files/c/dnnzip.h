@@ -36,7 +36,7 @@ typedef struct {
     dnnzip_entry entry[DNNZIP_MAX_TABLES][1 << DNNZIP_MAX_LOG2_STATES];
 } dnnzip_tables;
 
-/* What dnnzip_decode returns beside the verdicts. */
+/* Result of dnnzip_decode that is not a verdict. */
 enum { DNNZIP_NO_ROOM = -1 };
 
 /* Decode one stream, from its first byte to its last, and return its verdict.
