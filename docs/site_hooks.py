@@ -1,4 +1,4 @@
-"""What MkDocs does besides when it builds the site, so that pages stay plain Markdown and no reader needs a network.
+"""Additions to MkDocs while it builds the site, so that pages stay plain Markdown and no reader needs a network.
 
 Equations become MathML, Mermaid diagrams SVG, both while building; the browser runs no script for them and asks no
 other host. Pages that stand at the root of the repository, such as CONTRIBUTING.md, are pages of the site as well.
@@ -73,7 +73,7 @@ def formula(match: re.Match[str], page: str) -> str:
 
 
 def diagram(source: str, language: str, css_class: str, options: Any, md: Any, **_: Any) -> str:
-    """Return the SVG of a Mermaid diagram; the arguments are those that SuperFences gives.
+    """Return the SVG of a Mermaid diagram; the arguments are those that SuperFences passes.
 
     Raises
     ------

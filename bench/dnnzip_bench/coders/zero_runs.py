@@ -1,4 +1,4 @@
-"""Zero-run coding, as sparse accelerators use it: so many zeros, then a value, in fields of fixed width."""
+"""Zero-run coding, as sparse accelerators use it: a number of zeros, then a value, in fields of fixed width."""
 
 import struct
 
