@@ -52,6 +52,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_markdown(text: str, page: Page, **_: Any) -> str:
+    """Return a page's text; pages of the repository's root name the pages of `docs` by a path from there."""
+    return text.replace("](docs/", "](") if page.file.src_uri in ROOT_PAGES else text
+
+
 def on_page_content(text: str, page: Page, **_: Any) -> str:
     """Turn formulas into MathML."""
     return FORMULA.sub(lambda match: formula(match, page.file.src_uri), text)
