@@ -19,7 +19,7 @@ sim: env ## the main job: compress the digits network, decode it in the simulate
 	@$(BIN)/python -m dnnzip_sim.mainjob
 
 TESTS := $(BIN)/python -m pytest -q -n 2 --dist worksteal --durations 10
-test: env-dev ## the tests, but for the slow ones
+test: env-dev ## the tests, except the slow ones
 	@$(TESTS) -m 'not slow and not large and not ports'
 
 slow: env-dev ## the tests that `make test` leaves out: simulators of their own, campaigns, the commands' fuzzer, a browser
