@@ -19,7 +19,7 @@ sim: env ## the main job: compress the digits network, decode it in the simulate
 	@$(BIN)/python -m dnnzip_sim.mainjob
 
 TESTS := $(BIN)/python -m pytest -q -n 2 --dist worksteal --durations 10
-test: env-dev ## the tests, but for the slow ones
+test: env-dev ## the tests, except the slow ones
 	@$(TESTS) -m 'not slow and not large and not ports'
 
 slow: env-dev ## the tests that `make test` leaves out: simulators of their own, campaigns, the commands' fuzzer, a browser
@@ -37,13 +37,13 @@ bitstream: ## build/bitstreams: BOARD=ulx3s-85f, ulx3s-25f, icebreaker or hx8k-b
 zoo: env ## the table over the trained networks in the folder DNNZIP_ZOO
 	@$(BIN)/python -m dnnzip_bench.zoo
 
-family: env ## the paper's family of compressors over the networks in DNNZIP_ZOO, beside ans
+family: env ## the paper's family of compressors over the networks in DNNZIP_ZOO, compared with ans
 	@$(BIN)/python -m dnnzip_bench.family
 
 paper: env ## docs/paper.md: the paper's claim repeated, and other ways to store weights at equal accuracy; minutes
 	@$(BIN)/python -m dnnzip_bench.paper --page docs/paper.md --json build/paper/paper.json
 
-bench: ## docs/bench.md: dnnzip beside other compressors on the networks in DNNZIP_ZOO
+bench: ## docs/bench.md: dnnzip compared with other compressors on the networks in DNNZIP_ZOO
 	@$(BOOTSTRAP) bench
 	@$(BENCH)/bin/python -m dnnzip_bench.comparison -o docs --json build/bench/bench.json
 
@@ -77,7 +77,7 @@ synth: env-dev ## docs/synthesis.md: clock and area on FPGAs, placed and routed;
 	@$(BOOTSTRAP) fpga
 	@$(BIN)/python -m dnnzip_bench.synthesis --page docs/synthesis.md --notebook bench/synthesis-attempts.md $(SYNTH)
 
-asic: env-dev ## docs/synthesis.md: gates of the decompressor beside an array, and the energy of a weight
+asic: env-dev ## docs/synthesis.md: gates of the decompressor compared with an array, and the energy of a weight
 	@$(BIN)/python -m dnnzip_bench.asic --page docs/synthesis.md
 
 toggles: env ## bench/synthesis-attempts.md: toggles of the decompressor's gates while it decodes, and their energy; minutes

@@ -3,7 +3,7 @@
 
 Checks first, before anything is downloaded, that the machine has what pip cannot bring: a Python that is new enough and
 can make virtual environments, a C++ compiler, make and perl (the last three build the simulation). Then makes ``.venv``
-beside this file and installs into it what ``lock/<extra>.txt`` lists, each file by its hash, and the checkout itself,
+next to this file and installs into it what ``lock/<extra>.txt`` lists, each file by its hash, and the checkout itself,
 editable. Nothing else is downloaded, by pip's builds neither.
 
 ``python3 bootstrap.py latest`` installs the extra ``dev`` in the newest versions that ``pyproject.toml`` allows; the

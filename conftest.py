@@ -1,4 +1,4 @@
-"""What every test may use."""
+"""Fixtures of all tests."""
 
 import os
 import sys
@@ -41,12 +41,12 @@ def pytest_configure(config):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
-    """Add what a process of several has counted."""
+    """Add the counts of one of several processes."""
     verdicts.counts.update(getattr(node, "workeroutput", {}).get("verdicts", {}))
 
 
 def pytest_sessionfinish(session):
-    """Hand on what this process has counted, if it is one of several."""
+    """Hand on the counts of this process, if it is one of several."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["verdicts"] = dict(verdicts.counts)
 
@@ -60,7 +60,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def pytest_collection_modifyitems(items):
-    """Skip what needs the trained networks where they are not there."""
+    """Skip the tests that need the trained networks where those are absent."""
     if (ZOO / "baseline.json").is_file():
         return
     for item in items:

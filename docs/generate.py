@@ -101,10 +101,10 @@ def example() -> str:
     stream = ans_reference.encode(codes, (1, 1), table_set, choices)
     shown = ", ".join(f"{token}: {count}" if token != ESCAPE else f"escape: {count}" for token, count in counts.items())
     return (
-        f"One table of 256 states with the counts {shown}, used by every class and context, gives the table set\n\n"
+        f"One table of 256 states with the counts {shown}, used by every class and context, yields the table set\n\n"
         f"{hexadecimal(table_set.to_bytes())}\n"
         f"Two channels of a fully connected layer, {codes[0]} and {codes[1]}, coded with it on two virtual lanes and\n"
-        f"with context, give the weight stream\n\n{hexadecimal(stream)}\n"
+        f"with context, yield the weight stream\n\n{hexadecimal(stream)}\n"
         "Its header is the first 16 bytes, its CRC-32 the last 4. The seven words between are, in order: the first\n"
         "word of each lane; the word that each takes after its state; 0x0064, the 100 for which the first weight of\n"
         "lane 1 is an escape; and the words that lane 1 takes after its third weight and lane 0 after its fifth.\n"
@@ -116,7 +116,7 @@ def line_example() -> str:
     codes = [100, 110, 120, 130, 0, -7, -14, -21, -28, 500]
     stream = line_reference.encode(codes, 2)
     return (
-        f"Two channels of five codes, {codes[:5]} and {codes[5:]}, coded as lines, give the weight stream\n\n"
+        f"Two channels of five codes, {codes[:5]} and {codes[5:]}, coded as lines, yield the weight stream\n\n"
         f"{hexadecimal(stream)}\n"
         "Its payload is a group of two segments and a segment on its own. 0x0403 holds the lengths 4 and 5; 0x0064\n"
         "and 0x000a are intercept and slope of the first segment, 0x0000 and 0xfff9 (-7) those of the second, which\n"
@@ -129,7 +129,7 @@ def kit() -> str:
     """Return the kit's own README, its headings a level lower."""
     text = (files("dnnzip_hw.kit") / "files" / "README.md").read_text(encoding="utf-8")
     text = re.sub(r"^#+ ", lambda match: f"#{match[0]}", text.partition("\n\n")[2], flags=re.MULTILINE)
-    # They stand for the folder of the kit, and not for that of the page.
+    # They name the folder of the kit, not that of the page.
     return text.replace(
         "```sh\n",
         "<!-- not run: for the kit's folder; tests/hw/test_kit_testbench.py and test_kit_decoder.py do it -->\n```sh\n",

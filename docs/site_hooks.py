@@ -1,4 +1,4 @@
-"""What MkDocs does besides when it builds the site, so that pages stay plain Markdown and no reader needs a network.
+"""Additions to MkDocs while it builds the site, so that pages stay plain Markdown and no reader needs a network.
 
 Equations become MathML, Mermaid diagrams SVG, both while building; the browser runs no script for them and asks no
 other host. Pages that stand at the root of the repository, such as CONTRIBUTING.md, are pages of the site as well.
@@ -52,6 +52,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_markdown(text: str, page: Page, **_: Any) -> str:
+    """Return a page's text; pages of the repository's root name the pages of `docs` by a path from there."""
+    return text.replace("](docs/", "](") if page.file.src_uri in ROOT_PAGES else text
+
+
 def on_page_content(text: str, page: Page, **_: Any) -> str:
     """Turn formulas into MathML."""
     return FORMULA.sub(lambda match: formula(match, page.file.src_uri), text)
@@ -73,7 +78,7 @@ def formula(match: re.Match[str], page: str) -> str:
 
 
 def diagram(source: str, language: str, css_class: str, options: Any, md: Any, **_: Any) -> str:
-    """Return the SVG of a Mermaid diagram; the arguments are those that SuperFences gives.
+    """Return the SVG of a Mermaid diagram; the arguments are those that SuperFences passes.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What ``bootstrap.py`` says of a machine before it downloads anything."""
+"""Messages of ``bootstrap.py`` about a machine before it downloads anything."""
 
 import ast
 import importlib.util

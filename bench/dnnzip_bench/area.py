@@ -26,7 +26,7 @@ def group_counts(parameters: DecompressorParameters, folder: Path) -> dict[str, 
 
 
 def too_large(counts: dict[str, int], baseline: dict[str, int], percent: int = 10) -> list[str]:
-    """Return a line for each cell type of which there are more than so many percent over the baseline."""
+    """Return a line for each cell type whose number is more than ``percent`` percent over the baseline."""
     return [
         f"{name}: {counts.get(name, 0)}, more than {percent} % over {most}"
         for name, most in baseline.items()

@@ -1,6 +1,6 @@
-"""Gates and energy of the decompressor beside an array: ``make asic``, docs/synthesis.md.
+"""Gates and energy of the decompressor, compared with an array: ``make asic``, docs/synthesis.md.
 
-Yosys maps to two-input gates; each counts as so many NAND2 gates as a plain standard cell of its kind is large.
+Yosys maps to two-input gates; each counts as the NAND2 gates whose area a plain standard cell of its kind has.
 Memories are not mapped: their bits are counted apart.
 """
 

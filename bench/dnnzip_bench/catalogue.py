@@ -46,7 +46,7 @@ INTEGER_NETWORKS = ("resnet8_cifar10_int8", "dscnn_kws_int8")
 
 
 def zoo_folder() -> Path:
-    """Return the folder of the trained networks: ``DNNZIP_ZOO``, or ``../shared/zoo`` beside the checkout."""
+    """Return the folder of the trained networks: ``DNNZIP_ZOO``, or ``../shared/zoo`` next to the checkout."""
     return Path(os.environ.get("DNNZIP_ZOO", "../shared/zoo"))
 
 

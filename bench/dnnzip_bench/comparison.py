@@ -1,4 +1,4 @@
-"""dnnzip beside other compressors, on the same tensors and the same bound, in one run: ``make bench``, docs/bench.md.
+"""dnnzip compared with other compressors, on the same tensors and bound, in one run: ``make bench``, docs/bench.md.
 
 The other compressors come with the extra ``bench``; one that is not installed is left out and named.
 """

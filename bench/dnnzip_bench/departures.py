@@ -1,4 +1,4 @@
-"""What each of nocnn's departures from the model changes: the table on docs/accelerator.md."""
+"""Effect of each of nocnn's departures from the model: the table on docs/accelerator.md."""
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
@@ -19,7 +19,7 @@ HEADER = ("", "baseline cycles, %", "baseline energy, %", "latency saved, %", "e
 
 
 def figures(estimator: Estimator) -> Iterator[tuple[float, float, float, float]]:
-    """Give, for each network, its baseline's cycles and energy, and what is saved of both."""
+    """Return, for each network, its baseline's cycles and energy, and what is saved of both."""
     for network in NETWORKS.values():
         plain = network()
         bits = estimator.accelerator.weight_bits / RATIO

@@ -1,4 +1,4 @@
-"""``make family``: the paper's family of compressors over the trained networks in ``DNNZIP_ZOO``, beside ours.
+"""``make family``: the paper's family of compressors over the trained networks in ``DNNZIP_ZOO``, compared with ours.
 
 Monotonic runs with least squares (`dnnzip.model.line`) have a tolerance and no error bound. So for each tolerance the
 error of every tensor is measured, and the same error is then given as a bound, tensor by tensor, to the greedy segments
@@ -196,7 +196,7 @@ def result(network: TrainedNetwork, results: Sequence[Quantised], codec: str) ->
 
 
 def rows(zoo: Path, entries: Sequence[Entry], tolerances: Sequence[float], samples: int) -> Iterator[Row]:
-    """Measure every network at every tolerance; give the rows as they come."""
+    """Measure every network at every tolerance; yield the rows as they come."""
     for entry in entries:
         network = load_trained(replace(entry, samples=samples), zoo)
         top1 = evaluate(network.model, network.data).top1 if network.data else None
@@ -224,7 +224,7 @@ def page(table: TextTable, samples: int, seconds: float) -> str:
 @click.option("--networks", "names", type=Listed(click.Choice([entry.model for entry in ENTRIES])), default=())
 @folder_option(BUILD / "family", "Folder of family.md and family.json.")
 def family(samples: int, names: tuple[str, ...], folder: Path) -> None:
-    """Sweep the paper's family of compressors over the trained networks in $DNNZIP_ZOO, beside ans."""
+    """Sweep the paper's family of compressors over the trained networks in $DNNZIP_ZOO, compared with ans."""
     begin = time.monotonic()
     chosen = [entry for entry in ENTRIES if not names or entry.model in names]
     measured = []

@@ -13,7 +13,7 @@ WEIGHT_BITS = 16
 
 
 class _Builder:
-    """Adds layers one after the other and keeps the size of what the last one gives."""
+    """Adds layers one after the other and keeps the size of what the last one returns."""
 
     def __init__(self, name: str, size: int, channels: int) -> None:
         self.name, self.size, self.channels, self.bits = name, size, channels, FEATURE_BITS

@@ -1,6 +1,6 @@
 """Peak memory with a network that is too large for it: ``python -m dnnzip_bench.large`` makes one and prints a table.
 
-The network's weights are random, of the shape that trained ones have; its arrays lie in a file beside it.
+The network's weights are random, of the shape that trained ones have; its arrays are in a file next to it.
 """
 
 import tempfile
@@ -73,7 +73,7 @@ def write_large_model(folder: Path, side: int = SIDE, matrices: int = MATRICES, 
 
 
 def limit(side: int) -> int:
-    """Return the most bytes that a command may take for matrices of so many rows."""
+    """Return the most bytes that a command may take for matrices of ``rows`` rows."""
     return TENSOR_FACTOR * FLOAT_BYTES * side * side + FIXED_BYTES
 
 

@@ -1,4 +1,4 @@
-"""What limits the size of lossless int8: ``python -m dnnzip_bench.limits`` prints several ways to go on, each measured.
+"""Limits of the size of lossless int8: ``python -m dnnzip_bench.limits`` prints several ways to go on, each measured.
 
 Some leave the format as it is, some would change it, and one is no codec for hardware at all, but a bound.
 """

@@ -46,7 +46,7 @@ def parts(files: dict[str, int]) -> Counter[str]:
 @click.command()
 @click.argument("commits", nargs=-1, default=["HEAD"])
 def lines(commits: tuple[str, ...]) -> None:
-    """Count the lines of COMMITS, one beside the other."""
+    """Count the lines of COMMITS, side by side."""
     columns = [parts(counted(commit)) for commit in commits]
     names = sorted(set().union(*columns), key=lambda name: -max(column[name] for column in columns))
     show(TextTable(("lines", *commits), tuple((name, *(f"{c[name]:,}" for c in columns)) for name in names)))

@@ -1,4 +1,4 @@
-"""What compressed weights save on the paper's networks, and other ways to store them: ``make paper``, docs/paper.md.
+"""Savings of compressed weights on the paper's networks, and other ways to store them: ``make paper``, docs/paper.md.
 
 Bits per weight and accuracy are measured on trained networks, latency and energy estimated from them.
 """
@@ -81,7 +81,7 @@ def everything(
 
     Returns
     -------
-    Methods at equal accuracy; networks of the claim; bits that stand for networks without weights.
+    Methods at equal accuracy; networks of the claim; bits that represent networks without weights.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How an exploration scales with its workers: tasks per second, and what a task costs beside its own work.
+"""Scaling of an exploration with its workers: tasks per second, and what a task costs besides its own work.
 
 ``python -m dnnzip_bench.scaling --page docs/explore.md`` measures and puts the table into the page. A network and
 its samples may be given; the digits network of the package is measured in any case, with all of its test samples and
@@ -53,7 +53,7 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Measurement:
-    """One exploration on so many workers.
+    """One exploration on a number of workers.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def waiting_task(digest: str, encoding: Encoding, top1_plain: float) -> TaskResu
 def measure(
     work: str, options: Options, workers: int, task: Callable[[str, Encoding, float], TaskResult] = encoding_on_worker
 ) -> Measurement:
-    """Explore with so many workers of this machine and take the time.
+    """Explore with ``workers`` workers of this machine and take the time.
 
     Parameters
     ----------
@@ -165,13 +165,13 @@ def scaling_table(measured: Sequence[Measurement]) -> TextTable:
 @click.command()
 @click.argument("model", required=False)
 @click.option("--data", metavar="SET.npz", help="Samples for MODEL.")
-@click.option("--samples", type=click.IntRange(1), help="So many of MODEL's samples.")
+@click.option("--samples", type=click.IntRange(1), help="Number of MODEL's samples.")
 @click.option("--workers", type=Listed(click.IntRange(1)), default=(1, 2), show_default=True)
 @page_option
 def scaling(
     model: str | None, data: str | None, samples: int | None, workers: tuple[int, ...], page: Path | None
 ) -> None:
-    """Measure how an exploration scales; MODEL is explored beside the package's own network."""
+    """Measure how an exploration scales; MODEL is explored in addition to the package's own network."""
     if (model is None) != (data is None):
         raise click.UsageError("MODEL and --data belong together")
     own = Options(str(digits.MODEL), str(digits.TEST_SET), BOUNDS, layers=LAYERS)

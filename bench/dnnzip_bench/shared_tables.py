@@ -1,4 +1,4 @@
-"""What one table set for several networks costs: ``python -m dnnzip_bench.shared_tables``, or ``make shared-tables``.
+"""Cost of one table set for several networks: ``python -m dnnzip_bench.shared_tables``, or ``make shared-tables``.
 
 A set in a ROM is made before the networks are known that it will serve. So each network is coded with its own set, with
 one that was trained on all networks, and with one that was trained on all others.

@@ -144,7 +144,7 @@ def block_table(make: Callable[[], Component], blocks: Mapping[str, tuple[str, .
 
 @click.command()
 @click.option("--rows", type=Listed(click.Choice([row.key for row in ROWS])), help="Run these, and fill no page.")
-@click.option("--seeds", default=100, help="At most so many for each row.")
+@click.option("--seeds", default=100, help="Largest number of seeds for each row.")
 @click.option("--kept", is_flag=True, help="Run nothing: take what earlier runs found.")
 @page_option
 @click.option("--notebook", type=click.Path(path_type=Path, dir_okay=False), help="Fill this page with all details.")

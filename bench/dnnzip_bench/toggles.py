@@ -76,7 +76,7 @@ class LayerToggles:
     clock_toggles: float
 
     def energy(self, per_toggle: float) -> float:
-        """Return pJ per weight at so many pJ for a NAND2's change."""
+        """Return pJ per weight, for the pJ that a NAND2's change takes."""
         return (self.gate_toggles + self.clock_toggles) * per_toggle / self.weights
 
 

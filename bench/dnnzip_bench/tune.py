@@ -1,4 +1,4 @@
-"""What tuning reaches on the trained networks: ``python -m dnnzip_bench.tune``, or ``make tune``.
+"""Results of tuning on the trained networks: ``python -m dnnzip_bench.tune``, or ``make tune``.
 
 Each network is tuned, verified weight by weight and compared with the best single bound. What is done for a network
 stays in the build folder, and is taken up where the same is asked for again; an interrupted search goes on.

@@ -25,7 +25,7 @@ from dnnzip_sim.link import SimulatedLink
 BOUNDS = ("0.5%", "1%", "2%", "5%")
 FOLDER = BUILD / "zoo"
 LARGE_TENSOR = 65536
-"""Tensors of so many weights must decode at ``FEWEST_WEIGHTS_PER_CYCLE``."""
+"""Fewest weights of a tensor that must decode at ``FEWEST_WEIGHTS_PER_CYCLE``."""
 FEWEST_WEIGHTS_PER_CYCLE = 2.0
 TOLERANCE = 0.5
 COMPARED_WITHIN = 10.0
@@ -150,7 +150,7 @@ BASELINE_HEADER = ("network", "evaluation set", "samples", "top-1 expected %", "
 
 
 def rows(zoo: Path) -> Iterator[tuple[str, ...]]:
-    """Run every network at every bound; give the table's rows as they come."""
+    """Run every network at every bound; yield the table's rows as they come."""
     link = SimulatedLink()
     for entry in ENTRIES:
         for bound in BOUNDS:

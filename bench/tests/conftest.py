@@ -1,4 +1,4 @@
-"""What the tests of the bench share: its commands, run in this process."""
+"""Fixtures of the bench's tests: its commands, run in this process."""
 
 import pytest
 

@@ -44,7 +44,7 @@ def test_sweep_of_small_networks(tmp_path: Path, bench: Callable[..., Any]) -> N
 
 @pytest.mark.zoo
 def test_a_runs_error_that_is_stated_too_small_is_noticed() -> None:
-    """What the compressed model states is verified, not taken on trust."""
+    """Bounds that the compressed model states are verified, not taken on trust."""
     entry = next(entry for entry in ENTRIES if entry.model == "dscnn_kws")
     network = load_trained(replace(entry, samples=10), zoo_folder())
     runs = [family.quantise_runs(weight, 0.05) for weight in network.weights]

@@ -113,7 +113,7 @@ def test_the_reductions_on_the_page_with_the_cost_of_decompressors(
     ],
 )
 def test_each_departure_changes_the_result_by_itself(departure, run):
-    # With all of them on, what is left beside the printed figures is nothing; so each one that is switched shows.
+    # With all of them on, the difference from the printed figures is nothing; so each one that is switched shows.
     whole = estimate(run, free(MACHINE))
     other = estimate(run, free(MACHINE), **{departure: False})
     assert (other.latency, other.energy.total) != (whole.latency, whole.energy.total)

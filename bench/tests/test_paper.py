@@ -190,7 +190,7 @@ def test_zero_runs_take_fewer_bytes_where_there_are_zeros():
     codes[::64] = 100
     assert len(packed_bytes(codes)) < 4096 / 20
     full = np.full(4096, 100, np.int16)
-    # A field for the run beside each value of eight bits.
+    # A field for the run with each value of eight bits.
     assert len(packed_bytes(full)) == HEADER.size + 4096 * 9 // 8
 
 
@@ -260,7 +260,7 @@ def methods_with(losses):
 
 
 class Measured:
-    """Stands for records: says what was asked for."""
+    """Replaces records: says what was asked for."""
 
     def __init__(self, ladder):
         self.losses = {method.key: loss for method, loss in ladder}

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def netlist(folder, rams):
-    """Write a netlist with so many block RAMs of tables, and one of another memory."""
+    """Write a netlist with a number of block RAMs of tables, and one of another memory."""
     names = [f"core_0.ring.lane_{number // 5}.entries.ram_{number % 5}" for number in range(rams)]
     cells = {name: {"type": "DP16KD", "attributes": {}} for name in [*names, "core_0.tokens.ram_0"]}
     path = folder / f"{TOP}.json"

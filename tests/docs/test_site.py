@@ -70,6 +70,12 @@ def test_every_page_is_there(site):
     assert not [*site.glob("*.py"), *site.glob("*.json")]
 
 
+def test_links_of_the_repositorys_root_are_those_of_the_site(site):
+    assert "](docs/architecture.md)" in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for name in ("contributing", "changelog"):
+        assert 'href="docs/' not in (site / f"{name}.html").read_text(encoding="utf-8")
+
+
 def test_nothing_comes_from_another_host(site):
     pages = [*site.rglob("*.html"), *site.rglob("*.css")]
     assert len(pages) > 25

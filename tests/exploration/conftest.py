@@ -1,4 +1,4 @@
-"""What the tests of the exploration share: the package's own digits network, and few of its samples."""
+"""Fixtures of the exploration's tests: the package's own digits network, and few of its samples."""
 
 import pytest
 

@@ -26,7 +26,7 @@ class Finalized:
 
 @pytest.fixture
 def reached():
-    """What the block that is tested got to."""
+    """Progress of the block that is tested."""
     return []
 
 

@@ -12,7 +12,7 @@ from dnnzip.onnx.files import load_model
 
 @pytest.fixture
 def stored(tmp_path):
-    """A network whose weight lies beside it."""
+    """A network whose weight is in a file next to it."""
     weights = np.random.default_rng(0).normal(size=(256, 16)).astype(np.float32)
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["y"])],
@@ -55,7 +55,7 @@ def test_links_are_shipped_under_the_names_that_the_model_uses(stored, tmp_path)
     folder = tmp_path / "named"
     folder.mkdir()
     (folder / "m.onnx").symlink_to("../real/m.onnx")
-    # Beside the target alone, then by a link under another name, as caches have it.
+    # Next to the target alone, then by a link under another name, as caches have it.
     for target in (None, "hash"):
         if target:
             (stored.parent / "m.data").rename(stored.parent / target)

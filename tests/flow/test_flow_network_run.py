@@ -100,7 +100,7 @@ def test_the_place_where_two_ways_part_is_found(digits, monkeypatch, batch):
     dataset = load_dataset(TEST_SET, 20)
 
     class Turned(GoldenArray):
-        """Gives the sums of the last layer in the wrong order."""
+        """Return the sums of the last layer in the wrong order."""
 
         def execute(self, job):
             result = super().execute(job)

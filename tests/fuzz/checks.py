@@ -1,4 +1,4 @@
-"""What an input may do: end in a verdict or an error of ours, in bounded time and memory, alike in both decoders."""
+"""Checks of an input's effect: a verdict or an error of ours, in bounded time and memory, alike in both decoders."""
 
 import warnings
 import zlib
@@ -19,7 +19,7 @@ from dnnzip.usecases.summary import summarise
 #: The reference decoder takes a header at its word and is slow: it is asked for no more weights than this.
 REFERENCE_WEIGHTS = 2000
 
-#: One of so many streams goes through the reference decoder, and through the decoder of tensors, as well.
+#: One stream of this number goes through the reference decoder and the decoder of tensors as well.
 SAMPLED = 8
 
 #: Verdicts on a header: a stream that has one of them is not worth changing further.

@@ -314,7 +314,7 @@ class Caller:
         return [name for name in self.sound if name == path or (path != "in" and name.startswith(path + "/"))]
 
     def _other_file(self, name, given, files, rng, changes):
-        """Give a parameter of a file another file."""
+        """Set a parameter of a file to another file."""
         del name, files
         places = [pair for pair in given if pair[1] and pair[1].startswith(("in/", "out/"))]
         if places:
@@ -329,7 +329,7 @@ class Caller:
                 call.files.setdefault(name, self.sound[name])
 
     def _add_files(self, call, rng):
-        """Give a call the sound files that its arguments name, sometimes what lies where it writes."""
+        """Make the sound files that a call's arguments name, and sometimes what lies where it writes."""
         self._add_sound_files(call)
         if rng.random() < 0.05:
             for path in re.findall(r"^(?:-o)?(out/[\w./-]+)$", "\n".join(call.arguments), re.MULTILINE):
@@ -341,7 +341,7 @@ class Caller:
 
 
 def _odd_value(name, given, files, rng, changes):
-    """Give a parameter a value that it is not meant to have."""
+    """Set a parameter to a value that it is not meant to have."""
     del files
     pairs = [pair for pair in given if pair[1] is not None and pair[1] not in DEVICES]
     if not pairs:

@@ -20,7 +20,7 @@ SAMPLES, CLASSES = 40, 4
 IMAGE = (1, 6, 6)
 LARGEST = 1 << 16
 
-#: What stands for a number in a text that is damaged.
+#: Replacements of a number in a text that is damaged.
 NUMBERS = (
     *("0", "-1", "-0", "1", "2", "nan", "inf", "-inf", "1e309", "1e-320", "5e-324", "3.4e38", "0.5", "1.5"),
     *("9" * 30, "9" * 5000, str(1 << 63), str(-(1 << 63) - 1), "true", '""', "[]", "{}", "0x10", "1_000", "٣"),

@@ -31,7 +31,7 @@ PLANTED = 20
 SECONDS_TO_START = 240
 COUNT_BYTES, LENGTH_BYTES = 8, 4
 CONTAINERS_SHARE = 0.2
-#: Of the inputs so many are made of changed ones; of the changed ones that get far so many are kept for that.
+#: Share of inputs made of changed ones; share of changed ones that get far and are kept for that; most kept.
 FURTHER_SHARE, KEPT_SHARE, MOST_KEPT = 0.4, 0.05, 300
 SHARED_BYTES = 1 << 16
 ESCAPED = 3

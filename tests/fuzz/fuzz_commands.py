@@ -371,7 +371,7 @@ class Shared:
 
 
 class State:
-    """How far a run has come, in a file.
+    """Progress of a run, in a file.
 
     Parameters
     ----------
@@ -385,7 +385,7 @@ class State:
         self.facts = json.loads(self.path.read_text()) if self.path.is_file() else {}
 
     def begin(self, options):
-        """Go on with what is there, if it is of the same run and not done, or begin."""
+        """Resume the run in the file if it has the same options and is not done, or begin."""
         asked = {name: getattr(options, name) for name in ("runs", "processes", "interpreters", "commands")}
         fits = all(self.facts.get(name) == value for name, value in asked.items())
         fits = fits and options.seed in (None, self.facts.get("seed"))
@@ -485,8 +485,8 @@ def main():
     """Run the fuzzer; the status is 1 where a call failed."""
     parser = argparse.ArgumentParser(description="Call every command with changed files and options.")
     parser.add_argument("--runs", type=int, default=200_000, help="calls (default: 200,000)")
-    parser.add_argument("--processes", type=int, default=0, help="so many of them as forked processes")
-    parser.add_argument("--interpreters", type=int, default=200, help="so many in an interpreter each (default: 200)")
+    parser.add_argument("--processes", type=int, default=0, help="number of them as forked processes")
+    parser.add_argument("--interpreters", type=int, default=200, help="number in an interpreter each (default: 200)")
     parser.add_argument("--seed", type=int, help="of the calls; printed where not given")
     parser.add_argument("--commands", nargs="+", default=[], help="call these alone")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "fuzz" / "commands", help="for all files")

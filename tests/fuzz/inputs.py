@@ -31,7 +31,7 @@ STREAM, MODEL, ARRAY = KINDS = b"S", b"M", b"A"
 MAX_BYTES = 2048
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "v1"
 
-#: One of so many mutations of a stream changes its table set, of which decoding tables have to be made anew.
+#: Share of the mutations of a stream that change its table set, of which decoding tables have to be made anew.
 TABLES_SHARE = 0.05
 
 
@@ -137,7 +137,7 @@ def mutated(data, rng, others):
     data
         The input.
     rng
-        ``random.Random``; the same gives the same.
+        ``random.Random``; the same one yields the same input.
     others
         Inputs to take pieces from.
     """
@@ -217,7 +217,7 @@ def _change_model(model, rng):
             repeated.add().CopyFrom(rng.choice(repeated))
     elif chance < 0.88 and model.metadata_props:
         entry = rng.choice(model.metadata_props)
-        # The parser gives bytes where a text is none.
+        # The parser returns bytes where a text is none.
         value = entry.value if isinstance(entry.value, bytes) else entry.value.encode()
         changed = scrambled(rng, value) if rng.random() < 0.5 else changed_json(value, rng)
         entry.value = changed.decode("utf-8", "ignore")

@@ -21,7 +21,7 @@ FORGET = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class Answer:
-    """What a decoder made of a stream: its verdict, and its codes in storage order where that is ok."""
+    """Result of a decoder on a stream: its verdict, and its codes in storage order where that is ok."""
 
     verdict: Verdict
     codes: tuple[int, ...] = ()
@@ -44,7 +44,7 @@ def compile_c(folder, *options, planted=None, name="dnnzip_decode"):
     Parameters
     ----------
     planted
-        A piece of dnnzip.c that stands there once, and what to write in its place.
+        A piece of dnnzip.c that occurs once, and its replacement.
     """
     folder.mkdir(exist_ok=True)
     for source in SOURCES.iterdir():

@@ -1,4 +1,4 @@
-"""What the hardware tests share: the decompressor as a function from words to beats and verdicts."""
+"""Fixtures of the hardware tests: the decompressor as a function from words to beats and verdicts."""
 
 import random
 import sys

@@ -27,7 +27,7 @@ MOST_IDLE = 12_000
 
 @dataclass
 class Ended:
-    """What came out for one stream."""
+    """Output for one stream."""
 
     beats: list[list[int | None]]
     verdict: Verdict
@@ -133,7 +133,7 @@ def check(
 
 
 def beats_of(header: WeightHeader, codes: Sequence[Sequence[int]], lanes: int) -> Iterator[list[int | None]]:
-    """Yield the beats that hardware of ``lanes`` lanes gives for a weight stream; None in lanes without a weight."""
+    """Yield the beats of hardware of ``lanes`` lanes for a weight stream; None in lanes without a weight."""
     if header.codec != Codec.ANS:
         items = [code for row in codes for code in row]
         count = min(lanes, WORD_BITS // RAW_WIDTHS[header.raw_width]) if header.codec == Codec.RAW else 1

@@ -28,7 +28,7 @@ def words_of(message):
 
 
 class Job:
-    """What a sequencer made of a message: (what, value) in order."""
+    """Output of a sequencer for a message: (kind, value) in order."""
 
     def __init__(self):
         self.did = []
@@ -215,7 +215,7 @@ def test_bursts_are_read(rng, pauses):
 
 
 def pieces(rng, dut, port, count, sink_pause, background):
-    """Return so many pieces, (kind, byte), that come out of a stream, and check that no more come."""
+    """Return a number of pieces, (kind, byte), that come out of a stream, and check that no more come."""
     found = []
 
     async def sink(ctx):
@@ -266,7 +266,7 @@ def test_sums_come_as_bytes_and_the_result_behind_them(rng, pauses):
 
 @pytest.mark.parametrize("sizes", [(1,), (0, 1), (126, 1), (127, 5), (252, 3), (300, 126)])
 def test_pieces_fill_frames_up_to_a_cut(rng, sizes):
-    """Frames of two answers of so many bytes in parts with cuts between them, confirmed one after the other."""
+    """Frames of two answers of the given sizes, in parts with cuts between them, confirmed one after the other."""
     dut = Outbox(2)
     parts = [rng.randbytes(size) for size in sizes]
     wanted = []

@@ -28,7 +28,7 @@ def line_words(stream):
 
 
 def draw(stream, pauses, cycles=4000):
-    """Return what the line decoder gives: weights, whether it ended or found the stream bad, cycles, words left."""
+    """Return the line decoder's output: weights, whether it ended or found the stream bad, cycles, words left."""
     source_pause, sink_pause = PAUSES[pauses]
     dut = LineDecoder()
     rng = random.Random(pauses)

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""ECP5's multiplier, by a behavioural model of it, gives the values of weights that shifting and negating gives."""
+"""ECP5's multiplier, by a behavioural model of it, yields the values of weights that shifting and negating yields."""
 
 import re
 import shutil

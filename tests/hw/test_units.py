@@ -21,7 +21,7 @@ from dnnzip_sim.stimulus.table_sets import any_table_set, single_token
 
 
 def test_a_queue_behaves_alike_whatever_its_rows_are():
-    """All kinds beside each other, cycle by cycle, with random writes, reads and flushes."""
+    """All kinds side by side, cycle by cycle, with random writes, reads and flushes."""
     rng = random.Random(11)
     m = Module()
     queues = [Queue(5, target) for target in TARGETS]

@@ -1,4 +1,4 @@
-"""Which Yosys is called, with others on the path that cannot be used."""
+"""Choice of Yosys, with others on the path that cannot be used."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What the report's tests share: a made-up exploration, its page, and a browser to open it in."""
+"""Fixtures of the report's tests: a made-up exploration, its page, and a browser to open it in."""
 
 import json
 import sys
@@ -45,7 +45,7 @@ def parsed(page):
 
 @pytest.fixture(scope="session")
 def numbers(parsed):
-    """Return the numbers that the page gives to its script."""
+    """Return the numbers that the page passes to its script."""
     return json.loads(parsed.find(".//script[@id='report-data']").text)
 
 

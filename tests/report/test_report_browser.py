@@ -205,7 +205,7 @@ def test_a_layer_is_selected_by_the_keyboard(opened, evidence):
 def test_a_click_on_a_mark_chooses_its_setting(opened, evidence):
     from selenium.webdriver.common.action_chains import ActionChains
 
-    # The accurate end of the front: a mark alone in its place.
+    # The accurate end of the front: a mark alone at its position.
     setting = drawn(opened, "accuracy-bits", "front")[0]
     place = opened.execute_script(
         "const gd = document.getElementById('accuracy-bits');"

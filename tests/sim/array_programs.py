@@ -1,4 +1,4 @@
-"""Random programs for the PE array, and the sums that they give by plain arithmetic."""
+"""Random programs for the PE array, and their sums by plain arithmetic."""
 
 from dataclasses import dataclass
 

@@ -9,7 +9,7 @@ from dnnzip.format import Verdict
 from dnnzip_sim.harness import Cut, Reset, build_harness, stream_through, stream_with_resets
 from dnnzip_sim.run import SimulationFailedError
 
-# Gives every word but a stream's first back as a weight of lane `weight % 4`. What it does wrong is its first word.
+# Returns every word but a stream's first as a weight of lane `weight % 4`. What it does wrong is its first word.
 STUB = """
 module dnnzip_decompressor (
     input clk, input rst, input [16:0] i__payload, input i__valid, output i__ready,

@@ -1,4 +1,4 @@
-"""Several simulators give what one gives, to the cycle."""
+"""Several simulators return what one returns, to the cycle."""
 
 import contextlib
 import itertools

@@ -28,7 +28,7 @@ CASES = [
 
 
 def same(found, expected):
-    """Whether the fast decoder's outcome is the reference's.
+    """Compare the fast decoder's outcome with the reference's.
 
     The fast one takes no memory for counts that the stream cannot hold; hardware and the reference have no such rule.
     """

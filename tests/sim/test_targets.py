@@ -1,4 +1,4 @@
-"""What memories are built of changes nothing: each target gives the same as the generic one in the same cycles."""
+"""Targets differ only in their memories: each yields the same as the generic one in the same cycles."""
 
 import random
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""How busy the input and the lanes are, in counted cycles, on streams whose channels divide evenly over V."""
+"""Utilisation of the input and the lanes, in counted cycles, on streams whose channels divide evenly over V."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ WEIGHTS = 1 << 17
 def busy(step: float, folder: Path, *, channels: int = 64, kernel: tuple[int, int] = (1, 1)) -> tuple[float, float]:
     """Return the shares of the cycles, header and verdict included, in which a word is taken and in which beats go.
 
-    A larger step gives fewer bits per weight.
+    A larger step takes fewer bits per weight.
     """
     weights = np.random.default_rng(1).laplace(size=(channels, WEIGHTS // channels))
     codes = np.rint(np.clip(weights, -10, 10) / step).astype(np.int16)

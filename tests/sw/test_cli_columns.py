@@ -35,7 +35,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def quantised(model):
-    """The same network in 8 bits, with samples beside it."""
+    """The same network in 8 bits, with samples next to it."""
     rng = np.random.default_rng(6)
     samples = {"x": rng.normal(size=(4, 64)).astype(np.float32), "y": np.zeros(4, np.int64)}
     np.savez(model.with_name("set.npz"), **samples)

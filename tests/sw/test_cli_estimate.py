@@ -86,7 +86,7 @@ def test_a_compressed_model_brings_its_own_bits_and_its_table_set(digits, estima
 
 
 RAW_BITS = {"four": 4, "eight": 8, "sixteen": 16, "lossless": 32}
-"""Layers that an absolute bound of 0.01 leaves as codes of so many bits, or as they are."""
+"""Layers that an absolute bound of 0.01 leaves as codes, with their bits, or as they are."""
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def network():
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch, dnnzip):
-    """A folder with a model under many names, alone, compressed, and with its array in a file beside it."""
+    """A folder with a model under many names, alone, compressed, and with its array in a file next to it."""
     monkeypatch.chdir(tmp_path)
     onnx.save(network(), "m.onnx")
     assert dnnzip("compress", "m.onnx", "-o", "k.onnx", "--max-error", "2%", "--tables", "t.bin", "--quiet")[0] == 0
@@ -146,7 +146,7 @@ def test_standard_input_and_output_are_known_by_the_files_behind_them(here):
 
 
 def test_names_that_are_alike_and_not_the_same(dnnzip, here):
-    """An output beside an input, in its folder, or whose name differs in case is none of the inputs."""
+    """An output next to an input, in its folder, or whose name differs in case is none of the inputs."""
     assert file_parameters._ignores_case(here) is False
     for arguments in (
         (*COMPRESS, "-o", "M.onnx", "--json", "m.ONNX"),
@@ -294,7 +294,7 @@ def test_tune_keeps_its_journal_in_memory_where_the_model_goes_to_standard_outpu
 
 
 def test_every_parameter_says_whether_it_is_a_file():
-    """A parameter that takes any text is one of `TEXTS`, or its type says which files it stands for."""
+    """A parameter that takes any text is one of `TEXTS`, or its type says which files it names."""
     root = click.Context(cli)
     kinds = (click.types.IntParamType, click.types.FloatParamType, click.types.BoolParamType, click.Choice)
     seen = 0

@@ -1,4 +1,4 @@
-"""Files that stand for more than there is memory for: one line that names file and layer, status 2, no output."""
+"""Files that declare more than there is memory for: one line that names file and layer, status 2, no output."""
 
 import os
 import re
@@ -83,7 +83,7 @@ def compressed(small, tmp_path):
 
 
 def zeros(weights):
-    """Return a table set in which a zero takes no bits, and a stream of so many zeros, 4096 in a bit."""
+    """Return a table set in which a zero takes no bits, and a stream of ``weights`` zeros, 4096 in a bit."""
     counts = tuple({0: 512}.get(token, 0) for token in TOKEN_ORDER)
     assert ESCAPE in TOKEN_ORDER
     table_set = TableSet(9, ((0,) * 3,) * 8, (0,), (counts,))
@@ -100,7 +100,7 @@ def zeros(weights):
 
 
 def declare(path, weights):
-    """Let the layer of a compressed model be of so many zeros."""
+    """Replace the layer of a compressed model by zeros."""
     model = onnx.load(path)
     tables, stream = zeros(weights)
     node = next(node for node in model.graph.node if node.domain == "dnnzip")
@@ -113,7 +113,7 @@ def declare(path, weights):
 
 
 def with_hole(path, name, data_type, size):
-    """Put an initializer of so many bytes into a file with a hole beside the model."""
+    """Put an initializer of a number of bytes into a file with a hole next to the model."""
     model = onnx.load(path)
     tensor = next(tensor for tensor in model.graph.initializer if tensor.name == name)
     itemsize = np.dtype(helper.tensor_dtype_to_np_dtype(data_type)).itemsize

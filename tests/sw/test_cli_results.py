@@ -1,4 +1,4 @@
-"""What every command prints, writes and returns when all is well."""
+"""Output, files and status of every command when all is well."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What ``dnnzip doctor`` finds of an installation, whole and with things missing."""
+"""Findings of ``dnnzip doctor`` on an installation, whole and with things missing."""
 
 import json
 import shutil

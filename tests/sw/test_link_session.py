@@ -86,7 +86,7 @@ class Board:
 
 
 class Thief(Board):
-    """Loses every so many-th frame in both directions."""
+    """Lose every n-th frame in both directions."""
 
     def __init__(self, every):
         super().__init__()
@@ -190,7 +190,7 @@ def test_a_port_that_is_no_port(tmp_path):
 
 
 class Liar(Board):
-    """Answers each stream with the same weights and result, so many times."""
+    """Answer each stream with the same weights and result, a number of times."""
 
     def __init__(self, result, weights=b"", said=None, times=1):
         super().__init__(said)

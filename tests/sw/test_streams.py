@@ -134,7 +134,7 @@ def test_a_path_that_is_no_utf8(tmp_path):
     assert len(list((tmp_path / os.fsdecode(b"gr\xfc\xdfe")).iterdir())) == 6
 
 
-# A limit of a file's size stands for the room on a disk; each case is a fork.
+# A limit of a file's size simulates the room on a disk; each case is a fork.
 NO_ROOM = """
 import json, os, resource, sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a first run waits for: said once on standard error, with a clock on a terminal, and not by the library."""
+"""Waits of a first run: said once on standard error, with a clock on a terminal, and not by the library."""
 
 import os
 import pty

@@ -1,4 +1,4 @@
-"""Makes the frozen streams of format version 1 beside it: run once, and never again for this version.
+"""Make the frozen streams of format version 1 next to it: run once, and never again for this version.
 
 Every decoder of dnnzip, now and later, decodes ``v1/*.bin`` to what ``v1/index.json`` says. The files are the norm, not
 this script: it shows how they came about. A new version of the format gets a script and a folder of its own.

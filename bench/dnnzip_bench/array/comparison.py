@@ -1,4 +1,4 @@
-"""Networks with compressed weights beside the same with plain ones: cycles, words, and what must hold."""
+"""Networks with compressed weights compared with the same with plain ones: cycles, words, and what must hold."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -28,7 +28,7 @@ LEAST_OF_RATIO = 0.97
 """Where the memory limits a layer, its speed-up is this share of its ratio of bytes, at least."""
 
 MOST_COST = 1.01
-"""Where the array limits a layer, it takes so many times the cycles with compressed weights, at most."""
+"""Where the array limits a layer, compressed weights take at most this multiple of the cycles."""
 
 START_CYCLES = 150
 """What the header, the first words and the end of a stream take beyond its bytes, at most; small layers feel it."""
@@ -74,7 +74,7 @@ class Outcome:
 
 
 def parameters_for(width: int, placement: Placement) -> ArrayParameters:
-    """Return the accelerator for a memory of so many bytes per cycle: a lane group, and 16 rows, for each two."""
+    """Return the accelerator for a memory of a number of bytes per cycle: a lane group, and 16 rows, for each two."""
     groups = -(-width // BYTES_PER_GROUP)
     return ArrayParameters(groups=groups, bus_bits=8 * BYTES_PER_GROUP * groups, placement=placement)
 
@@ -102,7 +102,7 @@ def outcomes(
 
 @dataclass(frozen=True)
 class Comparison:
-    """A layer with compressed weights beside itself with plain ones.
+    """A layer with compressed weights, compared with itself with plain ones.
 
     Parameters
     ----------
@@ -118,24 +118,24 @@ class Comparison:
 
     @property
     def speed_up(self) -> float:
-        """How many times faster it is."""
+        """Speed-up of compressed weights: cycles with plain ones over cycles with them."""
         return self.plain.cycles / self.packed.cycles
 
     @property
     def bytes_ratio(self) -> float:
-        """How many times fewer bytes it has."""
+        """Ratio of plain to compressed bytes."""
         return self.plain.stored_bytes / self.packed.stored_bytes
 
     @property
     def limit(self) -> str:
-        """What limits it in both, or the two."""
+        """Limit of the layer in both forms, or the two limits."""
         if self.plain.limit == self.packed.limit:
             return self.plain.limit
         return f"{self.plain.limit}, {self.packed.limit}"
 
     @property
     def fault(self) -> str:
-        """What does not hold; empty where all does."""
+        """Description of the first rule that does not hold; empty where all hold."""
         if self.limit == "memory" and self.packed.compressed:
             most = self.plain.cycles / (self.bytes_ratio * LEAST_OF_RATIO) + START_CYCLES * self.packed.fetches
             if self.packed.cycles > most:

@@ -40,7 +40,7 @@ class Network:
 
 
 def networks(zoo: Path | None) -> Iterator[Network]:
-    """Give the digits network, and where there is a zoo, those of it that the array runs."""
+    """Yield the digits network, and where there is a zoo, those of it that the array runs."""
     data = load_dataset(digits.TEST_SET)
     yield Network("lenet5_digits", quantise_network(load_model(digits.MODEL), data, "lenet5_digits"), data)
     if zoo is None:

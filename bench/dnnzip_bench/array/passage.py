@@ -28,7 +28,7 @@ WAITS = 0.02
 
 @dataclass(frozen=True)
 class LayerPassage:
-    """What a layer took.
+    """Cycles, words and sizes of a layer on the array.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ class LayerPassage:
     memory_words, bus_words
         Bus words of the memory, and words of 16 bits on the on-chip bus.
     memory_limit, decoder_limit
-        Cycles that the memory takes at least for the bytes; and the decompressors beside it, of whose virtual lanes one
-        gives a weight every ``ring`` cycles: in a pass of few channels the memory waits for them.
+        Cycles that the memory takes at least for the bytes; and the decompressors, of whose virtual lanes one
+        yields a weight every ``ring`` cycles: in a pass of few channels the memory waits for them.
     """
 
     name: str
@@ -70,7 +70,7 @@ class LayerPassage:
 
     @property
     def limit(self) -> str:
-        """What limits the layer: ``memory``, ``decoder`` or ``array``.
+        """Limit of the layer: ``memory``, ``decoder`` or ``array``.
 
         The decompressors do where the memory waits for them for more than ``WAITS`` of its time.
         """
@@ -81,7 +81,7 @@ class LayerPassage:
 
 @dataclass(frozen=True)
 class Passage:
-    """What a network took.
+    """Cycles, words and sizes of a network on the array.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What every compressor in the comparison is made to look like."""
+"""Interface that every compressor in the comparison has."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ class Coder(ABC):
 
 
 class CodesCoder(Coder):
-    """A lossless coder of integers, which gets the codes that dnnzip's grid gives."""
+    """A lossless coder of integers, which gets the codes of dnnzip's grid."""
 
     STEP_BITS = FLOAT_BITS
     TENSOR_BITS: ClassVar[int] = 0

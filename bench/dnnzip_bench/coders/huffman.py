@@ -17,7 +17,13 @@ HEADER = struct.Struct("<hH")
 
 
 def codeword_lengths(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the length of each symbol's codeword, 0 where it does not occur and at most ``LONGEST``."""
+    """Return the length of each symbol's codeword, 0 where it does not occur and at most ``LONGEST``.
+
+    Parameters
+    ----------
+    counts
+        Occurrences of each symbol, [symbols], at least one above 0.
+    """
     used = np.flatnonzero(counts)
     lengths = np.zeros(counts.size, np.int64)
     if used.size == 1:
@@ -54,7 +60,13 @@ def _limited(lengths: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[n
 
 
 def codewords(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the canonical codeword of each symbol, right-aligned."""
+    """Return the canonical codeword of each symbol, right-aligned.
+
+    Parameters
+    ----------
+    lengths
+        Bits of each codeword, [symbols], of a prefix code; 0 for a symbol without one.
+    """
     words = np.zeros(lengths.size, np.int64)
     following, before = 0, 0
     for symbol in np.lexsort((np.arange(lengths.size), lengths)):

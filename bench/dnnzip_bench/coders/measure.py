@@ -14,7 +14,7 @@ FLOAT_BYTES = 4
 
 @dataclass(frozen=True)
 class Result:
-    """What one coder made of one task.
+    """Sizes and times of one coder on one task.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""How few bits an adaptive model needs for codes, whatever it costs: a bound on what any codec may hope for.
+"""Bits that an adaptive model needs for codes, at any cost: an estimate of the least that a codec can reach.
 
 The model predicts each code bit by bit, from the most significant one, out of all codes before it. Counters in many
-contexts and continuous distributions of many scales each give a probability; a logistic mixture with weights that learn
-as it goes makes one of them. No hardware would decode this at one weight per cycle. What it is given beside the codes,
+contexts and continuous distributions of many scales yield probabilities; a logistic mixture with weights that learn
+as it goes makes one of them. No hardware would decode this at one weight per cycle. What it is given besides the codes,
 a scale for each channel, is charged at the entropy of the scales.
 """
 
@@ -19,14 +19,14 @@ BITS = 8
 """Codes are int8."""
 CONTEXTS, SCALES = 10, 8
 INPUTS = 2 * CONTEXTS + SCALES + 1
-"""Each context gives a probability and how sure it is; the last input is constant."""
+"""Each context yields a probability and how sure it is; the last input is constant."""
 
 SCALE_STEPS = 4
 """Scales are known to a quarter of an octave."""
 SMALLEST_SCALE = 1.5
 LARGEST_CLASS = 27
 CLASS_DESCRIPTION = 5
-"""Bits that describe each scale that occurs, beside the entropy."""
+"""Bits that describe each scale that occurs, in addition to the entropy."""
 
 LOG2_COUNTERS = 20
 LEARNING_RATE = 0.002

@@ -15,7 +15,7 @@ ENTROPY_SHARE = 1.01
 NETWORK_BYTES = 512
 TENSOR_BYTES = 24
 LANE_BYTES = 1.25
-"""No network is to be larger than this share of the entropy of its codes and so many bytes for each network, tensor and
+"""Greatest size of a network: this multiple of the entropy of its codes, plus these bytes for each network, tensor and
 virtual lane.
 """
 

@@ -105,7 +105,7 @@ def packages(coders: Sequence[type[Coder]]) -> list[str]:
 
 def page(comparison: Comparison, scale: Scale, command: str) -> str:
     """Return the page in Markdown; ``command`` is the one that writes it."""
-    parts = ["# Beside other compressors\n", written_by(command, made_with(comparison.made_with)) + "\n"]
+    parts = ["# Compared with other compressors\n", written_by(command, made_with(comparison.made_with)) + "\n"]
     for section in sections(comparison, scale):
         parts.append(f"## {section.title}\n\n{folded(section.text)}\n")
         parts += [table.markdown() for table in section.tables]

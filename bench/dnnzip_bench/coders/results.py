@@ -24,7 +24,7 @@ QUANTISED = "{} as int8"
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured.
+    """Extent of a measurement.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ QUICK = Scale(("1%", "10%"), ("0lsb", "1lsb"), 100_000, 1)
 
 @dataclass
 class Comparison:
-    """What was measured.
+    """Results of a measurement.
 
     Parameters
     ----------

@@ -250,6 +250,13 @@ def vela_ordered_bytes(codes: NDArray[np.int16], kernel: tuple[int, int]) -> int
     """Return the size of a tensor as Vela orders and pads it for its hardware: the best block and traversal.
 
     There is no decoder for it but that hardware, so it is sized alone.
+
+    Parameters
+    ----------
+    codes
+        [channels, length], of 8 bits; length is a multiple of the taps of the kernel.
+    kernel
+        Rows and columns of the kernel.
     """
     codec = import_module("ethosu.mlw_codec")
     height, width = kernel

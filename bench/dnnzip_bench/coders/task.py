@@ -1,4 +1,4 @@
-"""What is compressed: the weights of a network, or generated ones, under one bound."""
+"""Tasks of the comparison: the weights of a network, or generated ones, under one bound."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -46,7 +46,7 @@ class Task:
 
     @property
     def is_integer(self) -> bool:
-        """Whether the weights are integers."""
+        """Return True if the weights are integers."""
         return self.weights[0].element.is_integer
 
     @property
@@ -80,7 +80,7 @@ class Task:
 
     @cached_property
     def _patches(self) -> list[tuple[NDArray[np.int64], NDArray[np.int16]]]:
-        """Where plain rounding does not give the code that keeps the bound, and that code."""
+        """Return where plain rounding does not find the code that keeps the bound, and that code."""
         patches = []
         for index, codes in enumerate(self.codes):
             wrong = np.flatnonzero(self._nearest(index) != codes)
@@ -104,7 +104,15 @@ class Task:
         return rounded
 
     def restored(self, index: int, codes: NDArray[np.int16]) -> NDArray[np.generic]:
-        """Return what a tensor's codes stand for: float32, or for integers the codes themselves."""
+        """Return the values that a tensor's codes represent: float32, or for integers the codes themselves.
+
+        Parameters
+        ----------
+        index
+            Position of the tensor in the task.
+        codes
+            Its codes, [channels, length].
+        """
         grid = self.grids[index].grid
         return decoded_values(codes, grid.step, grid.element) if isinstance(grid, FloatGrid) else codes
 
@@ -119,7 +127,7 @@ class Task:
         return largest / bound if bound else (np.inf if largest else 0.0)
 
     def is_broken(self, error: float) -> bool:
-        """Return whether an error, as ``error`` gives it, is over the bound."""
+        """Return whether an error, as ``error`` returns it, is over the bound."""
         return not error <= (float(self.bound.value) if self.bound.unit is Unit.LSB else 1.0)
 
     def entropy(self) -> float:

@@ -107,7 +107,7 @@ class Registered(Component):
 class Folded(Component):
     """A component with more ports than a device has pins: inputs come from a shift register, outputs are folded.
 
-    Four outputs, each through its flip-flop, give one by XOR, and so on in further cycles, a LUT for each four; that is
+    Four outputs, each through its flip-flop, make one by XOR, and so on in further cycles, a LUT for each four; that is
     counted with the component.
 
     Parameters
@@ -147,7 +147,7 @@ class Folded(Component):
 
 @dataclass(frozen=True)
 class Device:
-    """What a design is placed on.
+    """A device on which a design is placed.
 
     Parameters
     ----------
@@ -194,16 +194,16 @@ class Row:
     target
         The clock to reach, in MHz.
     lanes
-        Weights that the design and its copies give in a cycle, at most.
+        Weights that the design and its copies yield in a cycle, at most.
     seeds
-        So many are run, from 1 on.
+        Number of seeds that are run, from 1 on.
     placing
         Options of nextpnr for placing.
     shifts
         Where copies of the design go once it is placed, in columns and rows from its own place; the seeds are theirs.
     searched
-        With copies: the design is placed with so many seeds, from 1 on, and the fastest with room for its copies is
-        copied.
+        With copies: the number of seeds, from 1 on, that the design is placed with; the fastest with room for its
+        copies is copied.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""Copies of a placed design beside each other on one device, as nextpnr takes and writes it.
+"""Copies of a placed design next to each other on one device, as nextpnr takes and writes it.
 
 Tools that get several groups at once make the slowest of them slower than one alone, and another one in every run. Here
 one is placed and routed, and its cells and wires are put down again, as they are, where the device has the same tiles.
@@ -10,7 +10,7 @@ from copy import deepcopy
 from typing import Any
 
 FIXED = format(6, "032b")
-"""How firmly nextpnr holds a cell in its place (``STRENGTH_USER``): neither placer nor legaliser moves it."""
+"""nextpnr's strength of a placement (``STRENGTH_USER``): neither placer nor legaliser moves such a cell."""
 
 BUFFER, PIN, LOGIC = "DCCA", "TRELLIS_IO", "TRELLIS_COMB"
 """Types of cells: of a global clock, of a pin, of a LUT."""
@@ -19,11 +19,11 @@ FREE_LUTS = ("SLICED.K0", "SLICED.K1")
 """LUTs of a tile that no LUT RAM takes, neither its bits nor its writing."""
 
 PASSES_D = "1111111100000000"
-"""Table of a LUT that gives its input D."""
+"""Table of a LUT that passes its input D on."""
 
 
 def pass_on(design: dict[str, Any], port: str) -> dict[str, Any]:
-    """Return a design where one LUT in its middle gives the signal of an input's pin to all that has it.
+    """Return a design where one LUT in its middle passes the signal of an input's pin to all that use it.
 
     The wires from that LUT on lie within the design, so that copies can take them over once they are routed. Where all
     other wires lie already, those from a pin to a thousand cells take the router minutes.
@@ -74,12 +74,12 @@ def pass_on(design: dict[str, Any], port: str) -> dict[str, Any]:
 
 
 def replicate(design: dict[str, Any], shifts: Sequence[tuple[int, int]], shared: Collection[str]) -> dict[str, Any]:
-    """Return so many copies of a design, each with its own pins, but for what they share.
+    """Return copies of a design, one for each shift, each with its own pins, except for the shared ones.
 
     Parameters
     ----------
     design
-        What nextpnr's ``--write`` gave for ECP5, routed; it stays as it is.
+        What nextpnr's ``--write`` wrote for ECP5, routed; it stays as it is.
     shifts
         For each copy, by how many columns and rows it lies away from the design. Its pins are left to the placer, and
         what leads to pins and clock to the router.

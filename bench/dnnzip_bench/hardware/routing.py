@@ -155,7 +155,7 @@ def write_copies(row: Row, folder: Path, netlist: Path) -> None:
             continue
         break
     else:
-        raise ValueError(f"{row.key}: in none of {row.searched} placements do the copies fit beside each other")
+        raise ValueError(f"{row.key}: in none of {row.searched} placements do the copies fit next to each other")
     passed, routed = folder / f"passed-{best}.json", folder / f"routed-{best}.json"
     if not passed.is_file():
         _write(passed, replicate(pass_on(design, PASSED_ON), [(0, 0)], SHARED))
@@ -172,7 +172,7 @@ def _write(netlist: Path, design: dict[str, Any]) -> None:
 
 
 def run_row(row: Row, most_seeds: int, *, kept: bool = False) -> dict[str, Any]:
-    """Synthesise, place and route a row with its seeds, at most so many, or return what an earlier run found.
+    """Synthesise, place and route a row with at most ``most_seeds`` of its seeds, or return what an earlier run found.
 
     With ``kept`` nothing is run; no ``clocks`` where nothing was found.
     """

@@ -1,4 +1,4 @@
-"""Which setting of a method takes the fewest bits and keeps the accuracy; chosen by the samples that may be seen."""
+"""Choice of a method's setting: the fewest bits that keep the accuracy, by the samples that may be seen."""
 
 from collections.abc import Callable, Sequence
 

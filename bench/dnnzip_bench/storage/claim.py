@@ -67,7 +67,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Goal:
-    """What has to be saved, all layers, ``serial``, weights of 16 bits.
+    """Savings to reach: all layers, ``serial``, weights of 16 bits.
 
     Parameters
     ----------

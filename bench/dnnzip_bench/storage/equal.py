@@ -46,7 +46,7 @@ class Equal:
 
     @property
     def is_over(self) -> bool:
-        """Whether it loses more than the limit on samples that no choice saw."""
+        """Return True if it loses more than the limit on samples that no choice saw."""
         return self.drop.unseen > LIMIT + 1e-9
 
 

@@ -1,4 +1,4 @@
-"""Ways to store a network's weights: each gives the bits of every tensor and the network that is left of it."""
+"""Ways to store a network's weights: each returns the bits of every tensor and the network that is left of it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class Method:
 
     @property
     def key(self) -> str:
-        """What tells it from other methods and settings."""
+        """Identity of the method and its setting."""
         return f"{self.name} {self.setting}".strip()
 
 
@@ -105,7 +105,7 @@ def stored(compressed: CompressedModel) -> Stored:
 
 
 def rounded(name: str, bits: int, scope: Scope, clipping: Clipping = Clipping.RANGE, zero_runs: bool = False) -> Method:
-    """Return codes of so many bits each, or runs of zeros and codes."""
+    """Return codes of a fixed number of bits each, or runs of zeros and codes."""
 
     def store(network: TrainedNetwork) -> Stored:
         sizes: dict[str, float] = {}
@@ -129,7 +129,15 @@ def rows_of(weight: Weight) -> NDArray[np.float32]:
 
 
 def with_weights(model: onnx.ModelProto, arrays: Mapping[str, NDArray[np.float32]]) -> onnx.ModelProto:
-    """Return a copy of a network with other weights; each keeps its type."""
+    """Return a copy of a network with other weights; each keeps its type.
+
+    Parameters
+    ----------
+    model
+        The network; it stays as it is.
+    arrays
+        Names of initializers to their new weights, in the shape of the network.
+    """
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
     missing = set(arrays)

@@ -1,4 +1,4 @@
-"""What was measured of a method on a network, kept in a file so that a run that was stopped goes on."""
+"""Measurements of methods on networks, kept in a file so that a run that was stopped resumes."""
 
 import hashlib
 import json

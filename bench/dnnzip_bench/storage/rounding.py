@@ -13,7 +13,7 @@ SHARES = np.linspace(0.3, 1.0, 71)
 
 
 class Clipping(enum.StrEnum):
-    """How far the codes reach.
+    """Range of the codes.
 
     Members
     -------

@@ -1,4 +1,4 @@
-"""What compressed weights save of a network's latency and energy: estimates for every way of counting."""
+"""Savings of compressed weights in a network's latency and energy: estimates for every way of counting."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -49,7 +49,7 @@ class Counted:
 
 
 def with_bits(network: Network, bits: Mapping[str, float]) -> Network:
-    """Return a network whose layers take so many bits per weight, by their names; others stay as they are."""
+    """Return a network whose layers take the given bits per weight, by their names; others stay as they are."""
     return replace(network, layers=tuple(layer.compressed(bits.get(layer.name)) for layer in network.layers))
 
 

@@ -63,7 +63,7 @@ def _lost(drop: Drop | None) -> tuple[str, str]:
 
 
 def claim_table(subjects: Sequence[Subject]) -> TextTable:
-    """Return the claim's table: ``serial``, against 16 bits, beside what was published."""
+    """Return the claim's table: ``serial``, against 16 bits, with what was published."""
     rows = []
     for subject in subjects:
         ways = [subject.way(only, Timing.SERIAL, FAMILY_BASELINE).saving for only in (False, True)]
@@ -117,6 +117,6 @@ def equal_table(rows: Sequence[Equal]) -> TextTable:
 
 
 def highest_table(highest: Mapping[str, tuple[float, str]]) -> TextTable:
-    """Return the bits that stand for networks without trained weights, and whose they are."""
+    """Return the bits that represent networks without trained weights, and whose they are."""
     rows = tuple((role, f"{bits:.3f}", name) for role, (bits, name) in highest.items())
     return TextTable(("layer", "bits/weight", "the highest of the zoo"), rows)

@@ -22,7 +22,7 @@ ENTRIES = tuple(entry for entry in catalogue.ENTRIES if entry.data)
 
 @dataclass(frozen=True)
 class Right:
-    """How often a network is right.
+    """Accuracy of a network.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class TrainedNetwork:
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Name in tables."""
         return self.entry.model
 
     @cached_property
@@ -91,7 +91,7 @@ class TrainedNetwork:
 
     @cached_property
     def digest(self) -> str:
-        """What tells it from another network or other samples."""
+        """SHA-256 of the network and its samples."""
         assert self.data is not None, "only networks with samples are measured"
         digest = hashlib.sha256(self.path.read_bytes())
         digest.update(np.ascontiguousarray(self.data.x).tobytes())

@@ -1,4 +1,4 @@
-"""What the tests of the accelerator model share: figures of public tools, and a configuration to change."""
+"""Fixtures of the accelerator model's tests: figures of public tools, and a configuration to change."""
 
 import json
 import tomllib

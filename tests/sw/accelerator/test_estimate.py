@@ -1,4 +1,4 @@
-"""What must hold for any network and accelerator, and the formulas of single parts, worked out by hand."""
+"""Rules that hold for any network and accelerator, and the formulas of single parts, worked out by hand."""
 
 import itertools
 from pathlib import Path

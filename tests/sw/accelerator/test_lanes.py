@@ -21,7 +21,7 @@ WIDTHS = (1, 2, 4, 8)
 
 @pytest.fixture
 def array(accelerator):
-    """Return the preset with the shape of the array that was measured, at so many bytes per cycle."""
+    """Return the preset with the shape of the array that was measured, at a memory's bytes per cycle."""
 
     def make(width=2):
         groups = max(1, width // 2)
@@ -55,7 +55,7 @@ def layers(layer):
 
 @pytest.fixture
 def errors(array, layers):
-    """Return (compressed, cycles, counted) of every layer that was measured at so many bytes per cycle."""
+    """Return (compressed, cycles, counted) of every layer that was measured at a memory's bytes per cycle."""
 
     def of(width):
         found = []

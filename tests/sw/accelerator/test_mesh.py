@@ -1,4 +1,4 @@
-"""The mesh beside routes that are walked one node at a time."""
+"""The mesh compared with routes that are walked one node at a time."""
 
 import random
 from collections import Counter

@@ -138,7 +138,7 @@ def test_dramsim3_bandwidth_and_energy(part, peak, efficiency, simulators, accel
     energy, rate = simulators["dramsim3"]["pJ_per_bit_and_GBps"][part]
     changes = {} if efficiency is None else {"main_memory.efficiency": efficiency, "main_memory.energy": energy * 1e-12}
     machine = accelerator(**({"main_memory.bandwidth": peak} | changes))
-    # A layer of so many weights that nothing else counts: what the model makes of the constants.
+    # A layer with enough weights that nothing else counts: what the model makes of the constants.
     dense = layer(1024, 1 << 16, 1)
     result = Estimator(machine).estimate(Network("dense", (dense,))).layers[0]
     assert dense.weights / (result.cycles.memory / machine.clock.value) == pytest.approx(rate * 1e9, rel=0.05)

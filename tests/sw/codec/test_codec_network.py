@@ -237,7 +237,7 @@ def test_a_network_without_tensors():
 
 
 def raw_bytes(tensor):
-    """What a tensor takes without compression: 24 bytes around its packed codes, padded to 16-bit words."""
+    """Size of a tensor without compression: 24 bytes around its packed codes, padded to 16-bit words."""
     if isinstance(tensor, RawTensor):
         return 20 + 2 * -(-tensor.items.nbytes // 2)
     low, high = int(tensor.codes.min()), int(tensor.codes.max())

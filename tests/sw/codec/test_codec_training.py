@@ -1,4 +1,4 @@
-"""What the encoder knows and chooses: exact costs, sound tables, columns within the format's limits."""
+"""Knowledge and choices of the encoder: exact costs, sound tables, columns within the format's limits."""
 
 import math
 import random

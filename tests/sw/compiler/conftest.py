@@ -142,7 +142,7 @@ def integer(op, x_shape, w_shape, attributes=None, *, x_type=np.uint8, w_type=np
 
 
 def reference(model, x, *, fused=True):
-    """What onnxruntime gives for the first output; without ``fused`` in float32, operator by operator."""
+    """Return onnxruntime's first output; without ``fused`` in float32, operator by operator."""
     options = session_options()
     if not fused:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -151,7 +151,7 @@ def reference(model, x, *, fused=True):
 
 
 def on_array(network, shape=SMALL, keep=("y",), link=None, **options):
-    """Run a network on an array; what it gives for the first of ``keep``, and the run."""
+    """Run a network on an array; return its values for the first of ``keep``, and the run."""
     compiled = compile_network(network.model, shape, "net")
     run = run_network(compiled, link or GoldenArray(shape), network.x, keep=keep, **options)
     return np.concatenate(run.kept[keep[0]]), run

@@ -1,4 +1,4 @@
-"""Which streams of a compressed network the array takes as they are, and that the others still run."""
+"""Streams of a compressed network that the array takes as they are; the others still run."""
 
 from dataclasses import replace
 

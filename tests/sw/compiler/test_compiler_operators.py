@@ -38,7 +38,7 @@ SHAPES = [ArrayShape(2, 4, 5, 16), ArrayShape(1, 1, 1, 16), ArrayShape(4, 16, 64
 
 
 def check(nets, network, shape=SHAPES[0], steps=0, fused=True):
-    """Sums must be right, results onnxruntime's, or off by so many steps at most."""
+    """Check that sums are right and results are onnxruntime's, or off by at most the given number of steps."""
     found, run = nets.on_array(network, shape)
     assert [layer.mismatches for layer in run.layers] == [0]
     assert run.layers[0].sums > 0

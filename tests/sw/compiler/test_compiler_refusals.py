@@ -1,4 +1,4 @@
-"""What cannot run on the array is refused in one line that names the operator, before anything starts."""
+"""Refusals of networks that cannot run on the array: one line that names the operator, before anything starts."""
 
 import re
 

@@ -81,7 +81,7 @@ def test_the_spread_gives_every_state_to_one_token(seed):
             covered = sorted(n for _, entry in own for n in range(entry.base, entry.base + (1 << entry.bits)))
             assert covered == (list(range(tables.states)) if count else [])
             assert all(entry.bits + tables.shifts[table] <= 16 for _, entry in own)
-            # States with more bits come first: they stand for the smaller numbers.
+            # States with more bits come first: they represent the smaller numbers.
             assert [entry.bits for _, entry in own] == sorted((entry.bits for _, entry in own), reverse=True)
 
 
@@ -119,7 +119,7 @@ def test_a_table_of_one_token_takes_no_bits(token, log2_states):
 
 @pytest.mark.parametrize("log2_states", [8, 9, 10])
 def test_counts_of_every_golomb_order(log2_states):
-    """Each count is coded with the order that the one before it gives; 0 to all states, so every order occurs."""
+    """Each count is coded with the order that the one before it sets; 0 to all states, so every order occurs."""
     states = 1 << log2_states
     orders = set()
     for first in (0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 63, 64, 127, 128, states // 2, states - 1, states):

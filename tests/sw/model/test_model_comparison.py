@@ -418,7 +418,7 @@ def test_declared_biases_may_change_and_others_may_not(build):
     assert result.changed_biases == tuple(sorted(biased.biases.values()))
     assert len(result.changed_biases) == len(outputs)
     assert f"bias changed by tuning: {result.changed_biases[0]}" in result.lines()
-    # The plain network stands for itself, and may be compressed again.
+    # The plain network represents itself, and may be compressed again.
     plain = decompressed(open_compressed(made, "m"))
     assert DECLARATION not in [entry.key for entry in plain.metadata_props]
     again = compress(copy(plain), CompressionOptions(Bound.parse("5%"))).compressed

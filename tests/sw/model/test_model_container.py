@@ -58,7 +58,7 @@ def check_file(compressed):
 
 
 def check_reference_runtime(compressed, plain, x):
-    """The compressed model as it is and the plain one give the same, bit for bit."""
+    """The compressed model as it is and the plain one compute the same, bit for bit."""
     if any(node.op_type == "ConvTranspose" for node in plain.graph.node):
         # onnx.reference has no groups there (it fails on the plain model, too): run the Decompress node alone.
         only = onnx.ModelProto()

@@ -19,7 +19,7 @@ READERS = (load_model, open_model, model_files)
 
 @pytest.fixture
 def stored(networks, tmp_path):
-    """Write a model whose weight lies beside it; entries are those of its external data."""
+    """Write a model whose weight is in a file next to it; entries are those of its external data."""
 
     def write(*entries, folder=tmp_path / "m", name="m.onnx"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -173,7 +173,7 @@ def cache(stored, tmp_path):
 
 
 def linked(stored, tmp_path):
-    """A link to a model, and its data beside the link."""
+    """A link to a model, and its data next to the link."""
     path = stored(folder=tmp_path / "elsewhere")
     (path.parent / NAME).rename(tmp_path / NAME)
     (tmp_path / "link.onnx").symlink_to(path)
@@ -211,7 +211,7 @@ def test_data_beside_what_a_link_leads_to(stored, weights, tmp_path):
     path = stored(folder=tmp_path / "real")
     (tmp_path / "link.onnx").symlink_to(path)
     np.testing.assert_array_equal(weights_of(tmp_path / "link.onnx"), weights)
-    # What lies beside the link comes first, as onnxruntime alone would take it.
+    # A file next to the link comes first, as onnxruntime alone would take it.
     (tmp_path / NAME).write_bytes(bytes(160))
     assert runs(tmp_path / "link.onnx")
     assert not weights_of(tmp_path / "link.onnx").any()
@@ -225,7 +225,7 @@ def test_links_that_lead_out(stored, tmp_path):
     assert not runs(path)
     refused(path, r"is at 'weights\.bin'; it must be a file inside the model's folder")
     refused(stored(("location", "up/secret")), r"is at 'up/secret'; it must be a file inside the model's folder")
-    # Beside a link to the model, a link to a third folder.
+    # Next to a link to the model, a link to a third folder.
     other = tmp_path / "other"
     other.mkdir()
     (other / "m.onnx").symlink_to("../m/m.onnx")

@@ -16,7 +16,7 @@ from dnnzip.system.outputs import open_output, write_output
 
 
 def external(networks, folder, location="weights.bin"):
-    """A model whose weight lies in a file beside it."""
+    """A model whose weight is in a file next to it."""
     model = networks.float_network("MatMul").model
     tensor = model.graph.initializer[0]
     (folder / "weights.bin").write_bytes(tensor.raw_data)

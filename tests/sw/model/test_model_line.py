@@ -46,7 +46,7 @@ def exact_segments(codes):
 
 
 def suits(low, high):
-    """Whether a line of whole slope and intercept passes through all intervals, by trying every slope."""
+    """Return True if a line of whole slope and intercept passes through all intervals, by trying every slope."""
     span = max(high) - min(low)
     place = np.arange(len(low))
     return any((low - slope * place).max() <= (high - slope * place).min() for slope in range(-span, span + 1))

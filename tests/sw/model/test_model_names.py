@@ -1,4 +1,4 @@
-"""A name that stands for two values is refused, wherever in a model; one that a body uses again is not."""
+"""A name of two values is refused, wherever in a model; one that a body uses again is not."""
 
 import numpy as np
 import onnx

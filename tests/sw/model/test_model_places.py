@@ -30,7 +30,7 @@ def _small_arrays_stay_too(monkeypatch):
 
 @pytest.fixture
 def stored(networks, tmp_path):
-    """A model file whose large arrays, a long list and a type that NumPy lacks lie in a file beside it."""
+    """A model file whose large arrays, a long list and a type that NumPy lacks are in a file next to it."""
     model = networks.float_network("MatMul").model
     rng = np.random.default_rng(0)
     wide = rng.normal(size=(40, 50)).astype(np.float32)

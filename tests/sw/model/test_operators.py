@@ -23,7 +23,7 @@ NAMES = {
 
 
 def positions(operator):
-    """Give the input positions of a row with the role that it says they have."""
+    """Return the input positions of a row with the role that it says they have."""
     for weight in operator.weights:
         yield "weights", weight.index
         yield "weights' scale", weight.scale

@@ -1,4 +1,4 @@
-"""Random graphs cut into segments, which one after the other give what the whole graph gives."""
+"""Random graphs cut into segments, which one after the other compute what the whole graph computes."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def random_graph(rng, count=14):
 
 
 def run(model, segments, x):
-    """Run segments one after the other; each must give only what the others read, or the output."""
+    """Run segments one after the other; each must return only what the others read, or the output."""
     output = model.graph.output[0].name
     values, wanted = {"x": x}, {output}.union(*(segment.reads for segment in segments))
     for segment in segments:
