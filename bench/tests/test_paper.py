@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from dnnzip_bench.estimator.nocnn import Nocnn, machine
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip.accelerator import Kind, Layer, Network, Timing
+from dnnzip.accelerator import Kind, Layer, Network, Timing, estimator_of, load_accelerator
 from dnnzip.codec import CodecOptions
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.evaluation.dataset import Dataset
@@ -49,7 +48,7 @@ from dnnzip_bench.storage.tables import claim_table, equal_table, highest_table,
 from dnnzip_bench.storage.trained import ENTRIES, Drop, Right, TrainedNetwork, load_trained
 from dnnzip_bench.storage.tuned import load_tuned
 
-TOOL = Nocnn(machine())
+TOOL = estimator_of(load_accelerator("paper-mesh-8x8"))
 PAGE = Path(__file__).parents[2] / "docs" / "paper.md"
 SHAPES = {"AlexNet": alexnet, "light_bvlc_alexnet": light_alexnet, "VGG-16": vgg16}
 

@@ -79,7 +79,7 @@ def test_a_tuning_alone_is_reported(dnnzip, tmp_path):
 
 @pytest.mark.parametrize("package", ["jinja2", "matplotlib", "plotly", "pyarrow"])
 def test_what_is_not_installed_is_told(folder, package):
-    script = f"import sys; sys.modules[{package!r}] = None; from dnnzip import cli; cli.main()"
+    script = f"import sys; sys.modules[{package!r}] = None; from dnnzip.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", script, "report", folder], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == f"dnnzip: report: {package} is not installed; {how_to_install('report')}\n"

@@ -272,7 +272,7 @@ print(json.dumps([rules.__doc__, found, [item.rule for item in left_out]]))
     assert docstring is None
     assert len(sentences) == len(set(sentences)) > 15
     assert all(len(text) > 20 and text.endswith(".") for text in sentences)
-    assert reasons == ["Its name must match `--layers`, where given, and must not match `--exclude`."]
+    assert reasons == ["Its name must match a glob of `layers`, where given, and none of `exclude`."]
 
 
 def test_a_model_in_memory_is_checked_like_a_file():

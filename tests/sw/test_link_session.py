@@ -232,7 +232,7 @@ OK = {"cause": int(Verdict.OK)}
 def test_what_a_board_says_wrongly_is_named(monkeypatch, board, message):
     monkeypatch.setattr(serial_line, "SerialLine", lambda *_: board)
     raw = raw_fast.encode(np.arange(6, dtype=np.int16), 2, 4)
-    with pytest.raises(InputError, match=re.escape(f"--link serial:PORT: {message}")):
+    with pytest.raises(InputError, match=re.escape(f"link serial:PORT: {message}")):
         SerialLink("PORT").decode(b"", [raw])
 
 

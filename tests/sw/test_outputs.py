@@ -10,7 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip.errors import InputError
+from dnnzip.cli.options import with_options
+from dnnzip.errors import InputError, field_name
 from dnnzip.system.outputs import OutputSet
 from dnnzip.tuning.tuner import Tuner
 
@@ -139,7 +140,7 @@ def test_a_set_keeps_what_is_there_until_all_of_it_is_complete(tmp_path):
 @pytest.mark.parametrize("fault", ["option", "model", "disk"])
 def test_a_search_that_is_refused_leaves_no_journal(dnnzip, place, monkeypatch, fault):
     """It would stand in the way of the same search with other options; that of a full disk is kept."""
-    where = {"option": "--max-drop", "model": str(place / "m.onnx"), "disk": "o.onnx.tune"}[fault]
+    where = {"option": field_name("max_drop"), "model": str(place / "m.onnx"), "disk": "o.onnx.tune"}[fault]
 
     def tune(_, journal, __):
         journal.measured("plain", lambda: [True])
@@ -148,5 +149,5 @@ def test_a_search_that_is_refused_leaves_no_journal(dnnzip, place, monkeypatch, 
     monkeypatch.setattr(Tuner, "tune", tune)
     options = ("--data", place / "s.npz", "-o", "o.onnx")
     found = dnnzip("tune", place / "m.onnx", *options, "--max-drop", "1%")
-    assert found == (2, "", f"dnnzip: {where}: is wrong; another\n")
+    assert found == (2, "", f"dnnzip: {with_options(where)}: is wrong; another\n")
     assert names() == (["o.onnx.tune"] if fault == "disk" else [])

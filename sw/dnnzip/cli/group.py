@@ -41,6 +41,17 @@ class Commands(click.Group):
         """Return a command by name; one of an extra that is not installed says so when it is called."""
         return super().get_command(ctx, cmd_name) or _found(cmd_name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of a line; of a name that is none, the closest names of all commands are said."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            raise click.exceptions.NoSuchCommand(
+                error.command_name, possibilities=self.list_commands(ctx), ctx=ctx
+            ) from None
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the options; some of them print and end the command."""
         with printing():

@@ -94,7 +94,7 @@ def test_what_a_user_can_do_wrong(folder, tmp_path):
         ((tmp_path / "none", good), "none: is no folder"),
         ((tmp_path / "empty", good), "empty: has no labelled images"),
         ((tmp_path / "broken", good), r"a\.png: is no image that can be read"),
-        ((path, good, 7), "--samples 7: .* has 6 images; give 1 to 6"),
+        ((path, good, 7), "samples 7: .* has 6 images; give 1 to 6"),
         ((path, model(tmp_path / "v.onnx", ["n", 10])), "does not take images"),
         ((path, model(tmp_path / "c.onnx", ["n", 6, 5, 4])), "takes samples of the shape"),
         ((path, model(tmp_path / "i.onnx", ["n", 6, 5, 3], TensorProto.INT64)), "does not take images"),

@@ -36,7 +36,7 @@ def test_points_with_their_unit(text, share):
 def test_everything_else_is_refused(text, message):
     with pytest.raises(InputError) as caught:
         parse_drop(text)
-    assert str(caught.value) == f"--max-drop {message}"
+    assert str(caught.value) == f"max_drop {message}"
 
 
 def test_the_rule_is_that_of_all_commands(dnnzip, tmp_path):

@@ -291,7 +291,7 @@ def test_globs_choose_by_name(networks):
     assert chosen(layers=["block/fc[0].w"]) == (["block/fc[0].w"], ["block/second"])
     assert chosen(layers=["block/*"], exclude=["*/second"]) == (["block/fc[0].w"], ["block/second"])
     for option in ("layers", "exclude"):
-        with pytest.raises(InputError, match=rf"^--{option} 'fc\*': matches no weight; "):
+        with pytest.raises(InputError, match=rf"^{option} 'fc\*': matches no weight; "):
             chosen(**{option: ["fc*"]})
 
 
