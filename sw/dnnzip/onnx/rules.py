@@ -32,6 +32,12 @@ ELEMENT_TYPES: dict[int, ElementType] = {
     TensorProto.UINT8: UINT8,
 }
 
+
+def number_of(element: ElementType) -> int:
+    """Return the number of an element type in ONNX."""
+    return next(number for number, known in ELEMENT_TYPES.items() if known is element)
+
+
 P = ParamSpec("P")
 
 #: What a stream's header can declare.
