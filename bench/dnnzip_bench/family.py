@@ -3,8 +3,8 @@
 Monotonic runs with least squares (`dnnzip_bench.monotonic_runs`) have a tolerance and no error bound. So for each
 tolerance the error of every tensor is measured, and the same error is then given as a bound, tensor by tensor, to the
 greedy segments and to ``ans``: three codecs that keep one largest error, their sizes with every byte counted, and what
-is left of the accuracy. As lines spread their error otherwise than a grid does, ``ans`` is also given the root mean square error of
-each tensor: a bound of sqrt(3) times that, which is what an even grid makes of its bound.
+is left of the accuracy. As lines spread their error otherwise than a grid does, ``ans`` is also given the root mean
+square error of each tensor: a bound of sqrt(3) times that, which is what an even grid makes of its bound.
 """
 
 import math

@@ -11,7 +11,6 @@ import pytest
 
 from dnnzip.errors import CheckFailedError
 from dnnzip.evaluation.dataset import Dataset
-from dnnzip.quantize.bound import Bound
 from dnnzip_bench import family
 from dnnzip_bench.catalogue import ENTRIES, evenly, zoo_folder
 from dnnzip_bench.storage.trained import load_trained
@@ -49,7 +48,8 @@ def test_a_runs_error_that_is_stated_too_small_is_noticed() -> None:
     network = load_trained(replace(entry, samples=10), zoo_folder())
     runs = [family.quantise_runs(weight, 0.05) for weight in network.weights]
     family.result(network, runs, "line")
-    runs[3] = replace(runs[3], spec=Bound.parse(repr(0.9 * runs[3].max_error)))
+    grid = runs[3].grid
+    runs[3] = replace(runs[3], grid=replace(grid, spec=repr(0.9 * grid.max_error)))
     with pytest.raises(CheckFailedError, match=r"is over the bound of"):
         family.result(network, runs, "line")
 

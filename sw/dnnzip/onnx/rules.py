@@ -32,12 +32,6 @@ ELEMENT_TYPES: dict[int, ElementType] = {
     TensorProto.UINT8: UINT8,
 }
 
-
-def number_of(element: ElementType) -> int:
-    """Return the number of an element type in ONNX."""
-    return next(number for number, known in ELEMENT_TYPES.items() if known is element)
-
-
 P = ParamSpec("P")
 
 #: What a stream's header can declare.
@@ -227,6 +221,11 @@ def broken_rule(candidate: Candidate) -> CandidateRule | None:
 def scale_name(reader: Reader) -> str:
     """Return the name of the weight's scale, empty where the operator has none."""
     return _input_name(reader, reader.scale_index)
+
+
+def number_of(element: ElementType) -> int:
+    """Return the number of an element type in ONNX."""
+    return next(number for number, known in ELEMENT_TYPES.items() if known is element)
 
 
 def stored_array(tensor: onnx.TensorProto) -> NDArray[np.generic]:

@@ -1,4 +1,4 @@
-"""Straight segments: within a bound, as few as can be; and the family's runs, whose error is measured."""
+"""Straight segments within a bound, as few as can be."""
 
 import json
 from fractions import Fraction
