@@ -1,10 +1,10 @@
 """``make family``: the paper's family of compressors over the trained networks in ``DNNZIP_ZOO``, compared with ours.
 
-Monotonic runs with least squares (`dnnzip.model.line`) have a tolerance and no error bound. So for each tolerance the
-error of every tensor is measured, and the same error is then given as a bound, tensor by tensor, to the greedy segments
-and to ``ans``: three codecs that keep one largest error, their sizes with every byte counted, and what is left of the
-accuracy. As lines spread their error otherwise than a grid does, ``ans`` is also given the root mean square error of
-each tensor: a bound of sqrt(3) times that, which is what an even grid makes of its bound.
+Monotonic runs with least squares (`dnnzip_bench.monotonic_runs`) have a tolerance and no error bound. So for each
+tolerance the error of every tensor is measured, and the same error is then given as a bound, tensor by tensor, to the
+greedy segments and to ``ans``: three codecs that keep one largest error, their sizes with every byte counted, and what
+is left of the accuracy. As lines spread their error otherwise than a grid does, ``ans`` is also given the root mean
+square error of each tensor: a bound of sqrt(3) times that, which is what an even grid makes of its bound.
 """
 
 import math
@@ -20,12 +20,14 @@ import numpy as np
 from dnnzip.codec import CodecOptions
 from dnnzip.encoding import Encoded, encode_quantised
 from dnnzip.evaluation.accuracy import evaluate
-from dnnzip.model.line import SMALLEST_BOUND, quantise_lines, quantise_runs
-from dnnzip.onnx.container import compressed_model, decompressed, open_compressed
+from dnnzip.onnx.compression import compressed_model
+from dnnzip.onnx.decompression import decompressed
+from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.weights import Weight
 from dnnzip.presentation.tables import TextTable, number
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.grid import Quantised
+from dnnzip.quantize.lines import quantise_lines
 from dnnzip.quantize.quantise import quantise
 from dnnzip.quantize.step_grid import FLOAT_BITS
 from dnnzip.quantize.tolerance import ranges_of
@@ -33,6 +35,7 @@ from dnnzip.usecases.provenance import provenance
 from dnnzip.usecases.verify import require, verify
 from dnnzip_bench.catalogue import ENTRIES, Entry, zoo_folder
 from dnnzip_bench.command import BUILD, Listed, folder_option, keep, run, show, told
+from dnnzip_bench.monotonic_runs import SMALLEST_BOUND, quantise_runs
 from dnnzip_bench.pages import made_with
 from dnnzip_bench.storage.trained import TrainedNetwork, load_trained
 

@@ -16,7 +16,7 @@ import click
 
 from dnnzip import digits
 from dnnzip.exploration.cluster import connected, encoding_on_worker
-from dnnzip.exploration.record import ExplorationFolder
+from dnnzip.exploration.folder import ExplorationFolder
 from dnnzip.exploration.request import Options, plan_exploration
 from dnnzip.exploration.run import run as explore
 from dnnzip.exploration.task import Encoding, TaskResult

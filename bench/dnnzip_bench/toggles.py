@@ -20,7 +20,7 @@ from dnnzip.codec import CodecOptions, decode_tensor
 from dnnzip.codec.beat_order import codes_from_beats
 from dnnzip.errors import CheckFailedError
 from dnnzip.format import Verdict, WeightStream
-from dnnzip.onnx.container import CompressedModel
+from dnnzip.onnx.compressed import CompressedModel
 from dnnzip.onnx.files import load_model
 from dnnzip.presentation.tables import TextTable
 from dnnzip.quantize.bound import Bound

@@ -48,8 +48,8 @@ def test_a_runs_error_that_is_stated_too_small_is_noticed() -> None:
     network = load_trained(replace(entry, samples=10), zoo_folder())
     runs = [family.quantise_runs(weight, 0.05) for weight in network.weights]
     family.result(network, runs, "line")
-    bound = 0.9 * runs[3].grid.max_error
-    runs[3] = replace(runs[3], grid=replace(runs[3].grid, bound=np.array(bound), spec=repr(bound)))
+    grid = runs[3].grid
+    runs[3] = replace(runs[3], grid=replace(grid, spec=repr(0.9 * grid.max_error)))
     with pytest.raises(CheckFailedError, match=r"is over the bound of"):
         family.result(network, runs, "line")
 

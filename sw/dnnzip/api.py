@@ -16,8 +16,10 @@ from dnnzip.codec import CodecOptions
 from dnnzip.evaluation.accuracy import evaluate
 from dnnzip.evaluation.dataset import Dataset, load_dataset
 from dnnzip.format import AUTO
-from dnnzip.onnx.container import CompressedLayer, CompressedModel, decompressed, open_compressed, read_compressed
+from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
+from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.files import check_given, load_model, save_model
+from dnnzip.onnx.opening import open_compressed, read_compressed
 from dnnzip.onnx.weights import LeftOut
 from dnnzip.presentation.tables import sizes_table
 from dnnzip.tensor import ErrorScope, encoding_of, log2_states

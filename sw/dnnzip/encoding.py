@@ -25,10 +25,10 @@ from dnnzip.codec import (
 from dnnzip.errors import InputError
 from dnnzip.format import AUTO, MAX_WEIGHTS_PER_BIT, Verdict, VerdictError
 from dnnzip.inputs.memory import memory_for
-from dnnzip.model.line import quantise_lines
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.grid import CODE_BYTES, FloatGrid, Grid, Lossless, Quantised, kept_as_they_are
 from dnnzip.quantize.layout import Layout
+from dnnzip.quantize.lines import quantise_lines
 from dnnzip.quantize.quantise import quantise, quantise_again
 from dnnzip.quantize.weights import Weights
 

@@ -22,7 +22,7 @@ from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.exploration import cluster as cluster_module
 from dnnzip.exploration import run as run_module
 from dnnzip.exploration.cluster import Shipment, connected
-from dnnzip.exploration.record import ExplorationFolder
+from dnnzip.exploration.folder import ExplorationFolder
 from dnnzip.exploration.run import remaining, run
 
 WORKERS = 2

@@ -19,8 +19,10 @@ from dnnzip import digits
 from dnnzip.cli import explore as command
 from dnnzip.errors import InputError
 from dnnzip.exploration import cluster, request, run
+from dnnzip.exploration.facts import NetworkFacts
+from dnnzip.exploration.folder import ExplorationFolder
 from dnnzip.exploration.front_table import front_table
-from dnnzip.exploration.record import POINT_SCHEMA, ExplorationFolder, NetworkFacts
+from dnnzip.exploration.schemas import POINT_SCHEMA
 from dnnzip.system.extras import how_to_install
 
 MODEL = [str(digits.MODEL), "--data", str(digits.TEST_SET)]

@@ -10,15 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from dnnzip.errors import InputError
-from dnnzip.exploration.record import (
-    LAYER_SCHEMA,
-    POINT_SCHEMA,
-    ExplorationFolder,
-    Grid,
-    LayerFacts,
-    NetworkFacts,
-    Request,
-)
+from dnnzip.exploration.facts import Grid, LayerFacts, NetworkFacts, Request
+from dnnzip.exploration.folder import ExplorationFolder
+from dnnzip.exploration.schemas import LAYER_SCHEMA, POINT_SCHEMA
 
 REQUEST = Request(
     model="m.onnx",
@@ -135,7 +129,7 @@ def test_tables_are_read_by_one_thread(folder):
     """A thread of Arrow that lets go of a Python file while Python ends takes the process down with it."""
     code = """
 import os, sys
-from dnnzip.exploration.record import ExplorationFolder
+from dnnzip.exploration.folder import ExplorationFolder
 before = len(os.listdir("/proc/self/task"))
 assert ExplorationFolder(sys.argv[1]).points().num_rows
 print(len(os.listdir("/proc/self/task")) - before)

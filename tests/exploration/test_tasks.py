@@ -12,12 +12,12 @@ from dnnzip import digits
 from dnnzip.accelerator import Timing, load_accelerator
 from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import evaluate
-from dnnzip.exploration.record import ENERGY_PARTS, FIGURES, LAYER_SCHEMA, POINT_SCHEMA
 from dnnzip.exploration.request import Options, plan_exploration
+from dnnzip.exploration.schemas import ENERGY_PARTS, FIGURES, LAYER_SCHEMA, POINT_SCHEMA
 from dnnzip.exploration.task import measure_plain, run_encoding
 from dnnzip.exploration.workload import OpenWorkload
 from dnnzip.format.array import Placement
-from dnnzip.onnx.container import decompressed
+from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.files import load_model, save_model
 from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.usecases.compress import CompressionOptions, compress

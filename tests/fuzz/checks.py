@@ -12,7 +12,8 @@ from dnnzip.cli.announcements import CATEGORIES
 from dnnzip.codec import decode_tensor, fast, reference
 from dnnzip.errors import DnnzipError
 from dnnzip.format import TableSet, Verdict, VerdictError
-from dnnzip.onnx.container import decompressed, read_compressed
+from dnnzip.onnx.decompression import decompressed
+from dnnzip.onnx.opening import read_compressed
 from dnnzip.tensor import Compressed
 from dnnzip.usecases.summary import summarise
 

@@ -40,7 +40,7 @@ MODELS = "models"
 CODECS_COMPILED = ["kernels", "ans.decoding_loops", "ans.encoding_loops", "line.loops"]
 COMPILED = [
     *(f"dnnzip.codec.{name}" for name in CODECS_COMPILED),
-    *("dnnzip.quantize.step", "dnnzip.quantize.element_type"),
+    *("dnnzip.quantize.step", "dnnzip.quantize.decoded", "dnnzip.quantize.element_type"),
 ]
 
 

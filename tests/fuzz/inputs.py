@@ -19,7 +19,7 @@ from dnnzip.codec.raw import reference as raw_reference
 from dnnzip.encoding import Encoded
 from dnnzip.format import array_file
 from dnnzip.format.crc import CRC32_BYTES, crc32
-from dnnzip.onnx.container import compressed_model
+from dnnzip.onnx.compression import compressed_model
 from dnnzip.onnx.weights import find_weights
 from dnnzip.quantize.bound import Scope
 from dnnzip.quantize.grid import FloatGrid, IntegerGrid, Lossless, Quantised, kept_as_they_are

@@ -4,15 +4,9 @@ import hashlib
 import json
 import random
 
-from dnnzip.exploration.record import (
-    ENERGY_PARTS,
-    NOT_COMPRESSED,
-    ExplorationFolder,
-    Grid,
-    LayerFacts,
-    NetworkFacts,
-    Request,
-)
+from dnnzip.exploration.facts import Grid, LayerFacts, NetworkFacts, Request
+from dnnzip.exploration.folder import ExplorationFolder
+from dnnzip.exploration.schemas import ENERGY_PARTS, NOT_COMPRESSED
 
 HOSTILE = "</script ><img src=x onerror=\"document.title='taken'\"><b>&amp;{{7*7}}%{x}'"
 NAMES = ("conv1.weight", HOSTILE, "block2/conv.weight", "fc.weight")

@@ -8,7 +8,8 @@ import pytest
 from made_up import HOSTILE, NAMES, POOL, TOP1, write_exploration, write_tune
 
 from dnnzip.errors import InputError
-from dnnzip.exploration.record import ENERGY_PARTS, ExplorationFolder
+from dnnzip.exploration.folder import ExplorationFolder
+from dnnzip.exploration.schemas import ENERGY_PARTS
 from dnnzip.report import payload as payload_module
 from dnnzip.report.captions import si, signed
 from dnnzip.report.evidence import Kind, kind_of, read_evidence

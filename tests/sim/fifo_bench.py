@@ -6,7 +6,8 @@ import random
 import cocotb
 from cocotb.handle import HierarchyObject
 
-from dnnzip_sim.streams import PAUSE_PATTERNS, Scoreboard, StreamSink, StreamSource, nothing_left_over, start
+from dnnzip_sim.scoreboard import Scoreboard, nothing_left_over
+from dnnzip_sim.streams import PAUSE_PATTERNS, StreamSink, StreamSource, start
 
 BEATS = 500
 

@@ -346,8 +346,8 @@ def test_an_output_is_refused_before_any_work(fault, small, compressed, tmp_path
         raise AssertionError("the output should have been looked at first")
 
     monkeypatch.setattr("dnnzip.onnx.files.open_model", work)
-    monkeypatch.setattr("dnnzip.onnx.container.open_model", work)
-    monkeypatch.setattr("dnnzip.onnx.container.load_model", work)
+    monkeypatch.setattr("dnnzip.onnx.opening.open_model", work)
+    monkeypatch.setattr("dnnzip.onnx.opening.load_model", work)
     monkeypatch.setattr("dnnzip.evaluation.accuracy.evaluate", work)
     nowhere = tmp_path / "nowhere" / "out"
     for place in ("/dev/null/facts.json", "/dev/none/facts.json"):

@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from dnnzip.accelerator import PRESETS, load_accelerator
 from dnnzip.digits import MODEL
 from dnnzip.format import RAW_WIDTHS, WeightHeader
-from dnnzip.onnx.container import read_compressed
+from dnnzip.onnx.opening import read_compressed
 from dnnzip.usecases.estimate import EstimationOptions, compare, read_network
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"

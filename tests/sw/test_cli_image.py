@@ -15,7 +15,8 @@ from dnnzip.codec import decode_tensor
 from dnnzip.errors import InputError
 from dnnzip.format import IMAGE_HEADER, ImageEntry, Verdict, WeightStream, read_image_table, table_bytes
 from dnnzip.link.golden import GoldenLink
-from dnnzip.onnx.container import decompressed, read_compressed
+from dnnzip.onnx.decompression import decompressed
+from dnnzip.onnx.opening import read_compressed
 from dnnzip.quantize.grid import FloatGrid, Lossless
 from dnnzip.usecases.image import plan_image
 

@@ -44,7 +44,7 @@ def fault(monkeypatch):
         def broken(*_, **__):
             raise error
 
-        monkeypatch.setattr("dnnzip.onnx.container.open_compressed_file", broken)
+        monkeypatch.setattr("dnnzip.onnx.opening.open_compressed_file", broken)
 
     return plant
 
@@ -172,9 +172,9 @@ def test_the_place_is_not_one_of_a_library_inside_of_a_folder_of_our_name():
 
 def test_a_real_process(tmp_path):
     script = (
-        "import dnnzip.onnx.container as container, dnnzip.cli.main as cli\n"
+        "import dnnzip.onnx.opening as opening, dnnzip.cli.main as cli\n"
         "def broken(*_): raise KeyError('planted')\n"
-        "container.open_compressed_file = broken\n"
+        "opening.open_compressed_file = broken\n"
         "cli.main()\n"
     )
     command = [sys.executable, "-c", script, "info", str(digits.MODEL)]

@@ -12,7 +12,7 @@ from dnnzip.accelerator import load_accelerator
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import InputError
 from dnnzip.evaluation.dataset import load_dataset
-from dnnzip.exploration.record import ExplorationFolder
+from dnnzip.exploration.folder import ExplorationFolder
 from dnnzip.inputs.json_text import parse_json
 from dnnzip.inputs.reading import CHUNK, digest_of_file, open_regular, read_bounded
 from dnnzip.onnx import files

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from dnnzip.quantize.decoded import decoded_values
 from dnnzip.quantize.element_type import FLOAT32
-from dnnzip.quantize.step import decoded_values
 from dnnzip.tuning.layer import Inputs
 from dnnzip.tuning.rate import bits_of
 from dnnzip.tuning.rounding import LONGEST_BLOCK, feedback_of, plain_feedback, round_rows

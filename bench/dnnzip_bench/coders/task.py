@@ -13,9 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 from dnnzip.errors import InputError
 from dnnzip.onnx.weights import Weight, find_weights
 from dnnzip.quantize.bound import Bound, Unit
+from dnnzip.quantize.decoded import decoded_values
 from dnnzip.quantize.grid import FloatGrid, Lossless, Quantised
 from dnnzip.quantize.quantise import quantise
-from dnnzip.quantize.step import decoded_values
 
 SEED = 0
 SPREAD_OF_SCALES = 0.4

@@ -10,12 +10,15 @@ from onnx import numpy_helper
 
 from dnnzip.codec import CodecOptions
 from dnnzip.encoding import encode_quantised
-from dnnzip.model.line import quantise_runs
-from dnnzip.onnx.container import CompressedModel, compressed_model, decompressed, open_compressed
+from dnnzip.onnx.compressed import CompressedModel
+from dnnzip.onnx.compression import compressed_model
+from dnnzip.onnx.decompression import decompressed
+from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip_bench.coders.zero_runs import packed_bytes
+from dnnzip_bench.monotonic_runs import quantise_runs
 from dnnzip_bench.storage.rounding import Clipping, Rounded, round_weights
 from dnnzip_bench.storage.trained import TrainedNetwork
 

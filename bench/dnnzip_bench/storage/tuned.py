@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 
 from dnnzip.errors import InputError
-from dnnzip.onnx.container import open_compressed_file
+from dnnzip.onnx.opening import open_compressed_file
 from dnnzip_bench.command import BUILD
 from dnnzip_bench.storage.methods import TUNED, stored
 from dnnzip_bench.storage.records import Record

@@ -16,20 +16,12 @@ from cocotb.triggers import ClockCycles, FallingEdge
 from dnnzip.codec.raw import reference as raw_reference
 from dnnzip.format import WORD_BITS, WORD_BYTES, Verdict
 from dnnzip_sim.beats import BeatLayout
+from dnnzip_sim.scoreboard import Scoreboard, ScoreboardError, nothing_left_over
 from dnnzip_sim.stimulus.cases import damaged_cases, random_case, sound_cases
 from dnnzip_sim.stimulus.outcomes import Case, Outcome, outcomes
 from dnnzip_sim.stimulus.streams import AnsShape, random_stream
 from dnnzip_sim.stimulus.table_sets import random_table_set
-from dnnzip_sim.streams import (
-    PAUSE_PATTERNS,
-    Scoreboard,
-    ScoreboardError,
-    StreamSink,
-    StreamSource,
-    nothing_left_over,
-    scalar,
-    start,
-)
+from dnnzip_sim.streams import PAUSE_PATTERNS, StreamSink, StreamSource, scalar, start
 
 RANDOM_CASES = 4
 RESETS = 12

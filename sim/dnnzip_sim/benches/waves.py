@@ -7,7 +7,8 @@ import cocotb
 from cocotb.handle import HierarchyObject
 
 from dnnzip.format import WORD_BITS, WORD_BYTES
-from dnnzip_sim.streams import PAUSE_PATTERNS, Scoreboard, StreamSink, StreamSource, nothing_left_over, start
+from dnnzip_sim.scoreboard import Scoreboard, nothing_left_over
+from dnnzip_sim.streams import PAUSE_PATTERNS, StreamSink, StreamSource, start
 
 SEED = 1
 

@@ -3,22 +3,11 @@
 It knows layers and constants alone: networks are read in `dnnzip.onnx`, both are joined in `dnnzip.usecases`.
 """
 
-from dnnzip.accelerator.configuration import (
-    PRESETS,
-    Accelerator,
-    load_accelerator,
-    parse_accelerator,
-)
-from dnnzip.accelerator.estimate import (
-    Cycles,
-    Energy,
-    Estimate,
-    Estimator,
-    LayerEstimate,
-    LayerModel,
-    Timing,
-    reductions,
-)
+from dnnzip.accelerator.configuration import Accelerator
+from dnnzip.accelerator.configuration_file import PRESETS, load_accelerator, parse_accelerator
+from dnnzip.accelerator.estimator import Estimator
+from dnnzip.accelerator.figures import Cycles, Energy, Estimate, LayerEstimate, Timing, reductions
+from dnnzip.accelerator.layer_model import LayerModel
 from dnnzip.accelerator.layers import Kind, Layer, Network
 from dnnzip.accelerator.nocnn import estimator_of
 

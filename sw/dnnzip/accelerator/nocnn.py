@@ -8,7 +8,9 @@ from dataclasses import dataclass, fields, replace
 
 from dnnzip.accelerator.compute import Work
 from dnnzip.accelerator.configuration import Accelerator, Section, VectorArray
-from dnnzip.accelerator.estimate import Cycles, Energy, Estimator, LayerModel
+from dnnzip.accelerator.estimator import Estimator
+from dnnzip.accelerator.figures import Cycles, Energy
+from dnnzip.accelerator.layer_model import LayerModel
 from dnnzip.accelerator.layers import Kind, Layer
 from dnnzip.accelerator.mesh import Pattern
 
@@ -78,7 +80,7 @@ def _constants(section: Section, **values: float) -> Section:
 class NocnnLayer(LayerModel):
     """A layer as the tool counts it."""
 
-    estimator: "Nocnn"
+    machine: "Nocnn"
 
     def _work(self) -> Work:
         """Share units among cores in fractions, and drop the channels of a pooling that do not divide evenly."""
@@ -108,7 +110,7 @@ class NocnnLayer(LayerModel):
 
     @property
     def _departures(self) -> Departures:
-        return self.estimator.departures
+        return self.machine.departures
 
     @property
     def input_bytes(self) -> float:

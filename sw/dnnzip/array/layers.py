@@ -96,7 +96,7 @@ def find_layers(model: onnx.ModelProto, where: str) -> list[ArrayLayer]:
     Parameters
     ----------
     model
-        A plain network (`dnnzip.onnx.container.decompressed`) whose Constant nodes are lifted
+        A plain network (`dnnzip.onnx.decompression.decompressed`) whose Constant nodes are lifted
         (`dnnzip.onnx.graph.lift_constants`).
     where
         The file, for messages.

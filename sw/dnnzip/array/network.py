@@ -22,9 +22,11 @@ from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import BATCH, batches_of, joined_scores
 from dnnzip.format import WORD_BITS
 from dnnzip.format.array import ArrayShape
-from dnnzip.onnx.container import decompressed, is_compressed, open_compressed
+from dnnzip.onnx.compressed import is_compressed
+from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.graph import fixed_size, lift_constants
 from dnnzip.onnx.node_order import check_sorted
+from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.partition import Segment
 
 JOB_BYTES = 1 << 30

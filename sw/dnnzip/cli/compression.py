@@ -160,7 +160,8 @@ def _left_out_lines(left_out: Any) -> list[str]:
 @output_options
 def decompress(model: str, target: str, output: Output) -> None:
     """Run `dnnzip decompress`."""
-    from dnnzip.onnx.container import decompressed, open_compressed_file
+    from dnnzip.onnx.decompression import decompressed
+    from dnnzip.onnx.opening import open_compressed_file
     from dnnzip.usecases.summary import summarise
 
     compressed = open_compressed_file(model)
@@ -178,7 +179,7 @@ def decompress(model: str, target: str, output: Output) -> None:
 @output_options
 def info(file: str, output: Output) -> None:
     """Run `dnnzip info`."""
-    from dnnzip.onnx.container import open_compressed_file
+    from dnnzip.onnx.opening import open_compressed_file
     from dnnzip.presentation.tables import sizes_line, sizes_table
     from dnnzip.usecases.summary import summarise
 
@@ -200,8 +201,8 @@ def info(file: str, output: Output) -> None:
 @output_options
 def verify(model: str, compressed: str, output: Output) -> None:
     """Run `dnnzip verify`."""
-    from dnnzip.onnx.container import open_compressed_file
     from dnnzip.onnx.files import open_model
+    from dnnzip.onnx.opening import open_compressed_file
     from dnnzip.presentation.tables import checks_table
     from dnnzip.usecases import verify as verification
 

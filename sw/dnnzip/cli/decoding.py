@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def simulate(model: str, target: str | None, link: str, output: Output) -> None:
     """Run `dnnzip simulate`."""
     from dnnzip.link import open_link
-    from dnnzip.onnx.container import read_compressed
+    from dnnzip.onnx.opening import read_compressed
     from dnnzip.presentation.tables import simulation_table
     from dnnzip.usecases import simulate as simulation
 
@@ -87,7 +87,7 @@ def simulate(model: str, target: str | None, link: str, output: Output) -> None:
 @output_options
 def image(model: str, folder: str, bus_bits: int, prefix: str | None, output: Output) -> None:
     """Run `dnnzip image`."""
-    from dnnzip.onnx.container import open_compressed_file
+    from dnnzip.onnx.opening import open_compressed_file
     from dnnzip.presentation.tables import image_table
     from dnnzip.usecases.image import plan_image, write_image
     from dnnzip.usecases.image_header import check_prefix

@@ -15,7 +15,7 @@ from dnnzip.format import AUTO, codec_choices
 from dnnzip.system import extras
 
 if TYPE_CHECKING:
-    from dnnzip.exploration.record import ExplorationFolder
+    from dnnzip.exploration.folder import ExplorationFolder
     from dnnzip.exploration.request import Plan
 
 NEEDED = ("distributed", "pyarrow")
@@ -131,8 +131,8 @@ def explore(
             raise extras.missing("explore", package, "explore")
     if scheduler is not None and workers is not None:
         raise click.UsageError("--workers: is of this machine's processes; leave it out with --scheduler")
+    from dnnzip.exploration.folder import ExplorationFolder
     from dnnzip.exploration.front_table import COSTS, exploration_json, front_lines, front_of, front_table
-    from dnnzip.exploration.record import ExplorationFolder
     from dnnzip.exploration.request import Options, check_words, plan_exploration
 
     check_words("--against", against, list(COSTS))

@@ -13,9 +13,11 @@ from dnnzip.errors import InputError
 from dnnzip.evaluation.dataset import Dataset, load_dataset
 from dnnzip.evaluation.runtime import RUNTIME_ERRORS, Session, first_line, open_session, session_options
 from dnnzip.evaluation.scores import OPTION, Output, choose_output
-from dnnzip.onnx.container import decompressed, is_compressed, open_compressed
+from dnnzip.onnx.compressed import is_compressed
+from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.files import LARGEST_MESSAGE, check_given, load_model, save_model
 from dnnzip.onnx.graph import is_standard
+from dnnzip.onnx.opening import open_compressed
 from dnnzip.system.temporary import temporary_folder
 
 #: Samples at once where the network takes any number; more gain nothing and take memory.

@@ -16,7 +16,7 @@ from distributed import Client, LocalCluster, Worker, WorkerPlugin
 
 from dnnzip.errors import InputError, field_name
 from dnnzip.exploration import interrupts
-from dnnzip.exploration.record import NetworkFacts
+from dnnzip.exploration.facts import NetworkFacts
 from dnnzip.exploration.task import Encoding, TaskResult, measure_plain, run_encoding
 from dnnzip.exploration.workload import OpenWorkload, Workload
 from dnnzip.system.temporary import temporary_folder

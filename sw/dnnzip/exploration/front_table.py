@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from dnnzip.exploration.facts import NetworkFacts, Request
 from dnnzip.exploration.pareto import objectives_of, pareto_front
-from dnnzip.exploration.record import NetworkFacts, Request
 from dnnzip.presentation.tables import TextTable, share
 
 Row = dict[str, Any]

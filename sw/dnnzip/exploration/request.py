@@ -12,16 +12,18 @@ from dnnzip.errors import InputError, field_name
 from dnnzip.evaluation.accuracy import score_output
 from dnnzip.evaluation.dataset import RIGHT as DATA
 from dnnzip.evaluation.dataset import Dataset, load_dataset
+from dnnzip.exploration.facts import Grid, Request
 from dnnzip.exploration.layer_sets import layer_sets
-from dnnzip.exploration.record import TUNED, Grid, Request
+from dnnzip.exploration.schemas import TUNED
 from dnnzip.exploration.task import Encoding, TunedEncoding
 from dnnzip.exploration.workload import Files, Workload, digest_of, read_files
 from dnnzip.format import AUTO, codec_choices
 from dnnzip.format.array import Placement
 from dnnzip.inputs.json_text import check_seed
 from dnnzip.inputs.reading import digest_of_file
-from dnnzip.onnx.container import is_compressed, open_compressed_file
+from dnnzip.onnx.compressed import is_compressed
 from dnnzip.onnx.files import load_model, open_model
+from dnnzip.onnx.opening import open_compressed_file
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.tolerance import ranges_of
 from dnnzip.usecases.compress import CompressionOptions, plan

@@ -12,7 +12,8 @@ from distributed.comm.core import CommClosedError
 from dnnzip.errors import CheckFailedError, InputError, field_name
 from dnnzip.exploration import interrupts
 from dnnzip.exploration.cluster import Shipment, encoding_on_worker, plain_on_worker
-from dnnzip.exploration.record import ExplorationFolder, NetworkFacts
+from dnnzip.exploration.facts import NetworkFacts
+from dnnzip.exploration.folder import ExplorationFolder
 from dnnzip.exploration.request import Plan
 from dnnzip.exploration.task import Encoding, Spent, TaskResult
 

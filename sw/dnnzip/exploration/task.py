@@ -19,9 +19,12 @@ from numpy.typing import NDArray
 from dnnzip.accelerator import Accelerator, Estimate, LayerEstimate, Timing, reductions
 from dnnzip.codec import CodecOptions
 from dnnzip.errors import InputError, field_name
-from dnnzip.exploration.record import ENERGY_PARTS, NOT_COMPRESSED, PLAIN, TUNED, LayerFacts, NetworkFacts
+from dnnzip.exploration.facts import LayerFacts, NetworkFacts
+from dnnzip.exploration.schemas import ENERGY_PARTS, NOT_COMPRESSED, PLAIN, TUNED
 from dnnzip.exploration.workload import OpenWorkload, load_files
-from dnnzip.onnx.container import CompressedLayer, CompressedModel, decompressed, open_compressed
+from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
+from dnnzip.onnx.decompression import decompressed
+from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.rules import stored_array
 from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.bound import Bound, Scope

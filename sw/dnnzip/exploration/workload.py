@@ -23,7 +23,7 @@ from dnnzip.evaluation.accuracy import Accuracy, score, scores_of
 from dnnzip.evaluation.dataset import Dataset
 from dnnzip.inputs.memory import memory_for
 from dnnzip.inputs.reading import read_bounded
-from dnnzip.onnx.container import is_compressed
+from dnnzip.onnx.compressed import is_compressed
 from dnnzip.onnx.files import RIGHT, load_model, model_files
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights
 from dnnzip.system.temporary import temporary_folder

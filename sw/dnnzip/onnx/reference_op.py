@@ -11,11 +11,13 @@ from onnx import numpy_helper
 from onnx.reference.op_run import OpRun
 
 from dnnzip.codec import decode_tensor
-from dnnzip.onnx.container import DOMAIN, layer_of_node, restore
+from dnnzip.onnx.compressed import DOMAIN
+from dnnzip.onnx.decompression import restore
+from dnnzip.onnx.opening import layer_of_node
 
 
 class Decompress(OpRun):
-    """One weight, decoded by the software codec; the semantics are those of `dnnzip.onnx.container`."""
+    """One weight, decoded by the software codec; the semantics are those of `dnnzip.onnx.compressed`."""
 
     op_domain = DOMAIN
 

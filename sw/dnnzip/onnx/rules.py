@@ -223,6 +223,11 @@ def scale_name(reader: Reader) -> str:
     return _input_name(reader, reader.scale_index)
 
 
+def number_of(element: ElementType) -> int:
+    """Return the number of an element type in ONNX."""
+    return next(number for number, known in ELEMENT_TYPES.items() if known is element)
+
+
 def stored_array(tensor: onnx.TensorProto) -> NDArray[np.generic]:
     """Return the values of an initializer, after its byte count has been checked against its shape.
 

@@ -7,7 +7,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from dnnzip.onnx.container import CompressedLayer, CompressedModel, decoded_skeleton
+from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
+from dnnzip.onnx.decompression import decoded_skeleton
 from dnnzip.onnx.graph import GraphIndex, attribute, operand
 from dnnzip.onnx.rescale import scale_use
 from dnnzip.onnx.rules import Reader, stored_array

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from dnnzip.array.job import ArrayFigures
-from dnnzip.onnx.container import CompressedLayer
+from dnnzip.onnx.compressed import CompressedLayer
 from dnnzip.presentation.table_layout import Cells, show_cells
 from dnnzip.system.terminal import printable
 from dnnzip.usecases.image import Image

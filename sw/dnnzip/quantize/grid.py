@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.quantize.bound import Scope, Unit
+from dnnzip.quantize.decoded import decoded_values
 from dnnzip.quantize.element_type import ElementType
 from dnnzip.quantize.layout import Layout
-from dnnzip.quantize.step import decoded_values
 from dnnzip.quantize.step_grid import StepGrid
 from dnnzip.quantize.weights import zero_point_along
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.element_type import ElementType
 from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless, Quantised, kept_as_they_are
-from dnnzip.quantize.step import extremes, fill_codes, largest_step
+from dnnzip.quantize.step import fill_codes, largest_step
 from dnnzip.quantize.step_grid import EXACT, Snap, StepGrid, loss_bits, on_grid
-from dnnzip.quantize.tolerance import check_finite, check_unit, integer_error
+from dnnzip.quantize.tolerance import check_finite, check_unit, extremes, integer_error
 from dnnzip.quantize.weights import Weights, shifted_weights, zero_point_along
 
 

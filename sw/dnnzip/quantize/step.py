@@ -25,9 +25,8 @@ from numpy.typing import NDArray
 from dnnzip.codec.compiling import inlined, loop
 from dnnzip.codec.compiling import step as part
 from dnnzip.format import LARGEST_CODE
-from dnnzip.quantize.element_type import NOT_ROUNDED, ElementType, rounded
-
-#: Codes are int16, and symmetric.
+from dnnzip.quantize.decoded import decoded_value
+from dnnzip.quantize.element_type import NOT_ROUNDED, ElementType
 
 #: Of more weights of a narrow type than this, only the distinct magnitudes are searched.
 FEW_WEIGHTS = 1 << 15
@@ -60,12 +59,6 @@ LARGEST_INVERTED = 1e37
 
 #: No product of code and step may be larger, or it would be infinite.
 LARGEST_FLOAT = float(np.finfo(np.float32).max)
-
-
-@loop
-def decoded_value(code, step, rounding):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Return the value of a code (float64) at a float32 step, as float64; it rises with the code."""
-    return rounded(np.float32(np.float32(code) * step), rounding)
 
 
 @part
@@ -107,12 +100,6 @@ def _fill_codes(weights, step, bound, rounding, codes):  # type: ignore[no-untyp
         error = abs(weight - decoded_value(code, step, rounding))
         largest = max(largest, error)
     return largest, -1
-
-
-def extremes(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the smallest and the largest weight of each row of [rows, n]; not finite where a weight is not."""
-    with np.errstate(invalid="ignore"):
-        return rows.min(axis=1), rows.max(axis=1)
 
 
 @loop
@@ -223,7 +210,9 @@ def largest_step(
     # No step below this one has codes within the limit; one more code covers the neighbour.
     lowest = max(_largest_bits(largest / (LARGEST_CODE + 2)), 1)
     if element.is_narrow:
-        return _step_of_narrow(weights, bits, lowest, bound, element, codes)
+        # A narrow type has few values.
+        searched = element.magnitudes(weights) if weights.size > FEW_WEIGHTS else weights
+        return _step_by_all(weights, searched, bits, lowest, bound, element, codes)
     share = SUSPECT_SHARE
     while bits >= lowest:
         first = _step(bits)
@@ -288,19 +277,6 @@ def _is_settled(step: np.float32, largest: float) -> bool:
     )
 
 
-def _step_of_narrow(
-    weights: NDArray[np.float32],
-    bits: int,
-    lowest: int,
-    bound: float,
-    element: ElementType,
-    codes: NDArray[np.int16],
-) -> tuple[np.float32, float] | None:
-    """Do the search of `largest_step` for weights of a narrow type, which has few values."""
-    searched = element.magnitudes(weights) if weights.size > FEW_WEIGHTS else weights
-    return _step_by_all(weights, searched, bits, lowest, bound, element, codes)
-
-
 def _step_by_all(
     weights: NDArray[np.float32],
     searched: NDArray[np.float32],
@@ -352,30 +328,6 @@ def fill_codes(
         return _largest_error(weights, _suspects(weights, step, step, codes), step, step, bound, codes)
     error, lost = _fill_codes(weights, step, bound, element.rounding, codes)
     return float(error) if lost < 0 else None
-
-
-def decoded_values(codes: NDArray[np.int16], step: NDArray[np.float32], element: ElementType) -> NDArray[np.generic]:
-    """Return the weights of codes: ``float32(code) * step`` in float32, then rounded to the type.
-
-    Parameters
-    ----------
-    codes
-        int16 [channels, length].
-    step
-        float32, scalar or [channels].
-    element
-        Type of the weights.
-
-    Returns
-    -------
-    [channels, length] of that type.
-    """
-    steps = step[:, None] if step.ndim else step
-    # A damaged file may hold any step: infinities are then the value, not a fault of this process.
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        product = codes.astype(np.float32)
-        product *= steps
-        return product.astype(element.dtype, copy=False)
 
 
 def _step(bits: int) -> np.float32:

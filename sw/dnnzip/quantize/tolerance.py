@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from dnnzip.errors import InputError, field_name
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.grid import LARGEST_INTEGER_ERROR
-from dnnzip.quantize.step import extremes
 from dnnzip.quantize.weights import Weights, shifted_weights
 
 #: Weights that are compared at once.
@@ -188,3 +187,9 @@ def check_finite(weight: Weights, low: NDArray[np.generic], high: NDArray[np.gen
 def _integer_ranges(rows: NDArray[np.generic], scope: Scope) -> NDArray[np.float64]:
     axis = 1 if scope is Scope.CHANNEL else None
     return np.asarray(rows.max(axis=axis).astype(np.float64) - rows.min(axis=axis).astype(np.float64))
+
+
+def extremes(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the smallest and the largest weight of each row of [rows, n]; not finite where a weight is not."""
+    with np.errstate(invalid="ignore"):
+        return rows.min(axis=1), rows.max(axis=1)

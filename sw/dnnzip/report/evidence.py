@@ -10,19 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dnnzip.errors import InputError
-from dnnzip.exploration.record import (
-    FIGURES,
-    LAYERS,
-    NOT_COMPRESSED,
-    PLAIN,
-    REQUEST,
-    RESULTS,
-    TUNE,
-    TUNED,
-    ExplorationFolder,
-    NetworkFacts,
-    Request,
-)
+from dnnzip.exploration.facts import NetworkFacts, Request
+from dnnzip.exploration.folder import LAYERS, REQUEST, RESULTS, TUNE, ExplorationFolder
+from dnnzip.exploration.schemas import FIGURES, NOT_COMPRESSED, PLAIN, TUNED
 
 ALL = "all"
 ALL_BUT = "all but "

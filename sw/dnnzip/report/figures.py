@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dnnzip.exploration.record import ENERGY_PARTS
+from dnnzip.exploration.schemas import ENERGY_PARTS
 from dnnzip.report.evidence import Kind
 from dnnzip.report.palette import variable
 

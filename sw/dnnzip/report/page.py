@@ -17,7 +17,8 @@ import plotly.offline
 from markupsafe import Markup
 
 from dnnzip import __version__
-from dnnzip.exploration.record import TUNE, Request
+from dnnzip.exploration.facts import Request
+from dnnzip.exploration.folder import TUNE
 from dnnzip.report.captions import (
     NONE,
     PLACEMENTS,

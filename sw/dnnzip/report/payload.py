@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from dnnzip.exploration.record import ENERGY_PARTS, NOT_COMPRESSED
+from dnnzip.exploration.schemas import ENERGY_PARTS, NOT_COMPRESSED
 from dnnzip.report.evidence import ALL_BUT, Evidence, Kind, Setting, cost_of
 from dnnzip.report.headline import choose, closest, front
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from dnnzip.exploration.record import ENERGY_PARTS
+from dnnzip.exploration.schemas import ENERGY_PARTS
 from dnnzip.report.captions import machine_name, series_name, setting_name
 from dnnzip.report.evidence import Evidence, Kind, Setting
 from dnnzip.report.figures import KINDS

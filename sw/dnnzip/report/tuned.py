@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dnnzip.errors import InputError
-from dnnzip.exploration.record import TUNE
+from dnnzip.exploration.folder import TUNE
 from dnnzip.report.captions import NONE, SCOPES, percent, points, saved, si, signed
 
 LAYERS = "layers"

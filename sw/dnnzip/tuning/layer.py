@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.bound import Scope
+from dnnzip.quantize.decoded import decoded_values
 from dnnzip.quantize.element_type import FLOAT32
 from dnnzip.quantize.grid import FloatGrid, Quantised
 from dnnzip.quantize.quantise import quantise
-from dnnzip.quantize.step import decoded_values
 from dnnzip.quantize.step_grid import Snap, StepGrid, on_grid
 from dnnzip.quantize.tolerance import largest_errors
 from dnnzip.tuning.choice import Choice

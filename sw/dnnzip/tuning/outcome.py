@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from dnnzip.onnx.container import CompressedModel
+from dnnzip.onnx.compressed import CompressedModel
 from dnnzip.presentation.tables import TextTable, number, sizes_line
 from dnnzip.tuning.choice import Choice
 from dnnzip.usecases.summary import Summary, bits_per_weight, layer_json

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from dnnzip.codec.compiling import compiled
 from dnnzip.format import LARGEST_CODE
+from dnnzip.quantize.decoded import decoded_value
 from dnnzip.quantize.element_type import NOT_ROUNDED
-from dnnzip.quantize.step import decoded_value
 from dnnzip.tuning.rate import classes_of, code_bits
 
 Floats = NDArray[np.float64]

@@ -18,8 +18,10 @@ from dnnzip.evaluation.accuracy import score, score_output
 from dnnzip.evaluation.dataset import Dataset
 from dnnzip.inputs.json_text import check_seed
 from dnnzip.onnx.biases import corrected, declare
-from dnnzip.onnx.container import CompressedModel, compressed_model, is_compressed, open_compressed
+from dnnzip.onnx.compressed import CompressedModel, is_compressed
+from dnnzip.onnx.compression import compressed_model
 from dnnzip.onnx.files import load_model
+from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights
 from dnnzip.quantize.element_type import FLOAT32
 from dnnzip.tuning.calibration import Calibration, Subject, Trial

@@ -13,7 +13,7 @@ import onnx
 
 from dnnzip.evaluation.accuracy import Accuracy, evaluate
 from dnnzip.link import Link
-from dnnzip.onnx.container import decode_layer
+from dnnzip.onnx.decompression import decode_layer
 from dnnzip.onnx.files import load_model, save_model
 from dnnzip.usecases import simulate as simulation
 from dnnzip.usecases import verify as verification

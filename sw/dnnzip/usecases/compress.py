@@ -8,8 +8,10 @@ import onnx
 from dnnzip.codec import CodecOptions, codec_for
 from dnnzip.encoding import Encoding, encode_weights
 from dnnzip.errors import InputError, field_name
-from dnnzip.onnx.container import CompressedModel, compressed_model, is_compressed, open_compressed
+from dnnzip.onnx.compressed import CompressedModel, is_compressed
+from dnnzip.onnx.compression import compressed_model
 from dnnzip.onnx.lazy_tensors import Place, Spool
+from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.rescale import fold_obstacle
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights, select_weights, suits_unit
 from dnnzip.quantize.bound import Bound, Scope

@@ -18,8 +18,9 @@ from dnnzip.accelerator import (
     reductions,
 )
 from dnnzip.errors import InputError, field_name
-from dnnzip.onnx.container import CompressedModel, is_compressed, open_compressed
+from dnnzip.onnx.compressed import CompressedModel, is_compressed
 from dnnzip.onnx.files import open_model
+from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.shapes import layer_shapes
 from dnnzip.usecases.summary import bits_per_weight
 

@@ -21,7 +21,8 @@ from dnnzip.format import (
     table_bytes,
     table_set_entry,
 )
-from dnnzip.onnx.container import CompressedLayer, CompressedModel, decode_layer
+from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
+from dnnzip.onnx.decompression import decode_layer
 from dnnzip.onnx.execution_order import execution_order
 from dnnzip.onnx.scaling import layer_scalings
 from dnnzip.system.outputs import OutputSet

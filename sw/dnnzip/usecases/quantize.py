@@ -21,7 +21,7 @@ from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import BATCH, batches_of, outputs_of
 from dnnzip.evaluation.dataset import Dataset
 from dnnzip.evaluation.runtime import RUNTIME_ERRORS, first_line, silent_sessions
-from dnnzip.onnx.container import is_compressed
+from dnnzip.onnx.compressed import is_compressed
 from dnnzip.onnx.files import save_model
 from dnnzip.onnx.graph import fixed_size, is_standard, subgraphs
 from dnnzip.onnx.operators import OPERATORS, OnArray

@@ -13,7 +13,8 @@ from dnnzip.errors import CheckFailedError
 from dnnzip.format import TableSet, Verdict, VerdictError, WeightStream
 from dnnzip.inputs.memory import memory_for
 from dnnzip.link import Link, LinkRun, StreamResult
-from dnnzip.onnx.container import CompressedLayer, CompressedModel, decode_layer, to_plain
+from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
+from dnnzip.onnx.decompression import decode_layer, to_plain
 from dnnzip.quantize.grid import CODE_BYTES
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dnnzip.onnx.container import CompressedLayer, CompressedModel
+from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights, is_selected, suits_unit
 from dnnzip.quantize.bound import Bound
 

@@ -10,14 +10,9 @@ from numpy.typing import NDArray
 
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.onnx.biases import corrected, declared, declared_values
-from dnnzip.onnx.container import (
-    CompressedLayer,
-    CompressedModel,
-    decode_layer,
-    decoded_skeleton,
-    folded_skeleton,
-    restore,
-)
+from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
+from dnnzip.onnx.compression import folded_skeleton
+from dnnzip.onnx.decompression import decode_layer, decoded_skeleton, restore
 from dnnzip.onnx.differences import differences
 from dnnzip.onnx.rescale import fold_obstacle
 from dnnzip.onnx.weights import Weight, find_weights

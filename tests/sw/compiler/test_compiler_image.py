@@ -14,7 +14,7 @@ from dnnzip.errors import InputError
 from dnnzip.evaluation.dataset import load_dataset
 from dnnzip.format import NARROW_MAX_SHIFT, ImageKind, TableSet, read_image_table
 from dnnzip.format.array import ArrayShape
-from dnnzip.onnx.container import decompressed
+from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.files import load_model
 from dnnzip.quantize.bound import Bound
 from dnnzip.usecases.compress import CompressionOptions, compress

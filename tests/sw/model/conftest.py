@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.encoding import encode_quantised
-from dnnzip.onnx.container import compressed_model
+from dnnzip.onnx.compression import compressed_model
 from dnnzip.onnx.weights import Weight, find_weights
 from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.quantize.grid import Grid

@@ -11,9 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 from dnnzip.codec import CodecOptions
 from dnnzip.errors import CheckFailedError, DnnzipError, InputError
 from dnnzip.onnx.biases import DECLARATION, corrected, declare
-from dnnzip.onnx.container import decompressed, open_compressed, open_compressed_file
+from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.differences import differences
 from dnnzip.onnx.files import open_model, save_model
+from dnnzip.onnx.opening import open_compressed, open_compressed_file
 from dnnzip.onnx.weights import find_weights
 from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.usecases.compress import CompressionOptions, compress

@@ -9,17 +9,11 @@ from onnx.reference import ReferenceEvaluator
 from dnnzip.encoding import Encoded
 from dnnzip.errors import InputError
 from dnnzip.evaluation.runtime import open_session
-from dnnzip.onnx.container import (
-    compressed_model,
-    decode_layer,
-    decompressed,
-    is_compressed,
-    open_compressed,
-    read_compressed,
-    restore,
-    to_plain,
-)
+from dnnzip.onnx.compressed import is_compressed
+from dnnzip.onnx.compression import compressed_model
+from dnnzip.onnx.decompression import decode_layer, decompressed, restore, to_plain
 from dnnzip.onnx.files import save_model
+from dnnzip.onnx.opening import open_compressed, read_compressed
 from dnnzip.onnx.reference_op import Decompress
 from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.quantize.element_type import FLOAT32

@@ -5,8 +5,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnzip.onnx.container import decompressed, open_compressed
+from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.descriptions import overridable
+from dnnzip.onnx.opening import open_compressed
 
 
 def round_trip(networks, model, bound="2%"):

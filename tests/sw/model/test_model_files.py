@@ -9,8 +9,9 @@ from onnx import numpy_helper
 from dnnzip.digits import MODEL
 from dnnzip.errors import DnnzipError, InputError
 from dnnzip.onnx import files
-from dnnzip.onnx.container import decompressed, read_compressed
+from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.files import load_model, open_model, save_model
+from dnnzip.onnx.opening import read_compressed
 from dnnzip.onnx.skeleton import without_arrays
 from dnnzip.system.outputs import open_output, write_output
 

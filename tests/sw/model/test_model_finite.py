@@ -6,8 +6,9 @@ from onnx import numpy_helper
 
 from dnnzip.codec import CodecOptions
 from dnnzip.codec.raw.reference import encode as encode_raw
-from dnnzip.onnx.container import decompressed, open_compressed
+from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.files import save_model
+from dnnzip.onnx.opening import open_compressed
 from dnnzip.quantize.bound import Bound
 from dnnzip.usecases.compress import CompressionOptions, compress
 

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from dnnzip.errors import InputError
 from dnnzip.format import LARGEST_CODE
 from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.quantize.decoded import decoded_values
 from dnnzip.quantize.element_type import ELEMENT_TYPES, FLOAT32, element_type, rounded
 from dnnzip.quantize.grid import Lossless
 from dnnzip.quantize.layout import Layout
 from dnnzip.quantize.quantise import quantise
-from dnnzip.quantize.step import _step_by_all, decoded_values, fill_codes, largest_step
+from dnnzip.quantize.step import _step_by_all, fill_codes, largest_step
 from dnnzip.quantize.tolerance import bounds_of, check_bound, largest_errors
 from dnnzip.quantize.weights import ArrayWeights
 

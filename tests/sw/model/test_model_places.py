@@ -8,7 +8,6 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from dnnzip.errors import InputError
-from dnnzip.model.line import quantise_lines
 from dnnzip.onnx import files
 from dnnzip.onnx import lazy_tensors as places
 from dnnzip.onnx import skeleton as wire
@@ -18,6 +17,7 @@ from dnnzip.onnx.rules import stored_array
 from dnnzip.onnx.weights import find_weights
 from dnnzip.quantize import tolerance
 from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.quantize.lines import quantise_lines
 from dnnzip.quantize.quantise import quantise, quantise_again
 from dnnzip.quantize.tolerance import largest_errors
 from dnnzip.quantize.weights import shifted_weights

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.errors import InputError
-from dnnzip.onnx.container import decompressed
+from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.rescale import fold_obstacle, has_scale_that_fits
 from dnnzip.onnx.rules import sentence
 from dnnzip.onnx.weights import find_weights

@@ -8,8 +8,9 @@ import pytest
 from onnx import numpy_helper
 
 from dnnzip.evaluation.accuracy import evaluate
-from dnnzip.onnx.container import decompressed, open_compressed
+from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.files import load_model
+from dnnzip.onnx.opening import open_compressed
 from dnnzip.quantize.bound import Scope
 from dnnzip.quantize.tolerance import largest_errors
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from onnx import numpy_helper
 
-from dnnzip.onnx.container import decode_layer, decompressed, open_compressed
+from dnnzip.onnx.decompression import decode_layer, decompressed
+from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.scaling import layer_scalings
 from dnnzip.quantize.bound import Scope
 from dnnzip.quantize.grid import Lossless

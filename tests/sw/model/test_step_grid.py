@@ -3,14 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnnzip.model.line import quantise_lines
-from dnnzip.onnx.container import open_compressed
+from dnnzip.onnx.opening import open_compressed
 from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.quantize.decoded import decoded_values
 from dnnzip.quantize.element_type import FLOAT32
 from dnnzip.quantize.grid import Lossless
 from dnnzip.quantize.layout import Layout
+from dnnzip.quantize.lines import quantise_lines
 from dnnzip.quantize.quantise import quantise, quantise_again
-from dnnzip.quantize.step import decoded_values
 from dnnzip.quantize.step_grid import EXACT, STEPS_PER_OCTAVE, Snap, StepGrid, loss_bits, on_grid, roots
 from dnnzip.quantize.tolerance import bounds_of, largest_errors
 from dnnzip.quantize.weights import ArrayWeights

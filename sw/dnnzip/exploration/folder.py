@@ -17,20 +17,19 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import ValidationError
 
 from dnnzip.errors import InputError
+from dnnzip.exploration.facts import FORM, Facts, FactsFile, NetworkFacts, Request
+from dnnzip.exploration.schemas import LAYER_SCHEMA, POINT_SCHEMA
 from dnnzip.inputs.json_text import parse_json
 from dnnzip.inputs.reading import open_regular, read_bounded
 from dnnzip.system.outputs import open_output, write_output
-
-FORM = 2
-"""Version of the folder's form; a change of a file's meaning raises it."""
 
 REQUEST = "request.json"
 NETWORK = "network.json"
@@ -47,231 +46,6 @@ MOST_ROWS, LARGEST_TABLE = 1 << 22, 1 << 30
 
 LARGEST_FIGURE = 1e60
 """Larger than any energy, time or ratio, in whatever unit; sums and squares of such are finite."""
-
-ENERGY_PARTS = ("memory", "communication", "computation", "decompressor", "leakage")
-"""Parts of the energy; local memory counts as memory."""
-
-FIGURES = ("latency_cycles", "latency_s", "energy_J", *(f"energy_{part}_J" for part in ENERGY_PARTS))
-"""Figures of an estimate: cycles, seconds, J, for a batch of samples. The parts add up to ``energy_J``."""
-
-PLAIN = "plain_"
-"""Before the name of a figure: the same for weights that are not compressed."""
-
-NOT_COMPRESSED = "none"
-"""Codec of a layer whose weights are not compressed, or that has none."""
-
-TUNED = "tuned"
-"""Label of the layers of a point that is a compressed model as it was given."""
-
-
-def _columns(kind: pa.DataType, *names: str, nullable: bool = False) -> list[pa.Field]:
-    return [pa.field(name, kind, nullable=nullable) for name in names]
-
-
-_ESTIMATES = _columns(pa.float64(), *FIGURES, *(PLAIN + name for name in FIGURES))
-
-POINT_SCHEMA = pa.schema(
-    [
-        *_columns(pa.string(), "point", "encoding", "layers", "max_error"),
-        *_columns(pa.float64(), "bound_order", nullable=True),
-        *_columns(pa.string(), "scope", "codec", "accelerator", "placement", "timing"),
-        *_columns(pa.int64(), "samples"),
-        *_columns(pa.float64(), "top1", "top1_plain", "bits_per_weight"),
-        *_columns(pa.int64(), "stream_bytes", "side_bytes", "left_out_bytes"),
-        *_columns(pa.float64(), "ratio"),
-        *_ESTIMATES,
-        *_columns(pa.float64(), "latency_reduction", "energy_reduction"),
-    ]
-)
-"""A row for each encoding, accelerator, placement and timing.
-
-``point``, ``encoding``
-    Hashes of the setting, the same in every run; ``encoding`` is that of the layers, the bound, the scope and the
-    codec, equal for all accelerators.
-``layers``
-    Label of the compressed layers: ``all``, a layer's name, ``all but`` a name, ``largest``, a glob, or ``tuned``.
-``max_error``, ``bound_order``
-    The bound as given, and its number for sorting (of a percentage the fraction); null for ``tuned``.
-``top1``, ``top1_plain``
-    Shares of the ``samples`` that the network gets right, compressed and plain.
-``bits_per_weight``
-    Over all weights: streams with headers and tables, steps and zero points, left-out weights at their own width.
-``stream_bytes``, ``side_bytes``, ``left_out_bytes``, ``ratio``
-    Of the streams, of steps and zero points, of left-out weights, and the bytes of all plain weights over their sum.
-``latency_reduction``, ``energy_reduction``
-    Shares saved, below 0 where there is more.
-"""
-
-LAYER_SCHEMA = pa.schema(
-    [
-        *_columns(pa.string(), "encoding", "layer"),
-        *_columns(pa.int64(), "weights"),
-        *_columns(pa.string(), "codec"),
-        *_columns(pa.float64(), "bits_per_weight", "bound", "largest_error", "mse", nullable=True),
-        *_columns(pa.string(), "unit", nullable=True),
-        *_columns(pa.string(), "accelerator", "placement", "timing"),
-        *_ESTIMATES,
-    ]
-)
-"""A row for each encoding, layer, accelerator, placement and timing; in the order in which the layers run.
-
-All layers that take time are there, poolings with 0 weights too, so that a point is the sum of its layers. ``codec`` is
-`NOT_COMPRESSED` where nothing is compressed: then ``bits_per_weight`` is the weight's own width (null without weights),
-and ``bound``, ``largest_error``, ``mse`` and ``unit`` are null. Those are in ``unit``: ``absolute`` in the weights' own
-unit, ``lsb`` in steps of integer weights; ``mse`` in its square.
-"""
-
-Facts = TypeVar("Facts", bound="_Facts")
-
-
-class _Facts(BaseModel):
-    """Content of a JSON file of the folder."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-    form: int = FORM
-
-
-class Grid(BaseModel):
-    """The values of each axis, as the user gave them; an exploration is their product.
-
-    Parameters
-    ----------
-    layers
-        Labels of the sets of layers.
-    max_error, error_scope, codec
-        Of the encodings.
-    accelerator, placement, timing
-        Of the estimates; a placement of ``own`` is the accelerator's.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    layers: tuple[str, ...]
-    max_error: tuple[str, ...]
-    error_scope: tuple[str, ...]
-    codec: tuple[str, ...]
-    accelerator: tuple[str, ...]
-    placement: tuple[str, ...]
-    timing: tuple[str, ...]
-
-
-class Request(_Facts):
-    """Request of an exploration.
-
-    Parameters
-    ----------
-    model, data
-        Files as the user named them.
-    model_sha256, data_sha256
-        Digests of their content; that of a model with arrays in files of their own includes these.
-    samples
-        Number of samples that accuracy is measured on.
-    seed
-        By which they were drawn; None where they are the first ones.
-    tuned, tuned_sha256
-        The compressed model that is a point by itself, and its digest; None without one.
-    batch
-        Samples at once on the accelerator.
-    weight_bits
-        Of a plain weight on the accelerator; None for the accelerator's.
-    output
-        The output of the scores as the user named it; None for the only one of such a type and shape.
-    grid
-        The axes.
-    accelerator_sha256
-        Digest of each accelerator's configuration, by its name.
-    points, encodings
-        Number of each in the whole exploration.
-    command
-        The command line.
-    provenance
-        Commit, versions and command of the first run, see `dnnzip.usecases.provenance`.
-    """
-
-    model: str
-    model_sha256: str
-    data: str
-    data_sha256: str
-    samples: PositiveInt
-    seed: int | None
-    tuned: str | None
-    tuned_sha256: str | None
-    batch: PositiveInt
-    weight_bits: int | None
-    output: str | None = None
-    grid: Grid
-    accelerator_sha256: dict[str, str]
-    points: NonNegativeInt
-    encodings: NonNegativeInt
-    command: str
-    provenance: dict[str, str]
-
-    def same_as(self, other: "Request") -> bool:
-        """Return True if two runs ask for the same points, whatever their files' names and their versions are."""
-        return self._asked() == other._asked()
-
-    def _asked(self) -> dict[str, Any]:
-        asked = self.model_dump(exclude={"model", "data", "tuned", "command", "provenance"})
-        return asked | {"grid": {axis: sorted(values) for axis, values in asked["grid"].items()}}
-
-
-class LayerFacts(BaseModel):
-    """A layer with weights, of the plain network.
-
-    Parameters
-    ----------
-    name
-        Name of its weights' initializer.
-    operator
-        The ONNX operator that reads it; None where that one takes no part in the estimate.
-    shape, weights
-        Of its weights.
-    macs
-        Multiplications for one sample; None where the operator is None.
-    bits
-        Of a weight as it is stored.
-    compressible
-        Whether it can be compressed.
-    reason
-        The rule that leaves it out where it cannot; None otherwise.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    operator: str | None
-    shape: tuple[NonNegativeInt, ...]
-    weights: NonNegativeInt
-    macs: NonNegativeInt | None
-    bits: NonNegativeInt
-    compressible: bool
-    reason: str | None = None
-
-
-class NetworkFacts(_Facts):
-    """The plain network.
-
-    Parameters
-    ----------
-    name
-        The file's name, without its folder.
-    top1
-        Share of the samples that it gets right.
-    samples
-        Number of samples.
-    weights, bytes
-        Of all layers together, as stored.
-    layers
-        In the order in which they are stored.
-    """
-
-    name: str
-    top1: Annotated[float, Field(ge=0, le=1)]
-    samples: PositiveInt
-    weights: NonNegativeInt
-    bytes: NonNegativeInt
-    layers: tuple[LayerFacts, ...]
 
 
 class ExplorationFolder:
@@ -483,7 +257,7 @@ class ExplorationFolder:
             key = ".".join(map(str, fault["loc"])) or "its content"
             raise InputError(where, f"is damaged: {key}: {fault['msg']}", "explore into another folder") from None
 
-    def _write(self, name: str, facts: _Facts) -> None:
+    def _write(self, name: str, facts: FactsFile) -> None:
         write_output(self.path / name, (json.dumps(facts.model_dump(mode="json"), indent=2) + "\n").encode())
 
 

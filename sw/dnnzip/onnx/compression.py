@@ -1,0 +1,167 @@
+"""The compressed model of a network: its streams and steps as initializers, and a node for each weight."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from dnnzip.encoding import Encoded
+from dnnzip.onnx.biases import remove_declaration
+from dnnzip.onnx.compressed import DOMAIN, OPERATOR, STEP, STEP_INDEX, STREAM, VERSION, divisor_of
+from dnnzip.onnx.descriptions import SEPARATE_INITIALIZERS, keep_description
+from dnnzip.onnx.graph import all_names, fresh_name
+from dnnzip.onnx.lazy_tensors import Place, set_place
+from dnnzip.onnx.removal import copy_without_values, remove_named, remove_operators
+from dnnzip.onnx.rescale import fold_divisor
+from dnnzip.onnx.rules import number_of
+from dnnzip.onnx.weights import Weight, find_weights
+from dnnzip.quantize.grid import FloatGrid, IntegerGrid, Lossless
+
+
+def compressed_model(
+    model: onnx.ModelProto,
+    weights: Sequence[Weight],
+    encoded: Sequence[Encoded[bytes | Place]],
+    tables: bytes,
+) -> onnx.ModelProto:
+    """Make the compressed model.
+
+    Parameters
+    ----------
+    model
+        The network in which the weights were found; left as it is.
+    weights
+        The compressed weights. Integer ones with a divisor above 1 have passed `rescale.fold_obstacle`.
+    encoded
+        Each of them, encoded; its stream may be in a file.
+    tables
+        The table set.
+
+    Returns
+    -------
+    A new model that shares nothing with `model`, except files where arrays or streams are in such.
+    """
+    positions = {tensor.name: i for i, tensor in enumerate(model.graph.initializer)}
+    divisors = {weight.name: divisor_of(item.grid) for weight, item in zip(weights, encoded, strict=True)}
+    fresh = folded_skeleton(model, divisors)
+    taken = all_names(fresh)
+    tables_name = fresh_name("dnnzip.tables", taken)
+    fresh.graph.initializer.append(_byte_tensor(tables_name, tables))
+    nodes = []
+    for weight, item in zip(weights, encoded, strict=True):
+        inputs = _add_inputs(fresh, weight, item, tables_name, taken)
+        nodes.append(_node(fresh, weight, item, inputs, positions[weight.name]))
+        nodes[-1].name = fresh_name(f"{weight.name}.decompress", taken)
+    remove_named(fresh.graph.initializer, set(divisors))
+    remove_named(fresh.graph.input, set(divisors))
+    # Every node reads initializers only, so in front of all others they are sorted.
+    others = onnx.GraphProto()
+    others.node.extend(fresh.graph.node)
+    del fresh.graph.node[:]
+    fresh.graph.node.extend(nodes)
+    fresh.graph.node.extend(others.node)
+    fresh.opset_import.append(helper.make_opsetid(DOMAIN, VERSION))
+    # Before version 4 every initializer had to be an input as well, and the streams are none.
+    fresh.ir_version = max(fresh.ir_version, SEPARATE_INITIALIZERS)
+    return fresh
+
+
+def folded_skeleton(model: onnx.ModelProto, divisors: Mapping[str, int]) -> onnx.ModelProto:
+    """Return a network as it is after compression and decompression, its compressed weights without their values.
+
+    Parameters
+    ----------
+    model
+        The network, its constants lifted (`find_weights`); left as it is.
+    divisors
+        Name of each weight that is compressed to its 2 e + 1, or 1, in the order of the network's initializers. Those
+        above 1 have passed `rescale.fold_obstacle`.
+    """
+    fresh = copy_without_values(model, set(divisors))
+    weights = {weight.name: weight for weight in find_weights(fresh)[0]}
+    for name, divisor in divisors.items():
+        if divisor > 1:
+            fold_divisor(fresh, weights[name], divisor)
+    for tensor in fresh.graph.initializer:
+        if divisors.get(tensor.name, 1) > 1:
+            tensor.data_type = TensorProto.INT8
+    for value in (*fresh.graph.input, *fresh.graph.value_info):
+        if divisors.get(value.name, 1) > 1:
+            value.type.tensor_type.elem_type = TensorProto.INT8
+    remove_declaration(fresh)
+    remove_operators(fresh)
+    # What is folded is no input.
+    if not {tensor.name for tensor in fresh.graph.initializer} <= {value.name for value in fresh.graph.input}:
+        fresh.ir_version = max(fresh.ir_version, SEPARATE_INITIALIZERS)
+    return fresh
+
+
+def _add_inputs(
+    model: onnx.ModelProto, weight: Weight, item: Encoded[Any], tables_name: str, taken: set[str]
+) -> list[str]:
+    """Add a layer's stream and steps to the model, and return the inputs of its node."""
+    inputs = [fresh_name(f"{weight.name}.stream", taken), tables_name]
+    initializers = model.graph.initializer
+    initializers.append(_byte_tensor(inputs[STREAM], item.stream))
+    grid = item.grid
+    if isinstance(grid, Lossless):
+        return inputs
+    inputs.append(fresh_name(f"{weight.name}.step", taken))
+    if isinstance(grid, IntegerGrid):
+        initializers.append(numpy_helper.from_array(np.array(grid.divisor, np.float32), inputs[STEP]))
+        return inputs if grid.used_zero_point is None else [*inputs, weight.zero_point_name]
+    steps = grid.step if grid.step_grid is None else grid.step_grid.values
+    initializers.append(numpy_helper.from_array(np.asarray(steps, np.float32), inputs[STEP]))
+    if grid.step_grid is not None:
+        inputs += ["", fresh_name(f"{weight.name}.step_index", taken)]
+        initializers.append(numpy_helper.from_array(grid.step_grid.index, inputs[STEP_INDEX]))
+    return inputs
+
+
+def _node(
+    model: onnx.ModelProto, weight: Weight, item: Encoded[Any], inputs: list[str], position: int
+) -> onnx.NodeProto:
+    """Return the node of a layer, whose inputs are in the model."""
+    grid = item.grid
+    more: dict[str, Any] = {}
+    if isinstance(grid, FloatGrid) and grid.step_grid is not None:
+        more = {
+            "steps_per_octave": grid.step_grid.per_octave,
+            "step_loss": _double("step_loss", grid.step_loss),
+        }
+    element_type = TensorProto.INT8 if divisor_of(grid) > 1 else number_of(grid.element)
+    stream_tensor = next(tensor for tensor in reversed(model.graph.initializer) if tensor.name == inputs[STREAM])
+    return helper.make_node(
+        OPERATOR,
+        inputs,
+        [weight.name],
+        domain=DOMAIN,
+        shape=list(weight.shape),
+        element_type=element_type,
+        axis=weight.layout.axis,
+        group=weight.layout.group,
+        # Attributes have no float64 of their own, and a bound must not be rounded.
+        bound=_double("bound", grid.max_bound),
+        max_error=_double("max_error", grid.max_error),
+        unit=str(grid.unit),
+        spec=grid.spec,
+        scope=str(grid.scope),
+        codec=item.codec,
+        position=position,
+        **more,
+        **keep_description(model, weight.tensor, stream_tensor, element_type),
+    )
+
+
+def _double(name: str, value: float) -> onnx.TensorProto:
+    return numpy_helper.from_array(np.array(value, np.float64), name)
+
+
+def _byte_tensor(name: str, content: bytes | Place) -> onnx.TensorProto:
+    if isinstance(content, Place):
+        tensor = onnx.TensorProto(name=name, data_type=TensorProto.UINT8, dims=[content.length])
+        set_place(tensor, content)
+        return tensor
+    return onnx.TensorProto(name=name, data_type=TensorProto.UINT8, dims=[len(content)], raw_data=content)

@@ -1,0 +1,37 @@
+"""Decoded values: the weights of codes at a step, one by one in compiled loops or all at once."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnzip.codec.compiling import loop
+from dnnzip.quantize.element_type import ElementType, rounded
+
+
+@loop
+def decoded_value(code, step, rounding):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return the value of a code (float64) at a float32 step, as float64; it rises with the code."""
+    return rounded(np.float32(np.float32(code) * step), rounding)
+
+
+def decoded_values(codes: NDArray[np.int16], step: NDArray[np.float32], element: ElementType) -> NDArray[np.generic]:
+    """Return the weights of codes: ``float32(code) * step`` in float32, then rounded to the type.
+
+    Parameters
+    ----------
+    codes
+        int16 [channels, length].
+    step
+        float32, scalar or [channels].
+    element
+        Type of the weights.
+
+    Returns
+    -------
+    [channels, length] of that type.
+    """
+    steps = step[:, None] if step.ndim else step
+    # A damaged file may hold any step: infinities are then the value, not a fault of this process.
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        product = codes.astype(np.float32)
+        product *= steps
+        return product.astype(element.dtype, copy=False)
