@@ -13,9 +13,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.digits import TEST_SET
-from dnnzip.encoding import WEIGHTS_PER_BIT
 from dnnzip.errors import InputError
-from dnnzip.format import ESCAPE, TOKEN_ORDER, Codec, TableSet, WeightHeader
+from dnnzip.format import ESCAPE, MAX_WEIGHTS_PER_BIT, TOKEN_ORDER, Codec, TableSet, WeightHeader
 from dnnzip.inputs.memory import memory_for, most_memory
 from dnnzip.onnx.files import LARGEST_MESSAGE
 from dnnzip_sim.stimulus.damage import CRC_BYTES, resealed
@@ -87,7 +86,7 @@ def zeros(weights):
     counts = tuple({0: 512}.get(token, 0) for token in TOKEN_ORDER)
     assert ESCAPE in TOKEN_ORDER
     table_set = TableSet(9, ((0,) * 3,) * 8, (0,), (counts,))
-    words = weights // WEIGHTS_PER_BIT // 16
+    words = weights // MAX_WEIGHTS_PER_BIT // 16
     header = WeightHeader(
         codec=Codec.ANS,
         channels=weights >> 20,
