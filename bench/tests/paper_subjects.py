@@ -3,10 +3,7 @@
 from dnnzip.accelerator import Kind, Layer, load_accelerator
 from dnnzip.accelerator.nocnn import Nocnn
 from dnnzip_bench.departures import PRESET
-from dnnzip_bench.storage.claim import (
-    STATED,
-    Subject,
-)
+from dnnzip_bench.storage.claim import STATED, Subject
 from dnnzip_bench.storage.records import Record
 from dnnzip_bench.storage.savings import counted, with_bits
 from dnnzip_bench.storage.trained import Right

@@ -11,15 +11,7 @@ from dnnzip.usecases.estimate import read_network
 from dnnzip_bench import paper as command
 from dnnzip_bench.catalogue import Entry
 from dnnzip_bench.family_networks import alexnet, lenet5, vgg16
-from dnnzip_bench.storage.claim import (
-    DENSE,
-    FIRST,
-    HIGHEST,
-    STATED,
-    light_alexnet,
-    role,
-    subjects,
-)
+from dnnzip_bench.storage.claim import DENSE, FIRST, HIGHEST, STATED, light_alexnet, role, subjects
 from dnnzip_bench.storage.equal import Judges
 from dnnzip_bench.storage.methods import FIXED
 from dnnzip_bench.storage.records import Records

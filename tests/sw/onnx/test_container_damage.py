@@ -5,12 +5,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.errors import InputError
-from dnnzip.onnx.container import (
-    decompressed,
-    open_compressed,
-    read_compressed,
-    restore,
-)
+from dnnzip.onnx.container import decompressed, open_compressed, read_compressed, restore
 from dnnzip.onnx.files import save_model
 from dnnzip.quantize.bound import Scope
 
