@@ -14,9 +14,12 @@ import click
 import pytest
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # command_calls, fuzz_commands
+sys.path.insert(0, str(HERE))  # command_calls and its neighbours, fuzz_commands
 
 import command_calls  # noqa: E402 - found in this folder
+import command_ends  # noqa: E402 - found in this folder
+import command_progress  # noqa: E402 - found in this folder
+import command_ways  # noqa: E402 - found in this folder
 import fuzz_commands  # noqa: E402 - found in this folder
 
 FUZZ = HERE / "fuzz_commands.py"
@@ -66,7 +69,7 @@ def test_every_command_ends_as_it_may(tmp_path):
 def sound(tmp_path_factory):
     """Return the folder of the sound files."""
     folder = tmp_path_factory.mktemp("sound") / "sound"
-    with fuzz_commands.cut_short():
+    with command_ways.cut_short():
         fuzz_commands.make_sound_files(folder)
     return folder
 
@@ -89,16 +92,16 @@ def test_a_planted_fault_is_found_kept_and_repeated(tmp_path, sound, monkeypatch
     kept = sorted(tmp_path.glob("failed-4-*.zip"))
     assert f"--replay {kept[0]}\n" in out
     call = command_calls.Call.load(kept[0])
-    runner = fuzz_commands.Runner(tmp_path / "again")
-    assert runner.run(call, fuzz_commands.in_process) in (0, 2)
+    runner = command_ends.Runner(tmp_path / "again")
+    assert runner.run(call, command_ways.in_process) in (0, 2)
     if fault == "raise":
         monkeypatch.setattr("dnnzip.usecases.summary.summarise", None)
-        with pytest.raises(fuzz_commands.FuzzError, match="status 70"):
-            runner.run(call, fuzz_commands.in_process)
+        with pytest.raises(command_ends.FuzzError, match="status 70"):
+            runner.run(call, command_ways.in_process)
 
 
 def test_a_process_that_hangs_is_noticed(tmp_path):
-    shared = fuzz_commands.Shared(tmp_path / "running")
+    shared = command_progress.Shared(tmp_path / "running")
     shared.put(7)
     process = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"], start_new_session=True)
     assert fuzz_commands._wait(process, shared, 0.3) == "a call ran for more than 0.3 s"
@@ -139,11 +142,11 @@ def test_a_wrong_end_is_noticed(tmp_path, status, out, err, written, said):
             Path(name).write_bytes(content)
         return status
 
-    runner = fuzz_commands.Runner(tmp_path / "call")
+    runner = command_ends.Runner(tmp_path / "call")
     if not said:
         assert runner.run(call, way) == status
         return
-    with pytest.raises(fuzz_commands.FuzzError, match=re.escape(said)):
+    with pytest.raises(command_ends.FuzzError, match=re.escape(said)):
         runner.run(call, way)
 
 

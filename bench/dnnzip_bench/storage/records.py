@@ -15,7 +15,7 @@ from dnnzip_bench.storage.methods import Method
 from dnnzip_bench.storage.trained import Right, TrainedNetwork
 
 SOURCES = (
-    *(Path(dnnzip.__file__).parent / part for part in ("format", "codec", "model", "flow")),
+    *(Path(dnnzip.__file__).parent / part for part in ("format", "codec", "quantize", "onnx", "usecases")),
     *(Path(__file__).parent / f"{name}.py" for name in ("methods", "rounding", "trained")),
     Path(zero_runs.__file__),
 )

@@ -4,6 +4,10 @@ import json
 import subprocess
 import sys
 
+from dnnzip import __version__
+from dnnzip.cli import main as cli
+from dnnzip.cli.catalogue import COMMANDS
+
 HELP = """
 import json
 from click.testing import CliRunner
@@ -43,3 +47,21 @@ def test_names_are_completed_without_their_modules():
     assert not loaded.split()
     assert run(COMPLETION.replace("WORD", "'ex'")) == "explore |\n"
     assert "--version" in run(COMPLETION.replace("WORD", "'--'"))
+
+
+def test_help_and_version(good):
+    assert good("--version") == f"dnnzip, version {__version__}\n"
+    out = good("--help")
+    for command in ("compress", "decompress", "info", "verify", "evaluate", "simulate"):
+        assert f"\n  {command} " in out
+        # A summary in the list of commands is a whole sentence, and every option has a help text.
+        assert f"Usage: dnnzip {command} " in good(command, "--help")
+    assert "..." not in out.partition("Commands:")[2]
+
+
+def test_every_option_has_a_help_text():
+    for name in COMMANDS:
+        command = cli.cli.get_command(None, name)
+        assert command.help
+        for parameter in command.params:
+            assert parameter.param_type_name == "argument" or parameter.help, (command.name, parameter.name)

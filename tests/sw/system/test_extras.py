@@ -16,7 +16,7 @@ from dnnzip.format.array import ArrayShape
 from dnnzip.link import open_link, opening
 from dnnzip.system import extras
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KNOWN = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 
 

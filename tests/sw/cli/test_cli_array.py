@@ -20,22 +20,6 @@ def quantised(dnnzip, tmp_path):
     return path
 
 
-@pytest.fixture
-def fault(dnnzip, tmp_path):
-    """Run a command that has to fail: one line, the status, no output, no file left; returns the line."""
-
-    def run(*arguments, status=2):
-        before = sorted(tmp_path.rglob("*"))
-        got, out, err = dnnzip(*arguments)
-        assert (got, out) == (status, "")
-        assert err.startswith("dnnzip: ")
-        assert err.count("\n") == 1
-        assert sorted(tmp_path.rglob("*")) == before
-        return err.removeprefix("dnnzip: ").rstrip("\n")
-
-    return run
-
-
 def run_arguments(model, *options):
     return ("run", model, "--data", TEST_SET, "--link", "golden", "--samples", 30, *options)
 

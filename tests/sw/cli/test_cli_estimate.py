@@ -1,8 +1,6 @@
 """``dnnzip estimate``: its JSON, its table, its options, and its faults in one line."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,16 +30,6 @@ def estimate(dnnzip):
         return json.loads(out)
 
     return run
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    """The digits network at 2 %, and the JSON of its compression."""
-    folder = tmp_path_factory.mktemp("digits")
-    command = [str(Path(sys.executable).with_name("dnnzip")), "compress", str(MODEL), "--max-error", "2%", "--quiet"]
-    command += ["-o", str(folder / "m.dnz.onnx"), "--json", str(folder / "c.json")]
-    subprocess.run(command, check=True)
-    return folder / "m.dnz.onnx", json.loads((folder / "c.json").read_text())
 
 
 @pytest.mark.parametrize("preset", PRESETS)
