@@ -20,6 +20,7 @@ def measured():
     return list(outcomes(network, (2,), (1,), (PLAIN, "1%"), (Placement.PE,)))
 
 
+@pytest.mark.slow
 def test_the_measured_gain(measured):
     plain, packed = measured
     assert [outcome.passage.mismatches for outcome in measured] == [0, 0]
@@ -37,6 +38,7 @@ def test_the_measured_gain(measured):
     json.dumps([outcome.as_json() for outcome in measured])
 
 
+@pytest.mark.slow
 def test_a_slow_layer_is_a_fault(measured):
     plain, packed = measured
     case = packed.case

@@ -48,7 +48,7 @@ def run_layers(parameters, layers, folder, seed, **options):
 @pytest.mark.parametrize(
     "name", ["square", *(pytest.param(name, marks=pytest.mark.slow) for name in ARRAYS if name != "square")]
 )
-@pytest.mark.parametrize("pauses", [False, True])
+@pytest.mark.parametrize("pauses", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_random_layers_back_to_back(name, pauses, tmp_path):
     parameters = ARRAYS[name]
     most = min(60, parameters.vectors // 3)

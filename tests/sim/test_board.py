@@ -49,6 +49,7 @@ def compressed(tmp_path_factory):
     return whole, layer
 
 
+@pytest.mark.slow
 def test_a_network_through_the_command_line(compressed, tmp_path):
     """Every weight of LeNet-5 equals the golden decoder's, and the line from the board is busy."""
     model, _ = compressed

@@ -91,6 +91,7 @@ def planted():
     return build_harness(sound + PLANTED, lanes=SMALLEST.lanes, weight_bits=SMALLEST.weight_bits)
 
 
+@pytest.mark.slow
 def test_short_campaign(everything):
     """As ``make faults``, on the decompressor that decodes all of the format."""
     advanced = []
