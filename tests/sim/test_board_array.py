@@ -174,8 +174,8 @@ def test_an_image_that_leaves_the_memory_is_a_fault(port):
 
 def test_another_array_is_named(port):
     message = (
-        f"--link serial:{port}: the board's array has 8 rows, 8 columns and 512 vectors; "
-        "--groups 1 --lanes 2 --slots 4 --columns 8 --vectors 512"
+        f"link serial:{port}: the board's array has 8 rows, 8 columns and 512 vectors; "
+        "groups 1 lanes 2 slots 4 columns 8 vectors 512"
     )
     for shape in (ArrayShape(1, 16, 8, 512), ArrayShape(1, 8, 16, 512), ArrayShape(1, 8, 8, 1024), ArrayShape(2, 8, 8)):
         with pytest.raises(InputError, match=re.escape(message)):

@@ -180,10 +180,10 @@ class TableSet:
         counts = []
         for _ in range(header.tables):
             shifts.append(reader.read(SHIFT_BITS))
-            if header.log2_states + shifts[-1] > MAX_WEIGHT_BITS:
-                raise VerdictError(Verdict.BAD_CODE)
             if shifts[-1] > max_shift:
                 raise VerdictError(Verdict.UNSUPPORTED)
+            if header.log2_states + shifts[-1] > MAX_WEIGHT_BITS:
+                raise VerdictError(Verdict.BAD_CODE)
             counts.append(_read_counts(reader, header.log2_states))
         words.finish()
         class_map = tuple(tuple(flat[row * CONTEXTS : (row + 1) * CONTEXTS]) for row in range(CLASSES))

@@ -135,18 +135,18 @@ def test_a_few_samples_that_are_easily_right_do_not_ruin_the_network():
 
 def test_a_journal_of_other_settings_is_refused(tmp_path):
     path = tmp_path / "t.dnz.onnx.tune"
-    Journal(path, {"--seed": 1, "--max-drop": 0.01}, False).measured("a", lambda: 1)
-    assert Journal(path, {"--seed": 1, "--max-drop": 0.01}, True).measured("a", lambda: 2) == 1
+    Journal(path, {"seed": 1, "max_drop": 0.01}, False).measured("a", lambda: 1)
+    assert Journal(path, {"seed": 1, "max_drop": 0.01}, True).measured("a", lambda: 2) == 1
     with pytest.raises(InputError, match=r"another seed; give the same, or remove it to start anew"):
-        Journal(path, {"--seed": 2, "--max-drop": 0.01}, True)
+        Journal(path, {"seed": 2, "max_drop": 0.01}, True)
     # A search that nobody resumes does not overwrite it.
     with pytest.raises(InputError, match=r"another max_drop; give the same, or remove it to start anew"):
-        Journal(path, {"--seed": 1, "--max-drop": 0.02}, False)
-    for text in ("", "{}", '{"settings": {"--seed": 2, "--max-drop": 0.01}, "measured": 3}'):
+        Journal(path, {"seed": 1, "max_drop": 0.02}, False)
+    for text in ("", "{}", '{"settings": {"seed": 2, "max_drop": 0.01}, "measured": 3}'):
         path.write_text(text)
         for resume in (True, False):
             with pytest.raises(InputError, match="is no journal of a search; remove it to start anew"):
-                Journal(path, {"--seed": 2, "--max-drop": 0.01}, resume)
+                Journal(path, {"seed": 2, "max_drop": 0.01}, resume)
 
 
 def test_an_interrupted_search_goes_on_by_itself(dnnzip, tmp_path, monkeypatch):
