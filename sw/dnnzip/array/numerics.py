@@ -76,8 +76,9 @@ class Scaled:
 
     def finish(self, sums: NDArray[np.int32]) -> NDArray[np.generic]:
         """Return the float32 result of sums, int32 [vectors, channels]."""
-        scaled = (sums + self.bias).astype(np.float32) * self.scale
-        return scaled if self.addend is None else scaled + self.addend
+        with np.errstate(over="ignore", invalid="ignore"):  # infinities and NaN are the network's, as in onnxruntime
+            scaled = (sums + self.bias).astype(np.float32) * self.scale
+            return scaled if self.addend is None else scaled + self.addend
 
 
 @dataclass(frozen=True)

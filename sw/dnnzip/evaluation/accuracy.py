@@ -13,6 +13,7 @@ from dnnzip.errors import InputError
 from dnnzip.evaluation.dataset import Dataset, load_dataset
 from dnnzip.evaluation.runtime import RUNTIME_ERRORS, Session, first_line, open_session, session_options
 from dnnzip.evaluation.scores import OPTION, Output, choose_output
+from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.compressed import is_compressed
 from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.files import LARGEST_MESSAGE, check_given, load_model, save_model
@@ -255,7 +256,10 @@ def batches_of(x: NDArray[np.generic], batch: int, fixed: bool) -> Iterator[NDAr
     for start in range(0, len(x), batch):
         part = x[start : start + batch]
         missing = batch - len(part) if fixed else 0
-        yield np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
+        if missing:
+            with memory_for("model", f"its batch of {batch} samples", batch * part[:1].nbytes):
+                part = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
+        yield part
 
 
 def joined_scores(given: Sequence[object], batch: int, samples: int, where: str) -> NDArray[np.generic]:

@@ -71,3 +71,11 @@ def test_quantised_limits():
         -128,
         127,
     ]
+
+
+def test_a_scale_that_overflows_warns_of_nothing():
+    """Warnings are errors here."""
+    sums = np.full((1, 2), 1 << 30, np.int32)
+    scale = np.full(2, 3e38, np.float32)
+    finished = Scaled(scale, np.zeros(2, np.int32), np.full(2, -np.inf, np.float32)).finish(sums)
+    assert np.isnan(finished).all()

@@ -4,7 +4,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.errors import InputError
-from dnnzip.evaluation.accuracy import evaluate
+from dnnzip.evaluation.accuracy import batches_of, evaluate
 from dnnzip.onnx.files import save_model
 
 
@@ -124,3 +124,8 @@ def test_a_network_that_does_not_run(tmp_path):
     model.graph.output[0].type.tensor_type.ClearField("shape")
     with pytest.raises(InputError, match=r"^model: has no output of scores among 'y' float \[\]; scores are "):
         evaluate(model, save(tmp_path, x=X, y=Y))
+
+
+def test_a_batch_that_no_machine_holds_is_one_line():
+    with pytest.raises(InputError, match=r"^model: needs .* GB of memory for its batch of 1099511627736 samples, and "):
+        next(batches_of(np.zeros((3, 6, 6), np.float32), 1099511627736, fixed=True))
