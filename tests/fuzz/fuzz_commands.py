@@ -31,6 +31,7 @@ from command_progress import CRASHED, DONE, FAILED, Shared, State
 from command_ways import WAYS, cut_short, in_process
 
 ROOT = Path(__file__).resolve().parents[2]
+os.environ["DNNZIP_QUIET"] = "1"  # a first start says what it waits for: a line on standard error that is no fault
 MORE_MEMORY = 3 << 30
 SECONDS_TO_START = 240
 PLANTED = 3

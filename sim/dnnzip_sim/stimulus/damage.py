@@ -1,7 +1,6 @@
 """Damage to streams: each header field, bits, words, lengths and merges; in much of it the checks are right again."""
 
 import random
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 
 from dnnzip.format import (
@@ -15,6 +14,7 @@ from dnnzip.format import (
     WeightHeader,
     crc8,
 )
+from dnnzip.format.crc import crc32
 
 MOST_WEIGHTS = 1 << 13
 """The most weights that a damaged stream declares with a sound header: weights of no bits need no words to go on."""
@@ -67,7 +67,7 @@ def resealed(stream: bytes, layout: HeaderLayout | None = None) -> bytes:
     data = header + bytes([crc8(header)]) + stream[layout.bytes :]
     if len(data) < layout.bytes + CRC_BYTES:
         return data
-    return data[:-CRC_BYTES] + zlib.crc32(data[:-CRC_BYTES]).to_bytes(CRC_BYTES, "little")
+    return data[:-CRC_BYTES] + crc32(data[:-CRC_BYTES])
 
 
 def rewritten(stream: bytes, **values: int) -> bytes:

@@ -263,7 +263,7 @@ def run_network(
     """
     size = compiled.fixed_batch or min(batch, len(x))
     batches: list[dict[str, Value]] = [
-        {compiled.input: part} for part in batches_of(x, size, compiled.fixed_batch is not None)
+        {compiled.input: part} for part in batches_of(x, size, compiled.fixed_batch is not None, compiled.where)
     ]
     last_use = {name: number for number, piece in enumerate(compiled.pieces) for name in piece.reads}
     last_use |= dict.fromkeys((compiled.output, *keep), len(compiled.pieces))

@@ -121,5 +121,6 @@ def parts_of(codes: NDArray[np.int16], groups: int) -> list[slice]:
     """Return the channels of each stream: as many streams as groups, more where one would be too long."""
     channels = codes.shape[0]
     groups = max(groups, -(-codes.size // WEIGHTS_PER_STREAM), -(-channels // MAX_CHANNELS))
+    # Not `format.schedule.shares`: some of its edges are one further, and streams stay as they are.
     edges = np.linspace(0, channels, min(groups, channels) + 1).astype(int)
     return [slice(int(start), int(end)) for start, end in pairwise(edges)]

@@ -123,7 +123,7 @@ def scores_of(
         chosen = choose_output(_outputs(session, model, dataset, where), output, where)
         taken, batch, is_fixed = _taken(session, dataset, where)
         given = []
-        for x in batches_of(dataset.x, batch, is_fixed):
+        for x in batches_of(dataset.x, batch, is_fixed, where):
             given += _run(session, [chosen], taken, x, dataset, where)
         return joined_scores(given, batch, len(dataset.x), where)
 
@@ -167,7 +167,7 @@ def outputs_of(model: onnx.ModelProto, dataset: Dataset, where: str) -> dict[str
     with _session(model, where, None) as session:
         taken, batch, is_fixed = _taken(session, dataset, where)
         names = _tensor_outputs(session)
-        x = next(batches_of(dataset.x, batch, is_fixed))
+        x = next(batches_of(dataset.x, batch, is_fixed, where))
         found = _run(session, names, taken, x, dataset, where)
         return {name: np.asarray(values) for name, values in zip(names, found, strict=True)}
 
@@ -224,7 +224,7 @@ def _outputs(session: Session, model: onnx.ModelProto, dataset: Dataset, where: 
     names = _tensor_outputs(session)
     shapes: dict[str, list[tuple[int, ...]]] = {name: [] for name in names}
     for samples in tried:
-        x = next(batches_of(dataset.x[:samples], samples, True))
+        x = next(batches_of(dataset.x[:samples], samples, True, where))
         for name, values in zip(names, _run(session, names, taken, x, dataset, where), strict=True):
             shapes[name].append(np.shape(np.asarray(values)))
     by_size = _sorted_values(model)
@@ -251,13 +251,19 @@ def _sorted_values(model: onnx.ModelProto) -> set[str]:
     return found
 
 
-def batches_of(x: NDArray[np.generic], batch: int, fixed: bool) -> Iterator[NDArray[np.generic]]:
-    """Visit samples in batches; where only whole batches are taken, the last is filled up with its last sample."""
+def batches_of(x: NDArray[np.generic], batch: int, fixed: bool, where: str) -> Iterator[NDArray[np.generic]]:
+    """Visit samples in batches; where only whole batches are taken, the last is filled up with its last sample.
+
+    Raises
+    ------
+    InputError
+        A batch that the model ``where`` asks for does not fit the memory.
+    """
     for start in range(0, len(x), batch):
         part = x[start : start + batch]
         missing = batch - len(part) if fixed else 0
         if missing:
-            with memory_for("model", f"its batch of {batch} samples", batch * part[:1].nbytes):
+            with memory_for(where, f"its batch of {batch} samples", batch * part[:1].nbytes):
                 part = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
         yield part
 

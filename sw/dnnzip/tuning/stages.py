@@ -125,7 +125,7 @@ class StagedNetwork:
             Samples, [samples, ...].
         """
         batch = self.batch(len(x))
-        state: State = {self.input: list(batches_of(x, batch, self._fixed_batch is not None))}
+        state: State = {self.input: list(batches_of(x, batch, self._fixed_batch is not None, self.where))}
         return self.run(0, state, {})
 
     def batch(self, samples: int) -> int:

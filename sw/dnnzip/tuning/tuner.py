@@ -26,7 +26,7 @@ from dnnzip.onnx.weights import LeftOut, Weight, find_weights
 from dnnzip.quantize.element_type import FLOAT32
 from dnnzip.tuning.calibration import Calibration, Subject, Trial
 from dnnzip.tuning.choice import Choice
-from dnnzip.tuning.folds import FOLDS, LARGE_CHOICE, SMALL_SET, Fold, split
+from dnnzip.tuning.folds import Fold, split
 from dnnzip.tuning.journal import Journal
 from dnnzip.tuning.outcome import Confirmation, Outcome, Uniform
 from dnnzip.tuning.prices import Objective, prices
@@ -265,10 +265,3 @@ class Tuner:
         declare(fresh, {output: name for output, name in biased.biases.items() if output in biases})
         left_out = [*self._left_out, *(w.left_out(NO_GAIN) for w in self._weights if w.name not in trial.rounded)]
         return open_compressed(fresh, self._where), left_out
-
-
-def samples_note(samples: int) -> str:
-    """Say how a set of ``samples`` samples is used."""
-    if samples > SMALL_SET:
-        return f"chosen with {min(LARGE_CHOICE, samples // 2):,} samples, confirmed on the others"
-    return f"cross-fitted over {FOLDS} folds of {samples:,} samples"

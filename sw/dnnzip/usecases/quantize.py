@@ -146,7 +146,7 @@ def _quantised(prepared: onnx.ModelProto, samples: Dataset, where: str) -> onnx.
     network_input = next(value for value in prepared.graph.input if value.name not in constants)
     dimensions = network_input.type.tensor_type.shape.dim
     fixed = fixed_size(dimensions[0]) if dimensions else None
-    batches = batches_of(samples.x, fixed or min(BATCH, len(samples.x)), fixed is not None)
+    batches = batches_of(samples.x, fixed or min(BATCH, len(samples.x)), fixed is not None, where)
     with temporary_folder() as folder, _no_warnings():
         source, optimised, target = (folder / file for file in ("source.onnx", "optimised.onnx", "target.onnx"))
         save_model(prepared, source)

@@ -209,7 +209,7 @@ def _reasons(compiled: CompiledNetwork, x: NDArray[np.generic]) -> list[str]:
     alone = np.repeat(x, size, axis=0)
     ours = run_network(compiled, GoldenArray(compiled.shape), alone, batch=1, check=False, keep=names).kept
     whole = Segment(tuple(range(len(compiled.model.graph.node))), (compiled.input,), tuple(names))
-    batches = [{compiled.input: part} for part in batches_of(alone, size, False)]
+    batches = [{compiled.input: part} for part in batches_of(alone, size, False, compiled.where)]
     theirs = run_segment(compiled.model, whole, batches, compiled.where)
     return [
         _first_difference(compiled, names, [ours[name][sample] for name in names], values)

@@ -127,5 +127,7 @@ def test_a_network_that_does_not_run(tmp_path):
 
 
 def test_a_batch_that_no_machine_holds_is_one_line():
-    with pytest.raises(InputError, match=r"^model: needs .* GB of memory for its batch of 1099511627736 samples, and "):
-        next(batches_of(np.zeros((3, 6, 6), np.float32), 1099511627736, fixed=True))
+    with pytest.raises(
+        InputError, match=r"^m.onnx: needs .* GB of memory for its batch of 1099511627736 samples, and "
+    ):
+        next(batches_of(np.zeros((3, 6, 6), np.float32), 1099511627736, True, "m.onnx"))
