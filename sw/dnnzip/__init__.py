@@ -1,15 +1,16 @@
 """dnnzip: hardware-in-the-loop compression of neural-network weights with a bounded error.
 
 ``compress`` takes an array, ``compress_model`` an ONNX model; ``verify``, ``evaluate``, ``estimate`` and ``tune`` are
-the commands of these names. See ``dnnzip.tensor`` and ``dnnzip.api``, which are loaded when one of their names is first
-used, so that the parts of dnnzip that need less can be imported without them.
+the commands of these names. The modules of them, ``dnnzip.tensor``, ``api`` and ``measures``, are loaded when one of
+their names is first used, so that the parts of dnnzip that need less can be imported without them.
 """
 
 import os
 
 TYPE_CHECKING = False  # as of `typing`, which the start of the program does not wait for
 if TYPE_CHECKING:
-    from dnnzip.api import CompressedNetwork, compress_model, decompress_model, estimate, evaluate, tune, verify
+    from dnnzip.api import CompressedNetwork, compress_model, decompress_model
+    from dnnzip.measures import estimate, evaluate, tune, verify
     from dnnzip.tensor import Compressed, compress
 
 __version__ = "0.1.0"
@@ -18,6 +19,11 @@ __version__ = "0.1.0"
 # onnxruntime in a module of dnnzip, and in every process that such a module starts.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
+_MODULES = {
+    **dict.fromkeys(("Compressed", "compress"), "dnnzip.tensor"),
+    **dict.fromkeys(("CompressedNetwork", "compress_model", "decompress_model"), "dnnzip.api"),
+    **dict.fromkeys(("estimate", "evaluate", "tune", "verify"), "dnnzip.measures"),
+}
 __all__ = [
     "Compressed",
     "CompressedNetwork",
@@ -30,15 +36,14 @@ __all__ = [
     "tune",
     "verify",
 ]
-_OF_ARRAYS = ("Compressed", "compress")
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module("dnnzip.tensor" if name in _OF_ARRAYS else "dnnzip.api"), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

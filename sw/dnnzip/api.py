@@ -1,4 +1,4 @@
-"""Whole networks: compressed within an error bound and back, verified, tuned, measured and estimated.
+"""Whole networks: compressed within an error bound and back.
 
 The names here, and those of `dnnzip.tensor` for arrays, are those of ``dnnzip`` itself, which loads these modules when
 one of them is first used.
@@ -11,10 +11,7 @@ from typing import Literal
 
 import onnx
 
-from dnnzip.accelerator import Accelerator, Timing, load_accelerator
 from dnnzip.codec import CodecOptions
-from dnnzip.evaluation.accuracy import evaluate
-from dnnzip.evaluation.dataset import Dataset, load_dataset
 from dnnzip.format import AUTO
 from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
 from dnnzip.onnx.decompression import decompressed
@@ -23,19 +20,11 @@ from dnnzip.onnx.opening import open_compressed, read_compressed
 from dnnzip.onnx.weights import LeftOut
 from dnnzip.presentation.tables import sizes_table
 from dnnzip.tensor import ErrorScope, encoding_of, log2_states
-from dnnzip.tuning.drop import parse_drop
-from dnnzip.tuning.journal import Journal
-from dnnzip.tuning.outcome import Outcome
-from dnnzip.tuning.prices import DEFAULT_ACCELERATOR, Objective
-from dnnzip.tuning.tuner import Tuner, TuningOptions
 from dnnzip.usecases import compress as compression
-from dnnzip.usecases import verify as verification
-from dnnzip.usecases.estimate import Comparison, EstimationOptions, compare, describe, read_network
 from dnnzip.usecases.summary import Summary, summarise
 from dnnzip.usecases.table_file import read_table_set
-from dnnzip.usecases.verify import Verification
 
-__all__ = ["CompressedNetwork", "compress_model", "decompress_model", "estimate", "evaluate", "tune", "verify"]
+__all__ = ["CompressedNetwork", "compress_model", "decompress_model"]
 
 Model = onnx.ModelProto | str | os.PathLike[str]
 
@@ -146,7 +135,7 @@ def compress_model(
     options = compression.CompressionOptions(
         encoding.bound, encoding.scope, tuple(layers), tuple(exclude), encoding.codec
     )
-    network, where = _opened(model)
+    network, where = opened(model)
     done = compression.compress(network, options, where, progress)
     return CompressedNetwork(done.compressed, done.left_out)
 
@@ -170,132 +159,7 @@ def decompress_model(model: Model) -> onnx.ModelProto:
     return decompressed(read_compressed(Path(model)))
 
 
-def verify(model: Model, compressed: Model | CompressedNetwork) -> Verification:
-    """Check a compressed network against its original, as ``dnnzip verify`` does.
-
-    Parameters
-    ----------
-    model
-        The plain model, or the path of its file.
-    compressed
-        The compressed one, or the path of its file.
-
-    Returns
-    -------
-    Verification
-        Its ``ok`` is True if every weight is within its bound and the network around the weights as it was.
-
-    Raises
-    ------
-    InputError
-        A model cannot be read, or the second is not a compressed form of the first.
-    """
-    network, where = _opened(model)
-    if isinstance(compressed, CompressedNetwork):
-        compressed = compressed.model
-    if isinstance(compressed, onnx.ModelProto):
-        return verification.verify(network, open_compressed(compressed, "compressed"), where)
-    return verification.verify(network, read_compressed(Path(compressed)), where)
-
-
-def estimate(
-    model: Model,
-    accelerator: Accelerator | str | os.PathLike[str],
-    *,
-    bits: float | None = None,
-    ratio: float | None = None,
-    timing: Literal["serial", "overlap"] = "serial",
-    batch: int = 1,
-    weight_bits: Literal[8, 16, 32] | None = None,
-) -> Comparison:
-    """Estimate latency and energy on an accelerator, as ``dnnzip estimate`` does.
-
-    Parameters
-    ----------
-    model
-        A compressed model, or a plain one together with ``bits`` or ``ratio``; or the path of its file.
-    accelerator
-        A preset's name, the path of a configuration, or one that is loaded.
-    bits
-        Bits of every compressed weight, instead of those of the model's streams.
-    ratio
-        The ratio of plain to compressed size of every weight, instead.
-    timing
-        A layer takes the sum of its parts, or the longest of them.
-    batch
-        Samples that share the weights.
-    weight_bits
-        Of weights that are not compressed; by default the accelerator's.
-
-    Raises
-    ------
-    InputError
-        A file cannot be read, an option is out of its range, or the size of compressed weights is not known.
-    """
-    options = EstimationOptions(Timing(timing), batch, weight_bits, bits, ratio)
-    loaded = accelerator if isinstance(accelerator, Accelerator) else load_accelerator(os.fspath(accelerator))
-    if isinstance(model, onnx.ModelProto):
-        network, where = _opened(model)
-        return compare(describe(network, where, where), loaded, options, where)
-    return compare(read_network(os.fspath(model)), loaded, options, os.fspath(model))
-
-
-def tune(
-    model: str | os.PathLike[str],
-    data: Dataset | str | os.PathLike[str],
-    max_drop: str,
-    *,
-    objective: Literal["bytes", "latency", "energy"] = "bytes",
-    accelerator: Accelerator | str | os.PathLike[str] | None = None,
-    seed: int = 0,
-    output: str | None = None,
-    progress: Callable[[str], None] | None = None,
-) -> Outcome:
-    """Choose a bound for every layer, as ``dnnzip tune`` does; the search keeps no journal.
-
-    Parameters
-    ----------
-    model
-        The path of the plain model.
-    data
-        Labelled samples, or the path of their ``.npz`` file.
-    max_drop
-        Drop in top-1 accuracy that is allowed, in points: ``"1%"``.
-    objective
-        What is to become small.
-    accelerator
-        Whose latency or energy; by default ``edge-lpddr4``.
-    seed
-        Of all that is random.
-    output
-        Name of the output that holds the scores; by default the only one of such a type and shape.
-    progress
-        Called with a text for each piece of work that is done.
-
-    Returns
-    -------
-    Outcome
-        The compressed model, ``compressed.model``, with what it was measured to lose.
-
-    Raises
-    ------
-    InputError
-        A file cannot be read, the samples do not suit the network or are too few, or an option is out of its range.
-    """
-    chosen = Objective(objective)
-    if chosen is Objective.BYTES:
-        loaded = None
-    elif isinstance(accelerator, Accelerator):
-        loaded = accelerator
-    else:
-        loaded = load_accelerator(os.fspath(accelerator or DEFAULT_ACCELERATOR))
-    options = TuningOptions(parse_drop(max_drop), chosen, loaded, seed, output=output)
-    dataset = data if isinstance(data, Dataset) else load_dataset(os.fspath(data))
-    tuner = Tuner(os.fspath(model), dataset, options)
-    return tuner.tune(Journal(None, tuner.settings(), resume=False), progress or (lambda _: None))
-
-
-def _opened(model: Model) -> tuple[onnx.ModelProto, str]:
+def opened(model: Model) -> tuple[onnx.ModelProto, str]:
     """Return a model and its name for messages; a given one is copied, as its Constant nodes become initializers."""
     if isinstance(model, onnx.ModelProto):
         check_given(model, "model")
