@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dnnzip.digits import MODEL, TEST_SET
+from dnnzip.system import waits
 
 DNNZIP = Path(sys.executable).with_name("dnnzip")
 
@@ -65,7 +66,7 @@ def test_the_installed_program_runs_in_any_folder(digits, tmp_path):
     done = subprocess.run(
         [DNNZIP, "evaluate", digits[0], "--data", TEST_SET, "--samples", "20"],
         cwd=tmp_path / "here",
-        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", waits.SILENT: "1"},
         capture_output=True,
         text=True,
         check=True,
