@@ -81,7 +81,7 @@ def mark_of_newest(extra):
 
 
 def is_installed(extra, wanted):
-    """Return whether ``extra`` is in the environment as ``wanted``, itself or as a part of another one."""
+    """Return True if ``extra`` is in the environment as ``wanted``, itself or as a part of another one."""
     # It may be a link that leads nowhere since the system's Python was replaced.
     if not (venv_of(extra) / "bin" / "python").exists():
         return False

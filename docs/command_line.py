@@ -9,7 +9,7 @@ from dnnzip.cli.group import cli
 from dnnzip.presentation.tables import TextTable
 
 DEFAULT_IN_HELP = re.compile(r"\s*\[default: (.*?)\]$")
-"""How an option whose default is not a value says what it is, at the end of its help."""
+"""End of an option's help that names a default which is not a value."""
 
 
 def names(option: click.Option) -> str:
@@ -19,7 +19,7 @@ def names(option: click.Option) -> str:
 
 
 def values(option: click.Option, ctx: click.Context) -> str:
-    """Return what an option takes: its choices, its range, or the name of what it takes; nothing for a flag."""
+    """Return the values of an option: its choices, its range, or the name of its argument; nothing for a flag."""
     if option.is_flag:
         return ""
     if isinstance(option.type, click.Choice):
@@ -35,7 +35,7 @@ def values(option: click.Option, ctx: click.Context) -> str:
 
 
 def explanation(option: click.Option, ctx: click.Context) -> tuple[str, str]:
-    """Return what an option does, and its default, in words where it is none of its values."""
+    """Return an option's help and its default, in words where that is none of its values."""
     text = option.help or ""
     written = DEFAULT_IN_HELP.search(text)
     if written:

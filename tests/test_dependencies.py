@@ -79,7 +79,7 @@ def part_of(module):
 
 
 def faults(module, source):
-    """Return what a module, by its dotted name, imports and must not."""
+    """Return the imports that a module, by its dotted name, must not have."""
     package, part = package_of(module), part_of(module)
     wrong = []
     for other in sorted(imported(source)):
@@ -198,7 +198,7 @@ def test_a_right_import_is_let_through(module, source):
 
 
 def loaded(statement, *blocked):
-    """Return what a fresh interpreter has loaded after ``statement``; the packages ``blocked`` cannot be imported."""
+    """Return the modules of a fresh interpreter after ``statement``; the packages ``blocked`` cannot be imported."""
     script = (
         f"import sys\nfor name in {blocked!r}: sys.modules[name] = None\n{statement}\n"
         "print(*(name for name, module in sys.modules.items() if module))"

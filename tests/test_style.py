@@ -90,14 +90,21 @@ def test_no_file_is_long_but_those_listed():
     assert len(long) <= MOST_LONG_FILES
 
 
+def docstrings_of(module):
+    """Yield line and text of each docstring in a module's tree, those of constants and attributes too."""
+    for node in ast.walk(module):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            for statement in node.body:
+                match statement:
+                    case ast.Expr(value=ast.Constant(value=str(text))) if text.strip():
+                        yield statement.lineno, text.strip()
+
+
 def docstrings():
     """Yield place and text of every docstring of the packages."""
     for name, path in sources().items():
-        for node in ast.walk(tree(path)):
-            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-                text = ast.get_docstring(node)
-                if text:
-                    yield f"{name}:{getattr(node, 'lineno', 1)}", text
+        for line, text in docstrings_of(tree(path)):
+            yield f"{name}:{line}", text
 
 
 def begins_badly(text):
@@ -106,6 +113,27 @@ def begins_badly(text):
 
 def test_a_docstring_begins_with_a_verb_or_a_noun():
     assert [place for place, text in docstrings() if begins_badly(text)] == []
+
+
+def hides_its_noun(text):
+    """Return True if a question stands where the thing that is returned should be named."""
+    return re.match(rf"(?:Return|Say) (?:{'|'.join(FIRST_WORDS)})\b", text) is not None
+
+
+def test_a_docstring_names_what_is_returned():
+    assert [place for place, text in docstrings() if hides_its_noun(text)] == []
+
+
+@pytest.mark.parametrize("word", FIRST_WORDS)
+def test_a_question_for_a_noun_would_be_seen(word):
+    assert hides_its_noun(f"Return {word} it does.")
+    assert not hides_its_noun("Return the number of tiles.")
+
+
+def test_the_docstrings_of_constants_and_attributes_are_read():
+    text = '"""M."""\nA = 1\n"""A."""\nclass C:\n    """C."""\n    B = 2\n    """B."""\n\n    def f(self):\n'
+    text += '        """F."""\n'
+    assert sorted(found for _, found in docstrings_of(ast.parse(text))) == ["A.", "B.", "C.", "F.", "M."]
 
 
 @pytest.mark.parametrize("word", FIRST_WORDS)

@@ -53,7 +53,7 @@ def predicted(tensors: Sequence[CodeTensor]) -> float:
 
 
 def shift_predicted(tensors: Sequence[CodeTensor]) -> float:
-    """Return what ``predicted`` does with the shares 0, 1/4 and 1/2 alone, which need no multiplier."""
+    """Return the result of ``predicted`` with the shares 0, 1/4 and 1/2 alone, which need no multiplier."""
     return size(encode_network([residual(tensor, (0, 4, 8)) for tensor in tensors])) + 4 * len(tensors)
 
 
@@ -84,7 +84,7 @@ WAYS: dict[str, tuple[str, Callable[[Sequence[CodeTensor]], float]]] = {
     "less k/16 of two neighbours": ("a new mode", predicted),
     "adaptive mixture of many models": ("no codec, a bound", mixed_bits),
 }
-"""What is tried: what it would mean, and the bits of a network with it."""
+"""Variants that are tried: the meaning of each, and the bits of a network with it."""
 
 
 def table(networks: Mapping[str, Sequence[CodeTensor]], progress: Callable[[str], None] = lambda _: None) -> TextTable:
@@ -108,7 +108,7 @@ def table(networks: Mapping[str, Sequence[CodeTensor]], progress: Callable[[str]
 
 
 def parts(tensors: Sequence[CodeTensor]) -> tuple[float, float, float]:
-    """Return what is not weights in an encoded network, in shares of it: stream frames, table set, virtual lanes.
+    """Return the shares of an encoded network that are not weights: stream frames, table set, virtual lanes.
 
     A lane's first state and the rest of its last word are taken at their average.
     """
@@ -121,7 +121,7 @@ def parts(tensors: Sequence[CodeTensor]) -> tuple[float, float, float]:
 
 
 def parts_table(networks: Mapping[str, Mapping[str, Sequence[CodeTensor]]]) -> TextTable:
-    """Return what is not weights in each network, in percent, at each of its bounds."""
+    """Return the parts of each network that are not weights, in percent, at each of its bounds."""
     bounds = list(dict.fromkeys(bound for by_bound in networks.values() for bound in by_bound))
     rows = []
     for name, by_bound in networks.items():

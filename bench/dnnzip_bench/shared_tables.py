@@ -86,7 +86,7 @@ def read(paths: Sequence[Path], bounds: Sequence[str]) -> dict[str, dict[str, li
 
 
 def family(network: str) -> str:
-    """Return what a network and its int8 forms have in common: neither is another network to the other."""
+    """Return the name that a network and its int8 forms have in common: neither counts as another network."""
     return network.removesuffix(QUANTISED.format("")).removesuffix(INT8)
 
 

@@ -112,7 +112,7 @@ ARRAY_BLOCKS = {
     "results, counters": ("",),
 }
 HIERARCHY = "design hierarchy"
-"""What Yosys calls the sum of all modules."""
+"""Yosys's name for the sum of all modules."""
 
 CELLS = ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "DP16KD", "MULT18X18D")
 

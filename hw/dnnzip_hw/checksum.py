@@ -42,7 +42,7 @@ def _reduced_basis() -> dict[int, tuple[int, int]]:
 
 
 def _in_basis(vector: int) -> int:
-    """Return which powers of x^16 add up to a remainder."""
+    """Return the powers of x^16 that add up to a remainder."""
     coordinates = 0
     while vector:
         other, made_of = _reduced_basis()[vector.bit_length() - 1]
@@ -52,7 +52,7 @@ def _in_basis(vector: int) -> int:
 
 @cache
 def _columns() -> tuple[int, ...]:
-    """Return what each bit of a word, first one first, adds to the state."""
+    """Return the contribution of each bit of a word to the state, first bit first."""
     return tuple(_in_basis(_power_of_x(WIDTH + WORD_BITS - 1 - bit + SCALE)) for bit in range(WORD_BITS))
 
 

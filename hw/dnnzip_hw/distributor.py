@@ -14,7 +14,7 @@ from dnnzip_hw.queue import Queue
 
 
 def at_least(bits: Value, number: int) -> Value:
-    """Return whether at least ``number`` bits are set: halves first, so that it takes few levels of logic."""
+    """Return True if at least ``number`` bits are set: halves first, so that it takes few levels of logic."""
     if number == 0:
         return C(1)
     if number > len(bits):

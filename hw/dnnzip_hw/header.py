@@ -217,7 +217,7 @@ class Header(wiring.Component):
         return m
 
     def _is_known(self, weights: data.View) -> Value:
-        """Return whether there is a decoder for the codec and lanes of a weight stream's first word."""
+        """Return True if there is a decoder for the codec and lanes of a weight stream's first word."""
         known: Value = (weights.codec == Codec.RAW) | (weights.codec == Codec.ANS)
         if self.parameters.line:
             known = known | ((weights.codec == Codec.LINE) & (weights.log2_lanes == 0))

@@ -465,7 +465,7 @@ class Lane(wiring.Component):
         return found
 
     def _turning_window(self, m: Module, begin: Signal, count: int) -> tuple[Value, Value]:
-        """Return what ``_window`` returns, and the parity of the slot's words, from registers that turn with the ring.
+        """Return the window and the parity of the slot's words, as ``_window``, from registers that turn with the ring.
 
         Without a RAM that is read at once, this takes no multiplexer over the slots: a bit that stays is one that moves
         on to where its slot will be in the next cycle.

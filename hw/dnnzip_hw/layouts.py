@@ -97,7 +97,7 @@ def coded_layout(parameters: DecompressorParameters) -> data.StructLayout:
 
 
 def request_layout(parameters: DecompressorParameters) -> data.StructLayout:
-    """Return what the weights of a beat ask of the word stream: per lane an escape's word, then a refill word.
+    """Return the layout of the words that a beat's weights request: for each lane an escape's word, then a refill word.
 
     ``half`` says which half of the lane's window the refill word is for.
     """
@@ -112,7 +112,7 @@ def request_layout(parameters: DecompressorParameters) -> data.StructLayout:
 
 
 def tap_layout() -> data.StructLayout:
-    """Return what the lanes share at a position of the channel.
+    """Return the layout of the facts that the lanes share at a position of the channel.
 
     ``last``: it is the channel's last; ``left``, ``above``: that neighbour exists; ``line``: where the sign history
     keeps this position's sign and, until then, that of the tap above; ``offset``: of the column.
@@ -121,7 +121,7 @@ def tap_layout() -> data.StructLayout:
 
 
 def round_layout() -> data.StructLayout:
-    """Return what the lanes share in a round.
+    """Return the layout of the facts that the lanes share in a round.
 
     ``kind``: what they read; ``ends``: it is the last of its pass; ``final``, ``before_final``: its pass is the
     stream's last one, or the one before; ``line``: of its weights. Of the weights of the next round: their ``left``,
@@ -144,7 +144,7 @@ def round_layout() -> data.StructLayout:
 
 
 def lane_state_layout(parameters: DecompressorParameters) -> data.StructLayout:
-    """Return what a virtual lane carries around the ring.
+    """Return the layout of the state that a virtual lane carries around the ring.
 
     ``read`` counts the bits that it has read, less one, modulo the bits of its window of two words. As it asks for a
     word whenever fewer than a word's bits are unread, its top bit is also the parity of the words asked for.

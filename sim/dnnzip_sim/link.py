@@ -163,7 +163,7 @@ def log2_states_for(tables: bytes) -> int:
 
 
 def _is_line(stream: bytes) -> bool:
-    """Return whether the first word of a stream is that of a ``line`` stream."""
+    """Return True if the first word of a stream is that of a ``line`` stream."""
     if len(stream) < WORD_BYTES or stream[0] != WEIGHTS_MAGIC:
         return False
     return WEIGHT_HEADER.unpack(stream[:WORD_BYTES])["codec"] == Codec.LINE

@@ -92,7 +92,7 @@ def _joined(
 
 
 def shared_out(costs: Sequence[int], parts: int) -> list[int]:
-    """Return how many consecutive streams each part gets, so that the largest part costs as little as may be.
+    """Return the number of consecutive streams for each part, so that the largest part costs as little as possible.
 
     Each part but the first also costs the stream before it. There may be fewer parts than allowed, where more gain
     nothing.

@@ -59,7 +59,7 @@ def wrapper(listed: Mapping[str, Any]) -> str:
 
 
 def can_write_fst() -> bool:
-    """Return whether the compiler finds the headers that an FST writer includes."""
+    """Return True if the compiler finds the headers that an FST writer includes."""
     code = "#include <lz4.h>\n#include <zlib.h>\n"
     compiler = toolchain.system_tool("g++").path
     done = subprocess.run([compiler, "-E", "-x", "c++", "-"], input=code, capture_output=True, text=True, check=False)

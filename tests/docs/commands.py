@@ -68,7 +68,7 @@ def simple_commands(text):
 
 
 def faults(text):
-    """Return what is wrong with the commands of a shell's text, one sentence each."""
+    """Return a sentence for each fault in the commands of a shell's text."""
     found = []
     for words in simple_commands(text):
         while words and ASSIGNMENT.match(words[0]):
@@ -161,7 +161,7 @@ def _of_pip(arguments):
 
 
 def faults_in_sentence(code):
-    """Return what is wrong with a span of code in a sentence, where it is a command, a path or a name of dnnzip.
+    """Return the faults of a span of code in a sentence, where it is a command, a path or a name of dnnzip.
 
     A command there need not be whole, so only its verb and its options are looked at.
     """
@@ -186,7 +186,7 @@ def faults_in_sentence(code):
 
 
 def _resolves(name):
-    """Return whether a dotted name is a module, or something in one."""
+    """Return True if a dotted name is a module, or something in one."""
     parts = name.split(".")
     for count in range(len(parts), 0, -1):
         try:

@@ -76,7 +76,7 @@ class Reader:
             exec(compile(block.text, block.place, "exec"), self.names)
 
     def shell(self, text):
-        """Return what a shell's text prints, and its status; what it started has ended then."""
+        """Return the output of a shell's text, and its status; all that it started has ended then."""
         process = subprocess.Popen(
             ["bash", "-euo", "pipefail", "-c", text],
             cwd=self.folder,
@@ -140,7 +140,7 @@ def test_every_block_has_a_language_and_is_run_or_says_why_not(page):
 
 
 def bad_blocks(blocks):
-    """Return what is wrong with the marks of blocks."""
+    """Return the faults in the marks of blocks."""
     wrong = [
         f"{block.place}: language {block.language!r} is none of {', '.join(sorted(LANGUAGES))}"
         for block in blocks

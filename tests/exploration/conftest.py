@@ -10,7 +10,7 @@ SAMPLES = 60
 
 @pytest.fixture
 def options():
-    """Return how to ask for an exploration of the digits network; keywords change it."""
+    """Return the request of an exploration of the digits network; keywords change it."""
 
     def ask(**changed):
         asked = {

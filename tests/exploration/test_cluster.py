@@ -83,7 +83,7 @@ def content(folder):
 
 
 def suspicions(client):
-    """Return how often the scheduler saw a task on a worker that died."""
+    """Return the number of times that the scheduler saw a task on a worker that died."""
     prefixes = client.run_on_scheduler(
         lambda dask_scheduler: {name: prefix.suspicious for name, prefix in dask_scheduler.task_prefixes.items()}
     )
@@ -305,7 +305,7 @@ def test_a_connection_that_ends_at_any_moment_is_the_clusters_end(client, start,
 
 
 def clients():
-    """Return which clients there are in this process."""
+    """Return the clients of this process."""
     return {id(item) for item in gc.get_objects() if type(item) is Client}
 
 

@@ -163,7 +163,7 @@ def watch(options):
 
 
 def _wait(process, shared, seconds):
-    """Return what went wrong with the process, or None."""
+    """Return the fault of the process, or None."""
     number, since = 0, time.monotonic()
     try:
         while process.poll() is None:

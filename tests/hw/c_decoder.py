@@ -61,7 +61,7 @@ def compile_c(folder, *options, planted=None, name="dnnzip_decode"):
 
 
 def can_be_checked(folder):
-    """Return whether the compiler has the checks of addresses and of undefined behaviour, and they run here."""
+    """Return True if the compiler has the checks of addresses and of undefined behaviour, and they run here."""
     (folder / "nothing.c").write_text("int main(void) { return 0; }\n")
     program = folder / "nothing"
     command = [compiler(), *CHECKED, str(folder / "nothing.c"), "-o", str(program)]
@@ -107,7 +107,7 @@ def ask(program, sequences):
 
 
 def wanted(limits, streams):
-    """Return what the reference decoder makes of a sequence of streams, from no tables on."""
+    """Return the reference decoder's results for a sequence of streams, with no tables at first."""
     row = SoftwareRow(limits)
     answers = []
     for stream in streams:

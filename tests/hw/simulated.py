@@ -47,7 +47,7 @@ def run(component, *testbenches, background=()):
 def decompress(
     parameters: DecompressorParameters, streams: Sequence[bytes], pauses: str = "no pauses", seed: int = 0
 ) -> list[Ended]:
-    """Return what the decompressor makes of streams, one after the other, and check the port's rules.
+    """Return the decompressor's results for streams, one after the other, and check the port's rules.
 
     The payload is stable while it waits, an end beat holds no weights and a beat at least one, and after the last end
     beat nothing is left over.

@@ -13,7 +13,7 @@ from dnnzip_sim.stimulus.table_sets import any_table_set, single_token
 
 
 def build_tables(tables, most):
-    """Return what the builder writes for a table set: entries, class map, shifts, cycles."""
+    """Return the builder's output for a table set: entries, class map, shifts, cycles."""
     dut = TableBuilder(DecompressorParameters(log2_states=most))
     payload = words_of(payload_of(tables.to_bytes()))
     entries, class_map, shifts, result = {}, {}, {}, {}

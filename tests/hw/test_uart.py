@@ -86,7 +86,7 @@ def test_a_wrong_divisor_is_named(divisor):
 
 
 def received(line):
-    """Return what the receiver makes of bytes: (kind, seq, ack, last, resend, payload), or None for damage."""
+    """Return the message found in bytes: (kind, seq, ack, last, resend, payload), or None for damage."""
     dut = FrameReceiver()
     found = []
 

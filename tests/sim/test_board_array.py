@@ -57,7 +57,7 @@ def one_layer(rng, channels, length, *, plain, vectors=2, spread=20):
 
 
 def loads(job):
-    """Return how often the board's memory is loaded for a job, and how many entries its table has."""
+    """Return the loads of the board's memory for a job, and the entries of its table."""
     layout = BoardImage(job, SHAPE, MEMORY).layout
     return 1 + layout.loads[-1], len(layout.entries)
 

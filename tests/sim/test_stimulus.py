@@ -37,7 +37,7 @@ def same(found, expected):
 
 @pytest.fixture(scope="module")
 def expected():
-    """Return what the reference makes of each case; it is slow, and asked once."""
+    """Return the reference's results for each case; it is slow, and asked once."""
     return [outcomes(case, limits) for limits, case in CASES]
 
 

@@ -23,7 +23,7 @@ Ending = tuple[str, int, int, bytes]
 
 
 def endings(parameters: DecompressorParameters, seed: int, folder: Path) -> list[Ending]:
-    """Return how every stream ended, in which cycles, and with what weights."""
+    """Return the verdict, cycles and weights of every stream."""
     rng = random.Random(seed)
     cases = [*sound_cases(seed), *damaged_cases(seed), *(random_case(rng.randrange(1 << 30)) for _ in range(12))]
     streams = [stream for case in cases for stream in case.streams]

@@ -48,7 +48,7 @@ READERS = {
     "journal": ("j.json", lambda path: Journal(path, {}, resume=True)),
 }
 
-#: What the user names; all others must not wait for a writer that never comes.
+#: Files that the user names; all others must not wait for a writer that never comes.
 TAKE_PIPES = {"model", "model by its places", "table set", "accelerator"}
 
 

@@ -31,7 +31,7 @@ MOST_COST = 1.01
 """Where the array limits a layer, compressed weights take at most this multiple of the cycles."""
 
 START_CYCLES = 150
-"""What the header, the first words and the end of a stream take beyond its bytes, at most; small layers feel it."""
+"""Most cycles of a stream's header, first words and end beyond those of its bytes; small layers feel it."""
 
 
 @dataclass(frozen=True)

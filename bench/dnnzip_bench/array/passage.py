@@ -196,7 +196,7 @@ def _layer(
     memory: Memory,
     cycles: int,
 ) -> LayerPassage:
-    """Return what a layer took; ``fetched`` holds the entries of each of its walks."""
+    """Return the passage of a layer; ``fetched`` holds the entries of each of its walks."""
     entries = [entry for walk in fetched for entry in walk]
     words = sum(_bus_words(entry, parameters) for entry in entries)
     bytes_per_cycle = memory.bytes_per_cycle or parameters.bus_bytes

@@ -21,18 +21,18 @@ class Coder(ABC):
     """
 
     name: ClassVar[str]
-    """What the tables call it."""
+    """Name in the tables."""
     package: ClassVar[str] = ""
     """The distribution that has to be installed; empty where dnnzip itself is enough."""
     remark: ClassVar[str] = ""
-    """How it is used, for the notes below the tables."""
+    """Settings in which it is run, for the notes below the tables."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
 
     @classmethod
     def takes(cls, task: Task) -> bool:
-        """Return whether it can compress the weights of a task at all."""
+        """Return True if it can compress the weights of a task at all."""
         del task
         return True
 

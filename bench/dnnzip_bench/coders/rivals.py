@@ -45,7 +45,7 @@ class Sz3(Coder):
 
     @classmethod
     def takes(cls, task: Task) -> bool:
-        """Return whether the weights are floats."""
+        """Return True if the weights are floats."""
         return not task.is_integer
 
     def _config(self, algorithm: str, bound: float) -> Any:
@@ -90,11 +90,11 @@ class Zfp(Coder):
 
     @classmethod
     def takes(cls, task: Task) -> bool:
-        """Return whether the weights are floats."""
+        """Return True if the weights are floats."""
         return not task.is_integer
 
     def _has_header(self, shape: tuple[int, ...]) -> bool:
-        """Return whether zfp's header has room for a shape: 48 bits for all dimensions."""
+        """Return True if zfp's header has room for a shape: 48 bits for all dimensions."""
         return max(shape) <= 1 << self._HEADER_BITS // len(shape)
 
     def _compress(self, array: NDArray[np.generic], tolerance: float) -> bytes:
@@ -214,7 +214,7 @@ class Vela(CodesCoder):
 
     @classmethod
     def takes(cls, task: Task) -> bool:
-        """Return whether the weights are integers."""
+        """Return True if the weights are integers."""
         return task.is_integer
 
     def pack(self, index: int, codes: NDArray[np.int16]) -> bytes:

@@ -127,7 +127,7 @@ class Task:
         return largest / bound if bound else (np.inf if largest else 0.0)
 
     def is_broken(self, error: float) -> bool:
-        """Return whether an error, as ``error`` returns it, is over the bound."""
+        """Return True if an error, as ``error`` returns it, is over the bound."""
         return not error <= (float(self.bound.value) if self.bound.unit is Unit.LSB else 1.0)
 
     def entropy(self) -> float:

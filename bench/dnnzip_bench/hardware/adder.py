@@ -31,7 +31,7 @@ def nand_outputs(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.boo
 
 
 def toggles_per_addition(additions: int = 20_000, seed: int = 1) -> float:
-    """Return how many gates change from one addition of random numbers to the next, without delays."""
+    """Return the number of gates that change from one addition of random numbers to the next, without delays."""
     rng = np.random.default_rng(seed)
     a, b = (rng.integers(0, 1 << BITS, additions + 1, dtype=np.uint64) for _ in range(2))
     gates = nand_outputs(a, b)

@@ -12,7 +12,7 @@ from dnnzip_bench.hardware.tools import yosys
 from dnnzip_sim.build import cache_folder
 
 MODULES = {kind: "gate" + kind.removeprefix("$").rstrip("_").lower() for kind in GATES}
-"""What a cell of Yosys is called in the Verilog: ``$_NAND_`` becomes ``gate_nand``."""
+"""Name in the Verilog of a cell of Yosys: ``$_NAND_`` becomes ``gate_nand``."""
 
 _FUNCTIONS = {
     "$_NOT_": "~A",
@@ -28,7 +28,7 @@ _FUNCTIONS = {
     "$_DFF_P_": "",
     "$_DFFE_PP_": "if (E) ",
 }
-"""What a combinational cell gives; of a flip-flop, what stands before it takes its input."""
+"""Output of a combinational cell as an expression; of a flip-flop, the condition under which it takes its input."""
 
 FLIP_FLOPS = tuple(kind for kind in GATES if kind.startswith("$_DFF"))
 
@@ -40,7 +40,7 @@ RECIPE = 2
 
 _CELL = re.compile(r"^  (gate_\w+) \S+ \(\n(.*?)\n  \);", re.MULTILINE | re.DOTALL)
 _MEMORY_BIT = re.compile(r"\[\d+\] ?\[\d+\] ?$")
-"""How the name of a row's bit ends, once a memory is flip-flops and nets are bits."""
+"""End of the name of a row's bit, once a memory is flip-flops and nets are bits."""
 
 _OUTPUT = re.compile(r"^    \.[YQ]\((.*)\),?$", re.MULTILINE)
 

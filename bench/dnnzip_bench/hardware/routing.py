@@ -52,7 +52,7 @@ def ice40_script(top: str, device: Device) -> str:
 
 
 def cell_counts(stat: str) -> dict[str, dict[str, int]]:
-    """Return how many cells of each type each module has, by the text of Yosys's ``stat``."""
+    """Return the number of cells of each type in each module, from the text of Yosys's ``stat``."""
     counts: dict[str, dict[str, int]] = {}
     module = ""
     for line in stat.splitlines():

@@ -9,7 +9,7 @@ Told = Callable[[str], None]
 
 
 def keeps(records: Records, record: Record, limit: float) -> bool:
-    """Return whether the samples that may be seen lose at most ``limit`` points."""
+    """Return True if the samples that may be seen lose at most ``limit`` points."""
     return 100 * (records.plain().seen - record.right.seen) <= limit + 1e-9
 
 

@@ -15,7 +15,7 @@ from dnnzip_bench.storage.savings import Counted, bits_per_weight, counted, with
 from dnnzip_bench.storage.trained import Drop
 
 PUBLISHED_LATENCY, PUBLISHED_ENERGY = 0.67, 0.64
-"""What the paper's abstract reports at most."""
+"""Largest savings in the paper's abstract."""
 
 STATED_BITS = 3.0
 STATED = "stated: 3 bits"
@@ -86,7 +86,7 @@ class Goal:
     drop: float | None = None
 
     def faults(self, subjects: Sequence[Subject]) -> Iterator[str]:
-        """Say what is less than it has to be, a sentence each."""
+        """Yield a sentence for each saving below its goal."""
         own = [subject for subject in subjects if subject.name == self.name and subject.source in self.sources]
         if not own:
             yield f"{self.name}: no bits per weight from {' or '.join(self.sources)}"
@@ -122,7 +122,7 @@ FIRST, CONVOLUTION, DENSE = "first layer", "other convolutions", "dense layers"
 
 
 def role(network: Network, name: str) -> str:
-    """Return what a layer is where bits are carried over from one network to another.
+    """Return the role of a layer where bits are carried over from one network to another.
 
     A convolution with one output position, as classifiers behind a mean over the image are, is a dense layer. Depthwise
     convolutions, which the networks of the claim do not have, are none of it: the empty string.
@@ -236,5 +236,5 @@ def subjects(
 
 
 def check_goals(found: Sequence[Subject]) -> list[str]:
-    """Return what falls short of a goal, a sentence each."""
+    """Return a sentence for each figure that falls short of a goal."""
     return [fault for goal in GOALS for fault in goal.faults(found)]

@@ -82,13 +82,13 @@ class Records:
                 self._known = content["records"]
 
     def plain(self) -> Right:
-        """Return how often the network is right as it is."""
+        """Return the accuracy of the plain network."""
         if "" not in self._known:
             self._keep("", asdict(self.network.right(self.network.model)))
         return Right(**self._known[""])
 
     def measure(self, method: Method) -> Record:
-        """Return what a method does.
+        """Return the record of a method.
 
         Raises
         ------

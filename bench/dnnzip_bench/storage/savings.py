@@ -71,7 +71,7 @@ def bits_per_weight(network: Network) -> float:
 def saving(
     network: Network, estimator: Estimator, timing: Timing = Timing.SERIAL, baseline: int | None = None
 ) -> Saving:
-    """Return what a network's compressed layers save; the baseline is the accelerator's where none is given."""
+    """Return the savings of a network's compressed layers; the baseline is the accelerator's where none is given."""
     before = estimator.estimate(network, timing, weight_bits=baseline, compressed=False)
     after = estimator.estimate(network, timing, weight_bits=baseline)
     saved = reductions(before, after)

@@ -34,7 +34,7 @@ class Right:
     unseen: float
 
     def drop(self, before: "Right") -> "Drop":
-        """Return what was lost against the network as it was."""
+        """Return the drop against the plain network."""
         return Drop(100 * (before.seen - self.seen), 100 * (before.unseen - self.unseen))
 
 

@@ -33,7 +33,7 @@ PRODUCT_BITS = 2 * NARROW_BITS
 
 
 def part_layout() -> data.StructLayout:
-    """Return what a group must know of a part of a layer.
+    """Return the layout of the facts that a group needs about a part of a layer.
 
     ``tables``: it is the table set and brings no weights; ``plain``: its weights go past the decompressor.
     """

@@ -213,7 +213,7 @@ class ImageWalker(wiring.Component):
         return m
 
     def _has_rows(self, entry: Signal) -> Signal:
-        """Return whether the array has the rows that an entry's virtual lanes need, and whether there are weights."""
+        """Return True if the array has the rows that an entry's virtual lanes need, and whether there are weights."""
         lanes = entry.virtual_lanes
         return (
             (lanes != 0)

@@ -233,7 +233,7 @@ class RegisterBank(wiring.Component):
 
     @staticmethod
     def _value(register: Register, ports: wiring.PureInterface) -> Value:
-        """Return what a register reads as."""
+        """Return the value that a register reads as."""
         parts: list[Value] = []
         at = 0
         for field in register.fields:

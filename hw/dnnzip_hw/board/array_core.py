@@ -89,7 +89,7 @@ class SerialArrayParameters:
         }
 
     def make_core(self) -> wiring.Component:
-        """Return what is behind the line."""
+        """Return the core at the end of the serial line."""
         return ArrayCore(self)
 
 

@@ -162,7 +162,7 @@ def find_tools() -> dict[str, str]:
 
 
 def is_first_start() -> bool:
-    """Return whether the tools have not been compiled for this machine yet, which takes about a minute each."""
+    """Return True if the tools have not been compiled for this machine yet, which takes about a minute each."""
     return not is_compiled("yowasp_nextpnr")
 
 

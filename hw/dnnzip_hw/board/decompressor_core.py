@@ -65,7 +65,7 @@ class SerialDecompressorParameters:
         return decompressor_hello(self.decompressor) | {"frames": self.frames, "top": Top.DECOMPRESSOR} | nothing
 
     def make_core(self) -> wiring.Component:
-        """Return what is behind the line."""
+        """Return the core at the end of the serial line."""
         return DecompressorCore(self.decompressor)
 
 

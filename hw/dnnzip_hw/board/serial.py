@@ -43,7 +43,7 @@ class SerialParameters(Protocol):
         ...
 
     def make_core(self) -> wiring.Component:
-        """Return what is behind the line: words of messages, ``i``, to pieces of their answers, ``o``.
+        """Return the core at the end of the serial line: words of messages, ``i``, to pieces of their answers, ``o``.
 
         ``i`` is a stream of ``word_layout``, ``o`` one of ``piece_layout``.
         """

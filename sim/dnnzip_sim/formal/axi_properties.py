@@ -96,7 +96,7 @@ def pair_keeps_order(m: Module, block: Any) -> None:
 
 
 def _beat_that_waits(m: Module, port: Any) -> tuple[Signal, Any]:
-    """Return whether a block that keeps one beat has one, and the beat that it took last."""
+    """Return True if a block that keeps one beat has one, and the beat that it took last."""
     has, beat = Signal(), Signal.like(port.payload)
     with m.If(port.ready):
         m.d.sync += [has.eq(port.valid), beat.eq(port.payload)]
@@ -273,14 +273,14 @@ def _channel(bus: Any, name: str) -> tuple[Value, Value, Value]:
 
 
 def _keeps_still(m: Module, bus: Any, name: str) -> Value:
-    """Return whether a channel that waited is as it was."""
+    """Return True if a channel that waited is as it was."""
     valid, ready, payload = _channel(bus, name)
     waited = before(m, valid & ~ready, f"{name}_waited")
     return ~waited | (valid & (payload == before(m, payload, f"{name}_before")))
 
 
 def _outstanding(m: Module, bus: Any, asks: str, answers: str) -> Signal:
-    """Return how many requests were taken whose answers were not."""
+    """Return the number of requests taken whose answers were not."""
     (asked, asks_ready, _), (answered, answer_ready, _) = _channel(bus, asks), _channel(bus, answers)
     count = Signal(3, name=f"outstanding_{asks}")
     m.d.sync += count.eq(count + (asked & asks_ready) - (answered & answer_ready))

@@ -14,13 +14,13 @@ from dnnzip_hw.phases import Phases
 
 
 def one_hot(phases: Phases, names: Iterable[Any]) -> Value:
-    """Return whether exactly one phase's bit is set."""
+    """Return True if exactly one phase's bit is set."""
     bits = Cat(phases.at(name) for name in names)
     return (bits != 0) & ((bits & (bits - 1)[: len(bits)]) == 0)
 
 
 def is_any(phases: Phases, *names: Any) -> Value:
-    """Return whether it is one of these phases."""
+    """Return True if it is one of these phases."""
     return Cat(phases.at(name) for name in names).any()
 
 

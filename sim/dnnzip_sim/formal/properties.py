@@ -191,7 +191,7 @@ def assume_stable(m: Module, port: Any) -> None:
 
 
 def count_of(m: Module, happens: Value, name: str, by: Value | int = 1) -> Signal:
-    """Return how often something has happened in the cycles before this one."""
+    """Return the number of cycles before this one in which something happened."""
     counter = Signal(COUNTER_BITS, name=name)
     with m.If(happens):
         m.d.sync += counter.eq(counter + by)
@@ -439,7 +439,7 @@ def entries_are_written_while_busy(m: Module, block: Any) -> None:
 
 
 def _streams(m: Module, block: Any) -> tuple[Signal, Signal]:
-    """Return how many last words were taken and how many end beats given before this cycle."""
+    """Return the numbers of last words taken and of end beats given before this cycle."""
     lasts = count_of(m, block.i.valid & block.i.ready & block.i.payload.last, "lasts")
     ends = count_of(m, block.o.valid & block.o.ready & block.o.payload.last, "ends")
     return lasts, ends

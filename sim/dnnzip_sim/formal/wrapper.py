@@ -42,7 +42,7 @@ class Shell(wiring.Component):
         self._change = change
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the block has and a shell has not: what is within an ``Opened`` one."""
+        """Return the parts of the block that a shell lacks: the inside of an ``Opened`` one."""
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._block, name)

@@ -114,7 +114,7 @@ class EachAlone:
     table_set: TableSet | None = None
 
     def draft(self, position: int, tensor: CodeTensor) -> Draft:
-        """Return what makes the streams of ``tensor``."""
+        """Return the draft that makes the streams of ``tensor``."""
         del position
         return Draft(lambda: self.encode(tensor, self.options))
 

@@ -54,7 +54,7 @@ def join_parts(parts: Sequence[NDArray[np.int16]], streams: Sequence[WeightStrea
 
 
 def stream_count(stream: bytes) -> int:
-    """Return how many weights (``raw``: items) the headers of a tensor's streams declare.
+    """Return the number of weights (``raw``: items) that the headers of a tensor's streams declare.
 
     Raises
     ------

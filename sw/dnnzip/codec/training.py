@@ -143,7 +143,7 @@ def assign_classes(statistics: Statistics, lengths: Floats, context: bool) -> tu
 
 
 def best_classes(costs: Floats) -> tuple[NDArray[np.int64], float]:
-    """Return what ``assign_classes`` does, from the bits of each unit in each class."""
+    """Return the result of ``assign_classes``, from the bits of each unit in each class."""
     best: NDArray[np.int64] = costs.argmin(axis=1)
     apart = float(costs.min(axis=1).sum()) + (CLASS_BITS * best.size if best.size > 1 else 0)
     together = costs.sum(axis=0)

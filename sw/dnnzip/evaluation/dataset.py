@@ -16,7 +16,7 @@ from dnnzip.errors import InputError, field_name
 from dnnzip.inputs.memory import memory_for
 from dnnzip.inputs.reading import open_regular
 
-#: What a data set must be, for messages.
+#: A right data set, for messages.
 RIGHT = "give an .npz file with arrays x (samples first) and y (one whole number for each sample)"
 
 NAMES = ("x", "y")
@@ -24,7 +24,7 @@ NAMES = ("x", "y")
 #: Versions of an array's header that numbers need, and who reads them.
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
-#: What the standard library and NumPy raise for a file that is damaged; encrypted, unknown or too deep
+#: Errors of the standard library and NumPy for a file that is damaged; encrypted, unknown or too deep
 #: is a RuntimeError.
 FAULTS = (
     OSError,

@@ -23,13 +23,13 @@ from dnnzip.inputs.reading import open_regular
 from dnnzip.onnx.files import open_model
 from dnnzip.system import extras
 
-#: What is read, by the end of a file's name.
+#: Files that are read, by the end of their names.
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
-#: What those are to Pillow, which would try all others, too, some of them with programs of the system.
+#: Pillow's formats for them; it would try all others, too, some of them with programs of the system.
 FORMATS = ("PNG", "JPEG")
 
-#: What Pillow raises for a file that is damaged.
+#: Errors of Pillow for a file that is damaged.
 FAULTS = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error, zlib.error)
 
 #: Pixels of an image that is brought to the network's size, before its middle is cut out.
@@ -40,7 +40,7 @@ OTHER_SUFFIXES = (".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 LABELS = "labels.csv"
 
-#: What a folder must be, for messages.
+#: A right folder, for messages.
 RIGHT = f"give a folder with a folder of .png or .jpg files for each class, or with {LABELS} (lines: file,class)"
 
 #: Colour channels to what Pillow calls such an image.

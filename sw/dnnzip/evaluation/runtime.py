@@ -35,7 +35,7 @@ PROVIDERS = ("CPUExecutionProvider",)
 Session: TypeAlias = onnxruntime.InferenceSession
 SessionOptions: TypeAlias = onnxruntime.SessionOptions
 
-#: What onnxruntime raises for a model or an input that it cannot run.
+#: Errors of onnxruntime for a model or an input that it cannot run.
 RUNTIME_ERRORS = (
     runtime_errors.Fail,
     runtime_errors.InvalidArgument,

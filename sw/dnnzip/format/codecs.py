@@ -95,5 +95,5 @@ UNKNOWN = CodecRules(-1, "unknown")
 
 
 def codec_choices() -> tuple[str, ...]:
-    """Return what an encoder may be asked for: ``AUTO``, then every codec by its name."""
+    """Return the choices of an encoder: ``AUTO``, then every codec by its name."""
     return AUTO, *sorted(rules.name for rules in CODECS.values())

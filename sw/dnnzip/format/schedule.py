@@ -45,7 +45,7 @@ def spans(count: int, size: int) -> list[range]:
 
 
 def sizes(count: int, size: int) -> list[int]:
-    """Return how many numbers each of the ranges of ``spans`` has."""
+    """Return the length of each of the ranges of ``spans``."""
     whole, rest = divmod(count, size)
     return [size] * whole + ([rest] if rest else [])
 
@@ -67,7 +67,7 @@ def tiles(part: ImageEntry, columns: int) -> Iterator[tuple[range, range]]:
 
 
 def count_tiles(part: ImageEntry, columns: int) -> int:
-    """Return how many tiles a part fills."""
+    """Return the number of tiles that a part fills."""
     return len(sizes(part.channels, part.virtual_lanes)) * len(sizes(part.length, columns))
 
 
@@ -80,5 +80,5 @@ def beats(part: ImageEntry, lanes: int) -> Iterator[Beat]:
 
 
 def count_beats(part: ImageEntry, lanes: int) -> int:
-    """Return how many beats a part has."""
+    """Return the number of beats of a part."""
     return sum(len(sizes(len(channels), lanes)) for channels in passes(part)) * part.length

@@ -52,7 +52,7 @@ def spread_step(log2_states: int) -> int:
 
 
 def first_prediction(log2_states: int) -> int:
-    """Return what the first count of a table is predicted to be."""
+    """Return the prediction of a table's first count."""
     return 1 << log2_states - 3
 
 

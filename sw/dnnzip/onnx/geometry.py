@@ -67,7 +67,7 @@ class Convolution:
         )
 
     def width(self, shape: tuple[int, ...]) -> int:
-        """Return how many values of an input of this shape a channel meets; 0 where its rank is wrong."""
+        """Return the number of values of an input of this shape that a channel meets; 0 where its rank is wrong."""
         if len(shape) != 2 + len(self.kernel) or shape[1] % self.groups:
             return 0
         return shape[1] // self.groups * math.prod(self.kernel)
@@ -129,7 +129,7 @@ class Product:
         return 1
 
     def width(self, shape: tuple[int, ...]) -> int:
-        """Return how many values of a left side of this shape a channel meets; 0 where its rank is wrong."""
+        """Return the number of values of a left side of this shape that a channel meets; 0 where its rank is wrong."""
         if not shape or (self.transposed and len(shape) != 2):
             return 0
         return shape[0 if self.transposed else -1]

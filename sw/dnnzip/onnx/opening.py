@@ -114,7 +114,7 @@ def _bytes_of(tensor: onnx.TensorProto | None, where: str) -> bytes:
 
 
 def _stored_bytes(tensor: onnx.TensorProto | None, where: str) -> bytes | Place:
-    """Return what a list of bytes holds, or where it is."""
+    """Return the bytes of a list, or their place."""
     if tensor is None or tensor.data_type != TensorProto.UINT8 or len(tensor.dims) != 1:
         raise InputError(where, "is damaged: it is no constant list of bytes", "compress the model again")
     place = place_of(tensor)
@@ -149,7 +149,7 @@ class _Declared:
         return ELEMENT_TYPES.get(int(self.values["element_type"]))
 
     def fault(self) -> str | None:
-        """Say what is wrong with shape and type, or None."""
+        """Return the fault of shape and type in words, or None."""
         layout, element = self.layout, self.element
         if element is None:
             return f"its element type {self.values['element_type']} is not {type_names()}"

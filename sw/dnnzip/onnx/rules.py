@@ -34,8 +34,6 @@ ELEMENT_TYPES: dict[int, ElementType] = {
 
 P = ParamSpec("P")
 
-#: What a stream's header can declare.
-
 
 @dataclass(frozen=True, eq=False)
 class Reader:

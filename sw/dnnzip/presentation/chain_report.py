@@ -22,7 +22,7 @@ def table(state: State) -> TextTable:
 
 
 def closing_lines(state: State) -> list[str]:
-    """Return what stands under the table: what was checked, sizes, accuracy before and after."""
+    """Return the lines under the table: checks, sizes, accuracy before and after."""
     assert state.simulation is not None
     summary, run_of = state.summary, state.simulation
     lines = [

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from dnnzip.errors import InputError, field_name
 
-#: What a bound may look like, for messages.
+#: Forms of a bound, for messages.
 RIGHT = "give a share of the range such as 2%, an absolute error such as 0.003, or for integer weights 1lsb"
 
 

@@ -119,7 +119,7 @@ class FloatGrid(KeptBound):
         return layout.from_channels(decoded_values(codes, self.step, self.element))
 
     def fault(self, layout: Layout) -> str | None:
-        """Say what is wrong with the steps for weights of this layout, or None; for grids that a file declares."""
+        """Return the fault of the steps for weights of this layout, or None; for grids that a file declares."""
         if self.step.shape not in ((), (layout.channels,)):
             return f"its step has the shape {self.step.shape}"
         if not abs(self.step_loss) <= WIDEST_BITS:
@@ -171,7 +171,7 @@ class IntegerGrid(KeptBound):
         return values.clip(self.element.lowest, self.element.largest).astype(self.element.dtype)
 
     def fault(self, layout: Layout) -> str | None:
-        """Say what is wrong with divisor or zero point for weights of this layout, or None."""
+        """Return the fault of divisor or zero point for weights of this layout, or None."""
         if not (1 <= self.divisor <= 2 * LARGEST_INTEGER_ERROR + 1 and self.divisor % 2):
             return f"its step is not an odd number up to {2 * LARGEST_INTEGER_ERROR + 1}"
         point = self.zero_point

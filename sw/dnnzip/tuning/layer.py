@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 #: So much of the mean variance is added to each input's where weights make up for what came before them.
 DAMPING = 0.03
 
-#: How much a bit is worth when codes are chosen; see `rounding.round_rows`.
+#: Weight of a bit when codes are chosen; see `rounding.round_rows`.
 THRIFT = 1.0
 
 

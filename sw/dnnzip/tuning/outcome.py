@@ -51,7 +51,7 @@ class Confirmation:
         )
 
     def judgement(self, max_drop: float) -> str:
-        """Say whether the allowed drop is met: for certain where the whole interval is within it."""
+        """Return True if the allowed drop is met: for certain where the whole interval is within it."""
         target = f"target of at most {100 * max_drop:g} points"
         if self.high <= max_drop:
             return f"{target}: met"

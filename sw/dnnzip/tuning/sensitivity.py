@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 #: Below this, a probability counts as this.
 LEAST_PROBABILITY = 1e-9
 
-#: How far a row of probabilities may be from a sum of one.
+#: Largest distance of the sum of a row of probabilities from one.
 SUM_SLACK = 1e-3
 
 #: Temperatures tried.

@@ -216,7 +216,7 @@ class Tuner:
         return np.asarray(score(self._subject.scores(data.x, given), data).predictions == data.y)
 
     def _plain_answers(self) -> list[bool]:
-        """Return whether the plain network's answers are right."""
+        """Return True if the plain network's answers are right."""
         scores = self._subject.scores(self._data.x, {})
         if not np.isfinite(scores).all():
             wrong = f"gives scores on {self._data.where} that are infinite or no number"

@@ -31,7 +31,7 @@ SMALLEST_OPSET = 13
 #: Version of the file format from which initializers need not be inputs.
 SEPARATE_INITIALIZERS = 4
 
-#: What the converter raises for a network that it cannot convert.
+#: Errors of the converter for a network that it cannot convert.
 CONVERTER_ERRORS = (
     version_converter.ConvertError,
     shape_inference.InferenceError,

@@ -23,7 +23,7 @@ SLOW = {"zeros", "empty", "full", "array", "sum", "view", "astype", "copy"}
 
 
 def slow(source):
-    """Return what the compiled functions of a module use that takes long to compile."""
+    """Return the uses, in a module's compiled functions, of features that take long to compile."""
     functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
     compiled = [function for function in functions if COMPILED & set(map(_called, function.decorator_list))]
     nodes = [(function.name, node) for function in compiled for node in ast.walk(function)]

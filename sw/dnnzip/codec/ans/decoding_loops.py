@@ -44,7 +44,7 @@ ENTRY, TABLE, STATE, BUFFER, UNREAD, FLIP, DUE, WORD, WRONG, NEWLY_WRONG, FIELDS
     *(LANES * field for field in range(10)),
     10,
 )
-"""What the decoder knows of its lanes, one array with a field after the other: the compiler can tell that they do not
+"""State of the decoder's lanes, one array with a field after the other: the compiler can tell that they do not
 overlap. As many lanes as there may be take part in each step, whether they exist or not, in vector loops of fixed
 length."""
 

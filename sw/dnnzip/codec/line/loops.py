@@ -65,7 +65,7 @@ def _segment_end(codes: NDArray[np.int16], start: int) -> int:
 
 @loop
 def count_segments(codes: NDArray[np.int16]) -> int:
-    """Return how many segments ``encode_line`` writes for ``codes`` [weights]."""
+    """Return the number of segments that ``encode_line`` writes for ``codes`` [weights]."""
     start, count = 0, 0
     while start < codes.size:
         start = _segment_end(codes, start)
