@@ -5,12 +5,11 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from dnnzip.format import CRC32, CRC32_BYTES
-from dnnzip.format.frames import ESCAPE, FLAG, FLIP, FRAME_HEADER, HELLO, MAX_PAYLOAD, RESULT
+from dnnzip.format.frames import ESCAPE, FLAG, FLIP, FRAME_HEADER, MAX_PAYLOAD, RESULT
 from dnnzip_hw.layouts import crc_algorithm, header_layout
 
 BYTE = 8
 FRAME_HEADER_LAYOUT = header_layout(FRAME_HEADER)
-HELLO_LAYOUT = header_layout(HELLO)
 RESULT_LAYOUT = header_layout(RESULT)
 
 FRAME_CRC = crc_algorithm(CRC32)

@@ -47,8 +47,6 @@ SEED = cocotb.RANDOM_SEED
 
 PATIENCE_US = 3000
 QUIET_CYCLES = 40
-SOUND = [case.name for case in sound_cases(SEED)]
-DAMAGED = [case.name for case in damaged_cases(SEED)]
 CASES = {case.name: case for case in (*sound_cases(SEED), *damaged_cases(SEED), random_case(SEED))}
 
 

@@ -1,17 +1,12 @@
 """Commands that run a network in onnxruntime: its accuracy, and its quantisation to 8 bits."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from dnnzip.cli.arguments import data_option, images_option, model_argument, model_output, scores_option
-from dnnzip.cli.file_parameters import (
-    FileCommand,
-)
+from dnnzip.cli.file_parameters import FileCommand
 from dnnzip.cli.output import Output, output_options
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command(

@@ -1,7 +1,7 @@
 """Arguments and options that several commands have."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -12,9 +12,6 @@ from dnnzip.cli.file_parameters import (
     ModelOutput,
 )
 from dnnzip.format import codec_choices
-
-if TYPE_CHECKING:
-    pass
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dnnzip.cli.arguments import data_option, model_argument, scores_option
-from dnnzip.cli.file_parameters import (
-    FileCommand,
-)
+from dnnzip.cli.file_parameters import FileCommand
 from dnnzip.cli.output import Output, output_options
 from dnnzip.errors import InputError
 

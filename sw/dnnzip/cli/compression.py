@@ -1,21 +1,15 @@
 """Commands that compress a model, and look at a compressed one."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from dnnzip.cli.arguments import CodecChoice, model_argument, model_output
-from dnnzip.cli.file_parameters import (
-    FileCommand,
-    KeptFile,
-)
+from dnnzip.cli.file_parameters import FileCommand, KeptFile
 from dnnzip.cli.options import with_options
 from dnnzip.cli.output import Output, output_options
 from dnnzip.format import AUTO
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command(

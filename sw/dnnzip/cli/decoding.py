@@ -1,18 +1,10 @@
 """Commands that take a compressed model to a decoder: over a link, or as a memory image."""
 
-from typing import TYPE_CHECKING
-
 import click
 
 from dnnzip.cli.arguments import model_argument, model_output
-from dnnzip.cli.file_parameters import (
-    FileCommand,
-    Folder,
-)
+from dnnzip.cli.file_parameters import FileCommand, Folder
 from dnnzip.cli.output import Output, output_options
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command(

@@ -1,18 +1,10 @@
 """The command that estimates latency and energy."""
 
-from typing import TYPE_CHECKING
-
 import click
 
 from dnnzip.cli.arguments import model_argument
-from dnnzip.cli.file_parameters import (
-    AcceleratorFile,
-    FileCommand,
-)
+from dnnzip.cli.file_parameters import AcceleratorFile, FileCommand
 from dnnzip.cli.output import Output, output_options
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command(

@@ -1,17 +1,10 @@
 """The command that shows what is installed."""
 
-from typing import TYPE_CHECKING
-
 import click
 
-from dnnzip.cli.file_parameters import (
-    FileCommand,
-)
+from dnnzip.cli.file_parameters import FileCommand
 from dnnzip.cli.output import Output, output_options
 from dnnzip.errors import CheckFailedError
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command(

@@ -1,7 +1,6 @@
 """The entry point of the command line, and the status of its process."""
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,9 +13,6 @@ from dnnzip.system import signals
 from dnnzip.system.streams import drop
 from dnnzip.system.terminal import let_streams_show_all
 from dnnzip.system.waits import show_waits
-
-if TYPE_CHECKING:
-    pass
 
 
 def main() -> None:
