@@ -40,39 +40,19 @@ Stored_co = TypeVar("Stored_co", covariant=True)
 
 @dataclass(frozen=True, eq=False)
 class Encoded(Generic[Stored_co]):
-    """A tensor of weights, encoded.
-
-    Parameters
-    ----------
-    grid
-        The grid of its codes.
-    stream
-        Its weight streams, one after the other; or where they are.
-    codec
-        Name of their codec.
-    """
+    """A tensor of weights, encoded."""
 
     grid: Grid
-    stream: Stored_co
+    stream: Stored_co  # its weight streams, one after the other; or where they are
     codec: str
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """Encoding of weights: bound, scope and codec.
+    """Encoding of weights: bound, scope and codec."""
 
-    Parameters
-    ----------
-    bound
-        Largest error on a weight.
-    scope
-        Over which weights the range of a percentage is taken.
-    codec
-        Options for coding the streams.
-    """
-
-    bound: Bound
-    scope: Scope
+    bound: Bound  # largest error on a weight
+    scope: Scope  # over which weights the range of a percentage is taken
     codec: CodecOptions
 
 
@@ -124,10 +104,6 @@ def encode_weights(
 
     Parameters
     ----------
-    weights
-        The tensors.
-    encoding
-        Bound and codec.
     store
         Puts a stream away, and returns what to keep of it.
     progress
@@ -192,18 +168,10 @@ def _quantised(weight: Weights, encoding: Encoding) -> Quantised:
 
 @dataclass(frozen=True)
 class Reading:
-    """Messages about streams that are read.
-
-    Parameters
-    ----------
-    where
-        File and layer.
-    again
-        Advice where they are damaged.
-    """
+    """Messages about streams that are read."""
 
     where: str
-    again: str = "compress the model again"
+    again: str = "compress the model again"  # advice where they are damaged
 
     def damaged(self, fault: str) -> InputError:
         """Make the error of a fault in what a file declares."""
@@ -246,8 +214,6 @@ def decode_codes(stream: bytes, tables: bytes, values: int, reading: Reading) ->
         The table set stream; empty where there is none.
     values
         Number of values; see `check_counts`.
-    reading
-        File and layer, for messages.
 
     Returns
     -------
@@ -272,12 +238,8 @@ def restore_weights(codes: NDArray[np.generic], grid: Grid, layout: Layout, read
     ----------
     codes
         int16 [channels, length] codes, or int16 [1, items] of a lossless grid.
-    grid
-        The grid of the codes.
     layout
         Shape, output channels and kernel of the weights.
-    reading
-        File and layer, for messages.
 
     Raises
     ------

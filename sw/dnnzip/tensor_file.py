@@ -20,21 +20,11 @@ SCOPES = tuple(Scope)
 
 @dataclass(frozen=True)
 class Form:
-    """Shape of an array and of the rows that it is coded in.
-
-    Parameters
-    ----------
-    shape
-        Shape of the array.
-    axis
-        Axis of the output channels.
-    rows
-        Rows of the codes, a multiple of the channels.
-    """
+    """Shape of an array and of the rows that it is coded in."""
 
     shape: tuple[int, ...]
-    axis: int
-    rows: int
+    axis: int  # of the output channels
+    rows: int  # of the codes, a multiple of the channels
 
     @property
     def layout(self) -> Layout:

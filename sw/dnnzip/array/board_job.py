@@ -38,15 +38,6 @@ _ORDER_BYTES = 2
 class BoardImage:
     """The streams that a job fetches, placed in a board's memory, one load over the other where they do not fit.
 
-    Parameters
-    ----------
-    job
-        The job.
-    shape
-        The array.
-    memory
-        Bytes of the board's memory.
-
     Members
     -------
     layout
@@ -150,15 +141,6 @@ def _cut(entry: ImageEntry, data: bytes, room: int, columns: int) -> Iterator[tu
 
 def job_orders(job: ArrayJob, shape: ArrayShape, memory: int) -> bytes:
     """Return the message that makes a board do a job.
-
-    Parameters
-    ----------
-    job
-        The job.
-    shape
-        The array.
-    memory
-        Bytes of the board's memory.
 
     Raises
     ------

@@ -23,8 +23,6 @@ class GoldenArray:
 
     Parameters
     ----------
-    shape
-        Dimensions of the array.
     argument
         The text behind a colon in the link's name; must be empty.
     stale

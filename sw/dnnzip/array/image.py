@@ -37,46 +37,22 @@ BUS_BITS = 64
 
 @dataclass(frozen=True)
 class PlacedLayer:
-    """A layer in the image.
+    """A layer in the image."""
 
-    Parameters
-    ----------
-    parts
-        Its streams, without their places.
-    walk
-        The same in the image's table.
-    compressed
-        Whether they are streams that the array decodes.
-    bytes
-        Their size, without padding.
-    """
-
-    parts: tuple[ImageEntry, ...]
-    walk: Walk
-    compressed: bool
-    bytes: int
+    parts: tuple[ImageEntry, ...]  # its streams, without their places
+    walk: Walk  # the same in the image's table
+    compressed: bool  # whether they are streams that the array decodes
+    bytes: int  # their size, without padding
 
 
 @dataclass(frozen=True)
 class NetworkImage:
-    """The image of a network.
-
-    Parameters
-    ----------
-    content
-        Its bytes.
-    layers
-        Name of a weight to its place.
-    tables
-        The table set's entry; None where no layer needs it.
-    table_bytes
-        Size of the table set in the image.
-    """
+    """The image of a network."""
 
     content: bytes
-    layers: dict[str, PlacedLayer]
-    tables: Walk | None
-    table_bytes: int
+    layers: dict[str, PlacedLayer]  # name of a weight to its place
+    tables: Walk | None  # the table set's entry; None where no layer needs it
+    table_bytes: int  # size of the table set in the image
 
 
 def network_image(
@@ -97,10 +73,6 @@ def network_image(
         Name to the streams, one after the other, of the compressed ones.
     tables
         Their table set; may be empty.
-    shape
-        The array.
-    where
-        The model, for messages.
     bus_bits
         Width in bits of the words on which streams start.
 

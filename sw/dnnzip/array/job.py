@@ -18,21 +18,13 @@ class ProgramError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class ArrayJob:
-    """Input of an array: a memory image, the entries of it to fetch, and the vectors to multiply.
+    """Input of an array: a memory image, the entries of it to fetch, and the vectors to multiply."""
 
-    Parameters
-    ----------
-    image
-        The memory's content; see ``dnnzip.format.image``.
-    walks, runs
-        The program; see ``dnnzip.format.program``.
-    activations
-        uint8 [vectors, columns]: the bytes of the vectors, in the order in which the runs use them.
-    """
-
-    image: bytes
+    image: bytes  # the memory's content; see ``dnnzip.format.image``
+    # The program; see ``dnnzip.format.program``.
     walks: Sequence[Walk]
     runs: Sequence[Run]
+    # uint8 [vectors, columns]: the bytes of the vectors, in the order in which the runs use them.
     activations: NDArray[np.uint8]
 
     @property
@@ -48,35 +40,18 @@ class ArrayJob:
 
 @dataclass(frozen=True)
 class ArrayFigures:
-    """Clock cycles and memory traffic of a job, all 0 where the link has no clock.
+    """Clock cycles and memory traffic of a job, all 0 where the link has no clock."""
 
-    Parameters
-    ----------
-    cycles
-        Clock cycles from the end of the reset to the last sum.
-    table_cycles
-        Of these, until the table set was loaded; 0 where none was.
-    memory_words
-        Bus words that came from the memory.
-    bus_words
-        Words that moved on the on-chip bus.
-    busy_cycles
-        Cycles in which a vector went into the array.
-    tile_wait_cycles, vector_wait_cycles, result_wait_cycles
-        Cycles in which a run waited for weights, for a vector, or for room for its sums.
-    seconds
-        Time that the link itself took, without its start.
-    """
-
-    cycles: int = 0
-    table_cycles: int = 0
-    memory_words: int = 0
-    bus_words: int = 0
-    busy_cycles: int = 0
+    cycles: int = 0  # clock cycles from the end of the reset to the last sum
+    table_cycles: int = 0  # of these, until the table set was loaded; 0 where none was
+    memory_words: int = 0  # bus words that came from the memory
+    bus_words: int = 0  # words that moved on the on-chip bus
+    busy_cycles: int = 0  # cycles in which a vector went into the array
+    # Cycles in which a run waited for weights, for a vector, or for room for its sums.
     tile_wait_cycles: int = 0
     vector_wait_cycles: int = 0
     result_wait_cycles: int = 0
-    seconds: float = 0.0
+    seconds: float = 0.0  # time that the link itself took, without its start
 
     @classmethod
     def from_counters(
@@ -102,28 +77,14 @@ class ArrayFigures:
 
 @dataclass(frozen=True, eq=False)
 class ArrayResult:
-    """Result of a job on an array.
+    """Result of a job on an array."""
 
-    Parameters
-    ----------
-    sums
-        int32 [vectors given, rows]; what a row without weights holds has no meaning.
-    figures
-        Its clock cycles and memory traffic.
-    """
-
-    sums: NDArray[np.int32]
+    sums: NDArray[np.int32]  # int32 [vectors given, rows]; what a row without weights holds has no meaning
     figures: ArrayFigures = field(default_factory=ArrayFigures)
 
 
 class ArrayLink(Protocol):
-    """Executes jobs on an array.
-
-    Members
-    -------
-    shape
-        Dimensions of the array.
-    """
+    """Executes jobs on an array."""
 
     @property
     def shape(self) -> ArrayShape:
@@ -148,8 +109,6 @@ def check_job(job: ArrayJob, shape: ArrayShape) -> None:
     ----------
     job
         The job; its activations must be uint8 [vectors of all runs, columns].
-    shape
-        Dimensions of the array.
 
     Raises
     ------

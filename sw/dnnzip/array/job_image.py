@@ -13,13 +13,6 @@ from dnnzip.format.array import ArrayShape
 class JobImage:
     """The entries that a job fetches, and their weights.
 
-    Parameters
-    ----------
-    job
-        The job.
-    shape
-        The array.
-
     Members
     -------
     entries

@@ -30,44 +30,22 @@ SUPPORTED = tuple(operator.name for operator in OPERATORS if operator.on_array i
 
 @dataclass(frozen=True, eq=False)
 class ArrayLayer:
-    """An operator that runs on the array.
+    """An operator that runs on the array."""
 
-    Parameters
-    ----------
-    name
-        The initializer that holds its weights.
-    operator
-        Type and name of the node.
-    source, target
-        The tensor of 8-bit activations that it reads, and the tensor that it writes.
-    node
-        The operator, by which its sums are checked.
-    stored, points
-        The weights as the network stores them, and their zero point: int32, one or one for each channel.
-    geometry
-        How its input becomes vectors.
-    weights
-        int8 [channels, length], less their zero point; each channel in storage order.
-    zero_point
-        Of the activations.
-    finish
-        Conversion of the sums.
-    nodes
-        Positions of the graph's nodes that it replaces.
-    """
-
-    name: str
-    operator: str
+    name: str  # the initializer that holds its weights
+    operator: str  # type and name of the node
+    # The tensor of 8-bit activations that it reads, and the tensor that it writes.
     source: str
     target: str
-    node: onnx.NodeProto
+    node: onnx.NodeProto  # the operator, by which its sums are checked
+    # The weights as the network stores them, and their zero point: int32, one or one for each channel.
     stored: NDArray[np.generic]
     points: NDArray[np.int32]
-    geometry: Geometry
-    weights: NDArray[np.int8]
-    zero_point: int
+    geometry: Geometry  # how its input becomes vectors
+    weights: NDArray[np.int8]  # int8 [channels, length], less their zero point; each channel in storage order
+    zero_point: int  # of the activations
     finish: Finish
-    nodes: frozenset[int]
+    nodes: frozenset[int]  # positions of the graph's nodes that it replaces
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -98,8 +76,6 @@ def find_layers(model: onnx.ModelProto, where: str) -> list[ArrayLayer]:
     model
         A plain network (`dnnzip.onnx.decompression.decompressed`) whose Constant nodes are lifted
         (`dnnzip.onnx.graph.lift_constants`).
-    where
-        The file, for messages.
 
     Raises
     ------

@@ -44,31 +44,13 @@ class CompiledLayer:
 
 @dataclass(frozen=True, eq=False)
 class CompiledNetwork:
-    """A network ready to run on an array.
+    """A network ready to run on an array."""
 
-    Parameters
-    ----------
-    model
-        The plain network, decoded where it was compressed.
-    where
-        The file, for messages.
-    shape
-        The array.
-    pieces
-        Its layers on the array and what lies between them, in order.
-    layers
-        The layers, by the name of the tensor that each writes.
-    image
-        The memory image.
-    output
-        Name of the output that is wanted.
-    """
-
-    model: onnx.ModelProto
+    model: onnx.ModelProto  # the plain network, decoded where it was compressed
     where: str
     shape: ArrayShape
-    pieces: tuple[Piece, ...]
-    layers: dict[str, CompiledLayer]
+    pieces: tuple[Piece, ...]  # its layers on the array and what lies between them, in order
+    layers: dict[str, CompiledLayer]  # the layers, by the name of the tensor that each writes
     image: NetworkImage
     output: str
 
@@ -101,38 +83,20 @@ class CompiledNetwork:
 
 @dataclass(frozen=True)
 class LayerRun:
-    """Result and figures of a layer.
+    """Result and figures of a layer."""
 
-    Parameters
-    ----------
-    name, operator
-        Name of its weights, and type and name of its operator.
-    vectors
-        Vectors of activations, for each group of a convolution.
-    macs
-        Multiplications that its sums need.
-    sums
-        Number of its sums.
-    norm_mismatches, kernel_mismatches
-        Sums that differ from those in plain NumPy arithmetic and from onnxruntime's kernel; 0 where not compared.
-    weight_bytes
-        Bytes of its weights in the image, without padding.
-    compressed
-        Whether these are compressed.
-    figures
-        Clock cycles and memory traffic of the array.
-    """
-
+    # Name of its weights, and type and name of its operator.
     name: str
     operator: str
-    vectors: int
-    macs: int
-    sums: int
+    vectors: int  # vectors of activations, for each group of a convolution
+    macs: int  # multiplications that its sums need
+    sums: int  # number of its sums
+    # Sums that differ from those in plain NumPy arithmetic and from onnxruntime's kernel; 0 where not compared.
     norm_mismatches: int
     kernel_mismatches: int
-    weight_bytes: int
-    compressed: bool
-    figures: ArrayFigures
+    weight_bytes: int  # bytes of its weights in the image, without padding
+    compressed: bool  # whether these are compressed
+    figures: ArrayFigures  # clock cycles and memory traffic of the array
 
     @property
     def mismatches(self) -> int:
@@ -142,20 +106,11 @@ class LayerRun:
 
 @dataclass(frozen=True, eq=False)
 class NetworkRun:
-    """Scores and layers of a network's run.
+    """Scores and layers of a network's run."""
 
-    Parameters
-    ----------
-    scores
-        [samples, classes] of the output that is wanted.
-    layers
-        Its layers on the array, in the order in which they ran.
-    kept
-        Name to the values of each batch, of the tensors that were asked for.
-    """
-
-    scores: Value
-    layers: tuple[LayerRun, ...]
+    scores: Value  # [samples, classes] of the output that is wanted
+    layers: tuple[LayerRun, ...]  # its layers on the array, in the order in which they ran
+    # Name to the values of each batch, of the tensors that were asked for.
     kept: dict[str, list[Value]] = field(default_factory=dict)
 
 
@@ -168,10 +123,6 @@ def compile_network(
     ----------
     model
         A plain or compressed network of 8 bits; left as it is.
-    shape
-        The array.
-    where
-        The file, for messages.
     bus_bits
         Width in bits of the words on which streams in the image start; by default 64, or 16 for each lane group
         where that is more. Such an image serves narrower buses as well.
@@ -241,8 +192,6 @@ def run_network(
 
     Parameters
     ----------
-    compiled
-        The network.
     link
         Executes the jobs; its shape is that of ``compiled``.
     x

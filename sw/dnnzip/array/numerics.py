@@ -13,28 +13,15 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Requantised:
-    """A result of 8 bits.
+    """A result of 8 bits."""
 
-    Parameters
-    ----------
-    scale
-        float32 [channels] or [1].
-    bias
-        int32 [channels] or [1].
-    zero_point
-        Of the result.
-    low, high
-        Limits of the result: those of its type, or narrower where a Relu or Clip is folded in.
-    dtype
-        int8 or uint8.
-    """
-
-    scale: NDArray[np.float32]
-    bias: NDArray[np.int32]
-    zero_point: int
+    scale: NDArray[np.float32]  # float32 [channels] or [1]
+    bias: NDArray[np.int32]  # int32 [channels] or [1]
+    zero_point: int  # of the result
+    # Limits of the result: those of its type, or narrower where a Relu or Clip is folded in.
     low: int
     high: int
-    dtype: np.dtype[np.generic]
+    dtype: np.dtype[np.generic]  # int8 or uint8
 
     def finish(self, sums: NDArray[np.int32]) -> NDArray[np.generic]:
         """Return the result of sums.
@@ -58,20 +45,11 @@ class Requantised:
 
 @dataclass(frozen=True, eq=False)
 class Scaled:
-    """A float32 result.
+    """A float32 result."""
 
-    Parameters
-    ----------
-    scale
-        float32 [channels] or [1].
-    bias
-        int32 [channels] or [1], added before scaling.
-    addend
-        float32, broadcast to [..., channels], added after scaling; None for nothing.
-    """
-
-    scale: NDArray[np.float32]
-    bias: NDArray[np.int32]
+    scale: NDArray[np.float32]  # float32 [channels] or [1]
+    bias: NDArray[np.int32]  # int32 [channels] or [1], added before scaling
+    # float32, broadcast to [..., channels], added after scaling; None for nothing.
     addend: NDArray[np.float32] | None = None
 
     def finish(self, sums: NDArray[np.int32]) -> NDArray[np.generic]:

@@ -17,13 +17,7 @@ OPSET, IR_VERSION = 13, 8
 
 
 class LayerKernel:
-    """An integer kernel of onnxruntime for a layer.
-
-    Parameters
-    ----------
-    layer
-        The layer.
-    """
+    """An integer kernel of onnxruntime for a layer."""
 
     def __init__(self, layer: ArrayLayer) -> None:
         self._layer = layer

@@ -33,18 +33,9 @@ class Values:
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """A node whose operator has a row in the table.
+    """A node whose operator has a row in the table."""
 
-    Parameters
-    ----------
-    node, operator
-        The node, and its row.
-    index
-        Names of the graph.
-    where
-        The file, for messages.
-    """
-
+    # The node, and its row.
     node: onnx.NodeProto
     operator: Operator
     index: GraphIndex

@@ -15,18 +15,10 @@ from dnnzip.format.schedule import passes, spans
 
 @dataclass(frozen=True)
 class Step:
-    """Tiles that lane groups take at once: for some lane groups a pass of channels, at one block of positions or more.
+    """Tiles that lane groups take at once: for some lane groups a pass of channels, at one block of positions or more."""
 
-    Parameters
-    ----------
-    passes
-        Lane group to its channels.
-    groups
-        Groups of the convolution to which these channels belong, in order.
-    """
-
-    passes: dict[int, range]
-    groups: tuple[int, ...]
+    passes: dict[int, range]  # lane group to its channels
+    groups: tuple[int, ...]  # groups of the convolution to which these channels belong, in order
 
     @property
     def take(self) -> int:
@@ -36,27 +28,13 @@ class Step:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run, and the tiles and vectors that it multiplies.
-
-    Parameters
-    ----------
-    run
-        The words.
-    step
-        The tiles.
-    group
-        Group of the convolution whose vectors it multiplies.
-    start
-        The first of these vectors.
-    position
-        The first position of the block.
-    """
+    """A run, and the tiles and vectors that it multiplies."""
 
     run: Run
     step: Step
-    group: int
-    start: int
-    position: int
+    group: int  # group of the convolution whose vectors it multiplies
+    start: int  # the first of these vectors
+    position: int  # the first position of the block
 
     @property
     def vectors(self) -> slice:
@@ -72,8 +50,6 @@ class LayerProgram:
 
     Parameters
     ----------
-    shape
-        The array.
     placed
         The layer in the image.
     groups
@@ -112,8 +88,6 @@ class LayerProgram:
 
         Parameters
         ----------
-        image
-            The memory image.
         vectors
             int8 or uint8 [groups, vectors, length], at least one vector.
         zero_point

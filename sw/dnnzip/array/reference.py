@@ -20,8 +20,6 @@ def layer_sums(layer: ArrayLayer, x: NDArray[np.generic]) -> NDArray[np.int32]:
 
     Parameters
     ----------
-    layer
-        The layer.
     x
         Its input, int8 or uint8.
     """

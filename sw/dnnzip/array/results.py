@@ -25,8 +25,6 @@ def finish_of(
 
     Parameters
     ----------
-    operation
-        The operator.
     scale
         Real value of a sum of 1, float32 [channels] or [1]; None where the sums stay as they are.
     layout

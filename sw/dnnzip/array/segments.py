@@ -22,12 +22,8 @@ def cut(model: onnx.ModelProto, layers: Sequence[ArrayLayer], output: str) -> li
 
     Parameters
     ----------
-    model
-        The network.
     layers
         Its layers on the array.
-    output
-        The result that is wanted.
     """
     blocks = {Segment(tuple(sorted(layer.nodes)), layer.reads, layer.gives): layer for layer in layers}
     return [blocks.get(piece, piece) for piece in cut_around(model, list(blocks), output)]
@@ -40,14 +36,8 @@ def run_segment(
 
     Parameters
     ----------
-    model
-        The network.
-    segment
-        The segment.
     batches
         The values of each batch; every batch has the same types.
-    where
-        The file, for messages.
 
     Raises
     ------

@@ -18,8 +18,6 @@ def codes_from_beats(weights: NDArray[np.int16], header: WeightHeader) -> NDArra
     weights
         int16 [channels * length]: the weights of all beats, idle lanes left out. ``ans`` yields them in the order
         (pass, position in the channel, virtual lane), ``raw`` and ``line`` in storage order.
-    header
-        The stream's header.
 
     Returns
     -------

@@ -26,21 +26,12 @@ ALWAYS_DECODED = 1 << 20
 
 @dataclass(frozen=True)
 class Decoded:
-    """Result of the fast decoder for a stream.
-
-    Parameters
-    ----------
-    verdict
-        Verdict at the stream's end.
-    codes
-        int16 [channels, length], each channel in storage order; None where the verdict is not ok.
-    header
-        The header, where it was whole and sound.
-    """
+    """Result of the fast decoder for a stream."""
 
     verdict: Verdict
+    # int16 [channels, length], each channel in storage order; None where the verdict is not ok.
     codes: NDArray[np.int16] | None = None
-    header: WeightHeader | None = None
+    header: WeightHeader | None = None  # the header, where it was whole and sound
 
 
 def _words(data: bytes) -> NDArray[np.uint16]:
@@ -53,8 +44,6 @@ def decode(data: bytes, table_set: TableSet | None = None, limits: Limits | None
 
     Parameters
     ----------
-    data
-        The stream.
     table_set
         The table set that is loaded, if any.
     limits

@@ -27,21 +27,11 @@ Stored = TypeVar("Stored")
 
 @dataclass(frozen=True)
 class EncodedNetwork:
-    """The streams of a network.
+    """The streams of a network."""
 
-    Parameters
-    ----------
-    tables
-        The table set stream; empty where no tensor needs one.
-    streams
-        The stream or streams of each tensor, one after the other.
-    codecs
-        The codec's name, per tensor.
-    """
-
-    tables: bytes
-    streams: list[bytes]
-    codecs: list[str]
+    tables: bytes  # the table set stream; empty where no tensor needs one
+    streams: list[bytes]  # the stream or streams of each tensor, one after the other
+    codecs: list[str]  # the codec's name, per tensor
 
 
 @dataclass(frozen=True)
@@ -65,8 +55,6 @@ def encode_network(
     ----------
     tensors
         The tensors, or sources of them; their streams come in the same order, and are the same.
-    options
-        Options for coding them.
     progress
         Called with a tensor's name when its stream is done.
 

@@ -21,21 +21,12 @@ from dnnzip.format import (
 
 @dataclass
 class Decoded:
-    """Result of a decoder for a stream.
-
-    Parameters
-    ----------
-    verdict
-        Verdict at the stream's end.
-    codes
-        Where the verdict is ok: one list of codes per channel, in storage order.
-    header
-        The header, where it was whole and sound.
-    """
+    """Result of a decoder for a stream."""
 
     verdict: Verdict
+    # Where the verdict is ok: one list of codes per channel, in storage order.
     codes: list[list[int]] = field(default_factory=list)
-    header: WeightHeader | None = None
+    header: WeightHeader | None = None  # the header, where it was whole and sound
 
 
 def decode(data: bytes, table_set: TableSet | None = None, limits: Limits | None = None) -> Decoded:
@@ -43,8 +34,6 @@ def decode(data: bytes, table_set: TableSet | None = None, limits: Limits | None
 
     Parameters
     ----------
-    data
-        The stream.
     table_set
         The table set that is loaded, if any.
     limits

@@ -19,40 +19,20 @@ Fit = Callable[[NDArray[np.int32], NDArray[np.int32]], NDArray[np.int16]]
 
 @dataclass(frozen=True)
 class Tensors:
-    """The tensors of a network, as an encoder looks at them before it encodes the first one.
+    """The tensors of a network, as an encoder looks at them before it encodes the first one."""
 
-    Parameters
-    ----------
-    load
-        Makes the tensor at a position, in any order and from any thread.
-    sizes
-        Weights of each.
-    room
-        To be taken for a tensor's weights while it is in memory.
-    pool
-        Threads.
-    """
-
-    load: Callable[[int], CodeTensor | RawTensor]
-    sizes: Sequence[int]
-    room: Room
-    pool: Executor
+    load: Callable[[int], CodeTensor | RawTensor]  # makes the tensor at a position, in any order and from any thread
+    sizes: Sequence[int]  # weights of each
+    room: Room  # to be taken for a tensor's weights while it is in memory
+    pool: Executor  # threads
 
 
 @dataclass(frozen=True)
 class Draft:
-    """All choices for a tensor's stream or streams, before these are made.
+    """All choices for a tensor's stream or streams, before these are made."""
 
-    Parameters
-    ----------
-    encode
-        Makes the streams, one after the other.
-    bits
-        Approximate bits of the payloads; for the codec that ``AUTO`` compares with ``raw``.
-    """
-
-    encode: Callable[[], bytes]
-    bits: float = 0.0
+    encode: Callable[[], bytes]  # makes the streams, one after the other
+    bits: float = 0.0  # approximate bits of the payloads; for the codec that ``AUTO`` compares with ``raw``
 
 
 class Encoder(Protocol):
@@ -70,46 +50,26 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class CodecSpec:
-    """A codec.
+    """A codec."""
 
-    Parameters
-    ----------
-    rules
-        Its number, its name and the rules of its headers.
-    decode_reference
-        Decodes a payload in plain Python: codes of each channel. A broken rule raises ``VerdictError``.
-    decode_fast
-        Decodes a payload [words], which may end early: codes, int16 [channels, length], and the words taken.
-    open_encoder
-        Looks at a network's tensors; None where none of them has codes.
-    fit
-        Where given, it chooses codes within the lowest and the highest one that keep each weight, int32 [weights], in
-        storage order. Otherwise a weight gets the code next to it on the coarsest grid.
-    keeps_floats
-        True if float weights are stored as their original bytes.
-    """
-
-    rules: CodecRules
+    rules: CodecRules  # its number, its name and the rules of its headers
+    # Decodes a payload in plain Python: codes of each channel. A broken rule raises ``VerdictError``.
     decode_reference: DecodeReference
+    # Decodes a payload [words], which may end early: codes, int16 [channels, length], and the words taken.
     decode_fast: DecodeFast
+    # Looks at a network's tensors; None where none of them has codes.
     open_encoder: Callable[[Tensors, CodecOptions], Encoder | None]
+    # Where given, it chooses codes within the lowest and the highest one that keep each weight, int32 [weights], in
+    # storage order. Otherwise a weight gets the code next to it on the coarsest grid.
     fit: Fit | None = None
-    keeps_floats: bool = False
+    keeps_floats: bool = False  # True if float weights are stored as their original bytes
 
 
 @dataclass(frozen=True)
 class EachAlone:
-    """An encoder without a table set: it looks at no tensor before it encodes it.
+    """An encoder without a table set: it looks at no tensor before it encodes it."""
 
-    Parameters
-    ----------
-    encode
-        Makes the streams of a tensor.
-    options
-        Coding options.
-    """
-
-    encode: Callable[[CodeTensor, CodecOptions], bytes]
+    encode: Callable[[CodeTensor, CodecOptions], bytes]  # makes the streams of a tensor
     options: CodecOptions
     table_set: TableSet | None = None
 

@@ -21,23 +21,15 @@ PLANES = CONTEXTS + 1
 
 @dataclass(frozen=True)
 class Statistics:
-    """Histograms of one tensor.
+    """Histograms of one tensor."""
 
-    Parameters
-    ----------
-    histogram
-        float32 [units, column offsets, ``PLANES``, bins]; a unit is a channel, or the whole tensor where
-        ``one_unit``, then float64, as one count of it may be over 2**24.
-    column_shift, column_offsets
-        The columns that it was counted with; no offsets where columns are not used.
-    one_unit
-        True if the tensor has one class for all channels.
-    """
-
+    # float32 [units, column offsets, ``PLANES``, bins]; a unit is a channel, or the whole tensor where ``one_unit``,
+    # then float64, as one count of it may be over 2**24.
     histogram: NDArray[np.float32] | NDArray[np.float64]
+    # The columns that it was counted with; no offsets where columns are not used.
     column_shift: int
     column_offsets: tuple[int, ...]
-    one_unit: bool
+    one_unit: bool  # True if the tensor has one class for all channels
 
 
 def places_for(largest: int) -> int:

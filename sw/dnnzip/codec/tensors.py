@@ -16,21 +16,12 @@ WEIGHTS_PER_STREAM = 1 << 24
 
 @dataclass(frozen=True)
 class CodeTensor:
-    """A tensor on its integer grid.
-
-    Parameters
-    ----------
-    name
-        Name of the initializer.
-    codes
-        int16 [channels, length], C-contiguous, each channel in storage order.
-    kernel
-        Height and width of a channel's taps; where one is over 8, and for (1, 1), the neighbours of a weight are the
-        previous two.
-    """
+    """A tensor on its integer grid."""
 
     name: str
-    codes: NDArray[np.int16]
+    codes: NDArray[np.int16]  # int16 [channels, length], C-contiguous, each channel in storage order
+    # Height and width of a channel's taps; where one is over 8, and for (1, 1), the neighbours of a weight are the
+    # previous two.
     kernel: tuple[int, int] = (1, 1)
 
     @cached_property
@@ -46,17 +37,10 @@ class CodeTensor:
 
 @dataclass(frozen=True)
 class RawTensor:
-    """A tensor that is stored losslessly.
-
-    Parameters
-    ----------
-    name
-        Name of the initializer.
-    items
-        uint8 or uint16 [items]: its bytes, floats as little-endian 16-bit items.
-    """
+    """A tensor that is stored losslessly."""
 
     name: str
+    # uint8 or uint16 [items]: its bytes, floats as little-endian 16-bit items.
     items: NDArray[np.uint8] | NDArray[np.uint16]
 
 
@@ -83,31 +67,17 @@ AnyTensor = CodeTensor | RawTensor | TensorSource
 
 @dataclass(frozen=True)
 class CodecOptions:
-    """Options for coding a network.
+    """Options for coding a network."""
 
-    Parameters
-    ----------
-    codec
-        The codec's name, or ``AUTO`` for the smaller one of ``ans`` and ``raw`` for each tensor; ``line``, the
-        baseline, codes what it gets, but is short only for codes on straight segments.
-    log2_states
-        log2 of the tANS states: 8, 9 or 10.
-    virtual_lanes
-        Virtual lanes of each stream; a tensor of fewer channels has fewer. By default as many as its size carries.
-    groups
-        Streams of whole channels into which a tensor is split, for as many groups of lanes.
-    table_set
-        Code with this set instead of training one.
-    jobs
-        Threads.
-    """
-
+    # The codec's name, or ``AUTO`` for the smaller one of ``ans`` and ``raw`` for each tensor; ``line``, the baseline,
+    # codes what it gets, but is short only for codes on straight segments.
     codec: str = AUTO
-    log2_states: int = 9
+    log2_states: int = 9  # log2 of the tANS states: 8, 9 or 10
+    # Virtual lanes of each stream; a tensor of fewer channels has fewer. By default as many as its size carries.
     virtual_lanes: int | None = None
-    groups: int = 1
-    table_set: TableSet | None = None
-    jobs: int = 1
+    groups: int = 1  # streams of whole channels into which a tensor is split, for as many groups of lanes
+    table_set: TableSet | None = None  # code with this set instead of training one
+    jobs: int = 1  # threads
 
 
 def weights_of(tensor: AnyTensor) -> int:

@@ -63,8 +63,6 @@ def train(statistics: Sequence[Statistics], log2_states: int, places: int, known
     ----------
     statistics
         One per tensor, at least one.
-    log2_states
-        log2 of the number of states.
     places
         ``places_for`` the network.
     known

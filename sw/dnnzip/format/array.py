@@ -20,18 +20,12 @@ MISPLACED = (1 << CAUSE_BITS) - 1
 
 
 class Placement(StrEnum):
-    """Place where weights are decompressed.
+    """Place where weights are decompressed."""
 
-    Members
-    -------
-    PE
-        In each processing element, or next to the rows that a decompressor feeds: compressed weights come from the main
-        memory and travel on the chip.
-    MEMORY_INTERFACE
-        At the memory interfaces: compressed weights come from the main memory alone.
-    """
-
+    # In each processing element, or next to the rows that a decompressor feeds: compressed weights come from the main
+    # memory and travel on the chip.
     PE = "pe"
+    # At the memory interfaces: compressed weights come from the main memory alone.
     MEMORY_INTERFACE = "memory-interface"
 
 
@@ -48,50 +42,22 @@ class ArrayFault(Reason):
 
 @dataclass(frozen=True)
 class ArrayCounters:
-    """Counters of an accelerator, in cycles or items since the reset, modulo 2^32.
+    """Counters of an accelerator, in cycles or items since the reset, modulo 2^32."""
 
-    Parameters
-    ----------
-    vectors
-        Vectors that went into the array.
-    lacks_tile, lacks_vector, lacks_room
-        Cycles in which a run waited for a tile, for a vector, or for room for its sums.
-    bus_moves
-        Words, or beats of weights, that moved on the on-chip bus.
-    memory_words
-        Bus words that came from the memory.
-    runs
-        Runs that have begun.
-    loading
-        Cycles in which a table set was loaded.
-    """
-
-    vectors: int
+    vectors: int  # vectors that went into the array
+    # Cycles in which a run waited for a tile, for a vector, or for room for its sums.
     lacks_tile: int
     lacks_vector: int
     lacks_room: int
-    bus_moves: int
-    memory_words: int
-    runs: int
-    loading: int
+    bus_moves: int  # words, or beats of weights, that moved on the on-chip bus
+    memory_words: int  # bus words that came from the memory
+    runs: int  # runs that have begun
+    loading: int  # cycles in which a table set was loaded
 
 
 @dataclass(frozen=True)
 class ArrayShape:
     """Size of an array.
-
-    Parameters
-    ----------
-    groups
-        Lane groups: a power of two from 1 to 16.
-    rows_per_group
-        Rows that a group feeds, one for each of its virtual lanes: a power of two from 1 to 16.
-    columns
-        Positions of a channel that the array multiplies at once, 1 to 64.
-    vectors
-        Accumulators of each row: a power of two from 16 to 32768.
-    lanes
-        Hardware lanes of a group, which divide its rows: a power of two. 0 is a quarter of them, or one.
 
     Raises
     ------
@@ -99,10 +65,11 @@ class ArrayShape:
         If one of them breaks its rule.
     """
 
-    groups: int = 1
-    rows_per_group: int = 16
-    columns: int = 16
-    vectors: int = 1024
+    groups: int = 1  # lane groups: a power of two from 1 to 16
+    rows_per_group: int = 16  # rows that a group feeds, one for each of its virtual lanes: a power of two from 1 to 16
+    columns: int = 16  # positions of a channel that the array multiplies at once, 1 to 64
+    vectors: int = 1024  # accumulators of each row: a power of two from 16 to 32768
+    # Hardware lanes of a group, which divide its rows: a power of two. 0 is a quarter of them, or one.
     lanes: int = 0
 
     def __post_init__(self) -> None:

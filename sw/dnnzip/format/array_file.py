@@ -74,23 +74,13 @@ class NewerVersionError(ArrayFileError):
 
 @dataclass(frozen=True)
 class ArrayHeader:
-    """The header of an array file; see `FIELDS`.
+    """The header of an array file; see `FIELDS`."""
 
-    Parameters
-    ----------
-    element, spec, codec
-        The texts: element type, bound as written, codec.
-    shape, axis
-        Shape of the array, and the axis of its output channels.
-    grid, scope, divisor, zero_point, per_octave, rows, bound, error, step_loss
-        See `FIELDS`.
-    steps, index
-        Steps as little-endian float32, and their indices.
-    """
-
+    # The texts: element type, bound as written, codec.
     element: str
     spec: str
     codec: str
+    # Shape of the array, and the axis of its output channels.
     shape: tuple[int, ...]
     axis: int
     grid: GridKind
@@ -102,6 +92,7 @@ class ArrayHeader:
     zero_point: int = 0
     per_octave: int = 0
     step_loss: float = 0.0
+    # Steps as little-endian float32, and their indices.
     steps: bytes = b""
     index: bytes = b""
 

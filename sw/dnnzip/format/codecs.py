@@ -39,29 +39,16 @@ def _always(_fields: Mapping[str, int], _limits: Limits) -> bool:
 
 @dataclass(frozen=True)
 class CodecRules:
-    """The rules of one codec.
+    """The rules of one codec."""
 
-    Parameters
-    ----------
-    code
-        The header's ``codec``.
-    name
-        Its name on the command line, in JSON and in files.
-    is_consistent
-        Tells whether the fields of a header agree with each other.
-    is_supported
-        Tells whether a decoder of these limits has a core for what a header's first word declares.
-    has_tables
-        True if its streams are coded with a table set, which must be loaded.
-    has_lanes
-        True if weights come from virtual lanes side by side; otherwise they come in storage order.
-    """
-
-    code: int
-    name: str
+    code: int  # the header's ``codec``
+    name: str  # its name on the command line, in JSON and in files
+    # Tells whether the fields of a header agree with each other.
     is_consistent: Callable[["WeightHeader"], bool] = _lanes_suit
+    # Tells whether a decoder of these limits has a core for what a header's first word declares.
     is_supported: Callable[[Mapping[str, int], Limits], bool] = _always
-    has_tables: bool = False
+    has_tables: bool = False  # True if its streams are coded with a table set, which must be loaded
+    # True if weights come from virtual lanes side by side; otherwise they come in storage order.
     has_lanes: bool = False
 
 

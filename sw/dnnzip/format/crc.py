@@ -6,24 +6,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Crc:
-    """A cyclic redundancy check that takes its data, and returns its result, least significant bit first.
+    """A cyclic redundancy check that takes its data, and returns its result, least significant bit first."""
 
-    Parameters
-    ----------
-    width
-        Bits of the check.
-    polynomial
-        Without its top bit, the highest power on top.
-    initial
-        Initial value of the register.
-    inverted
-        Value that is combined with the result by exclusive or.
-    """
-
-    width: int
-    polynomial: int
-    initial: int
-    inverted: int = 0
+    width: int  # bits of the check
+    polynomial: int  # without its top bit, the highest power on top
+    initial: int  # value of the register
+    inverted: int = 0  # value that is combined with the result by exclusive or
 
     @property
     def reflected(self) -> int:

@@ -12,24 +12,12 @@ WORD_BYTES = WORD_BITS // 8
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a header.
-
-    Parameters
-    ----------
-    name
-        Name of the field.
-    width
-        Width in bits.
-    bias
-        Number added to the stored one to obtain the value; 1 for counts that are never zero.
-    meaning
-        One sentence for the manual.
-    """
+    """One field of a header."""
 
     name: str
-    width: int
+    width: int  # in bits
     meaning: str
-    bias: int = 0
+    bias: int = 0  # number added to the stored one to obtain the value; 1 for counts that are never zero
 
     @property
     def limit(self) -> int:

@@ -155,15 +155,7 @@ ARRAY_RESULT = HeaderLayout(
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame without its flags and its CRC.
-
-    Parameters
-    ----------
-    kind, last, resend, seq, ack, limit
-        See ``FRAME_HEADER``.
-    payload
-        Bytes that it carries.
-    """
+    """A frame without its flags and its CRC; the fields but `payload` are those of ``FRAME_HEADER``."""
 
     kind: Kind
     seq: int = 0

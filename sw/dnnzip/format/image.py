@@ -121,8 +121,6 @@ def image_head(bus_bytes: int, layers: int, size: int, entries: Sequence[ImageEn
 
     Parameters
     ----------
-    bus_bytes
-        Bytes of a bus word.
     layers
         Layers of the network that have streams.
     size
@@ -181,8 +179,6 @@ class ImageLayout:
     ----------
     entries
         The streams; their places are set here.
-    bus_bytes
-        Bytes of a bus word.
     memory
         Bytes of the memory, which must hold each stream; as many as it takes where there is none.
 

@@ -42,24 +42,12 @@ MIN_BUS_BITS, MAX_BUS_BITS = 16, 512
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits that a decoder was built for; hardware may do less than the format allows.
+    """Limits that a decoder was built for; hardware may do less than the format allows."""
 
-    Parameters
-    ----------
-    log2_lanes
-        log2 of the most virtual lanes.
-    log2_states
-        log2 of the most tANS states.
-    code_bits
-        Width of a weight port: 8 or 16.
-    line
-        True if there is a decoder of ``line`` streams.
-    """
-
-    log2_lanes: int = MAX_LOG2_LANES
-    log2_states: int = MAX_LOG2_STATES
-    code_bits: int = WORD_BITS
-    line: bool = True
+    log2_lanes: int = MAX_LOG2_LANES  # log2 of the most virtual lanes
+    log2_states: int = MAX_LOG2_STATES  # log2 of the most tANS states
+    code_bits: int = WORD_BITS  # width of a weight port: 8 or 16
+    line: bool = True  # True if there is a decoder of ``line`` streams
 
     @property
     def low_bits(self) -> int:

@@ -21,20 +21,11 @@ from dnnzip.format.image import ImageEntry
 
 
 class Beat(NamedTuple):
-    """Weights that leave a decompressor at once.
+    """Weights that leave a decompressor at once."""
 
-    Parameters
-    ----------
-    slot
-        Slot of its virtual lanes.
-    weights
-        Number of weights.
-    ends_position, ends_pass
-        True if it is the last one of its position, and its position the last one of its pass.
-    """
-
-    slot: int
+    slot: int  # slot of its virtual lanes
     weights: int
+    # True if it is the last one of its position, and its position the last one of its pass.
     ends_position: bool
     ends_pass: bool
 

@@ -29,18 +29,10 @@ def take_header(words: StreamWords, limits: Limits) -> WeightHeader:
 
 @dataclass(frozen=True)
 class WeightStream:
-    """A weight stream with a sound header; its payload has not been looked at.
-
-    Parameters
-    ----------
-    header
-        The header.
-    data
-        The whole stream, header and CRC-32 included.
-    """
+    """A weight stream with a sound header; its payload has not been looked at."""
 
     header: WeightHeader
-    data: bytes
+    data: bytes  # the whole stream, header and CRC-32 included
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "WeightStream":

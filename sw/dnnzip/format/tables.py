@@ -65,29 +65,18 @@ def golomb_order(prediction: int) -> int:
 class TableSet:
     """A table set.
 
-    Parameters
-    ----------
-    log2_states
-        log2 of the number of states: 8, 9 or 10.
-    class_map
-        ``CLASSES`` rows of ``CONTEXTS`` table numbers.
-    shifts
-        Raw low bits after a token, one number per table; ``log2_states`` + shift is at most 16.
-    counts
-        Per table the 64 normalised counts in ``TOKEN_ORDER``; they add up to the number of states.
-    declared_id
-        The id that the set's stream declares; by default one that depends on all of its content.
-
     Raises
     ------
     ValueError
         If a rule above is broken.
     """
 
-    log2_states: int
-    class_map: tuple[tuple[int, ...], ...]
-    shifts: tuple[int, ...]
+    log2_states: int  # log2 of the number of states: 8, 9 or 10
+    class_map: tuple[tuple[int, ...], ...]  # ``CLASSES`` rows of ``CONTEXTS`` table numbers
+    shifts: tuple[int, ...]  # raw low bits after a token, one number per table; ``log2_states`` + shift is at most 16
+    # Per table the 64 normalised counts in ``TOKEN_ORDER``; they add up to the number of states.
     counts: tuple[tuple[int, ...], ...]
+    # The id that the set's stream declares; by default one that depends on all of its content.
     declared_id: int | None = None
 
     def __post_init__(self) -> None:
@@ -149,8 +138,6 @@ class TableSet:
 
         Parameters
         ----------
-        data
-            Bytes of the stream.
         max_log2_states
             log2 of the most states; a set of more is unsupported.
         max_shift

@@ -1,1 +1,1 @@
-"""ONNX networks: operators, weights, graph, files and the compressed container."""
+"""ONNX networks: operators, weights, graph, files, the compressed container; ``where`` names the file in messages."""

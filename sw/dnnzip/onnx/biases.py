@@ -29,22 +29,13 @@ DECLARATION = "dnnzip.biases"
 
 @dataclass(frozen=True, eq=False)
 class BiasedModel:
-    """A network in which operators that read a weight have a bias of their own.
+    """A network in which operators that read a weight have a bias of their own."""
 
-    Parameters
-    ----------
-    model
-        The network; a copy.
-    biases
-        Name of a node's first output in the original to the name of its bias, an initializer that nothing else reads.
-        Nodes whose bias cannot be made (it is computed, or of another shape) are missing.
-    added
-        The biases that the original did not have: zero.
-    """
-
-    model: onnx.ModelProto
+    model: onnx.ModelProto  # the network; a copy
+    # Name of a node's first output in the original to the name of its bias, an initializer that nothing else reads.
+    # Nodes whose bias cannot be made (it is computed, or of another shape) are missing.
     biases: dict[str, str]
-    added: frozenset[str]
+    added: frozenset[str]  # the biases that the original did not have: zero
 
     def values(self) -> dict[str, NDArray[np.float32]]:
         """Return the biases: float32 [channels] by name."""
@@ -63,8 +54,6 @@ def with_biases(model: onnx.ModelProto, weights: Sequence[Weight]) -> BiasedMode
     ----------
     model
         The network; left as it is. Its constants are initializers (`find_weights`).
-    weights
-        Weights of the network.
 
     Returns
     -------
@@ -129,8 +118,6 @@ def corrected(
     ----------
     model
         The network; left as it is.
-    weights
-        Weights of it.
     biases
         Output name of a node, as in `BiasedModel.biases`, to its bias, float32 [channels]. Others stay.
 
@@ -192,10 +179,6 @@ def declared_values(
 
     Parameters
     ----------
-    model
-        The compressed model.
-    biases
-        The biases that it declares.
     weights
         The original network's.
 

@@ -33,31 +33,16 @@ SIDE_INPUTS = (STEP, ZERO_POINT, STEP_INDEX)
 
 @dataclass(frozen=True, eq=False)
 class CompressedLayer:
-    """One `Decompress` node.
-
-    Parameters
-    ----------
-    name
-        The weight's name.
-    layout
-        Shape, output channels and groups; its kernel is in the stream.
-    stored
-        One or several weight streams, one after the other; or the place where they are.
-    grid
-        The grid of its codes, with the error tolerated in any channel and the largest one made. Integer weights with a
-        divisor above 1 decode to their codes.
-    codec
-        Codec of the stream.
-    position
-        Where the weight stood among the network's initializers.
-    """
+    """One `Decompress` node."""
 
     name: str
-    layout: Layout
-    stored: bytes | Place
+    layout: Layout  # shape, output channels and groups; its kernel is in the stream
+    stored: bytes | Place  # one or several weight streams, one after the other; or the place where they are
+    # The grid of its codes, with the error tolerated in any channel and the largest one made. Integer weights with a
+    # divisor above 1 decode to their codes.
     grid: Grid
     codec: str
-    position: int
+    position: int  # where the weight stood among the network's initializers
 
     @property
     def stream(self) -> bytes:
@@ -107,23 +92,11 @@ class CompressedLayer:
 
 @dataclass(frozen=True, eq=False)
 class CompressedModel:
-    """A compressed model file, checked and not yet decoded.
+    """A compressed model file, checked and not yet decoded."""
 
-    Parameters
-    ----------
-    model
-        The file's content.
-    layers
-        Its compressed weights, in the order of the network's initializers.
-    tables
-        The table set that all streams share.
-    where
-        The file, for messages.
-    """
-
-    model: onnx.ModelProto
-    layers: tuple[CompressedLayer, ...]
-    tables: bytes
+    model: onnx.ModelProto  # the file's content
+    layers: tuple[CompressedLayer, ...]  # its compressed weights, in the order of the network's initializers
+    tables: bytes  # the table set that all streams share
     where: str
 
 

@@ -36,8 +36,6 @@ def compressed_model(
         The compressed weights. Integer ones with a divisor above 1 have passed `rescale.fold_obstacle`.
     encoded
         Each of them, encoded; its stream may be in a file.
-    tables
-        The table set.
 
     Returns
     -------

@@ -36,33 +36,15 @@ class Home(Enum):
 
 @dataclass(eq=False)
 class Constant:
-    """A constant of a model, or an input of a local function that receives it.
+    """A constant of a model, or an input of a local function that receives it."""
 
-    Parameters
-    ----------
-    tensor
-        The constant; of a sparse one, name, type and shape alone.
-    home
-        Where it is stored.
-    bytes
-        Bytes that it takes as it is stored.
-    is_sparse
-        True if only the values that are not zero are stored.
-    is_weight
-        True if an operator reads it as its weight, as it is or dequantised.
-    is_source
-        True if a weight is computed from it, or an operator reads it that is not known.
-    is_formal
-        True if it is an input of a function or of a body, which may get a constant.
-    """
-
-    tensor: onnx.TensorProto
-    home: Home
-    bytes: int
-    is_sparse: bool = False
-    is_weight: bool = False
-    is_source: bool = False
-    is_formal: bool = False
+    tensor: onnx.TensorProto  # the constant; of a sparse one, name, type and shape alone
+    home: Home  # where it is stored
+    bytes: int  # bytes that it takes as it is stored
+    is_sparse: bool = False  # True if only the values that are not zero are stored
+    is_weight: bool = False  # True if an operator reads it as its weight, as it is or dequantised
+    is_source: bool = False  # True if a weight is computed from it, or an operator reads it that is not known
+    is_formal: bool = False  # True if it is an input of a function or of a body, which may get a constant
 
     @property
     def count(self) -> int:

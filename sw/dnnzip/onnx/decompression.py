@@ -45,12 +45,8 @@ def restore(layer: CompressedLayer, decoded: NDArray[np.generic], where: str = "
 
     Parameters
     ----------
-    layer
-        The layer.
     decoded
         Values of its stream, decoded: int16 [channels, length] codes, or int16 [1, items] original bytes.
-    where
-        The file, for messages.
 
     Raises
     ------

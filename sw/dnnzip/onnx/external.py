@@ -34,18 +34,10 @@ SHOWN = 80
 
 @dataclass(frozen=True)
 class ExternalData:
-    """Place of a tensor's bytes outside the model.
+    """Place of a tensor's bytes outside the model."""
 
-    Parameters
-    ----------
-    name
-        Path of the file from the model's folder, as the model names it.
-    place
-        The bytes, in the file that the name leads to.
-    """
-
-    name: str
-    place: Place
+    name: str  # path of the file from the model's folder, as the model names it
+    place: Place  # the bytes, in the file that the name leads to
 
 
 class ExternalFiles:

@@ -35,11 +35,6 @@ WHOLE = "name a whole ONNX file"
 def load_model(path: str | Path) -> onnx.ModelProto:
     """Read an ONNX file, external data included, into memory.
 
-    Parameters
-    ----------
-    path
-        The model file.
-
     Returns
     -------
     The model, with every external array inside it.
@@ -60,11 +55,6 @@ def load_model(path: str | Path) -> onnx.ModelProto:
 
 def open_model(path: str | Path) -> onnx.ModelProto:
     """Read an ONNX file, but leave large arrays where they are, in it or next to it, to be read one at a time.
-
-    Parameters
-    ----------
-    path
-        The model file.
 
     Returns
     -------
@@ -96,11 +86,6 @@ def open_model(path: str | Path) -> onnx.ModelProto:
 
 def model_files(path: str | Path) -> dict[str, Path]:
     """Return the files of a model: its own, and those that hold its arrays.
-
-    Parameters
-    ----------
-    path
-        The model file.
 
     Returns
     -------
@@ -233,8 +218,6 @@ def write_model(model: onnx.ModelProto, file: BinaryIO, where: str) -> None:
         The model; see `save_model`.
     file
         Open for bytes.
-    where
-        Name of the file in messages.
 
     Raises
     ------

@@ -29,8 +29,6 @@ def fold_shapes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int | None, .
 
     Parameters
     ----------
-    model
-        The network.
     shapes
         Known shapes of its values; None for a dimension that is not.
 

@@ -22,26 +22,16 @@ Positions = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution over any number of spatial dimensions.
+    """A convolution over any number of spatial dimensions."""
 
-    Parameters
-    ----------
-    kernel, strides, dilations
-        For each spatial dimension.
-    pads
-        For each spatial dimension before and behind; ignored where `auto_pad` says SAME_UPPER or SAME_LOWER.
-    auto_pad
-        The operator's attribute.
-    groups
-        Groups of input channels, each of which meets its own share of the output channels.
-    """
-
+    # For each spatial dimension.
     kernel: tuple[int, ...]
     strides: tuple[int, ...]
     dilations: tuple[int, ...]
+    # For each spatial dimension before and behind; ignored where `auto_pad` says SAME_UPPER or SAME_LOWER.
     pads: tuple[tuple[int, int], ...]
     auto_pad: str = "NOTSET"
-    groups: int = 1
+    groups: int = 1  # groups of input channels, each of which meets its own share of the output channels
 
     @property
     def reach(self) -> tuple[int, ...]:
@@ -113,15 +103,9 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Product:
-    """A product of matrices whose right side is constant.
+    """A product of matrices whose right side is constant."""
 
-    Parameters
-    ----------
-    transposed
-        The left side is transposed first, as Gemm's attribute ``transA`` says.
-    """
-
-    transposed: bool = False
+    transposed: bool = False  # the left side is transposed first, as Gemm's attribute ``transA`` says
 
     @property
     def groups(self) -> int:

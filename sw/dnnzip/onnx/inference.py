@@ -12,8 +12,6 @@ def infer_shapes(model: onnx.ModelProto, where: str, *, follow_values: bool = Fa
     ----------
     model
         The network; left as it is.
-    where
-        The file, for messages.
     follow_values
         Follow the values of shapes that the network computes.
 

@@ -26,17 +26,10 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Place:
-    """Bytes in a file.
+    """Bytes in a file."""
 
-    Parameters
-    ----------
-    path
-        The file, an absolute path.
-    offset, length
-        Where they begin, and how many they are.
-    """
-
-    path: Path
+    path: Path  # the file, an absolute path
+    # Where they begin, and how many they are.
     offset: int
     length: int
 

@@ -19,13 +19,6 @@ def check_names(model: onnx.ModelProto, where: str) -> None:
     A body may use the name of an outer value for one of its own, and an initializer that of an input, whose default it
     then is.
 
-    Parameters
-    ----------
-    model
-        The model.
-    where
-        The file, for messages.
-
     Raises
     ------
     InputError

@@ -16,8 +16,6 @@ def check_circles(model: onnx.ModelProto, where: str) -> None:
     ----------
     model
         The model, each name of which has one giver (`dnnzip.onnx.names`).
-    where
-        The file, for messages.
 
     Raises
     ------

@@ -63,8 +63,6 @@ def open_compressed(model: onnx.ModelProto, where: str) -> CompressedModel:
     ----------
     model
         The file's content.
-    where
-        The file, for messages.
 
     Raises
     ------
@@ -125,20 +123,11 @@ def _stored_bytes(tensor: onnx.TensorProto | None, where: str) -> bytes | Place:
 
 @dataclass(frozen=True, eq=False)
 class _Declared:
-    """A node's attributes and its constant inputs, as the file declares them.
+    """A node's attributes and its constant inputs, as the file declares them."""
 
-    Parameters
-    ----------
-    values
-        The attributes.
-    layout
-        Shape, output channels and groups.
-    step, zero_point, step_index
-        The inputs; None where the node has none.
-    """
-
-    values: Mapping[str, Any]
-    layout: Layout
+    values: Mapping[str, Any]  # the attributes
+    layout: Layout  # shape, output channels and groups
+    # The inputs; None where the node has none.
     step: NDArray[np.generic] | None
     zero_point: NDArray[np.generic] | None
     step_index: NDArray[np.generic] | None

@@ -18,73 +18,37 @@ MICROSOFT = "com.microsoft"
 
 
 class Role(enum.StrEnum):
-    """Work of an operator, as estimates count it.
+    """Work of an operator, as estimates count it."""
 
-    Members
-    -------
-    CONVOLUTION, DENSE
-        With weights.
-    PRODUCT
-        Of two activations: a dense operator whose weights are computed from the network's input.
-    POOLING
-        Of the values in a window.
-    """
-
+    # With weights.
     CONVOLUTION = "convolution"
     DENSE = "dense"
-    PRODUCT = "product"
-    POOLING = "pooling"
+    PRODUCT = "product"  # of two activations: a dense operator whose weights are computed from the network's input
+    POOLING = "pooling"  # of the values in a window
 
 
 class Reach(enum.Enum):
-    """Inputs that an output value depends on.
+    """Inputs that an output value depends on."""
 
-    Members
-    -------
-    WINDOW
-        The taps of a kernel around its position.
-    ROW
-        A row of the left side.
-    MAP
-        A whole feature map.
-    SPREAD
-        Those that reach it, as every input is spread over a window of outputs.
-    """
-
-    WINDOW = enum.auto()
-    ROW = enum.auto()
-    MAP = enum.auto()
-    SPREAD = enum.auto()
+    WINDOW = enum.auto()  # the taps of a kernel around its position
+    ROW = enum.auto()  # a row of the left side
+    MAP = enum.auto()  # a whole feature map
+    SPREAD = enum.auto()  # those that reach it, as every input is spread over a window of outputs
 
 
 class OnArray(enum.Enum):
-    """Place of an operator in a network that runs on the array.
+    """Place of an operator in a network that runs on the array."""
 
-    Members
-    -------
-    RUNS
-        It runs there, where its weights are constant.
-    REFUSED
-        It has weights of its own and cannot run there, so that the network is refused.
-    HOST
-        It runs in onnxruntime, as do all operators that have no row.
-    """
-
-    RUNS = enum.auto()
-    REFUSED = enum.auto()
-    HOST = enum.auto()
+    RUNS = enum.auto()  # it runs there, where its weights are constant
+    REFUSED = enum.auto()  # it has weights of its own and cannot run there, so that the network is refused
+    HOST = enum.auto()  # it runs in onnxruntime, as do all operators that have no row
 
 
 @dataclass(frozen=True)
 class Operand:
-    """A value among an operator's inputs, and the inputs that quantise it; None for those that there are not.
+    """A value among an operator's inputs, and the inputs that quantise it; None for those that there are not."""
 
-    Parameters
-    ----------
-    index, scale, zero_point
-        Positions in the node's inputs.
-    """
-
+    # Positions in the node's inputs.
     index: int
     scale: int | None = None
     zero_point: int | None = None
@@ -98,14 +62,9 @@ LayoutOf = Callable[[onnx.NodeProto, tuple[int, ...]], Layout]
 
 @dataclass(frozen=True)
 class WeightInput(Operand):
-    """An input that holds weights.
+    """An input that holds weights."""
 
-    Parameters
-    ----------
-    layout_of
-        Output channels and kernel of an array of at least two dimensions; None where it is not compressed.
-    """
-
+    # Output channels and kernel of an array of at least two dimensions; None where it is not compressed.
     layout_of: LayoutOf | None = None
 
     def layout(self, node: onnx.NodeProto, shape: tuple[int, ...]) -> Layout:
@@ -117,41 +76,23 @@ class WeightInput(Operand):
 
 @dataclass(frozen=True)
 class Operator:
-    """A row of the table.
+    """A row of the table."""
 
-    Parameters
-    ----------
-    name, domain
-        The operator; ONNX' own domain is empty.
-    weights
-        Its inputs that hold weights.
-    bias
-        Input of one value for each output channel, added to the result; int32 in steps of the sums for integers.
-    role
-        Work that estimates count; None for none.
-    reach
-        Inputs that an output value depends on.
-    on_array
-        Where it runs in a network on the array.
-    source, result
-        Integer operators: the activations, and the inputs that quantise the result (`result.index` means nothing).
-    transposes
-        Both sides are matrices, and attributes ``transA`` and ``transB`` say which are transposed.
-    remark
-        Behind its name in the rule that lists operators.
-    """
-
+    # The operator; ONNX' own domain is empty.
     name: str
     weights: tuple[WeightInput, ...] = ()
+    # Input of one value for each output channel, added to the result; int32 in steps of the sums for integers.
     bias: int | None = None
-    role: Role | None = None
-    reach: Reach | None = None
-    on_array: OnArray = OnArray.HOST
+    role: Role | None = None  # work that estimates count; None for none
+    reach: Reach | None = None  # inputs that an output value depends on
+    on_array: OnArray = OnArray.HOST  # where it runs in a network on the array
+    # Integer operators: the activations, and the inputs that quantise the result (`result.index` means nothing).
     source: Operand = Operand(0)
     result: Operand | None = None
+    # Both sides are matrices, and attributes ``transA`` and ``transB`` say which are transposed.
     transposes: bool = False
     domain: str = ""
-    remark: str = ""
+    remark: str = ""  # behind its name in the rule that lists operators
 
     @property
     def is_integer(self) -> bool:

@@ -13,21 +13,11 @@ from dnnzip.onnx.graph import reads_of
 
 @dataclass(frozen=True)
 class Segment:
-    """Operators that run together.
+    """Operators that run together."""
 
-    Parameters
-    ----------
-    nodes
-        Positions in the graph, in order.
-    reads
-        Names that come from outside, without the network's constants.
-    gives
-        Names that are read outside.
-    """
-
-    nodes: tuple[int, ...]
-    reads: tuple[str, ...]
-    gives: tuple[str, ...]
+    nodes: tuple[int, ...]  # positions in the graph, in order
+    reads: tuple[str, ...]  # names that come from outside, without the network's constants
+    gives: tuple[str, ...]  # names that are read outside
 
 
 def cut_before(model: onnx.ModelProto, starts: Collection[int], output: str) -> list[Segment]:
@@ -35,12 +25,8 @@ def cut_before(model: onnx.ModelProto, starts: Collection[int], output: str) -> 
 
     Parameters
     ----------
-    model
-        The network.
     starts
         Positions of nodes. The segment in front of the first of them may be empty.
-    output
-        The result that is wanted.
     """
     groups: list[list[int]] = [[]]
     for position in range(len(model.graph.node)):
@@ -57,12 +43,8 @@ def cut_around(model: onnx.ModelProto, blocks: Sequence[Segment], output: str) -
 
     Parameters
     ----------
-    model
-        The network.
     blocks
         Operators that run elsewhere; they are returned as they are.
-    output
-        The result that is wanted.
     """
     cut = _Cut(model)
     absorbed = frozenset[int]().union(*(block.nodes for block in blocks))
@@ -138,10 +120,6 @@ def segment_model(
 
     Parameters
     ----------
-    model
-        The network.
-    segment
-        The segment.
     values
         Name to an example of what the segment reads, and of constants that are to be inputs.
     """

@@ -32,21 +32,11 @@ SCALE_TYPES: dict[int, tuple[int, int]] = {
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """A divisor that is to be folded, with everything that the rules look at.
-
-    Parameters
-    ----------
-    weight
-        Integer weights.
-    index
-        Names of the top graph.
-    divisor
-        2 e + 1, above 1.
-    """
+    """A divisor that is to be folded, with everything that the rules look at."""
 
     weight: Weight
     index: GraphIndex
-    divisor: int
+    divisor: int  # 2 e + 1, above 1
 
 
 FoldRule = Rule[[Fold]]
@@ -79,8 +69,6 @@ def fold_obstacle(model: onnx.ModelProto, weight: Weight, divisor: int) -> str |
     ----------
     model
         The network that `weight` was found in, unchanged since.
-    weight
-        Integer weights.
     divisor
         2 e + 1, above 1.
     """
@@ -98,8 +86,6 @@ def fold_divisor(model: onnx.ModelProto, weight: Weight, divisor: int) -> None:
     ----------
     model
         The network; `fold_obstacle` returned None for it and `weight` was found in it.
-    weight
-        Integer weights.
     divisor
         2 e + 1, above 1.
     """

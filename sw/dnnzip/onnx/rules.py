@@ -37,51 +37,27 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """One operator that reads a tensor as its weight.
+    """One operator that reads a tensor as its weight."""
 
-    Parameters
-    ----------
-    node
-        The operator: a convolution or matrix product.
-    quantiser
-        The node that holds the weight's scale and zero point: a DequantizeLinear between the tensor and `node`, or
-        `node` itself where it is an integer operator; None for float weights.
-    scale_index, zero_point_index
-        Positions of the scale and the zero point among the inputs of `quantiser`; None where it has no such input.
-    layout
-        The tensor's output channels and kernel as this operator sees them.
-    """
-
-    node: onnx.NodeProto
+    node: onnx.NodeProto  # the operator: a convolution or matrix product
+    # The node that holds the weight's scale and zero point: a DequantizeLinear between the tensor and `node`, or `node`
+    # itself where it is an integer operator; None for float weights.
     quantiser: onnx.NodeProto | None
+    # Positions of the scale and the zero point among the inputs of `quantiser`; None where it has no such input.
     scale_index: int | None
     zero_point_index: int | None
-    layout: Layout
+    layout: Layout  # the tensor's output channels and kernel as this operator sees them
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A tensor that might be a weight, with everything that the rules look at.
-
-    Parameters
-    ----------
-    tensor
-        The initializer.
-    index
-        Names of the top graph.
-    readers
-        Operators that read the tensor as their weight.
-    constant
-        Where and how it is stored, and whether it becomes a weight anywhere in the model.
-    other_uses
-        Inputs that read the tensor in any other role.
-    """
+    """A tensor that might be a weight, with everything that the rules look at."""
 
     tensor: onnx.TensorProto
     index: GraphIndex
-    readers: tuple[Reader, ...]
-    constant: Constant
-    other_uses: int
+    readers: tuple[Reader, ...]  # operators that read the tensor as their weight
+    constant: Constant  # where and how it is stored, and whether it becomes a weight anywhere in the model
+    other_uses: int  # inputs that read the tensor in any other role
 
     @property
     def is_weight(self) -> bool:
@@ -96,8 +72,6 @@ class Rule(Generic[P]):
     ----------
     sentence
         On one line, with its full stop.
-    is_met
-        The condition.
     """
 
     def __init__(self, sentence: str, is_met: Callable[P, bool]) -> None:

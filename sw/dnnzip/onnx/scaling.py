@@ -28,19 +28,13 @@ class Scaling:
 
     A float weight is ``scale * code``. An integer weight is ``(code + zero_point) mod 256`` in its type, and its value
     ``scale * (weight - zero_point)``, with the scale of the network.
-
-    Parameters
-    ----------
-    scale
-        float32: one, or one for each channel; none where the stream holds the original bytes, or where the network has
-        no constant scale of the layer's own. Of ConvInteger and MatMulInteger it is the constant of the Mul that the
-        sums go through, which may hold the scale of the activations too.
-    zero_point
-        int32: one, or one for each channel; 0 of float weights.
     """
 
+    # float32: one, or one for each channel; none where the stream holds the original bytes, or where the network has no
+    # constant scale of the layer's own. Of ConvInteger and MatMulInteger it is the constant of the Mul that the sums go
+    # through, which may hold the scale of the activations too.
     scale: Scales
-    zero_point: NDArray[np.int32]
+    zero_point: NDArray[np.int32]  # int32: one, or one for each channel; 0 of float weights
 
     def of_channels(self, first: int, count: int) -> "Scaling":
         """Return those of some channels; one value for all stays one."""

@@ -27,36 +27,21 @@ MOST_ROUNDS = 64
 
 @dataclass(frozen=True)
 class LayerShape:
-    """An operator that computes, for a batch of one unless the network fixes another.
+    """An operator that computes, for a batch of one unless the network fixes another."""
 
-    Parameters
-    ----------
-    name
-        Of its weights' initializer (or of the node that makes them); of its node where it has none.
-    operator
-        The ONNX operator.
-    role
-        Kind of computation.
-    units, reduction, positions, groups
-        Output channels, products of each output, outputs of each channel, groups of the convolution.
-    weights
-        Distinct weights.
-    inputs, outputs
-        Activations that it reads and writes.
-    source
-        Number of the last of the layers before it that its input depends on; None where it depends on none.
-    """
-
-    name: str
+    name: str  # of its weights' initializer (or of the node that makes them); of its node where it has none
     operator: str
-    role: Role
+    role: Role  # kind of computation
+    # Output channels, products of each output, outputs of each channel, groups of the convolution.
     units: int
     reduction: int
     positions: int
     groups: int
     weights: int
+    # Activations that it reads and writes.
     inputs: int
     outputs: int
+    # Number of the last of the layers before it that its input depends on; None where it depends on none.
     source: int | None
 
 
@@ -71,8 +56,6 @@ def layer_shapes(model: onnx.ModelProto, where: str) -> list[LayerShape]:
     ----------
     model
         The network, plain, compressed, or of shapes only; left as it is.
-    where
-        The file, for messages.
 
     Returns
     -------

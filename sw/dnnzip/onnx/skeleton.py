@@ -38,8 +38,6 @@ def without_arrays(path: Path, smallest: int) -> tuple[bytes, dict[int, Place]] 
 
     Parameters
     ----------
-    path
-        The file.
     smallest
         Initializers of more bytes are left out.
 

@@ -64,8 +64,6 @@ def check_model(model: ModelProto, where: str) -> None:
     ----------
     model
         The model as parsed.
-    where
-        The file, for messages.
 
     Raises
     ------
@@ -97,8 +95,6 @@ def check_sizes(model: ModelProto, where: str) -> None:
     ----------
     model
         A model of a sound form (`check_model`), whose arrays are in it or name a place (`dnnzip.onnx.lazy_tensors`).
-    where
-        The file, for messages.
 
     Raises
     ------

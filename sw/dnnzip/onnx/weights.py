@@ -42,30 +42,15 @@ INDEX_TYPES = (
 
 @dataclass(frozen=True, eq=False)
 class Weight:
-    """A tensor of weights that can be compressed.
-
-    Parameters
-    ----------
-    name
-        The initializer's name.
-    tensor
-        The initializer.
-    layout
-        Output channels and kernel.
-    readers
-        The operators that read it.
-    zero_point
-        int8 or uint8, scalar or one for each entry of the channel axis; None for float weights.
-    zero_point_name
-        The initializer that holds it; empty where it is left out of the model, and so zero.
-    """
+    """A tensor of weights that can be compressed."""
 
     name: str
     tensor: onnx.TensorProto
-    layout: Layout
+    layout: Layout  # output channels and kernel
     readers: tuple[Reader, ...]
+    # int8 or uint8, scalar or one for each entry of the channel axis; None for float weights.
     zero_point: NDArray[np.generic] | None
-    zero_point_name: str
+    zero_point_name: str  # the initializer that holds it; empty where it is left out of the model, and so zero
 
     @property
     def array(self) -> NDArray[np.generic]:
@@ -94,27 +79,15 @@ class Weight:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A tensor that is not compressed.
-
-    Parameters
-    ----------
-    name
-        The initializer's name.
-    rule
-        The sentence of the rule that leaves it out.
-    shape
-        Shape of the array.
-    weights, bytes
-        Number of values, and the bytes that they take as stored.
-    is_weight
-        True if an operator reads it as its weight, or something computed from it; the size goals count these alone.
-    """
+    """A tensor that is not compressed."""
 
     name: str
-    rule: str
+    rule: str  # the sentence of the rule that leaves it out
     shape: tuple[int, ...]
+    # Number of values, and the bytes that they take as stored.
     weights: int
     bytes: int
+    # True if an operator reads it as its weight, or something computed from it; the size goals count these alone.
     is_weight: bool
 
 

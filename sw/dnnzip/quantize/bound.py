@@ -28,24 +28,13 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Bound:
-    """A tolerated error.
+    """A tolerated error."""
 
-    Parameters
-    ----------
-    value
-        SHARE: fraction of the range, above 0 and at most 1; ABSOLUTE: above 0; LSB: a whole number from 0 up.
-    unit
-        Unit of the value.
-    text
-        The bound as the user wrote it.
-    option
-        The option that it came from, for messages.
-    """
-
+    # SHARE: fraction of the range, above 0 and at most 1; ABSOLUTE: above 0; LSB: a whole number from 0 up.
     value: Fraction
     unit: Unit
-    text: str
-    option: str = field_name("max_error")
+    text: str  # the bound as the user wrote it
+    option: str = field_name("max_error")  # the option that it came from, for messages
 
     @classmethod
     def parse(cls, text: str, option: str = field_name("max_error")) -> "Bound":

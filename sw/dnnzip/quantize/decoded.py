@@ -22,8 +22,6 @@ def decoded_values(codes: NDArray[np.int16], step: NDArray[np.float32], element:
         int16 [channels, length].
     step
         float32, scalar or [channels].
-    element
-        Type of the weights.
 
     Returns
     -------

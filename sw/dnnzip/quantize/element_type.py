@@ -16,25 +16,14 @@ NOT_ROUNDED, TO_HALF = range(2)
 
 @dataclass(frozen=True)
 class ElementType:
-    """A type of weights.
+    """A type of weights."""
 
-    Parameters
-    ----------
-    dtype
-        NumPy type, in the machine's byte order.
-    is_integer
-        True if it is an integer type; otherwise its values are float32 values.
-    lowest, largest
-        Smallest and largest finite value.
-    rounding
-        Rounding from float32 to the type: a number that `rounded` takes.
-    """
-
-    dtype: np.dtype[np.generic]
-    is_integer: bool
+    dtype: np.dtype[np.generic]  # NumPy type, in the machine's byte order
+    is_integer: bool  # True if it is an integer type; otherwise its values are float32 values
+    # Smallest and largest finite value.
     lowest: float
     largest: float
-    rounding: int = NOT_ROUNDED
+    rounding: int = NOT_ROUNDED  # rounding from float32 to the type: a number that `rounded` takes
 
     @property
     def name(self) -> str:

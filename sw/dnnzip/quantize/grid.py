@@ -34,27 +34,14 @@ STEP_BYTES = 4
 
 @dataclass(frozen=True, eq=False)
 class KeptBound:
-    """Type of the weights and errors: the facts that grids of all kinds have.
-
-    Parameters
-    ----------
-    element
-        Type of the weights.
-    bound
-        Largest error tolerated, float64, scalar or [channels]; in the weight's unit, or in steps of an integer weight.
-    error
-        Largest error made, float64, in the shape and unit of `bound`, or scalar.
-    spec
-        The bound as the user wrote it.
-    scope
-        Over which weights the range of a percentage is taken.
-    """
+    """Type of the weights and errors: the facts that grids of all kinds have."""
 
     element: ElementType
+    # Largest error tolerated, float64, scalar or [channels]; in the weight's unit, or in steps of an integer weight.
     bound: NDArray[np.float64]
-    error: NDArray[np.float64]
-    spec: str
-    scope: Scope
+    error: NDArray[np.float64]  # largest error made, float64, in the shape and unit of `bound`, or scalar
+    spec: str  # the bound as the user wrote it
+    scope: Scope  # over which weights the range of a percentage is taken
 
     @property
     def unit(self) -> Unit:
@@ -80,20 +67,12 @@ class KeptBound:
 
 @dataclass(frozen=True, eq=False)
 class FloatGrid(KeptBound):
-    """A uniform grid of float weights.
+    """A uniform grid of float weights."""
 
-    Parameters
-    ----------
-    step
-        float32, scalar or [channels]: value of one code.
-    step_grid
-        Grid on which a file holds the steps of channels; None where it holds them as they are.
-    step_loss
-        Bits for each weight that steps on `step_grid` cost, against the largest that keep the bound.
-    """
-
-    step: NDArray[np.float32]
+    step: NDArray[np.float32]  # float32, scalar or [channels]: value of one code
+    # Grid on which a file holds the steps of channels; None where it holds them as they are.
     step_grid: StepGrid | None = None
+    # Bits for each weight that steps on `step_grid` cost, against the largest that keep the bound.
     step_loss: float = 0.0
 
     @property
@@ -131,18 +110,10 @@ class FloatGrid(KeptBound):
 
 @dataclass(frozen=True, eq=False)
 class IntegerGrid(KeptBound):
-    """A grid of integer weights around their zero point.
+    """A grid of integer weights around their zero point."""
 
-    Parameters
-    ----------
-    divisor
-        2 e + 1; 1 where nothing is lost.
-    zero_point
-        See `dnnzip.quantize.weights.Weights`.
-    """
-
-    divisor: int
-    zero_point: NDArray[np.generic] | None = None
+    divisor: int  # 2 e + 1; 1 where nothing is lost
+    zero_point: NDArray[np.generic] | None = None  # see `dnnzip.quantize.weights.Weights`
 
     @property
     def used_zero_point(self) -> NDArray[np.generic] | None:
@@ -212,18 +183,10 @@ Grid = FloatGrid | IntegerGrid | Lossless
 
 @dataclass(frozen=True, eq=False)
 class Quantised:
-    """A tensor of weights on a grid.
-
-    Parameters
-    ----------
-    grid
-        The grid.
-    codes
-        int16, C-contiguous: [channels, length], or [1, items] of a lossless grid.
-    """
+    """A tensor of weights on a grid."""
 
     grid: Grid
-    codes: NDArray[np.int16]
+    codes: NDArray[np.int16]  # int16, C-contiguous: [channels, length], or [1, items] of a lossless grid
 
 
 def kept_as_they_are(array: NDArray[np.generic], grid: Lossless) -> Quantised:

@@ -10,23 +10,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Layout:
-    """Output channels and kernel of a weight array.
+    """Output channels and kernel of a weight array."""
 
-    Parameters
-    ----------
-    shape
-        Shape of the array as stored.
-    axis
-        Axis of the output channels in the array.
-    group
-        Groups that share the channel axis: 1, or for ConvTranspose its ``group``, which divides axis 0.
-    kernel
-        (height, width) of the taps that are contiguous within a channel; (1, 1) where there are none.
-    """
-
-    shape: tuple[int, ...]
-    axis: int
-    group: int = 1
+    shape: tuple[int, ...]  # as stored
+    axis: int  # of the output channels in the array
+    group: int = 1  # groups that share the channel axis: 1, or for ConvTranspose its ``group``, which divides axis 0
+    # (height, width) of the taps that are contiguous within a channel; (1, 1) where there are none.
     kernel: tuple[int, int] = (1, 1)
 
     @property

@@ -77,10 +77,6 @@ def quantise_lines(weight: Weights, bound: Bound, scope: Scope = Scope.TENSOR, f
 
     Parameters
     ----------
-    weight
-        The weights.
-    bound
-        The tolerated error.
     scope
         Over which weights the range of a percentage is taken.
     fit

@@ -28,10 +28,6 @@ def quantise(weight: Weights, bound: Bound, scope: Scope = Scope.TENSOR) -> Quan
 
     Parameters
     ----------
-    weight
-        The weights.
-    bound
-        The tolerated error.
     scope
         Over which weights the range of a percentage is taken. Integer weights have one scale and so one bound for the
         tensor: by channel, it is the smallest of the channels that are not all zero.
@@ -67,23 +63,11 @@ def quantise_again(weight: Weights, grid: Grid) -> Quantised:
 
 @dataclass(frozen=True, eq=False)
 class _Parts:
-    """Float weights in parts that each have a step: the whole tensor, or its channels.
+    """Float weights in parts that each have a step: the whole tensor, or its channels."""
 
-    Parameters
-    ----------
-    rows
-        float32 [parts, n].
-    bounds
-        float64 [parts]; 0 where the range is.
-    largest
-        float32 [parts], largest magnitudes.
-    element
-        Type of the weights.
-    """
-
-    rows: NDArray[np.float32]
-    bounds: NDArray[np.float64]
-    largest: NDArray[np.float32]
+    rows: NDArray[np.float32]  # float32 [parts, n]
+    bounds: NDArray[np.float64]  # float64 [parts]; 0 where the range is
+    largest: NDArray[np.float32]  # float32 [parts], largest magnitudes
     element: ElementType
 
     def at_step(self, i: int, step: np.float32, codes: NDArray[np.int16]) -> float | None:

@@ -42,24 +42,16 @@ class Snap(Enum):
 class StepGrid:
     """Steps of channels as a file holds them.
 
-    Parameters
-    ----------
-    per_octave
-        Steps to an octave, one of `STEPS_PER_OCTAVE`.
-    values
-        float32 [1 + exact steps], above zero: the base, then the steps of the channels with index `EXACT`, in order.
-    index
-        uint8 [channels].
-
     Raises
     ------
     ValueError
         A field is out of its range, or the number of exact steps differs from that of their channels.
     """
 
-    per_octave: int
+    per_octave: int  # steps to an octave, one of `STEPS_PER_OCTAVE`
+    # float32 [1 + exact steps], above zero: the base, then the steps of the channels with index `EXACT`, in order.
     values: NDArray[np.float32]
-    index: NDArray[np.uint8]
+    index: NDArray[np.uint8]  # uint8 [channels]
 
     def __post_init__(self) -> None:
         if self.per_octave not in STEPS_PER_OCTAVE:
@@ -140,8 +132,6 @@ def on_grid(
         float32 [channels], finite and above zero.
     length
         Weights of a channel.
-    snap
-        Direction in which a step moves.
     is_free
         bool [channels], channels whose step may move; others keep theirs. All may where None.
 

@@ -44,8 +44,6 @@ def check_bound(weights: Sequence[Weights], bound: Bound, scope: Scope = Scope.T
     ----------
     weights
         The selected tensors, at least one.
-    bound
-        The tolerated error.
     scope
         Over which weights a range is taken.
 
@@ -91,8 +89,6 @@ def bounds_of(weight: Weights, bound: Bound, scope: Scope) -> NDArray[np.float64
 
     Parameters
     ----------
-    weight
-        The weights.
     bound
         The bound: a share of the range, an absolute error, or lsb.
     scope

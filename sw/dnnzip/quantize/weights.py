@@ -41,24 +41,12 @@ class Weights(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ArrayWeights:
-    """A tensor of weights in memory.
-
-    Parameters
-    ----------
-    name
-        The name, for messages.
-    array
-        The weights, in an element type of the machine's byte order.
-    layout
-        Shape, output channels and kernel.
-    zero_point
-        See `Weights`.
-    """
+    """A tensor of weights in memory."""
 
     name: str
-    array: NDArray[np.generic]
-    layout: Layout
-    zero_point: NDArray[np.generic] | None = None
+    array: NDArray[np.generic]  # the weights, in an element type of the machine's byte order
+    layout: Layout  # shape, output channels and kernel
+    zero_point: NDArray[np.generic] | None = None  # see `Weights`
 
     @property
     def element(self) -> ElementType:

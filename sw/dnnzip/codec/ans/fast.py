@@ -103,10 +103,6 @@ def decode(
     ----------
     payload
         uint16 [words], which may end early.
-    header
-        The stream's header.
-    table_set
-        The table set that is loaded.
 
     Raises
     ------
@@ -165,10 +161,6 @@ def encode(codes: NDArray[np.int16], kernel: tuple[int, int], table_set: TableSe
         int16 [channels, length], each channel in storage order.
     kernel
         Height and width of a channel's taps, each 1 to 8.
-    table_set
-        The tables to code with.
-    choices
-        Choices of the encoder.
 
     Raises
     ------

@@ -56,10 +56,6 @@ def encode(codes: Sequence[Sequence[int]], kernel: tuple[int, int], table_set: T
         Channels of equal length, codes of 16 bits, each in storage order.
     kernel
         Height and width of a channel's taps, each 1 to 8.
-    table_set
-        The tables to code with.
-    choices
-        Choices of the encoder.
 
     Raises
     ------
