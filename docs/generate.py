@@ -35,7 +35,7 @@ from dnnzip.format import (
 from dnnzip.format.array import ArrayFault
 from dnnzip.format.frames import ARRAY_RESULT, END, FRAME_HEADER, HELLO, LOAD, ORDERS, RESULT, Order
 from dnnzip.onnx.rescale import FOLD_RULES
-from dnnzip.onnx.rules import RULES, sentence
+from dnnzip.onnx.rules import RULES
 from dnnzip.presentation.tables import TextTable
 from dnnzip_bench import pages
 from dnnzip_hw.axi import registers
@@ -144,7 +144,7 @@ def hexadecimal(data: bytes) -> str:
 
 def rules() -> str:
     """Return the list of what a tensor must keep to be compressed, in the order in which it is asked."""
-    return "".join(f"{number}. {sentence(rule)}\n" for number, rule in enumerate((*RULES, *FOLD_RULES), 1))
+    return "".join(f"{number}. {rule.sentence}\n" for number, rule in enumerate((*RULES, *FOLD_RULES), 1))
 
 
 PARTS: dict[str, Callable[[], str]] = {

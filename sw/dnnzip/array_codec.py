@@ -58,23 +58,11 @@ class DnnzipCodec(Codec):
         }
 
     def encode(self, buf: Any) -> bytes:
-        """Return the array file of a chunk.
-
-        Raises
-        ------
-        InputError
-            See `dnnzip.compress`.
-        """
+        """Return the array file of a chunk; raises as `dnnzip.compress` does."""
         return compress(ensure_ndarray(buf), **self.options).to_bytes()
 
     def decode(self, buf: Any, out: Any = None) -> NDArray[np.generic]:
-        """Return the chunk of an array file, in `out` where that is given.
-
-        Raises
-        ------
-        InputError
-            See `dnnzip.Compressed.from_bytes`.
-        """
+        """Return the chunk of an array file, in `out` where that is given; raises as `Compressed.from_bytes` does."""
         decoded: NDArray[np.generic] = ndarray_copy(Compressed.from_bytes(ensure_bytes(buf)).decode(), out)
         return decoded
 

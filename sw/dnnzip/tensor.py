@@ -278,13 +278,7 @@ def encoding_of(max_error: str | float, error_scope: str, codec: CodecOptions) -
 
 
 def log2_states(states: int) -> int:
-    """Return log2 of a number of states that the coder can have.
-
-    Raises
-    ------
-    InputError
-        The coder has no such number of states.
-    """
+    """Return log2 of a number of states; an `InputError` where the coder cannot have it."""
     if states not in (256, 512, 1024):
         raise InputError("states", f"is {states!r}", "give 256, 512 or 1024")
     return states.bit_length() - 1

@@ -93,11 +93,7 @@ class BoardImage:
             if len(data) <= room:
                 found.append((entry, data))
             elif entry.is_table_set:
-                raise InputError(
-                    f"{field_name('link')} serial",
-                    f"the table set has {len(data)} bytes, the board room for {room}",
-                    "build it with more memory",
-                )
+                raise _needs_memory(f"the table set has {len(data)} bytes, the board room for {room}")
             else:
                 if entry.kind is ImageKind.STREAM:
                     entry, data = self._decoded(number, tables)
@@ -112,31 +108,23 @@ class BoardImage:
         return replace(entry, kind=ImageKind.PLAIN), passes_from_channels(weights, entry.virtual_lanes).tobytes()
 
 
+def _needs_memory(wrong: str) -> InputError:
+    return InputError(f"{field_name('link')} serial", wrong, "build it with more memory")
+
+
 def _cut(entry: ImageEntry, data: bytes, room: int, columns: int) -> Iterator[tuple[ImageEntry, bytes]]:
     """Cut plain weights between tiles, in their order, into pieces of at most ``room`` bytes."""
     lanes, length = entry.virtual_lanes, entry.length
     if lanes * columns > room:
-        raise InputError(
-            f"{field_name('link')} serial",
-            f"the board has room for {room} bytes of weights, less than a tile",
-            "build it with more memory",
-        )
+        raise _needs_memory(f"the board has room for {room} bytes of weights, less than a tile")
     whole = room // (lanes * length) * lanes  # channels of the passes that fit at once
     for channels in spans(entry.channels, whole or lanes):
         fitting = length if whole else room // (len(channels) * columns) * columns
         for positions in spans(length, fitting):
             start = channels.start * length + positions.start * len(channels)
             own = data[start : start + len(channels) * len(positions)]
-            yield (
-                replace(
-                    entry,
-                    words=words_of(own),
-                    first_channel=entry.first_channel + channels.start,
-                    channels=len(channels),
-                    length=len(positions),
-                ),
-                own,
-            )
+            sizes = {"words": words_of(own), "channels": len(channels), "length": len(positions)}
+            yield replace(entry, first_channel=entry.first_channel + channels.start, **sizes), own
 
 
 def job_orders(job: ArrayJob, shape: ArrayShape, memory: int) -> bytes:
@@ -210,11 +198,7 @@ class _OrderWriter:
     def _walk(self, load: int, walk: Walk) -> None:
         if load != self._loaded:
             if any(self._left):
-                raise InputError(
-                    f"{field_name('link')} serial",
-                    "the board's memory cannot hold the tiles of all its lane groups at once",
-                    "build it with more memory",
-                )
+                raise _needs_memory("the board's memory cannot hold the tiles of all its lane groups at once")
             if self._loaded < 0:
                 self._load(0, self._image.layout.head(1))
             self._load(*self._image.load(load))
@@ -228,9 +212,5 @@ class _OrderWriter:
             self._left[group] += tiles
 
     def _load(self, address: int, data: bytes) -> None:
-        values = {
-            "words": len(data) // WORD_BYTES,
-            "address": address // WORD_BYTES,
-            "fetched": self._fetched,
-        }
+        values = {"words": len(data) // WORD_BYTES, "address": address // WORD_BYTES, "fetched": self._fetched}
         self.add(Order.LOAD, LOAD.pack(values) + data)

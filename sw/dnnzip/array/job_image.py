@@ -62,13 +62,7 @@ class JobImage:
         return self._image[entry.offset : entry.offset + entry.words * WORD_BYTES]
 
     def table_set(self, number: int) -> TableSet:
-        """Return the table set of an entry.
-
-        Raises
-        ------
-        ProgramError
-            It is damaged, or the array cannot load it.
-        """
+        """Return the table set of an entry; a `ProgramError` where it is damaged, or the array cannot load it."""
         try:
             return TableSet.from_bytes(self.data(number), max_shift=self._shape.limits.low_bits)
         except VerdictError as error:

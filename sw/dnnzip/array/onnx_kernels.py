@@ -4,6 +4,8 @@ They are called with uint8 on both sides, int8 values and zero points shifted by
 older x86 processors add pairs of products in 16 bits and saturate there.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
@@ -11,6 +13,7 @@ from onnx import TensorProto, helper
 from dnnzip.array.layers import ArrayLayer
 from dnnzip.array.reference import shifted_weights
 from dnnzip.evaluation.runtime import open_session
+from dnnzip.onnx.graph import attribute
 
 SHIFT = 128
 OPSET, IR_VERSION = 13, 8
@@ -22,26 +25,21 @@ class LayerKernel:
     def __init__(self, layer: ArrayLayer) -> None:
         self._layer = layer
         self._weights = np.ascontiguousarray(shifted_weights(layer) + SHIFT, np.uint8)
-        self._is_transposed = any(entry.name == "transA" and entry.i for entry in layer.node.attribute)
-        if self._weights.ndim > 2:
-            node = helper.make_node("ConvInteger", ["x", "w", "xz", "wz"], ["y"])
+        self._is_transposed = attribute(layer.node, "transA", 0) != 0
+        is_convolution = self._weights.ndim > 2
+        shape = [None] * self._weights.ndim if is_convolution else None
+        shapes: dict[str, Sequence[None] | tuple[int, ...] | None] = {
+            "x": shape,
+            "w": self._weights.shape,
+            "xz": [],
+            "wz": [],
+        }
+        node = helper.make_node("ConvInteger" if is_convolution else "MatMulInteger", list(shapes), ["y"])
+        if is_convolution:
             node.attribute.extend(layer.node.attribute)
-            shape = [None] * self._weights.ndim
-        else:
-            node = helper.make_node("MatMulInteger", ["x", "w", "xz", "wz"], ["y"])
-            shape = None
-        byte = TensorProto.UINT8
-        graph = helper.make_graph(
-            [node],
-            "kernel",
-            [
-                helper.make_tensor_value_info("x", byte, shape),
-                helper.make_tensor_value_info("w", byte, self._weights.shape),
-                helper.make_tensor_value_info("xz", byte, []),
-                helper.make_tensor_value_info("wz", byte, []),
-            ],
-            [helper.make_tensor_value_info("y", TensorProto.INT32, shape)],
-        )
+        inputs = [helper.make_tensor_value_info(name, TensorProto.UINT8, dims) for name, dims in shapes.items()]
+        outputs = [helper.make_tensor_value_info("y", TensorProto.INT32, shape)]
+        graph = helper.make_graph([node], "kernel", inputs, outputs)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
         self._session = open_session(model.SerializeToString(), layer.name)
 

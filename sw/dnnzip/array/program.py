@@ -15,7 +15,7 @@ from dnnzip.format.schedule import passes, spans
 
 @dataclass(frozen=True)
 class Step:
-    """Tiles that lane groups take at once: for some lane groups a pass of channels, at one block of positions or more."""
+    """Tiles that lane groups take at once: for some a pass of channels each, at one block of positions or more."""
 
     passes: dict[int, range]  # lane group to its channels
     groups: tuple[int, ...]  # groups of the convolution to which these channels belong, in order

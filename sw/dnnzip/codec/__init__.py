@@ -5,14 +5,13 @@ from dnnzip.codec.network import EncodedNetwork, encode_network, encode_streams
 from dnnzip.codec.raw.choices import original_bytes
 from dnnzip.codec.registry import codec_for
 from dnnzip.codec.streams import decode_tensor, join_parts, stream_count
-from dnnzip.codec.tensors import CodecOptions, CodeTensor, RawTensor, TensorSource
+from dnnzip.codec.tensors import CodecOptions, CodeTensor, RawTensor
 
 __all__ = [
     "CodeTensor",
     "CodecOptions",
     "EncodedNetwork",
     "RawTensor",
-    "TensorSource",
     "codec_for",
     "decode_tensor",
     "encode_network",

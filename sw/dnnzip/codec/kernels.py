@@ -16,7 +16,6 @@ from dnnzip.format import COLUMN_OFFSET_BITS, CONTEXTS, ESCAPE, WORD_BITS
 
 TOKEN_COUNT = -2 * ESCAPE
 _LIMIT = -ESCAPE
-_CONTEXTS = CONTEXTS
 
 SITUATIONS = 2 * CONTEXTS
 """Contexts of weights that are coded as they are, then of those that are negated."""
@@ -127,11 +126,11 @@ def count_codes(
             for position in range(length):
                 situation = np.int64(situations[position])
                 code = np.int64(row[position])
-                is_negated = situation >= _CONTEXTS
-                context = np.uint64(situation - _CONTEXTS if is_negated else situation)
+                is_negated = situation >= CONTEXTS
+                context = np.uint64(situation - CONTEXTS if is_negated else situation)
                 of_group = unit[np.uint64(offsets[position])]
                 of_group[context, np.uint64(bin_of(-code if is_negated else code, places))] += 1
-                of_group[np.uint64(_CONTEXTS), np.uint64(bin_of(code, places))] += 1
+                of_group[np.uint64(CONTEXTS), np.uint64(bin_of(code, places))] += 1
             continue
         for position in range(length):
             indices[position] = np.uint16(
@@ -140,11 +139,11 @@ def count_codes(
         for position in range(length):
             flat[np.uint64(indices[position])] += 1
         for group in range(groups):
-            for context in range(_CONTEXTS):
-                kept, negated = counts[group, context], counts[group, context + _CONTEXTS]
+            for context in range(CONTEXTS):
+                kept, negated = counts[group, context], counts[group, context + CONTEXTS]
                 for place in range(1, bins):
                     unit[group, context, place] += kept[place] + negated[bins - place]
-                    unit[group, _CONTEXTS, place] += kept[place] + negated[place]
+                    unit[group, CONTEXTS, place] += kept[place] + negated[place]
         flat[:] = 0
 
 
@@ -173,7 +172,7 @@ def _situations(
         is_one = np.int8((a ^ b) & np.int8(1))
         is_two = np.int8(np.int8(a == b) & a & np.int8(1))
         is_negated = np.int8((a < 0) | ((a == 0) & (b < 0)))
-        situations[position] = np.uint8(is_one + np.int8(is_two << 1) + np.int8(is_negated * np.int8(_CONTEXTS)))
+        situations[position] = np.uint8(is_one + np.int8(is_two << 1) + np.int8(is_negated * np.int8(CONTEXTS)))
     return largest
 
 

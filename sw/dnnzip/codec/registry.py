@@ -12,13 +12,7 @@ SPECS: dict[str, CodecSpec] = {}
 
 
 def register(spec: CodecSpec) -> None:
-    """Add a codec.
-
-    Raises
-    ------
-    ValueError
-        If its name or its number is another codec's.
-    """
+    """Add a codec; a ``ValueError`` where its name or its number is another codec's."""
     rules = spec.rules
     if rules.name in (AUTO, *SPECS) or CODECS.get(rules.code, rules) != rules:
         raise ValueError(f"a codec's name and number must be its own, not {rules.name!r} and {rules.code}")

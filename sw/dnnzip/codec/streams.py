@@ -54,11 +54,5 @@ def join_parts(parts: Sequence[NDArray[np.int16]], streams: Sequence[WeightStrea
 
 
 def stream_count(stream: bytes) -> int:
-    """Return the number of weights (``raw``: items) that the headers of a tensor's streams declare.
-
-    Raises
-    ------
-    VerdictError
-        See ``WeightStream.split``.
-    """
+    """Return the weights (``raw``: items) that a tensor's streams declare; raises as ``WeightStream.split`` does."""
     return sum(part.header.weights for part in WeightStream.split(stream))

@@ -57,13 +57,7 @@ class ArrayCounters:
 
 @dataclass(frozen=True)
 class ArrayShape:
-    """Size of an array.
-
-    Raises
-    ------
-    ValueError
-        If one of them breaks its rule.
-    """
+    """Size of an array; a ``ValueError`` where a number breaks its rule."""
 
     groups: int = 1  # lane groups: a power of two from 1 to 16
     rows_per_group: int = 16  # rows that a group feeds, one for each of its virtual lanes: a power of two from 1 to 16

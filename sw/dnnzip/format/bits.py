@@ -13,13 +13,7 @@ class BitWriter:
         self.bits = 0
 
     def write(self, value: int, width: int) -> None:
-        """Append the ``width`` bits of ``value``.
-
-        Raises
-        ------
-        ValueError
-            If ``value`` does not fit.
-        """
+        """Append the ``width`` bits of ``value``; a ``ValueError`` where it does not fit."""
         if not 0 <= value < 1 << width:
             raise ValueError(f"{value} does not fit {width} bits")
         self._number |= value << self.bits

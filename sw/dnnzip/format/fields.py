@@ -26,13 +26,7 @@ class Field:
 
 
 class HeaderLayout:
-    """Fields of a header, in order, that fill whole 16-bit words.
-
-    Raises
-    ------
-    ValueError
-        If the widths do not add up to a whole number of words, or a name stands twice.
-    """
+    """Fields of a header, in order, that fill whole 16-bit words; a ``ValueError`` where not, or two share a name."""
 
     def __init__(self, name: str, fields: tuple[Field, ...]) -> None:
         self.name = name
@@ -62,13 +56,7 @@ class HeaderLayout:
         return self._offsets[name]
 
     def pack(self, values: Mapping[str, int]) -> bytes:
-        """Pack one value per field, little-endian.
-
-        Raises
-        ------
-        ValueError
-            If a value does not fit its field; the message names it.
-        """
+        """Pack one value per field, little-endian; a ``ValueError`` names the field that its value does not fit."""
         number = 0
         for field in self.fields:
             stored = values[field.name] - field.bias

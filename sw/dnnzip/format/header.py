@@ -57,6 +57,11 @@ TABLE_HEADER = HeaderLayout(
 )
 
 
+def _packed(layout: HeaderLayout, magic: int, values: dict[str, int]) -> bytes:
+    data = layout.pack(values | {"magic": magic, "version": VERSION, "reserved": 0, "check": 0})
+    return data[:-1] + bytes([crc8(data[:-1])])
+
+
 @dataclass(frozen=True)
 class WeightHeader:
     """The header of a weight stream; the fields are those of ``WEIGHT_HEADER``.
@@ -96,25 +101,14 @@ class WeightHeader:
         return WEIGHT_HEADER.words + self.payload_words + CRC_WORDS
 
     def consistent(self) -> bool:
-        """Return True if the fields agree with each other.
-
-        The rules are those of the codec in ``dnnzip.format.codecs``.
-        """
+        """Return True if the fields agree with each other, by the rules of the codec in ``dnnzip.format.codecs``."""
         return CODECS.get(self.codec, UNKNOWN).is_consistent(self)
 
     def pack(self) -> bytes:
-        """Return the header's 16 bytes.
-
-        Raises
-        ------
-        ValueError
-            If a field is out of its range or the fields contradict each other.
-        """
+        """Return the header's 16 bytes; a ``ValueError`` where a field is out of its range or two contradict each other."""
         if not self.consistent():
             raise ValueError(f"weight stream header: fields contradict each other: {self}")
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        data = WEIGHT_HEADER.pack(values | {"magic": WEIGHTS_MAGIC, "version": VERSION, "reserved": 0, "check": 0})
-        return data[:-1] + bytes([crc8(data[:-1])])
+        return _packed(WEIGHT_HEADER, WEIGHTS_MAGIC, vars(self))
 
     @classmethod
     def unpack(cls, data: bytes) -> "WeightHeader":
@@ -138,16 +132,8 @@ class TableHeader:
         return TABLE_HEADER.words + self.payload_words + CRC_WORDS
 
     def pack(self) -> bytes:
-        """Return the header's 8 bytes.
-
-        Raises
-        ------
-        ValueError
-            If a field is out of its range.
-        """
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        data = TABLE_HEADER.pack(values | {"magic": TABLES_MAGIC, "version": VERSION, "reserved": 0, "check": 0})
-        return data[:-1] + bytes([crc8(data[:-1])])
+        """Return the header's 8 bytes; a ``ValueError`` where a field is out of its range."""
+        return _packed(TABLE_HEADER, TABLES_MAGIC, vars(self))
 
     @classmethod
     def unpack(cls, data: bytes) -> "TableHeader":

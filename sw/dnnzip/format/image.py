@@ -90,24 +90,12 @@ class ImageEntry:
         return self.layer == IMAGE_NO_LAYER
 
     def pack(self) -> bytes:
-        """Return the entry's bytes.
-
-        Raises
-        ------
-        ValueError
-            If a number does not fit its field.
-        """
+        """Return the entry's bytes; a ``ValueError`` where a number does not fit its field."""
         return IMAGE_ENTRY.pack(vars(self))
 
 
 def check_bus_bits(bus_bits: int) -> None:
-    """Check the width of a bus.
-
-    Raises
-    ------
-    ValueError
-        If it is no power of two from 16 to 512.
-    """
+    """Raise a ``ValueError`` unless the width of a bus is a power of two from 16 to 512."""
     check_power("bus bits", bus_bits, MIN_BUS_BITS, MAX_BUS_BITS)
 
 
@@ -208,22 +196,13 @@ class ImageLayout:
         self.size = position if memory is None else memory
 
     def head(self, layers: int) -> bytes:
-        """Return the header and the table of an image with a number of layers.
-
-        Raises
-        ------
-        ValueError
-            If a number does not fit its field.
-        """
+        """Return the header and the table of an image with a number of layers; raises as ``image_head`` does."""
         return image_head(self._bus_bytes, layers, self.size, self.entries)
 
     def content(self, layers: int, streams: Iterable[bytes]) -> Iterator[bytes]:
         """Visit the bytes of the image from its start: the head, the streams in their order, zeros between them.
 
-        Raises
-        ------
-        ValueError
-            If a number does not fit its field.
+        Raises as ``image_head`` does.
         """
         head = self.head(layers)
         yield head

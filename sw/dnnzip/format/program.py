@@ -52,13 +52,7 @@ class Walk:
         return range(self.first, self.first + self.count)
 
     def pack(self) -> bytes:
-        """Return the walk's bytes.
-
-        Raises
-        ------
-        ValueError
-            If a number does not fit its field.
-        """
+        """Return the walk's bytes; a ``ValueError`` where a number does not fit its field."""
         return WALK.pack(vars(self))
 
 
@@ -80,13 +74,7 @@ class Run:
         return [group for group in range(MAX_GROUPS) if self.take >> group & 1]
 
     def pack(self) -> bytes:
-        """Return the run's bytes.
-
-        Raises
-        ------
-        ValueError
-            If a number does not fit its field.
-        """
+        """Return the run's bytes; a ``ValueError`` where a number does not fit its field."""
         low, high = (-128, 127) if self.signed else (0, 255)
         if not low <= self.zero_point <= high:
             raise ValueError(f"zero_point must be {low} to {high}, not {self.zero_point}")

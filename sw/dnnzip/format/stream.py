@@ -36,24 +36,12 @@ class WeightStream:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "WeightStream":
-        """Read the header of a stream.
-
-        Raises
-        ------
-        VerdictError
-            See ``take_header``.
-        """
+        """Read the header of a stream; raises as ``take_header`` does."""
         return cls(take_header(StreamWords(data[: WEIGHT_HEADER.bytes]), Limits()), data)
 
     @classmethod
     def sealed(cls, header: WeightHeader, payload: bytes) -> "WeightStream":
-        """Return the stream of a header and the payload's words, with the CRC-32 behind them.
-
-        Raises
-        ------
-        ValueError
-            If a field is out of its range or the fields contradict each other.
-        """
+        """Return the stream of a header and a payload, with its CRC-32; raises as ``WeightHeader.pack`` does."""
         data = header.pack() + payload
         return cls(header, data + crc32(data))
 

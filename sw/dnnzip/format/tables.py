@@ -63,13 +63,7 @@ def golomb_order(prediction: int) -> int:
 
 @dataclass(frozen=True)
 class TableSet:
-    """A table set.
-
-    Raises
-    ------
-    ValueError
-        If a rule above is broken.
-    """
+    """A table set; a ``ValueError`` where a rule of a field is broken."""
 
     log2_states: int  # log2 of the number of states: 8, 9 or 10
     class_map: tuple[tuple[int, ...], ...]  # ``CLASSES`` rows of ``CONTEXTS`` table numbers
@@ -234,13 +228,9 @@ def _differences(counts: Sequence[int], log2_states: int) -> Iterator[tuple[int,
 
 
 def _read_counts(reader: BitReader, log2_states: int) -> tuple[int, ...]:
-    """Read the counts of a table.
+    """Read the counts of a table; raises as ``BitReader`` does.
 
-    Raises
-    ------
-    VerdictError
-        ``bad code`` where a count is negative, larger than what is left, or 64 counts do not add up; ``truncated``
-        where the payload ends.
+    ``bad code`` is a negative count, one larger than what is left, or 64 counts that do not add up.
     """
     left = 1 << log2_states
     prediction = first_prediction(log2_states)

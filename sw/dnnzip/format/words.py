@@ -15,7 +15,7 @@ class VerdictError(Exception):
 
 
 class StreamWords:
-    """The words of one stream, taken in order.
+    """The words of one stream, taken in order; what is wrong with them is a ``VerdictError`` with the verdict.
 
     Parameters
     ----------
@@ -34,13 +34,7 @@ class StreamWords:
         return (len(self.data) + 1) // WORD_BYTES
 
     def word(self) -> int:
-        """Take the next word.
-
-        Raises
-        ------
-        VerdictError
-            ``truncated`` where there is none.
-        """
+        """Take the next word; ``truncated`` where there is none."""
         if self.position >= self.count:
             raise VerdictError(Verdict.TRUNCATED)
         start = self.position * WORD_BYTES
@@ -48,26 +42,14 @@ class StreamWords:
         return int.from_bytes(self.data[start : start + WORD_BYTES], "little")
 
     def payload_word(self) -> int:
-        """Take the next word of the payload.
-
-        Raises
-        ------
-        VerdictError
-            ``truncated`` where the stream or its declared payload has no more.
-        """
+        """Take the next word of the payload; ``truncated`` where the stream or its declared payload has no more."""
         if not self.payload_left:
             raise VerdictError(Verdict.TRUNCATED)
         self.payload_left -= 1
         return self.word()
 
     def kind(self) -> int:
-        """Take the first word, check magic number and version, and return the word.
-
-        Raises
-        ------
-        VerdictError
-            ``truncated``, ``bad magic`` or ``version``.
-        """
+        """Take and return the first word, checked for ``bad magic`` and ``version``."""
         first = self.word()
         if first & 0xFF not in (WEIGHTS_MAGIC, TABLES_MAGIC):
             raise VerdictError(Verdict.BAD_MAGIC)
@@ -76,13 +58,7 @@ class StreamWords:
         return first
 
     def rest_of_header(self, layout: HeaderLayout) -> bytes:
-        """Take the words up to the end of the header and check it; return the header's bytes.
-
-        Raises
-        ------
-        VerdictError
-            ``truncated`` or ``bad header``.
-        """
+        """Take the words up to the end of the header and return its bytes, checked: ``truncated`` or ``bad header``."""
         while self.position < layout.words:
             self.word()
         header = self.data[: layout.bytes]
@@ -93,13 +69,7 @@ class StreamWords:
         return header
 
     def finish(self) -> None:
-        """Take the CRC-32 and check that the stream ends with it.
-
-        Raises
-        ------
-        VerdictError
-            ``trailing``, ``truncated`` or ``bad crc``.
-        """
+        """Take the CRC-32 and check that the stream ends with it: ``trailing``, ``truncated`` or ``bad crc``."""
         if self.payload_left:
             raise VerdictError(Verdict.TRAILING)
         covered = self.position * WORD_BYTES

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from dnnzip.errors import InputError
-from dnnzip.onnx.graph import GraphIndex, all_names, fresh_name, operand
+from dnnzip.onnx.graph import GraphIndex, all_names, fresh_name, operand, remove_unread, remove_where, replace_nodes
 from dnnzip.onnx.operators import Reach, operator_of
 from dnnzip.onnx.rules import stored_array
 from dnnzip.onnx.weights import Weight
@@ -99,11 +99,9 @@ def with_biases(model: onnx.ModelProto, weights: Sequence[Weight]) -> BiasedMode
             continue
         biases[output] = name
         fresh.graph.initializer.append(numpy_helper.from_array(values, name))
-    kept = onnx.GraphProto()
-    kept.node.extend(nodes)
-    del fresh.graph.node[:]
-    fresh.graph.node.extend(kept.node)
-    _keep_used_initializers(fresh)
+    replace_nodes(fresh.graph, nodes)
+    # A shared bias may have become several.
+    remove_unread(fresh, [tensor.name for tensor in fresh.graph.initializer])
     # Before version 4 every initializer had to be an input as well, and the new ones are none.
     fresh.ir_version = max(fresh.ir_version, 4)
     return BiasedModel(fresh, biases, frozenset(added))
@@ -146,9 +144,7 @@ def declare(model: onnx.ModelProto, biases: Mapping[str, str]) -> None:
 
 def remove_declaration(model: onnx.ModelProto) -> None:
     """Remove what a model declares: it is about the original of one compressed model."""
-    for position in reversed(range(len(model.metadata_props))):
-        if model.metadata_props[position].key == DECLARATION:
-            del model.metadata_props[position]
+    remove_where(model.metadata_props, lambda entry: entry.key == DECLARATION)
 
 
 def declared(model: onnx.ModelProto, where: str) -> dict[str, str] | None:
@@ -207,18 +203,3 @@ def _channels(weights: Sequence[Weight]) -> dict[str, int]:
         for reader in weight.readers
         if weight.element is FLOAT32
     }
-
-
-def _keep_used_initializers(model: onnx.ModelProto) -> None:
-    """Drop initializers that nothing reads any more, such as a shared bias that became several."""
-    index = GraphIndex(model)
-    gone = set()
-    for position in reversed(range(len(model.graph.initializer))):
-        name = model.graph.initializer[position].name
-        if not index.readers(name) and name not in index.outputs and name not in index.inner_reads:
-            gone.add(name)
-            del model.graph.initializer[position]
-    # An input that was the initializer's own would be one to give.
-    for position in reversed(range(len(model.graph.input))):
-        if model.graph.input[position].name in gone:
-            del model.graph.input[position]

@@ -11,9 +11,9 @@ from dnnzip.encoding import Encoded
 from dnnzip.onnx.biases import remove_declaration
 from dnnzip.onnx.compressed import DOMAIN, OPERATOR, STEP, STEP_INDEX, STREAM, VERSION, divisor_of
 from dnnzip.onnx.descriptions import SEPARATE_INITIALIZERS, keep_description
-from dnnzip.onnx.graph import all_names, fresh_name
+from dnnzip.onnx.graph import all_names, fresh_name, remove_initializers, remove_where, replace_nodes
 from dnnzip.onnx.lazy_tensors import Place, set_place
-from dnnzip.onnx.removal import copy_without_values, remove_named, remove_operators
+from dnnzip.onnx.removal import copy_without_values
 from dnnzip.onnx.rescale import fold_divisor
 from dnnzip.onnx.rules import number_of
 from dnnzip.onnx.weights import Weight, find_weights
@@ -52,14 +52,9 @@ def compressed_model(
         inputs = _add_inputs(fresh, weight, item, tables_name, taken)
         nodes.append(_node(fresh, weight, item, inputs, positions[weight.name]))
         nodes[-1].name = fresh_name(f"{weight.name}.decompress", taken)
-    remove_named(fresh.graph.initializer, set(divisors))
-    remove_named(fresh.graph.input, set(divisors))
+    remove_initializers(fresh, divisors)
     # Every node reads initializers only, so in front of all others they are sorted.
-    others = onnx.GraphProto()
-    others.node.extend(fresh.graph.node)
-    del fresh.graph.node[:]
-    fresh.graph.node.extend(nodes)
-    fresh.graph.node.extend(others.node)
+    replace_nodes(fresh.graph, [*nodes, *fresh.graph.node])
     fresh.opset_import.append(helper.make_opsetid(DOMAIN, VERSION))
     # Before version 4 every initializer had to be an input as well, and the streams are none.
     fresh.ir_version = max(fresh.ir_version, SEPARATE_INITIALIZERS)
@@ -89,7 +84,7 @@ def folded_skeleton(model: onnx.ModelProto, divisors: Mapping[str, int]) -> onnx
         if divisors.get(value.name, 1) > 1:
             value.type.tensor_type.elem_type = TensorProto.INT8
     remove_declaration(fresh)
-    remove_operators(fresh)
+    remove_where(fresh.opset_import, lambda entry: entry.domain == DOMAIN)
     # What is folded is no input.
     if not {tensor.name for tensor in fresh.graph.initializer} <= {value.name for value in fresh.graph.input}:
         fresh.ir_version = max(fresh.ir_version, SEPARATE_INITIALIZERS)

@@ -7,7 +7,7 @@ inputs are all constant (a Transpose or Cast of a weight), into bodies, and into
 
 import math
 from collections import ChainMap
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -220,8 +220,4 @@ def _computed(node: onnx.NodeProto, values: _Values) -> _Value | None:
     if node.op_type == "Concat":
         return _Value(tuple({id(source): source for value in known for source in value.sources}.values()), False)
     # Of a weight and its scale, or a weight and a shape, the weight.
-    return _Value(max((value.sources for value in known), key=_total), False)
-
-
-def _total(sources: Sequence[Constant]) -> int:
-    return sum(source.count for source in sources)
+    return _Value(max((value.sources for value in known), key=lambda made: sum(one.count for one in made)), False)

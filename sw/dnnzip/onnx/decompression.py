@@ -13,9 +13,9 @@ from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.biases import remove_declaration
 from dnnzip.onnx.compressed import DOMAIN, STEP, STEP_INDEX, STREAM, TABLES, CompressedLayer, CompressedModel
 from dnnzip.onnx.descriptions import restore_descriptions
-from dnnzip.onnx.graph import operand
+from dnnzip.onnx.graph import operand, remove_where, replace_nodes
 from dnnzip.onnx.lazy_tensors import Spool, set_place
-from dnnzip.onnx.removal import copy_without_values, remove_named, remove_operators
+from dnnzip.onnx.removal import copy_without_values
 from dnnzip.onnx.rules import number_of
 from dnnzip.quantize.grid import IntegerGrid
 
@@ -103,20 +103,14 @@ def _plain(compressed: CompressedModel, tensor_of: Callable[[CompressedLayer], o
         if name and name not in still_read
     }
     plain = copy_without_values(compressed.model, gone)
-    del plain.graph.node[:]
-    plain.graph.node.extend(kept)
+    replace_nodes(plain.graph, kept)
     # A zero point is the network's own, and stays.
-    remove_named(plain.graph.initializer, gone)
+    remove_where(plain.graph.initializer, lambda tensor: tensor.name in gone)
     remove_declaration(plain)
-    tensors = list(plain.graph.initializer)
     for layer in compressed.layers:
-        tensors.insert(layer.position, tensor_of(layer))
-    ordered = onnx.GraphProto()
-    ordered.initializer.extend(tensors)
-    del plain.graph.initializer[:]
-    plain.graph.initializer.extend(ordered.initializer)
+        plain.graph.initializer.insert(layer.position, tensor_of(layer))
     restore_descriptions(plain, own, {tensor.name: tensor for tensor in compressed.model.graph.initializer})
-    remove_operators(plain)
+    remove_where(plain.opset_import, lambda entry: entry.domain == DOMAIN)
     return plain
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import onnx
 from onnx import helper
 
-from dnnzip.onnx.graph import attribute, operand
+from dnnzip.onnx.graph import attribute, operand, remove_where
 
 #: Attributes of a Decompress node.
 OWN_VALUE_INFO, INPUT_POSITION, IR_VERSION = "own_value_info", "input_position", "ir_version"
@@ -90,9 +90,7 @@ def restore_descriptions(
         # A changed file may name an input that is there.
         if name not in taken:
             model.graph.input.insert(min(position, len(model.graph.input)), value)
-    for place in reversed(range(len(model.graph.value_info))):
-        if model.graph.value_info[place].name in foreign:
-            del model.graph.value_info[place]
+    remove_where(model.graph.value_info, lambda value: value.name in foreign)
     _restore_version(model, nodes)
 
 

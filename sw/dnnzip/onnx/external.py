@@ -51,7 +51,7 @@ class ExternalFiles:
 
     def __init__(self, path: Path) -> None:
         self._where = str(path)
-        self._folders = tuple(Path(os.path.realpath(folder)) for folder in (path.parent, _real(path).parent))
+        self._folders = (Path(os.path.realpath(path.parent)), Path(os.path.realpath(path)).parent)
 
     def find(self, tensor: onnx.TensorProto) -> ExternalData:
         """Return where the bytes of a tensor with external data are.
@@ -120,10 +120,6 @@ class ExternalFiles:
 
     def _fault(self, tensor: onnx.TensorProto, wrong: str, right: str | None = None) -> InputError:
         return InputError(self._where, f"external data of {_shown(tensor.name)} {wrong}", right)
-
-
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))
 
 
 def _shown(text: str) -> str:

@@ -1,8 +1,9 @@
 """Readers and writers of each name of a model's graph, and the Constant nodes lifted to initializers."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
 
@@ -90,12 +91,16 @@ class GraphIndex:
     def is_only_read_by(self, name: str, node: onnx.NodeProto) -> bool:
         """Return True if one input of one node is the only place where a name is used."""
         uses = self.readers(name)
-        return len(uses) == 1 and uses[0].node is node and name not in self.outputs and name not in self.inner_reads
+        return len(uses) == 1 and uses[0].node is node and not self.is_read_elsewhere(name)
+
+    def is_read_elsewhere(self, name: str) -> bool:
+        """Return True if a name is an output of the network, or read inside a subgraph."""
+        return name in self.outputs or name in self.inner_reads
 
     def only_reader(self, node: onnx.NodeProto) -> Use | None:
         """Return the one place where a node's first result is used; None where there are others, or none."""
         uses = self.readers(node.output[0])
-        return uses[0] if len(uses) == 1 and self.is_only_read_by(node.output[0], uses[0].node) else None
+        return uses[0] if len(uses) == 1 and not self.is_read_elsewhere(node.output[0]) else None
 
 
 def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
@@ -106,9 +111,10 @@ def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         yield from entry.graphs
 
 
-def reads_of(node: onnx.NodeProto) -> set[str]:
-    """Return the names that a node reads, as inputs and inside its bodies."""
-    return set(node.input).union(*map(outer_reads, bodies(node))) - {""}
+def reads_of(node: onnx.NodeProto) -> list[str]:
+    """Return the names that a node reads: its inputs in their order, then those that its bodies read from outside."""
+    inner = (name for body in bodies(node) for name in sorted(outer_reads(body)))
+    return [name for name in (*node.input, *inner) if name]
 
 
 def outer_reads(body: onnx.GraphProto) -> set[str]:
@@ -157,6 +163,33 @@ def fresh_name(wanted: str, taken: set[str]) -> str:
     return name
 
 
+def replace_nodes(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> None:
+    """Give a graph other nodes, some of which may be its own."""
+    kept = onnx.GraphProto()
+    kept.node.extend(nodes)
+    del graph.node[:]
+    graph.node.extend(kept.node)
+
+
+def remove_where(field: Any, is_gone: Callable[[Any], bool]) -> None:
+    """Remove the entries of a repeated field that a condition holds for."""
+    for position in reversed(range(len(field))):
+        if is_gone(field[position]):
+            del field[position]
+
+
+def remove_initializers(model: onnx.ModelProto, names: Collection[str]) -> None:
+    """Remove initializers by name; an input of such a name, whose default it was, would be one to give."""
+    remove_where(model.graph.initializer, lambda tensor: tensor.name in names)
+    remove_where(model.graph.input, lambda value: value.name in names)
+
+
+def remove_unread(model: onnx.ModelProto, names: Iterable[str]) -> None:
+    """Remove those of some initializers that nothing reads any more."""
+    index = GraphIndex(model)
+    remove_initializers(model, {n for n in names if not index.readers(n) and not index.is_read_elsewhere(n)})
+
+
 def lift_constants(model: onnx.ModelProto) -> None:
     """Turn the top graph's Constant nodes that hold a dense tensor into initializers of the same name, in place.
 
@@ -183,10 +216,6 @@ def lift_constants(model: onnx.ModelProto) -> None:
         tensor.metadata_props.extend(node.metadata_props)
     if lifted:
         gone = {id(node) for node in lifted}
-        kept = [node for node in model.graph.node if id(node) not in gone]
-        fresh = onnx.GraphProto()
-        fresh.node.extend(kept)
-        del model.graph.node[:]
-        model.graph.node.extend(fresh.node)
+        replace_nodes(model.graph, [node for node in model.graph.node if id(node) not in gone])
         # Before version 4 every initializer had to be an input as well.
         model.ir_version = max(model.ir_version, 4)

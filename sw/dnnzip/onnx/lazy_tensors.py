@@ -34,22 +34,13 @@ class Place:
     length: int
 
     def read(self) -> bytes:
-        """Return the bytes.
-
-        Raises
-        ------
-        InputError
-            The file cannot be read, or is shorter now.
-        """
+        """Return the bytes; an `InputError` where the file cannot be read, or is shorter now."""
         return b"".join(self.chunks(max(self.length, 1)))
 
     def array(self, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
         """Return the bytes as a 1-D array of its own, from little-endian values; ``length`` is a multiple of theirs.
 
-        Raises
-        ------
-        InputError
-            See `read`.
+        Raises as `read` does.
         """
         stored = dtype.newbyteorder("<")
         try:
@@ -61,13 +52,7 @@ class Place:
         return values.astype(dtype, copy=False)
 
     def chunks(self, size: int = CHUNK) -> Iterator[bytes]:
-        """Visit the bytes in pieces.
-
-        Raises
-        ------
-        InputError
-            See `read`.
-        """
+        """Visit the bytes in pieces; raises as `read` does."""
         try:
             with self.path.open("rb") as file:
                 file.seek(self.offset)

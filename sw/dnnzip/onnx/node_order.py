@@ -1,12 +1,13 @@
 """Order of a graph's nodes: none waits for itself, and where that is asked for, each stands behind what it reads."""
 
+import heapq
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import onnx
 
 from dnnzip.errors import InputError
-from dnnzip.onnx.graph import bodies, outer_reads, subgraphs
+from dnnzip.onnx.graph import reads_of, subgraphs
 
 
 def check_circles(model: onnx.ModelProto, where: str) -> None:
@@ -25,9 +26,9 @@ def check_circles(model: onnx.ModelProto, where: str) -> None:
     functions = [function.node for function in model.functions]
     for nodes in (model.graph.node, *functions):
         for own in (nodes, *(body.node for body in subgraphs(nodes))):
-            stuck = _stuck(own)
-            if stuck is not None:
-                name = stuck.name or stuck.output[0]
+            stuck = _in_order(_sources(own))[1]
+            if stuck:
+                name = own[stuck[0]].name or own[stuck[0]].output[0]
                 raise InputError(where, f"node {name!r} waits for its own result", "export the network again")
     function = _recursive(model.functions)
     if function is not None:
@@ -35,32 +36,29 @@ def check_circles(model: onnx.ModelProto, where: str) -> None:
 
 
 def check_sorted(model: onnx.ModelProto, where: str) -> None:
-    """Refuse a model whose graph has a node in front of one that it reads from.
-
-    Raises
-    ------
-    InputError
-        There is such a node.
-    """
+    """Raise an `InputError` where a graph has a node in front of one that it reads from."""
     later = {name for node in model.graph.node for name in node.output if name}
     for node in model.graph.node:
-        if later & set(_reads(node)):
+        if later & set(reads_of(node)):
             name = node.name or node.output[0]
             raise InputError(where, f"node {name!r} stands in front of one that it reads from", "export it in order")
         later -= set(node.output)
 
 
-def _reads(node: onnx.NodeProto) -> Iterator[str]:
-    yield from node.input
-    for body in bodies(node):
-        yield from outer_reads(body)
+def sorted_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Return a graph's nodes in an order in which each comes after those that it reads from.
+
+    Of the nodes that are ready, the first in the file comes first: a file that is sorted keeps its order. Nodes on a
+    cycle, and those behind them, come last, in the order of the file.
+    """
+    order, stuck = _in_order(_sources(graph.node))
+    return [graph.node[place] for place in (*order, *stuck)]
 
 
-def _stuck(nodes: Sequence[onnx.NodeProto]) -> onnx.NodeProto | None:
-    """Return a node that waits for a result that waits for its own, or None."""
+def _sources(nodes: Sequence[onnx.NodeProto]) -> list[set[int]]:
+    """Return for each node the places of those that it reads from."""
     producers = {name: place for place, node in enumerate(nodes) for name in node.output if name}
-    stuck = _waiting([{producers[name] for name in _reads(node) if name in producers} for node in nodes])
-    return None if stuck is None else nodes[stuck]
+    return [{producers[name] for name in reads_of(node) if name in producers} for node in nodes]
 
 
 def _recursive(functions: Sequence[onnx.FunctionProto]) -> onnx.FunctionProto | None:
@@ -71,21 +69,24 @@ def _recursive(functions: Sequence[onnx.FunctionProto]) -> onnx.FunctionProto | 
         nodes = [*item.node, *(node for body in subgraphs(item.node) for node in body.node)]
         keys = [(node.domain, node.op_type, node.overload) for node in nodes]
         called.append({places[key] for key in keys if key in places})
-    stuck = _waiting(called)
-    return None if stuck is None else functions[stuck]
+    stuck = _in_order(called)[1]
+    return functions[stuck[0]] if stuck else None
 
 
-def _waiting(waits: Sequence[set[int]]) -> int | None:
-    """Return the first of some things, each of which waits for others by their places, that waits for ever, or None."""
-    waiting: dict[int, list[int]] = defaultdict(list)
-    for place, others in enumerate(waits):
+def _in_order(sources: Sequence[set[int]]) -> tuple[list[int], list[int]]:
+    """Return things, each with those that it waits for, in an order that serves all, and those that wait for ever."""
+    followers: dict[int, list[int]] = defaultdict(list)
+    for place, others in enumerate(sources):
         for other in others:
-            waiting[other].append(place)
-    counts = [len(others) for others in waits]
-    ready = [place for place, count in enumerate(counts) if not count]
+            followers[other].append(place)
+    missing = [len(others) for others in sources]
+    ready = [place for place, count in enumerate(missing) if not count]
+    order = []
     while ready:
-        for place in waiting[ready.pop()]:
-            counts[place] -= 1
-            if not counts[place]:
-                ready.append(place)
-    return next((place for place, count in enumerate(counts) if count), None)
+        place = heapq.heappop(ready)
+        order.append(place)
+        for follower in followers[place]:
+            missing[follower] -= 1
+            if not missing[follower]:
+                heapq.heappush(ready, follower)
+    return order, [place for place, count in enumerate(missing) if count]

@@ -46,13 +46,7 @@ def read_compressed(path: str | Path) -> CompressedModel:
 
 
 def open_compressed_file(path: str | Path) -> CompressedModel:
-    """Read a compressed model file, but leave large streams and arrays in it until they are needed.
-
-    Raises
-    ------
-    InputError
-        See `open_compressed`.
-    """
+    """Read a compressed model file, large streams and arrays left in it until needed; see `open_compressed`."""
     return open_compressed(open_model(path), str(path))
 
 

@@ -84,7 +84,7 @@ class _Cut:
     def __init__(self, model: onnx.ModelProto) -> None:
         constants = {tensor.name for tensor in model.graph.initializer}
         self._nodes = model.graph.node
-        self.reads = [reads_of(node) - constants for node in self._nodes]
+        self.reads = [set(reads_of(node)) - constants for node in self._nodes]
         self.made = [set(node.output) - {""} for node in self._nodes]
 
     def needed(self, blocks: Sequence[Segment], absorbed: Collection[int], output: str) -> set[str]:

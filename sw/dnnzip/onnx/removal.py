@@ -1,10 +1,7 @@
-"""A model without some of its parts: the values of initializers, entries by name, dnnzip's operators."""
-
-from collections.abc import Sequence
+"""A model without the values of some initializers."""
 
 import onnx
 
-from dnnzip.onnx.compressed import DOMAIN
 from dnnzip.onnx.descriptions import copy_words
 from dnnzip.onnx.files import copy_field
 
@@ -28,17 +25,3 @@ def copy_without_values(model: onnx.ModelProto, names: set[str]) -> onnx.ModelPr
             else:
                 fresh.graph.initializer.append(tensor)
     return fresh
-
-
-def remove_operators(model: onnx.ModelProto) -> None:
-    """Remove the declaration of the operators of dnnzip."""
-    for i in reversed(range(len(model.opset_import))):
-        if model.opset_import[i].domain == DOMAIN:
-            del model.opset_import[i]
-
-
-def remove_named(field: "Sequence[onnx.TensorProto | onnx.ValueInfoProto]", names: set[str]) -> None:
-    """Remove the entries of these names from a repeated field."""
-    for position in reversed(range(len(field))):
-        if field[position].name in names:
-            del field[position]  # type: ignore[attr-defined]  # a repeated field deletes, which Sequence does not know

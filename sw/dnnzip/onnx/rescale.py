@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from dnnzip.onnx.graph import GraphIndex, Use, all_names, attribute, fresh_name, operand
+from dnnzip.onnx.graph import GraphIndex, Use, all_names, attribute, fresh_name, operand, remove_unread
 from dnnzip.onnx.operators import operator_of
 from dnnzip.onnx.rules import Reader, Rule, scale_name, stored_array, zero_point_name
 from dnnzip.onnx.weights import Weight
@@ -73,7 +73,7 @@ def fold_obstacle(model: onnx.ModelProto, weight: Weight, divisor: int) -> str |
         2 e + 1, above 1.
     """
     fold = Fold(weight, GraphIndex(model), divisor)
-    return next((rule.sentence for rule in FOLD_RULES if not rule(fold)), None)
+    return next((rule.sentence for rule in FOLD_RULES if not rule.is_met(fold)), None)
 
 
 def fold_divisor(model: onnx.ModelProto, weight: Weight, divisor: int) -> None:
@@ -122,7 +122,7 @@ def fold_divisor(model: onnx.ModelProto, weight: Weight, divisor: int) -> None:
             if (id(use.node), use.index) not in done:
                 done.add((id(use.node), use.index))
                 replace(use, role, change)
-    _remove_unread(model, {old for old, _ in replaced})
+    remove_unread(model, {old for old, _ in replaced})
 
 
 def _scaled(values: NDArray[np.generic], divisor: int) -> NDArray[np.generic]:
@@ -231,18 +231,4 @@ def _is_bias_foldable(reader: Reader, weight: Weight, index: GraphIndex) -> bool
     if reader.quantiser is reader.node or not uses:
         return True
     result = uses[0][0].node.output[0]
-    is_inside = result in index.outputs or result in index.inner_reads
-    return not is_inside and all(id(use.node) in own for use in index.readers(result))
-
-
-def _remove_unread(model: onnx.ModelProto, names: set[str]) -> None:
-    index = GraphIndex(model)
-    unread = {
-        name
-        for name in names
-        if not index.readers(name) and name not in index.inner_reads and name not in index.outputs
-    }
-    for field in (model.graph.initializer, model.graph.input):
-        for position in reversed(range(len(field))):
-            if field[position].name in unread:
-                del field[position]
+    return not index.is_read_elsewhere(result) and all(id(use.node) in own for use in index.readers(result))

@@ -7,7 +7,7 @@ first rule that is not is the reason.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec
+from typing import Generic, ParamSpec
 
 import numpy as np
 import onnx
@@ -18,7 +18,7 @@ from dnnzip.errors import InputError
 from dnnzip.format import MAX_LENGTH
 from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.constants import Constant, Home
-from dnnzip.onnx.graph import GraphIndex
+from dnnzip.onnx.graph import GraphIndex, attribute
 from dnnzip.onnx.lazy_tensors import Place, place_of
 from dnnzip.onnx.operators import OPERATORS
 from dnnzip.quantize.element_type import FLOAT16, FLOAT32, INT8, UINT8, ElementType, type_names
@@ -65,22 +65,12 @@ class Candidate:
         return bool(self.readers) or self.constant.is_weight or self.constant.is_source
 
 
+@dataclass(frozen=True, eq=False)
 class Rule(Generic[P]):
-    """A condition for compression, with the sentence that the user reads where it is not met.
+    """A condition for compression, with the sentence that the user reads where it is not met."""
 
-    Parameters
-    ----------
-    sentence
-        On one line, with its full stop.
-    """
-
-    def __init__(self, sentence: str, is_met: Callable[P, bool]) -> None:
-        self.sentence = sentence
-        self._is_met = is_met
-
-    def __call__(self, *arguments: P.args, **named: P.kwargs) -> bool:
-        """Return True if the condition is met."""
-        return self._is_met(*arguments, **named)
+    sentence: str  # on one line, with its full stop
+    is_met: Callable[P, bool]
 
 
 def _is_outside_subgraphs(candidate: Candidate) -> bool:
@@ -180,14 +170,9 @@ RULES: tuple[CandidateRule, ...] = (
 )
 
 
-def sentence(rule: Rule[Any]) -> str:
-    """Return the sentence of a rule."""
-    return rule.sentence
-
-
 def broken_rule(candidate: Candidate) -> CandidateRule | None:
     """Return the first rule that a candidate breaks, or None where it is a weight that can be compressed."""
-    return next((rule for rule in RULES if not rule(candidate)), None)
+    return next((rule for rule in RULES if not rule.is_met(candidate)), None)
 
 
 def scale_name(reader: Reader) -> str:
@@ -267,5 +252,4 @@ def _is_plain(candidate: Candidate, reader: Reader) -> bool:
         return False
     if reader.quantiser.op_type != "DequantizeLinear":
         return True
-    axis = next((int(a.i) for a in reader.quantiser.attribute if a.name == "axis"), 1)
-    return axis % len(layout.shape) == layout.axis
+    return attribute(reader.quantiser, "axis", 1) % len(layout.shape) == layout.axis

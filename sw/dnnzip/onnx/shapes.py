@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import onnx
 
 from dnnzip.errors import InputError
-from dnnzip.onnx.files import copy_field
 from dnnzip.onnx.folding import fold_shapes
 from dnnzip.onnx.graph import GraphIndex, attribute, fixed_size, is_standard, operand
 from dnnzip.onnx.inference import infer_shapes
@@ -88,8 +87,7 @@ def layer_shapes(model: onnx.ModelProto, where: str) -> list[LayerShape]:
 def _inferred(model: onnx.ModelProto, where: str) -> dict[str, tuple[int | None, ...]]:
     """Return the shapes of a model's values, None for a dimension that is not fixed."""
     slim = onnx.ModelProto()
-    for field, _ in model.ListFields():
-        copy_field(slim, field.name, getattr(model, field.name))
+    slim.CopyFrom(model)
     _open_dimensions(slim)
     _fix_batch(slim)
     shapes = _once_inferred(slim, where)

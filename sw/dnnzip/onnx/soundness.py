@@ -140,12 +140,9 @@ def _held(tensor: TensorProto) -> int | None:
     size = element_bytes(tensor)
     if size is None:
         return None
+    is_complex = tensor.data_type in (TensorProto.COMPLEX64, TensorProto.COMPLEX128)
     # Two numbers of these fields make an element of a complex type.
-    return sum(len(getattr(tensor, name)) for name in DATA_FIELDS) * (size // 2 if _is_complex(tensor) else size)
-
-
-def _is_complex(tensor: TensorProto) -> bool:
-    return tensor.data_type in (TensorProto.COMPLEX64, TensorProto.COMPLEX128)
+    return sum(len(getattr(tensor, name)) for name in DATA_FIELDS) * (size // 2 if is_complex else size)
 
 
 def tensors(model: ModelProto) -> Iterator[TensorProto]:
@@ -182,7 +179,7 @@ def _fault(message: Message) -> str | None:
     match message:
         case NodeProto():
             name = _repeated(entry.name for entry in message.attribute)
-            return None if name is None else f"node {_node_name(message)!r} has two attributes {name!r}"
+            return None if name is None else f"node {message.name or message.output[0]!r} has two attributes {name!r}"
         case AttributeProto():
             return _attribute_fault(message)
         case TensorProto():
@@ -224,10 +221,6 @@ def _opset_fault(entries: Iterable[OperatorSetIdProto]) -> str | None:
     # The standard operators have two names for their domain.
     domain = _repeated("" if entry.domain == "ai.onnx" else entry.domain for entry in entries)
     return None if domain is None else f"has two operator sets of the domain {domain or 'ai.onnx'!r}"
-
-
-def _node_name(node: NodeProto) -> str:
-    return str(node.name or node.output[0])
 
 
 def _repeated(names: Iterable[str]) -> str | None:

@@ -219,7 +219,7 @@ def _through(tensor: onnx.TensorProto, use: Use, index: GraphIndex) -> list[Read
     """Find readers behind a DequantizeLinear; None represents each use of it that is no weight."""
     node = use.node
     result = node.output[0]
-    if use.index != 0 or not is_standard(node) or result in index.outputs or result in index.inner_reads:
+    if use.index != 0 or not is_standard(node) or index.is_read_elsewhere(result):
         return [None]
     behind = [_direct_reader(tensor, inner) for inner in index.readers(result)]
     # An integer operator does not read float weights.

@@ -58,6 +58,10 @@ class KeptBound:
         """Largest bound of all channels."""
         return float(self.bound.max())
 
+    def code_shape(self, layout: Layout) -> tuple[int, int]:
+        """Return the shape of the codes of weights with this layout."""
+        return layout.channels, layout.length
+
     def errors_fault(self) -> str | None:
         """Say that bound or error is no number that one can be, or None; for grids that a file declares."""
         if 0 <= self.max_bound < math.inf and 0 <= self.max_error < math.inf:
@@ -88,10 +92,6 @@ class FloatGrid(KeptBound):
     def lossless(self) -> "Lossless":
         """Return the grid on which the same weights are kept as they are."""
         return Lossless(self.element, self.bound, np.zeros_like(self.error), self.spec, self.scope)
-
-    def code_shape(self, layout: Layout) -> tuple[int, int]:
-        """Return the shape of the codes of weights with this layout."""
-        return layout.channels, layout.length
 
     def restore(self, codes: NDArray[np.int16], layout: Layout) -> NDArray[np.generic]:
         """Return the weights of codes, in their own type and shape."""
@@ -126,10 +126,6 @@ class IntegerGrid(KeptBound):
         """Bytes of the divisor, as a float32, and of a zero point in a file."""
         point = self.used_zero_point
         return STEP_BYTES + (0 if point is None else point.nbytes)
-
-    def code_shape(self, layout: Layout) -> tuple[int, int]:
-        """Return the shape of the codes of weights with this layout."""
-        return layout.channels, layout.length
 
     def restore(self, codes: NDArray[np.int16], layout: Layout) -> NDArray[np.generic]:
         """Return the weights of codes, in their own type and shape."""

@@ -4,11 +4,8 @@ A tensor is put on a grid as fine as 16 bits allow, and codes are chosen on stra
 storage order, so that the ``line`` codec, which loses nothing, stores few segments. A segment is an integer intercept
 and an integer slope: exactly what the decoder adds up.
 
-Each weight tolerates an interval of codes, found with the decoded values themselves, so that the bound holds exactly.
-From the first weight on, the longest segment that passes through every interval is taken, then the
-next. A slope a suits the intervals [l, h] of two weights i < j where l_j - h_i <= a (j - i) <= h_j - l_i; a slope that
-suits every pair of a segment has an intercept, so the slopes of a segment are an intersection of intervals. Any part of
-a feasible segment is feasible, so no choice of segments needs fewer than this one.
+Each weight tolerates an interval of codes, found with the decoded values themselves, so that the bound holds exactly;
+`dnnzip.codec.line.choices` passes the fewest segments through them.
 """
 
 from dataclasses import replace
@@ -27,8 +24,6 @@ from dnnzip.quantize.step_grid import Snap, on_grid
 from dnnzip.quantize.tolerance import bounds_of, check_unit, largest_errors, ranges_of
 from dnnzip.quantize.weights import Weights, shifted_weights
 
-_LARGEST_CODE = LARGEST_CODE
-
 
 @step
 def _is_kept(weight, code, step, bound, rounding):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
@@ -44,25 +39,25 @@ def _intervals(weights, step, bound, rounding, low, high):  # type: ignore[no-un
     size = np.float64(step)
     for i in range(weights.size):
         weight = np.float64(weights[i])
-        nearest = np.int64(min(max(np.rint(weight / size), -_LARGEST_CODE), _LARGEST_CODE))
+        nearest = np.int64(min(max(np.rint(weight / size), -LARGEST_CODE), LARGEST_CODE))
         if not _is_kept(weight, nearest, step, bound, rounding):
             for other in (nearest - 1, nearest + 1):
-                if abs(other) <= _LARGEST_CODE and _is_kept(weight, other, step, bound, rounding):
+                if abs(other) <= LARGEST_CODE and _is_kept(weight, other, step, bound, rounding):
                     nearest = other
                     break
             else:
                 return False
-        lowest = np.int64(max(np.rint((weight - bound) / size), -_LARGEST_CODE))
+        lowest = np.int64(max(np.rint((weight - bound) / size), -LARGEST_CODE))
         lowest = min(lowest, nearest)
         while not _is_kept(weight, lowest, step, bound, rounding):
             lowest += 1
-        while lowest > -_LARGEST_CODE and _is_kept(weight, lowest - 1, step, bound, rounding):
+        while lowest > -LARGEST_CODE and _is_kept(weight, lowest - 1, step, bound, rounding):
             lowest -= 1
-        highest = np.int64(min(np.rint((weight + bound) / size), _LARGEST_CODE))
+        highest = np.int64(min(np.rint((weight + bound) / size), LARGEST_CODE))
         highest = max(highest, nearest)
         while not _is_kept(weight, highest, step, bound, rounding):
             highest -= 1
-        while highest < _LARGEST_CODE and _is_kept(weight, highest + 1, step, bound, rounding):
+        while highest < LARGEST_CODE and _is_kept(weight, highest + 1, step, bound, rounding):
             highest += 1
         low[i], high[i] = lowest, highest
     return True

@@ -130,7 +130,7 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
         raise InputError(
             f"{field_name('layers')} and {field_name('exclude')}", "leave no weight to compress", "select at least one"
         )
-    suited = [weight for weight in weights if suits_unit(weight, options.bound)]
+    suited = [weight for weight in weights if suits_unit.is_met(weight, options.bound)]
     left_out += [weight.left_out(suits_unit.sentence) for weight in weights if weight not in suited]
     check_bound(suited or weights, options.bound, options.scope)
     kept = []

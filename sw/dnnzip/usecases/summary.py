@@ -127,5 +127,5 @@ def summarise(compressed: CompressedModel, left_out: Sequence[LeftOut] | None = 
 
 def _reason(weight: Weight, layers: Sequence[CompressedLayer]) -> str:
     """Return the rule that left a weight out of a file with these layers."""
-    suits_any = any(suits_unit(weight, Bound.parse(spec)) for spec in {layer.grid.spec for layer in layers})
+    suits_any = any(suits_unit.is_met(weight, Bound.parse(spec)) for spec in {layer.grid.spec for layer in layers})
     return (is_selected if suits_any else suits_unit).sentence

@@ -10,7 +10,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.digits import MODEL
 from dnnzip.format import Codec, TableSet, WeightStream
-from dnnzip.onnx.rules import sentence
 from dnnzip.onnx.weights import suits_unit
 
 
@@ -82,7 +81,7 @@ def test_a_bound_for_one_type_leaves_the_other_out(good, tmp_path, bound, kept, 
     out = good("compress", tmp_path / "mixed.onnx", "-o", tmp_path / "m.onnx", "--max-error", bound, "--json", "-")
     result = json.loads(out)
     assert [layer["name"] for layer in result["layers"]] == [kept]
-    assert [(item["name"], item["rule"]) for item in result["left_out"]] == [(other, sentence(suits_unit))]
+    assert [(item["name"], item["rule"]) for item in result["left_out"]] == [(other, suits_unit.sentence)]
     assert result["totals"]["left_out_weights"] == constants[other].size
     assert json.loads(good("info", tmp_path / "m.onnx", "--json", "-")) == result
     good("verify", tmp_path / "mixed.onnx", tmp_path / "m.onnx")

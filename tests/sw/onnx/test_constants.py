@@ -8,7 +8,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.onnx import rules
 from dnnzip.onnx.constants import stored_bytes
-from dnnzip.onnx.rules import sentence
 from dnnzip.onnx.weights import find_weights
 
 OPSET = helper.make_opsetid("", 17)
@@ -52,8 +51,8 @@ def sparse(name="w", array=W):
 
 
 YES = ("yes", np.array(True))
-NO_BODY, NO_FUNCTION = sentence(rules.is_outside_subgraphs), sentence(rules.is_outside_functions)
-UNREAD, SPARSE = sentence(rules.is_read_as_weight), sentence(rules.is_dense)
+NO_BODY, NO_FUNCTION = rules.is_outside_subgraphs.sentence, rules.is_outside_functions.sentence
+UNREAD, SPARSE = rules.is_read_as_weight.sentence, rules.is_dense.sentence
 
 
 def branches(*bodies):

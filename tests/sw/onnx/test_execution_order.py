@@ -6,7 +6,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from dnnzip.onnx.execution_order import execution_order, sorted_nodes
+from dnnzip.onnx.execution_order import execution_order
+from dnnzip.onnx.node_order import sorted_nodes
 
 LAYERS = 9
 NAMES = [f"w{number}" for number in range(LAYERS)]

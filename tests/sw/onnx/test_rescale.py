@@ -8,14 +8,13 @@ from onnx import TensorProto, helper, numpy_helper
 from dnnzip.errors import InputError
 from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.rescale import fold_obstacle, has_scale_that_fits
-from dnnzip.onnx.rules import sentence
 from dnnzip.onnx.weights import find_weights
 from dnnzip.quantize.bound import Bound
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip.usecases.verify import require, verify
 
 SEED = 11
-FITS = sentence(has_scale_that_fits)
+FITS = has_scale_that_fits.sentence
 #: Type to its number of significant bits and its limits.
 TYPES = {
     TensorProto.FLOAT: (24, 2.0**-149, float(np.finfo(np.float32).max)),

@@ -7,7 +7,7 @@ from dnnzip.errors import InputError
 from dnnzip.format import MAX_LENGTH
 from dnnzip.onnx import rescale, rules
 from dnnzip.onnx.rescale import FOLD_RULES, fold_obstacle
-from dnnzip.onnx.rules import RULES, sentence
+from dnnzip.onnx.rules import RULES
 from dnnzip.onnx.weights import find_weights, select_weights
 
 
@@ -234,7 +234,7 @@ def test_every_rule_is_tested():
 )
 def test_a_weight_left_out_says_which_rule(networks, rule, build):
     found = reason(build(networks))
-    assert found.rule == sentence(rule)
+    assert found.rule == rule.sentence
     assert found.is_weight == (rule is not rules.is_read_as_weight)
 
 
@@ -246,7 +246,7 @@ def test_what_is_left_out_is_counted_as_stored(networks):
 
 def test_sentences_are_single_lines_that_end_in_a_full_stop():
     for rule in (*RULES, *FOLD_RULES):
-        text = sentence(rule)
+        text = rule.sentence
         assert text.endswith(".")
         assert "\n" not in text
         assert len(text) > 20
@@ -254,7 +254,7 @@ def test_sentences_are_single_lines_that_end_in_a_full_stop():
 
 @pytest.mark.parametrize("operator", ["ConvInteger", "MatMulInteger"])
 def test_without_a_scale_only_lossless_is_possible(networks, operator):
-    for scaled, expected in (("no", sentence(rescale.has_scale_to_fold)), ("constant", None), ("dynamic", None)):
+    for scaled, expected in (("no", rescale.has_scale_to_fold.sentence), ("constant", None), ("dynamic", None)):
         model = networks.integer_network(operator, scaled=scaled).model
         (weight,), _ = find_weights(model)
         assert fold_obstacle(model, weight, 3) == expected
@@ -262,7 +262,7 @@ def test_without_a_scale_only_lossless_is_possible(networks, operator):
     model = networks.integer_network(operator).model
     add_output(model, "sums", TensorProto.INT32)
     (weight,), _ = find_weights(model)
-    assert fold_obstacle(model, weight, 3) == sentence(rescale.has_scale_to_fold)
+    assert fold_obstacle(model, weight, 3) == rescale.has_scale_to_fold.sentence
 
 
 def test_a_bias_that_other_layers_read_cannot_be_folded(networks):
@@ -271,7 +271,7 @@ def test_a_bias_that_other_layers_read_cannot_be_folded(networks):
     assert fold_obstacle(model, weight, 3) is None
     model.graph.node.append(helper.make_node("Abs", ["b_float"], ["z"]))
     add_output(model, "z")
-    assert fold_obstacle(model, weight, 3) == sentence(rescale.has_bias_to_fold)
+    assert fold_obstacle(model, weight, 3) == rescale.has_bias_to_fold.sentence
 
 
 def test_globs_choose_by_name(networks):

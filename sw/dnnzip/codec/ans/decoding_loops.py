@@ -23,13 +23,10 @@ from dnnzip.format import (
     Verdict,
 )
 
-_ESCAPE = ESCAPE
 _OK = int(Verdict.OK)
 _TRUNCATED = int(Verdict.TRUNCATED)
 _BAD_CODE = int(Verdict.BAD_CODE)
 _BAD_STATE = int(Verdict.BAD_STATE)
-_CONTEXTS = CONTEXTS
-_REFILL_BITS = REFILL_BITS
 
 BITS_SHIFT = MAX_LOG2_STATES
 SHIFT_SHIFT = BITS_SHIFT + 4
@@ -66,7 +63,7 @@ def decoder_room(
         np.zeros(FIELDS * LANES, np.int32),
         np.zeros(LANES, np.int64),
         np.zeros(depth * LANES, np.int32),
-        np.zeros(OFFSETS * _CONTEXTS * LANES, np.int32),
+        np.zeros(OFFSETS * CONTEXTS * LANES, np.int32),
         np.zeros(TILE * LANES, np.int16),
     )
 
@@ -128,7 +125,7 @@ def decode_ans(
                     row_classes[lane] = value
                 fields[BUFFER + lane] >>= bits
                 unread = fields[UNREAD + lane] - bits
-                if unread < _REFILL_BITS:
+                if unread < REFILL_BITS:
                     if taken >= available:
                         return _TRUNCATED, taken
                     fields[BUFFER + lane] |= np.int32(words[taken]) << unread
@@ -147,7 +144,7 @@ def decode_ans(
             here = np.uint64((position & depth - 1) * LANES)
             left = np.uint64((position - 1 & depth - 1) * LANES)
             above = np.uint64((position - back & depth - 1) * LANES)
-            base = np.uint64(np.int64(offsets[position]) * (_CONTEXTS * LANES))
+            base = np.uint64(np.int64(offsets[position]) * (CONTEXTS * LANES))
             _choose_tables(
                 fields, signs, bases, left, above, base, np.int32(masks[0, position]), np.int32(masks[1, position])
             )
@@ -189,9 +186,9 @@ def _lay_out_bases(
     for lane in range(active):
         for offset in range(OFFSETS):
             tables = class_tables[row_classes[lane], offset]
-            for context in range(_CONTEXTS):
+            for context in range(CONTEXTS):
                 base = tables[context] ^ tables[0] if context else tables[0]
-                bases[(offset * _CONTEXTS + context) * LANES + lane] = base
+                bases[(offset * CONTEXTS + context) * LANES + lane] = base
 
 
 @inlined
@@ -236,8 +233,8 @@ def _step_lanes(fields, signs, tile, here, in_tile, going_on, code_mask):  # typ
         fields[BUFFER + lane] = np.int32(np.uint32(buffer >> bits))
         unread = np.int32(fields[UNREAD + lane] - np.int32(np.uint32(shift + bits)))
         fields[UNREAD + lane] = unread
-        fields[DUE + lane] = np.int32(unread < np.int32(_REFILL_BITS)) & np.int32(np.int32(lane) < np.int32(going_on))
-        has_escape |= np.int32(token == _ESCAPE)
+        fields[DUE + lane] = np.int32(unread < np.int32(REFILL_BITS)) & np.int32(np.int32(lane) < np.int32(going_on))
+        has_escape |= np.int32(token == ESCAPE)
         flip = fields[FLIP + lane]
         coded = np.int32(np.uint32(np.uint32(np.uint32(token) << shift) | low))
         code = np.int32(np.int32(coded ^ flip) - flip)
@@ -276,7 +273,7 @@ def _hand_out(
 ) -> tuple[int, int]:
     """Give the lanes their words in order, escapes' among them, as long as there are any; return (verdict, taken)."""
     for lane in range(active):
-        if fields[ENTRY + lane] >> TOKEN_SHIFT == _ESCAPE:
+        if fields[ENTRY + lane] >> TOKEN_SHIFT == ESCAPE:
             if taken >= available:
                 return _TRUNCATED, taken
             code = np.int64(np.int16(words[taken]))

@@ -13,7 +13,6 @@ from dnnzip.codec.kernels import TOKEN_COUNT
 from dnnzip.format import CLASS_BITS, ESCAPE, MAX_TABLES, REFILL_BITS, SHIFT_BITS, TOKEN_BITS, WORD_BITS
 
 _LIMIT = -ESCAPE
-_REFILL_BITS = REFILL_BITS
 
 SHIFT_MASK = (1 << SHIFT_BITS) - 1
 TOKEN_MASK = TOKEN_COUNT - 1
@@ -309,7 +308,7 @@ def interleave(
     written, word_bits, class_bits = np.int64(0), np.int64(WORD_BITS), np.int64(CLASS_BITS)
     # The first words, the start round and the class rounds are steps without a weight.
     for lane in range(lanes):
-        taken[lane] = (lane * capacity + places[lane]) * WORD_BITS + _REFILL_BITS - 1
+        taken[lane] = (lane * capacity + places[lane]) * WORD_BITS + REFILL_BITS - 1
         written = _take(words, taken, lane, word_bits, payload, written)
     for lane in range(lanes):
         written = _take(words, taken, lane, log2_states, payload, written)

@@ -67,16 +67,9 @@ def encode(codes: Sequence[Sequence[int]], kernel: tuple[int, int], table_set: T
         raise ValueError(f"{lanes} virtual lanes need as many channels, not {len(codes)}")
     height, width = kernel
     transitions = [_transitions(table_set, table) for table in range(len(table_set.counts))]
-    coded_lanes = [
-        _encode_lane(
-            [(channel, codes[channel]) for channel in range(lane, len(codes), lanes)],
-            kernel,
-            table_set,
-            transitions,
-            choices,
-        )
-        for lane in range(lanes)
-    ]
+    choice = _TableChoice(table_set, kernel, choices.context, choices.column_shift, choices.column_offsets)
+    channels = list(enumerate(codes))
+    coded_lanes = [_encode_lane(channels[lane::lanes], choice, transitions, choices.classes) for lane in range(lanes)]
     payload = _column_block(choices) + _interleave(coded_lanes)
     wide = any(not -(1 << NARROW_BITS - 1) <= code < 1 << NARROW_BITS - 1 for channel in codes for code in channel)
     header = WeightHeader(
@@ -116,53 +109,45 @@ def _transitions(table_set: TableSet, table: int) -> dict[int, list[tuple[int, E
     return result
 
 
-def _weight_table(
-    position: int,
-    done: Sequence[int],
-    kernel: tuple[int, int],
-    channel_class: int,
-    column_shift: int,
-    column_offsets: Sequence[int],
-    use_context: int,
-    table_set: TableSet,
-) -> tuple[int, bool]:
-    """Return (table, negate) of the weight at ``position``.
+@dataclass(frozen=True)
+class _TableChoice:
+    """Choice of the table of each weight, by its neighbours, the class of its channel and the offset of its column."""
 
-    ``done`` holds the signs of the channel's weights before it, zero for escapes.
-    """
-    height, width = kernel
-    number, negate = 0, False
-    if use_context:
-        left, above = neighbours(position, width, height)
-        number, negate = context(done[left] if left is not None else 0, done[above] if above is not None else 0)
-    column = column_of(position, height * width, column_shift)
-    offset = column_offsets[column] if column < len(column_offsets) else 0
-    return table_set.class_map[scale_class(channel_class, offset)][number], negate
+    table_set: TableSet
+    kernel: tuple[int, int]
+    use_context: int
+    column_shift: int
+    column_offsets: Sequence[int]
+
+    def table_of(self, position: int, done: Sequence[int], channel_class: int) -> tuple[int, bool]:
+        """Return (table, negate) of the weight at ``position``.
+
+        ``done`` holds the signs of the channel's weights before it, zero for escapes.
+        """
+        height, width = self.kernel
+        number, negate = 0, False
+        if self.use_context:
+            left, above = neighbours(position, width, height)
+            number, negate = context(done[left] if left is not None else 0, done[above] if above is not None else 0)
+        column = column_of(position, height * width, self.column_shift)
+        offset = self.column_offsets[column] if column < len(self.column_offsets) else 0
+        return self.table_set.class_map[scale_class(channel_class, offset)][number], negate
 
 
 def _encode_lane(
     channels: Sequence[tuple[int, Sequence[int]]],
-    kernel: tuple[int, int],
-    table_set: TableSet,
+    choice: _TableChoice,
     transitions: Sequence[dict[int, list[tuple[int, Entry]]]],
-    choices: AnsChoices,
+    classes: Sequence[int],
 ) -> list[_Step]:
     """Return the steps of one virtual lane in the order of decoding."""
+    table_set = choice.table_set
     weights: list[tuple[int, int, int, int | None]] = []  # table, token, low bits, escape
     for channel, values in channels:
-        channel_class = choices.classes[channel if len(choices.classes) > 1 else 0]
+        channel_class = classes[channel if len(classes) > 1 else 0]
         signs: list[int] = []
         for position, value in enumerate(values):
-            table, negate = _weight_table(
-                position,
-                signs,
-                kernel,
-                channel_class,
-                choices.column_shift,
-                choices.column_offsets,
-                choices.context,
-                table_set,
-            )
+            table, negate = choice.table_of(position, signs, channel_class)
             coded = -value if negate else value
             shift = table_set.shifts[table]
             token = coded >> shift
@@ -184,10 +169,10 @@ def _encode_lane(
             raise ValueError(f"table {table} has no token {token}")
     steps.reverse()
     steps[-1].final = True
-    if len(choices.classes) > 1:
+    if len(classes) > 1:
         length = len(channels[0][1])
         for number in reversed(range(len(channels))):
-            steps.insert(number * length, _Step([(choices.classes[channels[number][0]], CLASS_BITS)]))
+            steps.insert(number * length, _Step([(classes[channels[number][0]], CLASS_BITS)]))
     return [_Step([(state, table_set.log2_states)]), *steps]
 
 
@@ -251,6 +236,7 @@ def decode(words: StreamWords, header: WeightHeader, table_set: TableSet | None)
         column_offsets = [reader.read(COLUMN_OFFSET_BITS) for _ in range(block["columns"])]
     entries = [table_set.entries(table) for table in range(len(table_set.counts))]
     kernel = (header.kernel_height, header.kernel_width)
+    choice = _TableChoice(table_set, kernel, header.context, column_shift, column_offsets)
     lanes = [_Lane(words) for _ in range(header.lanes)]
     for lane in lanes:
         lane.state = lane.read(table_set.log2_states)
@@ -266,16 +252,7 @@ def decode(words: StreamWords, header: WeightHeader, table_set: TableSet | None)
             lane.signs, lane.codes = [], []
         for position in range(header.length):
             for index, lane in enumerate(active):
-                table, negate = _weight_table(
-                    position,
-                    lane.signs,
-                    kernel,
-                    lane.channel_class,
-                    column_shift,
-                    column_offsets,
-                    header.context,
-                    table_set,
-                )
+                table, negate = choice.table_of(position, lane.signs, lane.channel_class)
                 entry = entries[table][lane.state]
                 low = lane.read(table_set.shifts[table])
                 lane.state = entry.base + lane.read(entry.bits)

@@ -14,8 +14,6 @@ from dnnzip.codec.line import fast
 from dnnzip.codec.tensors import CodecOptions, CodeTensor, parts_of
 from dnnzip.format import MAX_SEGMENT
 
-_MAX_SEGMENT = MAX_SEGMENT
-
 
 @loop
 def _fit(low, high, codes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
@@ -23,7 +21,7 @@ def _fit(low, high, codes):  # type: ignore[no-untyped-def]  # pragma: no cover 
     while start < low.size:
         least, most = np.int64(-(1 << 40)), np.int64(1 << 40)  # slopes that suit all pairs so far
         end = start + 1
-        limit = min(low.size, start + _MAX_SEGMENT)
+        limit = min(low.size, start + MAX_SEGMENT)
         while end < limit:
             lower, upper = least, most
             for i in range(start, end):

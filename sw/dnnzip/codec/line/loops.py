@@ -12,9 +12,6 @@ _LENGTH_BITS = SEGMENT_GROUP.fields[0].width
 _LENGTH_BIAS = SEGMENT_GROUP.fields[0].bias
 _LENGTH_MASK = (1 << _LENGTH_BITS) - 1
 _MASK = (1 << WORD_BITS) - 1
-_MAX_SEGMENT = MAX_SEGMENT
-_PER_GROUP = SEGMENTS_PER_GROUP
-_WORDS = WORDS_PER_SEGMENT
 _OK = int(Verdict.OK)
 _TRUNCATED = int(Verdict.TRUNCATED)
 _BAD_CODE = int(Verdict.BAD_CODE)
@@ -28,7 +25,7 @@ def decode_line(words: NDArray[np.uint16], codes: NDArray[np.int16]) -> tuple[in
     lengths = 0
     number = 0
     while done < codes.size:
-        if number % _PER_GROUP == 0:
+        if number % SEGMENTS_PER_GROUP == 0:
             if taken >= words.size:
                 return _TRUNCATED, taken
             lengths = np.int64(words[taken])
@@ -36,11 +33,11 @@ def decode_line(words: NDArray[np.uint16], codes: NDArray[np.int16]) -> tuple[in
         length = (lengths & _LENGTH_MASK) + _LENGTH_BIAS
         lengths >>= _LENGTH_BITS
         number += 1
-        if taken + _WORDS > words.size:
+        if taken + WORDS_PER_SEGMENT > words.size:
             return _TRUNCATED, words.size
         code = np.int16(words[taken])
         slope = np.int16(words[taken + 1])
-        taken += _WORDS
+        taken += WORDS_PER_SEGMENT
         if length > codes.size - done:
             return _BAD_CODE, taken
         for place in range(done, done + length):
@@ -57,7 +54,7 @@ def _segment_end(codes: NDArray[np.int16], start: int) -> int:
     if end == codes.size:
         return end
     slope = np.int64(codes[end]) - np.int64(codes[start]) & _MASK
-    limit = min(codes.size, start + _MAX_SEGMENT)
+    limit = min(codes.size, start + MAX_SEGMENT)
     while end < limit and np.int64(codes[end]) - np.int64(codes[end - 1]) & _MASK == slope:
         end += 1
     return end
@@ -79,7 +76,7 @@ def encode_line(codes: NDArray[np.int16], payload: NDArray[np.uint16]) -> None:
     start, number, place, lengths_at = 0, 0, 0, 0
     while start < codes.size:
         end = _segment_end(codes, start)
-        inside = number % _PER_GROUP
+        inside = number % SEGMENTS_PER_GROUP
         if inside == 0:
             lengths_at = place
             payload[place] = 0
@@ -88,6 +85,6 @@ def encode_line(codes: NDArray[np.int16], payload: NDArray[np.uint16]) -> None:
         slope = np.int64(codes[start + 1]) - np.int64(codes[start]) if end > start + 1 else np.int64(0)
         payload[place] = np.uint16(codes[start])
         payload[place + 1] = np.uint16(slope & _MASK)
-        place += _WORDS
+        place += WORDS_PER_SEGMENT
         number += 1
         start = end
