@@ -27,13 +27,8 @@ class LayerKernel:
         self._weights = np.ascontiguousarray(shifted_weights(layer) + SHIFT, np.uint8)
         self._is_transposed = attribute(layer.node, "transA", 0) != 0
         is_convolution = self._weights.ndim > 2
-        shape = [None] * self._weights.ndim if is_convolution else None
-        shapes: dict[str, Sequence[None] | tuple[int, ...] | None] = {
-            "x": shape,
-            "w": self._weights.shape,
-            "xz": [],
-            "wz": [],
-        }
+        shape: Sequence[int | None] | None = [None] * self._weights.ndim if is_convolution else None
+        shapes = {"x": shape, "w": self._weights.shape, "xz": (), "wz": ()}
         node = helper.make_node("ConvInteger" if is_convolution else "MatMulInteger", list(shapes), ["y"])
         if is_convolution:
             node.attribute.extend(layer.node.attribute)

@@ -105,7 +105,7 @@ class WeightHeader:
         return CODECS.get(self.codec, UNKNOWN).is_consistent(self)
 
     def pack(self) -> bytes:
-        """Return the header's 16 bytes; a ``ValueError`` where a field is out of its range or two contradict each other."""
+        """Return the header's 16 bytes; a ``ValueError`` where a field is out of its range or two disagree."""
         if not self.consistent():
             raise ValueError(f"weight stream header: fields contradict each other: {self}")
         return _packed(WEIGHT_HEADER, WEIGHTS_MAGIC, vars(self))
