@@ -238,8 +238,6 @@ def restore_weights(codes: NDArray[np.generic], grid: Grid, layout: Layout, read
     ----------
     codes
         int16 [channels, length] codes, or int16 [1, items] of a lossless grid.
-    layout
-        Shape, output channels and kernel of the weights.
 
     Raises
     ------

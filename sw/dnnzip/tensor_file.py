@@ -81,13 +81,7 @@ def form_of(header: ArrayHeader, reading: Reading) -> Form:
 
 
 def grid_of(header: ArrayHeader) -> Grid:
-    """Return the grid that a header declares, its numbers not yet checked against each other.
-
-    Raises
-    ------
-    ValueError
-        They are those of no grid.
-    """
+    """Return the grid that a header declares, not checked further; a ``ValueError`` where its numbers are of none."""
     element = ELEMENT_TYPES[header.element]
     facts = (element, np.array(header.bound), np.array(header.error), header.spec, SCOPES[header.scope])
     if element.is_integer != (header.grid is GridKind.INTEGER):

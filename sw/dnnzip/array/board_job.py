@@ -153,17 +153,7 @@ def job_orders(job: ArrayJob, shape: ArrayShape, memory: int) -> bytes:
 
 
 class _OrderWriter:
-    """Writes the orders of a job, loads and walks no earlier than a run needs them.
-
-    Parameters
-    ----------
-    image
-        The memory image that is fetched.
-    walks
-        Of the job.
-    groups
-        Lane groups of the array.
-    """
+    """Writes the orders of a job, loads and walks no earlier than a run needs them."""
 
     def __init__(self, image: BoardImage, walks: Sequence[Walk], groups: int) -> None:
         self._image = image

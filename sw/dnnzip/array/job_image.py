@@ -73,8 +73,6 @@ class JobImage:
 
         Parameters
         ----------
-        number
-            Index of the entry.
         tables
             Table set of its stream; None where it needs none.
 

@@ -24,17 +24,7 @@ class Requantised:
     dtype: np.dtype[np.generic]  # int8 or uint8
 
     def finish(self, sums: NDArray[np.int32]) -> NDArray[np.generic]:
-        """Return the result of sums.
-
-        Parameters
-        ----------
-        sums
-            int32 [vectors, channels].
-
-        Returns
-        -------
-        ``dtype`` [vectors, channels].
-        """
+        """Return the result, ``dtype`` [vectors, channels], of sums, int32 [vectors, channels]."""
         with np.errstate(over="ignore"):
             scaled = (sums + self.bias).astype(np.float32) * self.scale
         # Values far out of range saturate all the same, and fit the conversion to whole numbers once clipped.
@@ -72,17 +62,7 @@ Finish = Requantised | Scaled | Unscaled
 
 
 def quantised(value: NDArray[np.float32], scale: np.float32, zero_point: int, dtype: np.dtype[np.generic]) -> int:
-    """Return the result of QuantizeLinear for one value.
-
-    Parameters
-    ----------
-    value
-        float32, a single value.
-    scale, zero_point
-        Of the result.
-    dtype
-        int8 or uint8.
-    """
+    """Return the result of QuantizeLinear for one float32 value, in int8 or uint8."""
     limits = np.iinfo(dtype.name)
     with np.errstate(over="ignore", invalid="ignore"):
         code = np.rint(np.float32(value) / scale) + zero_point

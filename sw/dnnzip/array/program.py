@@ -84,15 +84,7 @@ class LayerProgram:
         return given * (len(self._blocks) * self._shape.columns + 4 * self._shape.rows)
 
     def job(self, image: bytes, vectors: NDArray[np.generic], zero_point: int) -> ArrayJob:
-        """Return the job that multiplies these vectors with the layer.
-
-        Parameters
-        ----------
-        vectors
-            int8 or uint8 [groups, vectors, length], at least one vector.
-        zero_point
-            Of the vectors.
-        """
+        """Return the job that multiplies the layer with vectors, int8 or uint8 [groups, vectors, length], at least one."""
         signed = vectors.dtype == np.int8
         planned = list(self._planned(vectors.shape[1], zero_point, signed))
         columns = self._shape.columns
@@ -109,18 +101,9 @@ class LayerProgram:
         return ArrayJob(image, walks, [item.run for item in planned], activations)
 
     def sums(self, given: NDArray[np.int32], vectors: int) -> NDArray[np.int32]:
-        """Return the sums of the layer from the array's results.
+        """Return the sums of the layer, int32 [vectors, channels], from the array's results.
 
-        Parameters
-        ----------
-        given
-            int32 [vectors given, rows], the sums of a job's runs in their order.
-        vectors
-            Number of vectors of each group.
-
-        Returns
-        -------
-        int32 [vectors, channels].
+        ``given`` [vectors given, rows] are the sums of a job's runs in their order, ``vectors`` those of each group.
         """
         sums = np.empty((vectors, self._channels), np.int32)
         row = 0

@@ -16,13 +16,7 @@ from dnnzip.array.layers import ArrayLayer
 
 
 def layer_sums(layer: ArrayLayer, x: NDArray[np.generic]) -> NDArray[np.int32]:
-    """Return the sums of a layer in the shape of its output, int32.
-
-    Parameters
-    ----------
-    x
-        Its input, int8 or uint8.
-    """
+    """Return the sums of a layer for an input of int8 or uint8, int32 in the shape of its output."""
     shifted = x.astype(np.int32) - np.int32(layer.zero_point)
     attributes = {entry.name: helper.get_attribute_value(entry) for entry in layer.node.attribute}
     weights = shifted_weights(layer)

@@ -27,8 +27,6 @@ def finish_of(
     ----------
     scale
         Real value of a sum of 1, float32 [channels] or [1]; None where the sums stay as they are.
-    layout
-        Of its weights.
     """
     node, operator = operation.node, operation.operator
     if scale is None:

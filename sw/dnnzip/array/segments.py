@@ -19,11 +19,6 @@ def cut(model: onnx.ModelProto, layers: Sequence[ArrayLayer], output: str) -> li
     """Return the pieces of a network in an order in which each finds what it reads.
 
     Operators that nothing needs any more, such as the DequantizeLinear of an array layer's input, are gone.
-
-    Parameters
-    ----------
-    layers
-        Its layers on the array.
     """
     blocks = {Segment(tuple(sorted(layer.nodes)), layer.reads, layer.gives): layer for layer in layers}
     return [blocks.get(piece, piece) for piece in cut_around(model, list(blocks), output)]
@@ -32,17 +27,9 @@ def cut(model: onnx.ModelProto, layers: Sequence[ArrayLayer], output: str) -> li
 def run_segment(
     model: onnx.ModelProto, segment: Segment, batches: Sequence[Mapping[str, Value]], where: str
 ) -> Iterator[dict[str, Value]]:
-    """Run a segment in onnxruntime, and visit its outputs for each batch.
+    """Run a segment in onnxruntime on batches of the same types, and visit the outputs of each.
 
-    Parameters
-    ----------
-    batches
-        The values of each batch; every batch has the same types.
-
-    Raises
-    ------
-    InputError
-        onnxruntime cannot run it.
+    An `InputError` is raised where onnxruntime cannot run it.
     """
     part = segment_model(model, segment, {name: batches[0][name] for name in segment.reads})
     session = open_session(part.SerializeToString(), where)

@@ -31,8 +31,6 @@ class SerialArray:
 
     Members
     -------
-    shape
-        The same.
     statistics
         Counts of frames on the line in the last job.
 

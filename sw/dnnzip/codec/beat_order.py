@@ -11,18 +11,13 @@ Item = TypeVar("Item", bound=np.generic)
 
 
 def codes_from_beats(weights: NDArray[np.int16], header: WeightHeader) -> NDArray[np.int16]:
-    """Return the codes by channel, from the weights in a decoder's order.
+    """Return the codes by channel, int16 [channels, length], from the weights in a decoder's order.
 
     Parameters
     ----------
     weights
         int16 [channels * length]: the weights of all beats, idle lanes left out. ``ans`` yields them in the order
         (pass, position in the channel, virtual lane), ``raw`` and ``line`` in storage order.
-
-    Returns
-    -------
-    ndarray
-        int16 [channels, length], each channel in storage order.
 
     Raises
     ------
@@ -41,10 +36,6 @@ def channels_from_passes(weights: NDArray[Item], channels: int, length: int, lan
 
     Parameters
     ----------
-    weights
-        [channels * length].
-    channels, length
-        Channels, and weights of each.
     lanes
         Virtual lanes: channels of a pass; the last one may have fewer.
     """

@@ -34,12 +34,7 @@ DAMAGED = (OSError, EOFError, pickle.UnpicklingError, ValueError, TypeError, Loo
 def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """Compile a function when it is first called with arguments of some types; it holds no lock meanwhile.
 
-    Parameters
-    ----------
-    function
-        The function; left out, a decorator is returned.
-    options
-        Of ``numba.njit``.
+    Without a function, return a decorator; the options are those of ``numba.njit``.
     """
     if function is None:
         return partial(compiled, **options)

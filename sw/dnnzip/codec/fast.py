@@ -44,8 +44,6 @@ def decode(data: bytes, table_set: TableSet | None = None, limits: Limits | None
 
     Parameters
     ----------
-    table_set
-        The table set that is loaded, if any.
     limits
         Limits of the decoder that it represents; by default all that the format allows.
 

@@ -35,18 +35,8 @@ mark_compilation()
 def neighbour_masks(length: int, kernel: tuple[int, int], use_context: bool = True) -> tuple[NDArray[np.int8], int]:
     """Return masks of the positions that have a first and a second neighbour, and how far back the second one is.
 
-    Parameters
-    ----------
-    length
-        Weights of a channel.
-    kernel
-        Height and width of its taps.
-    use_context
-        False for masks of no neighbours.
-
-    Returns
-    -------
-    int8 [2, length], all bits set or none; and the distance.
+    Masks are int8 [2, length], all bits set or none, and none without ``use_context``; ``kernel`` is the height and the
+    width of a channel's taps.
     """
     height, width = kernel
     taps = height * width
@@ -334,8 +324,7 @@ def best_table(
     """Write the counts [64] that code a histogram with the fewest bits over all shifts; return the shift.
 
     ``histogram`` is [bins], ``values`` a code of each bin; ``trial``, ``tokens`` and ``weights`` [64] are room to work
-    in. The search over shifts ends where a larger one is clearly
-    worse.
+    in. The search over shifts ends where a larger one is clearly worse.
     """
     best_cost = np.inf
     best_shift = 0

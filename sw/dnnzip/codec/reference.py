@@ -34,8 +34,6 @@ def decode(data: bytes, table_set: TableSet | None = None, limits: Limits | None
 
     Parameters
     ----------
-    table_set
-        The table set that is loaded, if any.
     limits
         Limits that the decoder was built for; by default all that the format allows.
 

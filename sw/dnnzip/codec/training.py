@@ -179,15 +179,7 @@ def _group_histograms(statistics: Sequence[Statistics], classes: Sequence[NDArra
 
 
 class _Groups:
-    """Histograms of each class in each context, and the tables of sets of these groups, each made once.
-
-    Parameters
-    ----------
-    histograms
-        float64 [``CLASSES``, ``CONTEXTS``, bins].
-    log2_states, places
-        As in ``train``.
-    """
+    """Histograms [``CLASSES``, ``CONTEXTS``, bins], and the tables of sets of these groups, each made once."""
 
     def __init__(self, histograms: Floats, log2_states: int, places: int) -> None:
         self.flat = histograms.reshape(-1, histograms.shape[-1])

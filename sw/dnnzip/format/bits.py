@@ -46,13 +46,7 @@ def exp_golomb_bits(value: int, order: int) -> int:
 
 
 class BitReader:
-    """Reads bits from words that it asks for one at a time.
-
-    Parameters
-    ----------
-    next_word
-        Returns the next word, or raises where there is none.
-    """
+    """Reads bits from words that it asks for one at a time; ``next_word`` raises where there is none."""
 
     def __init__(self, next_word: Callable[[], int]) -> None:
         self._next_word = next_word

@@ -24,8 +24,6 @@ memory. WALK: a walk of ``dnnzip.format.program``; the image is at address 0. Th
 needs it, since the board does not go on before it has begun the walk. RUN: a run, then its vectors, each of them filled
 up to whole words. The board answers with the sums of the runs, 4 bytes for each row, little-endian, and the
 ARRAY_RESULT. After an error the rest of the job is dropped.
-
-The module needs the standard library alone and neither a port nor a clock.
 """
 
 from collections.abc import Iterator
@@ -176,18 +174,12 @@ class Frame:
 
 
 class FrameReader:
-    """Finds frames in bytes from a line.
-
-    Members
-    -------
-    damaged
-        Number of pieces between two flags that were no frame.
-    """
+    """Finds frames in bytes from a line."""
 
     LONGEST = 2 * (FRAME_HEADER.bytes + MAX_PAYLOAD + CRC32_BYTES)
 
     def __init__(self) -> None:
-        self.damaged = 0
+        self.damaged = 0  # pieces between two flags that were no frame
         self._piece = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Frame | None]:

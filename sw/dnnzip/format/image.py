@@ -165,8 +165,6 @@ class ImageLayout:
 
     Parameters
     ----------
-    entries
-        The streams; their places are set here.
     memory
         Bytes of the memory, which must hold each stream; as many as it takes where there is none.
 

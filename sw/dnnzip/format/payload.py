@@ -64,14 +64,9 @@ def is_final_channel(channel: int, channels: int, lanes: int) -> bool:
 
 
 def check_supported(taken: bytes, limits: Limits) -> None:
-    """Check what the words taken so far (the first, or the first two) of a weight stream ask of a decoder.
+    """Raise ``unsupported`` where the first word, or two, of a weight stream ask too much of a decoder.
 
     The first word names the codec and the lanes, the second the states and the code width.
-
-    Raises
-    ------
-    VerdictError
-        ``unsupported``.
     """
     fields = WEIGHT_HEADER.unpack(taken)
     rules, states = CODECS.get(fields["codec"]), fields["log2_states"] if len(taken) > WORD_BYTES else 0

@@ -128,19 +128,9 @@ class TableSet:
 
     @classmethod
     def from_bytes(cls, data: bytes, max_log2_states: int = MAX_LOG2_STATES, max_shift: int = MAX_SHIFT) -> "TableSet":
-        """Return the set that a table set stream describes, for a decoder with these limits.
+        """Return the set that a table set stream describes; a ``VerdictError`` where its verdict is not ``ok``.
 
-        Parameters
-        ----------
-        max_log2_states
-            log2 of the most states; a set of more is unsupported.
-        max_shift
-            The largest shift of a table; a set with a larger one is unsupported.
-
-        Raises
-        ------
-        VerdictError
-            With the stream's verdict, where it is not ``ok``.
+        A set of more states than ``max_log2_states`` says, or with a shift above ``max_shift``, is ``unsupported``.
         """
         words = StreamWords(data)
         first = words.kind()

@@ -17,10 +17,7 @@ class VerdictError(Exception):
 class StreamWords:
     """The words of one stream, taken in order; what is wrong with them is a ``VerdictError`` with the verdict.
 
-    Parameters
-    ----------
-    data
-        The stream; an odd last byte counts as a word with a zero above it.
+    An odd last byte counts as a word with a zero above it.
     """
 
     def __init__(self, data: bytes) -> None:

@@ -48,16 +48,9 @@ class BiasedModel:
 
 
 def with_biases(model: onnx.ModelProto, weights: Sequence[Weight]) -> BiasedModel:
-    """Give the operators that read a float32 weight a bias of their own.
+    """Return a copy that computes the same, in which operators that read a float32 weight have a bias of their own.
 
-    Parameters
-    ----------
-    model
-        The network; left as it is. Its constants are initializers (`find_weights`).
-
-    Returns
-    -------
-    A copy that computes the same.
+    The network's constants are initializers (`find_weights`).
     """
     channels = _channels(weights)
     fresh = onnx.ModelProto()
@@ -110,18 +103,12 @@ def with_biases(model: onnx.ModelProto, weights: Sequence[Weight]) -> BiasedMode
 def corrected(
     model: onnx.ModelProto, weights: Sequence[Weight], biases: Mapping[str, NDArray[np.float32]]
 ) -> BiasedModel:
-    """Return a network with the given biases.
+    """Return a copy of a network with the given biases; an operator without one gets it only where it is not zero.
 
     Parameters
     ----------
-    model
-        The network; left as it is.
     biases
         Output name of a node, as in `BiasedModel.biases`, to its bias, float32 [channels]. Others stay.
-
-    Returns
-    -------
-    A copy. An operator without a bias gets one only where it is not zero.
     """
     wanted = {output for output, values in biases.items() if np.any(values)}
     biased = with_biases(model, weights)
@@ -171,16 +158,9 @@ def declared(model: onnx.ModelProto, where: str) -> dict[str, str] | None:
 def declared_values(
     model: onnx.ModelProto, biases: Mapping[str, str], weights: Sequence[Weight]
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the declared biases as `corrected` takes them, without those that are none.
+    """Return the declared biases as `corrected` takes them, finite, without those that are none.
 
-    Parameters
-    ----------
-    weights
-        The original network's.
-
-    Returns
-    -------
-    Name of a node's output to float32 [channels], finite.
+    ``weights`` are those of the original network.
     """
     channels = _channels(weights)
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}

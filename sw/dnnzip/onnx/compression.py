@@ -26,20 +26,14 @@ def compressed_model(
     encoded: Sequence[Encoded[bytes | Place]],
     tables: bytes,
 ) -> onnx.ModelProto:
-    """Make the compressed model.
+    """Make the compressed model, which shares nothing with `model` but files where arrays or streams are in such.
 
     Parameters
     ----------
-    model
-        The network in which the weights were found; left as it is.
     weights
         The compressed weights. Integer ones with a divisor above 1 have passed `rescale.fold_obstacle`.
     encoded
         Each of them, encoded; its stream may be in a file.
-
-    Returns
-    -------
-    A new model that shares nothing with `model`, except files where arrays or streams are in such.
     """
     positions = {tensor.name: i for i, tensor in enumerate(model.graph.initializer)}
     divisors = {weight.name: divisor_of(item.grid) for weight, item in zip(weights, encoded, strict=True)}

@@ -64,13 +64,7 @@ _Values = MutableMapping[str, _Value | None]
 
 
 def find_constants(model: onnx.ModelProto) -> list[Constant]:
-    """List every constant of a model: those of the graph, then those of bodies, then those of local functions.
-
-    Parameters
-    ----------
-    model
-        The model; left as it is.
-    """
+    """List every constant of a model: those of the graph, then those of bodies, then those of local functions."""
     walk = _Walk(model)
     walk.graph(model.graph, Home.GRAPH, ChainMap())
     for function in model.functions:

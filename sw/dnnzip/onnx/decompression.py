@@ -71,12 +71,10 @@ def _tensor_of(layer: CompressedLayer) -> onnx.TensorProto:
 
 
 def to_plain(compressed: CompressedModel, decoded: Mapping[str, NDArray[np.generic]]) -> onnx.ModelProto:
-    """Put initializers in the place of `Decompress` nodes, under the same names: the plain network.
+    """Return the plain network: a copy with initializers in the place of `Decompress` nodes, under the same names.
 
     Parameters
     ----------
-    compressed
-        The compressed model; left as it is.
     decoded
         Layer name to what its stream decodes to (`decode_layer`, or the same from another decoder).
 
@@ -119,8 +117,6 @@ def decompressed(compressed: CompressedModel, spool: Spool | None = None) -> onn
 
     Parameters
     ----------
-    compressed
-        The compressed model; left as it is.
     spool
         Takes the weights, layer by layer, and must stay open as long as the result is used; without one they are kept
         in memory.

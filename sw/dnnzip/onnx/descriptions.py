@@ -29,10 +29,6 @@ def keep_description(
     ----------
     model
         The network, its inputs as they were.
-    weight
-        The weight's initializer.
-    stream
-        That of its stream.
     element_type
         The type that the weight has from now on.
 
@@ -62,16 +58,9 @@ def keep_description(
 def restore_descriptions(
     model: onnx.ModelProto, nodes: Iterable[onnx.NodeProto], streams: dict[str, onnx.TensorProto]
 ) -> None:
-    """Undo `keep_description` in a model whose weights are initializers again.
+    """Undo `keep_description` in a plain network, by the Decompress nodes that it had.
 
-    Parameters
-    ----------
-    model
-        The plain network.
-    nodes
-        The Decompress nodes that it had.
-    streams
-        Initializers of their streams, by name.
+    ``streams`` are the initializers of their streams, by name.
     """
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     values = {value.name: value for value in model.graph.value_info}

@@ -55,14 +55,12 @@ _LONGEST = 40
 
 
 def differences(expected: Message, actual: Message, where: str = "") -> Iterator[str]:
-    """Compare two messages of one type.
+    """Compare two messages of one type; ``where`` is the text in front of each line.
 
     Parameters
     ----------
     expected, actual
         The messages. Tensors may name the place of their bytes (`dnnzip.onnx.lazy_tensors`).
-    where
-        Text in front of each line.
 
     Yields
     ------

@@ -16,8 +16,6 @@ def execution_order(model: onnx.ModelProto, weights: Sequence[str]) -> list[str]
 
     Parameters
     ----------
-    model
-        The network, plain or compressed.
     weights
         Names of values in its top graph. Those that no node uses with an activation come last, in the order given.
     """

@@ -41,13 +41,7 @@ class ExternalData:
 
 
 class ExternalFiles:
-    """The files from which a model may take arrays.
-
-    Parameters
-    ----------
-    path
-        The model file as the user named it.
-    """
+    """The files from which a model may take arrays; ``path`` is the model file as the user named it."""
 
     def __init__(self, path: Path) -> None:
         self._where = str(path)

@@ -35,10 +35,6 @@ WHOLE = "name a whole ONNX file"
 def load_model(path: str | Path) -> onnx.ModelProto:
     """Read an ONNX file, external data included, into memory.
 
-    Returns
-    -------
-    The model, with every external array inside it.
-
     Raises
     ------
     InputError
@@ -54,17 +50,12 @@ def load_model(path: str | Path) -> onnx.ModelProto:
 
 
 def open_model(path: str | Path) -> onnx.ModelProto:
-    """Read an ONNX file, but leave large arrays where they are, in it or next to it, to be read one at a time.
+    """Read an ONNX file, but leave large arrays where they are, in it or next to it; raises as `load_model` does.
 
     Returns
     -------
     The model; its initializers, except small ones, name the place of their bytes (`dnnzip.onnx.lazy_tensors`), which
     `dnnzip.onnx.rules.stored_array` reads and `save_model` copies. The files must stay as they are meanwhile.
-
-    Raises
-    ------
-    InputError
-        See `load_model`.
     """
     path = Path(path)
     model, places = _slim(path)
@@ -85,17 +76,12 @@ def open_model(path: str | Path) -> onnx.ModelProto:
 
 
 def model_files(path: str | Path) -> dict[str, Path]:
-    """Return the files of a model: its own, and those that hold its arrays.
+    """Return the files of a model: its own, and those that hold its arrays; raises as `load_model` does.
 
     Returns
     -------
     Path from the model's folder, as the model names it and never out of that folder, to the file that it leads to; the
     model itself first, then the others by name.
-
-    Raises
-    ------
-    InputError
-        See `load_model`.
     """
     path = Path(path)
     model, _ = _slim(path)
@@ -210,20 +196,7 @@ def save_model(model: onnx.ModelProto, path: str | Path, outputs: OutputSet | No
 
 
 def write_model(model: onnx.ModelProto, file: BinaryIO, where: str) -> None:
-    """Write a model to an open file, such as standard output.
-
-    Parameters
-    ----------
-    model
-        The model; see `save_model`.
-    file
-        Open for bytes.
-
-    Raises
-    ------
-    InputError
-        The model is beyond 2 GB.
-    """
+    """Write a model to an open file, such as standard output; an `InputError` where it is beyond 2 GB."""
     if _message_bytes(model) > LARGEST_MESSAGE:
         raise _needs_second_file(where)
     _write_message(model, file)

@@ -25,16 +25,9 @@ LARGEST = 256
 
 
 def fold_shapes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int | None, ...]]) -> bool:
-    """Replace nodes that compute small integer constants by initializers, in place.
+    """Replace nodes that compute small integer constants by initializers, in place; return True if any was.
 
-    Parameters
-    ----------
-    shapes
-        Known shapes of its values; None for a dimension that is not.
-
-    Returns
-    -------
-    True if any node was replaced.
+    ``shapes`` are the known ones of its values; None for a dimension that is not.
     """
     known = {
         tensor.name: numpy_helper.to_array(tensor)

@@ -6,14 +6,9 @@ from dnnzip.errors import InputError
 
 
 def infer_shapes(model: onnx.ModelProto, where: str, *, follow_values: bool = False) -> onnx.ModelProto:
-    """Return a network with the types and shapes of all values that ONNX can infer.
+    """Return a copy of a network with the types and shapes of all values that ONNX can infer.
 
-    Parameters
-    ----------
-    model
-        The network; left as it is.
-    follow_values
-        Follow the values of shapes that the network computes.
+    With ``follow_values`` it follows the values of shapes that the network computes.
 
     Raises
     ------

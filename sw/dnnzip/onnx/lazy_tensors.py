@@ -102,8 +102,6 @@ class Spool:
 
     Parameters
     ----------
-    path, file
-        The file, and it opened for writing.
     target
         The output that it is for, for messages.
     """
@@ -116,13 +114,7 @@ class Spool:
         self._lock = Lock()
 
     def add(self, content: bytes | memoryview) -> Place:
-        """Append bytes and return their place, which is good as long as the spool is open.
-
-        Raises
-        ------
-        InputError
-            They cannot be written.
-        """
+        """Append bytes and return their place, good as long as the spool is open; an `InputError` where there is no room."""
         with self._lock:
             place = Place(self._path, self._end, len(content))
             try:

@@ -14,15 +14,10 @@ RIGHT = "give each a name of its own"
 
 
 def check_names(model: onnx.ModelProto, where: str) -> None:
-    """Refuse a model in which a graph, a body or a local function gives one name to two values.
+    """Raise an `InputError` where a graph, a body or a local function gives one name to two values.
 
     A body may use the name of an outer value for one of its own, and an initializer that of an input, whose default it
     then is.
-
-    Raises
-    ------
-    InputError
-        A name has two values.
     """
     for place, givers in _scopes(model):
         seen: dict[str, str] = {}

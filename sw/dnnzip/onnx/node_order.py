@@ -11,17 +11,10 @@ from dnnzip.onnx.graph import reads_of, subgraphs
 
 
 def check_circles(model: onnx.ModelProto, where: str) -> None:
-    """Refuse a model in which nodes wait for each other's results; whoever follows them would never end.
+    """Raise an `InputError` where nodes wait for each other's results: whoever follows them would never end.
 
-    Parameters
-    ----------
-    model
-        The model, each name of which has one giver (`dnnzip.onnx.names`).
-
-    Raises
-    ------
-    InputError
-        Nodes of a graph, of a body or of a local function do, or a local function calls itself.
+    Nodes are those of the graph, of a body or of a local function, which must not call itself either. Each name of the
+    model has one giver (`dnnzip.onnx.names`).
     """
     functions = [function.node for function in model.functions]
     for nodes in (model.graph.node, *functions):

@@ -53,11 +53,6 @@ def open_compressed_file(path: str | Path) -> CompressedModel:
 def open_compressed(model: onnx.ModelProto, where: str) -> CompressedModel:
     """Check a compressed model and list its layers, without decoding them but where a step could make weights infinite.
 
-    Parameters
-    ----------
-    model
-        The file's content.
-
     Raises
     ------
     InputError

@@ -21,13 +21,7 @@ class Segment:
 
 
 def cut_before(model: onnx.ModelProto, starts: Collection[int], output: str) -> list[Segment]:
-    """Return the segments of a sorted graph that begin at its first node and at each of the given positions.
-
-    Parameters
-    ----------
-    starts
-        Positions of nodes. The segment in front of the first of them may be empty.
-    """
+    """Return the segments of a sorted graph that begin at its first node (it may be empty) and at given positions."""
     groups: list[list[int]] = [[]]
     for position in range(len(model.graph.node)):
         if position in starts:
@@ -37,14 +31,9 @@ def cut_before(model: onnx.ModelProto, starts: Collection[int], output: str) -> 
 
 
 def cut_around(model: onnx.ModelProto, blocks: Sequence[Segment], output: str) -> list[Segment]:
-    """Return blocks and the segments between them in an order in which each finds what it reads.
+    """Return blocks, as they are, and the segments between them in an order in which each finds what it reads.
 
     Operators that nothing needs, because a block replaces them or what they served, are gone.
-
-    Parameters
-    ----------
-    blocks
-        Operators that run elsewhere; they are returned as they are.
     """
     cut = _Cut(model)
     absorbed = frozenset[int]().union(*(block.nodes for block in blocks))
@@ -73,13 +62,7 @@ def cut_around(model: onnx.ModelProto, blocks: Sequence[Segment], output: str) -
 
 
 class _Cut:
-    """A graph that is being cut.
-
-    Members
-    -------
-    reads, made
-        Names that each node reads, without constants, and makes.
-    """
+    """A graph that is being cut, with the names that each node reads, without constants, and makes."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         constants = {tensor.name for tensor in model.graph.initializer}
@@ -116,12 +99,9 @@ class _Cut:
 def segment_model(
     model: onnx.ModelProto, segment: Segment, values: Mapping[str, NDArray[np.generic]]
 ) -> onnx.ModelProto:
-    """Return a segment as a model of its own, whose inputs have the types of some values.
+    """Return a segment as a model of its own.
 
-    Parameters
-    ----------
-    values
-        Name to an example of what the segment reads, and of constants that are to be inputs.
+    Its inputs have the types of ``values``: examples of what it reads, and of constants that are to be inputs.
     """
     nodes = [model.graph.node[position] for position in segment.nodes]
     read = set[str]().union(*map(reads_of, nodes))

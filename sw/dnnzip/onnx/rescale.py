@@ -63,31 +63,20 @@ FOLD_RULES: tuple[FoldRule, ...] = (has_scale_to_fold, has_bias_to_fold, has_sca
 
 
 def fold_obstacle(model: onnx.ModelProto, weight: Weight, divisor: int) -> str | None:
-    """Return the sentence of the rule by which a divisor cannot be folded into the network, or None where it can.
+    """Return the sentence of the rule by which a divisor (2 e + 1, above 1) cannot be folded, or None where it can.
 
-    Parameters
-    ----------
-    model
-        The network that `weight` was found in, unchanged since.
-    divisor
-        2 e + 1, above 1.
+    `weight` was found in `model`, which has not changed since.
     """
     fold = Fold(weight, GraphIndex(model), divisor)
     return next((rule.sentence for rule in FOLD_RULES if not rule.is_met(fold)), None)
 
 
 def fold_divisor(model: onnx.ModelProto, weight: Weight, divisor: int) -> None:
-    """Fold a divisor into scales, zero points and biases, in place; the weight's own initializer is left to the caller.
+    """Fold a divisor (2 e + 1, above 1) into scales, zero points and biases, in place.
 
     Every changed constant is a fresh initializer, so that other nodes that share the old one keep it; an old one that
-    nobody reads any more is removed.
-
-    Parameters
-    ----------
-    model
-        The network; `fold_obstacle` returned None for it and `weight` was found in it.
-    divisor
-        2 e + 1, above 1.
+    nobody reads any more is removed. The weight's own initializer is left to the caller. `weight` was found in the
+    network, for which `fold_obstacle` returned None.
     """
     index = GraphIndex(model)
     taken = all_names(model)

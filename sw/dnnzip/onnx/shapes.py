@@ -45,20 +45,11 @@ class LayerShape:
 
 
 def layer_shapes(model: onnx.ModelProto, where: str) -> list[LayerShape]:
-    """Find a network's layers and their sizes.
+    """Find the layers of a network, plain, compressed, or of shapes only, and their sizes, in the order of the nodes.
 
     A first dimension of an input that is not fixed becomes 1: one sample. Operators other than convolutions, matrix
     products and poolings are not listed; they work on the result of the layer before them. Subgraphs are not looked
     into.
-
-    Parameters
-    ----------
-    model
-        The network, plain, compressed, or of shapes only; left as it is.
-
-    Returns
-    -------
-    The layers in the order of their nodes.
 
     Raises
     ------

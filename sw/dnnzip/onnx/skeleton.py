@@ -34,12 +34,7 @@ class _Field(NamedTuple):
 
 
 def without_arrays(path: Path, smallest: int) -> tuple[bytes, dict[int, Place]] | None:
-    """Read a model's message without the bytes of its large initializers.
-
-    Parameters
-    ----------
-    smallest
-        Initializers of more bytes are left out.
+    """Read a model's message without the bytes of its large initializers, those of more than ``smallest``.
 
     Returns
     -------

@@ -60,11 +60,6 @@ TWICE = "readers take the first or the last of them: export the network again"
 def check_model(model: ModelProto, where: str) -> None:
     """Refuse a model that two readers could understand differently, or that holds what is no text.
 
-    Parameters
-    ----------
-    model
-        The model as parsed.
-
     Raises
     ------
     InputError
@@ -89,17 +84,9 @@ def check_model(model: ModelProto, where: str) -> None:
 
 
 def check_sizes(model: ModelProto, where: str) -> None:
-    """Refuse a model with an array that holds another number of bytes than its type and shape need.
+    """Raise an `InputError` that names an array with another number of bytes than its type and shape need.
 
-    Parameters
-    ----------
-    model
-        A model of a sound form (`check_model`), whose arrays are in it or name a place (`dnnzip.onnx.lazy_tensors`).
-
-    Raises
-    ------
-    InputError
-        An array does; the message names it.
+    The model is of a sound form (`check_model`); arrays are in it or name a place (`dnnzip.onnx.lazy_tensors`).
     """
     for tensor in tensors(model):
         held, needed = _held(tensor), bytes_of(tensor)

@@ -94,15 +94,10 @@ class LeftOut:
 def find_weights(model: onnx.ModelProto) -> tuple[list[Weight], list[LeftOut]]:
     """Find the weights that can be compressed and say why others are not.
 
-    Constant nodes become initializers in the model first (`lift_constants`). Listed as left out are all tensors that an
+    Constant nodes become initializers first, in place (`lift_constants`). Listed as left out are all tensors that an
     operator reads as its weight, or that such a weight is computed from, wherever they are stored
     (`dnnzip.onnx.constants`), and the arrays with two dimensions or more above 1 for which that is not so (an
     embedding, say); biases, scales and shapes are no weights and not listed.
-
-    Parameters
-    ----------
-    model
-        The network; its Constant nodes are lifted in place.
 
     Returns
     -------

@@ -14,7 +14,7 @@ def decoded_value(code, step, rounding):  # type: ignore[no-untyped-def]  # prag
 
 
 def decoded_values(codes: NDArray[np.int16], step: NDArray[np.float32], element: ElementType) -> NDArray[np.generic]:
-    """Return the weights of codes: ``float32(code) * step`` in float32, then rounded to the type.
+    """Return the weights of codes, [channels, length]: ``float32(code) * step`` in float32, then rounded to the type.
 
     Parameters
     ----------
@@ -22,10 +22,6 @@ def decoded_values(codes: NDArray[np.int16], step: NDArray[np.float32], element:
         int16 [channels, length].
     step
         float32, scalar or [channels].
-
-    Returns
-    -------
-    [channels, length] of that type.
     """
     steps = step[:, None] if step.ndim else step
     # A damaged file may hold any step: infinities are then the value, not a fault of this process.

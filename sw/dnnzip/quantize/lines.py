@@ -68,7 +68,8 @@ def quantise_lines(weight: Weights, bound: Bound, scope: Scope = Scope.TENSOR, f
 
     Float weights: the step is (largest magnitude + bound) / 32767, of the tensor or of each channel as the scope says.
     Where that grid is too coarse for a bound, the tensor is stored losslessly as `items`. Integer weights: the codes
-    are weights minus zero point, at a step of 1 and within the weights' type, so that scale and zero point stay.
+    are weights minus zero point, at a step of 1 and within the weights' type, so that scale and zero point stay. Raises
+    as `dnnzip.quantize.quantise.quantise` does.
 
     Parameters
     ----------
@@ -76,11 +77,6 @@ def quantise_lines(weight: Weights, bound: Bound, scope: Scope = Scope.TENSOR, f
         Over which weights the range of a percentage is taken.
     fit
         Chooses the codes within the intervals.
-
-    Raises
-    ------
-    InputError
-        As `dnnzip.quantize.quantise.quantise`.
     """
     check_unit(weight, bound)
     rows = weight.layout.to_channels(weight.array)

@@ -80,18 +80,9 @@ class StepGrid:
         return steps
 
     def with_index(self, index: NDArray[np.int64], steps: NDArray[np.float32]) -> "StepGrid | None":
-        """Return the grid with other indices, and for those that are `EXACT` the float32 steps.
+        """Return the grid with other indices, int64 [channels], and for those that are `EXACT` the float32 steps.
 
-        Parameters
-        ----------
-        index
-            int64 [channels], 0 to `EXACT`.
-        steps
-            float32 [channels].
-
-        Returns
-        -------
-        The grid; None where float32 steps are no larger.
+        None where the steps of all channels as float32 are no larger.
         """
         values = np.concatenate([self.values[:1], steps[index == EXACT]])
         grid = StepGrid(self.per_octave, values, index.astype(np.uint8))

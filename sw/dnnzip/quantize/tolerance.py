@@ -21,13 +21,7 @@ def suits_unit(weight: Weights, bound: Bound) -> bool:
 
 
 def check_unit(weight: Weights, bound: Bound) -> None:
-    """Refuse a bound that does not suit the type of a weight.
-
-    Raises
-    ------
-    InputError
-        ``lsb`` on float weights, or an absolute bound on integer ones.
-    """
+    """Raise an `InputError` on ``lsb`` for float weights, or an absolute bound for integer ones."""
     layer = f"layer {weight.name!r} has {weight.element.name} weights"
     if bound.unit is Unit.LSB and not weight.element.is_integer:
         raise InputError(bound.where, layer, "lsb is for integer weights; give a percentage or an absolute error")
@@ -65,13 +59,7 @@ def check_bound(weights: Sequence[Weights], bound: Bound, scope: Scope = Scope.T
 
 
 def ranges_of(weight: Weights, scope: Scope) -> NDArray[np.float64]:
-    """Return largest minus smallest weight in float64: a scalar, or [channels].
-
-    Raises
-    ------
-    InputError
-        NaN or infinite weights.
-    """
+    """Return largest minus smallest weight, float64, scalar or [channels]; an `InputError` where one is not finite."""
     rows = weight.layout.to_channels(weight.array)
     if weight.element.is_integer:
         return _integer_ranges(rows, scope)
@@ -130,8 +118,6 @@ def largest_errors(weight: Weights, restored: NDArray[np.generic], divisor: int,
 
     Parameters
     ----------
-    weight
-        The original.
     restored
         Its shape; the decoded weights in their own type (w'), or for integer weights with a divisor above 1 the q.
     divisor
