@@ -84,7 +84,7 @@ class LayerProgram:
         return given * (len(self._blocks) * self._shape.columns + 4 * self._shape.rows)
 
     def job(self, image: bytes, vectors: NDArray[np.generic], zero_point: int) -> ArrayJob:
-        """Return the job that multiplies the layer with vectors, int8 or uint8 [groups, vectors, length], at least one."""
+        """Return the job that multiplies the layer with vectors, int8 or uint8 [groups, one or more, length]."""
         signed = vectors.dtype == np.int8
         planned = list(self._planned(vectors.shape[1], zero_point, signed))
         columns = self._shape.columns

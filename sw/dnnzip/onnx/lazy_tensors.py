@@ -114,7 +114,7 @@ class Spool:
         self._lock = Lock()
 
     def add(self, content: bytes | memoryview) -> Place:
-        """Append bytes and return their place, good as long as the spool is open; an `InputError` where there is no room."""
+        """Append bytes and return their place, good while the spool is open; an `InputError` where there is no room."""
         with self._lock:
             place = Place(self._path, self._end, len(content))
             try:
