@@ -1,4 +1,4 @@
-"""Readers and writers of each name of a model's graph, and the Constant nodes lifted to initializers."""
+"""Readers and writers of each name of a model's graph; nodes and initializers replaced, removed and lifted."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.element_type import ElementType
 from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless, Quantised, kept_as_they_are
-from dnnzip.quantize.step import fill_codes, largest_step
+from dnnzip.quantize.step import StepSearch
 from dnnzip.quantize.step_grid import EXACT, Snap, StepGrid, loss_bits, on_grid
 from dnnzip.quantize.tolerance import check_finite, check_unit, extremes, integer_error
 from dnnzip.quantize.weights import Weights, shifted_weights, zero_point_along
@@ -54,7 +54,7 @@ def quantise_again(weight: Weights, grid: Grid) -> Quantised:
     codes = np.empty(parts.rows.shape, np.int16)
     for i, step in enumerate(grid.step.reshape(-1)):
         if parts.bounds[i] > 0.0:
-            error = parts.at_step(i, step, codes)
+            error = parts.search(i, codes).fill_codes(step)
             assert error is not None, "the step was found for other weights"
         else:
             codes[i] = np.int16(np.sign(parts.rows[i, 0]))
@@ -70,17 +70,16 @@ class _Parts:
     largest: NDArray[np.float32]  # float32 [parts], largest magnitudes
     element: ElementType
 
-    def at_step(self, i: int, step: np.float32, codes: NDArray[np.int16]) -> float | None:
-        """Fill the codes of a part at a step and return its largest error; see `fill_codes`."""
-        return fill_codes(self.rows[i], step, float(self.bounds[i]), self.element, codes[i], float(self.largest[i]))
+    def search(self, i: int, codes: NDArray[np.int16]) -> StepSearch:
+        """Return a part with its row of codes."""
+        return StepSearch(self.rows[i], float(self.bounds[i]), self.element, codes[i], float(self.largest[i]))
 
     def coarsest(self, i: int, codes: NDArray[np.int16]) -> tuple[np.float32, float] | None:
         """Find step and largest error of a part, its codes written; None where no step keeps the bound."""
-        weights, bound = self.rows[i], float(self.bounds[i])
-        if bound > 0.0:
-            return largest_step(weights, bound, self.element, codes[i], float(self.largest[i]))
-        first = weights[0]
-        if np.any(weights != first):
+        if self.bounds[i] > 0.0:
+            return self.search(i, codes).largest_step()
+        first = self.rows[i, 0]
+        if np.any(self.rows[i] != first):
             # The range is above zero, yet the share of it is too small for a float64.
             return None
         # A step of zero would do for a zero, but is no scale that anything could divide by.
@@ -141,7 +140,7 @@ def _channels_on_grid(
     for i in map(int, np.flatnonzero((index < EXACT) & ~is_zero & (found.steps() != steps))):
         # A step below the largest may lose a weight, whose product rounds the wrong way there.
         while index[i] < EXACT:
-            error = parts.at_step(i, grid[index[i]], new_codes)
+            error = parts.search(i, new_codes).fill_codes(grid[index[i]])
             if error is not None:
                 new_errors[i] = error
                 break

@@ -18,6 +18,7 @@ one by one.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,157 +178,108 @@ def _descend(weights, step_bits, lowest_bits, bound, rounding):  # type: ignore[
     return step_bits
 
 
-def largest_step(
-    weights: NDArray[np.float32],
-    bound: float,
-    element: ElementType,
-    codes: NDArray[np.int16],
-    largest: float | None = None,
-) -> tuple[np.float32, float] | None:
-    """Find the largest step that keeps the bound for every weight with codes of at most 32767, and the codes.
+@dataclass(eq=False)
+class StepSearch:
+    """Weights that get one step, and their codes at it."""
 
-    Parameters
-    ----------
-    weights
-        float32 [n] with n at least 1, finite; weights of a narrower type converted, which is exact.
-    bound
-        Largest error, above 0.
-    element
-        Type of the weights, to which decoded values are rounded.
-    codes
-        int16 [n], filled.
-    largest
-        The largest magnitude, where it is known.
+    weights: NDArray[np.float32]  # [n], n at least 1, finite; those of a narrower type converted, which is exact
+    bound: float  # largest error, above 0
+    element: ElementType  # type of the weights, to which decoded values are rounded
+    codes: NDArray[np.int16]  # [n], filled
+    largest: float  # the largest magnitude
 
-    Returns
-    -------
-    The step and the largest error, or None where no step keeps the bound.
-    """
-    weights = _read_only(weights)
-    if largest is None:
-        largest = max(float(weights.max()), -float(weights.min()))
-    bits = _largest_bits(2.0 * bound)
-    # No step below this one has codes within the limit; one more code covers the neighbour.
-    lowest = max(_largest_bits(largest / (LARGEST_CODE + 2)), 1)
-    if element.is_narrow:
-        # A narrow type has few values.
-        searched = element.magnitudes(weights) if weights.size > FEW_WEIGHTS else weights
-        return _step_by_all(weights, searched, bits, lowest, bound, element, codes)
-    share = SUSPECT_SHARE
-    while bits >= lowest:
-        first = _step(bits)
-        if not _is_settled(first, largest):
-            return _step_by_all(weights, weights, bits, lowest, bound, element, codes)
-        block = _block_end(bits, lowest, largest, share)
-        found = _suspects(weights, first, _step(block), codes)
-        suspects = _read_only(weights[found])
-        bits = int(_descend(suspects, bits, block, bound, NOT_ROUNDED))
-        if bits < block:
-            share = min(share * SHARE_GROWTH, LARGEST_SHARE)
-            continue
-        step = _step(bits)
-        if not _is_settled(step, largest):
-            return _step_by_all(weights, weights, bits, lowest, bound, element, codes)
-        error = _largest_error(weights, found, first, step, bound, codes)
-        assert error is not None, "every weight is kept"
-        return step, error
-    return None
+    def __post_init__(self) -> None:
+        self.weights = _read_only(self.weights)
 
+    def largest_step(self) -> tuple[np.float32, float] | None:
+        """Find the largest step that keeps the bound for every weight with codes of at most 32767, and the codes.
 
-def _suspects(
-    weights: NDArray[np.float32], high: np.float32, low: np.float32, codes: NDArray[np.int16]
-) -> NDArray[np.int64]:
-    """Settle the codes of all weights but the suspects at steps from `high` to `low`; return these ones' positions."""
-    room = np.empty(SUSPECTS_AT_ONCE, np.int64)
-    parts, start = [], 0
-    while start < weights.size:
-        count, start = _settle(weights, high, low, codes, start, room)
-        parts.append(room[:count].copy())
-    return np.concatenate(parts)
+        Returns
+        -------
+        The step and the largest error, or None where no step keeps the bound.
+        """
+        bits = _largest_bits(2.0 * self.bound)
+        # No step below this one has codes within the limit; one more code covers the neighbour.
+        lowest = max(_largest_bits(self.largest / (LARGEST_CODE + 2)), 1)
+        if self.element.is_narrow:
+            # A narrow type has few values.
+            is_large = self.weights.size > FEW_WEIGHTS
+            return self.step_by_all(self.element.magnitudes(self.weights) if is_large else self.weights, bits, lowest)
+        share = SUSPECT_SHARE
+        while bits >= lowest:
+            first = _step(bits)
+            if not self._is_settled(first):
+                return self.step_by_all(self.weights, bits, lowest)
+            block = _block_end(bits, lowest, self.largest, share)
+            found = self._suspects(first, _step(block))
+            suspects = _read_only(self.weights[found])
+            bits = int(_descend(suspects, bits, block, self.bound, NOT_ROUNDED))
+            if bits < block:
+                share = min(share * SHARE_GROWTH, LARGEST_SHARE)
+                continue
+            step = _step(bits)
+            if not self._is_settled(step):
+                return self.step_by_all(self.weights, bits, lowest)
+            error = self._largest_error(found, first, step)
+            assert error is not None, "every weight is kept"
+            return step, error
+        return None
 
+    def fill_codes(self, step: np.float32) -> float | None:
+        """Find the codes at a step that is no larger than twice the bound, as `largest_step` does at its own.
 
-def _largest_error(
-    weights: NDArray[np.float32],
-    found: NDArray[np.int64],
-    first: np.float32,
-    step: np.float32,
-    bound: float,
-    codes: NDArray[np.int16],
-) -> float | None:
-    """Fill the codes of the suspects, at positions `found`, and return the largest error; None where one is lost.
+        Returns
+        -------
+        The largest error, or None where the step does not keep the bound for every weight with codes of at most 32767.
+        """
+        if not self.element.is_narrow and self._is_settled(step):
+            return self._largest_error(self._suspects(step, step), step, step)
+        error, lost = _fill_codes(self.weights, step, self.bound, self.element.rounding, self.codes)
+        return float(error) if lost < 0 else None
 
-    All others have their codes, which they keep at every step from `first` to `step`.
-    """
-    suspects = _read_only(weights[found])
-    of_suspects = np.empty(suspects.size, np.int16)
-    error, lost = _fill_codes(suspects, step, bound, NOT_ROUNDED, of_suspects)
-    codes[found] = of_suspects
-    if lost < 0 and error < CLEAR_ERROR * float(first):
-        error, lost = _fill_codes(weights, step, bound, NOT_ROUNDED, codes)
-    return float(error) if lost < 0 else None
+    def step_by_all(self, searched: NDArray[np.float32], bits: int, lowest: int) -> tuple[np.float32, float] | None:
+        """Do the search of `largest_step` without suspects; `searched` has every magnitude of the weights."""
+        searched, rounding = _read_only(searched), self.element.rounding
+        while bits >= lowest:
+            bits = int(_descend(searched, bits, lowest, self.bound, rounding))
+            if bits < lowest:
+                break
+            step = _step(bits)
+            error, lost = _fill_codes(self.weights, step, self.bound, rounding, self.codes)
+            if lost < 0:
+                return step, float(error)
+            if abs(float(self.weights[lost])) / float(step) > LARGEST_CODE:
+                return None
+            bits = int(_next_step(np.float64(self.weights[lost]), bits, self.bound, rounding))
+        return None
 
+    def _suspects(self, high: np.float32, low: np.float32) -> NDArray[np.int64]:
+        """Settle the codes of all but the suspects at steps from `high` to `low`; return these ones' positions."""
+        room = np.empty(SUSPECTS_AT_ONCE, np.int64)
+        parts, start = [], 0
+        while start < self.weights.size:
+            count, start = _settle(self.weights, high, low, self.codes, start, room)
+            parts.append(room[:count].copy())
+        return np.concatenate(parts)
 
-def _is_settled(step: np.float32, largest: float) -> bool:
-    """Return True if codes at a step are within the limit beyond doubt, products finite and the inverse sound."""
-    size = float(step)
-    return (
-        SMALLEST_INVERTED <= size <= LARGEST_INVERTED
-        and largest / size < LARGEST_CODE - 1
-        and largest + size < LARGEST_FLOAT
-    )
+    def _largest_error(self, found: NDArray[np.int64], first: np.float32, step: np.float32) -> float | None:
+        """Fill the codes of the suspects, at positions `found`, and return the largest error; None where one is lost.
 
+        All others have their codes, which they keep at every step from `first` to `step`.
+        """
+        suspects = _read_only(self.weights[found])
+        of_suspects = np.empty(suspects.size, np.int16)
+        error, lost = _fill_codes(suspects, step, self.bound, NOT_ROUNDED, of_suspects)
+        self.codes[found] = of_suspects
+        if lost < 0 and error < CLEAR_ERROR * float(first):
+            error, lost = _fill_codes(self.weights, step, self.bound, NOT_ROUNDED, self.codes)
+        return float(error) if lost < 0 else None
 
-def _step_by_all(
-    weights: NDArray[np.float32],
-    searched: NDArray[np.float32],
-    bits: int,
-    lowest: int,
-    bound: float,
-    element: ElementType,
-    codes: NDArray[np.int16],
-) -> tuple[np.float32, float] | None:
-    """Do the search of `largest_step` without suspects; `searched` has every magnitude of the weights."""
-    weights, searched = _read_only(weights), _read_only(searched)
-    while bits >= lowest:
-        bits = int(_descend(searched, bits, lowest, bound, element.rounding))
-        if bits < lowest:
-            break
-        step = _step(bits)
-        error, lost = _fill_codes(weights, step, bound, element.rounding, codes)
-        if lost < 0:
-            return step, float(error)
-        if abs(float(weights[lost])) / float(step) > LARGEST_CODE:
-            return None
-        bits = int(_next_step(np.float64(weights[lost]), bits, bound, element.rounding))
-    return None
-
-
-def fill_codes(
-    weights: NDArray[np.float32],
-    step: np.float32,
-    bound: float,
-    element: ElementType,
-    codes: NDArray[np.int16],
-    largest: float,
-) -> float | None:
-    """Find the codes at a step that is given, as `largest_step` does at its own.
-
-    Parameters
-    ----------
-    weights, bound, element, codes, largest
-        As there.
-    step
-        The step; any that is no larger than twice the bound.
-
-    Returns
-    -------
-    The largest error, or None where the step does not keep the bound for every weight with codes of at most 32767.
-    """
-    weights = _read_only(weights)
-    if not element.is_narrow and _is_settled(step, largest):
-        return _largest_error(weights, _suspects(weights, step, step, codes), step, step, bound, codes)
-    error, lost = _fill_codes(weights, step, bound, element.rounding, codes)
-    return float(error) if lost < 0 else None
+    def _is_settled(self, step: np.float32) -> bool:
+        """Return True if codes at a step are within the limit beyond doubt, products finite and the inverse sound."""
+        size = float(step)
+        is_sound = SMALLEST_INVERTED <= size <= LARGEST_INVERTED and self.largest + size < LARGEST_FLOAT
+        return is_sound and self.largest / size < LARGEST_CODE - 1
 
 
 def _step(bits: int) -> np.float32:

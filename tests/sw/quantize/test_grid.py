@@ -13,7 +13,7 @@ from dnnzip.quantize.element_type import ELEMENT_TYPES, FLOAT32, element_type, r
 from dnnzip.quantize.grid import Lossless
 from dnnzip.quantize.layout import Layout
 from dnnzip.quantize.quantise import quantise
-from dnnzip.quantize.step import _step_by_all, fill_codes, largest_step
+from dnnzip.quantize.step import StepSearch
 from dnnzip.quantize.tolerance import bounds_of, check_bound, largest_errors
 from dnnzip.quantize.weights import ArrayWeights
 
@@ -42,6 +42,11 @@ def steps_above(step, bound):
         yield step
 
 
+def search(weights, bound, element, codes):
+    weights = weights.astype(np.float32)
+    return StepSearch(weights, bound, element, codes, float(np.abs(weights).max()))
+
+
 finite = st.floats(-100, 100, allow_nan=False, width=32)
 
 
@@ -59,7 +64,7 @@ def test_the_bound_holds_exactly_and_no_larger_step_keeps_it(values, share, kind
     if bound == 0:
         return
     codes = np.empty(weights.size, np.int16)
-    found = largest_step(weights.astype(np.float32), bound, element_type(np.dtype(dtype)), codes)
+    found = search(weights, bound, element_type(np.dtype(dtype)), codes).largest_step()
     if found is None:
         return
     step, error = found
@@ -82,7 +87,7 @@ def test_the_step_of_a_tensor_too_large_for_a_plain_search(dtype, share):
     weights = rng.uniform(-1, 1, 200_000).astype(dtype)
     bound = share * 2.0
     codes = np.empty(weights.size, np.int16)
-    step, error = largest_step(weights.astype(np.float32), bound, element_type(np.dtype(dtype)), codes)
+    step, error = search(weights, bound, element_type(np.dtype(dtype)), codes).largest_step()
     decoded = decoded_values(codes[None], np.asarray(step), element_type(np.dtype(dtype)))[0]
     assert np.abs(weights.astype(np.float64) - decoded.astype(np.float64)).max() == error
     assert error <= bound
@@ -103,14 +108,14 @@ def test_settled_weights_change_nothing(seed, size, exponent, are_near_middles):
     largest = float(np.abs(weights).max())
     bound = 10.0**exponent * largest if not are_near_middles else 0.5
     codes, expected, again = (np.zeros(size, np.int16) for _ in range(3))
-    found = largest_step(weights, bound, FLOAT32, codes, largest)
+    found = search(weights, bound, FLOAT32, codes).largest_step()
     start = np.float32(2 * bound)
     start = np.nextafter(start, np.float32(0)) if float(start) > 2 * bound else start
-    assert found == _step_by_all(weights, weights, int(start.view(np.uint32)), 1, bound, FLOAT32, expected)
+    assert found == search(weights, bound, FLOAT32, expected).step_by_all(weights, int(start.view(np.uint32)), 1)
     if found is None:
         return
     np.testing.assert_array_equal(codes, expected)
-    fill_codes(weights, found[0], bound, FLOAT32, again, largest)
+    search(weights, bound, FLOAT32, again).fill_codes(found[0])
     np.testing.assert_array_equal(again, expected)
 
 
@@ -140,10 +145,10 @@ def test_the_slow_definition_can_fail():
 
 def test_no_step_where_codes_do_not_fit():
     codes = np.empty(2, np.int16)
-    assert largest_step(np.array([1.0, 0.3], np.float32), 1e-6, FLOAT32, codes) is None
-    assert largest_step(np.array([32767.0, 0.3], np.float32), 0.5, FLOAT32, codes) is not None
+    assert search(np.array([1.0, 0.3], np.float32), 1e-6, FLOAT32, codes).largest_step() is None
+    assert search(np.array([32767.0, 0.3], np.float32), 0.5, FLOAT32, codes).largest_step() is not None
     assert codes[0] == LARGEST_CODE
-    assert largest_step(np.array([32769.0, 0.3], np.float32), 0.5, FLOAT32, codes) is None
+    assert search(np.array([32769.0, 0.3], np.float32), 0.5, FLOAT32, codes).largest_step() is None
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
