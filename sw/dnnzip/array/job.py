@@ -89,7 +89,6 @@ class ArrayLink(Protocol):
     @property
     def shape(self) -> ArrayShape:
         """Dimensions of the array."""
-        ...
 
     def execute(self, job: ArrayJob) -> ArrayResult:
         """Execute a job, and return the sums of its runs with ``last``, in their order.
@@ -99,7 +98,6 @@ class ArrayLink(Protocol):
         ProgramError
             The job contradicts itself.
         """
-        ...
 
 
 def check_job(job: ArrayJob, shape: ArrayShape) -> None:

@@ -41,11 +41,9 @@ class Encoder(Protocol):
     @property
     def table_set(self) -> TableSet | None:
         """The table set that it codes with, if any."""
-        ...
 
     def draft(self, position: int, tensor: CodeTensor) -> Draft:
         """Choose how to code the tensor at a position."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -50,16 +50,13 @@ class TensorSource(Protocol):
     @property
     def name(self) -> str:
         """Name of the initializer."""
-        ...
 
     @property
     def weights(self) -> int:
         """Number of weights."""
-        ...
 
     def load(self) -> CodeTensor | RawTensor:
         """Make the tensor; it may be asked for twice, from any thread, and is equal each time."""
-        ...
 
 
 AnyTensor = CodeTensor | RawTensor | TensorSource

@@ -15,21 +15,10 @@ from google.protobuf.message import Message  # type: ignore[import-untyped]  # n
 
 from dnnzip.onnx.lazy_tensors import CHUNK, place_of
 from dnnzip.onnx.rules import stored_array
+from dnnzip.onnx.soundness import DATA_FIELDS
 
 #: Fields in which a tensor holds its values, or says where they are.
-_STORAGE = frozenset(
-    (
-        "data_location",
-        "double_data",
-        "external_data",
-        "float_data",
-        "int32_data",
-        "int64_data",
-        "raw_data",
-        "string_data",
-        "uint64_data",
-    )
-)
+_STORAGE = frozenset((*DATA_FIELDS, "raw_data", "data_location", "external_data"))
 
 #: Repeated fields with named entries: the word for an entry, and its name.
 _NAMED: dict[str, tuple[str, Callable[[Any], str]]] = {

@@ -135,21 +135,15 @@ class _Shapes:
     def __call__(self, name: str) -> tuple[int, ...]:
         shape = self.shapes.get(name)
         if shape is None:
-            raise InputError(
-                f"{self.where}: {self._node}", f"the shape of {name!r} is not known", "export it with fixed shapes"
-            )
+            raise self.refuse(f"the shape of {name!r} is not known", "export it with fixed shapes")
         fixed = tuple(d for d in shape if d)
         if len(fixed) != len(shape):
             text = "x".join("?" if d is None else str(d) for d in shape)
-            raise InputError(
-                f"{self.where}: {self._node}",
-                f"the shape {text} of {name!r} is not fixed",
-                "export it with fixed shapes",
-            )
+            raise self.refuse(f"the shape {text} of {name!r} is not fixed", "export it with fixed shapes")
         return fixed
 
-    def refuse(self, wrong: str) -> InputError:
-        return InputError(f"{self.where}: {self._node}", wrong, "check the model with onnx.checker")
+    def refuse(self, wrong: str, right: str = "check the model with onnx.checker") -> InputError:
+        return InputError(f"{self.where}: {self._node}", wrong, right)
 
     @property
     def _node(self) -> str:

@@ -16,27 +16,22 @@ class Weights(Protocol):
     @property
     def name(self) -> str:
         """The name, for messages."""
-        ...
 
     @property
     def layout(self) -> Layout:
         """Shape, output channels and kernel."""
-        ...
 
     @property
     def element(self) -> ElementType:
         """Type of the weights."""
-        ...
 
     @property
     def zero_point(self) -> NDArray[np.generic] | None:
         """In the weights' type, scalar or one for each entry of the channel axis; None for zero and for floats."""
-        ...
 
     @property
     def array(self) -> NDArray[np.generic]:
         """The weights in their own type and shape; may be made anew at each call."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
