@@ -1,9 +1,6 @@
 """The array file: one compressed array with all that decoding needs.
 
-All numbers are little-endian. The fields of `FIELDS` come first; then three texts in UTF-8, each behind its length in
-bytes (uint16): element type, bound as written, codec; the shape, uint64 for each dimension; the steps, float32; their
-indices, uint8; the CRC-32 (`zlib.crc32`) of all that goes before; the table set stream; the weight streams. Nothing
-follows.
+All numbers are little-endian. The fields of `FIELDS` come first; ``docs/array_file.md`` has the order of all parts.
 """
 
 import struct

@@ -1,10 +1,7 @@
 """The payload of a ``line`` stream: straight segments over the codes, in storage order.
 
-A segment represents 1 to 256 codes: code i is intercept + i * slope, modulo 2**16, read as a signed number. The decoder
-is an accumulator of 16 bits and a counter; nothing is rounded, because the grid has 16 bits and its unit is fine
-enough for slopes. Segments run over the ends of channels. A segment takes 40 bits; two of them, a *group*, take five
-words, of which the first holds both lengths. A last segment on its own takes the group's first three words, and the
-second length is zero there and not looked at.
+Code i of a segment is intercept + i * slope, modulo 2**16, read as a signed number. Two segments, a *group*, take five
+words; a last one on its own takes the first three of them. ``docs/format.md`` has the rules.
 """
 
 from dnnzip.format.fields import WORD_BITS, Field, HeaderLayout

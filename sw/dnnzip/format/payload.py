@@ -1,24 +1,7 @@
 """The rules of a weight stream between its header and its CRC-32.
 
-``ans``: the payload is an optional block of column offsets, then the words of the virtual lanes. A lane reads its
-bits from the refill words that it takes, least significant bit first. Words are taken in this order:
-
-1. every virtual lane, in order, takes its first word;
-2. the start round: every lane reads its tANS state;
-3. for each pass: where ``class_per_channel`` is set, a class round in which every active lane reads its channel's
-   class; then one weight round for each weight of a channel.
-
-A lane's step in a round: it reads its bits; a weight that is an escape takes its value, one whole word; then, unless
-this was the lane's last weight of the stream, a lane with fewer than ``REFILL_BITS`` unread bits takes its next word.
-Lanes without a channel in the last pass have no step. A weight's low bits come first, then its state bits. Both words
-are taken *after* the weight, so that hardware knows them at one moment and never has to look at a weight before it can
-hand the next lane its word. Whether every code had the declared width is judged after the last weight, before the
-states.
-
-``raw``: items of 4, 8 or 16 bits, packed from the least significant bit up, in storage order; the header declares
-exactly the words that they take.
-
-``line``: see ``dnnzip.format.line``. It has one virtual lane, and no decoder that supports more.
+``docs/format.md`` has them in words: the payloads of ``raw``, ``line`` and ``ans``, and the order in which virtual lanes
+take their words.
 """
 
 from dnnzip.format.codecs import CODECS, UNKNOWN
