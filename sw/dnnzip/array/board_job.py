@@ -123,8 +123,8 @@ def _cut(entry: ImageEntry, data: bytes, room: int, columns: int) -> Iterator[tu
         for positions in spans(length, fitting):
             start = channels.start * length + positions.start * len(channels)
             own = data[start : start + len(channels) * len(positions)]
-            sizes = {"words": words_of(own), "channels": len(channels), "length": len(positions)}
-            yield replace(entry, first_channel=entry.first_channel + channels.start, **sizes), own
+            part = replace(entry, words=words_of(own), channels=len(channels), length=len(positions))
+            yield replace(part, first_channel=entry.first_channel + channels.start), own
 
 
 def job_orders(job: ArrayJob, shape: ArrayShape, memory: int) -> bytes:

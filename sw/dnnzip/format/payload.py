@@ -1,7 +1,7 @@
 """The rules of a weight stream between its header and its CRC-32.
 
-``docs/format.md`` has them in words: the payloads of ``raw``, ``line`` and ``ans``, and the order in which virtual lanes
-take their words.
+``docs/format.md`` has them in words: the payloads of ``raw``, ``line`` and ``ans``, and the order in which virtual
+lanes take their words.
 """
 
 from dnnzip.format.codecs import CODECS, UNKNOWN
