@@ -16,7 +16,7 @@ from dnnzip.quantize.tolerance import largest_errors
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.im2col import Columns
 from dnnzip.tuning.rate import bits_of
-from dnnzip.tuning.rounding import Feedback, block_of, feedback_of, plain_feedback, round_rows
+from dnnzip.tuning.rounding import Feedback, Target, block_of, feedback_of, plain_feedback, round_rows
 
 Floats = NDArray[np.float64]
 
@@ -189,9 +189,8 @@ class Layer:
             steps = np.where(flat, np.where(first > 0, first, np.float32(1)), steps).astype(np.float32)
         grid = on_grid(steps, self.rows.shape[1], Snap.NEAREST, ~flat) if choice.scope is Scope.CHANNEL else None
         steps = steps if grid is None else grid.steps()
-        codes = round_rows(
-            self.rows, self.rows.astype(np.float64) if wanted is None else wanted, steps, bounds, feedback, THRIFT
-        )
+        target = Target(self.rows, self.rows.astype(np.float64) if wanted is None else wanted, steps, bounds)
+        codes = round_rows(target, feedback, THRIFT)
         return None if codes is None else self._rounded(codes, steps, choice.scope, grid)
 
     def _rounded(
