@@ -212,7 +212,7 @@ def read_evidence(path: str | Path) -> Evidence:
     settings = _settings(request, network, rows)
     machine_index = {machine: index for index, machine in enumerate(machines)}
     setting_index = {setting.key: index for index, setting in enumerate(settings)}
-    costs = {(setting_index[row["encoding"]], machine_index[_machine(row)]): cost_of(row) for row in rows}
+    costs = {(setting_index[row["encoding"]], machine_index[machine_of(row)]): cost_of(row) for row in rows}
     layers = folder.layers()
     _check_layers(folder, rows, layers)
     return Evidence(path, request, network, machines, settings, costs, tune, layers)
@@ -234,47 +234,34 @@ def cost_of(row: dict[str, Any]) -> Cost:
     return Cost({name: row[name] for name in FIGURES}, {name: row[PLAIN + name] for name in FIGURES})
 
 
-def _machine(row: dict[str, Any]) -> Machine:
+def machine_of(row: dict[str, Any]) -> Machine:
+    """Return the machine of a point or a layer, from its row."""
     return Machine(row["accelerator"], row["placement"], row["timing"])
 
 
 def _machines(request: Request, rows: Sequence[dict[str, Any]]) -> tuple[Machine, ...]:
-    grid = request.grid
-    found = {_machine(row) for row in rows}
-    return tuple(
-        sorted(
-            found,
-            key=lambda machine: (
-                _place(grid.accelerator, machine.accelerator),
-                _place(grid.placement, machine.placement),
-                _place(grid.timing, machine.timing),
-            ),
-        )
-    )
+    def place(machine: Machine) -> list[tuple[int, str]]:
+        return [_place(getattr(request.grid, name), value) for name, value in vars(machine).items()]
+
+    return tuple(sorted({machine_of(row) for row in rows}, key=place))
 
 
 def _settings(request: Request, network: NetworkFacts | None, rows: Sequence[dict[str, Any]]) -> tuple[Setting, ...]:
     names = {layer.name for layer in network.layers} if network else set()
     first = {row["encoding"]: row for row in reversed(rows)}
+    columns = [name for name in Setting.__dataclass_fields__ if name not in ("key", "kind")]
     grid = request.grid
-    settings = [
-        Setting(
-            key=row["encoding"],
-            kind=kind_of(row["layers"], names),
-            **{name: row[name] for name in Setting.__dataclass_fields__ if name not in ("key", "kind")},
-        )
-        for row in first.values()
-    ]
-    settings.sort(
-        key=lambda item: (
-            _place(grid.layers, item.layers),
-            float("inf") if item.bound_order is None else item.bound_order,
-            _place(grid.error_scope, item.scope),
-            _place(grid.codec, item.codec),
-            item.key,
-        )
+
+    def place(item: Setting) -> tuple[Any, ...]:
+        bound = float("inf") if item.bound_order is None else item.bound_order
+        scope, codec = _place(grid.error_scope, item.scope), _place(grid.codec, item.codec)
+        return _place(grid.layers, item.layers), bound, scope, codec, item.key
+
+    settings = (
+        Setting(key=key, kind=kind_of(row["layers"], names), **{name: row[name] for name in columns})
+        for key, row in first.items()
     )
-    return tuple(settings)
+    return tuple(sorted(settings, key=place))
 
 
 def kind_of(label: str, names: Iterable[str]) -> Kind:

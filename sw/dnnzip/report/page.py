@@ -24,7 +24,6 @@ from dnnzip.report.captions import (
     PLACEMENTS,
     SCOPES,
     TIMINGS,
-    list_of,
     machine_name,
     percent,
     points,
@@ -311,7 +310,7 @@ def _provenance(request: Request | None) -> list[tuple[str, str, bool, str]]:
         *((name, value, True, "") for name, value in code),
         *((name, value, False, "") for name, value in text),
         *(
-            (name, list_of(values), False, f"{len(values)} values" if len(values) > LONGEST_LIST else "")
+            (name, ", ".join(values), False, f"{len(values)} values" if len(values) > LONGEST_LIST else "")
             for name, values in lists
         ),
         report,
