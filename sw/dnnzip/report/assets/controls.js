@@ -14,11 +14,8 @@ function toggleLayer(name) {
 
 function fillSettingList(shown, chosen) {
   const list = place("setting");
-  const options = [...shown].sort((left, right) => settings.bits[left] - settings.bits[right]).map((item) => {
-    const option = new Option(
-      `${settings.name[item]}: ${bits(settings.bits[item])} bits, ${points(-drop(item))}`, String(item), false, item === chosen);
-    return option;
-  });
+  const options = [...shown].sort((left, right) => settings.bits[left] - settings.bits[right]).map((item) => new Option(
+    `${settings.name[item]}: ${bits(settings.bits[item])} bits, ${points(-drop(item))}`, String(item), false, item === chosen));
   const automatic = new Option("fewest bits at the accepted loss", "", false, state.pinned === null);
   list.replaceChildren(automatic, ...options);
   list.value = state.pinned !== null && shown.includes(state.pinned) ? String(state.pinned) : "";
@@ -59,8 +56,10 @@ function show() {
       button.setAttribute("aria-pressed", String(String(state[group.dataset.state]) === button.value));
     }
   }
-  drawAccuracyAgainstBits(shown, chosen);
-  drawAccuracyAgainstCost(shown, chosen);
+  const {title, unit} = COSTS[state.cost];
+  drawScatter("accuracy-bits", shown, chosen, (item) => settings.bits[item], {title: "bits per weight", format: {}});
+  drawScatter("accuracy-cost", shown, chosen, (item) => costOf(item, state.cost),
+    {title, format: {tickformat: "~s", ticksuffix: unit}});
   if (chosen === null) {
     for (const id of ["bits-bound", "energy-parts", "layer-costs"]) drawNothing(id, "No setting is left: widen the filters above.");
     return;
@@ -82,7 +81,7 @@ function selectMachine(changed) {
 
 function connect() {
   for (const name of ["accelerator", "placement", "timing"]) place(name).addEventListener("change", () => selectMachine(name));
-  for (const name of ["codec", "scope", "kind", "bound"]) {
+  for (const name of Object.keys(FILTERS)) {
     place(name).addEventListener("change", (event) => {
       state[name] = event.target.value;
       show();

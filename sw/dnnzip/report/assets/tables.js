@@ -95,8 +95,7 @@ const LAYER_VALUES = {
 
 function layerReduction(index, setting, name) {
   if (!machines.length) return null;
-  const [now, before] = [layerCost(index, setting, name), layers[index].plain[state.machine][name]];
-  return known(now) && before ? 1 - now / before : null;
+  return shareSaved(layerCost(index, setting, name), layers[index].plain[state.machine][name]);
 }
 
 function layerCells(index, setting) {
@@ -145,8 +144,8 @@ function fillLayerTable(chosen) {
   place("layer-count").textContent = `${shown} of ${layers.length} layers`;
   place("layers-empty").hidden = shown > 0;
   for (const head of document.querySelectorAll("th[data-sort]")) {
-    if (head.dataset.sort === state.sort) head.setAttribute("aria-sort", state.descending ? "descending" : "ascending");
-    else head.setAttribute("aria-sort", "none");
+    const order = state.descending ? "descending" : "ascending";
+    head.setAttribute("aria-sort", head.dataset.sort === state.sort ? order : "none");
   }
   place("details-missing").hidden = chosen === null || details[chosen] !== undefined;
 }
