@@ -280,13 +280,9 @@ class Accelerator(Section):
     decompressor: Decompressor
 
     @model_validator(mode="after")
-    def _groups_share_rows(self) -> Self:
+    def _lanes_suit_the_array(self) -> Self:
         if isinstance(self.array, LaneArray) and self.array.rows % self.array.groups:
             raise ValueError(f"array.groups must divide {self.array.rows} rows, not {self.array.groups}")
-        return self
-
-    @model_validator(mode="after")
-    def _lanes_have_one_array(self) -> Self:
         if isinstance(self.array, LaneArray) and self.cores != 1:
             raise ValueError(f"array.model lanes needs a mesh with one processing element, not {self.cores}")
         return self
@@ -298,6 +294,5 @@ class Accelerator(Section):
 
     def placed(self, placement: Placement) -> "Accelerator":
         """Return the accelerator with its decompressors elsewhere."""
-        return self.model_copy(
-            update={"decompressor": self.decompressor.model_copy(update={"placement": Placement(placement)})}
-        )
+        moved = self.decompressor.model_copy(update={"placement": Placement(placement)})
+        return self.model_copy(update={"decompressor": moved})

@@ -147,10 +147,6 @@ class MeshNetwork:
         """Return over how many links between routers a byte of each flow goes in all; energy is spent on these."""
         return float(pattern.load[: self._routed].sum())
 
-    def saturation(self, pattern: Pattern) -> float:
-        """Return the flits per cycle, of all flows together, at which the most loaded link is full."""
-        return pattern.flows * self.mesh.flits_per_cycle.value / float(pattern.load.max())
-
     def _pattern(self, key: tuple[str, int, int], pairs: Sequence[tuple[int, int]]) -> Pattern:
         if key not in self._patterns:
             self._patterns[key] = self._worked_out(pairs, key[0].endswith("shared"))

@@ -190,7 +190,7 @@ class Session:
                         self._name, f"no answer any more in message {len(self._answers)}", "reset the board"
                     )
                 last_byte = last_progress = now
-                self._go_back()
+                self._next = self._confirmed
                 self._confirm(resend=True)
         self.statistics.damaged = self._reader.damaged
         if len(self._answers) > len(messages):
@@ -248,11 +248,7 @@ class Session:
         self._limit = max(self._limit, self._confirmed + (frame.limit - frame.ack) % NUMBERS)
         if frame.resend:
             self.statistics.asked += 1
-            self._go_back()
-
-    def _go_back(self) -> None:
-        """Send again what is not confirmed."""
-        self._next = self._confirmed
+            self._next = self._confirmed
 
     def _confirm(self, *, resend: bool) -> None:
         self.statistics.asked += resend

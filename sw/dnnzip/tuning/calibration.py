@@ -190,7 +190,8 @@ class Calibration:
                 found = self._look(position, state)
             for layer in layers:
                 if layer.name in choices and layer.name not in rounded:
-                    result = self._round(layer, choices[layer.name], plain, found)
+                    wanted = layer.wanted(plain, found) if plain is not None and found is not None else None
+                    result = layer.round(choices[layer.name], layer.feedback(found), wanted)
                     # A layer whose codes would not fit into 16 bits stays as it is.
                     if result is not None:
                         rounded[layer.name] = result
@@ -276,11 +277,6 @@ class Calibration:
         before = trial.rounded[name].rows if trial and name in trial.rounded else layer.rows
         errors = [layer.error(rows, found.found, found.wanted) for rows in (result.rows, before)]
         return replaced, errors[0] - errors[1]
-
-    @staticmethod
-    def _round(layer: Layer, choice: Choice, plain: Inputs | None, found: Inputs | None) -> Rounded | None:
-        wanted = layer.wanted(plain, found) if plain is not None and found is not None else None
-        return layer.round(choice, layer.feedback(found), wanted)
 
     def _columns(self, position: int) -> Columns | None:
         return self.subject.layers[self.subject.staged.stages[position].weights[0]].columns

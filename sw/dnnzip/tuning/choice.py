@@ -4,11 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.bound import Bound, Scope
-from dnnzip.quantize.tolerance import bounds_of
 
 #: Finest bound, as a share of the range: a code must fit into 16 bits.
 FINEST = 1.0 / 16384
@@ -47,10 +44,6 @@ class Choice:
     def bound(self) -> Bound:
         """The bound, read."""
         return Bound.parse(self.text)
-
-    def bounds(self, weight: Weight) -> NDArray[np.float64]:
-        """Return the largest error tolerated of a weight's channels, float64 [channels]."""
-        return np.broadcast_to(bounds_of(weight, self.bound, self.scope), (weight.layout.channels,)).copy()
 
 
 def coarsest_single(scope: Scope, loss: Callable[[Choice], float], most: float) -> Choice:

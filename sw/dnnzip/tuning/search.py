@@ -10,12 +10,11 @@ measured again about that point, and the price once more.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from dnnzip.quantize.bound import Scope
-from dnnzip.tuning.calibration import Calibration, Trial
+from dnnzip.tuning.calibration import Calibration, Known, Trial
 from dnnzip.tuning.choice import Choice, coarsest_single
 from dnnzip.tuning.curves import Curve, curve_of
 
@@ -94,7 +93,7 @@ class Search:
         self,
         calibration: Calibration,
         prices: Mapping[str, float],
-        measured: Callable[[str, Callable[[], Any]], Any],
+        measured: Known,
         step: Callable[[str], None],
         seed: int,
     ) -> None:
@@ -180,7 +179,7 @@ class Search:
                 # Half the way, in logarithms: the layers move together.
                 self._sensitivity[name, scope] *= math.sqrt(factor)
 
-    def _known(self, stage: str) -> Callable[[str, Callable[[], object]], object]:
+    def _known(self, stage: str) -> Known:
         def known(name: str, measure: Callable[[], object]) -> object:
             value: object = self._measured(f"{stage}, {name}", measure)
             self._step(name)

@@ -6,7 +6,6 @@ And by the kindest: the coarsest whose drop, counted on all samples after the fa
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from dnnzip.codec import CodecOptions
 from dnnzip.evaluation.dataset import Dataset
 from dnnzip.quantize.bound import Scope
-from dnnzip.tuning.calibration import Subject
+from dnnzip.tuning.calibration import Known, Subject
 from dnnzip.tuning.choice import SINGLE_OCTAVES, SINGLE_PER_OCTAVE, Choice, coarsest_single
 from dnnzip.tuning.outcome import Uniform, all_bits
 from dnnzip.tuning.rounding import plain_feedback
@@ -49,7 +48,7 @@ class SingleBounds:
     subject: Subject
     data: Dataset
     right: NDArray[np.bool_]
-    measured: Callable[[str, Callable[[], Any]], Any]
+    measured: Known
     step: Callable[[str], None]
 
     def fewest_bits(self, choices: Sequence[Choice]) -> Uniform:
