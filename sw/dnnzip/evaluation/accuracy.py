@@ -86,10 +86,11 @@ def evaluate(
     InputError
         The model or the data cannot be read or do not suit each other, or it is not clear where the scores are.
     """
-    where = "model" if isinstance(model, onnx.ModelProto) else str(model)
     if isinstance(model, onnx.ModelProto):
-        check_given(model, where)
-    proto = model if isinstance(model, onnx.ModelProto) else load_model(model)
+        proto, where = model, "model"
+        check_given(proto, where)
+    else:
+        proto, where = load_model(model), str(model)
     if not isinstance(data, Dataset):
         data = load_dataset(data, samples)
     elif samples is not None:
@@ -171,22 +172,7 @@ def _plain(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     return decompressed(open_compressed(model, where)) if is_compressed(model) else model
 
 
-@contextmanager
-def _opened(
-    model: onnx.ModelProto, dataset: Dataset, where: str, threads: int | None = None
-) -> Iterator["_OpenNetwork"]:
-    with temporary_folder() as folder:
-        # A message of more than 2 GB does not exist: such a model takes the way over files.
-        is_large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_MESSAGE // 2
-        source: str | bytes = str(folder / "model.onnx")
-        if is_large:
-            save_model(model, str(source))
-        else:
-            source = model.SerializeToString()
-        yield _OpenNetwork(open_session(source, where, session_options(threads)), dataset, where)
-
-
-class _OpenNetwork:
+class _Network:
     """A plain network, and samples that it takes.
 
     Members
@@ -233,16 +219,25 @@ class _OpenNetwork:
             found = self.run(self.tensors, next(batches_of(x[:samples], samples, True, self._where)))
             for name, values in zip(self.tensors, found, strict=True):
                 shapes[name].append(np.shape(np.asarray(values)))
-        return [
-            Output(
-                output.name,
-                _bare(output.type) if output.name in shapes else output.type,
-                tried,
-                tuple(shapes.get(output.name, ())),
-                output.name in by_size,
-            )
-            for output in self._session.get_outputs()
-        ]
+        outputs = []
+        for output in self._session.get_outputs():
+            kind = _bare(output.type) if output.name in shapes else output.type
+            sizes = tuple(shapes.get(output.name, ()))
+            outputs.append(Output(output.name, kind, tried, sizes, output.name in by_size))
+        return outputs
+
+
+@contextmanager
+def _opened(model: onnx.ModelProto, dataset: Dataset, where: str, threads: int | None = None) -> Iterator[_Network]:
+    with temporary_folder() as folder:
+        # A message of more than 2 GB does not exist: such a model takes the way over files.
+        is_large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_MESSAGE // 2
+        source: str | bytes = str(folder / "model.onnx")
+        if is_large:
+            save_model(model, str(source))
+        else:
+            source = model.SerializeToString()
+        yield _Network(open_session(source, where, session_options(threads)), dataset, where)
 
 
 def _sorted_values(model: onnx.ModelProto) -> set[str]:

@@ -230,27 +230,22 @@ class Calibration:
         # The inputs of a layer behind compressed ones are those that the trial itself looked at.
         states = [staged.start(x), *([staged.start(self._looked_at)] if trial else [])]
         result: dict[str, list[tuple[float, float]]] = {}
+
+        def measure(name: str, choice: Choice, state: State, find: Callable[[], _Found]) -> tuple[float, float]:
+            replaced, more = self._replaced(name, choice, trial, given, find())
+            scores = staged.finish(subject.first[name], state, replaced, len(x))
+            return self.judge.divergence(scores) - float(base), more
+
         for position in range(1, len(staged.stages)):
             for name in staged.stages[position].weights:
                 if subject.first[name] != position or name not in others:
                     continue
                 # All measurements may be known already; the inputs are found where one is not.
                 find = cache(partial(self._found, name, states[-1] if trial else None))
-
-                def measure(
-                    choice: Choice,
-                    name: str = name,
-                    position: int = position,
-                    state: State = states[0],
-                    find: Callable[[], _Found] = find,
-                ) -> tuple[float, float]:
-                    replaced, more = self._replaced(name, choice, trial, given, find())
-                    scores = staged.finish(position, state, replaced, len(x))
-                    return self.judge.divergence(scores) - float(base), more
-
                 result[name] = []
                 for choice in others[name]:
-                    harm, error = known(f"{name}: {choice.text} {choice.scope}", partial(measure, choice))
+                    made = partial(measure, name, choice, states[0], find)
+                    harm, error = known(f"{name}: {choice.text} {choice.scope}", made)
                     result[name].append((float(harm), float(error)))
             states = [staged.run(position, state, given) for state in states]
         return result
