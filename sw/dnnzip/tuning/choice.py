@@ -1,18 +1,16 @@
 """Choice for a layer: a bound, and the weights over which its range is taken; or that it is left as it is."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.quantize.tolerance import bounds_of
 
 #: Finest bound, as a share of the range: a code must fit into 16 bits.
 FINEST = 1.0 / 16384
-
-#: Single bounds tried: their number for each factor of two, and the number of factors of two below the whole range.
-SINGLE_PER_OCTAVE = 8
-SINGLE_OCTAVES = 12
 
 
 @dataclass(frozen=True)
@@ -45,21 +43,11 @@ class Choice:
         """The bound, read."""
         return Bound.parse(self.text)
 
+    def bounds(self, weight: Weight) -> NDArray[np.float64]:
+        """Return the largest error tolerated of a weight's channels, float64 [channels]."""
+        return np.broadcast_to(bounds_of(weight, self.bound, self.scope), (weight.layout.channels,)).copy()
 
-def coarsest_single(scope: Scope, loss: Callable[[Choice], float], most: float) -> Choice:
-    """Return the coarsest single bound, with nearest codes, whose loss is at most ``most``, by bisection.
-
-    The finest is taken to be within it, the coarsest not.
-    """
-    low, high = 0, SINGLE_PER_OCTAVE * SINGLE_OCTAVES
-
-    def choice(number: int) -> Choice:
-        return Choice.of_share(2.0 ** (-number / SINGLE_PER_OCTAVE), scope, nearest=True)
-
-    while high - low > 1:
-        middle = (low + high) // 2
-        if loss(choice(middle)) <= most:
-            high = middle
-        else:
-            low = middle
-    return choice(high)
+    @staticmethod
+    def read(text: str, scope: str, nearest: bool = False) -> "Choice":
+        """Return a choice from what a journal holds."""
+        return Choice(text, Scope(scope), nearest)

@@ -12,7 +12,7 @@ from dnnzip.quantize.element_type import FLOAT32
 from dnnzip.quantize.grid import FloatGrid, Quantised
 from dnnzip.quantize.quantise import quantise
 from dnnzip.quantize.step_grid import Snap, StepGrid, on_grid
-from dnnzip.quantize.tolerance import bounds_of, largest_errors
+from dnnzip.quantize.tolerance import largest_errors
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.im2col import Columns
 from dnnzip.tuning.rate import bits_of
@@ -128,8 +128,7 @@ class Layer:
         """Return the bound of each channel, float64 [channels]."""
         key = (choice.text, choice.scope)
         if key not in self._bounds:
-            bounds = bounds_of(self.weight, choice.bound, choice.scope)
-            self._bounds[key] = np.broadcast_to(bounds, (self.weight.layout.channels,)).copy()
+            self._bounds[key] = choice.bounds(self.weight)
         return self._bounds[key]
 
     def array_of(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:

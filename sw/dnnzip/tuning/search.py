@@ -10,12 +10,13 @@ measured again about that point, and the price once more.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dnnzip.quantize.bound import Scope
-from dnnzip.tuning.calibration import Calibration, Known, Trial
-from dnnzip.tuning.choice import Choice, coarsest_single
+from dnnzip.tuning.calibration import Calibration, Trial
+from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.curves import Curve, curve_of
 
 #: Samples over which the divergence of single layers is taken: the first number divided by the number of layers, but
@@ -61,6 +62,10 @@ LEAST_CHANGES = 0.5
 TRIALS = 4
 CLOSE = 0.85
 
+#: Single bounds tried: their number for each factor of two, and the number of factors of two below the whole range.
+SINGLE_PER_OCTAVE = 8
+SINGLE_OCTAVES = 12
+
 #: Divergence at the first price, added up over single layers, as a multiple of the aim.
 FIRST_DIVERGENCE = 2.0
 
@@ -70,6 +75,23 @@ FARTHEST = 60
 
 #: Bits of a weight that stays as it is.
 PLAIN_BITS = 32.0
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The end of a search.
+
+    Parameters
+    ----------
+    choices
+        Layer name to its choice; missing where the layer stays as it is.
+    expected_drop, drop
+        Of the calibration samples: to be expected on others, and counted; shares of all.
+    """
+
+    choices: dict[str, Choice]
+    expected_drop: float
+    drop: float
 
 
 class Search:
@@ -93,7 +115,7 @@ class Search:
         self,
         calibration: Calibration,
         prices: Mapping[str, float],
-        measured: Known,
+        measured: Callable[[str, Callable[[], Any]], Any],
         step: Callable[[str], None],
         seed: int,
     ) -> None:
@@ -116,17 +138,13 @@ class Search:
         self._aim = 0.0
         self._first_sensitivities()
 
-    def run(self, aim: float) -> dict[str, Choice]:
+    def run(self, aim: float) -> Found:
         """Search.
 
         Parameters
         ----------
         aim
             The drop to come close to, a share of all samples, above 0.
-
-        Returns
-        -------
-        Layer name to its choice; missing where the layer stays as it is.
         """
         self._aim = aim
         self._find_price(aim, self._first_price(aim), "first")
@@ -134,24 +152,34 @@ class Search:
         self._refine(best.choices)
         self._find_price(aim, best.price, "second")
         self._polish(aim)
-        return self._best(aim).choices
+        best = self._best(aim)
+        return Found(best.choices, self._drop(best), best.counted)
 
     def single_bound(self, aim: float) -> list[Choice]:
         """Return the coarsest single bound for all layers within the aim, for each scope; after `run`.
 
         It is judged as trials of the search are: by its divergence, with the same factor and the same aim.
         """
+        found = []
+        for scope in Scope:
+            # The finest is taken to be within the aim, the coarsest not.
+            low, high = 0, SINGLE_PER_OCTAVE * SINGLE_OCTAVES
+            while high - low > 1:
+                middle = (low + high) // 2
+                choice = Choice.of_share(2.0 ** (-middle / SINGLE_PER_OCTAVE), scope, nearest=True)
 
-        def loss(choice: Choice) -> float:
-            def measure() -> float:
-                trial = self._calibration.trial(dict.fromkeys(self._layers, choice))
-                return self._calibration.judge.divergence(trial.scores)
+                def measure(choice: Choice = choice) -> float:
+                    trial = self._calibration.trial(dict.fromkeys(self._layers, choice))
+                    return self._calibration.judge.divergence(trial.scores)
 
-            divergence = float(self._measured(f"single bound, {choice.text} {choice.scope}", measure))
-            self._step(choice.text)
-            return divergence * self._factor()
-
-        return [coarsest_single(scope, loss, aim) for scope in Scope]
+                divergence = float(self._measured(f"single bound, {choice.text} {scope}", measure))
+                self._step(choice.text)
+                if divergence * self._factor() <= aim:
+                    high = middle
+                else:
+                    low = middle
+            found.append(Choice.of_share(2.0 ** (-high / SINGLE_PER_OCTAVE), scope, nearest=True))
+        return found
 
     def _first_sensitivities(self) -> None:
         anchors = {
@@ -179,7 +207,7 @@ class Search:
                 # Half the way, in logarithms: the layers move together.
                 self._sensitivity[name, scope] *= math.sqrt(factor)
 
-    def _known(self, stage: str) -> Known:
+    def _known(self, stage: str) -> Callable[[str, Callable[[], object]], object]:
         def known(name: str, measure: Callable[[], object]) -> object:
             value: object = self._measured(f"{stage}, {name}", measure)
             self._step(name)
@@ -232,7 +260,7 @@ class Search:
         number = 0
         # In the end there is at least one point that loses no more than it may.
         while number < TRIALS or (number < 4 * TRIALS and all(self._drop(point) > aim for point in self._points)):
-            points.append(self._measured_point(price, self._cheapest(price), f"{stage} {number}"))
+            points.append(self._point(price, f"{stage} {number}"))
             number += 1
             if CLOSE * aim <= self._drop(points[-1]) <= aim:
                 break
@@ -295,16 +323,20 @@ class Search:
                 choices[name] = Choice.of_share(min(share, 1.0), scope)
             self._measured_point(best.price, choices, f"polish {number}")
 
+    def _point(self, price: float, name: str) -> "_Point":
+        return self._measured_point(price, self._cheapest(price), name)
+
     def _measured_point(self, price: float, choices: dict[str, Choice], name: str) -> "_Point":
+
         def measure() -> list[float]:
             trial = self._calibration.trial(choices)
             judge = self._calibration.judge
-            found = [figure(trial.scores) for figure in (judge.expected_drop, judge.drop, judge.divergence)]
-            return [self._cost(trial), *found]
+            cost = self._cost(trial)
+            return [cost, judge.expected_drop(trial.scores), judge.drop(trial.scores), judge.divergence(trial.scores)]
 
-        figures = self._measured(f"trial {name}", measure)
+        cost, expected, counted, divergence = self._measured(f"trial {name}", measure)
         self._step(name)
-        point = _Point(price, choices, *map(float, figures))
+        point = _Point(price, choices, float(cost), float(expected), float(counted), float(divergence))
         self._points.append(point)
         return point
 

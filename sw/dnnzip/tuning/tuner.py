@@ -23,17 +23,16 @@ from dnnzip.onnx.compression import compressed_model
 from dnnzip.onnx.files import load_model
 from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights
-from dnnzip.quantize.bound import Scope
 from dnnzip.quantize.element_type import FLOAT32
 from dnnzip.tuning.calibration import Calibration, Subject, Trial
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.folds import Fold, split
 from dnnzip.tuning.journal import Journal
-from dnnzip.tuning.outcome import Confirmation, Outcome
+from dnnzip.tuning.outcome import Confirmation, Outcome, Uniform
 from dnnzip.tuning.prices import Objective, prices
 from dnnzip.tuning.search import Search, steps_of
 from dnnzip.tuning.sensitivity import bootstrap_interval
-from dnnzip.tuning.uniform import SingleBounds, uniform_steps
+from dnnzip.tuning.uniform import kindest, of_choices, uniform_steps
 from dnnzip.usecases.estimate import read_network
 from dnnzip.usecases.summary import summarise
 
@@ -174,9 +173,8 @@ class Tuner:
             trial = self._search(calibration, name, journal, step)
             single, kindest = None, None
             if self._options.compare:
-                bounds = SingleBounds(self._model, self._subject, self._data, right, journal.measured, step)
-                single = bounds.fewest_bits(self._single(calibration, name, journal, step))
-                kindest = bounds.kindest(self._options.max_drop)
+                single = self._single(calibration, name, right, journal, step)
+                kindest = self._kindest(right, journal, step)
             compressed, left_out = self._compressed(trial)
         return Outcome(compressed, summarise(compressed, left_out), dict(trial.choices), confirmation, single, kindest)
 
@@ -196,10 +194,10 @@ class Tuner:
     def _search(self, calibration: Calibration, name: str, journal: Journal, step: Callable[[str], None]) -> Trial:
         def choose() -> dict[str, list[Any]]:
             found = self._searcher(calibration, name, journal, step).run(self._aim(calibration))
-            return {layer: [choice.text, str(choice.scope)] for layer, choice in found.items()}
+            return {layer: [choice.text, str(choice.scope)] for layer, choice in found.choices.items()}
 
         chosen = journal.measured(f"{name}: choices", choose)
-        return calibration.trial({layer: Choice(text, Scope(scope)) for layer, (text, scope) in chosen.items()})
+        return calibration.trial({layer: Choice.read(*facts) for layer, facts in chosen.items()})
 
     def _searcher(self, calibration: Calibration, name: str, journal: Journal, step: Callable[[str], None]) -> Search:
         return Search(
@@ -226,9 +224,14 @@ class Tuner:
         return [bool(value) for value in score(scores, self._data).predictions == self._data.y]
 
     def _single(
-        self, calibration: Calibration, name: str, journal: Journal, step: Callable[[str], None]
-    ) -> list[Choice]:
-        """Find the single bounds by the measure of the search, whose measurements the journal knows."""
+        self,
+        calibration: Calibration,
+        name: str,
+        right: NDArray[np.bool_],
+        journal: Journal,
+        step: Callable[[str], None],
+    ) -> Uniform:
+        """Find the best single bound by the measure of the search, whose measurements the journal knows."""
 
         def choose() -> list[list[str]]:
             search = self._searcher(calibration, name, journal, lambda _: None)
@@ -238,7 +241,11 @@ class Tuner:
 
         chosen = journal.measured("single bound", choose)
         step("single bound")
-        return [Choice(text, Scope(scope), nearest=True) for text, scope in chosen]
+        choices = [Choice.read(text, scope, nearest=True) for text, scope in chosen]
+        return of_choices(self._model, self._subject, self._data, choices, right, journal.measured)
+
+    def _kindest(self, right: NDArray[np.bool_], journal: Journal, step: Callable[[str], None]) -> Uniform:
+        return kindest(self._model, self._subject, self._data, self._options.max_drop, right, journal.measured, step)
 
     def _compressed(self, trial: Trial) -> tuple[CompressedModel, list[LeftOut]]:
         """Encode the network of a trial."""
