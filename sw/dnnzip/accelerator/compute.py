@@ -10,24 +10,12 @@ from dnnzip.accelerator.layers import Kind, Layer
 
 @dataclass(frozen=True)
 class Work:
-    """Work of the processing elements for a layer.
+    """Work of the processing elements for a layer."""
 
-    Parameters
-    ----------
-    cores
-        Elements at work.
-    cycles
-        Of the busiest one.
-    operations
-        Multiplications, or values into a pooling, of all of them.
-    fetches
-        Number of times that the layer's weights come from the main memory.
-    """
-
-    cores: int
-    cycles: float
-    operations: float
-    fetches: int = 1
+    cores: int  # elements at work
+    cycles: float  # of the busiest one
+    operations: float  # multiplications, or values into a pooling, of all of them
+    fetches: int = 1  # number of times that the layer's weights come from the main memory
 
 
 def systolic_cycles(reduction: int, filters: int, positions: int, rows: int, columns: int) -> int:

@@ -17,24 +17,12 @@ from dnnzip.accelerator.configuration import Mesh
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """Flows of the same size at the same time.
+    """Flows of the same size at the same time."""
 
-    Parameters
-    ----------
-    hops
-        int64 [flows], links between routers on each flow's path.
-    paths
-        bool [flows, links], which links, ports included, each flow uses.
-    load
-        float64 [links], bytes on each link when every flow carries one byte.
-    worst
-        float64 [flows], the largest of these loads on each flow's path.
-    """
-
-    hops: NDArray[np.int64]
-    paths: NDArray[np.bool_]
-    load: NDArray[np.float64]
-    worst: NDArray[np.float64]
+    hops: NDArray[np.int64]  # int64 [flows], links between routers on each flow's path
+    paths: NDArray[np.bool_]  # bool [flows, links], which links, ports included, each flow uses
+    load: NDArray[np.float64]  # float64 [links], bytes on each link when every flow carries one byte
+    worst: NDArray[np.float64]  # float64 [flows], the largest of these loads on each flow's path
 
     @property
     def flows(self) -> int:

@@ -22,21 +22,11 @@ REBUILD = "build the bitstream with this dnnzip"
 
 @dataclass(frozen=True)
 class StreamAnswer:
-    """Answer of a board to a stream.
+    """Answer of a board to a stream."""
 
-    Parameters
-    ----------
-    verdict
-        How it ended.
-    weights
-        Its weights as they left the decoder, little-endian.
-    cycles
-        Clock cycles in which the decoder did not wait for the line.
-    """
-
-    verdict: Verdict
-    weights: bytes
-    cycles: int
+    verdict: Verdict  # how it ended
+    weights: bytes  # its weights as they left the decoder, little-endian
+    cycles: int  # clock cycles in which the decoder did not wait for the line
 
 
 class SerialLink:

@@ -53,39 +53,23 @@ class Machine:
 
 @dataclass(frozen=True)
 class Setting:
-    """A way to encode the network: layers, bound, scope and codec, with its results that hold for any accelerator.
+    """A way to encode the network: layers, bound, scope and codec, with its results that hold for any accelerator."""
 
-    Parameters
-    ----------
-    key
-        Its hash in the folder.
-    kind, layers
-        Which layers; the label as the folder has it.
-    max_error
-        The bound as it was given.
-    bound_order
-        Its number, a fraction for a percentage; None for a tuned model.
-    scope, codec
-        How it was encoded.
-    samples, top1, top1_plain
-        Accuracy as shares of the samples.
-    bits_per_weight
-        Over all weights, those left out at their own width.
-    stream_bytes, side_bytes, left_out_bytes, ratio
-        Sizes in bytes, and the ratio of plain to compressed size.
-    """
-
-    key: str
+    key: str  # its hash in the folder
+    # kind, layers: which layers; the label as the folder has it.
     kind: Kind
     layers: str
-    max_error: str
-    bound_order: float | None
+    max_error: str  # the bound as it was given
+    bound_order: float | None  # its number, a fraction for a percentage; None for a tuned model
+    # scope, codec: how it was encoded.
     scope: str
     codec: str
+    # samples, top1, top1_plain: accuracy as shares of the samples.
     samples: int
     top1: float
     top1_plain: float
-    bits_per_weight: float
+    bits_per_weight: float  # over all weights, those left out at their own width
+    # stream_bytes, side_bytes, left_out_bytes, ratio: sizes in bytes, and the ratio of plain to compressed size.
     stream_bytes: int
     side_bytes: int
     left_out_bytes: int
@@ -122,32 +106,19 @@ class Cost:
 
 @dataclass(frozen=True)
 class Evidence:
-    """An exploration's folder as the report shows it.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    request, network
-        What was asked, and the plain network; None where they are not there (yet).
-    machines, settings
-        In the order of the request.
-    costs
-        Of a setting (its index) on a machine (its index).
-    tune
-        What ``dnnzip tune --json`` wrote, if anything.
-    layer_table
-        Rows of `record.LAYER_SCHEMA`, of all settings.
-    """
+    """An exploration's folder as the report shows it."""
 
     path: Path
+    # request, network: what was asked, and the plain network; None where they are not there (yet).
     request: Request | None = None
     network: NetworkFacts | None = None
+    # machines, settings: in the order of the request.
     machines: tuple[Machine, ...] = ()
     settings: tuple[Setting, ...] = ()
+    # Of a setting (its index) on a machine (its index).
     costs: dict[tuple[int, int], Cost] = field(default_factory=dict)
-    tune: dict[str, Any] | None = None
-    layer_table: pa.Table | None = None
+    tune: dict[str, Any] | None = None  # what ``dnnzip tune --json`` wrote, if anything
+    layer_table: pa.Table | None = None  # rows of `record.LAYER_SCHEMA`, of all settings
 
     @property
     def codecs(self) -> int:

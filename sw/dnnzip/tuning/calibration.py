@@ -91,24 +91,12 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A network under some choices.
-
-    Parameters
-    ----------
-    choices
-        The choices.
-    rounded
-        Layer name to what became of it.
-    given
-        Weights and biases by name, those that differ from the plain network's.
-    scores
-        float32 [samples, classes], its answers to the samples that are judged.
-    """
+    """A network under some choices."""
 
     choices: Choices
-    rounded: dict[str, Rounded]
-    given: dict[str, Floats]
-    scores: Floats
+    rounded: dict[str, Rounded]  # layer name to what became of it
+    given: dict[str, Floats]  # weights and biases by name, those that differ from the plain network's
+    scores: Floats  # float32 [samples, classes], its answers to the samples that are judged
 
 
 class Calibration:

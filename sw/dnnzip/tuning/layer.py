@@ -29,21 +29,12 @@ THRIFT = 1.0
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Inputs that a layer's weights multiply, over a sample of positions.
+    """Inputs that a layer's weights multiply, over a sample of positions."""
 
-    Parameters
-    ----------
-    sample
-        float32 [groups, positions, length].
-    mean
-        float64 [groups, length].
-    covariance
-        float64 [groups, blocks, block, block], for blocks of consecutive weights (`rounding.block_of`); zero beyond the
-        end of a channel.
-    """
-
-    sample: NDArray[np.float32]
-    mean: Floats
+    sample: NDArray[np.float32]  # float32 [groups, positions, length]
+    mean: Floats  # float64 [groups, length]
+    # float64 [groups, blocks, block, block], for blocks of consecutive weights (`rounding.block_of`); zero beyond the
+    # end of a channel.
     covariance: Floats
 
     @staticmethod
@@ -79,27 +70,13 @@ def _covariances(here: NDArray[np.float32], there: NDArray[np.float32]) -> Float
 
 @dataclass(frozen=True, eq=False)
 class Rounded:
-    """A layer on its grid.
+    """A layer on its grid."""
 
-    Parameters
-    ----------
-    codes
-        int16 [channels, length].
-    steps
-        float32 [channels].
-    step_grid
-        How a file holds them; None where it holds them as they are, or one for all channels.
-    rows
-        float32 [channels, length], the decoded weights.
-    bits
-        Estimated bits of its streams and steps.
-    """
-
-    codes: NDArray[np.int16]
-    steps: NDArray[np.float32]
-    step_grid: StepGrid | None
-    rows: NDArray[np.float32]
-    bits: float
+    codes: NDArray[np.int16]  # int16 [channels, length]
+    steps: NDArray[np.float32]  # float32 [channels]
+    step_grid: StepGrid | None  # how a file holds them; None where it holds them as they are, or one for all channels
+    rows: NDArray[np.float32]  # float32 [channels, length], the decoded weights
+    bits: float  # estimated bits of its streams and steps
 
 
 class Layer:

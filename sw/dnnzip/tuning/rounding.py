@@ -31,57 +31,31 @@ LONGEST_BLOCK = 1024
 
 
 class Target(NamedTuple):
-    """Weights of a layer, and the codes that they may get.
+    """Weights of a layer, and the codes that they may get."""
 
-    Parameters
-    ----------
-    rows
-        float32 [channels, length], the weights; no code decodes further from its weight than the bound.
-    wanted
-        float64 [channels, length], the weights that would be best for the output; `rows` itself, or close to it.
-    steps
-        float32 [channels].
-    bounds
-        float64 [channels].
-    """
-
+    # float32 [channels, length], the weights; no code decodes further from its weight than the bound.
     rows: NDArray[np.float32]
+    # float64 [channels, length], the weights that would be best for the output; `rows` itself, or close to it.
     wanted: Floats
-    steps: NDArray[np.float32]
-    bounds: Floats
+    steps: NDArray[np.float32]  # float32 [channels]
+    bounds: Floats  # float64 [channels]
 
 
 class Rates(NamedTuple):
-    """Bits of codes, and their price.
+    """Bits of codes, and their price."""
 
-    Parameters
-    ----------
-    classes
-        int64 [channels].
-    bits
-        float64 [classes, sizes], of a code by its magnitude (`rate.code_bits`).
-    prices
-        float64 [channels], harm that a bit may do.
-    """
-
-    classes: NDArray[np.int64]
-    bits: Floats
-    prices: Floats
+    classes: NDArray[np.int64]  # int64 [channels]
+    bits: Floats  # float64 [classes, sizes], of a code by its magnitude (`rate.code_bits`)
+    prices: Floats  # float64 [channels], harm that a bit may do
 
 
 class Feedback(NamedTuple):
-    """Feedback of the error of one weight to others of its channel.
+    """Feedback of the error of one weight to others of its channel."""
 
-    Parameters
-    ----------
-    order
-        int64 [groups, length]: in which order weights are rounded; in each block, those that matter most first.
-    factors
-        float64 [groups, blocks, block, block]: upper triangular, for each block of that order, the factor U of the
-        inverse covariance U^T U.
-    """
-
+    # int64 [groups, length]: in which order weights are rounded; in each block, those that matter most first.
     order: NDArray[np.int64]
+    # float64 [groups, blocks, block, block]: upper triangular, for each block of that order, the factor U of the
+    # inverse covariance U^T U.
     factors: Floats
 
     @property

@@ -61,18 +61,10 @@ def _normalised(logits: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """The plain network's answers to some samples, with which a compressed one's are compared.
+    """The plain network's answers to some samples, with which a compressed one's are compared."""
 
-    Parameters
-    ----------
-    plain
-        float64 [samples, classes], its log probabilities.
-    labels
-        int64 [samples].
-    """
-
-    plain: Floats
-    labels: NDArray[np.int64]
+    plain: Floats  # float64 [samples, classes], its log probabilities
+    labels: NDArray[np.int64]  # int64 [samples]
 
     @cached_property
     def _trust(self) -> Floats:
