@@ -5,24 +5,12 @@ from dataclasses import dataclass, replace
 
 
 class Kind(enum.StrEnum):
-    """Computation of a layer.
+    """Computation of a layer."""
 
-    Members
-    -------
-    CONVOLUTION
-        A convolution, plain, grouped, depthwise or transposed.
-    DENSE
-        A matrix product with weights.
-    PRODUCT
-        A matrix product of two activations: no weights.
-    POOLING
-        Pooling: no weights and no multiplications.
-    """
-
-    CONVOLUTION = "convolution"
-    DENSE = "dense"
-    PRODUCT = "product"
-    POOLING = "pooling"
+    CONVOLUTION = "convolution"  # plain, grouped, depthwise or transposed
+    DENSE = "dense"  # a matrix product with weights
+    PRODUCT = "product"  # a matrix product of two activations: no weights
+    POOLING = "pooling"  # no weights and no multiplications
 
 
 @dataclass(frozen=True)

@@ -19,27 +19,13 @@ ALL_BUT = "all but "
 
 
 class Kind(StrEnum):
-    """Kind of the set of layers that a setting compresses.
+    """Kind of the set of layers that a setting compresses."""
 
-    Members
-    -------
-    ALL
-        All that can be.
-    ONE
-        One alone.
-    BUT
-        All but one.
-    GROUP
-        Some: the largest ones, or those of a glob.
-    TUNED
-        A compressed model as it was given.
-    """
-
-    ALL = "all"
-    ONE = "one"
-    BUT = "but"
-    GROUP = "group"
-    TUNED = "tuned"
+    ALL = "all"  # all that can be
+    ONE = "one"  # one alone
+    BUT = "but"  # all but one
+    GROUP = "group"  # some: the largest ones, or those of a glob
+    TUNED = "tuned"  # a compressed model as it was given
 
 
 @dataclass(frozen=True)
