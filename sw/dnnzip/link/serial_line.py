@@ -37,15 +37,12 @@ class SerialLink:
     Parameters
     ----------
     argument
-        The text behind ``serial:`` in the link's name: the port, and after ``@`` the bits per second where they are not
-        1,000,000.
+        The text behind ``serial:`` in the link's name; see ``parse_port``.
 
     Members
     -------
-    last_run
-        Figures of the last ``decode`` that streamed anything, or None.
     statistics
-        Counts of frames on the line then.
+        Counts of frames on the line in the last ``decode`` that streamed anything.
     """
 
     def __init__(self, argument: str = "") -> None:
