@@ -78,7 +78,8 @@ class Energy:
     @property
     def leakage(self) -> float:
         """Leakage of all parts."""
-        return sum(value for name, value in vars(self).items() if name.endswith("leakage"))
+        parts: dict[str, float] = vars(self)
+        return sum(value for name, value in parts.items() if name.endswith("leakage"))
 
     @property
     def dynamic(self) -> float:

@@ -149,7 +149,8 @@ class MeshNetwork:
         return Pattern(hops, rows, load, worst)
 
     def _links(self) -> list[tuple[int, int]]:
-        routed = [pair for pair in itertools.product(range(self.nodes), repeat=2) if self._distance(*pair) == 1]
+        nodes = range(self.nodes)
+        routed = [(node, other) for node, other in itertools.product(nodes, nodes) if self._distance(node, other) == 1]
         self._routed = len(routed)
         return routed + [(node, node) for node in range(self.nodes) for _ in ("in", "out")]
 
