@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from dnnzip.errors import InputError
 from dnnzip.exploration.facts import NetworkFacts, Request
 from dnnzip.exploration.folder import LAYERS, REQUEST, RESULTS, TUNE, ExplorationFolder
-from dnnzip.exploration.schemas import FIGURES, NOT_COMPRESSED, PLAIN, TUNED
+from dnnzip.exploration.schemas import FIGURES, LAYER_SCHEMA, NOT_COMPRESSED, PLAIN, TUNED
 
 ALL = "all"
 ALL_BUT = "all but "
@@ -104,7 +104,7 @@ class Evidence:
     # Of a setting (its index) on a machine (its index).
     costs: dict[tuple[int, int], Cost] = field(default_factory=dict)
     tune: dict[str, Any] | None = None  # what ``dnnzip tune --json`` wrote, if anything
-    layer_table: pa.Table | None = None  # rows of `record.LAYER_SCHEMA`, of all settings
+    layer_table: pa.Table = field(default_factory=LAYER_SCHEMA.empty_table)  # of all settings
 
     @property
     def codecs(self) -> int:
@@ -113,28 +113,24 @@ class Evidence:
 
     def layer_rows(self, settings: Iterable[int]) -> list[dict[str, Any]]:
         """Return the rows of some settings, by their indices, in the order in which the folder has them."""
-        if self.layer_table is None:
-            return []
-        keys = pa.array([self.settings[index].key for index in settings], pa.string())
-        rows: list[dict[str, Any]] = self.layer_table.filter(
-            pc.is_in(self.layer_table.column("encoding"), value_set=keys)
+        rows: list[dict[str, Any]] = _rows_of(
+            self.layer_table, (self.settings[index].key for index in settings)
         ).to_pylist()
         return rows
 
     def members(self, settings: Iterable[int]) -> dict[str, list[str]]:
         """Return the layers that some settings compress, by the label of their set of layers."""
         labels = {self.settings[index].key: self.settings[index].layers for index in settings}
-        if self.layer_table is None or not labels:
-            return {}
-        table = self.layer_table.select(["encoding", "layer", "codec"])
-        keys = pa.array(list(labels), pa.string())
-        table = table.filter(
-            pc.and_(pc.is_in(table.column("encoding"), value_set=keys), pc.not_equal(table["codec"], NOT_COMPRESSED))
-        )
+        table = _rows_of(self.layer_table.select(["encoding", "layer", "codec"]), labels)
+        table = table.filter(pc.not_equal(table["codec"], NOT_COMPRESSED))
         found: dict[str, dict[str, None]] = {}
         for row in table.group_by(["encoding", "layer"], use_threads=False).aggregate([]).to_pylist():
             found.setdefault(labels[row["encoding"]], {})[row["layer"]] = None
         return {label: list(layers) for label, layers in found.items()}
+
+
+def _rows_of(table: pa.Table, keys: Iterable[str]) -> pa.Table:
+    return table.filter(pc.is_in(table["encoding"], value_set=pa.array(list(keys), pa.string())))
 
 
 def read_evidence(path: str | Path) -> Evidence:

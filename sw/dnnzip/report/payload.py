@@ -102,10 +102,9 @@ def _details_first(evidence: Evidence) -> list[int]:
 
 
 def _within_limit(evidence: Evidence, order: list[int]) -> list[int]:
-    table = evidence.layer_table
-    if table is None or not table.num_rows:
+    if not evidence.layer_table.num_rows:
         return []
-    rows = math.ceil(table.num_rows / len(evidence.settings))
+    rows = math.ceil(evidence.layer_table.num_rows / len(evidence.settings))
     return sorted(order[: max(1, DETAIL_ROWS // rows)])
 
 
