@@ -113,9 +113,8 @@ class Evidence:
 
     def layer_rows(self, settings: Iterable[int]) -> list[dict[str, Any]]:
         """Return the rows of some settings, by their indices, in the order in which the folder has them."""
-        rows: list[dict[str, Any]] = _rows_of(
-            self.layer_table, (self.settings[index].key for index in settings)
-        ).to_pylist()
+        keys = (self.settings[index].key for index in settings)
+        rows: list[dict[str, Any]] = _rows_of(self.layer_table, keys).to_pylist()
         return rows
 
     def members(self, settings: Iterable[int]) -> dict[str, list[str]]:
