@@ -39,5 +39,5 @@ def draw(bits: Mapping[str, Sequence[float]], bounds: Sequence[float], path: Pat
         axes.set_ylim(bottom=0)
         axes.set_xlabel("largest error tolerated, share of each tensor's range")
         axes.set_ylabel("bits per weight")
-        axes.legend(frameon=False)
+        axes.legend(fontsize=8)
         save(figure, path, ("svg",), outputs)

@@ -1,14 +1,14 @@
 """Every run that nocnn, the estimator of one of the paper's authors, printed for its own networks and configuration."""
 
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dnnzip.accelerator import Estimator, Kind, Layer, Network, estimator_of, load_accelerator, reductions
-from dnnzip.accelerator.nocnn import Departures, Nocnn, free
-from dnnzip_bench.departures import departures, table
+from dnnzip.accelerator.nocnn import Nocnn
+from dnnzip_bench.departures import DEPARTURES, departures, free, table, without
 from dnnzip_bench.family_networks import NETWORKS
 
 ORACLE = json.loads((Path(__file__).parent / "nocnn.json").read_text(encoding="utf-8"))
@@ -35,8 +35,8 @@ def network(run):
     return replace(plain, layers=tuple(layer.compressed(bits if bits < 16 else None) for layer in plain.layers))
 
 
-def estimate(run, accelerator=MACHINE, **switched):
-    return Nocnn(accelerator, replace(Departures(), **switched)).estimate(network(run))
+def estimate(run, accelerator=MACHINE):
+    return Nocnn(accelerator).estimate(network(run))
 
 
 def cycles(result):
@@ -115,14 +115,15 @@ def test_the_reductions_on_the_page_with_the_cost_of_decompressors(
 def test_each_departure_changes_the_result_by_itself(departure, run):
     # With all of them on, the difference from the printed figures is nothing; so each one that is switched shows.
     whole = estimate(run, free(MACHINE))
-    other = estimate(run, free(MACHINE), **{departure: False})
+    other = without(free(MACHINE), departure).estimate(network(run))
     assert (other.latency, other.energy.total) != (whole.latency, whole.energy.total)
 
 
 def test_elements_that_leak_show_once_they_have_leakage():
     array = MACHINE.array.model_copy(update={"leakage": MACHINE.array.leakage.model_copy(update={"value": 1e-3})})
     leaking = MACHINE.model_copy(update={"array": array})
-    parts = [estimate("lenet5/cr=1", leaking, elements_do_not_leak=off).energy for off in (True, False)]
+    tools = Nocnn(leaking), without(leaking, "elements_do_not_leak")
+    parts = [tool.estimate(network("lenet5/cr=1")).energy for tool in tools]
     assert parts[0].computation_leakage == 0 < parts[1].computation_leakage
 
 
@@ -160,7 +161,7 @@ def test_the_preset_counts_as_the_tool(run):
 def test_the_table_of_departures_on_the_page_is_what_the_model_gives(tmp_path, bench):
     text = PAGE.read_text(encoding="utf-8")
     assert table().markdown() in text
-    assert all(f"| `{each.name}` |" in text for each in fields(Departures))
+    assert all(f"| `{name}` |" in text for name in DEPARTURES)
     page = tmp_path / "page.md"
     page.write_text("<!-- nocnn: departures --><!-- /nocnn -->")
     assert bench(departures, "--page", page)[0] == 0

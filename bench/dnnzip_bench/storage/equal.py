@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from dnnzip.accelerator import Estimator, Network, Timing, load_accelerator, nocnn
+from dnnzip.accelerator import Estimator, Network, Timing, load_accelerator
+from dnnzip.accelerator.nocnn import Nocnn
+from dnnzip_bench.departures import free
 from dnnzip_bench.storage.choice import Told, best_of_ladders, climb, most_right
 from dnnzip_bench.storage.methods import ANS, ANS_LADDERS, FIXED, INT4_METHODS, LINE_LADDER, TUNED
 from dnnzip_bench.storage.records import Record, Records
@@ -69,8 +71,8 @@ class Judges:
     def __init__(self) -> None:
         family, edge = load_accelerator("paper-mesh-8x8"), load_accelerator(EDGE)
         self._estimators: dict[bool, tuple[Estimator, Estimator]] = {
-            True: (nocnn.Nocnn(family), Estimator(edge)),
-            False: (nocnn.Nocnn(nocnn.free(family)), Estimator(nocnn.free(edge))),
+            True: (Nocnn(family), Estimator(edge)),
+            False: (Nocnn(free(family)), Estimator(free(edge))),
         }
 
     def judge(self, layers: Network, record: Record, drop: Drop) -> Equal:

@@ -10,24 +10,12 @@ from dnnzip.accelerator.layers import Kind, Layer
 
 @dataclass(frozen=True)
 class Work:
-    """Work of the processing elements for a layer.
+    """Work of the processing elements for a layer."""
 
-    Parameters
-    ----------
-    cores
-        Elements at work.
-    cycles
-        Of the busiest one.
-    operations
-        Multiplications, or values into a pooling, of all of them.
-    fetches
-        Number of times that the layer's weights come from the main memory.
-    """
-
-    cores: int
-    cycles: float
-    operations: float
-    fetches: int = 1
+    cores: int  # elements at work
+    cycles: float  # of the busiest one
+    operations: float  # multiplications, or values into a pooling, of all of them
+    fetches: int = 1  # number of times that the layer's weights come from the main memory
 
 
 def systolic_cycles(reduction: int, filters: int, positions: int, rows: int, columns: int) -> int:
@@ -62,20 +50,18 @@ def work_of(layer: Layer, accelerator: Accelerator, batch: int) -> Work:
         Samples at once.
     """
     cores = min(layer.units, accelerator.cores)
-    positions = layer.positions * batch
+    positions, operations = layer.positions * batch, layer.operations * batch
+    each = math.ceil(layer.units / cores) * layer.reduction * positions
     if layer.kind is Kind.POOLING:
-        operations = math.ceil(layer.units / cores) * layer.reduction * positions
-        return Work(cores, operations / accelerator.array.pool_per_cycle.value, layer.operations * batch)
+        return Work(cores, each / accelerator.array.pool_per_cycle.value, operations)
     match accelerator.array:
         case VectorArray() as array:
-            each = math.ceil(layer.units / cores) * layer.reduction * positions
-            return Work(cores, each / array.macs_per_cycle.value, layer.operations * batch)
+            return Work(cores, each / array.macs_per_cycle.value, operations)
         case SystolicArray() as array:
-            cycles = _grouped(layer, cores, positions, array)
-            return Work(cores, cycles, layer.operations * batch)
+            return Work(cores, _grouped(layer, cores, positions, array), operations)
         case LaneArray() as array:
             fetches = len(chunks(layer, array, batch)) if layer.weights else 1
-            return Work(cores, vectors_of(layer, array, batch), layer.operations * batch, fetches)
+            return Work(cores, vectors_of(layer, array, batch), operations, fetches)
 
 
 def _grouped(layer: Layer, cores: int, positions: int, array: SystolicArray) -> int:

@@ -14,22 +14,14 @@ def _usable(value: float) -> float:
 
 
 class Constant(BaseModel):
-    """A number with its unit and its source.
-
-    Parameters
-    ----------
-    value
-        0, or from `SMALLEST` to `LARGEST`: products of a few of them stay numbers.
-    unit
-        As the key prescribes it.
-    source
-        Where the value is from: a publication, a tool with its configuration, a measurement, a choice.
-    """
+    """A number with its unit and its source."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
+    # 0, or from `SMALLEST` to `LARGEST`: products of a few of them stay numbers.
     value: Annotated[float, Field(ge=0), AfterValidator(_usable)]
-    unit: str
+    unit: str  # as the key prescribes it
+    # Where the value is from: a publication, a tool with its configuration, a measurement, a choice.
     source: str = Field(min_length=1)
 
 

@@ -78,7 +78,8 @@ class Energy:
     @property
     def leakage(self) -> float:
         """Leakage of all parts."""
-        return sum(value for name, value in self.parts().items() if name.endswith("leakage"))
+        parts: dict[str, float] = vars(self)
+        return sum(value for name, value in parts.items() if name.endswith("leakage"))
 
     @property
     def dynamic(self) -> float:
@@ -100,14 +101,10 @@ class Energy:
             "leakage": self.leakage,
         }
 
-    def parts(self) -> dict[str, float]:
-        """Return each part by its name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
     @staticmethod
     def sum(energies: "Iterable[Energy]") -> "Energy":
         """Add up."""
-        parts = [energy.parts() for energy in energies]
+        parts = [vars(energy) for energy in energies]
         return Energy(**{field.name: math.fsum(part[field.name] for part in parts) for field in fields(Energy)})
 
 
@@ -141,7 +138,7 @@ class LayerEstimate:
     def as_json(self) -> dict[str, Any]:
         """Return the documented JSON object."""
         return _figures(self.latency, self.energy) | {
-            "cycles": {field.name: getattr(self.cycles, field.name) for field in fields(Cycles)},
+            "cycles": vars(self.cycles),
             "weight_bytes": self.weight_bytes,
         }
 
@@ -185,7 +182,7 @@ class Estimate:
         return _figures(self.latency, energy) | {
             "latency_s": self.seconds,
             "weight_bytes": math.fsum(layer.weight_bytes for layer in self.layers),
-            "energy_parts_J": energy.parts(),
+            "energy_parts_J": vars(energy),
         }
 
 

@@ -20,55 +20,25 @@ from dnnzip.format.schedule import shares, sizes
 
 @dataclass(frozen=True)
 class Tile:
-    """A tile.
+    """A tile."""
 
-    Parameters
-    ----------
-    vectors
-        Vectors that meet it.
-    size
-        Its bytes in the main memory.
-    cycles
-        That its weights take at least, whatever the memory does.
-    start
-        Cycles before the first of them.
-    packed
-        Whether they come from decompressors.
-    ahead
-        Cycles' worth of them that a decompressor's queue holds.
-    beats
-        Cycles in which a group's queue is emptied into it.
-    begins
-        Whether it is the first tile of a stream, which is read once the stream before it has ended.
-    """
-
-    vectors: int
-    size: float
-    cycles: float
-    start: float
-    packed: bool = False
-    ahead: float = 0.0
-    beats: int = 0
-    begins: bool = False
+    vectors: int  # vectors that meet it
+    size: float  # its bytes in the main memory
+    cycles: float  # that its weights take at least, whatever the memory does
+    start: float  # cycles before the first of them
+    packed: bool = False  # whether they come from decompressors
+    ahead: float = 0.0  # cycles' worth of them that a decompressor's queue holds
+    beats: int = 0  # cycles in which a group's queue is emptied into it
+    begins: bool = False  # whether it is the first tile of a stream, which is read once the stream before it has ended
 
 
 @dataclass(frozen=True)
 class Pass:
-    """Channels that are loaded side by side.
+    """Channels that are loaded side by side."""
 
-    Parameters
-    ----------
-    channels
-        Of all groups of rows.
-    most
-        Of the group with the most of them.
-    lanes
-        Virtual lanes of that group's stream; its rows where weights are not compressed.
-    """
-
-    channels: int
-    most: int
-    lanes: int
+    channels: int  # of all groups of rows
+    most: int  # of the group with the most of them
+    lanes: int  # virtual lanes of that group's stream; its rows where weights are not compressed
 
 
 def passes(layer: Layer, array: LaneArray) -> list[Pass]:

@@ -17,21 +17,11 @@ from dnnzip.format.array import Placement
 
 @dataclass(frozen=True)
 class Setting:
-    """Setting of an estimate.
+    """Setting of an estimate."""
 
-    Parameters
-    ----------
-    batch
-        Samples at once.
-    bits
-        Of a weight that is not compressed.
-    timing
-        How parts of a layer overlap.
-    """
-
-    batch: int
-    bits: int
-    timing: Timing
+    batch: int  # samples at once
+    bits: int  # of a weight that is not compressed
+    timing: Timing  # how parts of a layer overlap
 
 
 class LayerModel:

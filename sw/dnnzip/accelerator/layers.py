@@ -5,71 +5,35 @@ from dataclasses import dataclass, replace
 
 
 class Kind(enum.StrEnum):
-    """Computation of a layer.
+    """Computation of a layer."""
 
-    Members
-    -------
-    CONVOLUTION
-        A convolution, plain, grouped, depthwise or transposed.
-    DENSE
-        A matrix product with weights.
-    PRODUCT
-        A matrix product of two activations: no weights.
-    POOLING
-        Pooling: no weights and no multiplications.
-    """
-
-    CONVOLUTION = "convolution"
-    DENSE = "dense"
-    PRODUCT = "product"
-    POOLING = "pooling"
+    CONVOLUTION = "convolution"  # plain, grouped, depthwise or transposed
+    DENSE = "dense"  # a matrix product with weights
+    PRODUCT = "product"  # a matrix product of two activations: no weights
+    POOLING = "pooling"  # no weights and no multiplications
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer, for one sample.
+    """A layer, for one sample."""
 
-    Parameters
-    ----------
-    name
-        Of its weights; of its node where it has none.
-    operator
-        The ONNX operator.
-    kind
-        The computation.
-    units
-        Units that are divided among cores: output channels, neurons, or the channels of a pooling.
-    reduction
-        Products that one output needs; values in the window of a pooling.
-    positions
-        Outputs of each unit.
-    groups
-        Groups of a convolution: a unit reads one group's channels alone.
-    weights
-        Distinct weights.
-    inputs, outputs
-        Activations that it reads and writes.
-    source
-        Number of the layer whose cores hold its input; None where that is the network's input in the main memory.
-    input_bits, output_bits
-        Width of those activations; None for the accelerator's.
-    bits_per_weight
-        Bits of a compressed weight in the main memory; None where its weights are not compressed.
-    """
-
-    name: str
-    operator: str
+    name: str  # of its weights; of its node where it has none
+    operator: str  # the ONNX operator
     kind: Kind
-    units: int
-    reduction: int
-    positions: int
-    groups: int
-    weights: int
+    units: int  # units that are divided among cores: output channels, neurons, or the channels of a pooling
+    reduction: int  # products that one output needs; values in the window of a pooling
+    positions: int  # outputs of each unit
+    groups: int  # groups of a convolution: a unit reads one group's channels alone
+    weights: int  # distinct weights
+    # inputs, outputs: activations that it reads and writes.
     inputs: int
     outputs: int
+    # Number of the layer whose cores hold its input; None where that is the network's input in the main memory.
     source: int | None = None
+    # input_bits, output_bits: width of those activations; None for the accelerator's.
     input_bits: int | None = None
     output_bits: int | None = None
+    # Bits of a compressed weight in the main memory; None where its weights are not compressed.
     bits_per_weight: float | None = None
 
     def __post_init__(self) -> None:
@@ -98,21 +62,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Network:
-    """The layers of a network in the order in which they run.
-
-    Parameters
-    ----------
-    name
-        Of the network.
-    layers
-        Its layers; ``source`` counts in this list.
-    table_bytes
-        Bytes of the table set of compressed weights, which is loaded once.
-    """
+    """The layers of a network in the order in which they run."""
 
     name: str
-    layers: tuple[Layer, ...]
-    table_bytes: int = 0
+    layers: tuple[Layer, ...]  # its layers; ``source`` counts in this list
+    table_bytes: int = 0  # bytes of the table set of compressed weights, which is loaded once
 
     def __post_init__(self) -> None:
         for number, layer in enumerate(self.layers):

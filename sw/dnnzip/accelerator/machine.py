@@ -23,10 +23,15 @@ class Machine:
         """Energy of a bit over a hop: its router and its link."""
         return self.accelerator.mesh.router_energy.value + self.accelerator.mesh.link_energy.value
 
-    def memory_cycles(self, size: float) -> float:
-        """Return the accelerator's cycles in which the main memory moves ``size`` bytes, at its sustained bandwidth."""
+    @property
+    def memory_rate(self) -> float:
+        """Bytes that the main memory moves in a cycle of the accelerator, at its sustained bandwidth."""
         memory = self.accelerator.main_memory
-        return size / (memory.bandwidth.value * memory.efficiency.value / self.accelerator.clock.value)
+        return memory.bandwidth.value * memory.efficiency.value / self.accelerator.clock.value
+
+    def memory_cycles(self, size: float) -> float:
+        """Return the accelerator's cycles in which the main memory moves ``size`` bytes."""
+        return size / self.memory_rate
 
     def leakage(self, cores: int, latency: float, decoders: int) -> Energy:
         """Return the leakage energy, in J, of a time.

@@ -5,7 +5,7 @@ are worked out once, for a byte, from the incidence of node pairs and links, and
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,24 +17,12 @@ from dnnzip.accelerator.configuration import Mesh
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """Flows of the same size at the same time.
+    """Flows of the same size at the same time."""
 
-    Parameters
-    ----------
-    hops
-        int64 [flows], links between routers on each flow's path.
-    paths
-        bool [flows, links], which links, ports included, each flow uses.
-    load
-        float64 [links], bytes on each link when every flow carries one byte.
-    worst
-        float64 [flows], the largest of these loads on each flow's path.
-    """
-
-    hops: NDArray[np.int64]
-    paths: NDArray[np.bool_]
-    load: NDArray[np.float64]
-    worst: NDArray[np.float64]
+    hops: NDArray[np.int64]  # int64 [flows], links between routers on each flow's path
+    paths: NDArray[np.bool_]  # bool [flows, links], which links, ports included, each flow uses
+    load: NDArray[np.float64]  # float64 [links], bytes on each link when every flow carries one byte
+    worst: NDArray[np.float64]  # float64 [flows], the largest of these loads on each flow's path
 
     @property
     def flows(self) -> int:
@@ -88,24 +76,17 @@ class MeshNetwork:
             Whether all get the same bytes: with multicast these pass each link once.
         """
         key = ("from-shared" if shared and self.mesh.multicast else "from", cores, 0)
-        return self._pattern(key, [(self.nearest(node), node) for node in self.nodes_of_cores[:cores]])
+        return self._pattern(key, ((self.nearest(node), node) for node in self.nodes_of_cores[:cores]))
 
     def to_memory(self, cores: int) -> Pattern:
         """Return the flows from each of the first ``cores`` cores to the nearest memory interface."""
-        return self._pattern(("to", cores, 0), [(node, self.nearest(node)) for node in self.nodes_of_cores[:cores]])
+        return self._pattern(("to", cores, 0), ((node, self.nearest(node)) for node in self.nodes_of_cores[:cores]))
 
     def between(self, sources: int, destinations: int) -> Pattern:
         """Return the flows from each of the first ``sources`` cores to each other one of the first ``destinations``."""
         key = ("between-shared" if self.mesh.multicast else "between", sources, destinations)
-        if key in self._patterns:
-            return self._patterns[key]
-        pairs = [
-            (source, destination)
-            for source in self.nodes_of_cores[:sources]
-            for destination in self.nodes_of_cores[:destinations]
-            if source != destination
-        ]
-        return self._pattern(key, pairs)
+        pairs = itertools.product(self.nodes_of_cores[:sources], self.nodes_of_cores[:destinations])
+        return self._pattern(key, (pair for pair in pairs if pair[0] != pair[1]))
 
     def nearest(self, node: int) -> int:
         """Return the memory interface with the fewest hops to a node, the first one of several."""
@@ -147,13 +128,9 @@ class MeshNetwork:
         """Return over how many links between routers a byte of each flow goes in all; energy is spent on these."""
         return float(pattern.load[: self._routed].sum())
 
-    def saturation(self, pattern: Pattern) -> float:
-        """Return the flits per cycle, of all flows together, at which the most loaded link is full."""
-        return pattern.flows * self.mesh.flits_per_cycle.value / float(pattern.load.max())
-
-    def _pattern(self, key: tuple[str, int, int], pairs: Sequence[tuple[int, int]]) -> Pattern:
+    def _pattern(self, key: tuple[str, int, int], pairs: Iterable[tuple[int, int]]) -> Pattern:
         if key not in self._patterns:
-            self._patterns[key] = self._worked_out(pairs, key[0].endswith("shared"))
+            self._patterns[key] = self._worked_out(list(pairs), key[0].endswith("shared"))
         return self._patterns[key]
 
     def _worked_out(self, pairs: Sequence[tuple[int, int]], shared: bool) -> Pattern:
@@ -172,12 +149,8 @@ class MeshNetwork:
         return Pattern(hops, rows, load, worst)
 
     def _links(self) -> list[tuple[int, int]]:
-        routed = [
-            (node, other)
-            for node in range(self.nodes)
-            for other in range(self.nodes)
-            if self._distance(node, other) == 1
-        ]
+        nodes = range(self.nodes)
+        routed = [(node, other) for node, other in itertools.product(nodes, nodes) if self._distance(node, other) == 1]
         self._routed = len(routed)
         return routed + [(node, node) for node in range(self.nodes) for _ in ("in", "out")]
 

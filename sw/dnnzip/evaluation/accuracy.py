@@ -86,14 +86,16 @@ def evaluate(
     InputError
         The model or the data cannot be read or do not suit each other, or it is not clear where the scores are.
     """
-    where = "model" if isinstance(model, onnx.ModelProto) else str(model)
     if isinstance(model, onnx.ModelProto):
-        check_given(model, where)
-    proto = model if isinstance(model, onnx.ModelProto) else load_model(model)
-    dataset = data if isinstance(data, Dataset) else load_dataset(data, samples)
-    if isinstance(data, Dataset) and samples is not None:
-        dataset = Dataset(data.x[:samples], data.y[:samples], data.where)
-    return score(scores_of(_plain(proto, where), dataset, where, output=output), dataset)
+        proto, where = model, "model"
+        check_given(proto, where)
+    else:
+        proto, where = load_model(model), str(model)
+    if not isinstance(data, Dataset):
+        data = load_dataset(data, samples)
+    elif samples is not None:
+        data = data.first(samples)
+    return score(scores_of(_plain(proto, where), data, where, output=output), data)
 
 
 def scores_of(
@@ -119,13 +121,10 @@ def scores_of(
     InputError
         See `evaluate`.
     """
-    with _session(model, where, threads) as session:
-        chosen = choose_output(_outputs(session, model, dataset, where), output, where)
-        taken, batch, is_fixed = _taken(session, dataset, where)
-        given = []
-        for x in batches_of(dataset.x, batch, is_fixed, where):
-            given += _run(session, [chosen], taken, x, dataset, where)
-        return joined_scores(given, batch, len(dataset.x), where)
+    with _opened(model, dataset, where, threads) as network:
+        chosen = choose_output(network.outputs(_sorted_values(model)), output, where)
+        given = [found for x in network.batches() for found in network.run([chosen], x)]
+        return joined_scores(given, network.batch, len(dataset.x), where)
 
 
 def score_output(
@@ -152,8 +151,8 @@ def score_output(
         See `evaluate`.
     """
     plain = _plain(model, where)
-    with _session(plain, where, None) as session:
-        return choose_output(_outputs(session, plain, dataset, where), asked, where, option)
+    with _opened(plain, dataset, where) as network:
+        return choose_output(network.outputs(_sorted_values(plain)), asked, where, option)
 
 
 def outputs_of(model: onnx.ModelProto, dataset: Dataset, where: str) -> dict[str, NDArray[np.generic]]:
@@ -164,20 +163,72 @@ def outputs_of(model: onnx.ModelProto, dataset: Dataset, where: str) -> dict[str
     InputError
         The network does not run on the samples.
     """
-    with _session(model, where, None) as session:
-        taken, batch, is_fixed = _taken(session, dataset, where)
-        names = _tensor_outputs(session)
-        x = next(batches_of(dataset.x, batch, is_fixed, where))
-        found = _run(session, names, taken, x, dataset, where)
-        return {name: np.asarray(values) for name, values in zip(names, found, strict=True)}
+    with _opened(model, dataset, where) as network:
+        found = network.run(network.tensors, next(network.batches()))
+        return {name: np.asarray(values) for name, values in zip(network.tensors, found, strict=True)}
 
 
 def _plain(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     return decompressed(open_compressed(model, where)) if is_compressed(model) else model
 
 
+class _Network:
+    """A plain network, and samples that it takes.
+
+    Members
+    -------
+    batch
+        Samples that it gets at once.
+    tensors
+        Names of its outputs that are tensors.
+    """
+
+    def __init__(self, session: Session, dataset: Dataset, where: str) -> None:
+        self._session, self._dataset, self._where = session, dataset, where
+        inputs = session.get_inputs()
+        if len(inputs) != 1:
+            raise InputError(where, f"has {len(inputs)} inputs", "give a network with one input")
+        _check_samples(inputs[0].type, inputs[0].shape, dataset, where)
+        self._input = inputs[0].name
+        fixed = _sizes(inputs[0].shape)[0] if inputs[0].shape else None
+        self._is_fixed = fixed is not None
+        self.batch = fixed or min(BATCH, len(dataset.x))
+        self.tensors = [output.name for output in session.get_outputs() if _dtype(output.type) is not None]
+
+    def batches(self) -> Iterator[NDArray[np.generic]]:
+        """Visit all samples in batches."""
+        return batches_of(self._dataset.x, self.batch, self._is_fixed, self._where)
+
+    def run(self, names: list[str], x: NDArray[np.generic]) -> list[object]:
+        """Return some outputs for a batch."""
+        # Of an empty list, onnxruntime makes all outputs.
+        if not names:
+            return []
+        try:
+            found: list[object] = self._session.run(names, {self._input: x})
+        except RUNTIME_ERRORS as error:
+            raise InputError(self._where, f"does not run on {self._dataset.where} ({first_line(error)})") from None
+        return found
+
+    def outputs(self, by_size: set[str]) -> list[Output]:
+        """Return all outputs, with their shapes for a few samples; the values of some are known to be sorted."""
+        x = self._dataset.x
+        tried = (self.batch,) if self._is_fixed else (1,) if len(x) == 1 else TRIED
+        shapes: dict[str, list[tuple[int, ...]]] = {name: [] for name in self.tensors}
+        for samples in tried:
+            found = self.run(self.tensors, next(batches_of(x[:samples], samples, True, self._where)))
+            for name, values in zip(self.tensors, found, strict=True):
+                shapes[name].append(np.shape(np.asarray(values)))
+        outputs = []
+        for output in self._session.get_outputs():
+            kind = _bare(output.type) if output.name in shapes else output.type
+            sizes = tuple(shapes.get(output.name, ()))
+            outputs.append(Output(output.name, kind, tried, sizes, output.name in by_size))
+        return outputs
+
+
 @contextmanager
-def _session(model: onnx.ModelProto, where: str, threads: int | None) -> Iterator[Session]:
+def _opened(model: onnx.ModelProto, dataset: Dataset, where: str, threads: int | None = None) -> Iterator[_Network]:
     with temporary_folder() as folder:
         # A message of more than 2 GB does not exist: such a model takes the way over files.
         is_large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_MESSAGE // 2
@@ -186,58 +237,7 @@ def _session(model: onnx.ModelProto, where: str, threads: int | None) -> Iterato
             save_model(model, str(source))
         else:
             source = model.SerializeToString()
-        yield open_session(source, where, session_options(threads))
-
-
-def _taken(session: Session, dataset: Dataset, where: str) -> tuple[str, int, bool]:
-    """Return the network's input, how many samples it gets at once, and whether it takes no other number."""
-    inputs = session.get_inputs()
-    if len(inputs) != 1:
-        raise InputError(where, f"has {len(inputs)} inputs", "give a network with one input")
-    wanted = inputs[0]
-    _check_samples(wanted.type, wanted.shape, dataset, where)
-    fixed = _sizes(wanted.shape)[0] if wanted.shape else None
-    return wanted.name, fixed or min(BATCH, len(dataset.x)), fixed is not None
-
-
-def _run(
-    session: Session, names: list[str], taken: str, x: NDArray[np.generic], dataset: Dataset, where: str
-) -> list[object]:
-    # Of an empty list, onnxruntime makes all outputs.
-    if not names:
-        return []
-    try:
-        found: list[object] = session.run(names, {taken: x})
-    except RUNTIME_ERRORS as error:
-        raise InputError(where, f"does not run on {dataset.where} ({first_line(error)})") from None
-    return found
-
-
-def _tensor_outputs(session: Session) -> list[str]:
-    return [output.name for output in session.get_outputs() if _dtype(output.type) is not None]
-
-
-def _outputs(session: Session, model: onnx.ModelProto, dataset: Dataset, where: str) -> list[Output]:
-    """Return all outputs of a network, with their shapes for a few samples."""
-    taken, batch, is_fixed = _taken(session, dataset, where)
-    tried = (batch,) if is_fixed else (1,) if len(dataset.x) == 1 else TRIED
-    names = _tensor_outputs(session)
-    shapes: dict[str, list[tuple[int, ...]]] = {name: [] for name in names}
-    for samples in tried:
-        x = next(batches_of(dataset.x[:samples], samples, True, where))
-        for name, values in zip(names, _run(session, names, taken, x, dataset, where), strict=True):
-            shapes[name].append(np.shape(np.asarray(values)))
-    by_size = _sorted_values(model)
-    return [
-        Output(
-            output.name,
-            output.type.removeprefix("tensor(").removesuffix(")") if output.name in shapes else output.type,
-            tried,
-            tuple(shapes.get(output.name, ())),
-            output.name in by_size,
-        )
-        for output in session.get_outputs()
-    ]
+        yield _Network(open_session(source, where, session_options(threads)), dataset, where)
 
 
 def _sorted_values(model: onnx.ModelProto) -> set[str]:
@@ -301,18 +301,20 @@ def joined_scores(given: Sequence[object], batch: int, samples: int, where: str)
 
 def _dtype(kind: str) -> np.dtype[np.generic] | None:
     """Return the NumPy type of a tensor's type as onnxruntime writes it; None of what NumPy does not have."""
-    name = kind.removeprefix("tensor(").removesuffix(")") if kind.startswith("tensor(") else ""
+    name = _bare(kind) if kind.startswith("tensor(") else ""
     known = {"float": "float32", "double": "float64"}.get(name, name)
     return np.dtype(known) if known in NUMBERS else None
+
+
+def _bare(kind: str) -> str:
+    return kind.removeprefix("tensor(").removesuffix(")")
 
 
 def _check_samples(kind: str, wanted: Sequence[object], dataset: Dataset, where: str) -> None:
     """Compare the samples' type and shape with what the network takes."""
     x = dataset.x
     if x.dtype != _dtype(kind):
-        raise InputError(
-            dataset.where, f"x is {x.dtype}", f"{where} takes {kind.removeprefix('tensor(').removesuffix(')')}"
-        )
+        raise InputError(dataset.where, f"x is {x.dtype}", f"{where} takes {_bare(kind)}")
     shape = _sizes(wanted)
     if len(shape) != x.ndim or any(d is not None and d != n for d, n in zip(shape[1:], x.shape[1:], strict=True)):
         text = ", ".join("any" if d is None else str(d) for d in shape[1:])

@@ -122,7 +122,13 @@ def _arrays(archive: zipfile.ZipFile, where: str) -> tuple[NDArray[np.generic], 
     # An archive may be small where its arrays are not.
     size = sum(member.file_size for member in members)
     with memory_for(where, f"{size} bytes of x and y", size):
-        x, y = (_array(archive, member) for member in members)
+        arrays = []
+        for member in members:
+            with archive.open(member) as file:
+                arrays.append(np.lib.format.read_array(file, allow_pickle=False))
+                # Behind the last byte the checksum is compared.
+                file.read()
+    x, y = arrays
     return x, y
 
 
@@ -151,11 +157,3 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
         needed = file.tell() + math.prod(shape) * dtype.itemsize
     if any(size < 0 for size in shape) or needed != member.file_size:
         raise ValueError(f"{name} has {member.file_size} bytes, and its shape needs {needed}")
-
-
-def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[np.generic]:
-    with archive.open(member) as file:
-        array: NDArray[np.generic] = np.lib.format.read_array(file, allow_pickle=False)
-        # Behind the last byte the checksum is compared.
-        file.read()
-    return array

@@ -25,27 +25,13 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Output:
-    """An output of a network, with its shapes for some numbers of samples.
-
-    Parameters
-    ----------
-    name
-        Its name.
-    kind
-        Its type, ``float`` or ``int64`` for tensors, ``seq(...)`` for others.
-    samples
-        Each number of samples that was tried.
-    shapes
-        The shape for each of them; none for what is no tensor.
-    sorted
-        Its values are in order of size, as TopK leaves them, so that their positions are no classes.
-    """
+    """An output of a network, with its shapes for some numbers of samples."""
 
     name: str
-    kind: str
-    samples: tuple[int, ...]
-    shapes: tuple[Shape, ...]
-    sorted: bool = False
+    kind: str  # its type, ``float`` or ``int64`` for tensors, ``seq(...)`` for others
+    samples: tuple[int, ...]  # each number of samples that was tried
+    shapes: tuple[Shape, ...]  # the shape for each of them; none for what is no tensor
+    sorted: bool = False  # its values are in order of size, as TopK leaves them, so that their positions are no classes
 
     @property
     def holds_scores(self) -> bool:

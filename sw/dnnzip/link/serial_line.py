@@ -22,21 +22,11 @@ REBUILD = "build the bitstream with this dnnzip"
 
 @dataclass(frozen=True)
 class StreamAnswer:
-    """Answer of a board to a stream.
+    """Answer of a board to a stream."""
 
-    Parameters
-    ----------
-    verdict
-        How it ended.
-    weights
-        Its weights as they left the decoder, little-endian.
-    cycles
-        Clock cycles in which the decoder did not wait for the line.
-    """
-
-    verdict: Verdict
-    weights: bytes
-    cycles: int
+    verdict: Verdict  # how it ended
+    weights: bytes  # its weights as they left the decoder, little-endian
+    cycles: int  # clock cycles in which the decoder did not wait for the line
 
 
 class SerialLink:
@@ -47,15 +37,12 @@ class SerialLink:
     Parameters
     ----------
     argument
-        The text behind ``serial:`` in the link's name: the port, and after ``@`` the bits per second where they are not
-        1,000,000.
+        The text behind ``serial:`` in the link's name; see ``parse_port``.
 
     Members
     -------
-    last_run
-        Figures of the last ``decode`` that streamed anything, or None.
     statistics
-        Counts of frames on the line then.
+        Counts of frames on the line in the last ``decode`` that streamed anything.
     """
 
     def __init__(self, argument: str = "") -> None:
@@ -65,14 +52,7 @@ class SerialLink:
         self.statistics = Statistics()
 
     def decode(self, tables: bytes, streams: Sequence[bytes]) -> list[StreamResult]:
-        """Load the table set, decode every weight stream in turn, and return a result for each.
-
-        Parameters
-        ----------
-        tables
-            The table set stream; empty where no stream needs one.
-        streams
-            Weight streams. One without a word ends as ``truncated``.
+        """Decode every stream; see ``dnnzip.link.api.Link``. One without a word ends as ``truncated``.
 
         Raises
         ------
@@ -99,20 +79,20 @@ class SerialLink:
                 table_cycles=answers[0].cycles if tables else 0,
                 seconds=time.perf_counter() - begun,
             )
-            self._check_tables(session, tables, answers)
+            if tables:
+                self._check_loaded(session, answers[0].verdict)
         remaining = iter(answers[1:] if tables else answers)
         return [
             self._result(stream, next(remaining), weight_bytes) if stream else StreamResult(Verdict.TRUNCATED, None, 0)
             for stream in streams
         ]
 
-    def _check_tables(self, session: Session, tables: bytes, answers: Sequence[StreamAnswer]) -> None:
+    def _check_loaded(self, session: Session, verdict: Verdict) -> None:
         """Raise unless the table set was loaded."""
-        if not tables or answers[0].verdict == Verdict.OK:
-            return
-        if answers[0].verdict == Verdict.UNSUPPORTED:
+        if verdict == Verdict.UNSUPPORTED:
             raise too_many_states(self._name, session.hello)
-        raise VerdictError(answers[0].verdict)
+        if verdict != Verdict.OK:
+            raise VerdictError(verdict)
 
     def _weight_bytes(self, session: Session) -> int:
         """Return the number of bytes of a weight as the board sends it."""

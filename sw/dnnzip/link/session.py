@@ -29,43 +29,21 @@ class Line(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """Answer of a board to a message.
+    """Answer of a board to a message."""
 
-    Parameters
-    ----------
-    body
-        Bytes of all frames but the last.
-    end
-        Bytes of the last one.
-    """
-
-    body: bytes
-    end: bytes
+    body: bytes  # bytes of all frames but the last
+    end: bytes  # bytes of the last one
 
 
 @dataclass
 class Statistics:
-    """Counts of frames on the line.
+    """Counts of frames on the line."""
 
-    Parameters
-    ----------
-    sent
-        Data frames sent, again or not.
-    resent
-        Of these, again.
-    received
-        Data frames that came in order.
-    damaged
-        Pieces that were no frame.
-    asked
-        Number of times that either side asked for frames again.
-    """
-
-    sent: int = 0
-    resent: int = 0
-    received: int = 0
-    damaged: int = 0
-    asked: int = 0
+    sent: int = 0  # data frames sent, again or not
+    resent: int = 0  # of these, again
+    received: int = 0  # data frames that came in order
+    damaged: int = 0  # pieces that were no frame
+    asked: int = 0  # number of times that either side asked for frames again
 
 
 class Session:
@@ -190,7 +168,7 @@ class Session:
                         self._name, f"no answer any more in message {len(self._answers)}", "reset the board"
                     )
                 last_byte = last_progress = now
-                self._go_back()
+                self._next = self._confirmed
                 self._confirm(resend=True)
         self.statistics.damaged = self._reader.damaged
         if len(self._answers) > len(messages):
@@ -248,11 +226,7 @@ class Session:
         self._limit = max(self._limit, self._confirmed + (frame.limit - frame.ack) % NUMBERS)
         if frame.resend:
             self.statistics.asked += 1
-            self._go_back()
-
-    def _go_back(self) -> None:
-        """Send again what is not confirmed."""
-        self._next = self._confirmed
+            self._next = self._confirmed
 
     def _confirm(self, *, resend: bool) -> None:
         self.statistics.asked += resend

@@ -1,7 +1,6 @@
 """Texts of numbers and names of settings in the report; ``assets/numbers.js`` writes numbers the same way."""
 
 import math
-from collections.abc import Sequence
 
 from dnnzip.report.evidence import Kind, Machine, Setting
 
@@ -77,13 +76,8 @@ def setting_name(setting: Setting, codecs: int = 1) -> str:
     codecs
         Number of codecs of the exploration; a single one is not named.
     """
-    parts = [layers_name(setting)]
-    if setting.kind is Kind.TUNED:
-        return parts[0]
-    parts += [setting.max_error, SCOPES.get(setting.scope, setting.scope)]
-    if codecs > 1:
-        parts.append(setting.codec)
-    return ", ".join(parts)
+    layers = layers_name(setting)
+    return layers if setting.kind is Kind.TUNED else _joined([layers, setting.max_error], setting, codecs)
 
 
 def layers_name(setting: Setting) -> str:
@@ -95,19 +89,15 @@ def layers_name(setting: Setting) -> str:
 
 def series_name(setting: Setting, codecs: int = 1) -> str:
     """Return the name of a series: the settings that differ from one in the bound alone."""
-    parts = [layers_name(setting), SCOPES.get(setting.scope, setting.scope)]
-    if codecs > 1:
-        parts.append(setting.codec)
-    return ", ".join(parts)
+    return _joined([layers_name(setting)], setting, codecs)
+
+
+def _joined(first: list[str], setting: Setting, codecs: int) -> str:
+    scope = SCOPES.get(setting.scope, setting.scope)
+    return ", ".join([*first, scope, *([setting.codec] if codecs > 1 else [])])
 
 
 def machine_name(machine: Machine) -> str:
     """Return the report's name of an accelerator with its placement and timing."""
-    return (
-        f"{machine.accelerator}, decompressed {PLACEMENTS.get(machine.placement, machine.placement)}, {machine.timing}"
-    )
-
-
-def list_of(values: Sequence[str]) -> str:
-    """Return values in one line."""
-    return ", ".join(values)
+    placement = PLACEMENTS.get(machine.placement, machine.placement)
+    return f"{machine.accelerator}, decompressed {placement}, {machine.timing}"

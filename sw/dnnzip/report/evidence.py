@@ -12,34 +12,20 @@ import pyarrow.compute as pc
 from dnnzip.errors import InputError
 from dnnzip.exploration.facts import NetworkFacts, Request
 from dnnzip.exploration.folder import LAYERS, REQUEST, RESULTS, TUNE, ExplorationFolder
-from dnnzip.exploration.schemas import FIGURES, NOT_COMPRESSED, PLAIN, TUNED
+from dnnzip.exploration.schemas import FIGURES, LAYER_SCHEMA, NOT_COMPRESSED, PLAIN, TUNED
 
 ALL = "all"
 ALL_BUT = "all but "
 
 
 class Kind(StrEnum):
-    """Kind of the set of layers that a setting compresses.
+    """Kind of the set of layers that a setting compresses."""
 
-    Members
-    -------
-    ALL
-        All that can be.
-    ONE
-        One alone.
-    BUT
-        All but one.
-    GROUP
-        Some: the largest ones, or those of a glob.
-    TUNED
-        A compressed model as it was given.
-    """
-
-    ALL = "all"
-    ONE = "one"
-    BUT = "but"
-    GROUP = "group"
-    TUNED = "tuned"
+    ALL = "all"  # all that can be
+    ONE = "one"  # one alone
+    BUT = "but"  # all but one
+    GROUP = "group"  # some: the largest ones, or those of a glob
+    TUNED = "tuned"  # a compressed model as it was given
 
 
 @dataclass(frozen=True)
@@ -53,39 +39,23 @@ class Machine:
 
 @dataclass(frozen=True)
 class Setting:
-    """A way to encode the network: layers, bound, scope and codec, with its results that hold for any accelerator.
+    """A way to encode the network: layers, bound, scope and codec, with its results that hold for any accelerator."""
 
-    Parameters
-    ----------
-    key
-        Its hash in the folder.
-    kind, layers
-        Which layers; the label as the folder has it.
-    max_error
-        The bound as it was given.
-    bound_order
-        Its number, a fraction for a percentage; None for a tuned model.
-    scope, codec
-        How it was encoded.
-    samples, top1, top1_plain
-        Accuracy as shares of the samples.
-    bits_per_weight
-        Over all weights, those left out at their own width.
-    stream_bytes, side_bytes, left_out_bytes, ratio
-        Sizes in bytes, and the ratio of plain to compressed size.
-    """
-
-    key: str
+    key: str  # its hash in the folder
+    # kind, layers: which layers; the label as the folder has it.
     kind: Kind
     layers: str
-    max_error: str
-    bound_order: float | None
+    max_error: str  # the bound as it was given
+    bound_order: float | None  # its number, a fraction for a percentage; None for a tuned model
+    # scope, codec: how it was encoded.
     scope: str
     codec: str
+    # samples, top1, top1_plain: accuracy as shares of the samples.
     samples: int
     top1: float
     top1_plain: float
-    bits_per_weight: float
+    bits_per_weight: float  # over all weights, those left out at their own width
+    # stream_bytes, side_bytes, left_out_bytes, ratio: sizes in bytes, and the ratio of plain to compressed size.
     stream_bytes: int
     side_bytes: int
     left_out_bytes: int
@@ -122,32 +92,19 @@ class Cost:
 
 @dataclass(frozen=True)
 class Evidence:
-    """An exploration's folder as the report shows it.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    request, network
-        What was asked, and the plain network; None where they are not there (yet).
-    machines, settings
-        In the order of the request.
-    costs
-        Of a setting (its index) on a machine (its index).
-    tune
-        What ``dnnzip tune --json`` wrote, if anything.
-    layer_table
-        Rows of `record.LAYER_SCHEMA`, of all settings.
-    """
+    """An exploration's folder as the report shows it."""
 
     path: Path
+    # request, network: what was asked, and the plain network; None where they are not there (yet).
     request: Request | None = None
     network: NetworkFacts | None = None
+    # machines, settings: in the order of the request.
     machines: tuple[Machine, ...] = ()
     settings: tuple[Setting, ...] = ()
+    # Of a setting (its index) on a machine (its index).
     costs: dict[tuple[int, int], Cost] = field(default_factory=dict)
-    tune: dict[str, Any] | None = None
-    layer_table: pa.Table | None = None
+    tune: dict[str, Any] | None = None  # what ``dnnzip tune --json`` wrote, if anything
+    layer_table: pa.Table = field(default_factory=LAYER_SCHEMA.empty_table)  # of all settings
 
     @property
     def codecs(self) -> int:
@@ -156,28 +113,23 @@ class Evidence:
 
     def layer_rows(self, settings: Iterable[int]) -> list[dict[str, Any]]:
         """Return the rows of some settings, by their indices, in the order in which the folder has them."""
-        if self.layer_table is None:
-            return []
-        keys = pa.array([self.settings[index].key for index in settings], pa.string())
-        rows: list[dict[str, Any]] = self.layer_table.filter(
-            pc.is_in(self.layer_table.column("encoding"), value_set=keys)
-        ).to_pylist()
+        keys = (self.settings[index].key for index in settings)
+        rows: list[dict[str, Any]] = _rows_of(self.layer_table, keys).to_pylist()
         return rows
 
     def members(self, settings: Iterable[int]) -> dict[str, list[str]]:
         """Return the layers that some settings compress, by the label of their set of layers."""
         labels = {self.settings[index].key: self.settings[index].layers for index in settings}
-        if self.layer_table is None or not labels:
-            return {}
-        table = self.layer_table.select(["encoding", "layer", "codec"])
-        keys = pa.array(list(labels), pa.string())
-        table = table.filter(
-            pc.and_(pc.is_in(table.column("encoding"), value_set=keys), pc.not_equal(table["codec"], NOT_COMPRESSED))
-        )
+        table = _rows_of(self.layer_table.select(["encoding", "layer", "codec"]), labels)
+        table = table.filter(pc.not_equal(table["codec"], NOT_COMPRESSED))
         found: dict[str, dict[str, None]] = {}
         for row in table.group_by(["encoding", "layer"], use_threads=False).aggregate([]).to_pylist():
             found.setdefault(labels[row["encoding"]], {})[row["layer"]] = None
         return {label: list(layers) for label, layers in found.items()}
+
+
+def _rows_of(table: pa.Table, keys: Iterable[str]) -> pa.Table:
+    return table.filter(pc.is_in(table["encoding"], value_set=pa.array(list(keys), pa.string())))
 
 
 def read_evidence(path: str | Path) -> Evidence:
@@ -212,7 +164,7 @@ def read_evidence(path: str | Path) -> Evidence:
     settings = _settings(request, network, rows)
     machine_index = {machine: index for index, machine in enumerate(machines)}
     setting_index = {setting.key: index for index, setting in enumerate(settings)}
-    costs = {(setting_index[row["encoding"]], machine_index[_machine(row)]): cost_of(row) for row in rows}
+    costs = {(setting_index[row["encoding"]], machine_index[machine_of(row)]): cost_of(row) for row in rows}
     layers = folder.layers()
     _check_layers(folder, rows, layers)
     return Evidence(path, request, network, machines, settings, costs, tune, layers)
@@ -234,47 +186,34 @@ def cost_of(row: dict[str, Any]) -> Cost:
     return Cost({name: row[name] for name in FIGURES}, {name: row[PLAIN + name] for name in FIGURES})
 
 
-def _machine(row: dict[str, Any]) -> Machine:
+def machine_of(row: dict[str, Any]) -> Machine:
+    """Return the machine of a point or a layer, from its row."""
     return Machine(row["accelerator"], row["placement"], row["timing"])
 
 
 def _machines(request: Request, rows: Sequence[dict[str, Any]]) -> tuple[Machine, ...]:
-    grid = request.grid
-    found = {_machine(row) for row in rows}
-    return tuple(
-        sorted(
-            found,
-            key=lambda machine: (
-                _place(grid.accelerator, machine.accelerator),
-                _place(grid.placement, machine.placement),
-                _place(grid.timing, machine.timing),
-            ),
-        )
-    )
+    def place(machine: Machine) -> list[tuple[int, str]]:
+        return [_place(getattr(request.grid, name), value) for name, value in vars(machine).items()]
+
+    return tuple(sorted({machine_of(row) for row in rows}, key=place))
 
 
 def _settings(request: Request, network: NetworkFacts | None, rows: Sequence[dict[str, Any]]) -> tuple[Setting, ...]:
     names = {layer.name for layer in network.layers} if network else set()
     first = {row["encoding"]: row for row in reversed(rows)}
+    columns = [name for name in Setting.__dataclass_fields__ if name not in ("key", "kind")]
     grid = request.grid
-    settings = [
-        Setting(
-            key=row["encoding"],
-            kind=kind_of(row["layers"], names),
-            **{name: row[name] for name in Setting.__dataclass_fields__ if name not in ("key", "kind")},
-        )
-        for row in first.values()
-    ]
-    settings.sort(
-        key=lambda item: (
-            _place(grid.layers, item.layers),
-            float("inf") if item.bound_order is None else item.bound_order,
-            _place(grid.error_scope, item.scope),
-            _place(grid.codec, item.codec),
-            item.key,
-        )
+
+    def place(item: Setting) -> tuple[Any, ...]:
+        bound = float("inf") if item.bound_order is None else item.bound_order
+        scope, codec = _place(grid.error_scope, item.scope), _place(grid.codec, item.codec)
+        return _place(grid.layers, item.layers), bound, scope, codec, item.key
+
+    settings = (
+        Setting(key=key, kind=kind_of(row["layers"], names), **{name: row[name] for name in columns})
+        for key, row in first.items()
     )
-    return tuple(settings)
+    return tuple(sorted(settings, key=place))
 
 
 def kind_of(label: str, names: Iterable[str]) -> Kind:

@@ -27,48 +27,29 @@ HEIGHT = 420
 Figure = dict[str, Any]
 
 
-def accuracy_against_bits() -> Figure:
-    """Return the figure of accuracy over bits per weight: a mark for each setting, and their front."""
-    return _scatter("bits per weight", "bits per weight")
-
-
-def accuracy_against_cost() -> Figure:
-    """Return the figure of accuracy over energy, latency or bytes; the script names the axis by the choice."""
-    return _scatter("energy of an inference", "cost")
-
-
-def bits_against_bound() -> Figure:
+def _bits_against_bound() -> Figure:
     """Return the figure of bits per weight over the bound: a line for each layer, and the network's."""
-    line = go.Scatter(
-        meta="layer",
-        mode="lines",
-        line={"color": variable("plain"), "width": 1},
-        opacity=0.55,
-        showlegend=False,
-        hovertemplate="<b>%{text}</b><br>bound %{customdata}<br>%{y:.3f} bits per weight<extra></extra>",
+
+    def line(meta: str, colour: str, width: float, **look: Any) -> go.Scatter:
+        name = look.get("name", "%{text}")
+        hover = f"<b>{name}</b><br>bound %{{customdata}}<br>%{{y:.3f}} bits per weight<extra></extra>"
+        look = {"mode": "lines+markers", "hovertemplate": hover, **look}
+        return go.Scatter(meta=meta, line={"color": variable(colour), "width": width}, **look)
+
+    triangle, circle = ({"symbol": symbol, "size": 8} for symbol in ("triangle-up", "circle"))
+    figure = go.Figure(
+        [
+            line("layer", "plain", 1, mode="lines", opacity=0.55, showlegend=False),
+            line("chosen", "one", 2.5, marker=triangle),
+            line("network", "all", 3, name="whole network", marker=circle),
+        ]
     )
-    chosen = go.Scatter(
-        meta="chosen",
-        mode="lines+markers",
-        line={"color": variable("one"), "width": 2.5},
-        marker={"symbol": "triangle-up", "size": 8},
-        hovertemplate="<b>%{text}</b><br>bound %{customdata}<br>%{y:.3f} bits per weight<extra></extra>",
-    )
-    network = go.Scatter(
-        meta="network",
-        name="whole network",
-        mode="lines+markers",
-        line={"color": variable("all"), "width": 3},
-        marker={"symbol": "circle", "size": 8},
-        hovertemplate="<b>whole network</b><br>bound %{customdata}<br>%{y:.3f} bits per weight<extra></extra>",
-    )
-    figure = go.Figure([line, chosen, network])
     figure.update_layout(_layout("largest error tolerated", "bits per weight"))
     figure.update_yaxes(rangemode="tozero")
     return _as_data(figure)
 
 
-def energy_by_part() -> Figure:
+def _energy_by_part() -> Figure:
     """Return the bars of the energy's parts, plain above compressed."""
     figure = go.Figure(
         [
@@ -87,7 +68,7 @@ def energy_by_part() -> Figure:
     return _as_data(figure)
 
 
-def cost_by_layer() -> Figure:
+def _cost_by_layer() -> Figure:
     """Return the bars of each layer's latency or energy, plain next to compressed."""
     figure = go.Figure(
         [
@@ -110,15 +91,17 @@ def cost_by_layer() -> Figure:
 def all_figures() -> dict[str, Figure]:
     """Return every figure of the page by the id of its place there."""
     return {
-        "accuracy-bits": accuracy_against_bits(),
-        "accuracy-cost": accuracy_against_cost(),
-        "bits-bound": bits_against_bound(),
-        "energy-parts": energy_by_part(),
-        "layer-costs": cost_by_layer(),
+        "accuracy-bits": _accuracy_against("bits per weight"),
+        # The script names the axis by the chosen cost.
+        "accuracy-cost": _accuracy_against("energy of an inference"),
+        "bits-bound": _bits_against_bound(),
+        "energy-parts": _energy_by_part(),
+        "layer-costs": _cost_by_layer(),
     }
 
 
-def _scatter(x_title: str, x_name: str) -> Figure:
+def _accuracy_against(x_title: str) -> Figure:
+    """Return the figure of accuracy over bits per weight or a cost: a mark for each setting, and their front."""
     front = go.Scatter(
         meta="front",
         name="Pareto front",
@@ -142,21 +125,16 @@ def _scatter(x_title: str, x_name: str) -> Figure:
         )
         for kind, (name, symbol, _) in KINDS.items()
     ]
+    red = variable("chosen")
     chosen = go.Scatter(
         meta="chosen",
         name="chosen setting",
         mode="markers",
-        marker={
-            "symbol": "circle-open",
-            "size": 19,
-            "color": variable("chosen"),
-            "line": {"color": variable("chosen"), "width": 2.5},
-        },
+        marker={"symbol": "circle-open", "size": 19, "color": red, "line": {"color": red, "width": 2.5}},
         hoverinfo="skip",
     )
     figure = go.Figure([front, *kinds, chosen])
     figure.update_layout(_layout(x_title, "top-1 accuracy (%)"), hovermode="closest")
-    figure.update_layout(meta=x_name)
     return _as_data(figure)
 
 

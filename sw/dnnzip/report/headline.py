@@ -66,16 +66,11 @@ def front(costs: Sequence[float], gains: Sequence[float]) -> list[int]:
 def as_json(evidence: Evidence, max_drop: float) -> dict[str, Any]:
     """Return the headline as the documented JSON object."""
     index = choose(evidence, max_drop)
-    content: dict[str, Any] = {
-        "settings": len(evidence.settings),
-        "points": len(evidence.costs),
-        "max_drop": max_drop,
-        "best": None,
-    }
+    counts = {"settings": len(evidence.settings), "points": len(evidence.costs), "max_drop": max_drop}
     if index is None:
-        return content
+        return {**counts, "best": None}
     setting = evidence.settings[index]
-    content["best"] = {
+    best = {
         "name": setting_name(setting, evidence.codecs),
         "layers": setting.layers,
         "max_error": setting.max_error,
@@ -89,9 +84,7 @@ def as_json(evidence: Evidence, max_drop: float) -> dict[str, Any]:
         "top1_plain": setting.top1_plain,
         "estimates": [
             {
-                "accelerator": machine.accelerator,
-                "placement": machine.placement,
-                "timing": machine.timing,
+                **vars(machine),
                 "latency_reduction": cost.reduction("latency_s"),
                 "energy_reduction": cost.reduction("energy_J"),
                 "energy_reduction_without_leakage": cost.reduction_without_leakage,
@@ -100,4 +93,4 @@ def as_json(evidence: Evidence, max_drop: float) -> dict[str, Any]:
             if (cost := evidence.costs.get((index, number)))
         ],
     }
-    return content
+    return {**counts, "best": best}

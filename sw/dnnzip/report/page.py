@@ -24,7 +24,6 @@ from dnnzip.report.captions import (
     PLACEMENTS,
     SCOPES,
     TIMINGS,
-    list_of,
     machine_name,
     percent,
     points,
@@ -209,6 +208,7 @@ def _headline(evidence: Evidence, max_drop: float, codecs: int) -> dict[str, Any
         for name, unit in (("latency_s", "s"), ("energy_J", "J"))
     }
     limit = f"{100 * max_drop:.2f}"
+    width = evidence.request.weight_bits if evidence.request else None
     return {
         "bits": f"{setting.bits_per_weight:.2f}",
         "ratio": f"{setting.ratio:.1f}\N{MULTIPLICATION SIGN}",
@@ -223,18 +223,12 @@ def _headline(evidence: Evidence, max_drop: float, codecs: int) -> dict[str, Any
         "energy_amount": amount["energy_J"],
         "setting": setting_name(setting, codecs),
         "machine": machine_name(evidence.machines[0]),
-        "width": _plain_width(evidence),
+        "width": "at the accelerator's own width" if width is None else f"of {width} bits",
         "why": f"Fewest bits at a loss of at most {limit} points" if best is not None else "Least loss",
         "warning": ""
         if best is not None
         else f"No setting shown loses at most {limit} points of accuracy; the one that loses least is shown.",
     }
-
-
-def _plain_width(evidence: Evidence) -> str:
-    """Return the width, as text, of the weights that latency and energy are compared with."""
-    bits = evidence.request.weight_bits if evidence.request else None
-    return "at the accelerator's own width" if bits is None else f"of {bits} bits"
 
 
 def _layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -311,7 +305,7 @@ def _provenance(request: Request | None) -> list[tuple[str, str, bool, str]]:
         *((name, value, True, "") for name, value in code),
         *((name, value, False, "") for name, value in text),
         *(
-            (name, list_of(values), False, f"{len(values)} values" if len(values) > LONGEST_LIST else "")
+            (name, ", ".join(values), False, f"{len(values)} values" if len(values) > LONGEST_LIST else "")
             for name, values in lists
         ),
         report,

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from dnnzip.exploration.schemas import ENERGY_PARTS, NOT_COMPRESSED
-from dnnzip.report.evidence import ALL_BUT, Evidence, Kind, Setting, cost_of
+from dnnzip.report.evidence import ALL_BUT, Evidence, Kind, Setting, cost_of, machine_of
 from dnnzip.report.headline import choose, closest, front
 
 DIGITS = 7
@@ -14,6 +14,10 @@ DETAIL_ROWS = 60_000
 """Layers times settings times machines whose numbers go to the page, about 5 MB of it at most. A large network's
 exploration has millions; then the settings on a front come first, and the page says which are missing."""
 
+SETTING_COLUMNS = (
+    *("layers", "kind", "max_error", "bound_order", "scope", "codec"),
+    *("samples", "top1", "top1_plain", "bytes"),
+)
 LAYER_FIGURES = ("latency_s", "latency_cycles", "energy_J", *(f"energy_{part}_J" for part in ENERGY_PARTS))
 
 
@@ -38,23 +42,11 @@ def payload(evidence: Evidence, max_drop: float) -> dict[str, Any]:
         "network": {"name": network.name, "top1": network.top1, "samples": network.samples, "bytes": network.bytes},
         "batch": evidence.request.batch if evidence.request else 1,
         "max_drop": max_drop,
-        "machines": [
-            {"accelerator": item.accelerator, "placement": item.placement, "timing": item.timing}
-            for item in evidence.machines
-        ],
+        "machines": [vars(machine) for machine in evidence.machines],
         "settings": {
-            "layers": [item.layers for item in settings],
-            "kind": [item.kind.value for item in settings],
+            **{name: [getattr(item, name) for item in settings] for name in SETTING_COLUMNS},
             "about": _about(evidence),
-            "max_error": [item.max_error for item in settings],
-            "bound_order": [item.bound_order for item in settings],
-            "scope": [item.scope for item in settings],
-            "codec": [item.codec for item in settings],
-            "samples": [item.samples for item in settings],
-            "top1": [item.top1 for item in settings],
-            "top1_plain": [item.top1_plain for item in settings],
             "bits": [_short(item.bits_per_weight) for item in settings],
-            "bytes": [item.bytes for item in settings],
             "ratio": [_short(item.ratio) for item in settings],
         },
         "costs": [_machine_costs(evidence, number) for number in range(len(evidence.machines))],
@@ -73,13 +65,10 @@ def _machine_costs(evidence: Evidence, machine: int) -> dict[str, dict[str, list
 
 def _about(evidence: Evidence) -> list[list[str]]:
     """Return for each setting the layers that it tells something about: the one alone, the one left out, a group's."""
-    groups: dict[str, list[str]] = {}
-    by_label: dict[str, int] = {}
-    for index, setting in enumerate(evidence.settings):
-        if setting.kind is Kind.GROUP:
-            by_label.setdefault(setting.layers, index)
-    if by_label:
-        groups = evidence.members(by_label.values())
+    settings = evidence.settings
+    grouped = [index for index, setting in enumerate(settings) if setting.kind is Kind.GROUP]
+    # Of settings with the same label, the first.
+    groups = evidence.members({settings[index].layers: index for index in reversed(grouped)}.values())
 
     def about(setting: Setting) -> list[str]:
         if setting.kind is Kind.ONE:
@@ -88,7 +77,7 @@ def _about(evidence: Evidence) -> list[list[str]]:
             return [setting.layers.removeprefix(ALL_BUT)]
         return groups.get(setting.layers, []) if setting.kind is Kind.GROUP else []
 
-    return [about(setting) for setting in evidence.settings]
+    return [about(setting) for setting in settings]
 
 
 def _details_first(evidence: Evidence) -> list[int]:
@@ -113,10 +102,9 @@ def _details_first(evidence: Evidence) -> list[int]:
 
 
 def _within_limit(evidence: Evidence, order: list[int]) -> list[int]:
-    table = evidence.layer_table
-    if table is None or not table.num_rows:
+    if not evidence.layer_table.num_rows:
         return []
-    rows = math.ceil(table.num_rows / len(evidence.settings))
+    rows = math.ceil(evidence.layer_table.num_rows / len(evidence.settings))
     return sorted(order[: max(1, DETAIL_ROWS // rows)])
 
 
@@ -128,41 +116,14 @@ def _details(
     assert network is not None
     facts = {layer.name: layer for layer in network.layers}
     setting_of = {evidence.settings[index].key: index for index in shown}
-    machine_of = {
-        (item.accelerator, item.placement, item.timing): number for number, item in enumerate(evidence.machines)
-    }
+    machine_numbers = {machine: number for number, machine in enumerate(evidence.machines)}
     rows = evidence.layer_rows(shown)
     # Layers that take time and have no weights are listed where they run; without any it is the network's order.
     order = list(dict.fromkeys([*(row["layer"] for row in rows), *names]))
     place = {name: number for number, name in enumerate(order)}
-    machines = len(evidence.machines)
+    machines = range(len(evidence.machines))
     empty = [None] * len(order)
-    plain: list[dict[str, list[float | None]]] = [
-        {name: list(empty) for name in LAYER_FIGURES} for _ in range(machines)
-    ]
-    details: dict[int, dict[str, Any]] = {}
-    for row in rows:
-        index, machine = (
-            setting_of[row["encoding"]],
-            machine_of[row["accelerator"], row["placement"], row["timing"]],
-        )
-        detail = details.get(index)
-        if detail is None:
-            detail = details[index] = {
-                **{name: list(empty) for name in ("codec", "bits", "bound", "largest_error", "mse", "unit")},
-                "costs": [{name: list(empty) for name in LAYER_FIGURES} for _ in range(machines)],
-            }
-        at = place[row["layer"]]
-        detail["codec"][at] = None if row["codec"] == NOT_COMPRESSED else row["codec"]
-        detail["bits"][at] = _short(row["bits_per_weight"])
-        for name in ("bound", "largest_error", "mse"):
-            detail[name][at] = _short(row[name])
-        detail["unit"][at] = row["unit"]
-        cost = cost_of(row)
-        for name in LAYER_FIGURES:
-            detail["costs"][machine][name][at] = _short(cost.compressed[name])
-            plain[machine][name][at] = _short(cost.plain[name])
-    layers = [
+    layers: list[dict[str, Any]] = [
         {
             "name": name,
             "operator": facts[name].operator if name in facts else None,
@@ -171,10 +132,27 @@ def _details(
             "macs": facts[name].macs if name in facts else None,
             "stored_bits": facts[name].bits if name in facts else None,
             "reason": facts[name].reason if name in facts else None,
-            "plain": [{figure: plain[machine][figure][at] for figure in LAYER_FIGURES} for machine in range(machines)],
+            "plain": [dict.fromkeys(LAYER_FIGURES) for _ in machines],
         }
-        for at, name in enumerate(order)
+        for name in order
     ]
+    details: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        index, machine, at = setting_of[row["encoding"]], machine_numbers[machine_of(row)], place[row["layer"]]
+        if index not in details:
+            columns = {name: list(empty) for name in ("codec", "bits", "bound", "largest_error", "mse", "unit")}
+            costs = [{name: list(empty) for name in LAYER_FIGURES} for _ in machines]
+            details[index] = {**columns, "costs": costs}
+        detail = details[index]
+        detail["codec"][at] = None if row["codec"] == NOT_COMPRESSED else row["codec"]
+        detail["bits"][at] = _short(row["bits_per_weight"])
+        for name in ("bound", "largest_error", "mse"):
+            detail[name][at] = _short(row[name])
+        detail["unit"][at] = row["unit"]
+        cost = cost_of(row)
+        for name in LAYER_FIGURES:
+            detail["costs"][machine][name][at] = _short(cost.compressed[name])
+            layers[at]["plain"][machine][name] = _short(cost.plain[name])
     return layers, details
 
 

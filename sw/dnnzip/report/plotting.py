@@ -28,6 +28,9 @@ _SETTINGS: Any = {
     "axes.axisbelow": True,
     "grid.color": COLOURS["grid"].light,
     "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.fontsize": 6.5,
+    "legend.title_fontsize": 6.5,
     # A name is no formula, whatever is in it.
     "text.parse_math": False,
 }

@@ -1,14 +1,14 @@
 """The figures on paper: the same views of the chosen setting as SVG and PNG, the same bytes for the same folder."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from dnnzip.exploration.schemas import ENERGY_PARTS
 from dnnzip.report.captions import machine_name, series_name, setting_name
-from dnnzip.report.evidence import Evidence, Kind, Setting
+from dnnzip.report.evidence import Evidence, Kind, Setting, machine_of
 from dnnzip.report.figures import KINDS
 from dnnzip.report.headline import TOLERANCE, choose, closest, front
 from dnnzip.report.palette import COLOURS
@@ -56,32 +56,21 @@ def draw_all(
     best = choose(evidence, max_drop)
     chosen = closest(evidence) if best is None else best
     assert chosen is not None, "there are settings"
-    views: dict[str, tuple[tuple[float, float], Callable[[Axes], bool]]] = {
-        "accuracy_bits": ((COLUMN, 2.8), lambda axes: accuracy_against_bits(axes, evidence, chosen, max_drop)),
-        "accuracy_energy": (
-            (COLUMN, 2.8),
-            lambda axes: accuracy_against_cost(axes, evidence, chosen, max_drop, "energy_J"),
-        ),
-        "accuracy_latency": (
-            (COLUMN, 2.8),
-            lambda axes: accuracy_against_cost(axes, evidence, chosen, max_drop, "latency_s"),
-        ),
-        "bits_bound": ((COLUMN, 2.8), lambda axes: bits_against_bound(axes, evidence, chosen)),
-        "energy_parts": ((COLUMN, 1.9), lambda axes: energy_by_part(axes, evidence, chosen)),
-        "layer_latency": (
-            (WIDE, _bars_height(evidence)),
-            lambda axes: cost_by_layer(axes, evidence, chosen, "latency_s"),
-        ),
-        "layer_energy": (
-            (WIDE, _bars_height(evidence)),
-            lambda axes: cost_by_layer(axes, evidence, chosen, "energy_J"),
-        ),
+    small, tall = (COLUMN, 2.8), (WIDE, 1.0 + 0.26 * max(2, len(evidence.network.layers) if evidence.network else 0))
+    views: dict[str, tuple[tuple[float, float], Callable[[Axes, Evidence, int], bool]]] = {
+        "accuracy_bits": (small, partial(accuracy_against_bits, max_drop=max_drop)),
+        "accuracy_energy": (small, partial(accuracy_against_cost, max_drop=max_drop, figure="energy_J")),
+        "accuracy_latency": (small, partial(accuracy_against_cost, max_drop=max_drop, figure="latency_s")),
+        "bits_bound": (small, bits_against_bound),
+        "energy_parts": ((COLUMN, 1.9), energy_by_part),
+        "layer_latency": (tall, partial(cost_by_layer, figure="latency_s")),
+        "layer_energy": (tall, partial(cost_by_layer, figure="energy_J")),
     }
     outputs.make_folder(folder)
     written: list[Path] = []
     for name, (size, view) in views.items():
         with drawn(size) as (figure, axes):
-            if view(axes):
+            if view(axes, evidence, chosen):
                 written += save(figure, folder / name, FORMATS, outputs)
         step(name)
     return written
@@ -96,17 +85,11 @@ def accuracy_against_bits(axes: Axes, evidence: Evidence, chosen: int, max_drop:
 
 def accuracy_against_cost(axes: Axes, evidence: Evidence, chosen: int, max_drop: float, figure: str) -> bool:
     """Draw accuracy over energy or latency on the first accelerator."""
-    costs = {
-        index: evidence.costs[index, 0].compressed[figure]
-        for index in range(len(evidence.settings))
-        if (index, 0) in evidence.costs
-    }
+    first = [index for index in range(len(evidence.settings)) if (index, 0) in evidence.costs]
+    costs = {index: evidence.costs[index, 0].compressed[figure] for index in first}
     if not costs:
         return False
-    axes.set_xlabel(
-        f"{_quantity(figure)} on {printable(evidence.machines[0].accelerator)}, {evidence.machines[0].timing}"
-    )
-    _si_axis(axes.xaxis, figure)
+    _cost_axis(axes, figure, _first_machine(evidence))
     return _scatter(axes, evidence, costs, chosen, max_drop)
 
 
@@ -118,49 +101,26 @@ def _scatter(axes: Axes, evidence: Evidence, costs: Mapping[int, float], chosen:
     fits = settings[chosen].drop <= max_drop + TOLERANCE
     chosen_name = f"fewest bits, loss to {100 * max_drop:g} points" if fits else "least loss"
     shown = [index for index in costs if settings[index].top1 >= lowest] or list(costs)
+
+    def points(members: Sequence[int]) -> tuple[list[float], list[float]]:
+        return [costs[index] for index in members], [100 * settings[index].top1 for index in members]
+
     for kind, (name, _, mark) in KINDS.items():
         members = [index for index in shown if settings[index].kind is kind]
         if members:
-            axes.scatter(
-                [costs[index] for index in members],
-                [100 * settings[index].top1 for index in members],
-                s=70 if kind is Kind.TUNED else 18,
-                marker=mark,
-                color=COLOURS[kind.value].light,
-                edgecolors="white",
-                linewidths=0.4,
-                label=name,
-                zorder=3,
-            )
+            size, colour = 70 if kind is Kind.TUNED else 18, COLOURS[kind.value].light
+            style = {"edgecolors": "white", "linewidths": 0.4, "zorder": 3}
+            axes.scatter(*points(members), s=size, marker=mark, color=colour, label=name, **style)
     best = [shown[place] for place in front([costs[i] for i in shown], [settings[i].top1 for i in shown])]
-    axes.step(
-        [costs[index] for index in best],
-        [100 * settings[index].top1 for index in best],
-        where="post",
-        color=COLOURS["muted"].light,
-        linewidth=1,
-        label="Pareto front",
-        zorder=2,
-    )
+    muted, red = COLOURS["muted"].light, COLOURS["chosen"].light
+    axes.step(*points(best), where="post", color=muted, linewidth=1, label="Pareto front", zorder=2)
     if chosen in shown:
-        axes.plot(
-            costs[chosen],
-            100 * settings[chosen].top1,
-            marker="o",
-            markersize=9,
-            fillstyle="none",
-            markeredgewidth=1.4,
-            color=COLOURS["chosen"].light,
-            linestyle="none",
-            label=chosen_name,
-            zorder=4,
-        )
-    axes.axhline(100 * plain, color=COLOURS["muted"].light, linewidth=0.9, zorder=1)
-    axes.axhline(100 * (plain - max_drop), color=COLOURS["chosen"].light, linewidth=0.9, linestyle=":", zorder=1)
+        ring = {"marker": "o", "markersize": 9, "fillstyle": "none", "markeredgewidth": 1.4, "linestyle": "none"}
+        axes.plot(*points([chosen]), **ring, color=red, label=chosen_name, zorder=4)
+    axes.axhline(100 * plain, color=muted, linewidth=0.9, zorder=1)
+    axes.axhline(100 * (plain - max_drop), color=red, linewidth=0.9, linestyle=":", zorder=1)
     axes.set_ylabel("top-1 accuracy (%)")
-    axes.figure.legend(
-        frameon=False, fontsize=6.5, ncols=3, loc="outside upper center", columnspacing=1, handletextpad=0.4
-    )
+    axes.figure.legend(ncols=3, loc="outside upper center", columnspacing=1, handletextpad=0.4)
     return True
 
 
@@ -178,23 +138,12 @@ def bits_against_bound(axes: Axes, evidence: Evidence, chosen: int) -> bool:
         if row["bound"] is not None and row["bits_per_weight"] is not None:
             bits.setdefault(row["layer"], {})[row["encoding"]] = row["bits_per_weight"]
     for number, values in enumerate(bits.values()):
-        axes.plot(
-            x,
-            [values.get(settings[index].key, float("nan")) for index in series],
-            color=COLOURS["plain"].light,
-            linewidth=0.8,
-            alpha=0.7,
-            label="" if number else "layers",
-        )
-    axes.plot(
-        x,
-        [settings[index].bits_per_weight for index in series],
-        color=COLOURS["all"].light,
-        linewidth=2,
-        marker="o",
-        markersize=4,
-        label="whole network",
-    )
+        line = [values.get(settings[index].key, float("nan")) for index in series]
+        label = "" if number else "layers"
+        axes.plot(x, line, color=COLOURS["plain"].light, linewidth=0.8, alpha=0.7, label=label)
+    whole = [settings[index].bits_per_weight for index in series]
+    style = {"linewidth": 2, "marker": "o", "markersize": 4}
+    axes.plot(x, whole, color=COLOURS["all"].light, label="whole network", **style)
     if logarithmic:
         axes.set_xscale("log")
     axes.set_xticks(x, [settings[index].max_error for index in series])
@@ -202,7 +151,7 @@ def bits_against_bound(axes: Axes, evidence: Evidence, chosen: int) -> bool:
     axes.set_ylim(bottom=0)
     axes.set_xlabel(f"largest error tolerated ({printable(series_name(settings[series[0]]))})")
     axes.set_ylabel("bits per weight")
-    axes.legend(frameon=False, fontsize=6.5)
+    axes.legend()
     return True
 
 
@@ -235,21 +184,15 @@ def energy_by_part(axes: Axes, evidence: Evidence, chosen: int) -> bool:
         left = [start + value for start, value in zip(left, values, strict=True)]
     axes.set_yticks([1, 0], ["plain", "compressed"])
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel(f"energy on {printable(evidence.machines[0].accelerator)}, {evidence.machines[0].timing}")
-    _si_axis(axes.xaxis, "energy_J")
-    axes.figure.legend(frameon=False, fontsize=6.5, ncols=3, loc="outside upper center")
+    _cost_axis(axes, "energy_J", _first_machine(evidence))
+    axes.figure.legend(ncols=3, loc="outside upper center")
     return True
 
 
 def cost_by_layer(axes: Axes, evidence: Evidence, chosen: int, figure: str) -> bool:
     """Draw each layer's latency or energy, plain next to compressed, on the first accelerator."""
     machine = evidence.machines[0]
-    rows = [
-        row
-        for row in evidence.layer_rows([chosen])
-        if (row["accelerator"], row["placement"], row["timing"])
-        == (machine.accelerator, machine.placement, machine.timing)
-    ]
+    rows = [row for row in evidence.layer_rows([chosen]) if machine_of(row) == machine]
     if not rows:
         return False
     places = range(len(rows))
@@ -259,33 +202,25 @@ def cost_by_layer(axes: Axes, evidence: Evidence, chosen: int, figure: str) -> b
     axes.set_yticks(places, [_shortened(row["layer"]) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel(f"{_quantity(figure)} on {printable(machine_name(machine))}")
-    _si_axis(axes.xaxis, figure)
-    axes.legend(
-        frameon=False, fontsize=6.5, title=printable(setting_name(evidence.settings[chosen])), title_fontsize=6.5
-    )
+    _cost_axis(axes, figure, machine_name(machine))
+    axes.legend(title=printable(setting_name(evidence.settings[chosen])))
     return True
 
 
-def _bars_height(evidence: Evidence) -> float:
-    layers: Sequence[Any] = evidence.network.layers if evidence.network else ()
-    return 1.0 + 0.26 * max(2, len(layers))
+def _first_machine(evidence: Evidence) -> str:
+    return f"{evidence.machines[0].accelerator}, {evidence.machines[0].timing}"
 
 
-def _quantity(figure: str) -> str:
-    return "energy" if figure == "energy_J" else "latency"
-
-
-def _si_axis(axis: Any, figure: str) -> None:
-    axis.set_major_formatter(EngFormatter(unit="J" if figure == "energy_J" else "s"))
-    axis.set_major_locator(MaxNLocator(5))
+def _cost_axis(axes: Axes, figure: str, machine: str) -> None:
+    quantity, unit = ("energy", "J") if figure == "energy_J" else ("latency", "s")
+    axes.set_xlabel(f"{quantity} on {printable(machine)}")
+    axes.xaxis.set_major_formatter(EngFormatter(unit=unit))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
 
 
 def _shortened(name: str) -> str:
     # A line break or the like in a name would break the figure's rows.
     plain = printable(name)
-    return (
-        plain
-        if len(plain) <= LABEL_LENGTH
-        else f"{plain[: LABEL_LENGTH // 2 - 1]}\N{HORIZONTAL ELLIPSIS}{plain[-LABEL_LENGTH // 2 :]}"
-    )
+    if len(plain) <= LABEL_LENGTH:
+        return plain
+    return f"{plain[: LABEL_LENGTH // 2 - 1]}\N{HORIZONTAL ELLIPSIS}{plain[-LABEL_LENGTH // 2 :]}"

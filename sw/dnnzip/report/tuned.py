@@ -34,22 +34,13 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Tuned:
-    """A tuning as text.
+    """A tuning as text."""
 
-    Parameters
-    ----------
-    figures
-        Figures of the whole network, the most wanted first.
-    columns, rows
-        Of the layers; the layer's name comes first.
-    facts
-        Name and value of everything else that the file says.
-    """
-
-    figures: tuple[Figure, ...]
+    figures: tuple[Figure, ...]  # figures of the whole network, the most wanted first
+    # columns, rows: of the layers; the layer's name comes first.
     columns: tuple[str, ...]
     rows: tuple[LayerRow, ...]
-    facts: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, str], ...]  # name and value of everything else that the file says
 
 
 def _plain(value: Any) -> str:

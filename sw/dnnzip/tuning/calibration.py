@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,9 @@ LEAST_JUDGED = 512
 #: Layer name to its choice; a layer that is missing stays as it is.
 Choices = Mapping[str, Choice]
 
+#: Returns a measurement by name: one that is known already, or the one that the function makes.
+Known = Callable[[str, Callable[[], object]], Any]
+
 
 class Subject:
     """A network whose layers get bounds.
@@ -58,17 +62,15 @@ class Subject:
         self.staged = StagedNetwork(self.biased.model, weights, self.biased.biases, where, output)
         by_name = {weight.name: weight for weight in weights}
         self.layers: dict[str, Layer] = {}
-        for stage in self.staged.stages:
+        #: Position of the stage in which a layer's weight is read first.
+        self.first: dict[str, int] = {}
+        for position, stage in enumerate(self.staged.stages):
             for name in stage.weights:
                 if name not in self.layers and stage.node is not None:
                     self.layers[name] = Layer(by_name[name], Columns.of(stage.node, by_name[name]))
+                    self.first[name] = position
         self.plain: dict[str, Floats] = {name: layer.array_of(layer.rows) for name, layer in self.layers.items()}
         self.plain |= self.biased.values()
-        #: Position of the stage in which a layer's weight is read first.
-        self.first = {name: self._first(name) for name in self.layers}
-
-    def _first(self, name: str) -> int:
-        return next(position for position, stage in enumerate(self.staged.stages) if name in stage.weights)
 
     def scores(self, x: Array, given: Mapping[str, Floats]) -> Floats:
         """Return the network's answers with the given weights and biases.
@@ -89,24 +91,12 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A network under some choices.
-
-    Parameters
-    ----------
-    choices
-        The choices.
-    rounded
-        Layer name to what became of it.
-    given
-        Weights and biases by name, those that differ from the plain network's.
-    scores
-        float32 [samples, classes], its answers to the samples that are judged.
-    """
+    """A network under some choices."""
 
     choices: Choices
-    rounded: dict[str, Rounded]
-    given: dict[str, Floats]
-    scores: Floats
+    rounded: dict[str, Rounded]  # layer name to what became of it
+    given: dict[str, Floats]  # weights and biases by name, those that differ from the plain network's
+    scores: Floats  # float32 [samples, classes], its answers to the samples that are judged
 
 
 class Calibration:
@@ -188,7 +178,8 @@ class Calibration:
                 found = self._look(position, state)
             for layer in layers:
                 if layer.name in choices and layer.name not in rounded:
-                    result = self._round(layer, choices[layer.name], plain, found)
+                    wanted = layer.wanted(plain, found) if plain is not None and found is not None else None
+                    result = layer.round(choices[layer.name], layer.feedback(found), wanted)
                     # A layer whose codes would not fit into 16 bits stays as it is.
                     if result is not None:
                         rounded[layer.name] = result
@@ -201,7 +192,7 @@ class Calibration:
         return Trial(choices, rounded, given, self.subject.scores(self.judged, given))
 
     def harms(
-        self, trial: Trial | None, others: Mapping[str, Sequence[Choice]], samples: int, known: "Known"
+        self, trial: Trial | None, others: Mapping[str, Sequence[Choice]], samples: int, known: Known
     ) -> dict[str, list[tuple[float, float]]]:
         """Measure what other choices for single layers do.
 
@@ -227,26 +218,22 @@ class Calibration:
         # The inputs of a layer behind compressed ones are those that the trial itself looked at.
         states = [staged.start(x), *([staged.start(self._looked_at)] if trial else [])]
         result: dict[str, list[tuple[float, float]]] = {}
+
+        def measure(name: str, choice: Choice, state: State, find: Callable[[], _Found]) -> tuple[float, float]:
+            replaced, more = self._replaced(name, choice, trial, given, find())
+            scores = staged.finish(subject.first[name], state, replaced, len(x))
+            return self.judge.divergence(scores) - float(base), more
+
         for position in range(1, len(staged.stages)):
             for name in staged.stages[position].weights:
                 if subject.first[name] != position or name not in others:
                     continue
+                # All measurements may be known already; the inputs are found where one is not.
+                find = cache(partial(self._found, name, states[-1] if trial else None))
                 result[name] = []
-                found = _Lazy(self._found, name, states[-1] if trial else None)
                 for choice in others[name]:
-
-                    def measure(
-                        choice: Choice = choice,
-                        name: str = name,
-                        position: int = position,
-                        state: State = states[0],
-                        found: _Lazy = found,
-                    ) -> tuple[float, float]:
-                        replaced, more = self._replaced(name, choice, trial, given, found)
-                        scores = staged.finish(position, state, replaced, len(x))
-                        return self.judge.divergence(scores) - float(base), more
-
-                    harm, error = known(f"{name}: {choice.text} {choice.scope}", measure)
+                    made = partial(measure, name, choice, states[0], find)
+                    harm, error = known(f"{name}: {choice.text} {choice.scope}", made)
                     result[name].append((float(harm), float(error)))
             states = [staged.run(position, state, given) for state in states]
         return result
@@ -254,19 +241,17 @@ class Calibration:
     def _found(self, name: str, state: State | None) -> "_Found":
         """Return a layer's plain inputs, those that it finds, its feedback, and the weights that suit them best."""
         layer, plain = self.subject.layers[name], self.inputs(name)
-        if plain is None or state is None:
-            return _Found(plain, plain, self.feedback(name), None)
-        found = self._look(self.subject.first[name], state)
-        if found is None:
+        found = None if plain is None or state is None else self._look(self.subject.first[name], state)
+        if plain is None or found is None:
             return _Found(plain, plain, self.feedback(name), None)
         return _Found(plain, found, layer.feedback(found), layer.wanted(plain, found))
 
     def _replaced(
-        self, name: str, choice: Choice, trial: Trial | None, given: Mapping[str, Floats], lazy: "_Lazy"
+        self, name: str, choice: Choice, trial: Trial | None, given: Mapping[str, Floats], found: "_Found"
     ) -> tuple[dict[str, Floats], float]:
         """Return weights and biases with one layer under another choice, and the increase of its output error."""
         stage = self.subject.staged.stages[self.subject.first[name]]
-        layer, found = self.subject.layers[name], lazy.value
+        layer = self.subject.layers[name]
         result = layer.round(choice, found.feedback, found.wanted)
         assert result is not None, "coarser codes than those of a curve fit"
         replaced = {**given, name: layer.array_of(result.rows)}
@@ -275,11 +260,6 @@ class Calibration:
         before = trial.rounded[name].rows if trial and name in trial.rounded else layer.rows
         errors = [layer.error(rows, found.found, found.wanted) for rows in (result.rows, before)]
         return replaced, errors[0] - errors[1]
-
-    @staticmethod
-    def _round(layer: Layer, choice: Choice, plain: Inputs | None, found: Inputs | None) -> Rounded | None:
-        wanted = layer.wanted(plain, found) if plain is not None and found is not None else None
-        return layer.round(choice, layer.feedback(found), wanted)
 
     def _columns(self, position: int) -> Columns | None:
         return self.subject.layers[self.subject.staged.stages[position].weights[0]].columns
@@ -300,21 +280,3 @@ class _Found:
     found: Inputs | None
     feedback: Feedback
     wanted: NDArray[np.float64] | None
-
-
-class _Lazy:
-    """Result of `_found`, made when it is asked for: all of a layer's measurements may be known already."""
-
-    def __init__(self, make: Callable[[str, State | None], _Found], name: str, state: State | None) -> None:
-        self._make = lambda: make(name, state)
-        self._value: _Found | None = None
-
-    @property
-    def value(self) -> _Found:
-        if self._value is None:
-            self._value = self._make()
-        return self._value
-
-
-#: Returns a measurement by name: one that is known already, or the one that the function makes.
-Known = Callable[[str, Callable[[], object]], Any]

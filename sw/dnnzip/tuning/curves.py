@@ -23,20 +23,11 @@ LEAST_ERROR = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """A layer under one scope.
+    """A layer under one scope."""
 
-    Parameters
-    ----------
-    scope
-        Over which weights the range of a bound is taken.
-    octaves
-        float64 [n], log2 of bounds as shares of the range, falling from 0.
-    bits, errors
-        float64 [n], estimated bits of the layer and its squared output error.
-    """
-
-    scope: Scope
-    octaves: NDArray[np.float64]
+    scope: Scope  # over which weights the range of a bound is taken
+    octaves: NDArray[np.float64]  # float64 [n], log2 of bounds as shares of the range, falling from 0
+    # bits, errors: float64 [n], estimated bits of the layer and its squared output error.
     bits: NDArray[np.float64]
     errors: NDArray[np.float64]
 

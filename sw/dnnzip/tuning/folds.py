@@ -27,18 +27,11 @@ class Fold:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Division of a set of samples.
+    """Division of a set of samples."""
 
-    Parameters
-    ----------
-    folds
-        Searches whose outcome is measured on their unseen samples; each sample is unseen in at most one.
-    final
-        Samples that the result is chosen with: all in a small set, otherwise those of the only fold.
-    """
-
+    # Searches whose outcome is measured on their unseen samples; each sample is unseen in at most one.
     folds: tuple[Fold, ...]
-    final: Indices
+    final: Indices  # samples that the result is chosen with: all in a small set, otherwise those of the only fold
 
     @property
     def is_cross_fitted(self) -> bool:

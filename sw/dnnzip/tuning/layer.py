@@ -16,7 +16,7 @@ from dnnzip.quantize.tolerance import largest_errors
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.im2col import Columns
 from dnnzip.tuning.rate import bits_of
-from dnnzip.tuning.rounding import Feedback, block_of, feedback_of, plain_feedback, round_rows
+from dnnzip.tuning.rounding import Feedback, Target, block_of, feedback_of, plain_feedback, round_rows
 
 Floats = NDArray[np.float64]
 
@@ -29,21 +29,12 @@ THRIFT = 1.0
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Inputs that a layer's weights multiply, over a sample of positions.
+    """Inputs that a layer's weights multiply, over a sample of positions."""
 
-    Parameters
-    ----------
-    sample
-        float32 [groups, positions, length].
-    mean
-        float64 [groups, length].
-    covariance
-        float64 [groups, blocks, block, block], for blocks of consecutive weights (`rounding.block_of`); zero beyond the
-        end of a channel.
-    """
-
-    sample: NDArray[np.float32]
-    mean: Floats
+    sample: NDArray[np.float32]  # float32 [groups, positions, length]
+    mean: Floats  # float64 [groups, length]
+    # float64 [groups, blocks, block, block], for blocks of consecutive weights (`rounding.block_of`); zero beyond the
+    # end of a channel.
     covariance: Floats
 
     @staticmethod
@@ -79,27 +70,13 @@ def _covariances(here: NDArray[np.float32], there: NDArray[np.float32]) -> Float
 
 @dataclass(frozen=True, eq=False)
 class Rounded:
-    """A layer on its grid.
+    """A layer on its grid."""
 
-    Parameters
-    ----------
-    codes
-        int16 [channels, length].
-    steps
-        float32 [channels].
-    step_grid
-        How a file holds them; None where it holds them as they are, or one for all channels.
-    rows
-        float32 [channels, length], the decoded weights.
-    bits
-        Estimated bits of its streams and steps.
-    """
-
-    codes: NDArray[np.int16]
-    steps: NDArray[np.float32]
-    step_grid: StepGrid | None
-    rows: NDArray[np.float32]
-    bits: float
+    codes: NDArray[np.int16]  # int16 [channels, length]
+    steps: NDArray[np.float32]  # float32 [channels]
+    step_grid: StepGrid | None  # how a file holds them; None where it holds them as they are, or one for all channels
+    rows: NDArray[np.float32]  # float32 [channels, length], the decoded weights
+    bits: float  # estimated bits of its streams and steps
 
 
 class Layer:
@@ -189,9 +166,8 @@ class Layer:
             steps = np.where(flat, np.where(first > 0, first, np.float32(1)), steps).astype(np.float32)
         grid = on_grid(steps, self.rows.shape[1], Snap.NEAREST, ~flat) if choice.scope is Scope.CHANNEL else None
         steps = steps if grid is None else grid.steps()
-        codes = round_rows(
-            self.rows, self.rows.astype(np.float64) if wanted is None else wanted, steps, bounds, feedback, THRIFT
-        )
+        target = Target(self.rows, self.rows.astype(np.float64) if wanted is None else wanted, steps, bounds)
+        codes = round_rows(target, feedback, THRIFT)
         return None if codes is None else self._rounded(codes, steps, choice.scope, grid)
 
     def _rounded(

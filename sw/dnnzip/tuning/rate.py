@@ -7,7 +7,6 @@ their codes and divided into as many groups; a group's codes cost their zero-ord
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.codec.compiling import compiled
 from dnnzip.format import CLASS_BITS, CLASSES, CRC_WORDS, WEIGHT_HEADER, WORD_BITS
 
 #: Bits of a stream in addition to its codes: header, checksum, and start state and last word of its first virtual lane.
@@ -48,10 +47,10 @@ def code_bits(codes: NDArray[np.int16], classes: NDArray[np.int64]) -> Floats:
     -------
     float64 [classes, sizes] bits of a code by its magnitude, its sign included; the last size represents larger ones.
     """
-    largest = int(np.abs(codes.astype(np.int32)).max(initial=0)) + 2
-    counts = _count(codes, classes, int(classes.max(initial=0)) + 1, largest + 1)
+    sizes = np.abs(codes.astype(np.int32))
+    counts = _count(sizes, classes, int(sizes.max(initial=0)) + 3)
     # Codes that did not occur cost more than those that did once, and more the larger they are.
-    counts += 0.5 / (1.0 + np.arange(largest + 1))
+    counts += 0.5 / (1.0 + np.arange(counts.shape[1]))
     bits = -np.log2(counts / counts.sum(axis=1, keepdims=True))
     bits[:, 1:] += 1.0
     return np.ascontiguousarray(bits)
@@ -60,9 +59,10 @@ def code_bits(codes: NDArray[np.int16], classes: NDArray[np.int64]) -> Floats:
 def bits_of(codes: NDArray[np.int16]) -> float:
     """Return the estimated bits of a layer's streams, header included, from its codes, int16 [channels, length]."""
     classes = classes_of(codes)
-    largest = int(np.abs(codes.astype(np.int32)).max(initial=0))
-    apart = _entropy(_count_signed(codes, classes, int(classes.max(initial=0)) + 1, largest))
-    together = _entropy(_count_signed(codes, np.zeros_like(classes), 1, largest))
+    wide = codes.astype(np.int32)
+    largest = int(np.abs(wide).max(initial=0))
+    counts = _count(wide + largest, classes, 2 * largest + 1)
+    apart, together = _entropy(counts), _entropy(counts.sum(axis=0, keepdims=True))
     return min(apart + CLASS_BITS * len(codes), together + CLASS_BITS) + STREAM_BITS
 
 
@@ -72,19 +72,8 @@ def _entropy(counts: Floats) -> float:
     return float(-(counts * np.log2(np.where(shares > 0, shares, 1.0))).sum())
 
 
-@compiled
-def _count(codes, classes, number, sizes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    counts = np.zeros((number, sizes))
-    for row in range(codes.shape[0]):
-        for i in range(codes.shape[1]):
-            counts[classes[row], min(abs(np.int32(codes[row, i])), sizes - 1)] += 1.0
-    return counts
-
-
-@compiled
-def _count_signed(codes, classes, number, largest):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    counts = np.zeros((number, 2 * largest + 1))
-    for row in range(codes.shape[0]):
-        for i in range(codes.shape[1]):
-            counts[classes[row], np.int32(codes[row, i]) + largest] += 1.0
-    return counts
+def _count(values: NDArray[np.int32], classes: NDArray[np.int64], width: int) -> Floats:
+    """Return the occurrences of each value from 0 to below ``width`` in each class, float64 [classes, width]."""
+    number = int(classes.max(initial=0)) + 1
+    flat = np.ravel(classes[:, None] * width + values)
+    return np.bincount(flat, minlength=number * width).reshape(number, width).astype(np.float64)

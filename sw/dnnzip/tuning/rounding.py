@@ -9,7 +9,7 @@ is a code's bits.
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,20 +30,32 @@ DAMPING = 0.2
 LONGEST_BLOCK = 1024
 
 
-@dataclass(frozen=True, eq=False)
-class Feedback:
-    """Feedback of the error of one weight to others of its channel.
+class Target(NamedTuple):
+    """Weights of a layer, and the codes that they may get."""
 
-    Parameters
-    ----------
-    order
-        int64 [groups, length]: in which order weights are rounded; in each block, those that matter most first.
-    factors
-        float64 [groups, blocks, block, block]: upper triangular, for each block of that order, the factor U of the
-        inverse covariance U^T U.
-    """
+    # float32 [channels, length], the weights; no code decodes further from its weight than the bound.
+    rows: NDArray[np.float32]
+    # float64 [channels, length], the weights that would be best for the output; `rows` itself, or close to it.
+    wanted: Floats
+    steps: NDArray[np.float32]  # float32 [channels]
+    bounds: Floats  # float64 [channels]
 
+
+class Rates(NamedTuple):
+    """Bits of codes, and their price."""
+
+    classes: NDArray[np.int64]  # int64 [channels]
+    bits: Floats  # float64 [classes, sizes], of a code by its magnitude (`rate.code_bits`)
+    prices: Floats  # float64 [channels], harm that a bit may do
+
+
+class Feedback(NamedTuple):
+    """Feedback of the error of one weight to others of its channel."""
+
+    # int64 [groups, length]: in which order weights are rounded; in each block, those that matter most first.
     order: NDArray[np.int64]
+    # float64 [groups, blocks, block, block]: upper triangular, for each block of that order, the factor U of the
+    # inverse covariance U^T U.
     factors: Floats
 
     @property
@@ -97,63 +109,35 @@ def plain_feedback(groups: int, length: int) -> Feedback:
     return Feedback(order, np.ones((groups, length, 1, 1)))
 
 
-def round_rows(
-    rows: NDArray[np.float32],
-    wanted: Floats,
-    steps: NDArray[np.float32],
-    bounds: Floats,
-    feedback: Feedback,
-    thrift: float,
-    passes: int = 2,
-) -> NDArray[np.int16] | None:
+def round_rows(target: Target, feedback: Feedback, thrift: float) -> NDArray[np.int16] | None:
     """Choose the codes of a layer.
 
     Parameters
     ----------
-    rows
-        float32 [channels, length], the weights; no code decodes further from its weight than the bound.
-    wanted
-        float64 [channels, length], the weights that would be best for the output; `rows` itself, or close to it.
-    steps
-        float32 [channels].
-    bounds
-        float64 [channels].
+    target
+        The layer.
     feedback
         Of the layer's inputs; its groups divide the channels.
     thrift
         Weight of a bit against harm: 1 is the slope of rate against distortion that the step itself implies, 0 counts
-        harm alone.
-    passes
-        The bits of codes are those of the pass before; the first one has none.
+        harm alone. The bits of codes are those of a first pass, which counts harm alone.
 
     Returns
     -------
     int16 [channels, length]; None where a weight has no code within its bound.
     """
-    channels = len(rows)
-    per_group = channels // len(feedback.order)
-    harm = feedback.harm.mean(axis=1)
-    # At high rate a step s costs s^2 / 12 per weight and saves log2 s bits: the slope is 2 ln 2 times the distortion.
-    prices = np.repeat(harm, per_group) * steps.astype(np.float64) ** 2 * (2 * math.log(2) / 12) * thrift
-    codes = np.zeros(rows.shape, np.int16)
-    classes, bits, free = np.zeros(channels, np.int64), np.zeros((1, 1)), np.zeros(channels)
-    for number in range(passes if thrift else 1):
-        if number:
-            classes = classes_of(codes)
-            bits = code_bits(codes, classes)
-        lost = _round(
-            rows,
-            wanted,
-            steps,
-            bounds,
-            feedback.order,
-            feedback.factors,
-            classes,
-            bits,
-            prices if number else free,
-            codes,
-        )
-        if lost:
+    channels = len(target.rows)
+    codes = np.zeros(target.rows.shape, np.int16)
+    free = Rates(np.zeros(channels, np.int64), np.zeros((1, 1)), np.zeros(channels))
+    if _round(target, feedback, free, codes):
+        return None
+    if thrift:
+        harm = np.repeat(feedback.harm.mean(axis=1), channels // len(feedback.order))
+        # At high rate a step s costs s^2 / 12 per weight and saves log2 s bits: the slope is 2 ln 2 times the
+        # distortion.
+        prices = harm * target.steps.astype(np.float64) ** 2 * (2 * math.log(2) / 12) * thrift
+        classes = classes_of(codes)
+        if _round(target, feedback, Rates(classes, code_bits(codes, classes), prices), codes):
             return None
     return codes
 
@@ -176,29 +160,27 @@ def _allowed(weight, step, bound):  # type: ignore[no-untyped-def]  # pragma: no
 
 
 @compiled
-def _round(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    rows, wanted, steps, bounds, order, factors, classes, bits, prices, codes
-):
+def _round(target, feedback, rates, codes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Write every code; returns whether a weight has none."""
-    channels, length = rows.shape
-    groups = order.shape[0]
-    block = factors.shape[2]
-    last = bits.shape[1] - 1
+    channels, length = target.rows.shape
+    groups = feedback.order.shape[0]
+    block = feedback.factors.shape[2]
+    last = rates.bits.shape[1] - 1
     values = np.empty(length)
     for row in range(channels):
         group = row * groups // channels
-        step = steps[row]
+        step = target.steps[row]
         wide = np.float64(step)
-        price = prices[row]
-        own = classes[row]
+        price = rates.prices[row]
+        own = rates.classes[row]
         for i in range(length):
-            values[i] = wanted[row, order[group, i]]
+            values[i] = target.wanted[row, feedback.order[group, i]]
         for i in range(length):
-            place = order[group, i]
-            factor = factors[group, i // block]
+            place = feedback.order[group, i]
+            factor = feedback.factors[group, i // block]
             inner = i % block
             diagonal = factor[inner, inner]
-            low, high = _allowed(np.float64(rows[row, place]), step, bounds[row])
+            low, high = _allowed(np.float64(target.rows[row, place]), step, target.bounds[row])
             if high < low or low < -LARGEST_CODE or high > LARGEST_CODE:
                 return True
             value = values[i]
@@ -212,7 +194,7 @@ def _round(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                     if other < low or other > high or (code > 0 and other < 0) or (code < 0 and other > 0):
                         continue
                     error = (value - other * wide) / diagonal
-                    cost = error * error + price * bits[own, min(np.int64(abs(other)), last)]
+                    cost = error * error + price * rates.bits[own, min(np.int64(abs(other)), last)]
                     if cost < best_cost:
                         best, best_cost = other, cost
                 code = best

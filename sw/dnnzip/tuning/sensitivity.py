@@ -7,6 +7,7 @@ right temperature, say how much more likely the old answer was to be right than 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,24 +61,17 @@ def _normalised(logits: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """The plain network's answers to some samples, with which a compressed one's are compared.
+    """The plain network's answers to some samples, with which a compressed one's are compared."""
 
-    Parameters
-    ----------
-    plain
-        float64 [samples, classes], its log probabilities.
-    labels
-        int64 [samples].
-    """
+    plain: Floats  # float64 [samples, classes], its log probabilities
+    labels: NDArray[np.int64]  # int64 [samples]
 
-    plain: Floats
-    labels: NDArray[np.int64]
-
-    def __post_init__(self) -> None:
+    @cached_property
+    def _trust(self) -> Floats:
+        """The plain network's probabilities at the temperature that suits the labels best."""
         rows = np.arange(len(self.labels))
         losses = [-float(_normalised(self.plain / t)[rows, self.labels].mean()) for t in TEMPERATURES]
-        # One of the fields that a frozen record derives from the others.
-        object.__setattr__(self, "_trust", np.exp(_normalised(self.plain / TEMPERATURES[int(np.argmin(losses))])))
+        return np.asarray(np.exp(_normalised(self.plain / TEMPERATURES[int(np.argmin(losses))])))
 
     def divergence(self, scores: NDArray[np.generic]) -> float:
         """Return the mean Kullback-Leibler divergence, in nats, of answers [samples, classes] from the plain ones.
@@ -95,10 +89,9 @@ class Judge:
         scores
             [samples, classes]; may be of fewer samples, from the first.
         """
-        trust: Floats = self._trust  # type: ignore[attr-defined]  # set after construction
         rows = np.arange(len(scores))
         old, new = self.plain[: len(scores)].argmax(axis=1), scores.argmax(axis=1)
-        return float((trust[rows, old] - trust[rows, new]).mean())
+        return float((self._trust[rows, old] - self._trust[rows, new]).mean())
 
     def drop(self, scores: NDArray[np.generic]) -> float:
         """Return the share of right answers that is lost, counted."""

@@ -35,27 +35,13 @@ State = dict[str, list[Array]]
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """One operator that reads weights, and the nodes from it to the next one.
+    """One operator that reads weights, and the nodes from it to the next one."""
 
-    Parameters
-    ----------
-    node
-        The operator; None for the nodes before the first.
-    weights
-        Names of its weights.
-    bias
-        Name of its bias, or empty.
-    segment
-        All nodes of the stage, what they read and what they write.
-    later
-        Names that stages behind it read, and the network's output.
-    """
-
-    node: onnx.NodeProto | None
-    weights: tuple[str, ...]
-    bias: str
-    segment: Segment
-    later: frozenset[str]
+    node: onnx.NodeProto | None  # the operator; None for the nodes before the first
+    weights: tuple[str, ...]  # names of its weights
+    bias: str  # name of its bias, or empty
+    segment: Segment  # all nodes of the stage, what they read and what they write
+    later: frozenset[str]  # names that stages behind it read, and the network's output
 
     @property
     def entry(self) -> str:

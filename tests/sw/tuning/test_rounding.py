@@ -7,7 +7,7 @@ from dnnzip.quantize.decoded import decoded_values
 from dnnzip.quantize.element_type import FLOAT32
 from dnnzip.tuning.layer import Inputs
 from dnnzip.tuning.rate import bits_of
-from dnnzip.tuning.rounding import LONGEST_BLOCK, feedback_of, plain_feedback, round_rows
+from dnnzip.tuning.rounding import LONGEST_BLOCK, Target, feedback_of, plain_feedback, round_rows
 
 
 def inputs(rng, length, positions=3000, groups=1):
@@ -37,7 +37,7 @@ def test_every_weight_keeps_its_bound(seed, thrift):
     columns = inputs(rng, length, groups=groups)
     # Even what is wanted may lie anywhere.
     wanted = rows + rng.normal(size=rows.shape) * bounds[:, None] * 3
-    codes = round_rows(rows, wanted, steps, bounds, feedback_of(columns.covariance, length), thrift)
+    codes = round_rows(Target(rows, wanted, steps, bounds), feedback_of(columns.covariance, length), thrift)
     assert codes is not None
     errors = np.abs(rows.astype(np.float64) - decoded_values(codes, steps, FLOAT32))
     where = np.argwhere(errors > bounds[:, None])
@@ -47,13 +47,13 @@ def test_every_weight_keeps_its_bound(seed, thrift):
 def test_a_grid_too_coarse_for_the_bound_is_refused():
     rows = np.array([[0.5, 0.1]], np.float32)
     steps, bounds = np.array([1.0], np.float32), np.array([0.3])
-    assert round_rows(rows, rows.astype(np.float64), steps, bounds, plain_feedback(1, 2), 0.0) is None
+    assert round_rows(Target(rows, rows.astype(np.float64), steps, bounds), plain_feedback(1, 2), 0.0) is None
 
 
 def test_codes_beyond_16_bits_are_refused():
     rows = np.array([[40000.0, 0.0]], np.float32)
     steps, bounds = np.array([1.0], np.float32), np.array([1.0])
-    assert round_rows(rows, rows.astype(np.float64), steps, bounds, plain_feedback(1, 2), 0.0) is None
+    assert round_rows(Target(rows, rows.astype(np.float64), steps, bounds), plain_feedback(1, 2), 0.0) is None
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -65,7 +65,7 @@ def test_feedback_makes_the_outputs_better_than_nearest_codes(seed):
     columns = inputs(rng, 40)
     wide = rows.astype(np.float64)
     nearest, chosen = (
-        round_rows(rows, wide, steps, bounds, feedback, 0.0) * steps[:, None]
+        round_rows(Target(rows, wide, steps, bounds), feedback, 0.0) * steps[:, None]
         for feedback in (plain_feedback(1, 40), feedback_of(columns.covariance, 40))
     )
     np.testing.assert_array_equal(nearest, np.rint(rows / 0.5) * 0.5)
@@ -77,7 +77,9 @@ def test_thrift_takes_fewer_bits():
     rows = rng.laplace(size=(16, 64)).astype(np.float32)
     steps, bounds = np.full(16, 1.0, np.float32), np.full(16, 1.0)
     feedback = feedback_of(inputs(rng, 64).covariance, 64)
-    plain, thrifty = (bits_of(round_rows(rows, rows * 1.0, steps, bounds, feedback, thrift)) for thrift in (0.0, 1.0))
+    plain, thrifty = (
+        bits_of(round_rows(Target(rows, rows * 1.0, steps, bounds), feedback, thrift)) for thrift in (0.0, 1.0)
+    )
     assert thrifty < 0.98 * plain
 
 
@@ -92,10 +94,10 @@ def test_long_channels_pass_errors_on_within_blocks():
     np.testing.assert_array_equal(np.sort(feedback.order[0]), np.arange(length))
     rows = rng.normal(size=(2, length)).astype(np.float32)
     steps, bounds = np.full(2, 0.5, np.float32), np.full(2, 0.5)
-    whole = round_rows(rows, rows * 1.0, steps, bounds, feedback, 0.0)
+    whole = round_rows(Target(rows, rows * 1.0, steps, bounds), feedback, 0.0)
     # The last seven weights know nothing of the others.
     own = feedback_of(layer_inputs.covariance[:, 1:, :7, :7], 7)
-    tail = round_rows(rows[:, -7:].copy(), rows[:, -7:] * 1.0, steps, bounds, own, 0.0)
+    tail = round_rows(Target(rows[:, -7:].copy(), rows[:, -7:] * 1.0, steps, bounds), own, 0.0)
     np.testing.assert_array_equal(whole[:, -7:], tail)
     assert not np.array_equal(whole, np.rint(rows / 0.5))
 
@@ -105,9 +107,9 @@ def test_a_group_keeps_to_its_own_inputs():
     columns = inputs(rng, 9, groups=4)
     rows = rng.normal(size=(8, 9)).astype(np.float32)
     steps, bounds = np.full(8, 0.7, np.float32), np.full(8, 0.7)
-    together = round_rows(rows, rows * 1.0, steps, bounds, feedback_of(columns.covariance, 9), 0.0)
+    together = round_rows(Target(rows, rows * 1.0, steps, bounds), feedback_of(columns.covariance, 9), 0.0)
     for group in range(4):
         part = slice(2 * group, 2 * group + 2)
         own = feedback_of(columns.covariance[group : group + 1], 9)
-        alone = round_rows(rows[part], rows[part] * 1.0, steps[part], bounds[part], own, 0.0)
+        alone = round_rows(Target(rows[part], rows[part] * 1.0, steps[part], bounds[part]), own, 0.0)
         np.testing.assert_array_equal(together[part], alone)

@@ -58,9 +58,7 @@ function draw(id, data, layout) {
 
 function drawNothing(id, why) {
   place(id).hidden = true;
-  const empty = place(`${id}-empty`);
-  empty.textContent = why;
-  empty.hidden = false;
+  Object.assign(place(`${id}-empty`), {textContent: why, hidden: false});
 }
 
 function describe(setting) {
@@ -142,27 +140,16 @@ function drawScatter(id, shown, chosen, cost, axis) {
   return draw(id, series, layout);
 }
 
-function drawAccuracyAgainstBits(shown, chosen) {
-  return drawScatter("accuracy-bits", shown, chosen, (item) => settings.bits[item], {title: "bits per weight", format: {}});
-}
-
-function drawAccuracyAgainstCost(shown, chosen) {
-  const {title, unit} = COSTS[state.cost];
-  return drawScatter("accuracy-cost", shown, chosen, (item) => costOf(item, state.cost),
-    {title, format: {tickformat: "~s", ticksuffix: unit}});
-}
-
 // Settings that differ from the chosen one in the bound alone; where there are none, those of all layers.
 function boundSeries(chosen) {
-  const same = (item, label) => settings.layers[item] === label && settings.scope[item] === settings.scope[chosen]
-    && settings.codec[item] === settings.codec[chosen] && known(settings.bound_order[item]) && details[item];
-  for (const label of [settings.layers[chosen], "all"]) {
-    const found = ALL_SETTINGS.filter((item) => same(item, label));
-    if (found.length > 1) return found.sort((left, right) => settings.bound_order[left] - settings.bound_order[right]);
+  const drawn = ALL_SETTINGS.filter((item) => known(settings.bound_order[item]) && details[item])
+    .sort((left, right) => settings.bound_order[left] - settings.bound_order[right] || left - right);
+  const all = ALL_SETTINGS.find((item) => settings.kind[item] === "all" && drawn.includes(item));
+  for (const [label, like] of [[settings.layers[chosen], chosen], ["all", chosen], ["all", all]]) {
+    const found = drawn.filter((item) => settings.layers[item] === label && likeSetting(item, like, "scope", "codec"));
+    if (found.length > 1) return found;
   }
-  const any = ALL_SETTINGS.filter((item) => settings.kind[item] === "all" && known(settings.bound_order[item]) && details[item]);
-  const alike = any.filter((item) => settings.scope[item] === settings.scope[any[0]] && settings.codec[item] === settings.codec[any[0]]);
-  return alike.sort((left, right) => settings.bound_order[left] - settings.bound_order[right]);
+  return [];
 }
 
 // Selected layers differ in colour and mark, and in the line from the fifth on.
@@ -214,7 +201,7 @@ function fillParts(names, amount) {
   place("energy-parts-rows").replaceChildren(...names.map(([name, figure]) => {
     const row = document.createElement("tr");
     const [before, after] = ["plain", "compressed"].map((side) => amount(figure, side));
-    row.append(cell(name, "th", "row"), cell(si(before, "J")), cell(si(after, "J")), cell(before ? saving(1 - after / before) : NONE));
+    row.append(cell(name, "th", "row"), cell(si(before, "J")), cell(si(after, "J")), cell(saving(shareSaved(after, before))));
     return row;
   }));
 }
@@ -241,11 +228,10 @@ function drawEnergyByPart(chosen) {
   layout.xaxis.title.text = COSTS.energy_J.title;
   const [before, after] = ["plain", "compressed"].map((side) => amount("energy_J", side));
   const still = (side) => amount("energy_J", side) - amount("energy_leakage_J", side);
-  const share = before ? 1 - after / before : null;
-  const shareStill = still("plain") > 0 ? 1 - still("compressed") / still("plain") : null;
+  const shareStill = shareSaved(still("compressed"), Math.max(still("plain"), 0));
   const of = narrowed ? `of ${state.layers.size} selected ${state.layers.size === 1 ? "layer" : "layers"}` : "of the whole network";
   place("energy-parts-under").textContent =
-    `Energy ${of}: ${si(before, "J")} with plain weights, ${si(after, "J")} compressed, ${saved(share)}; `
+    `Energy ${of}: ${si(before, "J")} with plain weights, ${si(after, "J")} compressed, ${saved(shareSaved(after, before))}; `
     + `${saved(shareStill)} where nothing leaks.`;
   fillParts([...data.map((trace) => [trace.name, `energy_${trace.meta}_J`]), ["total", "energy_J"]], amount);
   return draw("energy-parts", traces, layout);

@@ -14,11 +14,8 @@ function toggleLayer(name) {
 
 function fillSettingList(shown, chosen) {
   const list = place("setting");
-  const options = [...shown].sort((left, right) => settings.bits[left] - settings.bits[right]).map((item) => {
-    const option = new Option(
-      `${settings.name[item]}: ${bits(settings.bits[item])} bits, ${points(-drop(item))}`, String(item), false, item === chosen);
-    return option;
-  });
+  const options = [...shown].sort((left, right) => settings.bits[left] - settings.bits[right]).map((item) => new Option(
+    `${settings.name[item]}: ${bits(settings.bits[item])} bits, ${points(-drop(item))}`, String(item), false, item === chosen));
   const automatic = new Option("fewest bits at the accepted loss", "", false, state.pinned === null);
   list.replaceChildren(automatic, ...options);
   list.value = state.pinned !== null && shown.includes(state.pinned) ? String(state.pinned) : "";
@@ -59,8 +56,10 @@ function show() {
       button.setAttribute("aria-pressed", String(String(state[group.dataset.state]) === button.value));
     }
   }
-  drawAccuracyAgainstBits(shown, chosen);
-  drawAccuracyAgainstCost(shown, chosen);
+  const {title, unit} = COSTS[state.cost];
+  drawScatter("accuracy-bits", shown, chosen, (item) => settings.bits[item], {title: "bits per weight", format: {}});
+  drawScatter("accuracy-cost", shown, chosen, (item) => costOf(item, state.cost),
+    {title, format: {tickformat: "~s", ticksuffix: unit}});
   if (chosen === null) {
     for (const id of ["bits-bound", "energy-parts", "layer-costs"]) drawNothing(id, "No setting is left: widen the filters above.");
     return;
@@ -77,32 +76,33 @@ function selectMachine(changed) {
     (sum, name) => sum + (machine[name] === wanted[name] ? (name === changed ? 10 : 1) : 0), 0);
   const scores = machines.map(agreement);
   state.machine = scores.indexOf(Math.max(...scores));
-  show();
+}
+
+function sortBy(head) {
+  const first = head.dataset.descending === "yes";
+  if (state.sort !== head.dataset.sort) Object.assign(state, {sort: head.dataset.sort, descending: first});
+  else if (state.descending === first) state.descending = !first;
+  // The third click goes back to the order in which the layers run.
+  else Object.assign(state, {sort: "order", descending: false});
+}
+
+// Changes the state at an event, and shows it.
+function on(target, event, change) {
+  target.addEventListener(event, (happened) => {
+    change(happened);
+    show();
+  });
 }
 
 function connect() {
-  for (const name of ["accelerator", "placement", "timing"]) place(name).addEventListener("change", () => selectMachine(name));
-  for (const name of ["codec", "scope", "kind", "bound"]) {
-    place(name).addEventListener("change", (event) => {
-      state[name] = event.target.value;
-      show();
-    });
-  }
-  place("drop").addEventListener("input", (event) => {
+  for (const name of ["accelerator", "placement", "timing"]) on(place(name), "change", () => selectMachine(name));
+  for (const name of Object.keys(FILTERS)) on(place(name), "change", (event) => { state[name] = event.target.value; });
+  on(place("drop"), "input", (event) => {
     const value = event.target.valueAsNumber;
-    if (Number.isFinite(value) && value >= 0) {
-      state.drop = value / 100;
-      show();
-    }
+    if (Number.isFinite(value) && value >= 0) state.drop = value / 100;
   });
-  place("setting").addEventListener("change", (event) => {
-    state.pinned = event.target.value === "" ? null : Number(event.target.value);
-    show();
-  });
-  place("filter").addEventListener("input", (event) => {
-    state.text = event.target.value;
-    show();
-  });
+  on(place("setting"), "change", ({target}) => { state.pinned = target.value === "" ? null : Number(target.value); });
+  on(place("filter"), "input", (event) => { state.text = event.target.value; });
   place("selection").addEventListener("submit", (event) => event.preventDefault());
   place("selection").addEventListener("reset", () => {
     Object.assign(state, START, {layers: new Set()});
@@ -111,22 +111,12 @@ function connect() {
     setTimeout(show);
   });
   for (const group of document.querySelectorAll(".segments")) {
-    group.addEventListener("click", (event) => {
-      const button = event.target.closest("button");
-      if (!button) return;
-      state[group.dataset.state] = {true: true, false: false}[button.value] ?? button.value;
-      show();
-    });
+    for (const button of group.querySelectorAll("button")) {
+      on(button, "click", () => { state[group.dataset.state] = {true: true, false: false}[button.value] ?? button.value; });
+    }
   }
   for (const head of document.querySelectorAll("th[data-sort]")) {
-    head.querySelector("button").addEventListener("click", () => {
-      const first = head.dataset.descending === "yes";
-      if (state.sort !== head.dataset.sort) Object.assign(state, {sort: head.dataset.sort, descending: first});
-      else if (state.descending === first) state.descending = !first;
-      // The third click goes back to the order in which the layers run.
-      else Object.assign(state, {sort: "order", descending: false});
-      show();
-    });
+    on(head.querySelector("button"), "click", () => sortBy(head));
   }
   for (const row of place("layer-rows").rows) {
     row.addEventListener("click", () => toggleLayer(layers[Number(row.dataset.layer)].name));

@@ -9,55 +9,43 @@ function known(value) {
   return value !== null && value !== undefined;
 }
 
+// The share of a cost that is saved, where there is something to save.
+function shareSaved(now, before) {
+  return known(now) && before ? 1 - now / before : null;
+}
+
 function signed(text) {
-  const zero = !/[1-9]/.test(text);
   const bare = text.replace("-", "");
-  if (zero) return bare;
+  if (!/[1-9]/.test(text)) return bare;
   return (text.startsWith("-") ? MINUS : "+") + bare;
 }
 
-function percent(share) {
-  return known(share) ? `${(100 * share).toFixed(2)}${GAP}%` : NONE;
+// A function that writes a value, or a dash where there is none.
+function orNone(write) {
+  return (value) => (known(value) ? write(value) : NONE);
 }
 
-function points(share) {
-  return known(share) ? `${signed((100 * share).toFixed(2))}${GAP}points` : NONE;
-}
-
+const percent = orNone((share) => `${(100 * share).toFixed(2)}${GAP}%`);
+const points = orNone((share) => `${signed((100 * share).toFixed(2))}${GAP}points`);
 // A share that is saved, for a column that says so; below 0 where there is more.
-function saving(reduction) {
-  return known(reduction) ? `${signed((100 * reduction).toFixed(1)).replace("+", "")}${GAP}%` : NONE;
-}
-
-function saved(reduction) {
-  return known(reduction) ? `saved ${saving(reduction)}` : NONE;
-}
-
-function bits(value) {
-  return known(value) ? value.toFixed(2) : NONE;
-}
-
-function times(ratio) {
-  return known(ratio) ? `${ratio.toFixed(1)}\u00d7` : NONE;
-}
+const saving = orNone((reduction) => `${signed((100 * reduction).toFixed(1)).replace("+", "")}${GAP}%`);
+const saved = orNone((reduction) => `saved ${saving(reduction)}`);
+const bits = orNone((value) => value.toFixed(2));
+const times = orNone((ratio) => `${ratio.toFixed(1)}\u00d7`);
 
 // Three significant digits and an SI prefix.
 function si(value, unit) {
   if (!known(value)) return NONE;
   if (value === 0) return `0${GAP}${unit}`;
-  let [scale, prefix] = PREFIXES.find(([size]) => Math.abs(value) >= size) || PREFIXES[PREFIXES.length - 1];
-  let text = (value / scale).toPrecision(3);
-  if (text.includes("e")) {
+  let at = PREFIXES.findIndex(([size]) => Math.abs(value) >= size);
+  if (at < 0) at = PREFIXES.length - 1;
+  let text = (value / PREFIXES[at][0]).toPrecision(3);
+  if (at > 0 && text.includes("e")) {
     // 999.9 is written 1.00e+3: one prefix up.
-    const at = PREFIXES.findIndex(([size]) => size === scale);
-    if (at > 0) [scale, prefix] = PREFIXES[at - 1];
-    text = (value / scale).toPrecision(3);
+    at -= 1;
+    text = (value / PREFIXES[at][0]).toPrecision(3);
   }
-  return `${text}${GAP}${prefix}${unit}`;
-}
-
-function whole(value) {
-  return known(value) ? value.toLocaleString("en-US") : NONE;
+  return `${text}${GAP}${PREFIXES[at][1]}${unit}`;
 }
 
 function small(value, unit) {

@@ -30,13 +30,7 @@ function costOf(setting, name, side = "compressed") {
 }
 
 function reduction(setting, name) {
-  const [now, before] = [costOf(setting, name), costOf(setting, name, "plain")];
-  return known(now) && before ? 1 - now / before : null;
-}
-
-function reductionWithoutLeakage(setting) {
-  const spent = (side) => costOf(setting, "energy_J", side) - costOf(setting, "energy_leakage_J", side);
-  return known(costOf(setting, "energy_J")) && spent("plain") > 0 ? 1 - spent("compressed") / spent("plain") : null;
+  return shareSaved(costOf(setting, name), costOf(setting, name, "plain"));
 }
 
 // A selected layer keeps the settings that tell something about it, and those of all layers to compare with.
@@ -45,29 +39,22 @@ function concernsSelectedLayers(setting) {
   return settings.about[setting].some((name) => state.layers.has(name));
 }
 
-function visibleSettings() {
-  return ALL_SETTINGS.filter((setting) =>
-    (!state.codec || settings.codec[setting] === state.codec)
-    && (!state.scope || settings.scope[setting] === state.scope)
-    && (!state.kind || settings.kind[setting] === state.kind)
-    && (!state.bound || settings.max_error[setting] === state.bound)
-    && concernsSelectedLayers(setting));
-}
+// Controls that filter settings, and the column of each.
+const FILTERS = {codec: "codec", scope: "scope", kind: "kind", bound: "max_error"};
 
-function least(candidates, ...keys) {
-  return candidates.reduce((best, setting) => {
-    if (best === null) return setting;
-    for (const key of keys) {
-      if (key(setting) !== key(best)) return key(setting) < key(best) ? setting : best;
-    }
-    return best;
-  }, null);
+function visibleSettings() {
+  const wanted = Object.entries(FILTERS).filter(([control]) => state[control]);
+  return ALL_SETTINGS.filter((setting) => concernsSelectedLayers(setting)
+    && wanted.every(([control, column]) => settings[column][setting] === state[control]));
 }
 
 // Fewest bits at an accepted loss, the same rule as dnnzip.report.headline; else the least loss.
 function bestSetting(shown) {
-  const best = least(shown.filter(accepted), (item) => settings.bits[item], (item) => -settings.top1[item]);
-  return best === null ? least(shown, drop, (item) => settings.bits[item]) : best;
+  const within = shown.filter(accepted);
+  const order = within.length
+    ? (one, other) => settings.bits[one] - settings.bits[other] || settings.top1[other] - settings.top1[one]
+    : (one, other) => drop(one) - drop(other) || settings.bits[one] - settings.bits[other];
+  return (within.length ? within : [...shown]).sort(order)[0] ?? null;
 }
 
 function chosenSetting(shown) {
@@ -96,11 +83,14 @@ function shownLayers() {
     : all.filter((index) => layerMatches(layers[index]));
 }
 
+function likeSetting(item, setting, ...columns) {
+  return columns.every((column) => settings[column][item] === settings[column][setting]);
+}
+
 // A layer's loss when it alone is compressed as the chosen setting compresses.
 function lossAlone(layer, setting) {
   const found = ALL_SETTINGS.find((item) => settings.kind[item] === "one" && settings.layers[item] === layers[layer].name
-    && settings.max_error[item] === settings.max_error[setting] && settings.scope[item] === settings.scope[setting]
-    && settings.codec[item] === settings.codec[setting]);
+    && likeSetting(item, setting, "max_error", "scope", "codec"));
   return found === undefined ? null : -drop(found);
 }
 

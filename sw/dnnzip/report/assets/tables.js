@@ -87,7 +87,7 @@ const LAYER_VALUES = {
   bits: (index, setting) => details[setting]?.bits[index],
   error: (index, setting) => details[setting]?.largest_error[index],
   bound: (index, setting) => details[setting]?.bound[index],
-  rms: (index, setting) => details[setting]?.mse[index],
+  rms: (index, setting) => (known(details[setting]?.mse[index]) ? Math.sqrt(details[setting].mse[index]) : null),
   alone: (index, setting) => lossAlone(index, setting),
   latency: (index, setting) => layerReduction(index, setting, "latency_s"),
   energy: (index, setting) => layerReduction(index, setting, "energy_J"),
@@ -95,22 +95,21 @@ const LAYER_VALUES = {
 
 function layerReduction(index, setting, name) {
   if (!machines.length) return null;
-  const [now, before] = [layerCost(index, setting, name), layers[index].plain[state.machine][name]];
-  return known(now) && before ? 1 - now / before : null;
+  return shareSaved(layerCost(index, setting, name), layers[index].plain[state.machine][name]);
 }
 
 function layerCells(index, setting) {
-  const detail = details[setting];
-  if (!detail) return {codec: NONE, bits: NONE, error: NONE, bound: NONE, rms: NONE, latency: NONE, energy: NONE};
-  const unit = detail.unit[index];
+  const value = (column) => LAYER_VALUES[column](index, setting);
+  const unit = details[setting]?.unit[index];
   return {
-    codec: detail.codec[index] || (layers[index].weights ? "left out" : NONE),
-    bits: bits(detail.bits[index]),
-    error: small(detail.largest_error[index], unit),
-    bound: small(detail.bound[index], unit),
-    rms: small(known(detail.mse[index]) ? Math.sqrt(detail.mse[index]) : null, unit),
-    latency: saving(layerReduction(index, setting, "latency_s")),
-    energy: saving(layerReduction(index, setting, "energy_J")),
+    codec: value("codec") || (details[setting] && layers[index].weights ? "left out" : NONE),
+    bits: bits(value("bits")),
+    error: small(value("error"), unit),
+    bound: small(value("bound"), unit),
+    rms: small(value("rms"), unit),
+    alone: points(value("alone")).replace(`${GAP}points`, ""),
+    latency: saving(value("latency")),
+    energy: saving(value("energy")),
   };
 }
 
@@ -129,7 +128,7 @@ function fillLayerTable(chosen) {
   let shown = 0;
   for (const row of rows) {
     const index = Number(row.dataset.layer);
-    const texts = chosen === null ? {} : {...layerCells(index, chosen), alone: points(lossAlone(index, chosen)).replace(`${GAP}points`, "")};
+    const texts = chosen === null ? {} : layerCells(index, chosen);
     for (const target of row.querySelectorAll("[data-field]")) target.textContent = texts[target.dataset.field] || NONE;
     const stored = layers[index].stored_bits;
     const share = chosen !== null && details[chosen] && stored ? (details[chosen].bits[index] || 0) / stored : 0;
@@ -145,8 +144,8 @@ function fillLayerTable(chosen) {
   place("layer-count").textContent = `${shown} of ${layers.length} layers`;
   place("layers-empty").hidden = shown > 0;
   for (const head of document.querySelectorAll("th[data-sort]")) {
-    if (head.dataset.sort === state.sort) head.setAttribute("aria-sort", state.descending ? "descending" : "ascending");
-    else head.setAttribute("aria-sort", "none");
+    const order = state.descending ? "descending" : "ascending";
+    head.setAttribute("aria-sort", head.dataset.sort === state.sort ? order : "none");
   }
   place("details-missing").hidden = chosen === null || details[chosen] !== undefined;
 }
