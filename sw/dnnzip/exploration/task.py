@@ -29,7 +29,8 @@ from dnnzip.onnx.rules import stored_array
 from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.quantize.weights import shifted_weights
-from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.usecases import chain
+from dnnzip.usecases.compress import CompressionOptions
 from dnnzip.usecases.estimate import with_streams
 from dnnzip.usecases.summary import Summary, bits_per_weight, summarise
 
@@ -189,10 +190,11 @@ def run_encoding(opened: OpenWorkload, encoding: Encoding, top1_plain: float) ->
     ------
     InputError
         The bound does not suit the weights, or the network does not run.
+    CheckFailedError
+        A decoded weight breaks its bound.
     """
     start, cpu_start = time.perf_counter(), time.process_time()
-    compressed, summary = _compressed(opened, encoding)
-    plain = decompressed(compressed)
+    compressed, plain, summary = _through_chain(opened, encoding)
     accuracy = opened.accuracy_of(plain)
     network = with_streams(opened.network, compressed)
     errors = {layer.name: mean_squared_error(layer, weight, plain) for layer, weight in _pairs(compressed, opened)}
@@ -269,13 +271,14 @@ def mean_squared_error(layer: CompressedLayer, weight: Weight, plain: onnx.Model
     return total / wanted.size
 
 
-def _compressed(opened: OpenWorkload, encoding: Encoding) -> tuple[CompressedModel, Summary]:
+def _through_chain(opened: OpenWorkload, encoding: Encoding) -> tuple[CompressedModel, onnx.ModelProto, Summary]:
+    """Return the compressed network, the plain one that is decoded from it, and its sizes."""
     if isinstance(encoding, TunedEncoding):
         assert opened.workload.tuned is not None
         files, where = opened.workload.tuned
         given = open_compressed(load_files(files), where)
         _check_origin(given, opened, where)
-        return given, summarise(given)
+        return given, decompressed(given), summarise(given)
     options = CompressionOptions(
         bound=Bound.parse(encoding.max_error),
         scope=Scope(encoding.scope),
@@ -283,8 +286,8 @@ def _compressed(opened: OpenWorkload, encoding: Encoding) -> tuple[CompressedMod
         layers=tuple(glob.escape(name) for name in encoding.names),
         codec=CodecOptions(codec=encoding.codec, jobs=1),
     )
-    result = compress(opened.model, options, opened.where)
-    return result.compressed, summarise(result.compressed, result.left_out)
+    result = chain.run(chain.Job(opened.model, options, opened.where))
+    return result.compression.compressed, result.decoded, result.summary
 
 
 def _check_origin(given: CompressedModel, opened: OpenWorkload, where: str) -> None:
