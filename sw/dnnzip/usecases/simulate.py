@@ -17,7 +17,6 @@ from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
 from dnnzip.onnx.decompression import decode_layer, to_plain
 from dnnzip.quantize.grid import CODE_BYTES
 
-
 Decoder = Callable[[CompressedModel, CompressedLayer], NDArray[np.generic]]
 """A software decoder of a layer's stream."""
 

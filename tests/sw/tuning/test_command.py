@@ -13,8 +13,9 @@ from dnnzip.errors import InputError
 from dnnzip.evaluation.dataset import load_dataset
 from dnnzip.tuning import search
 from dnnzip.tuning.journal import Journal
+from dnnzip.tuning.options import TuningOptions
 from dnnzip.tuning.prices import Objective, prices
-from dnnzip.tuning.tuner import Tuner, TuningOptions
+from dnnzip.tuning.tuner import Tuner
 from dnnzip.usecases.estimate import read_network
 
 pytestmark = pytest.mark.slow
@@ -119,7 +120,7 @@ def test_what_is_known_is_not_measured_again(whole):
     _, steps, journal = whole
     journal_again = Journal(None, {}, False)
     for name, value in journal._known.items():
-        journal_again.replace(name, value)
+        journal_again.write(name, value)
     steps_again = []
     tuner().tune(journal_again, steps_again.append)
     assert len(steps_again) < len(steps) / 5
