@@ -39,7 +39,7 @@ from dnnzip.cli.output import Output, output_options
 )
 @click.option(
     "--weight-bits",
-    type=click.Choice(["32", "16", "8"]),
+    type=click.Choice([32, 16, 8]),
     help="Of weights that are not compressed.  [default: its own]",
 )
 @click.option(
@@ -55,7 +55,7 @@ def estimate(
     ratio: float | None,
     timing: str,
     batch: int,
-    weight_bits: str | None,
+    weight_bits: int | None,
     placement: str | None,
     output: Output,
 ) -> None:
@@ -65,7 +65,7 @@ def estimate(
     from dnnzip.presentation.estimation_table import estimation_table, summary_lines
     from dnnzip.usecases.estimate import EstimationOptions, compare, read_network
 
-    options = EstimationOptions(Timing(timing), batch, int(weight_bits) if weight_bits else None, bits, ratio)
+    options = EstimationOptions(Timing(timing), batch, weight_bits, bits, ratio)
     loaded = load_accelerator(accelerator)
     if placement is not None:
         loaded = loaded.placed(Placement(placement))

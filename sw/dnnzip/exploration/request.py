@@ -123,7 +123,7 @@ def plan_exploration(options: Options) -> Plan:
             options.model, "is compressed already", f"give the plain model; {field_name('tuned')} adds a compressed one"
         )
     whole = CompressionOptions(bound=bounds[0], codec=CodecOptions(codec=options.codec[0]))
-    weights, _ = plan(model, whole, options.model)
+    weights = plan(model, whole, options.model).weights
     sets = layer_sets(options.layers, weights)
     chosen = {name for layers in sets for name in layers.names}
     for weight in weights:

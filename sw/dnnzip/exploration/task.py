@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dnnzip.accelerator import Accelerator, Estimate, LayerEstimate, Timing, reductions
 from dnnzip.codec import CodecOptions
+from dnnzip.encoding import encoding_of
 from dnnzip.errors import InputError, field_name
 from dnnzip.exploration.facts import LayerFacts, NetworkFacts
 from dnnzip.exploration.schemas import ENERGY_PARTS, NOT_COMPRESSED, PLAIN, TUNED
@@ -27,10 +28,10 @@ from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.rules import stored_array
 from dnnzip.onnx.weights import Weight
-from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.quantize.bound import Bound
 from dnnzip.quantize.weights import shifted_weights
 from dnnzip.usecases import chain
-from dnnzip.usecases.compress import CompressionOptions
+from dnnzip.usecases.compress import options_of
 from dnnzip.usecases.estimate import with_streams
 from dnnzip.usecases.summary import Summary, bits_per_weight, summarise
 
@@ -279,13 +280,9 @@ def _through_chain(opened: OpenWorkload, encoding: Encoding) -> tuple[Compressed
         given = open_compressed(load_files(files), where)
         _check_origin(given, opened, where)
         return given, decompressed(given), summarise(given)
-    options = CompressionOptions(
-        bound=Bound.parse(encoding.max_error),
-        scope=Scope(encoding.scope),
-        # Names, not patterns: brackets and asterisks in them are ordinary characters.
-        layers=tuple(glob.escape(name) for name in encoding.names),
-        codec=CodecOptions(codec=encoding.codec, jobs=1),
-    )
+    asked = encoding_of(encoding.max_error, encoding.scope, CodecOptions(encoding.codec))
+    # Names, not patterns: brackets and asterisks in them are ordinary characters.
+    options = options_of(asked, [glob.escape(name) for name in encoding.names])
     result = chain.run(chain.Job(opened.model, options, opened.where))
     return result.compression.compressed, result.decoded, result.summary
 

@@ -203,9 +203,9 @@ def test_summary_leaves_out_what_was_not_compressed(made):
 
 
 def test_the_plan_is_checked_before_any_work(network):
-    weights, left_out = plan(network, OPTIONS, "here")
-    assert [weight.name for weight in weights] == ["conv1.weight", "conv2.weight", "fc3.weight"]
-    assert len(left_out) == 2
+    planned = plan(network, OPTIONS, "here")
+    assert [weight.name for weight in planned.weights] == ["conv1.weight", "conv2.weight", "fc3.weight"]
+    assert len(planned.left_out) == 2
     with pytest.raises(InputError, match="layers"):
         plan(network, replace(OPTIONS, layers=("nothing*",)), "here")
 
