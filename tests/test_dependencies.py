@@ -39,15 +39,15 @@ MAY_IMPORT = {
         *("format", "errors", "inputs", "system"),
     },
     "exploration": {
-        *("presentation", "usecases", "accelerator", "evaluation", "onnx", "encoding", "quantize", "codec", "digits"),
-        *("format", "errors", "inputs", "system", "cli"),
+        *("presentation", "usecases", "accelerator", "evaluation", "onnx", "encoding", "quantize", "codec", "format"),
+        *("errors", "inputs", "system"),
     },
     "api": {"presentation", "usecases", "tensor", "encoding", "onnx", "codec", "format"},
     "measures": {"api", "tuning", "usecases", "accelerator", "evaluation", "onnx"},
     "report": {"exploration", "onnx", "errors", "system"},
     "cli": {
         *("report", "exploration", "tuning", "doctor", "presentation", "usecases", "link", "array", "accelerator"),
-        *("evaluation", "onnx", "encoding", "codec", "format", "errors", "inputs", "system", "digits"),
+        *("evaluation", "onnx", "encoding", "codec", "format", "errors", "system"),
     },
     "__main__": {"cli", "system"},
 }

@@ -27,7 +27,7 @@ from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
 from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.rules import stored_array
-from dnnzip.onnx.weights import Weight
+from dnnzip.onnx.weights import LeftOut, Weight
 from dnnzip.quantize.bound import Bound
 from dnnzip.quantize.weights import shifted_weights
 from dnnzip.usecases import chain
@@ -115,7 +115,7 @@ class TaskResult:
     encoding
         Its hash.
     points, layers
-        Rows of `record.POINT_SCHEMA` and `record.LAYER_SCHEMA`.
+        Rows of `schemas.POINT_SCHEMA` and `schemas.LAYER_SCHEMA`.
     spent
         Its time.
     """
@@ -136,35 +136,24 @@ def measure_plain(opened: OpenWorkload) -> NetworkFacts:
     """
     accuracy = opened.accuracy_of(opened.model)
     shapes = {layer.name: layer for layer in opened.network.layers}
-    facts = []
-    for weight in opened.weights:
+
+    def facts_of(weight: Weight | LeftOut, bits: int, reason: str | None = None) -> LayerFacts:
         shape = shapes.get(weight.name)
-        facts.append(
-            LayerFacts(
-                name=weight.name,
-                operator=shape.operator if shape else None,
-                shape=weight.shape,
-                weights=weight.weights,
-                macs=shape.macs if shape else None,
-                bits=8 * weight.element.bytes,
-                compressible=True,
-            )
+        return LayerFacts(
+            name=weight.name,
+            operator=shape.operator if shape else None,
+            shape=weight.shape,
+            weights=weight.weights,
+            macs=shape.macs if shape else None,
+            bits=bits,
+            compressible=reason is None,
+            reason=reason,
         )
-    for item in opened.left_out:
-        if item.is_weight:
-            shape = shapes.get(item.name)
-            facts.append(
-                LayerFacts(
-                    name=item.name,
-                    operator=shape.operator if shape else None,
-                    shape=item.shape,
-                    weights=item.weights,
-                    macs=shape.macs if shape else None,
-                    bits=8 * item.bytes // max(item.weights, 1),
-                    compressible=False,
-                    reason=item.rule,
-                )
-            )
+
+    facts = [facts_of(weight, 8 * weight.element.bytes) for weight in opened.weights]
+    facts += [
+        facts_of(item, 8 * item.bytes // max(item.weights, 1), item.rule) for item in opened.left_out if item.is_weight
+    ]
     return NetworkFacts(
         name=opened.network.name,
         top1=accuracy.top1,
@@ -230,7 +219,7 @@ def run_encoding(opened: OpenWorkload, encoding: Encoding, top1_plain: float) ->
 
 
 def figures(estimate: Estimate | LayerEstimate, clock_hz: float, prefix: str = "") -> dict[str, float]:
-    """Return the columns `record.FIGURES` of an estimate.
+    """Return the columns `schemas.FIGURES` of an estimate.
 
     Parameters
     ----------
