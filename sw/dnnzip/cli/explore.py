@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from dnnzip.cli.arguments import data_option, model_argument, scores_option
+from dnnzip.cli.arguments import batch_option, data_option, model_argument, samples_option, scores_option
 from dnnzip.cli.file_parameters import AcceleratorFile, FileCommand, Folder, ModelFile
 from dnnzip.cli.output import Output, output_options
 from dnnzip.errors import InputError
@@ -65,15 +65,13 @@ def axis(
 @axis("--accelerator", "Presets, or files that end in .toml.", "edge-lpddr4", kind=AcceleratorFile())
 @axis("--placement", "Where weights are decompressed: pe, memory-interface, or the accelerator's own.", "own")
 @axis("--timing", "Overlap of the parts of a layer: serial, overlap.", "serial,overlap")
-@click.option(
-    "--batch", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Samples that share the weights."
-)
+@batch_option
 @click.option(
     "--weight-bits",
     type=click.Choice([32, 16, 8]),
     help="Of weights that are not compressed.  [default: the accelerator's]",
 )
-@click.option("--samples", type=click.IntRange(1), metavar="N", help="Number of samples for accuracy.  [default: all]")
+@samples_option("Number of samples for accuracy.  [default: all]")
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", help="Draw the samples by this seed.  [default: the first ones]"
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from dnnzip.cli.arguments import data_option, images_option, model_argument, model_output, scores_option
+from dnnzip.cli.arguments import data_option, images_option, model_argument, model_output, samples_option, scores_option
 from dnnzip.cli.file_parameters import STANDARD_OUTPUT, AcceleratorFile, FileCommand
 from dnnzip.cli.output import Output, output_options
 from dnnzip.errors import InputError
@@ -48,9 +48,7 @@ JOURNAL_SUFFIX = ".tune"
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Of all that is random."
 )
-@click.option(
-    "--samples", type=click.IntRange(1), metavar="N", help="Number of samples, from the first.  [default: all]"
-)
+@samples_option()
 @scores_option()
 @click.option("--compare", is_flag=True, help="Also find the best single bound for all layers.")
 @click.option("--resume", is_flag=True, help="Go on with a search that was interrupted, or fail: it goes on by itself.")
