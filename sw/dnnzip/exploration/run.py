@@ -17,6 +17,8 @@ from dnnzip.exploration.folder import ExplorationFolder
 from dnnzip.exploration.request import Plan
 from dnnzip.exploration.task import Encoding, Spent, TaskResult
 
+_DEADLY = "took down each worker that tried it; look at the workers' memory, and run the same command again to continue"
+
 LOOK_SECONDS = 0.02
 """So often results and interrupts are looked for while neither is there."""
 
@@ -98,7 +100,8 @@ def run(
             field_name("scheduler"), "the cluster is gone", "start it and run the same command again to continue"
         ) from None
     if killed:
-        raise CheckFailedError(_killed(killed))
+        others = f" (and {len(killed) - 1} more)" if len(killed) > 1 else ""
+        raise CheckFailedError(f"{killed[0].title}{others}: {_DEADLY}")
     return spent
 
 
@@ -187,11 +190,3 @@ def _results(
         if waiting and _stays(client):
             with suppress(OSError, TimeoutError):
                 client.cancel(list(waiting))
-
-
-_DEADLY = "took down each worker that tried it; look at the workers' memory, and run the same command again to continue"
-
-
-def _killed(encodings: list[Encoding]) -> str:
-    others = f" (and {len(encodings) - 1} more)" if len(encodings) > 1 else ""
-    return f"{encodings[0].title}{others}: {_DEADLY}"

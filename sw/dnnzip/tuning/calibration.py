@@ -65,10 +65,10 @@ class Subject:
         self.plain: dict[str, Floats] = {name: layer.array_of(layer.rows) for name, layer in self.layers.items()}
         self.plain |= self.biased.values()
         #: Position of the stage in which a layer's weight is read first.
-        self.first = {name: self._first(name) for name in self.layers}
-
-    def _first(self, name: str) -> int:
-        return next(position for position, stage in enumerate(self.staged.stages) if name in stage.weights)
+        self.first = {
+            name: next(position for position, stage in enumerate(self.staged.stages) if name in stage.weights)
+            for name in self.layers
+        }
 
     def scores(self, x: Array, given: Mapping[str, Floats]) -> Floats:
         """Return the network's answers with the given weights and biases.

@@ -61,6 +61,8 @@ def test_the_whole_command(dnnzip, tmp_path):
     assert found["totals"]["bits_per_weight_all"] < 0.8 * found["single_bound"]["bits_per_weight"]
     assert found["kindest_single_bound"]["drop"] <= 0.02
     assert len(found["layers"]) == 5
+    asked = (found["model"], found["data"], found["max_drop"], found["objective"], found["accelerator"], found["seed"])
+    assert asked == (str(MODEL), str(TEST_SET), 0.02, "bytes", None, 0)
     assert {layer["scope"] for layer in found["layers"]} <= {"tensor", "channel"}
     # The file is a compressed model as any other: every weight keeps its layer's bound, and changed biases are listed.
     status, out, err = dnnzip("verify", MODEL, target, "--json", "-")
