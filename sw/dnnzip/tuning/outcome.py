@@ -103,7 +103,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a tuning was asked for.
+    """Request of a tuning.
 
     Parameters
     ----------
