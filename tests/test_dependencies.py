@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "encoding": {"quantize", "codec", "format", "errors", "inputs"},
     "tensor_file": {"encoding", "quantize", "format"},
     "tensor": {"tensor_file", "encoding", "quantize", "codec", "format", "errors"},
-    "array_codec": {"tensor", "codec", "format"},
+    "array_codec": {"tensor", "encoding", "codec", "format"},
     "onnx": {"encoding", "quantize", "codec", "format", "errors", "inputs", "system"},
     "evaluation": {"onnx", "errors", "inputs", "system"},
     "accelerator": {"format", "errors", "inputs"},
@@ -39,15 +39,15 @@ MAY_IMPORT = {
         *("format", "errors", "inputs", "system"),
     },
     "exploration": {
-        *("presentation", "usecases", "accelerator", "evaluation", "onnx", "quantize", "codec", "digits", "format"),
-        *("errors", "inputs", "system", "cli"),
+        *("presentation", "usecases", "accelerator", "evaluation", "onnx", "encoding", "quantize", "codec", "format"),
+        *("errors", "inputs", "system"),
     },
-    "api": {"presentation", "usecases", "tensor", "onnx", "codec", "format"},
+    "api": {"presentation", "usecases", "tensor", "encoding", "onnx", "codec", "format"},
     "measures": {"api", "tuning", "usecases", "accelerator", "evaluation", "onnx"},
     "report": {"exploration", "onnx", "errors", "system"},
     "cli": {
         *("report", "exploration", "tuning", "doctor", "presentation", "usecases", "link", "array", "accelerator"),
-        *("evaluation", "onnx", "quantize", "codec", "format", "errors", "inputs", "system", "digits"),
+        *("evaluation", "onnx", "encoding", "codec", "format", "errors", "system"),
     },
     "__main__": {"cli", "system"},
 }

@@ -21,8 +21,8 @@ from dnnzip.presentation.tables import TextTable
 from dnnzip.system.outputs import OutputSet
 from dnnzip.tuning.drop import parse_drop
 from dnnzip.tuning.journal import Journal
-from dnnzip.tuning.tuner import Tuner, TuningOptions
-from dnnzip.usecases.provenance import provenance
+from dnnzip.tuning.options import TuningOptions
+from dnnzip.tuning.tuner import Tuner
 from dnnzip.usecases.verify import require, verify
 from dnnzip_bench.catalogue import ENTRIES, zoo_folder
 from dnnzip_bench.command import BUILD, make_folder, page_option, run, show, told, write_json
@@ -99,7 +99,7 @@ def tuned(job: Job, max_drop: float, seed: int) -> dict[str, Any]:
     with Output(None, False, OutputSet()).progress(job.name, tuner.steps) as step:
 
         def count(what: str) -> None:
-            journal.replace("seconds", before + time.monotonic() - start)
+            journal.write("seconds", before + time.monotonic() - start)
             step(what)
 
         outcome = tuner.tune(journal, count)
@@ -110,7 +110,6 @@ def tuned(job: Job, max_drop: float, seed: int) -> dict[str, Any]:
         "network": job.name,
         "settings": settings,
         "seconds": seconds,
-        "provenance": provenance(),
         **outcome.as_json(),
     }
     write_json(result, content)

@@ -13,6 +13,7 @@ import click
 
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.evaluation.accuracy import evaluate
+from dnnzip.onnx.files import load_model
 from dnnzip.presentation.chain_report import save_report
 from dnnzip.presentation.tables import TextTable
 from dnnzip.quantize.bound import Bound
@@ -77,22 +78,18 @@ def baseline_row(expected: Baseline, zoo: Path) -> tuple[str, ...]:
     return row
 
 
-def run_entry(entry: Entry, bound: str, zoo: Path, folder: Path, link: SimulatedLink) -> chain.State:
+def run_entry(entry: Entry, bound: str, zoo: Path, folder: Path, link: SimulatedLink) -> chain.Result:
     """Run the whole chain on one network at one bound, the accuracy included where there is an evaluation set."""
-    data = zoo / f"{entry.data}.npz" if entry.data else None
-    job = chain.Job(
-        zoo / f"{entry.model}.onnx",
-        data,
-        CompressionOptions(Bound.parse(bound)),
-        folder / entry.model / bound.replace("%", "pc"),
-        entry.samples,
-    )
-    state = chain.run(job, lambda: link)
-    save_report(state)
-    return state
+    model = zoo / f"{entry.model}.onnx"
+    own = folder / entry.model / bound.replace("%", "pc")
+    job = chain.Job(load_model(model), CompressionOptions(Bound.parse(bound)), str(model), lambda: link, folder=own)
+    data = zoo / f"{entry.data}.npz"
+    result = chain.run(job, (lambda network: evaluate(network, data, entry.samples)) if entry.data else None)
+    save_report(result)
+    return result
 
 
-def check(entry: Entry, bound: str, state: chain.State) -> None:
+def check(entry: Entry, bound: str, result: chain.Result) -> None:
     """Check a run's accuracy and the rate of its large tensors.
 
     Raises
@@ -101,34 +98,34 @@ def check(entry: Entry, bound: str, state: chain.State) -> None:
         One of them is off; the message says which.
     """
     where = f"{entry.model} at {bound}"
-    assert state.simulation is not None
-    for layer in state.simulation.layers:
+    assert result.simulation is not None
+    for layer in result.simulation.layers:
         if layer.weights >= LARGE_TENSOR and layer.weights_per_cycle < FEWEST_WEIGHTS_PER_CYCLE:
             rate = f"{layer.weights_per_cycle:.2f} weights per cycle"
             raise CheckFailedError(f"{where}: layer {layer.name!r} decodes {rate}, not {FEWEST_WEIGHTS_PER_CYCLE}")
-    if state.before is not None and state.after is not None and entry.known:
-        expected, before, after = entry.known[BOUNDS.index(bound)], 100 * state.before.top1, 100 * state.after.top1
+    if result.before is not None and result.after is not None and entry.known:
+        expected, before, after = entry.known[BOUNDS.index(bound)], 100 * result.before.top1, 100 * result.after.top1
         if before - expected <= COMPARED_WITHIN and abs(after - expected) > TOLERANCE:
             raise CheckFailedError(f"{where}: top-1 is {after:.2f} %, not {expected:.2f} %")
 
 
-def row(entry: Entry, bound: str, state: chain.State) -> tuple[str, ...]:
+def row(entry: Entry, bound: str, result: chain.Result) -> tuple[str, ...]:
     """Return the table's row of a run."""
-    assert state.simulation is not None
-    large = [layer.weights_per_cycle for layer in state.simulation.layers if layer.weights >= LARGE_TENSOR]
+    assert result.simulation is not None
+    large = [layer.weights_per_cycle for layer in result.simulation.layers if layer.weights >= LARGE_TENSOR]
     accuracy = ("-", "-")
-    if state.before and state.after:
-        accuracy = (f"{100 * state.before.top1:.2f}", f"{100 * state.after.top1:.2f}")
+    if result.before and result.after:
+        accuracy = (f"{100 * result.before.top1:.2f}", f"{100 * result.after.top1:.2f}")
     return (
         entry.model,
         bound,
-        f"{state.summary.weights:,}",
-        f"{state.summary.bits_per_weight:.3f}",
-        f"{state.summary.ratio_fp32:.2f}",
-        str(state.simulation.mismatches),
-        f"{state.simulation.weights_per_cycle:.2f}",
+        f"{result.summary.weights:,}",
+        f"{result.summary.bits_per_weight:.3f}",
+        f"{result.summary.ratio_fp32:.2f}",
+        str(result.simulation.mismatches),
+        f"{result.simulation.weights_per_cycle:.2f}",
         f"{min(large):.2f}" if large else "-",
-        f"{state.simulation.weights_per_second / 1e6:.1f}",
+        f"{result.simulation.weights_per_second / 1e6:.1f}",
         *accuracy,
     )
 
@@ -154,9 +151,9 @@ def rows(zoo: Path) -> Iterator[tuple[str, ...]]:
     link = SimulatedLink()
     for entry in ENTRIES:
         for bound in BOUNDS:
-            state = run_entry(entry, bound, zoo, FOLDER, link)
-            check(entry, bound, state)
-            yield row(entry, bound, state)
+            result = run_entry(entry, bound, zoo, FOLDER, link)
+            check(entry, bound, result)
+            yield row(entry, bound, result)
 
 
 def followed(cells: Iterator[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:

@@ -11,12 +11,15 @@ from pathlib import Path
 from dnnzip import digits
 from dnnzip.cli.announcements import ignore_announcements
 from dnnzip.cli.endings import failing_in_one_line
+from dnnzip.evaluation.accuracy import evaluate
+from dnnzip.onnx.files import load_model
 from dnnzip.presentation import chain_report
 from dnnzip.presentation.tables import stdout_console
 from dnnzip.quantize.bound import Bound
 from dnnzip.system.waits import show_waits
 from dnnzip.usecases import chain
 from dnnzip.usecases.compress import CompressionOptions
+from dnnzip.usecases.simulate import reference_layer
 from dnnzip_sim.build import Build, prepare
 from dnnzip_sim.harness import OPTIONS
 from dnnzip_sim.link import SimulatedLink
@@ -36,7 +39,6 @@ def main() -> int:
     ignore_announcements()
     show_waits()
     options = CompressionOptions(Bound.parse(MAX_ERROR))
-    job = chain.Job(digits.MODEL, digits.TEST_SET, options, FOLDER, against_reference=True)
     link = SimulatedLink()
     with ThreadPoolExecutor(2) as pool:
         starts: tuple[Future[None], Future[Build]] = (
@@ -49,12 +51,14 @@ def main() -> int:
                 start.result()
             return link
 
-        state = chain.run(job, ready, chain.announce_on_terminal)
-    chain_report.save_report(state)
+        network = load_model(digits.MODEL)
+        job = chain.Job(network, options, str(digits.MODEL), ready, reference_layer, FOLDER)
+        result = chain.run(job, lambda model: evaluate(model, digits.TEST_SET), chain.announce_on_terminal)
+    chain_report.save_report(result)
     console = stdout_console()
     console.print(title())
-    chain_report.table(state).show(console)
-    for line in chain_report.closing_lines(state):
+    chain_report.table(result).show(console)
+    for line in chain_report.closing_lines(result):
         console.print(line, soft_wrap=True)
     console.print(f"Also in {FOLDER}: report.md, report.json, model.dnz.onnx, decoded.onnx", soft_wrap=True)
     return 0

@@ -12,6 +12,7 @@ from typing import Literal
 import onnx
 
 from dnnzip.codec import CodecOptions
+from dnnzip.encoding import encoding_of, log2_states
 from dnnzip.format import AUTO
 from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
 from dnnzip.onnx.decompression import decompressed
@@ -19,10 +20,9 @@ from dnnzip.onnx.files import check_given, load_model, save_model
 from dnnzip.onnx.opening import open_compressed, read_compressed
 from dnnzip.onnx.weights import LeftOut
 from dnnzip.presentation.tables import sizes_table
-from dnnzip.tensor import ErrorScope, encoding_of, log2_states
+from dnnzip.tensor import ErrorScope
 from dnnzip.usecases import compress as compression
 from dnnzip.usecases.summary import Summary, summarise
-from dnnzip.usecases.table_file import read_table_set
 
 __all__ = ["CompressedNetwork", "compress_model", "decompress_model"]
 
@@ -129,12 +129,8 @@ def compress_model(
     TypeError
         ``max_error`` is neither text nor a number.
     """
-    bits = log2_states(states)
-    known = None if tables is None else read_table_set(os.fspath(tables), bits)
-    encoding = encoding_of(max_error, error_scope, CodecOptions(codec, bits, virtual_lanes, groups, known, jobs))
-    options = compression.CompressionOptions(
-        encoding.bound, encoding.scope, tuple(layers), tuple(exclude), encoding.codec
-    )
+    coding = CodecOptions(codec, log2_states(states), virtual_lanes, groups, jobs=jobs)
+    options = compression.options_of(encoding_of(max_error, error_scope, coding), layers, exclude, tables)
     network, where = opened(model)
     done = compression.compress(network, options, where, progress)
     return CompressedNetwork(done.compressed, done.left_out)

@@ -11,8 +11,9 @@ from numcodecs.compat import ensure_bytes, ensure_ndarray, ndarray_copy
 from numpy.typing import NDArray
 
 from dnnzip.codec import CodecOptions
+from dnnzip.encoding import encoding_of, log2_states
 from dnnzip.format import AUTO
-from dnnzip.tensor import Compressed, ErrorScope, compress, encoding_of, log2_states
+from dnnzip.tensor import Compressed, ErrorScope, compress
 
 
 class DnnzipCodec(Codec):

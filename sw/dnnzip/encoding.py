@@ -5,7 +5,7 @@ A stream comes from anywhere: its counts are checked before memory is taken for 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -22,8 +22,8 @@ from dnnzip.codec import (
     original_bytes,
     stream_count,
 )
-from dnnzip.errors import InputError
-from dnnzip.format import AUTO, MAX_WEIGHTS_PER_BIT, Verdict, VerdictError
+from dnnzip.errors import InputError, field_name
+from dnnzip.format import AUTO, MAX_WEIGHTS_PER_BIT, Verdict, VerdictError, codec_choices
 from dnnzip.inputs.memory import memory_for
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.grid import CODE_BYTES, FloatGrid, Grid, Lossless, Quantised, kept_as_they_are
@@ -52,8 +52,47 @@ class Encoding:
     """Encoding of weights: bound, scope and codec."""
 
     bound: Bound  # largest error on a weight
-    scope: Scope  # over which weights the range of a percentage is taken
-    codec: CodecOptions
+    scope: Scope = Scope.TENSOR  # over which weights the range of a percentage is taken
+    codec: CodecOptions = field(default_factory=CodecOptions)
+
+
+def encoding_of(max_error: str | float, error_scope: str, codec: CodecOptions) -> Encoding:
+    """Return the encoding that arguments of a caller, or options of a command, ask for, after they have been checked.
+
+    Raises
+    ------
+    InputError
+        One is out of its range.
+    TypeError
+        ``max_error`` is neither text nor a number.
+    """
+    if isinstance(max_error, bool) or not isinstance(max_error, (str, int, float, np.number)):
+        raise TypeError(f"max_error must be text such as '2%' or a number, not {type(max_error).__name__}")
+    bound = Bound.parse(max_error if isinstance(max_error, str) else repr(float(max_error)))
+    for name, value, known in (
+        ("error_scope", error_scope, tuple(map(str, Scope))),
+        ("codec", codec.codec, codec_choices()),
+        ("virtual_lanes", codec.virtual_lanes, (None, 1, 2, 4, 8, 16)),
+    ):
+        if value not in known:
+            raise InputError(field_name(name), f"is {value!r}", "give " + ", ".join(map(repr, known)))
+    for name, number in (("groups", codec.groups), ("jobs", codec.jobs)):
+        if number < 1:
+            raise InputError(field_name(name), f"is {number}", "give 1 or more")
+    return Encoding(bound, Scope(error_scope), codec)
+
+
+def log2_states(states: int) -> int:
+    """Return log2 of a number of states that the coder can have.
+
+    Raises
+    ------
+    InputError
+        The coder has no such number of states.
+    """
+    if states not in (256, 512, 1024):
+        raise InputError(field_name("states"), f"is {states!r}", "give 256, 512 or 1024")
+    return states.bit_length() - 1
 
 
 class _Source:

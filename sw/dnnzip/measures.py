@@ -17,9 +17,10 @@ from dnnzip.evaluation.dataset import Dataset, load_dataset
 from dnnzip.onnx.opening import open_compressed, read_compressed
 from dnnzip.tuning.drop import parse_drop
 from dnnzip.tuning.journal import Journal
+from dnnzip.tuning.options import TuningOptions, accelerator_for
 from dnnzip.tuning.outcome import Outcome
-from dnnzip.tuning.prices import DEFAULT_ACCELERATOR, Objective
-from dnnzip.tuning.tuner import Tuner, TuningOptions
+from dnnzip.tuning.prices import Objective
+from dnnzip.tuning.tuner import Tuner
 from dnnzip.usecases import verify as verification
 from dnnzip.usecases.estimate import Comparison, EstimationOptions, compare, describe, read_network
 from dnnzip.usecases.verify import Verification
@@ -140,12 +141,7 @@ def tune(
         A file cannot be read, the samples do not suit the network or are too few, or an option is out of its range.
     """
     chosen = Objective(objective)
-    if chosen is Objective.BYTES:
-        loaded = None
-    elif isinstance(accelerator, Accelerator):
-        loaded = accelerator
-    else:
-        loaded = load_accelerator(os.fspath(accelerator or DEFAULT_ACCELERATOR))
+    loaded = accelerator_for(chosen, accelerator)
     options = TuningOptions(parse_drop(max_drop), chosen, loaded, seed, output=output)
     dataset = data if isinstance(data, Dataset) else load_dataset(os.fspath(data))
     tuner = Tuner(os.fspath(model), dataset, options)

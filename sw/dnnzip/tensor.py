@@ -18,16 +18,17 @@ from dnnzip.codec import CodecOptions
 from dnnzip.encoding import (
     UPDATE,
     Encoded,
-    Encoding,
     Reading,
     check_counts,
     decode_codes,
     encode_weights,
+    encoding_of,
+    log2_states,
     restore_weights,
 )
 from dnnzip.errors import InputError
-from dnnzip.format import AUTO, CODECS, MAX_LENGTH, WeightStream, array_file, codec_choices
-from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.format import AUTO, CODECS, MAX_LENGTH, WeightStream, array_file
+from dnnzip.quantize.bound import Scope, Unit
 from dnnzip.quantize.element_type import element_type, type_names
 from dnnzip.quantize.layout import Layout, kernel_of
 from dnnzip.quantize.tolerance import check_bound
@@ -243,45 +244,12 @@ def compress(
 percentage or an absolute error
     """
     values = np.asarray(array)
-    options = CodecOptions(codec, log2_states(states), virtual_lanes, groups, None, jobs)
+    options = CodecOptions(codec, log2_states(states), virtual_lanes, groups, jobs=jobs)
     encoding = encoding_of(max_error, error_scope, options)
     form, weights = _weights(values, axis, zero_point, encoding.scope)
     check_bound([weights], encoding.bound, encoding.scope)
     tables, (encoded,) = encode_weights([weights], encoding, bytes)
     return Compressed(form, encoded, tables)
-
-
-def encoding_of(max_error: str | float, error_scope: str, codec: CodecOptions) -> Encoding:
-    """Check the options of a compression.
-
-    Raises
-    ------
-    InputError
-        One is out of its range.
-    TypeError
-        ``max_error`` is neither text nor a number.
-    """
-    if isinstance(max_error, bool) or not isinstance(max_error, (str, int, float, np.number)):
-        raise TypeError(f"max_error must be text such as '2%' or a number, not {type(max_error).__name__}")
-    bound = Bound.parse(max_error if isinstance(max_error, str) else repr(float(max_error)), "max_error")
-    for name, value, known in (
-        ("error_scope", error_scope, tuple(map(str, Scope))),
-        ("codec", codec.codec, codec_choices()),
-        ("virtual_lanes", codec.virtual_lanes, (None, 1, 2, 4, 8, 16)),
-    ):
-        if value not in known:
-            raise InputError(name, f"is {value!r}", "give " + ", ".join(map(repr, known)))
-    for name, number in (("groups", codec.groups), ("jobs", codec.jobs)):
-        if number < 1:
-            raise InputError(name, f"is {number}", "give 1 or more")
-    return Encoding(bound, Scope(error_scope), codec)
-
-
-def log2_states(states: int) -> int:
-    """Return log2 of a number of states; an `InputError` where the coder cannot have it."""
-    if states not in (256, 512, 1024):
-        raise InputError("states", f"is {states!r}", "give 256, 512 or 1024")
-    return states.bit_length() - 1
 
 
 def _weights(array: NDArray[Any], axis: int, zero_point: int, scope: Scope) -> tuple[Form, ArrayWeights]:

@@ -4,6 +4,7 @@ import gc
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -213,12 +214,12 @@ def test_a_deadly_task_is_named_and_the_others_are_done(monkeypatch, start, tmp_
 
 def test_an_error_of_ours_in_a_worker_names_its_place_there(client, start):
     plan, folder = start("broken")
-    wrong = replace(plan.encodings[0], scope="neither")  # no plan makes it
-    with pytest.raises(ValueError, match="'neither' is not a valid Scope") as caught:
+    wrong = replace(plan.encodings[0], names=(3,))  # no plan makes it
+    with pytest.raises(TypeError, match="expected str") as caught:
         run(plan, folder, client, [wrong], ignore)
     message, status = ending_of(caught.value)
     assert status == INTERNAL_ERROR
-    assert "internal error: ValueError: 'neither' is not a valid Scope (dnnzip/exploration/task.py:" in message
+    assert re.search(r"internal error: TypeError: expected str.* \(dnnzip/exploration/task\.py:", message)
 
 
 def test_what_does_not_suit_ends_the_run_with_its_line(client, start, tmp_path):

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip import digits
 from dnnzip.accelerator import Timing, load_accelerator
-from dnnzip.errors import InputError
+from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.evaluation.accuracy import evaluate
 from dnnzip.exploration.request import Options, plan_exploration
 from dnnzip.exploration.schemas import ENERGY_PARTS, FIGURES, LAYER_SCHEMA, POINT_SCHEMA
@@ -20,6 +20,7 @@ from dnnzip.format.array import Placement
 from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.files import load_model, save_model
 from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.usecases import verify as verification
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip.usecases.estimate import EstimationOptions, compare, read_network
 from dnnzip.usecases.summary import summarise
@@ -80,6 +81,12 @@ def test_a_point_says_what_the_other_commands_say(planned, tmp_path):
         assert row["latency_reduction"] == pytest.approx(expected["latency_reduction"])
         assert row["energy_reduction"] == pytest.approx(expected["energy_reduction"])
     assert len({row["point"] for row in result.points}) == 8
+
+
+def test_a_broken_bound_fails_the_task(planned, monkeypatch):
+    monkeypatch.setattr(verification, "bounds_of", lambda *_: np.float64(1e-6))
+    with pytest.raises(CheckFailedError, match=r"^layer 'conv2\.weight': an error of .* is over the bound of 1e-06$"):
+        results_of(planned(layers=("conv2.weight",)))
 
 
 def test_a_point_is_the_sum_of_its_layers(planned):

@@ -65,6 +65,8 @@ def test_no_fault_names_an_option_of_the_command_line():
         lambda: dnnzip.evaluate(DIGITS, TEST_SET, output="none"),
         lambda: dnnzip.tune(DIGITS, TEST_SET, "1"),
         lambda: dnnzip.tune(DIGITS, TEST_SET, "1%", seed=1 << 70),
+        lambda: dnnzip.tune(DIGITS, TEST_SET, "0%"),
+        lambda: dnnzip.tune(DIGITS, TEST_SET, "1%", accelerator="edge-lpddr4"),
     ]
     for call in calls:
         with pytest.raises(InputError) as caught:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from dnnzip.cli.arguments import data_option, images_option, model_argument, model_output, scores_option
+from dnnzip.cli.arguments import data_option, images_option, model_argument, model_output, samples_option, scores_option
 from dnnzip.cli.file_parameters import FileCommand
 from dnnzip.cli.output import Output, output_options
 
@@ -19,9 +19,7 @@ from dnnzip.cli.output import Output, output_options
 @model_argument(metavar="MODEL")
 @data_option()
 @images_option()
-@click.option(
-    "--samples", type=click.IntRange(1), metavar="N", help="Number of samples, from the first.  [default: all]"
-)
+@samples_option()
 @scores_option()
 @output_options
 def evaluate(
@@ -51,12 +49,7 @@ def evaluate(
 @model_argument()
 @data_option("Samples to calibrate with: arrays x and y.", is_required=True)
 @model_output("Q.onnx", "The network of 8 bits")
-@click.option(
-    "--samples",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Number of samples to calibrate with, from the first.  [default: 100]",
-)
+@samples_option("Number of samples to calibrate with, from the first.  [default: 100]")
 @output_options
 def quantize(model: str, data: str, target: str, samples: int | None, output: Output) -> None:
     """Run `dnnzip quantize`."""

@@ -63,6 +63,18 @@ def images_option() -> Callable[[Command], Command]:
     )
 
 
+def samples_option(
+    help_text: str = "Number of samples, from the first.  [default: all]",
+) -> Callable[[Command], Command]:
+    """Give a command the option for the number of its samples, passed on as ``samples``."""
+    return click.option("--samples", type=click.IntRange(1), metavar="N", help=help_text)
+
+
+batch_option = click.option(
+    "--batch", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Samples that share the weights."
+)
+
+
 def scores_option(option: str = "--output") -> Callable[[Command], Command]:
     """Give a command the option that names the output which holds the scores, passed on as ``scores``."""
     return click.option(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dnnzip.cli.arguments import data_option, model_argument, scores_option
+from dnnzip.cli.arguments import data_option, model_argument, samples_option, scores_option
 from dnnzip.cli.file_parameters import FileCommand
 from dnnzip.cli.output import Output, output_options
 from dnnzip.errors import InputError
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     metavar="LINK",
     help="Link that executes the array's layers: golden, sim (extra sim) or serial:PORT (extra board).",
 )
-@click.option(
-    "--samples", type=click.IntRange(1), metavar="N", help="Number of samples, from the first.  [default: all]"
-)
+@samples_option()
 @scores_option()
 @click.option("--groups", type=int, metavar="G", default=1, show_default=True, help="Lane groups of the array.")
 @click.option("--lanes", type=int, metavar="M", default=4, show_default=True, help="Hardware lanes of a group.")

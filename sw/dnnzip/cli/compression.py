@@ -50,12 +50,10 @@ from dnnzip.format import AUTO
     help="A table set: used where the file is there, otherwise trained and written where streams need one; - for "
     "standard output.",
 )
-@click.option(
-    "--states", type=click.Choice(["256", "512", "1024"]), default="512", show_default=True, help="tANS states."
-)
+@click.option("--states", type=click.Choice([256, 512, 1024]), default=512, show_default=True, help="tANS states.")
 @click.option(
     "--virtual-lanes",
-    type=click.Choice(["1", "2", "4", "8", "16"]),
+    type=click.Choice([1, 2, 4, 8, 16]),
     help="Virtual lanes of each stream; by default as many as its size carries.",
 )
 @click.option(
@@ -84,45 +82,30 @@ def compress(
     layers: tuple[str, ...],
     exclude: tuple[str, ...],
     tables: str | None,
-    states: str,
-    virtual_lanes: str | None,
+    states: int,
+    virtual_lanes: int | None,
     groups: int,
     jobs: int,
     output: Output,
 ) -> None:
     """Run `dnnzip compress`."""
     from dnnzip.codec import CodecOptions
+    from dnnzip.encoding import encoding_of, log2_states
     from dnnzip.onnx.descriptions import overridable
     from dnnzip.onnx.files import open_model
     from dnnzip.presentation.tables import sizes_line, sizes_table
-    from dnnzip.quantize.bound import Bound, Scope
     from dnnzip.usecases import compress as compression
     from dnnzip.usecases.summary import summarise
-    from dnnzip.usecases.table_file import read_table_set
 
-    bound = Bound.parse(max_error)
-    log2_states = int(states).bit_length() - 1
     known = tables is not None and KeptFile.is_there(tables)
-    options = compression.CompressionOptions(
-        bound=bound,
-        scope=Scope(error_scope),
-        layers=layers,
-        exclude=exclude,
-        codec=CodecOptions(
-            codec=codec,
-            log2_states=log2_states,
-            virtual_lanes=int(virtual_lanes) if virtual_lanes else None,
-            groups=groups,
-            table_set=read_table_set(tables, log2_states) if tables is not None and known else None,
-            jobs=jobs,
-        ),
-    )
-    network = open_model(model)
-    planned = compression.plan(network, options, model)
+    coding = CodecOptions(codec, log2_states(states), virtual_lanes, groups, jobs=jobs)
+    encoding = encoding_of(max_error, error_scope, coding)
+    options = compression.options_of(encoding, layers, exclude, tables if known else None)
+    planned = compression.plan(open_model(model), options, model)
     with output.spool(target) as spool:
         # Each weight is put on its grid in a first pass and encoded in a second.
-        with output.progress("compressing", 2 * len(planned[0])) as step:
-            result = compression.compress(network, options, model, step, first_pass=step, spool=spool, planned=planned)
+        with output.progress("compressing", 2 * len(planned.weights)) as step:
+            result = planned.encode(step, step, spool)
         output.save(result.compressed.model, target)
     has_tables = bool(result.compressed.tables)
     if tables is not None and not known and has_tables:
@@ -134,10 +117,8 @@ def compress(
     ]
     if tables is not None and not known and not has_tables:
         notes.append(f"note: {tables} is not written: no stream needs a table set")
-    if bound.share_hint:
-        notes.append(
-            f"note: {with_options(bound.where)} is an absolute error, not a share of the range{bound.share_hint}"
-        )
+    if hint := options.bound.share_hint:
+        notes.append(f"note: {with_options(options.bound.where)} is an absolute error, not a share of the range{hint}")
     output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out), *notes)
 
 

@@ -1,8 +1,10 @@
 """The command that estimates latency and energy."""
 
+from typing import Any
+
 import click
 
-from dnnzip.cli.arguments import model_argument
+from dnnzip.cli.arguments import batch_option, model_argument
 from dnnzip.cli.file_parameters import AcceleratorFile, FileCommand
 from dnnzip.cli.output import Output, output_options
 
@@ -34,12 +36,10 @@ from dnnzip.cli.output import Output, output_options
     show_default=True,
     help="A layer takes the sum of its parts, or the longest of them.",
 )
-@click.option(
-    "--batch", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Samples that share the weights."
-)
+@batch_option
 @click.option(
     "--weight-bits",
-    type=click.Choice(["32", "16", "8"]),
+    type=click.Choice([32, 16, 8]),
     help="Of weights that are not compressed.  [default: its own]",
 )
 @click.option(
@@ -48,27 +48,17 @@ from dnnzip.cli.output import Output, output_options
     help="Where weights are decompressed.  [default: the accelerator's]",
 )
 @output_options
-def estimate(
-    model: str,
-    accelerator: str,
-    bits: float | None,
-    ratio: float | None,
-    timing: str,
-    batch: int,
-    weight_bits: str | None,
-    placement: str | None,
-    output: Output,
-) -> None:
-    """Run `dnnzip estimate`."""
+def estimate(model: str, accelerator: str, timing: str, placement: str | None, output: Output, **options: Any) -> None:
+    """Run `dnnzip estimate`; all other options are those of the estimation."""
     from dnnzip.accelerator import Timing, load_accelerator
     from dnnzip.format.array import Placement
     from dnnzip.presentation.estimation_table import estimation_table, summary_lines
     from dnnzip.usecases.estimate import EstimationOptions, compare, read_network
 
-    options = EstimationOptions(Timing(timing), batch, int(weight_bits) if weight_bits else None, bits, ratio)
+    asked = EstimationOptions(Timing(timing), **options)
     loaded = load_accelerator(accelerator)
     if placement is not None:
         loaded = loaded.placed(Placement(placement))
-    result = compare(read_network(model), loaded, options, model)
+    result = compare(read_network(model), loaded, asked, model)
     output.json(result.as_json())
     output.table(estimation_table(result), *summary_lines(result))

@@ -3,20 +3,16 @@
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from dnnzip.cli.arguments import data_option, model_argument, scores_option
+from dnnzip.cli.arguments import batch_option, data_option, model_argument, samples_option, scores_option
 from dnnzip.cli.file_parameters import AcceleratorFile, FileCommand, Folder, ModelFile
 from dnnzip.cli.output import Output, output_options
 from dnnzip.errors import InputError
 from dnnzip.format import AUTO, codec_choices
 from dnnzip.system import extras
-
-if TYPE_CHECKING:
-    from dnnzip.exploration.folder import ExplorationFolder
-    from dnnzip.exploration.request import Plan
 
 NEEDED = ("distributed", "pyarrow")
 """Packages that the extra `explore` installs."""
@@ -69,15 +65,13 @@ def axis(
 @axis("--accelerator", "Presets, or files that end in .toml.", "edge-lpddr4", kind=AcceleratorFile())
 @axis("--placement", "Where weights are decompressed: pe, memory-interface, or the accelerator's own.", "own")
 @axis("--timing", "Overlap of the parts of a layer: serial, overlap.", "serial,overlap")
-@click.option(
-    "--batch", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Samples that share the weights."
-)
+@batch_option
 @click.option(
     "--weight-bits",
-    type=click.Choice(["32", "16", "8"]),
+    type=click.Choice([32, 16, 8]),
     help="Of weights that are not compressed.  [default: the accelerator's]",
 )
-@click.option("--samples", type=click.IntRange(1), metavar="N", help="Number of samples for accuracy.  [default: all]")
+@samples_option("Number of samples for accuracy.  [default: all]")
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", help="Draw the samples by this seed.  [default: the first ones]"
 )
@@ -104,73 +98,24 @@ def axis(
 @axis("--against", "Costs that the table weighs accuracy against: bits, latency, energy.", "energy")
 @output_options
 def explore(
-    model: str,
-    data: str,
-    max_error: tuple[str, ...],
-    error_scope: tuple[str, ...],
-    codec: tuple[str, ...],
-    layers: tuple[str, ...],
-    accelerator: tuple[str, ...],
-    placement: tuple[str, ...],
-    timing: tuple[str, ...],
-    batch: int,
-    weight_bits: str | None,
-    samples: int | None,
-    seed: int | None,
-    scores: str | None,
-    tuned: str | None,
-    folder: str,
-    scheduler: str | None,
-    workers: int | None,
-    against: tuple[str, ...],
-    output: Output,
+    folder: str, scheduler: str | None, workers: int | None, against: tuple[str, ...], output: Output, **asked: Any
 ) -> None:
-    """Run `dnnzip explore`."""
+    """Run `dnnzip explore`; all other options are those of the request."""
     for package in NEEDED:
         if find_spec(package) is None:
             raise extras.missing("explore", package, "explore")
     if scheduler is not None and workers is not None:
         raise click.UsageError("--workers: is of this machine's processes; leave it out with --scheduler")
-    from dnnzip.exploration.folder import ExplorationFolder
-    from dnnzip.exploration.front_table import COSTS, exploration_json, front_lines, front_of, front_table
-    from dnnzip.exploration.request import Options, check_words, plan_exploration
-
-    check_words("--against", against, list(COSTS))
-    plan = plan_exploration(
-        Options(
-            model=model,
-            data=data,
-            max_error=max_error,
-            error_scope=error_scope,
-            codec=codec,
-            layers=layers,
-            accelerator=accelerator,
-            placement=placement,
-            timing=timing,
-            samples=samples,
-            seed=seed,
-            tuned=tuned,
-            batch=batch,
-            weight_bits=int(weight_bits) if weight_bits else None,
-            output=scores,
-        )
-    )
-    into = ExplorationFolder(folder)
-    found = _explored(plan, into, scheduler, workers, output)
-    rows = into.points().to_pylist()
-    front = front_of(rows, against)
-    output.json(exploration_json(plan.request, into.network(), rows, front, found, against, folder))
-    output.table(front_table(front, against), *front_lines(into.network(), rows, front, found, against, folder))
-
-
-def _explored(
-    plan: "Plan", into: "ExplorationFolder", scheduler: str | None, workers: int | None, output: Output
-) -> int:
-    """Explore what is not there yet; return how many encodings were there before."""
     from dnnzip.exploration.cluster import connected
+    from dnnzip.exploration.folder import ExplorationFolder
+    from dnnzip.exploration.front_table import COSTS, Fronts
     from dnnzip.exploration.open_files import workers_within_limit
+    from dnnzip.exploration.request import Options, check_words, plan_exploration
     from dnnzip.exploration.run import remaining, run
 
+    check_words("--against", against, list(COSTS))
+    plan = plan_exploration(Options(**asked))
+    into = ExplorationFolder(folder)
     try:
         into.start(plan.request)
         left = remaining(plan, into)
@@ -185,4 +130,6 @@ def _explored(
     except InputError:
         into.undo()
         raise
-    return found
+    fronts = Fronts(into, folder, against, found)
+    output.json(fronts.as_json())
+    output.table(fronts.table(), *fronts.lines())

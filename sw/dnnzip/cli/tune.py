@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from dnnzip.cli.arguments import data_option, images_option, model_argument, model_output, scores_option
+from dnnzip.cli.arguments import data_option, images_option, model_argument, model_output, samples_option, scores_option
 from dnnzip.cli.file_parameters import STANDARD_OUTPUT, AcceleratorFile, FileCommand
 from dnnzip.cli.output import Output, output_options
 from dnnzip.errors import InputError
@@ -48,9 +48,7 @@ JOURNAL_SUFFIX = ".tune"
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Of all that is random."
 )
-@click.option(
-    "--samples", type=click.IntRange(1), metavar="N", help="Number of samples, from the first.  [default: all]"
-)
+@samples_option()
 @scores_option()
 @click.option("--compare", is_flag=True, help="Also find the best single bound for all layers.")
 @click.option("--resume", is_flag=True, help="Go on with a search that was interrupted, or fail: it goes on by itself.")
@@ -71,55 +69,25 @@ def tune(
     output: Output,
 ) -> None:
     """Run `dnnzip tune`."""
-    from dnnzip.accelerator import load_accelerator
     from dnnzip.evaluation.images import load_labelled
     from dnnzip.tuning.drop import parse_drop
     from dnnzip.tuning.journal import Journal
-    from dnnzip.tuning.prices import DEFAULT_ACCELERATOR, Objective
-    from dnnzip.tuning.tuner import Tuner, TuningOptions
-    from dnnzip.usecases.provenance import provenance
+    from dnnzip.tuning.options import TuningOptions, accelerator_for
+    from dnnzip.tuning.prices import Objective
+    from dnnzip.tuning.tuner import Tuner
 
     if resume and target == STANDARD_OUTPUT:
         raise InputError("--resume", "has no journal where -o is standard output", "give -o a file")
-    allowed = parse_drop(max_drop)
-    if not 0 < allowed < 1:
-        raise InputError(
-            f"--max-drop {max_drop!r}", "is not above 0% and below 100%", "give points of accuracy such as 1%"
-        )
-    options = TuningOptions(
-        max_drop=allowed,
-        objective=Objective(objective),
-        accelerator=None if objective == "bytes" else load_accelerator(accelerator or DEFAULT_ACCELERATOR),
-        seed=seed,
-        compare=compare,
-        output=scores,
-    )
-    if accelerator is not None and objective == "bytes":
-        raise InputError("--accelerator", "has no meaning for --objective bytes", "give latency or energy")
-    dataset = load_labelled(data, images, model, samples)
-    tuner = Tuner(model, dataset, options)
+    chosen = Objective(objective)
+    options = TuningOptions(parse_drop(max_drop), chosen, accelerator_for(chosen, accelerator), seed, compare, scores)
+    tuner = Tuner(model, load_labelled(data, images, model, samples), options)
     journal_path = None if target == STANDARD_OUTPUT else Path(f"{target}{JOURNAL_SUFFIX}")
     journal = Journal(journal_path, tuner.settings(), resume)
     if journal.known:
         say(f"{journal_path}: going on with the search that was interrupted, {journal.known} measurements are there")
     with output.progress("tuning", tuner.steps) as step:
-        try:
-            outcome = tuner.tune(journal, step)
-        except InputError as error:
-            # The same search would end so again, and its journal would block one with other options. A disk
-            # that is full ends no search.
-            if error.where in (model, dataset.where) or error.is_of_field:
-                journal.remove()
-            raise
+        outcome = tuner.tune(journal, step)
     output.save(outcome.compressed.model, target)
-    asked = {
-        "model": model,
-        "data": data or images,
-        "max_drop": options.max_drop,
-        "objective": objective,
-        "accelerator": None if options.accelerator is None else options.accelerator.name,
-        "seed": seed,
-    }
-    output.json({**asked, **outcome.as_json(), "provenance": provenance()})
+    output.json(outcome.as_json())
     output.files.afterwards(journal.remove)
-    output.table(outcome.table(), *outcome.lines(options.max_drop))
+    output.table(outcome.table(), *outcome.lines())

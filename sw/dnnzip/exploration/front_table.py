@@ -1,16 +1,18 @@
 """Table that ``explore`` shows at its end: the Pareto-optimal points on each accelerator."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from dnnzip.exploration.facts import NetworkFacts, Request
+from dnnzip.exploration.folder import ExplorationFolder
 from dnnzip.exploration.pareto import objectives_of, pareto_front
 from dnnzip.presentation.tables import TextTable, share
 
 Row = dict[str, Any]
-"""A row of `record.POINT_SCHEMA`."""
+"""A row of `schemas.POINT_SCHEMA`."""
 
 PLACE = ("accelerator", "placement", "timing")
 """Points of different ones of these are no rivals: they answer different questions."""
@@ -27,30 +29,71 @@ CHOICES = ("scope", "codec", "placement", "timing", "accelerator", "max error")
 HEADER = ("layers", "max error", "scope", "codec", *PLACE, "top1 %", "points lost", *COST_HEADINGS.values())
 
 
-def front_of(rows: Sequence[Row], against: Sequence[str]) -> list[Row]:
-    """Return the points of the Pareto fronts of accuracy and costs: one front for each `PLACE`.
+@dataclass(frozen=True, eq=False)
+class Fronts:
+    """The Pareto fronts of accuracy and costs in an explored folder: one front for each `PLACE`.
 
     Parameters
     ----------
-    rows
-        All points.
+    folder, name
+        The results, and their folder as the user named it.
     against
         Words of `COSTS`.
-
-    Returns
-    -------
-    Those of a place together, the most bits first.
+    found
+        Number of encodings that an earlier run had finished.
     """
-    places: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        places.setdefault(tuple(row[name] for name in PLACE), []).append(row)
-    front: list[Row] = []
-    for place in sorted(places):
-        own = places[place]
-        kept = pareto_front(objectives_of(own, [COSTS[word] for word in against], ["top1"]))
-        chosen = [own[number] for number in np.flatnonzero(kept)]
-        front += sorted(chosen, key=_order)
-    return front
+
+    folder: ExplorationFolder
+    name: str
+    against: Sequence[str]
+    found: int
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """All points."""
+        rows: list[Row] = self.folder.points().to_pylist()
+        return rows
+
+    @cached_property
+    def front(self) -> list[Row]:
+        """The points on the fronts; those of a place together, the most bits first."""
+        places: dict[tuple[str, ...], list[Row]] = {}
+        for row in self.rows:
+            places.setdefault(tuple(row[name] for name in PLACE), []).append(row)
+        front: list[Row] = []
+        for place in sorted(places):
+            own = places[place]
+            kept = pareto_front(objectives_of(own, [COSTS[word] for word in self.against], ["top1"]))
+            front += sorted((own[number] for number in np.flatnonzero(kept)), key=_order)
+        return front
+
+    def table(self) -> TextTable:
+        """Return the fronts as a table."""
+        return front_table(self.front, self.against)
+
+    def lines(self) -> list[str]:
+        """Return the lines under the table."""
+        network = self.folder.network()
+        encodings = len({row["encoding"] for row in self.rows})
+        continued = f", {self.found} of them from before" if self.found else ""
+        on_front = f"{len(self.front)} of {len(self.rows)} points are on a front"
+        return [
+            f"plain network: top1 {100 * network.top1:.2f} % of {network.samples} samples, {network.weights:,} weights",
+            f"{on_front} of accuracy against {', '.join(self.against)}",
+            f"{encodings} encodings{continued}: {self.name}",
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the documented JSON object; its points have the columns of `schemas.POINT_SCHEMA`."""
+        return {
+            "folder": self.name,
+            "encodings": self.folder.request().encodings,
+            "continued": self.found,
+            "points": len(self.rows),
+            "plain": self.folder.network().model_dump(include={"top1", "samples", "weights", "bytes"}),
+            "against": list(self.against),
+            "front": self.front,
+        }
 
 
 def _order(row: Row) -> tuple[Any, ...]:
@@ -79,54 +122,3 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row['bits_per_weight']:.3f}",
         *(share(row[name]) for name in ("latency_reduction", "energy_reduction")),
     )
-
-
-def front_lines(
-    network: NetworkFacts, rows: Sequence[Row], front: Sequence[Row], found: int, against: Sequence[str], folder: str
-) -> list[str]:
-    """Return the lines under the table.
-
-    Parameters
-    ----------
-    network
-        The plain network.
-    rows, front
-        All points, and those of the table.
-    found
-        Number of encodings that an earlier run had finished.
-    against
-        Words of `COSTS`.
-    folder
-        The results.
-    """
-    encodings = len({row["encoding"] for row in rows})
-    continued = f", {found} of them from before" if found else ""
-    return [
-        f"plain network: top1 {100 * network.top1:.2f} % of {network.samples} samples, {network.weights:,} weights",
-        f"{len(front)} of {len(rows)} points are on a front of accuracy against {', '.join(against)}",
-        f"{encodings} encodings{continued}: {folder}",
-    ]
-
-
-def exploration_json(
-    request: Request,
-    network: NetworkFacts,
-    rows: Sequence[Row],
-    front: Sequence[Row],
-    found: int,
-    against: Sequence[str],
-    folder: str,
-) -> dict[str, Any]:
-    """Return the documented JSON object; its points have the columns of `record.POINT_SCHEMA`.
-
-    For the parameters see `front_lines`.
-    """
-    return {
-        "folder": folder,
-        "encodings": request.encodings,
-        "continued": found,
-        "points": len(rows),
-        "plain": {"top1": network.top1, "samples": network.samples, "weights": network.weights, "bytes": network.bytes},
-        "against": list(against),
-        "front": list(front),
-    }

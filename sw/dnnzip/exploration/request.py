@@ -3,8 +3,10 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
+import onnx
 
 from dnnzip.accelerator import Accelerator, Timing, load_accelerator
 from dnnzip.codec import CodecOptions
@@ -13,7 +15,7 @@ from dnnzip.evaluation.accuracy import score_output
 from dnnzip.evaluation.dataset import RIGHT as DATA
 from dnnzip.evaluation.dataset import Dataset, load_dataset
 from dnnzip.exploration.facts import Grid, Request
-from dnnzip.exploration.layer_sets import layer_sets
+from dnnzip.exploration.layer_sets import LayerSet, layer_sets
 from dnnzip.exploration.schemas import TUNED
 from dnnzip.exploration.task import Encoding, TunedEncoding
 from dnnzip.exploration.workload import Files, Workload, digest_of, read_files
@@ -58,7 +60,7 @@ class Options:
         A compressed model that is to be a point by itself.
     batch, weight_bits
         Samples at once, and bits of a plain weight; None for the accelerator's.
-    output
+    scores
         Name of the output that holds the scores; None for the only one of such a type and shape.
     """
 
@@ -76,7 +78,7 @@ class Options:
     tuned: str | None = None
     batch: int = 1
     weight_bits: int | None = None
-    output: str | None = None
+    scores: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,30 +124,16 @@ def plan_exploration(options: Options) -> Plan:
         raise InputError(
             options.model, "is compressed already", f"give the plain model; {field_name('tuned')} adds a compressed one"
         )
-    whole = CompressionOptions(bound=bounds[0], codec=CodecOptions(codec=options.codec[0]))
-    weights, _ = plan(model, whole, options.model)
-    sets = layer_sets(options.layers, weights)
-    chosen = {name for layers in sets for name in layers.names}
-    for weight in weights:
-        if weight.name in chosen:
-            ranges_of(weight, Scope.TENSOR)  # refuses weights that are not finite
-    # A percentage suits every selection; other bounds may not suit one of them.
-    for bound in bounds:
-        if bound.unit is not Unit.SHARE:
-            for layers in sets:
-                plan(model, CompressionOptions(bound=bound, layers=layers.names), options.model)
+    sets = _checked_sets(model, options, bounds)
     tuned = _tuned(options.tuned)
     # Loads all of the network, and runs it: what does not suit it is said before any task is handed out.
-    output = score_output(load_model(options.model), dataset, options.model, options.output, OUTPUT)
+    output = score_output(load_model(options.model), dataset, options.model, options.scores, OUTPUT)
     # The output that is found by itself stands in no hash: it follows from the model.
-    measured = (digest_of(files), _digest_of_samples(dataset), *([options.output] if options.output else []))
+    measured = (digest_of(files), _digest_of_samples(dataset), *([options.scores] if options.scores else []))
     encodings: dict[str, Encoding] = {}
-    for layers in sets:
-        for bound in bounds:
-            for scope in options.error_scope:
-                for codec in options.codec:
-                    encoding = Encoding(layers.label, layers.names, bound.text, scope, codec, measured)
-                    encodings.setdefault(encoding.hash, encoding)
+    for layers, bound, scope, codec in product(sets, bounds, options.error_scope, options.codec):
+        encoding = Encoding(layers.label, layers.names, bound.text, scope, codec, measured)
+        encodings.setdefault(encoding.hash, encoding)
     if tuned:
         given = TunedEncoding(TUNED, (), TUNED, TUNED, TUNED, (*measured, digest_of(tuned)))
         encodings[given.hash] = given
@@ -174,7 +162,7 @@ def plan_exploration(options: Options) -> Plan:
         tuned_sha256=digest_of(tuned) if tuned else None,
         batch=options.batch,
         weight_bits=options.weight_bits,
-        output=options.output,
+        output=options.scores,
         grid=Grid(
             layers=tuple(layers.label for layers in sets),
             max_error=tuple(bound.text for bound in bounds),
@@ -191,6 +179,22 @@ def plan_exploration(options: Options) -> Plan:
         provenance=facts,
     )
     return Plan(request, workload, tuple(encodings.values()))
+
+
+def _checked_sets(model: onnx.ModelProto, options: Options, bounds: Sequence[Bound]) -> list[LayerSet]:
+    """Return the sets of layers, after bounds and weights have been checked."""
+    whole = CompressionOptions(bounds[0], codec=CodecOptions(options.codec[0]))
+    weights = plan(model, whole, options.model).weights
+    sets = layer_sets(options.layers, weights)
+    chosen = {name for layers in sets for name in layers.names}
+    for weight in weights:
+        if weight.name in chosen:
+            ranges_of(weight, Scope.TENSOR)  # refuses weights that are not finite
+    # A percentage suits every selection; other bounds may not suit one of them.
+    for bound, layers in product(bounds, sets):
+        if bound.unit is not Unit.SHARE:
+            plan(model, CompressionOptions(bound, layers=layers.names), options.model)
+    return sets
 
 
 def drawn(dataset: Dataset, samples: int | None, seed: int | None) -> Dataset:

@@ -17,6 +17,8 @@ from dnnzip.exploration.folder import ExplorationFolder
 from dnnzip.exploration.request import Plan
 from dnnzip.exploration.task import Encoding, Spent, TaskResult
 
+_DEADLY = "took down each worker that tried it; look at the workers' memory, and run the same command again to continue"
+
 LOOK_SECONDS = 0.02
 """So often results and interrupts are looked for while neither is there."""
 
@@ -39,7 +41,6 @@ def run(
     client: Client,
     encodings: Sequence[Encoding],
     step: Callable[[str], None],
-    task: Callable[[str, Encoding, float], TaskResult] = encoding_on_worker,
 ) -> list[Spent]:
     """Run encodings and write their results.
 
@@ -58,8 +59,6 @@ def run(
         The encodings to run, see `remaining`.
     step
         Called with an encoding's hash when its results are there.
-    task
-        Function that a worker calls with the workload's digest, an encoding, and the accuracy of the plain network.
 
     Returns
     -------
@@ -84,7 +83,7 @@ def run(
             def written(chosen: Sequence[Encoding], attempt: str) -> list[Encoding]:
                 """Write the results of encodings; return those over which workers died."""
                 killed = []
-                for encoding, result in _results(client, digest, chosen, top1, attempt, task):
+                for encoding, result in _results(client, digest, chosen, top1, attempt):
                     if result is None:
                         killed.append(encoding)
                         continue
@@ -101,7 +100,8 @@ def run(
             field_name("scheduler"), "the cluster is gone", "start it and run the same command again to continue"
         ) from None
     if killed:
-        raise CheckFailedError(_killed(killed))
+        others = f" (and {len(killed) - 1} more)" if len(killed) > 1 else ""
+        raise CheckFailedError(f"{killed[0].title}{others}: {_DEADLY}")
     return spent
 
 
@@ -164,12 +164,7 @@ def _as_completed(client: Client, futures: list[Future[Any]]) -> Iterator[Future
 
 
 def _results(
-    client: Client,
-    digest: str,
-    encodings: Sequence[Encoding],
-    top1: float,
-    attempt: str,
-    task: Callable[[str, Encoding, float], TaskResult],
+    client: Client, digest: str, encodings: Sequence[Encoding], top1: float, attempt: str
 ) -> Iterator[tuple[Encoding, TaskResult | None]]:
     """Submit tasks and visit results as they come; None where workers died over a task.
 
@@ -181,7 +176,7 @@ def _results(
         keys = [f"dnnzip_encoding-{digest}-{encoding.hash}-{attempt}" for encoding in encodings]
         count = len(encodings)
         # All at once: task by task, the scheduler would take in a graph for each.
-        futures = client.map(task, [digest] * count, encodings, [top1] * count, key=keys, pure=False)
+        futures = client.map(encoding_on_worker, [digest] * count, encodings, [top1] * count, key=keys, pure=False)
         waiting.update(zip(futures, encodings, strict=True))
         del futures
         # Not all futures are held: a result is let go as soon as it is written.
@@ -195,11 +190,3 @@ def _results(
         if waiting and _stays(client):
             with suppress(OSError, TimeoutError):
                 client.cancel(list(waiting))
-
-
-_DEADLY = "took down each worker that tried it; look at the workers' memory, and run the same command again to continue"
-
-
-def _killed(encodings: list[Encoding]) -> str:
-    others = f" (and {len(encodings) - 1} more)" if len(encodings) > 1 else ""
-    return f"{encodings[0].title}{others}: {_DEADLY}"

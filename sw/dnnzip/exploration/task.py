@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dnnzip.accelerator import Accelerator, Estimate, LayerEstimate, Timing, reductions
 from dnnzip.codec import CodecOptions
+from dnnzip.encoding import encoding_of
 from dnnzip.errors import InputError, field_name
 from dnnzip.exploration.facts import LayerFacts, NetworkFacts
 from dnnzip.exploration.schemas import ENERGY_PARTS, NOT_COMPRESSED, PLAIN, TUNED
@@ -26,10 +27,11 @@ from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
 from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.rules import stored_array
-from dnnzip.onnx.weights import Weight
-from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.onnx.weights import LeftOut, Weight
+from dnnzip.quantize.bound import Bound
 from dnnzip.quantize.weights import shifted_weights
-from dnnzip.usecases.compress import CompressionOptions, compress
+from dnnzip.usecases import chain
+from dnnzip.usecases.compress import options_of
 from dnnzip.usecases.estimate import with_streams
 from dnnzip.usecases.summary import Summary, bits_per_weight, summarise
 
@@ -113,7 +115,7 @@ class TaskResult:
     encoding
         Its hash.
     points, layers
-        Rows of `record.POINT_SCHEMA` and `record.LAYER_SCHEMA`.
+        Rows of `schemas.POINT_SCHEMA` and `schemas.LAYER_SCHEMA`.
     spent
         Its time.
     """
@@ -134,35 +136,24 @@ def measure_plain(opened: OpenWorkload) -> NetworkFacts:
     """
     accuracy = opened.accuracy_of(opened.model)
     shapes = {layer.name: layer for layer in opened.network.layers}
-    facts = []
-    for weight in opened.weights:
+
+    def facts_of(weight: Weight | LeftOut, bits: int, reason: str | None = None) -> LayerFacts:
         shape = shapes.get(weight.name)
-        facts.append(
-            LayerFacts(
-                name=weight.name,
-                operator=shape.operator if shape else None,
-                shape=weight.shape,
-                weights=weight.weights,
-                macs=shape.macs if shape else None,
-                bits=8 * weight.element.bytes,
-                compressible=True,
-            )
+        return LayerFacts(
+            name=weight.name,
+            operator=shape.operator if shape else None,
+            shape=weight.shape,
+            weights=weight.weights,
+            macs=shape.macs if shape else None,
+            bits=bits,
+            compressible=reason is None,
+            reason=reason,
         )
-    for item in opened.left_out:
-        if item.is_weight:
-            shape = shapes.get(item.name)
-            facts.append(
-                LayerFacts(
-                    name=item.name,
-                    operator=shape.operator if shape else None,
-                    shape=item.shape,
-                    weights=item.weights,
-                    macs=shape.macs if shape else None,
-                    bits=8 * item.bytes // max(item.weights, 1),
-                    compressible=False,
-                    reason=item.rule,
-                )
-            )
+
+    facts = [facts_of(weight, 8 * weight.element.bytes) for weight in opened.weights]
+    facts += [
+        facts_of(item, 8 * item.bytes // max(item.weights, 1), item.rule) for item in opened.left_out if item.is_weight
+    ]
     return NetworkFacts(
         name=opened.network.name,
         top1=accuracy.top1,
@@ -189,10 +180,11 @@ def run_encoding(opened: OpenWorkload, encoding: Encoding, top1_plain: float) ->
     ------
     InputError
         The bound does not suit the weights, or the network does not run.
+    CheckFailedError
+        A decoded weight breaks its bound.
     """
     start, cpu_start = time.perf_counter(), time.process_time()
-    compressed, summary = _compressed(opened, encoding)
-    plain = decompressed(compressed)
+    compressed, plain, summary = _through_chain(opened, encoding)
     accuracy = opened.accuracy_of(plain)
     network = with_streams(opened.network, compressed)
     errors = {layer.name: mean_squared_error(layer, weight, plain) for layer, weight in _pairs(compressed, opened)}
@@ -227,7 +219,7 @@ def run_encoding(opened: OpenWorkload, encoding: Encoding, top1_plain: float) ->
 
 
 def figures(estimate: Estimate | LayerEstimate, clock_hz: float, prefix: str = "") -> dict[str, float]:
-    """Return the columns `record.FIGURES` of an estimate.
+    """Return the columns `schemas.FIGURES` of an estimate.
 
     Parameters
     ----------
@@ -269,22 +261,19 @@ def mean_squared_error(layer: CompressedLayer, weight: Weight, plain: onnx.Model
     return total / wanted.size
 
 
-def _compressed(opened: OpenWorkload, encoding: Encoding) -> tuple[CompressedModel, Summary]:
+def _through_chain(opened: OpenWorkload, encoding: Encoding) -> tuple[CompressedModel, onnx.ModelProto, Summary]:
+    """Return the compressed network, the plain one that is decoded from it, and its sizes."""
     if isinstance(encoding, TunedEncoding):
         assert opened.workload.tuned is not None
         files, where = opened.workload.tuned
         given = open_compressed(load_files(files), where)
         _check_origin(given, opened, where)
-        return given, summarise(given)
-    options = CompressionOptions(
-        bound=Bound.parse(encoding.max_error),
-        scope=Scope(encoding.scope),
-        # Names, not patterns: brackets and asterisks in them are ordinary characters.
-        layers=tuple(glob.escape(name) for name in encoding.names),
-        codec=CodecOptions(codec=encoding.codec, jobs=1),
-    )
-    result = compress(opened.model, options, opened.where)
-    return result.compressed, summarise(result.compressed, result.left_out)
+        return given, decompressed(given), summarise(given)
+    asked = encoding_of(encoding.max_error, encoding.scope, CodecOptions(encoding.codec))
+    # Names, not patterns: brackets and asterisks in them are ordinary characters.
+    options = options_of(asked, [glob.escape(name) for name in encoding.names])
+    result = chain.run(chain.Job(opened.model, options, opened.where))
+    return result.compression.compressed, result.decoded, result.summary
 
 
 def _check_origin(given: CompressedModel, opened: OpenWorkload, where: str) -> None:

@@ -1,5 +1,6 @@
 """Choice for a layer: a bound, and the weights over which its range is taken; or that it is left as it is."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,11 @@ from dnnzip.quantize.tolerance import bounds_of
 
 #: Finest bound, as a share of the range: a code must fit into 16 bits.
 FINEST = 1.0 / 16384
+
+#: Single bounds for all layers that may be chosen: their number for each factor of two, and the number of factors of
+#: two below the whole range.
+PER_OCTAVE = 8
+OCTAVES = 12
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,17 @@ class Choice:
         """Return the largest error tolerated of a weight's channels, float64 [channels]."""
         return np.broadcast_to(bounds_of(weight, self.bound, self.scope), (weight.layout.channels,)).copy()
 
-    @staticmethod
-    def read(text: str, scope: str, nearest: bool = False) -> "Choice":
-        """Return a choice from what a journal holds."""
-        return Choice(text, Scope(scope), nearest)
+
+def coarsest_single(scope: Scope, is_within: Callable[[Choice], bool]) -> Choice:
+    """Return the coarsest bound with nearest codes that is within a limit, by bisection.
+
+    The finest is taken to be within it, the coarsest not.
+    """
+    low, high = 0, PER_OCTAVE * OCTAVES
+    while high - low > 1:
+        middle = (low + high) // 2
+        if is_within(Choice.of_share(2.0 ** (-middle / PER_OCTAVE), scope, nearest=True)):
+            high = middle
+        else:
+            low = middle
+    return Choice.of_share(2.0 ** (-high / PER_OCTAVE), scope, nearest=True)

@@ -7,6 +7,7 @@ that it knows. So a search that was interrupted ends as one that was not.
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +68,11 @@ class Journal:
             Returns a value that JSON can hold.
         """
         if name not in self._known:
-            self.replace(name, measure())
+            self.write(name, measure())
         return self._known[name]
 
-    def replace(self, name: str, value: Any) -> None:
-        """Write a measurement down, in the place of one of the same name."""
+    def write(self, name: str, value: Any) -> None:
+        """Write a measurement down, over one of the same name."""
         self._known[name] = json.loads(json.dumps(value))
         if self._path is not None:
             content = {"settings": self._settings, "measured": self._known}
@@ -100,11 +101,36 @@ class Journal:
             raise InputError(str(path), "is damaged: its digest does not match", right)
         for name, value in self._settings.items():
             if settings.get(name) != value:
-                wrong = (
-                    f"is of a search that was interrupted, with another {name if name in FILES else field_name(name)}"
-                )
+                other = name if name in FILES else field_name(name)
+                wrong = f"is of a search that was interrupted, with another {other}"
                 raise InputError(str(path), wrong, f"give the same, or {right}")
         return measured
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """The measurements of a search: each has a name, and may be known from before.
+
+    Parameters
+    ----------
+    measured
+        Returns a measurement by name, see `Journal.measured`.
+    step
+        Called with a text after each piece of work.
+    """
+
+    measured: Callable[[str, Callable[[], Any]], Any]
+    step: Callable[[str], None]
+
+    def under(self, prefix: str) -> "Measuring":
+        """Return the same with a prefix before each name."""
+        return replace(self, measured=lambda name, measure: self.measured(f"{prefix}{name}", measure))
+
+    def counted(self, name: str, measure: Callable[[], Any]) -> Any:
+        """Return a measurement by name; it is a piece of work."""
+        value = self.measured(name, measure)
+        self.step(name)
+        return value
 
 
 def _digest(content: dict[str, Any]) -> str:

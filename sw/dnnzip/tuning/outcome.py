@@ -6,6 +6,7 @@ from typing import Any
 from dnnzip.onnx.compressed import CompressedModel
 from dnnzip.presentation.tables import TextTable, number, sizes_line
 from dnnzip.tuning.choice import Choice
+from dnnzip.tuning.options import TuningOptions
 from dnnzip.usecases.summary import Summary, bits_per_weight, layer_json
 
 
@@ -51,7 +52,7 @@ class Confirmation:
         )
 
     def judgement(self, max_drop: float) -> str:
-        """Return True if the allowed drop is met: for certain where the whole interval is within it."""
+        """Return a sentence on whether the allowed drop is met: for certain where the whole interval is within it."""
         target = f"target of at most {100 * max_drop:g} points"
         if self.high <= max_drop:
             return f"{target}: met"
@@ -100,12 +101,46 @@ class Uniform:
         }
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Request of a tuning.
+
+    Parameters
+    ----------
+    model, data
+        Files, as they were named.
+    options
+        The options.
+    provenance
+        Commit, versions and command, see `dnnzip.usecases.provenance`.
+    """
+
+    model: str
+    data: str
+    options: TuningOptions
+    provenance: dict[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the documented JSON object."""
+        options = self.options
+        return {
+            "model": self.model,
+            "data": self.data,
+            "max_drop": options.max_drop,
+            "objective": str(options.objective),
+            "accelerator": options.accelerator.name if options.accelerator else None,
+            "seed": options.seed,
+        }
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """A tuned network.
 
     Parameters
     ----------
+    asked
+        What was asked for.
     compressed
         The compressed model.
     summary
@@ -120,6 +155,7 @@ class Outcome:
         The same by counting on all samples, without any margin.
     """
 
+    asked: Asked
     compressed: CompressedModel
     summary: Summary
     choices: dict[str, Choice]
@@ -143,7 +179,7 @@ class Outcome:
 
     def as_json(self) -> dict[str, Any]:
         """Return the documented JSON object."""
-        content = self.summary.as_json()
+        content = self.asked.as_json() | self.summary.as_json()
         content["totals"]["bits_per_weight_all"] = self.bits_per_weight
         content["layers"] = [
             {**layer_json(layer), "scope": layer.grid.scope.value, "chosen": layer.grid.spec}
@@ -152,6 +188,7 @@ class Outcome:
         content["accuracy"] = self.confirmation.as_json()
         for name, single in self._singles:
             content[name] = {**single.as_json(), "saving": self.saving(single)}
+        content["provenance"] = self.asked.provenance
         return content
 
     def table(self) -> TextTable:
@@ -173,15 +210,10 @@ class Outcome:
         total = ("total", "", f"{self.summary.weights:,}", "", "", number(self.summary.bits_per_weight), "", "")
         return TextTable(header, rows, total, ("shape", "of each", "largest error", "weights"))
 
-    def lines(self, max_drop: float) -> list[str]:
-        """Return the lines under the table.
-
-        Parameters
-        ----------
-        max_drop
-            Share of right answers that may be lost.
-        """
-        lines = [self.confirmation.line(), self.confirmation.judgement(max_drop), sizes_line(self.summary)]
+    def lines(self) -> list[str]:
+        """Return the lines under the table."""
+        judgement = self.confirmation.judgement(self.asked.options.max_drop)
+        lines = [self.confirmation.line(), judgement, sizes_line(self.summary)]
         lines += [f"left out: {item.name} ({item.weights:,} weights): {item.rule}" for item in self.summary.left_out]
         lines.append(f"{number(self.bits_per_weight)} bits per weight over all weights, everything counted")
         for name, single in self._singles:

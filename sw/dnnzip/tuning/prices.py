@@ -4,13 +4,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
 
-from dnnzip.accelerator import Accelerator, Estimator, Layer, LayerEstimate, Network, Timing, estimator_of
+from dnnzip.accelerator import Accelerator, Estimator, Network, Timing, estimator_of
 
 #: The cost of a layer is taken at these bits per weight; in between it is about a straight line.
 FEW_BITS, MANY_BITS = 1.0, 8.0
-
-#: Whose latency or energy is taken where nothing else is said.
-DEFAULT_ACCELERATOR = "edge-lpddr4"
 
 #: A bit that costs nothing would never be saved; it counts for so much of the mean.
 LEAST_SHARE = 1e-3
@@ -54,14 +51,6 @@ def prices(
 
 
 def _costs(objective: Objective, estimator: Estimator, network: Network, bits: float) -> list[float]:
-    compressed = replace(network, layers=tuple(_with_bits(layer, bits) for layer in network.layers), table_bytes=0)
-    estimate = estimator.estimate(compressed, Timing.SERIAL, 1, 32)
-    return [_cost(objective, layer) for layer in estimate.layers]
-
-
-def _with_bits(layer: Layer, bits: float) -> Layer:
-    return layer.compressed(bits)
-
-
-def _cost(objective: Objective, layer: LayerEstimate) -> float:
-    return float(layer.latency if objective is Objective.LATENCY else layer.energy.total)
+    compressed = replace(network, layers=tuple(layer.compressed(bits) for layer in network.layers), table_bytes=0)
+    layers = estimator.estimate(compressed, Timing.SERIAL, 1, 32).layers
+    return [float(layer.latency if objective is Objective.LATENCY else layer.energy.total) for layer in layers]

@@ -8,16 +8,16 @@ measured again about that point, and the price once more.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from dnnzip.quantize.bound import Scope
 from dnnzip.tuning.calibration import Calibration, Trial
-from dnnzip.tuning.choice import Choice
+from dnnzip.tuning.choice import Choice, coarsest_single
 from dnnzip.tuning.curves import Curve, curve_of
+from dnnzip.tuning.journal import Measuring
 
 #: Samples over which the divergence of single layers is taken: the first number divided by the number of layers, but
 #: not fewer than the second number nor more than the third.
@@ -62,10 +62,6 @@ LEAST_CHANGES = 0.5
 TRIALS = 4
 CLOSE = 0.85
 
-#: Single bounds tried: their number for each factor of two, and the number of factors of two below the whole range.
-SINGLE_PER_OCTAVE = 8
-SINGLE_OCTAVES = 12
-
 #: Divergence at the first price, added up over single layers, as a multiple of the aim.
 FIRST_DIVERGENCE = 2.0
 
@@ -77,23 +73,6 @@ FARTHEST = 60
 PLAIN_BITS = 32.0
 
 
-@dataclass(frozen=True, eq=False)
-class Found:
-    """The end of a search.
-
-    Parameters
-    ----------
-    choices
-        Layer name to its choice; missing where the layer stays as it is.
-    expected_drop, drop
-        Of the calibration samples: to be expected on others, and counted; shares of all.
-    """
-
-    choices: dict[str, Choice]
-    expected_drop: float
-    drop: float
-
-
 class Search:
     """One search on one set of calibration samples.
 
@@ -103,10 +82,8 @@ class Search:
         Network and samples.
     prices
         Layer name to the cost of one bit of it.
-    measured
-        Returns a measurement by name (`journal.Journal.measured`).
-    step
-        Called with a text after each piece of work.
+    measuring
+        Its measurements.
     seed
         Of the changes at the end.
     """
@@ -115,15 +92,13 @@ class Search:
         self,
         calibration: Calibration,
         prices: Mapping[str, float],
-        measured: Callable[[str, Callable[[], Any]], Any],
-        step: Callable[[str], None],
+        measuring: Measuring,
         seed: int,
     ) -> None:
         self._calibration = calibration
         self._seed = seed
         self._prices = prices
-        self._measured = measured
-        self._step = step
+        self._measuring = measuring
         self._layers = calibration.subject.layers
         count = HARM_WORK // len(self._layers)
         self._harm_samples = min(max(count, LEAST_HARM_SAMPLES), MOST_HARM_SAMPLES, len(calibration.judged))
@@ -132,14 +107,14 @@ class Search:
             inputs, feedback = calibration.inputs(name), calibration.feedback(name)
             found = [curve_of(layer, scope, inputs, feedback) for scope in Scope]
             self._curves[name] = [curve for curve in found if curve is not None]
-            step(name)
+            measuring.step(name)
         self._sensitivity: dict[tuple[str, Scope], float] = {}
         self._points: list[_Point] = []
         self._aim = 0.0
         self._first_sensitivities()
 
-    def run(self, aim: float) -> Found:
-        """Search.
+    def run(self, aim: float) -> dict[str, Choice]:
+        """Search; return layer names to choices, without the layers that stay as they are.
 
         Parameters
         ----------
@@ -152,41 +127,31 @@ class Search:
         self._refine(best.choices)
         self._find_price(aim, best.price, "second")
         self._polish(aim)
-        best = self._best(aim)
-        return Found(best.choices, self._drop(best), best.counted)
+        return self._best(aim).choices
 
     def single_bound(self, aim: float) -> list[Choice]:
         """Return the coarsest single bound for all layers within the aim, for each scope; after `run`.
 
         It is judged as trials of the search are: by its divergence, with the same factor and the same aim.
         """
-        found = []
-        for scope in Scope:
-            # The finest is taken to be within the aim, the coarsest not.
-            low, high = 0, SINGLE_PER_OCTAVE * SINGLE_OCTAVES
-            while high - low > 1:
-                middle = (low + high) // 2
-                choice = Choice.of_share(2.0 ** (-middle / SINGLE_PER_OCTAVE), scope, nearest=True)
 
-                def measure(choice: Choice = choice) -> float:
-                    trial = self._calibration.trial(dict.fromkeys(self._layers, choice))
-                    return self._calibration.judge.divergence(trial.scores)
+        def is_within(choice: Choice) -> bool:
+            def measure() -> float:
+                trial = self._calibration.trial(dict.fromkeys(self._layers, choice))
+                return self._calibration.judge.divergence(trial.scores)
 
-                divergence = float(self._measured(f"single bound, {choice.text} {scope}", measure))
-                self._step(choice.text)
-                if divergence * self._factor() <= aim:
-                    high = middle
-                else:
-                    low = middle
-            found.append(Choice.of_share(2.0 ** (-high / SINGLE_PER_OCTAVE), scope, nearest=True))
-        return found
+            divergence = float(self._measuring.measured(f"single bound, {choice.text} {choice.scope}", measure))
+            self._measuring.step(choice.text)
+            return divergence * self._factor() <= aim
+
+        return [coarsest_single(scope, is_within) for scope in Scope]
 
     def _first_sensitivities(self) -> None:
         anchors = {
             name: [curve.choice_at(ANCHOR_BITS * self._layers[name].rows.size) for curve in curves]
             for name, curves in self._curves.items()
         }
-        found = self._calibration.harms(None, anchors, self._harm_samples, self._known("plain"))
+        found = self._calibration.harms(None, anchors, self._harm_samples, self._measuring.under("plain, ").counted)
         for name, values in found.items():
             for curve, (harm, error) in zip(self._curves[name], values, strict=True):
                 self._sensitivity[name, curve.scope] = max(harm, 1e-12) / max(error, 1e-30)
@@ -198,7 +163,7 @@ class Search:
             name: [Choice.of_share(float(choice.bound.value) * 2.0**STEP_OCTAVES, choice.scope)]
             for name, choice in choices.items()
         }
-        found = self._calibration.harms(trial, coarser, self._harm_samples, self._known("refined"))
+        found = self._calibration.harms(trial, coarser, self._harm_samples, self._measuring.under("refined, ").counted)
         for name, ((harm, error),) in found.items():
             if error <= 0:
                 continue
@@ -206,14 +171,6 @@ class Search:
             for scope in (curve.scope for curve in self._curves[name]):
                 # Half the way, in logarithms: the layers move together.
                 self._sensitivity[name, scope] *= math.sqrt(factor)
-
-    def _known(self, stage: str) -> Callable[[str, Callable[[], object]], object]:
-        def known(name: str, measure: Callable[[], object]) -> object:
-            value: object = self._measured(f"{stage}, {name}", measure)
-            self._step(name)
-            return value
-
-        return known
 
     def _cheapest(self, price: float) -> dict[str, Choice]:
         """Return every layer's best choice for a price of harm."""
@@ -260,7 +217,7 @@ class Search:
         number = 0
         # In the end there is at least one point that loses no more than it may.
         while number < TRIALS or (number < 4 * TRIALS and all(self._drop(point) > aim for point in self._points)):
-            points.append(self._point(price, f"{stage} {number}"))
+            points.append(self._point(price, self._cheapest(price), f"{stage} {number}"))
             number += 1
             if CLOSE * aim <= self._drop(points[-1]) <= aim:
                 break
@@ -321,21 +278,16 @@ class Search:
                     scope = Scope.CHANNEL if scope is Scope.TENSOR else Scope.TENSOR
                 share = float(choices[name].bound.value) * 2.0**move
                 choices[name] = Choice.of_share(min(share, 1.0), scope)
-            self._measured_point(best.price, choices, f"polish {number}")
+            self._point(best.price, choices, f"polish {number}")
 
-    def _point(self, price: float, name: str) -> "_Point":
-        return self._measured_point(price, self._cheapest(price), name)
-
-    def _measured_point(self, price: float, choices: dict[str, Choice], name: str) -> "_Point":
-
+    def _point(self, price: float, choices: dict[str, Choice], name: str) -> "_Point":
         def measure() -> list[float]:
             trial = self._calibration.trial(choices)
             judge = self._calibration.judge
             cost = self._cost(trial)
             return [cost, judge.expected_drop(trial.scores), judge.drop(trial.scores), judge.divergence(trial.scores)]
 
-        cost, expected, counted, divergence = self._measured(f"trial {name}", measure)
-        self._step(name)
+        cost, expected, counted, divergence = self._measuring.under("trial ").counted(name, measure)
         point = _Point(price, choices, float(cost), float(expected), float(counted), float(divergence))
         self._points.append(point)
         return point

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +11,30 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from dnnzip.accelerator import Accelerator
 from dnnzip.encoding import encode_quantised
 from dnnzip.errors import InputError, field_name
 from dnnzip.evaluation.accuracy import score, score_output
 from dnnzip.evaluation.dataset import Dataset
-from dnnzip.inputs.json_text import check_seed
 from dnnzip.onnx.biases import corrected, declare
 from dnnzip.onnx.compressed import CompressedModel, is_compressed
 from dnnzip.onnx.compression import compressed_model
 from dnnzip.onnx.files import load_model
 from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights
+from dnnzip.quantize.bound import Scope
 from dnnzip.quantize.element_type import FLOAT32
 from dnnzip.tuning.calibration import Calibration, Subject, Trial
 from dnnzip.tuning.choice import Choice
 from dnnzip.tuning.folds import Fold, split
-from dnnzip.tuning.journal import Journal
-from dnnzip.tuning.outcome import Confirmation, Outcome, Uniform
+from dnnzip.tuning.journal import Journal, Measuring
+from dnnzip.tuning.options import TuningOptions
+from dnnzip.tuning.outcome import Asked, Confirmation, Outcome, Uniform
 from dnnzip.tuning.prices import Objective, prices
 from dnnzip.tuning.search import Search, steps_of
 from dnnzip.tuning.sensitivity import bootstrap_interval
-from dnnzip.tuning.uniform import kindest, of_choices, uniform_steps
+from dnnzip.tuning.uniform import SingleBounds, uniform_steps
 from dnnzip.usecases.estimate import read_network
+from dnnzip.usecases.provenance import provenance
 from dnnzip.usecases.summary import summarise
 
 #: Share of the allowed drop that the search aims at: unseen samples lose more than those it chose with. The fewer
@@ -48,37 +49,6 @@ LEAST_SAMPLES = 40
 #: Why a weight stays as it is.
 NOT_FLOAT = "It must be float32: tuning moves no others."
 NO_GAIN = "Tuning must find a bound for it that is worth its harm."
-
-
-@dataclass(frozen=True)
-class TuningOptions:
-    """Options of tuning.
-
-    Parameters
-    ----------
-    max_drop
-        Drop in top-1 accuracy that is allowed, a share of all samples, above 0 and below 1.
-    objective
-        The quantity to minimise.
-    accelerator
-        On which, for latency and energy.
-    seed
-        Of everything random.
-    compare
-        Also find the best single bound for all layers.
-    output
-        Name of the output that holds the scores; None takes the only one of such a type and shape.
-    """
-
-    max_drop: float
-    objective: Objective = Objective.BYTES
-    accelerator: Accelerator | None = None
-    seed: int = 0
-    compare: bool = False
-    output: str | None = None
-
-    def __post_init__(self) -> None:
-        check_seed(self.seed)
 
 
 class Tuner:
@@ -156,64 +126,69 @@ class Tuner:
         Raises
         ------
         InputError
-            The plain network's scores are not finite, or no layer can be compressed.
+            The plain network's scores are not finite, or no layer can be compressed; the journal's file is removed.
         """
-        # Matrices are small: threads would wait for each other longer than they work. And sums stay the same.
-        with threadpool_limits(1, "blas"):
-            right = np.array(journal.measured("plain", self._plain_answers), np.bool_)
-            confirmed = [self._confirm(fold, number, journal, step) for number, fold in enumerate(self._split.folds)]
-            unseen = np.concatenate([fold.unseen for fold in self._split.folds])
-            after = np.concatenate(confirmed)
-            low, high = bootstrap_interval(right[unseen], after, self._options.seed)
-            confirmation = Confirmation(
-                len(unseen), float(right[unseen].mean()), float(after.mean()), low, high, len(self._split.folds)
-            )
-            name = "all" if self._split.is_cross_fitted else "fold 0"
-            calibration = self._calibration(self._split.final)
-            trial = self._search(calibration, name, journal, step)
-            single, kindest = None, None
-            if self._options.compare:
-                single = self._single(calibration, name, right, journal, step)
-                kindest = self._kindest(right, journal, step)
-            compressed, left_out = self._compressed(trial)
-        return Outcome(compressed, summarise(compressed, left_out), dict(trial.choices), confirmation, single, kindest)
+        try:
+            # Matrices are small: threads would wait for each other longer than they work. And sums stay the same.
+            with threadpool_limits(1, "blas"):
+                return self._tuned(Measuring(journal.measured, step))
+        except InputError as error:
+            # The same search would end so again, and its journal would block one with other options. A disk
+            # that is full ends no search.
+            if error.where in (self._where, self._data.where) or error.is_of_field:
+                journal.remove()
+            raise
 
-    def _confirm(self, fold: Fold, number: int, journal: Journal, step: Callable[[str], None]) -> NDArray[np.bool_]:
+    def _tuned(self, measuring: Measuring) -> Outcome:
+        right = np.array(measuring.measured("plain", self._plain_answers), np.bool_)
+        folds = self._split.folds
+        after = np.concatenate([self._confirm(fold, number, measuring) for number, fold in enumerate(folds)])
+        before = right[np.concatenate([fold.unseen for fold in folds])]
+        interval = bootstrap_interval(before, after, self._options.seed)
+        confirmation = Confirmation(len(before), float(before.mean()), float(after.mean()), *interval, len(folds))
+        name = "all" if self._split.is_cross_fitted else "fold 0"
+        calibration = self._calibration(self._split.final)
+        trial = self._search(calibration, measuring.under(f"{name}: "))
+        single, kindest = None, None
+        if self._options.compare:
+            bounds = SingleBounds(self._model, self._subject, self._data, right, measuring)
+            single = self._single(calibration, name, bounds)
+            kindest = bounds.kindest(self._options.max_drop)
+        compressed, left_out = self._compressed(trial)
+        asked = Asked(self._where, self._data.where, self._options, provenance())
+        summary = summarise(compressed, left_out)
+        return Outcome(asked, compressed, summary, dict(trial.choices), confirmation, single, kindest)
+
+    def _confirm(self, fold: Fold, number: int, measuring: Measuring) -> NDArray[np.bool_]:
         """Search on one part of the samples; returns whether the answers to the fold's unseen samples are right."""
 
         def measure() -> list[bool]:
-            trial = self._search(self._calibration(fold.chosen_with), f"fold {number}", journal, step)
+            trial = self._search(self._calibration(fold.chosen_with), measuring.under(f"fold {number}: "))
             unseen = Dataset(self._data.x[fold.unseen], self._data.y[fold.unseen], self._data.where)
-            return [bool(value) for value in self._answers(unseen, trial.given)]
+            return self._answers(unseen, self._subject.scores(unseen.x, trial.given))
 
-        return np.array(journal.measured(f"unseen {number}", measure), np.bool_)
+        return np.array(measuring.measured(f"unseen {number}", measure), np.bool_)
 
     def _calibration(self, samples: NDArray[np.int64]) -> Calibration:
         return Calibration(self._subject, self._data.x[samples], self._data.y[samples], self._options.seed)
 
-    def _search(self, calibration: Calibration, name: str, journal: Journal, step: Callable[[str], None]) -> Trial:
+    def _search(self, calibration: Calibration, measuring: Measuring) -> Trial:
         def choose() -> dict[str, list[Any]]:
-            found = self._searcher(calibration, name, journal, step).run(self._aim(calibration))
-            return {layer: [choice.text, str(choice.scope)] for layer, choice in found.choices.items()}
+            found = self._searcher(calibration, measuring).run(self._aim(calibration))
+            return {layer: [choice.text, str(choice.scope)] for layer, choice in found.items()}
 
-        chosen = journal.measured(f"{name}: choices", choose)
-        return calibration.trial({layer: Choice.read(*facts) for layer, facts in chosen.items()})
+        chosen = measuring.measured("choices", choose)
+        return calibration.trial({layer: Choice(text, Scope(scope)) for layer, (text, scope) in chosen.items()})
 
-    def _searcher(self, calibration: Calibration, name: str, journal: Journal, step: Callable[[str], None]) -> Search:
-        return Search(
-            calibration,
-            self._prices,
-            lambda what, measure: journal.measured(f"{name}: {what}", measure),
-            step,
-            self._options.seed,
-        )
+    def _searcher(self, calibration: Calibration, measuring: Measuring) -> Search:
+        return Search(calibration, self._prices, measuring, self._options.seed)
 
     def _aim(self, calibration: Calibration) -> float:
         judged = len(calibration.judged)
         return self._options.max_drop * MARGIN * math.sqrt(judged / (judged + CAUTION))
 
-    def _answers(self, data: Dataset, given: dict[str, NDArray[np.float32]]) -> NDArray[np.bool_]:
-        return np.asarray(score(self._subject.scores(data.x, given), data).predictions == data.y)
+    def _answers(self, data: Dataset, scores: NDArray[np.float32]) -> list[bool]:
+        return [bool(value) for value in score(scores, data).predictions == data.y]
 
     def _plain_answers(self) -> list[bool]:
         """Return True if the plain network's answers are right."""
@@ -221,31 +196,20 @@ class Tuner:
         if not np.isfinite(scores).all():
             wrong = f"gives scores on {self._data.where} that are infinite or no number"
             raise InputError(self._where, wrong, "tune one whose scores are numbers")
-        return [bool(value) for value in score(scores, self._data).predictions == self._data.y]
+        return self._answers(self._data, scores)
 
-    def _single(
-        self,
-        calibration: Calibration,
-        name: str,
-        right: NDArray[np.bool_],
-        journal: Journal,
-        step: Callable[[str], None],
-    ) -> Uniform:
+    def _single(self, calibration: Calibration, name: str, bounds: SingleBounds) -> Uniform:
         """Find the best single bound by the measure of the search, whose measurements the journal knows."""
 
         def choose() -> list[list[str]]:
-            search = self._searcher(calibration, name, journal, lambda _: None)
+            silent = replace(bounds.measuring, step=lambda _: None)
+            search = self._searcher(calibration, silent.under(f"{name}: "))
             aim = self._aim(calibration)
             search.run(aim)
             return [[choice.text, str(choice.scope)] for choice in search.single_bound(aim)]
 
-        chosen = journal.measured("single bound", choose)
-        step("single bound")
-        choices = [Choice.read(text, scope, nearest=True) for text, scope in chosen]
-        return of_choices(self._model, self._subject, self._data, choices, right, journal.measured)
-
-    def _kindest(self, right: NDArray[np.bool_], journal: Journal, step: Callable[[str], None]) -> Uniform:
-        return kindest(self._model, self._subject, self._data, self._options.max_drop, right, journal.measured, step)
+        chosen = bounds.measuring.counted("single bound", choose)
+        return bounds.best_of([Choice(text, Scope(scope), nearest=True) for text, scope in chosen])
 
     def _compressed(self, trial: Trial) -> tuple[CompressedModel, list[LeftOut]]:
         """Encode the network of a trial."""

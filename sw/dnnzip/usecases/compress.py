@@ -1,11 +1,12 @@
 """The first step: select weights, put them on their grid, encode them, write them into the network."""
 
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import onnx
 
-from dnnzip.codec import CodecOptions, codec_for
+from dnnzip.codec import codec_for
 from dnnzip.encoding import Encoding, encode_weights
 from dnnzip.errors import InputError, field_name
 from dnnzip.onnx.compressed import CompressedModel, is_compressed
@@ -14,31 +15,50 @@ from dnnzip.onnx.lazy_tensors import Place, Spool
 from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.rescale import fold_obstacle
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights, select_weights, suits_unit
-from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.quantize.tolerance import check_bound, divisor_of
+from dnnzip.usecases.table_file import read_table_set
 
 
 @dataclass(frozen=True)
-class CompressionOptions:
-    """Options of a compression.
+class CompressionOptions(Encoding):
+    """Options of a compression: an encoding, and the weights that get it.
 
     Parameters
     ----------
-    bound
-        Largest error on a weight.
-    scope
-        Over which weights the range of a percentage is taken.
     layers, exclude
         Globs on the names of the weights to compress and not to compress.
-    codec
-        How the streams are coded.
     """
 
-    bound: Bound
-    scope: Scope = Scope.TENSOR
     layers: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    codec: CodecOptions = field(default_factory=CodecOptions)
+
+
+def options_of(
+    encoding: Encoding,
+    layers: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    tables: str | os.PathLike[str] | None = None,
+) -> CompressionOptions:
+    """Return the options of a compression.
+
+    Parameters
+    ----------
+    encoding
+        See `dnnzip.encoding.encoding_of`.
+    layers, exclude
+        Globs on the names of the weights to compress and not to compress.
+    tables
+        The file of a table set to code with.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or its set has another number of states.
+    """
+    codec = encoding.codec
+    if tables is not None:
+        codec = replace(codec, table_set=read_table_set(os.fspath(tables), codec.log2_states))
+    return CompressionOptions(encoding.bound, encoding.scope, codec, tuple(layers), tuple(exclude))
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,17 +77,65 @@ class Compression:
     left_out: tuple[LeftOut, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A compression whose every option has been checked; `plan` makes it.
+
+    Parameters
+    ----------
+    model, options, where
+        See `compress`.
+    weights, left_out
+        The weights to compress, and those that stay as they are.
+    """
+
+    model: onnx.ModelProto
+    options: CompressionOptions
+    where: str
+    weights: Sequence[Weight]
+    left_out: Sequence[LeftOut]
+
+    def encode(
+        self,
+        progress: Callable[[str], None] | None = None,
+        first_pass: Callable[[str], None] | None = None,
+        spool: Spool | None = None,
+    ) -> Compression:
+        """Compress the weights, tensor by tensor: a first pass for the table set, a second one to encode.
+
+        Parameters
+        ----------
+        progress
+            Called with a weight's name as it is encoded.
+        first_pass
+            Called with a weight's name when it has been put on its grid first.
+        spool
+            Takes the streams, and must stay open as long as the result is used; without one they are kept in memory.
+
+        Raises
+        ------
+        InputError
+            A given table set cannot express the weights.
+        """
+        store: Callable[[bytes], bytes | Place] = (lambda stream: stream) if spool is None else spool.add
+        try:
+            tables, encoded = encode_weights(self.weights, self.options, store, progress, first_pass)
+        except ValueError as error:
+            if self.options.codec.table_set is None:
+                raise
+            wrong = f"does not suit this model ({error})"
+            raise InputError(field_name("tables"), wrong, "train a set on it") from None
+        model = compressed_model(self.model, self.weights, encoded, tables)
+        return Compression(open_compressed(model, self.where), tuple(self.left_out))
+
+
 def compress(
     model: onnx.ModelProto,
     options: CompressionOptions,
     where: str = "model",
     progress: Callable[[str], None] | None = None,
-    *,
-    first_pass: Callable[[str], None] | None = None,
-    spool: Spool | None = None,
-    planned: tuple[Sequence[Weight], Sequence[LeftOut]] | None = None,
 ) -> Compression:
-    """Compress a network's weights, tensor by tensor: a first pass for the table set, a second one to encode.
+    """Compress a network's weights; see `plan` and `Plan.encode`.
 
     Parameters
     ----------
@@ -80,12 +148,6 @@ def compress(
         The file, for messages.
     progress
         Called with a weight's name as it is encoded.
-    first_pass
-        Called with a weight's name when it has been put on its grid first.
-    spool
-        Takes the streams, and must stay open as long as the result is used; without one they are kept in memory.
-    planned
-        Result of `plan` for the same model and options.
 
     Raises
     ------
@@ -93,29 +155,16 @@ def compress(
         The model has no weights that can be compressed, a glob matches nothing, the bound does not suit the weights, or
         a given table set cannot express them.
     """
-    weights, left_out = planned or plan(model, options, where)
-    store: Callable[[bytes], bytes | Place] = _kept if spool is None else spool.add
-    encoding = Encoding(options.bound, options.scope, options.codec)
-    try:
-        tables, encoded = encode_weights(weights, encoding, store, progress, first_pass)
-    except ValueError as error:
-        if options.codec.table_set is None:
-            raise
-        raise InputError(field_name("tables"), f"does not suit this model ({error})", "train a set on it") from None
-    return Compression(open_compressed(compressed_model(model, weights, encoded, tables), where), tuple(left_out))
+    return plan(model, options, where).encode(progress)
 
 
-def _kept(stream: bytes) -> bytes | Place:
-    return stream
-
-
-def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tuple[Sequence[Weight], Sequence[LeftOut]]:
-    """Return the weights to compress and the ones left out, after every option has been checked.
+def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> Plan:
+    """Check every option of a compression against the network.
 
     Raises
     ------
     InputError
-        See ``compress``.
+        See `compress`.
     """
     if is_compressed(model):
         raise InputError(where, "is compressed already", "give the plain model")
@@ -145,4 +194,4 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
             left_out.append(weight.left_out(obstacle))
     if not kept:
         raise InputError(where, "has no weights to compress at this bound", left_out[-1].rule)
-    return kept, left_out
+    return Plan(model, options, where, kept, left_out)

@@ -21,7 +21,7 @@ from dnnzip.format import (
     table_bytes,
     table_set_entry,
 )
-from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
+from dnnzip.onnx.compressed import CompressedModel
 from dnnzip.onnx.decompression import decode_layer
 from dnnzip.onnx.execution_order import execution_order
 from dnnzip.onnx.scaling import layer_scalings
@@ -130,12 +130,11 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
         check_bus_bits(bus_bits)
     except ValueError as error:
         raise InputError(field_name("bus_bits"), str(error)) from None
-    layers = _in_execution_order(compressed)
+    by_name = {layer.name: layer for layer in compressed.layers}
+    layers = [by_name[name] for name in execution_order(compressed.model, list(by_name))]
     described = tuple(ImageLayer(layer.name, layer.grid.element.name, layer.shape) for layer in layers)
     scalings = layer_scalings(compressed)
-    streams: list[ImageStream] = []
-    if compressed.tables:
-        streams.append(ImageStream(table_set_entry(compressed.tables)))
+    streams = [ImageStream(table_set_entry(compressed.tables))] if compressed.tables else []
     for number, layer in enumerate(layers):
         decode_layer(compressed, layer)
         parts = WeightStream.split(layer.stream)
@@ -158,11 +157,6 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
         sum(layer.grid.side_bytes for layer in compressed.layers),
         TableHeader.unpack(compressed.tables).table_set if compressed.tables else None,
     )
-
-
-def _in_execution_order(compressed: CompressedModel) -> list[CompressedLayer]:
-    by_name = {layer.name: layer for layer in compressed.layers}
-    return [by_name[name] for name in execution_order(compressed.model, list(by_name))]
 
 
 def write_image(

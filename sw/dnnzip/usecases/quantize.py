@@ -113,7 +113,8 @@ def quantise_network(model: onnx.ModelProto, samples: Dataset, where: str) -> on
     prepared = quantisable(model, where)
     _check_conversion(model, outputs, outputs_of(prepared, one, where), where)
     quantised = _quantised(prepared, samples, where)
-    if not _holds_integer_weights(quantised):
+    # Of two dimensions or more, unlike zero points.
+    if not any(item.data_type == TensorProto.INT8 and len(item.dims) >= 2 for item in quantised.graph.initializer):
         raise InputError(where, "has no float32 weights that onnxruntime quantises", "give a network that has")
     _check_scales(quantised, samples, where)
     outputs_of(quantised, one, f"{where}: what onnxruntime's quantiser makes of it")
@@ -168,15 +169,9 @@ def _quantised(prepared: onnx.ModelProto, samples: Dataset, where: str) -> onnx.
         try:
             onnx.checker.check_model(target)
         except onnx.checker.ValidationError as error:
-            raise InputError(
-                where, f"what onnxruntime's quantiser makes of it is invalid ({first_line(error)})"
-            ) from None
+            wrong = f"what onnxruntime's quantiser makes of it is invalid ({first_line(error)})"
+            raise InputError(where, wrong) from None
         return onnx.load(target)
-
-
-def _holds_integer_weights(model: onnx.ModelProto) -> bool:
-    """Return True if there is an int8 array of two dimensions or more, unlike zero points."""
-    return any(tensor.data_type == TensorProto.INT8 and len(tensor.dims) >= 2 for tensor in model.graph.initializer)
 
 
 def _check_scales(quantised: onnx.ModelProto, samples: Dataset, where: str) -> None:

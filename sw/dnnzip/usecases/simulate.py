@@ -17,6 +17,9 @@ from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
 from dnnzip.onnx.decompression import decode_layer, to_plain
 from dnnzip.quantize.grid import CODE_BYTES
 
+Decoder = Callable[[CompressedModel, CompressedLayer], NDArray[np.generic]]
+"""A software decoder of a layer's stream."""
+
 
 @dataclass(frozen=True, eq=False)
 class LayerRun:
@@ -125,11 +128,7 @@ def reference_layer(compressed: CompressedModel, layer: CompressedLayer) -> NDAr
     return join_parts([np.array(part.codes, np.int16) for part in decoded], streams)
 
 
-def simulate(
-    compressed: CompressedModel,
-    link: Link,
-    golden: Callable[[CompressedModel, CompressedLayer], NDArray[np.generic]] = decode_layer,
-) -> Simulation:
+def simulate(compressed: CompressedModel, link: Link, golden: Decoder = decode_layer) -> Simulation:
     """Decode every stream of a compressed model over a link and compare it with the software's decoder.
 
     Parameters
@@ -153,11 +152,7 @@ def simulate(
         return _simulate(compressed, link, golden)
 
 
-def _simulate(
-    compressed: CompressedModel,
-    link: Link,
-    golden: Callable[[CompressedModel, CompressedLayer], NDArray[np.generic]],
-) -> Simulation:
+def _simulate(compressed: CompressedModel, link: Link, golden: Decoder) -> Simulation:
     wanted = [np.asarray(golden(compressed, layer)) for layer in compressed.layers]
     parts = [WeightStream.split(layer.stream) for layer in compressed.layers]
     try:

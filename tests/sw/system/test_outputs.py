@@ -142,11 +142,11 @@ def test_a_search_that_is_refused_leaves_no_journal(dnnzip, place, monkeypatch, 
     """It would stand in the way of the same search with other options; that of a full disk is kept."""
     where = {"option": field_name("max_drop"), "model": str(place / "m.onnx"), "disk": "o.onnx.tune"}[fault]
 
-    def tune(_, journal, __):
-        journal.measured("plain", lambda: [True])
+    def tune(_, measuring):
+        measuring.measured("plain", lambda: [True])
         raise InputError(where, "is wrong", "another")
 
-    monkeypatch.setattr(Tuner, "tune", tune)
+    monkeypatch.setattr(Tuner, "_tuned", tune)
     options = ("--data", place / "s.npz", "-o", "o.onnx")
     found = dnnzip("tune", place / "m.onnx", *options, "--max-drop", "1%")
     assert found == (2, "", f"dnnzip: {with_options(where)}: is wrong; another\n")

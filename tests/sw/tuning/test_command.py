@@ -13,8 +13,9 @@ from dnnzip.errors import InputError
 from dnnzip.evaluation.dataset import load_dataset
 from dnnzip.tuning import search
 from dnnzip.tuning.journal import Journal
+from dnnzip.tuning.options import TuningOptions
 from dnnzip.tuning.prices import Objective, prices
-from dnnzip.tuning.tuner import Tuner, TuningOptions
+from dnnzip.tuning.tuner import Tuner
 from dnnzip.usecases.estimate import read_network
 
 pytestmark = pytest.mark.slow
@@ -60,6 +61,8 @@ def test_the_whole_command(dnnzip, tmp_path):
     assert found["totals"]["bits_per_weight_all"] < 0.8 * found["single_bound"]["bits_per_weight"]
     assert found["kindest_single_bound"]["drop"] <= 0.02
     assert len(found["layers"]) == 5
+    asked = (found["model"], found["data"], found["max_drop"], found["objective"], found["accelerator"], found["seed"])
+    assert asked == (str(MODEL), str(TEST_SET), 0.02, "bytes", None, 0)
     assert {layer["scope"] for layer in found["layers"]} <= {"tensor", "channel"}
     # The file is a compressed model as any other: every weight keeps its layer's bound, and changed biases are listed.
     status, out, err = dnnzip("verify", MODEL, target, "--json", "-")
@@ -119,7 +122,7 @@ def test_what_is_known_is_not_measured_again(whole):
     _, steps, journal = whole
     journal_again = Journal(None, {}, False)
     for name, value in journal._known.items():
-        journal_again.replace(name, value)
+        journal_again.write(name, value)
     steps_again = []
     tuner().tune(journal_again, steps_again.append)
     assert len(steps_again) < len(steps) / 5

@@ -12,6 +12,7 @@ from onnx import numpy_helper
 from dnnzip.codec import CodecOptions
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import CheckFailedError, InputError
+from dnnzip.evaluation.accuracy import evaluate
 from dnnzip.format import Verdict
 from dnnzip.link import open_link
 from dnnzip.link.golden import GoldenLink
@@ -56,14 +57,18 @@ class Silent(GoldenLink):
         return [replace(result, verdict=Verdict.TRUNCATED, codes=None) for result in results]
 
 
-def job(folder, data=TEST_SET):
-    return chain.Job(MODEL, data, OPTIONS, folder, samples=50)
+def job(folder, link=GoldenLink):
+    return chain.Job(load_model(MODEL), OPTIONS, str(MODEL), link, folder=folder)
+
+
+def accuracy(model):
+    return evaluate(model, TEST_SET, 50)
 
 
 def test_the_whole_chain_saves_each_result(tmp_path):
     names = []
-    state = chain.run(job(tmp_path / "new" / "folder"), GoldenLink, names.append)
-    chain_report.save_report(state)
+    result = chain.run(job(tmp_path / "new" / "folder"), accuracy, names.append)
+    chain_report.save_report(result)
     assert names == ["compress", "decode", "verify", "evaluate"]
     folder = tmp_path / "new" / "folder"
     assert {path.name for path in folder.iterdir()} == {"model.dnz.onnx", "decoded.onnx", "report.json", "report.md"}
@@ -78,31 +83,47 @@ def test_the_whole_chain_saves_each_result(tmp_path):
     for name in ("conv1.weight", "conv2.weight", "fc3.weight", "total"):
         assert f"| {name} |" in markdown
     assert "3,390 weights decoded, 0 mismatches" in markdown
-    assert "top-1 on 50 samples" in "\n".join(chain_report.closing_lines(state))
+    assert "top-1 on 50 samples" in "\n".join(chain_report.closing_lines(result))
     onnx.checker.check_model(onnx.load(folder / "decoded.onnx"), full_check=True)
 
 
 def test_the_chain_without_data_measures_no_accuracy(tmp_path):
-    state = chain.run(job(tmp_path, data=None), GoldenLink)
-    chain_report.save_report(state)
-    assert (state.before, state.after) == (None, None)
+    result = chain.run(job(tmp_path))
+    chain_report.save_report(result)
+    assert (result.before, result.after) == (None, None)
     report = json.loads((tmp_path / "report.json").read_text())
     assert not {"before", "after"} & report.keys()
     assert "top-1" not in (tmp_path / "report.md").read_text()
+
+
+def test_without_a_link_the_software_codec_decodes_and_nothing_is_saved(tmp_path, monkeypatch, network):
+    monkeypatch.chdir(tmp_path)
+    result = chain.run(chain.Job(network, OPTIONS, "here"))
+    assert not list(tmp_path.iterdir())
+    assert result.simulation is None
+    assert [check.broken for check in result.checks] == [False] * 3
+    over_link = chain.run(chain.Job(network, OPTIONS, "here", GoldenLink))
+    assert result.decoded.SerializeToString(deterministic=True) == over_link.decoded.SerializeToString(
+        deterministic=True
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(verification, "bounds_of", lambda *_: np.float64(1e-6))
+        with pytest.raises(CheckFailedError, match=r"^layer 'conv1\.weight': an error of "):
+            chain.run(chain.Job(network, OPTIONS, "here"))
 
 
 def test_a_mismatch_ends_the_chain_without_a_report(tmp_path):
     with pytest.raises(
         CheckFailedError, match=r"^layer 'conv2\.weight': 1 weights differ from the software decoder's$"
     ):
-        chain.run(job(tmp_path), Wrong)
+        chain.run(job(tmp_path, Wrong))
     assert {path.name for path in tmp_path.iterdir()} == {"model.dnz.onnx"}
 
 
 def test_a_broken_bound_ends_the_chain_without_a_report(tmp_path, monkeypatch):
     monkeypatch.setattr(verification, "bounds_of", lambda *_: np.float64(1e-6))
     with pytest.raises(CheckFailedError, match=r"^layer 'conv1\.weight': an error of .* is over the bound of 1e-06$"):
-        chain.run(job(tmp_path), GoldenLink)
+        chain.run(job(tmp_path))
     assert not (tmp_path / "report.json").exists()
 
 
@@ -182,9 +203,9 @@ def test_summary_leaves_out_what_was_not_compressed(made):
 
 
 def test_the_plan_is_checked_before_any_work(network):
-    weights, left_out = plan(network, OPTIONS, "here")
-    assert [weight.name for weight in weights] == ["conv1.weight", "conv2.weight", "fc3.weight"]
-    assert len(left_out) == 2
+    planned = plan(network, OPTIONS, "here")
+    assert [weight.name for weight in planned.weights] == ["conv1.weight", "conv2.weight", "fc3.weight"]
+    assert len(planned.left_out) == 2
     with pytest.raises(InputError, match="layers"):
         plan(network, replace(OPTIONS, layers=("nothing*",)), "here")
 
