@@ -51,36 +51,20 @@ BASELINES = (32, 16)
 
 @dataclass(frozen=True)
 class Row:
-    """A network at a tolerance.
-
-    Parameters
-    ----------
-    network
-        Its name.
-    tolerance
-        Share of a tensor's range.
-    weights
-        Weights compressed.
-    error_share
-        Largest measured error of a tensor as a share of its range, over the tensors.
-    rms_error_share
-        Root mean square error of a tensor as a share of its range, mean over the weights.
-    runs_bits, greedy_bits, ans_bits, ans_rms_bits
-        Bits per weight of the runs; of greedy segments and ``ans`` at each tensor's largest error; and of ``ans`` at
-        each tensor's root mean square error.
-    top1_before, top1_runs, top1_ans, top1_ans_rms
-        Top-1 accuracy, a fraction, as it was and after each; None without an evaluation set.
-    """
+    """A network at a tolerance."""
 
     network: str
-    tolerance: float
+    tolerance: float  # share of a tensor's range
     weights: int
-    error_share: float
-    rms_error_share: float
+    error_share: float  # largest measured error of a tensor as a share of its range, over the tensors
+    rms_error_share: float  # root mean square error of a tensor as a share of its range, mean over the weights
+    # Bits per weight of the runs; of greedy segments and `ans` at each tensor's largest error; and of `ans` at each
+    # tensor's root mean square error.
     runs_bits: float
     greedy_bits: float
     ans_bits: float
     ans_rms_bits: float
+    # Top-1 accuracy, a fraction, as it was and after each; None without an evaluation set.
     top1_before: float | None
     top1_runs: float | None
     top1_ans: float | None

@@ -53,33 +53,20 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Measurement:
-    """One exploration on a number of workers.
-
-    Parameters
-    ----------
-    work
-        What was explored.
-    workers, tasks
-        How many.
-    wall
-        Seconds from the first task's submission to the last result's file, the shipping of the workload included; the
-        start of workers is not.
-    inside, inside_cpu
-        Seconds that the tasks took on their workers, and such of a core, added up.
-    client_cpu
-        Seconds of a core that this process took meanwhile: scheduler, client, and the writing of results.
-    load
-        The machine's load average just before: what others do at the same time.
-    """
+    """One exploration on a number of workers."""
 
     work: str
     workers: int
     tasks: int
+    # Seconds from the first task's submission to the last result's file, the shipping of the workload included; the
+    # start of workers is not.
     wall: float
+    # Seconds that the tasks took on their workers, and such of a core, added up.
     inside: float
     inside_cpu: float
+    # Seconds of a core that this process took meanwhile: scheduler, client, and the writing of results.
     client_cpu: float
-    load: float
+    load: float  # the machine's load average just before: what others do at the same time
 
     @property
     def rate(self) -> float:

@@ -34,29 +34,18 @@ Networks = Mapping[str, Mapping[str, Sequence[CodeTensor]]]
 
 @dataclass(frozen=True)
 class Loss:
-    """Sizes of one network at one bound.
-
-    Parameters
-    ----------
-    network, bound, weights
-        Which, and how many weights it has.
-    own
-        Bits with a set of its own, which is counted.
-    shared, others, any_bound
-        Bits with a set trained on all networks at this bound; on the other networks; and on the other networks at every
-        bound. The set is counted.
-    rom
-        Bits as in ``others``, but without the set, which is in a ROM.
-    """
+    """Sizes of one network at one bound."""
 
     network: str
     bound: str
     weights: int
-    own: int
+    own: int  # bits with a set of its own, which is counted
+    # Bits with a set trained on all networks at this bound; on the other networks; and on the other networks at every
+    # bound. The set is counted.
     shared: int
     others: int
     any_bound: int
-    rom: int
+    rom: int  # bits as in `others`, but without the set, which is in a ROM
 
 
 def read(paths: Sequence[Path], bounds: Sequence[str]) -> dict[str, dict[str, list[CodeTensor]]]:

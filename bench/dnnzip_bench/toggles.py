@@ -49,31 +49,15 @@ CLOCK_GATES = 1.0
 
 @dataclass(frozen=True)
 class LayerToggles:
-    """A layer's stream in the netlist.
-
-    Parameters
-    ----------
-    bound, name
-        The bound of the network, and the layer.
-    weights
-        Of the layer.
-    cycles
-        From its first word to its end beat.
-    toggles
-        Changes of outputs, one for each kind of gate.
-    gate_toggles
-        The same in NAND2 equivalents.
-    clock_toggles
-        Changes of registers' clocks, in NAND2 equivalents.
-    """
+    """A layer's stream in the netlist."""
 
     bound: str
     name: str
     weights: int
-    cycles: int
-    toggles: tuple[int, ...]
-    gate_toggles: float
-    clock_toggles: float
+    cycles: int  # from its first word to its end beat
+    toggles: tuple[int, ...]  # changes of outputs, one for each kind of gate
+    gate_toggles: float  # the same in NAND2 equivalents
+    clock_toggles: float  # changes of registers' clocks, in NAND2 equivalents
 
     def energy(self, per_toggle: float) -> float:
         """Return pJ per weight, for the pJ that a NAND2's change takes."""

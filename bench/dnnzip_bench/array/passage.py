@@ -28,43 +28,22 @@ WAITS = 0.02
 
 @dataclass(frozen=True)
 class LayerPassage:
-    """Cycles, words and sizes of a layer on the array.
-
-    Parameters
-    ----------
-    name
-        Of its weights.
-    weights
-        How many there are.
-    compressed
-        Whether they came as streams.
-    stored_bytes
-        Their size in the image, padding included.
-    fetches
-        How often they were fetched.
-    vectors
-        Vectors that went into the array, each for a cycle.
-    macs
-        Multiplications that the layer needs.
-    cycles
-        From the last vector of the layer before, or the first tile of the network, to the layer's own last vector.
-    memory_words, bus_words
-        Bus words of the memory, and words of 16 bits on the on-chip bus.
-    memory_limit, decoder_limit
-        Cycles that the memory takes at least for the bytes; and the decompressors, of whose virtual lanes one
-        yields a weight every ``ring`` cycles: in a pass of few channels the memory waits for them.
-    """
+    """Cycles, words and sizes of a layer on the array."""
 
     name: str
     weights: int
     compressed: bool
-    stored_bytes: int
+    stored_bytes: int  # their size in the image, padding included
     fetches: int
-    vectors: int
+    vectors: int  # vectors that went into the array, each for a cycle
     macs: int
+    # From the last vector of the layer before, or the first tile of the network, to the layer's own last vector.
     cycles: int
+    # Bus words of the memory, and words of 16 bits on the on-chip bus.
     memory_words: int
     bus_words: int
+    # Cycles that the memory takes at least for the bytes; and the decompressors, of whose virtual lanes one yields a
+    # weight every `ring` cycles: in a pass of few channels the memory waits for them.
     memory_limit: int
     decoder_limit: int
 
@@ -81,34 +60,17 @@ class LayerPassage:
 
 @dataclass(frozen=True)
 class Passage:
-    """Cycles, words and sizes of a network on the array.
-
-    Parameters
-    ----------
-    layers
-        Its layers.
-    start_cycles
-        Cycles until the first tile was there, with the table set's loading where there is one.
-    table_cycles
-        Cycles in which the table set was fetched and loaded.
-    cycles
-        From the first walk to the last vector.
-    memory_words, bus_words
-        As counted by the hardware; the image's table and the table set are among them.
-    processing_elements
-        Of the array.
-    mismatches
-        Sums that differ from those of the golden array.
-    """
+    """Cycles, words and sizes of a network on the array."""
 
     layers: tuple[LayerPassage, ...]
-    start_cycles: int
-    table_cycles: int
-    cycles: int
+    start_cycles: int  # cycles until the first tile was there, with the table set's loading where there is one
+    table_cycles: int  # cycles in which the table set was fetched and loaded
+    cycles: int  # from the first walk to the last vector
+    # As counted by the hardware; the image's table and the table set are among them.
     memory_words: int
     bus_words: int
     processing_elements: int
-    mismatches: int
+    mismatches: int  # sums that differ from those of the golden array
 
     @property
     def utilisation(self) -> float:

@@ -18,17 +18,7 @@ BITS = "Bits against bound"
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page.
-
-    Parameters
-    ----------
-    title
-        Its heading.
-    text
-        What the tables show.
-    tables
-        The tables.
-    """
+    """A part of the page."""
 
     title: str
     text: str

@@ -24,22 +24,13 @@ QUANTISED = "{} as int8"
 
 @dataclass(frozen=True)
 class Scale:
-    """Extent of a measurement.
+    """Extent of a measurement."""
 
-    Parameters
-    ----------
-    percent, lsb
-        The bounds on float and on integer weights.
-    generated
-        Weights of the generated tensor.
-    rounds
-        How often times are taken.
-    """
-
+    # The bounds on float and on integer weights.
     percent: tuple[str, ...] = PERCENT
     lsb: tuple[str, ...] = LSB
-    generated: int = 10_000_000
-    rounds: int = 3
+    generated: int = 10_000_000  # weights of the generated tensor
+    rounds: int = 3  # how often times are taken
 
 
 QUICK = Scale(("1%", "10%"), ("0lsb", "1lsb"), 100_000, 1)
@@ -47,39 +38,23 @@ QUICK = Scale(("1%", "10%"), ("0lsb", "1lsb"), 100_000, 1)
 
 @dataclass
 class Comparison:
-    """Results of a measurement.
+    """Results of a measurement."""
 
-    Parameters
-    ----------
-    coders
-        Those that took part.
-    left_out
-        A line on each that could not.
-    made_with
-        Commit and versions, as they were when the run began.
-    floats, integers
-        Results on the networks at every bound.
-    generated
-        Results on the generated tensor, with times: floats, then integers.
-    entropy
-        Zero-order entropy of the codes in bits, by network and bound.
-    ordered_bits
-        Bits of Vela's code in the order of its hardware, by network and bound; empty where Vela is not at hand.
-    peak_memory
-        Bytes that ``dnnzip compress`` and ``dnnzip decompress`` take at most on the generated tensor.
-    reference
-        Bits per weight that another run of NNCodec gave, by network and bound; empty where no such file is at hand.
-    """
-
-    coders: Sequence[type[Coder]]
-    left_out: Sequence[str]
-    made_with: dict[str, str] = field(default_factory=dict)
+    coders: Sequence[type[Coder]]  # those that took part
+    left_out: Sequence[str]  # a line on each that could not
+    made_with: dict[str, str] = field(default_factory=dict)  # commit and versions, as they were when the run began
+    # Results on the networks at every bound.
     floats: list[Result] = field(default_factory=list)
     integers: list[Result] = field(default_factory=list)
+    # Results on the generated tensor, with times: floats, then integers.
     generated: list[Result] = field(default_factory=list)
+    # Zero-order entropy of the codes in bits, by network and bound.
     entropy: dict[tuple[str, str], float] = field(default_factory=dict)
+    # Bits of Vela's code in the order of its hardware, by network and bound; empty where Vela is not at hand.
     ordered_bits: dict[tuple[str, str], int] = field(default_factory=dict)
+    # Bytes that `dnnzip compress` and `dnnzip decompress` take at most on the generated tensor.
     peak_memory: dict[str, int] = field(default_factory=dict)
+    # Bits per weight that another run of NNCodec gave, by network and bound; empty where no such file is at hand.
     reference: dict[tuple[str, str], float] = field(default_factory=dict)
 
     @property

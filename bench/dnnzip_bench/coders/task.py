@@ -28,21 +28,11 @@ LARGEST_INT8 = 127
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """The weights of one network and the bound on their error.
-
-    Parameters
-    ----------
-    name
-        Name of the network.
-    weights
-        Its tensors, all of float32 or all of integers.
-    bound
-        The tolerated error.
-    """
+    """The weights of one network and the bound on their error."""
 
     name: str
-    weights: Sequence[Weight]
-    bound: Bound
+    weights: Sequence[Weight]  # its tensors, all of float32 or all of integers
+    bound: Bound  # the tolerated error
 
     @property
     def is_integer(self) -> bool:

@@ -147,24 +147,13 @@ class Folded(Component):
 
 @dataclass(frozen=True)
 class Device:
-    """A device on which a design is placed.
+    """A device on which a design is placed."""
 
-    Parameters
-    ----------
-    name
-        As the table prints it.
-    family
-        ``ecp5`` or ``ice40``.
-    options
-        Of nextpnr.
-    block_rams
-        A row of the device and columns in it, where groups of block RAMs begin: those of the lanes' tables get places
-        there, lane by lane. Left to itself, the placer spreads those of a lane over several rows.
-    """
-
-    name: str
-    family: str
+    name: str  # as the table prints it
+    family: str  # `ecp5` or `ice40`
     options: tuple[str, ...]
+    # A row of the device and columns in it, where groups of block RAMs begin: those of the lanes' tables get places
+    # there, lane by lane. Left to itself, the placer spreads those of a lane over several rows.
     block_rams: tuple[int, tuple[int, ...]] | None = None
 
 
@@ -179,43 +168,19 @@ UP5K = Device("iCE40 UP5K", "ice40", ("--up5k", "--package", "sg48"))
 
 @dataclass(frozen=True)
 class Row:
-    """A design on a device.
+    """A design on a device."""
 
-    Parameters
-    ----------
-    key
-        Name of the row on the command line.
-    title
-        As the table prints it.
-    device
-        What it is placed on.
-    make
-        Makes the design.
-    target
-        The clock to reach, in MHz.
-    lanes
-        Weights that the design and its copies yield in a cycle, at most.
-    seeds
-        Number of seeds that are run, from 1 on.
-    placing
-        Options of nextpnr for placing.
-    shifts
-        Where copies of the design go once it is placed, in columns and rows from its own place; the seeds are theirs.
-    searched
-        With copies: the number of seeds, from 1 on, that the design is placed with; the fastest with room for its
-        copies is copied.
-    """
-
-    key: str
-    title: str
+    key: str  # name of the row on the command line
+    title: str  # as the table prints it
     device: Device
     make: Callable[[], Component]
     target: int
-    lanes: int
-    seeds: int = 3
+    lanes: int  # weights that the design and its copies yield in a cycle, at most
+    seeds: int = 3  # number of seeds that are run, from 1 on
     placing: tuple[str, ...] = ECP5_PLACING
+    # Where copies of the design go once it is placed, in columns and rows from its own place; the seeds are theirs.
     shifts: tuple[tuple[int, int], ...] = ()
-    searched: int = 12
+    searched: int = 12  # seeds that a design with copies is placed with; the fastest with room for them is copied
 
 
 GROUP_8 = DecompressorParameters(weight_bits=8, target=ECP5)

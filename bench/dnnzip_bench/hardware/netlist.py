@@ -47,21 +47,11 @@ _OUTPUT = re.compile(r"^    \.[YQ]\((.*)\),?$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Watched:
-    """A netlist whose gates are watched.
+    """A netlist whose gates are watched."""
 
-    Parameters
-    ----------
-    verilog
-        Its text, with the modules of the gates and calls into C++ at every clock.
-    cells
-        How many there are of each kind, in the order of ``GATES``.
-    registers
-        Flip-flops that are no bits of a memory: those with a clock that never rests.
-    """
-
-    verilog: str
-    cells: tuple[int, ...]
-    registers: int
+    verilog: str  # its text, with the modules of the gates and calls into C++ at every clock
+    cells: tuple[int, ...]  # how many there are of each kind, in the order of `GATES`
+    registers: int  # flip-flops that are no bits of a memory: those with a clock that never rests
 
 
 def gate_netlist(source: str, top: str) -> str:

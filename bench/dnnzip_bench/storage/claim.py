@@ -28,30 +28,15 @@ LENET, ALEXNET, VGG, LIGHT_ALEXNET = "LeNet-5", "AlexNet", "VGG-16", "light_bvlc
 
 @dataclass(frozen=True)
 class Subject:
-    """A network with bits for its weights.
-
-    Parameters
-    ----------
-    name
-        Of the network.
-    source
-        Where its bits per weight are from.
-    network
-        Its layers, compressed.
-    drop
-        Accuracy lost, in points, with samples that the choice saw and others; None where nothing can be run.
-    ways
-        What is saved, by each way of counting.
-    largest_drop
-        Points of accuracy lost, on all samples, where the largest layer alone is compressed; None where nothing can be
-        run.
-    """
+    """A network with bits for its weights."""
 
     name: str
-    source: str
+    source: str  # where its bits per weight are from
     network: Network
+    # Accuracy lost, in points, with samples that the choice saw and others; None where nothing can be run.
     drop: Drop | None
-    ways: tuple[Counted, ...]
+    ways: tuple[Counted, ...]  # what is saved, by each way of counting
+    # The same on all samples, where the largest layer alone is compressed.
     largest_drop: float | None = None
 
     @property
@@ -67,23 +52,13 @@ class Subject:
 
 @dataclass(frozen=True)
 class Goal:
-    """Savings to reach: all layers, ``serial``, weights of 16 bits.
-
-    Parameters
-    ----------
-    name, sources
-        Which subject: the first of these sources that it has.
-    latency, energy
-        Shares, at least.
-    drop
-        Points of accuracy on unseen samples, at most; None where nothing can be run.
-    """
+    """Savings to reach: all layers, ``serial``, weights of 16 bits."""
 
     name: str
-    sources: tuple[str, ...]
-    latency: float
+    sources: tuple[str, ...]  # the first of these that the network's subjects have
+    latency: float  # share, at least
     energy: float
-    drop: float | None = None
+    drop: float | None = None  # points of accuracy on unseen samples, at most; None where nothing can be run
 
     def faults(self, subjects: Sequence[Subject]) -> Iterator[str]:
         """Yield a sentence for each saving below its goal."""
@@ -182,30 +157,18 @@ def carried_over(trained: Network, record: Record, network: Network) -> dict[str
 
 @dataclass(frozen=True)
 class Lenet:
-    """The trained LeNet-5.
+    """The trained LeNet-5."""
 
-    Parameters
-    ----------
-    layers
-        With the names of its tensors.
-    record
-        Its bits.
-    source
-        ``tuned`` or ``one bound``.
-    drop, largest_drop
-        See ``Subject``.
-    """
-
-    layers: Network
+    layers: Network  # with the names of its tensors
     record: Record
-    source: str
-    drop: Drop
+    source: str  # `tuned` or `one bound`
+    drop: Drop  # this and the next as in `Subject`
     largest_drop: float
 
 
 def subjects(
     estimator: Estimator,
-    lenet: "Lenet",
+    lenet: Lenet,
     highest: Mapping[str, tuple[float, str]],
 ) -> list[Subject]:
     """Estimate every network with every source of bits.

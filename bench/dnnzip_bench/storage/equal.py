@@ -18,31 +18,15 @@ OURS = (ANS, TUNED)
 
 @dataclass(frozen=True)
 class Equal:
-    """A method on a network.
-
-    Parameters
-    ----------
-    network
-        Its name.
-    method, setting
-        How its weights are stored.
-    bits_per_weight
-        Everything counted.
-    drop
-        Accuracy lost, in points, on samples that a choice saw and on others.
-    family
-        Saved in the family's preset, ``serial``, against 16 bits.
-    edge
-        Saved in ``edge-lpddr4``, ``overlap``, against 8 bits.
-    """
+    """A method on a network."""
 
     network: str
     method: str
     setting: str
-    bits_per_weight: float
-    drop: Drop
-    family: Saving
-    edge: Saving
+    bits_per_weight: float  # everything counted
+    drop: Drop  # accuracy lost, in points, on samples that a choice saw and on others
+    family: Saving  # saved in the family's preset, `serial`, against 16 bits
+    edge: Saving  # saved in `edge-lpddr4`, `overlap`, against 8 bits
 
     @property
     def is_over(self) -> bool:

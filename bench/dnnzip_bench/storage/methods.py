@@ -28,36 +28,19 @@ SCALE_BITS = 32
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """A network as a method stores it.
+    """A network as a method stores it."""
 
-    Parameters
-    ----------
-    bits
-        Of each tensor, everything counted: codes, scales, headers, checksums and its share of the table set.
-    model
-        The network with the weights that come out again.
-    """
-
+    # Of each tensor, everything counted: codes, scales, headers, checksums and its share of the table set.
     bits: Mapping[str, float]
     model: onnx.ModelProto
 
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """A way to store weights, with its setting.
+    """A way to store weights, with its setting."""
 
-    Parameters
-    ----------
-    name
-        What tables call it.
-    setting
-        Its bound, tolerance or clipping; empty where there is none.
-    store
-        Stores a network.
-    """
-
-    name: str
-    setting: str
+    name: str  # what tables call it
+    setting: str  # its bound, tolerance or clipping; empty where there is none
     store: Callable[[TrainedNetwork], Stored]
 
     @property

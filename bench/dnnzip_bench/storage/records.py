@@ -24,25 +24,13 @@ SOURCES = (
 
 @dataclass(frozen=True)
 class Record:
-    """A method on a network.
-
-    Parameters
-    ----------
-    method, setting
-        Of the method.
-    weights
-        Of each tensor.
-    bits
-        Of each tensor, everything counted.
-    right
-        How often the network that is left is right.
-    """
+    """A method on a network."""
 
     method: str
     setting: str
     weights: Mapping[str, int]
-    bits: Mapping[str, float]
-    right: Right
+    bits: Mapping[str, float]  # of each tensor, everything counted
+    right: Right  # how often the network that is left is right
 
     @property
     def bits_per_weight(self) -> float:
