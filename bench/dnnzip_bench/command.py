@@ -64,11 +64,14 @@ def told(what: str) -> None:
         click.echo(what, err=True)
 
 
-def show(*tables: TextTable) -> None:
-    """Print tables."""
+def show(*parts: TextTable | str) -> None:
+    """Print tables, and the lines between them."""
     console = stdout_console()
-    for table in tables:
-        table.show(console)
+    for part in parts:
+        if isinstance(part, str):
+            console.print(part, soft_wrap=True)
+        else:
+            part.show(console)
 
 
 def write(path: Path, content: bytes | str) -> None:

@@ -34,7 +34,8 @@ from dnnzip.quantize.tolerance import ranges_of
 from dnnzip.usecases.provenance import provenance
 from dnnzip.usecases.verify import require, verify
 from dnnzip_bench.catalogue import ENTRIES, Entry, zoo_folder
-from dnnzip_bench.command import BUILD, Listed, folder_option, keep, run, show, told
+from dnnzip_bench.columns import Columns
+from dnnzip_bench.command import BUILD, Listed, folder_option, keep, run, show
 from dnnzip_bench.monotonic_runs import SMALLEST_BOUND, quantise_runs
 from dnnzip_bench.pages import made_with
 from dnnzip_bench.storage.trained import TrainedNetwork, load_trained
@@ -44,9 +45,6 @@ TOLERANCES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2)
 
 SAMPLES = 200
 """Of each evaluation set, by default; every row takes three evaluations."""
-
-BASELINES = (32, 16)
-"""Bits of an uncompressed weight."""
 
 
 @dataclass(frozen=True)
@@ -70,40 +68,32 @@ class Row:
     top1_ans: float | None
     top1_ans_rms: float | None
 
-    def cells(self) -> tuple[str, ...]:
-        """Return the table's row."""
-        return (
-            self.network,
-            f"{100 * self.tolerance:g} %",
-            f"{100 * self.error_share:.1f}",
-            f"{100 * self.rms_error_share:.2f}",
-            *(
-                cell
-                for bits in (self.runs_bits, self.ans_bits, self.ans_rms_bits)
-                for cell in (f"{bits:.3f}", *(number(base / bits) for base in BASELINES))
-            ),
-            f"{self.greedy_bits:.3f}",
-            *(percent(share) for share in (self.top1_before, self.top1_runs, self.top1_ans, self.top1_ans_rms)),
-        )
-
-
-HEADER = (
-    "network",
-    "delta",
-    "max %",
-    "rms %",
-    *(name + what for name in ("runs", "ans", "ans rms") for what in ("", " /32", " /16")),
-    "greedy",
-    "top-1",
-    "runs",
-    "ans",
-    "ans rms",
-)
-
 
 def percent(share: float | None) -> str:
     """Return a share as a percentage, a dash where there is none."""
     return "-" if share is None else f"{100 * share:.1f}"
+
+
+COLUMNS: Columns[Row] = Columns(
+    ("network", lambda row: row.network),
+    ("delta", lambda row: f"{100 * row.tolerance:g} %"),
+    ("max %", lambda row: f"{100 * row.error_share:.1f}"),
+    ("rms %", lambda row: f"{100 * row.rms_error_share:.2f}"),
+    ("runs", lambda row: f"{row.runs_bits:.3f}"),
+    ("runs /32", lambda row: number(32 / row.runs_bits)),
+    ("runs /16", lambda row: number(16 / row.runs_bits)),
+    ("ans", lambda row: f"{row.ans_bits:.3f}"),
+    ("ans /32", lambda row: number(32 / row.ans_bits)),
+    ("ans /16", lambda row: number(16 / row.ans_bits)),
+    ("ans rms", lambda row: f"{row.ans_rms_bits:.3f}"),
+    ("ans rms /32", lambda row: number(32 / row.ans_rms_bits)),
+    ("ans rms /16", lambda row: number(16 / row.ans_rms_bits)),
+    ("greedy", lambda row: f"{row.greedy_bits:.3f}"),
+    ("top-1", lambda row: percent(row.top1_before)),
+    ("runs", lambda row: percent(row.top1_runs)),
+    ("ans", lambda row: percent(row.top1_ans)),
+    ("ans rms", lambda row: percent(row.top1_ans_rms)),
+)
 
 
 def measure(network: TrainedNetwork, tolerance: float, top1: float | None) -> Row:
@@ -122,22 +112,22 @@ def measure(network: TrainedNetwork, tolerance: float, top1: float | None) -> Ro
     runs_bits, top1_runs = result(network, runs, "line")
     ans_bits, top1_ans = result(network, ans, "ans")
     ans_rms_bits, top1_ans_rms = result(network, ans_rms, "ans")
-    count = network.count
+    shares = map(share_of_range, network.weights, errors)
     return Row(
         network.name,
         tolerance,
-        count,
-        max(share_of_range(weight, item.grid.max_error) for weight, item in zip(network.weights, runs, strict=True)),
-        sum(share_of_range(weight, rms) * weight.weights for weight, rms in zip(network.weights, errors, strict=True))
-        / count,
-        runs_bits,
-        bits_per_weight(*encode_quantised(network.weights, greedy, CodecOptions("line")), count),
-        ans_bits,
-        ans_rms_bits,
-        top1,
-        top1_runs,
-        top1_ans,
-        top1_ans_rms,
+        weights=network.count,
+        error_share=max(map(share_of_range, network.weights, (item.grid.max_error for item in runs))),
+        rms_error_share=sum(share * weight.weights for share, weight in zip(shares, network.weights, strict=True))
+        / network.count,
+        runs_bits=runs_bits,
+        greedy_bits=bits_per_weight(*encode_quantised(network.weights, greedy, CodecOptions("line")), network.count),
+        ans_bits=ans_bits,
+        ans_rms_bits=ans_rms_bits,
+        top1_before=top1,
+        top1_runs=top1_runs,
+        top1_ans=top1_ans,
+        top1_ans_rms=top1_ans_rms,
     )
 
 
@@ -214,11 +204,8 @@ def family(samples: int, names: tuple[str, ...], folder: Path) -> None:
     """Sweep the paper's family of compressors over the trained networks in $DNNZIP_ZOO, compared with ans."""
     begin = time.monotonic()
     chosen = [entry for entry in ENTRIES if not names or entry.model in names]
-    measured = []
-    for row in rows(zoo_folder(), chosen, TOLERANCES, samples):
-        told("  ".join(row.cells()))
-        measured.append(row)
-    table = TextTable(HEADER, tuple(row.cells() for row in measured))
+    measured = COLUMNS.followed(rows(zoo_folder(), chosen, TOLERANCES, samples))
+    table = COLUMNS.table(measured)
     show(table)
     content = {"samples": samples, "rows": [asdict(row) for row in measured]}
     keep(folder, "family", content, page(table, samples, time.monotonic() - begin))

@@ -87,17 +87,17 @@ WAYS: dict[str, tuple[str, Callable[[Sequence[CodeTensor]], float]]] = {
 """Variants that are tried: the meaning of each, and the bits of a network with it."""
 
 
-def table(networks: Mapping[str, Sequence[CodeTensor]], progress: Callable[[str], None] = lambda _: None) -> TextTable:
+def table(networks: Mapping[str, Sequence[CodeTensor]]) -> TextTable:
     """Measure every way on every network: bits per weight, in total and by network, against dnnzip's and Vela's."""
     counts = {name: sum(tensor.codes.size for tensor in tensors) for name, tensors in networks.items()}
     weights = sum(counts.values())
     rows, first, theirs = [], 0.0, 0.0
     if find_spec("ethosu"):
-        progress(VELA)
+        told(VELA)
         theirs = float(sum(8 * min(vela_bytes(tensor.codes)) + FLOAT_BITS for of in networks.values() for tensor in of))
         rows.append((VELA, "its own code", f"{theirs / weights:.3f}", "", "1.0000", *([""] * len(networks))))
     for way, (kind, bits_of) in WAYS.items():
-        progress(way)
+        told(way)
         bits = {name: float(bits_of(tensors)) + FLOAT_BITS * len(tensors) for name, tensors in networks.items()}
         total = sum(bits.values())
         first = first or total
@@ -142,7 +142,7 @@ def limits(models: tuple[Path, ...], markdown: bool) -> None:
     read_at = read(list(models) or zoo_models(), [*PERCENTS, BOUND])
     integers = {name: by_bound[BOUND] for name, by_bound in read_at.items() if BOUND in by_bound}
     floats = {name: by_bound for name, by_bound in read_at.items() if BOUND not in by_bound}
-    made = [table(integers, told), *([parts_table(floats)] if floats else [])]
+    made = [table(integers), *([parts_table(floats)] if floats else [])]
     if markdown:
         click.echo("\n".join(one.markdown() for one in made), nl=False)
     else:

@@ -23,6 +23,7 @@ from dnnzip.exploration.task import Encoding, TaskResult
 from dnnzip.presentation.tables import TextTable
 from dnnzip.system.temporary import temporary_folder
 from dnnzip.usecases.provenance import provenance
+from dnnzip_bench.columns import Columns
 from dnnzip_bench.command import Listed, page_option, run, show, told
 from dnnzip_bench.pages import fill, made_with
 
@@ -35,20 +36,6 @@ WAIT = 1.0
 """Seconds that a task waits where more workers than cores are measured: so long it takes no core from the others."""
 
 WAITING_WORKERS = (1, 2, 4, 8)
-
-HEADER = (
-    "work",
-    "workers",
-    "tasks",
-    "s",
-    "tasks/s",
-    "speed-up",
-    "work ms",
-    "beside ms",
-    "worker CPU ms",
-    "client CPU ms",
-    "load",
-)
 
 
 @dataclass(frozen=True)
@@ -89,18 +76,7 @@ def waiting_task(digest: str, encoding: Encoding, top1_plain: float) -> TaskResu
 def measure(
     work: str, options: Options, workers: int, task: Callable[[str, Encoding, float], TaskResult] = encoding_on_worker
 ) -> Measurement:
-    """Explore with ``workers`` workers of this machine and take the time.
-
-    Parameters
-    ----------
-    work
-        Name of the row.
-    options
-        What is explored.
-    workers
-        How many.
-    task
-        What a worker does, see `dnnzip.exploration.run.run`.
+    """Explore with ``workers`` workers of this machine, each of which does ``task``, and take the time.
 
     Raises
     ------
@@ -128,25 +104,22 @@ def measure(
 def scaling_table(measured: Sequence[Measurement]) -> TextTable:
     """Return the table; a speed-up is over the same work's first row."""
     first: dict[str, Measurement] = {}
-    rows = []
     for item in measured:
-        base = first.setdefault(item.work, item)
-        rows.append(
-            (
-                item.work,
-                str(item.workers),
-                str(item.tasks),
-                f"{item.wall:.2f}",
-                f"{item.rate:.2f}",
-                f"{item.rate / base.rate:.2f}",
-                f"{1e3 * item.inside / item.tasks:.0f}",
-                f"{1e3 * item.beside:.0f}",
-                f"{1e3 * item.inside_cpu / item.tasks:.0f}",
-                f"{1e3 * item.client_cpu / item.tasks:.1f}",
-                f"{item.load:.1f}",
-            )
-        )
-    return TextTable(HEADER, tuple(rows))
+        first.setdefault(item.work, item)
+    columns: Columns[Measurement] = Columns(
+        ("work", lambda item: item.work),
+        ("workers", lambda item: str(item.workers)),
+        ("tasks", lambda item: str(item.tasks)),
+        ("s", lambda item: f"{item.wall:.2f}"),
+        ("tasks/s", lambda item: f"{item.rate:.2f}"),
+        ("speed-up", lambda item: f"{item.rate / first[item.work].rate:.2f}"),
+        ("work ms", lambda item: f"{1e3 * item.inside / item.tasks:.0f}"),
+        ("beside ms", lambda item: f"{1e3 * item.beside:.0f}"),
+        ("worker CPU ms", lambda item: f"{1e3 * item.inside_cpu / item.tasks:.0f}"),
+        ("client CPU ms", lambda item: f"{1e3 * item.client_cpu / item.tasks:.1f}"),
+        ("load", lambda item: f"{item.load:.1f}"),
+    )
+    return columns.table(measured)
 
 
 @click.command()

@@ -4,7 +4,7 @@ A set in a ROM is made before the networks are known that it will serve. So each
 one that was trained on all networks, and with one that was trained on all others.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 from dnnzip.codec import CodecOptions, CodeTensor, decode_tensor, encode_network, train_tables
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.format import TableSet
-from dnnzip.presentation.tables import TextTable, stdout_console
+from dnnzip.presentation.tables import TextTable
 from dnnzip.quantize.bound import Bound, Unit
 from dnnzip.quantize.step_grid import FLOAT_BITS
 from dnnzip.system.outputs import check_output
@@ -22,7 +22,17 @@ from dnnzip.usecases.provenance import provenance
 from dnnzip_bench.catalogue import zoo_models
 from dnnzip_bench.coders.results import LSB, PERCENT, QUANTISED
 from dnnzip_bench.coders.task import Task, per_channel_int8, weights_of
-from dnnzip_bench.command import folder_option, json_option, make_folder, models_argument, run, told, write, write_json
+from dnnzip_bench.command import (
+    folder_option,
+    json_option,
+    make_folder,
+    models_argument,
+    run,
+    show,
+    told,
+    write,
+    write_json,
+)
 from dnnzip_bench.pages import folded, made_with, written_by
 
 PAGE = "shared_tables.md"
@@ -79,17 +89,13 @@ def family(network: str) -> str:
     return network.removesuffix(QUANTISED.format("")).removesuffix(INT8)
 
 
-def measure(
-    networks: Networks, progress: Callable[[str], None] = lambda _: None
-) -> tuple[list[Loss], dict[str, TableSet]]:
+def measure(networks: Networks) -> tuple[list[Loss], dict[str, TableSet]]:
     """Code every network at every bound with each kind of set.
 
     Parameters
     ----------
     networks
         Of each bound at least two networks, of different families.
-    progress
-        Called with what is measured next.
 
     Returns
     -------
@@ -110,16 +116,15 @@ def measure(
             names = [name for name, by_bound in networks.items() if bound in by_bound]
             if len({family(name) for name in names}) < 2:
                 raise InputError(f"--max-error {bound}", f"suits {len(names)} network", "give two different ones")
-            progress(f"all networks at {bound}")
+            told(f"all networks at {bound}")
             sets[bound] = train_tables(_tensors(networks, names, [bound]))
             for name in names:
-                progress(f"{name} at {bound}")
+                told(f"{name} at {bound}")
                 kind = family(name)
                 rest = [other for other in names if family(other) != kind]
-                if kind not in any_bound:
-                    any_bound[kind] = train_tables(_tensors(networks, rest, group))
-                if kind not in others:
-                    others[kind] = train_tables(_tensors(networks, rest, [bound]))
+                for found, bounds in ((any_bound, group), (others, [bound])):
+                    if kind not in found:
+                        found[kind] = train_tables(_tensors(networks, rest, bounds))
                 tensors = networks[name][bound]
                 own, _ = _bits(tensors, None)
                 shared, _ = _bits(tensors, sets[bound])
@@ -224,11 +229,9 @@ def shared_tables(
     for output in outputs:
         make_folder(output.parent)
         check_output(output)
-    losses, trained = measure(read(list(models) or zoo_models(), bounds or (*PERCENT, *LSB)), told)
-    console = stdout_console()
+    losses, trained = measure(read(list(models) or zoo_models(), bounds or (*PERCENT, *LSB)))
     for caption, table in tables(losses):
-        console.print(caption)
-        table.show(console)
+        show(caption, table)
     by = "python -m dnnzip_bench.shared_tables" if models or bounds else "make shared-tables"
     write(folder / PAGE, page(losses, by))
     for bound, table_set in trained.items():

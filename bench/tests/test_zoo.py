@@ -35,7 +35,7 @@ def test_a_wrong_expectation_is_noticed(tmp_path: Path) -> None:
         zoo.check(replace(entry, known=(90.0,) * len(zoo.BOUNDS)), "1%", state)
     expected = next(item for item in zoo.baselines(zoo.zoo_folder()) if item.model == "dscnn_kws")
     with pytest.raises(CheckFailedError, match=r"^dscnn_kws: kws01: top-1 is 91\.30 %, not 91\.50 %$"):
-        zoo.baseline_row(replace(expected, top1=expected.top1 + 0.002), zoo.zoo_folder())
+        zoo.measure_baseline(replace(expected, top1=expected.top1 + 0.002), zoo.zoo_folder())
 
 
 def test_a_missing_zoo_is_one_line(tmp_path: Path) -> None:

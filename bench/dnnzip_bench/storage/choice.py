@@ -1,11 +1,10 @@
 """Choice of a method's setting: the fewest bits that keep the accuracy, by the samples that may be seen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from dnnzip_bench.command import told
 from dnnzip_bench.storage.methods import Method
 from dnnzip_bench.storage.records import Record, Records
-
-Told = Callable[[str], None]
 
 
 def keeps(records: Records, record: Record, limit: float) -> bool:
@@ -13,7 +12,13 @@ def keeps(records: Records, record: Record, limit: float) -> bool:
     return 100 * (records.plain().seen - record.right.seen) <= limit + 1e-9
 
 
-def climb(records: Records, ladder: Sequence[Method], limit: float, told: Told) -> Record | None:
+def measured(records: Records, method: Method) -> Record:
+    """Return a method's record, and say on a terminal that it is made."""
+    told(f"{records.network.name}: {method.key}")
+    return records.measure(method)
+
+
+def climb(records: Records, ladder: Sequence[Method], limit: float) -> Record | None:
     """Return the boldest setting of a ladder that keeps a limit, found by halving; None where no tried one does.
 
     Parameters
@@ -25,15 +30,12 @@ def climb(records: Records, ladder: Sequence[Method], limit: float, told: Told) 
         the next one does not.
     limit
         Points of accuracy.
-    told
-        Called with what is measured next.
     """
     best: Record | None = None
     kept, lost = -1, len(ladder)
     while lost - kept > 1:
         middle = (kept + lost) // 2
-        told(f"{records.network.name}: {ladder[middle].key}")
-        record = records.measure(ladder[middle])
+        record = measured(records, ladder[middle])
         if keeps(records, record, limit):
             best, kept = record, middle
         else:
@@ -41,16 +43,12 @@ def climb(records: Records, ladder: Sequence[Method], limit: float, told: Told) 
     return best
 
 
-def best_of_ladders(records: Records, ladders: Sequence[Sequence[Method]], limit: float, told: Told) -> Record | None:
+def best_of_ladders(records: Records, ladders: Sequence[Sequence[Method]], limit: float) -> Record | None:
     """Return the setting with the fewest bits of several ladders; None where none keeps the limit."""
-    found = [record for ladder in ladders if (record := climb(records, ladder, limit, told)) is not None]
+    found = [record for ladder in ladders if (record := climb(records, ladder, limit)) is not None]
     return min(found, key=lambda record: record.bits_per_weight, default=None)
 
 
-def most_right(records: Records, methods: Sequence[Method], told: Told) -> Record:
+def most_right(records: Records, methods: Sequence[Method]) -> Record:
     """Return the setting that leaves the most samples right, the first of equal ones."""
-    measured = []
-    for method in methods:
-        told(f"{records.network.name}: {method.key}")
-        measured.append(records.measure(method))
-    return max(measured, key=lambda record: record.right.seen)
+    return max((measured(records, method) for method in methods), key=lambda record: record.right.seen)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dnnzip.accelerator import Estimator, Network, Timing, load_accelerator, nocnn
-from dnnzip_bench.storage.choice import Told, best_of_ladders, climb, most_right
+from dnnzip_bench.storage.choice import best_of_ladders, climb, measured, most_right
 from dnnzip_bench.storage.methods import ANS, ANS_LADDERS, FIXED, INT4_METHODS, LINE_LADDER, TUNED
 from dnnzip_bench.storage.records import Record, Records
 from dnnzip_bench.storage.savings import EDGE, Saving, saving, with_bits
@@ -34,17 +34,14 @@ class Equal:
         return self.drop.unseen > LIMIT + 1e-9
 
 
-def measured(records: Records, told: Told) -> list[Record]:
+def best_of_each(records: Records) -> list[Record]:
     """Measure every method on a network, each at its best setting; one that never keeps the limit at its mildest."""
-    found = []
-    for method in FIXED:
-        told(f"{records.network.name}: {method.key}")
-        found.append(records.measure(method))
-    found.append(most_right(records, INT4_METHODS, told))
-    found.append(climb(records, LINE_LADDER, LIMIT, told) or records.measure(LINE_LADDER[0]))
-    mildest = records.measure(ANS_LADDERS[0][0])
-    found.append(best_of_ladders(records, ANS_LADDERS, LIMIT, told) or mildest)
-    return found
+    return [
+        *(measured(records, method) for method in FIXED),
+        most_right(records, INT4_METHODS),
+        climb(records, LINE_LADDER, LIMIT) or measured(records, LINE_LADDER[0]),
+        best_of_ladders(records, ANS_LADDERS, LIMIT) or measured(records, ANS_LADDERS[0][0]),
+    ]
 
 
 class Judges:
@@ -58,17 +55,7 @@ class Judges:
         }
 
     def judge(self, layers: Network, record: Record, drop: Drop) -> Equal:
-        """Estimate what a method saves.
-
-        Parameters
-        ----------
-        layers
-            Of the network, with the names of its tensors.
-        record
-            What was measured of the method.
-        drop
-            What it lost.
-        """
+        """Estimate what a method saves on a network whose layers are named as its tensors, at this drop."""
         packed = with_bits(layers, record.each)
         family, edge = self._estimators[record.method in OURS]
         return Equal(

@@ -13,7 +13,7 @@ EDGE = "edge-lpddr4"
 
 @dataclass(frozen=True)
 class Saving:
-    """Shares of a network's latency and energy that compressed weights save, from 0 to 1; below 0 where they cost more."""
+    """Shares of a network's latency and energy, from 0 to 1, that are saved; below 0 where there is more."""
 
     latency: float
     energy: float
