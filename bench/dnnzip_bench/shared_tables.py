@@ -20,8 +20,8 @@ from dnnzip.quantize.step_grid import FLOAT_BITS
 from dnnzip.system.outputs import check_output
 from dnnzip.usecases.provenance import provenance
 from dnnzip_bench.catalogue import zoo_models
-from dnnzip_bench.coders.results import LSB, PERCENT, QUANTISED
-from dnnzip_bench.coders.task import Task, per_channel_int8, weights_of
+from dnnzip_bench.coders.results import LSB, PERCENT, QUANTISED, as_integers
+from dnnzip_bench.coders.task import Task, weights_of
 from dnnzip_bench.command import (
     folder_option,
     json_option,
@@ -69,10 +69,7 @@ def read(paths: Sequence[Path], bounds: Sequence[str]) -> dict[str, dict[str, li
     networks: dict[str, dict[str, list[CodeTensor]]] = {}
     for path in paths:
         weights = weights_of(path)
-        kinds = {path.stem: weights}
-        if not weights[0].element.is_integer:
-            kinds[QUANTISED.format(path.stem)] = [per_channel_int8(weight) for weight in weights]
-        for name, of_kind in kinds.items():
+        for name, of_kind in dict([(path.stem, weights), as_integers(path.stem, weights)]).items():
             for text in bounds:
                 bound = Bound.parse(text)
                 if of_kind[0].element.is_integer == (bound.unit is Unit.LSB):

@@ -10,7 +10,7 @@ from dnnzip.format.array import Placement
 from dnnzip_bench.array import passage as passages
 from dnnzip_bench.array.comparison import PLAIN, Case, Comparison, compare, outcomes
 from dnnzip_bench.array.networks import networks
-from dnnzip_bench.gain import gain, layer_rows
+from dnnzip_bench.gain import comparisons_of, faults_of, gain
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_a_slow_layer_is_a_fault(measured):
     assert waits.limit == "decoder"
     slower = dataclasses.replace(packed, passage=dataclasses.replace(packed.passage, layers=(slow.packed,)))
     single = dataclasses.replace(plain, passage=dataclasses.replace(plain.passage, layers=(before,)))
-    _, faults = layer_rows([single, slower])
+    faults = faults_of(comparisons_of([single, slower]))
     assert len(faults) == 1
     assert "1%, 2 B/cycle, batch 1" in faults[0]
 

@@ -95,6 +95,11 @@ class Comparison:
     packed: LayerPassage
 
     @property
+    def where(self) -> str:
+        """Name of the network and the layer."""
+        return f"{self.case.network}, {self.packed.name}"
+
+    @property
     def speed_up(self) -> float:
         """Speed-up of compressed weights: cycles with plain ones over cycles with them."""
         return self.plain.cycles / self.packed.cycles

@@ -77,48 +77,40 @@ def compare(result: Comparison, models: Sequence[Path], scale: Scale, progress: 
     progress
         Called with what is measured next.
     """
+
+    def measure(target: list[Result], name: str, weights: Sequence[Weight], bound: str, rounds: int = 0) -> None:
+        progress(f"{name} at {bound}")
+        task = Task(name, weights, Bound.parse(bound))
+        result.entropy[name, bound] = task.entropy()
+        target += run(task, result.coders, rounds)
+        if task.is_integer and not rounds and Vela in result.coders:
+            result.ordered_bits[name, bound] = 8 * sum(
+                vela_ordered_bytes(codes, weight.layout.kernel)
+                for codes, weight in zip(task.codes, weights, strict=True)
+            )
+
     for path in models:
         weights = weights_of(path)
         if not weights[0].element.is_integer:
             for bound in scale.percent:
                 rounds = scale.rounds if bound == SPEED_PERCENT else 0
-                _measure(result, result.floats, path.stem, weights, bound, rounds, progress)
-        _measure_integers(result, path.stem, weights, scale, progress)
+                measure(result.floats, path.stem, weights, bound, rounds)
+        name, integers = as_integers(path.stem, weights)
+        for bound in scale.lsb:
+            measure(result.integers, name, integers, bound)
     model = generated_model(scale.generated)
     weights, _ = find_weights(model)
-    _measure(result, result.generated, "generated", weights, SPEED_PERCENT, scale.rounds, progress)
-    integers = [per_channel_int8(weight) for weight in weights]
-    _measure(result, result.generated, QUANTISED.format("generated"), integers, SPEED_LSB, scale.rounds, progress)
+    measure(result.generated, "generated", weights, SPEED_PERCENT, scale.rounds)
+    measure(result.generated, *as_integers("generated", weights), SPEED_LSB, scale.rounds)
     progress("peak memory")
     result.peak_memory = _peak_memory(model)
 
 
-def _measure(
-    comparison: Comparison,
-    target: list[Result],
-    name: str,
-    weights: Sequence[Weight],
-    bound: str,
-    rounds: int,
-    progress: Callable[[str], None],
-) -> None:
-    progress(f"{name} at {bound}")
-    task = Task(name, weights, Bound.parse(bound))
-    comparison.entropy[name, bound] = task.entropy()
-    target += run(task, comparison.coders, rounds)
-    if task.is_integer and not rounds and Vela in comparison.coders:
-        comparison.ordered_bits[name, bound] = 8 * sum(
-            vela_ordered_bytes(codes, weight.layout.kernel) for codes, weight in zip(task.codes, weights, strict=True)
-        )
-
-
-def _measure_integers(
-    comparison: Comparison, name: str, weights: Sequence[Weight], scale: Scale, progress: Callable[[str], None]
-) -> None:
-    if not weights[0].element.is_integer:
-        name, weights = QUANTISED.format(name), [per_channel_int8(weight) for weight in weights]
-    for bound in scale.lsb:
-        _measure(comparison, comparison.integers, name, weights, bound, 0, progress)
+def as_integers(name: str, weights: Sequence[Weight]) -> tuple[str, Sequence[Weight]]:
+    """Return a network's name and weights, as int8 where they are floats."""
+    if weights[0].element.is_integer:
+        return name, weights
+    return QUANTISED.format(name), [per_channel_int8(weight) for weight in weights]
 
 
 def _peak_memory(model: onnx.ModelProto) -> dict[str, int]:
