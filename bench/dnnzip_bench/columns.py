@@ -10,13 +10,7 @@ Item = TypeVar("Item")
 
 
 class Columns(Generic[Item]):
-    """Columns of a table.
-
-    Parameters
-    ----------
-    columns
-        Headings, each with a function that makes the cell of an item.
-    """
+    """Columns of a table: headings, each with a function that makes the cell of an item."""
 
     def __init__(self, *columns: tuple[str, Callable[[Item], str]]) -> None:
         self._columns = columns

@@ -27,13 +27,7 @@ json_option = click.option(
 
 
 class Listed(click.ParamType[tuple[Any, ...]]):
-    """Values with commas between them.
-
-    Parameters
-    ----------
-    kind
-        Type of a value.
-    """
+    """Values of one type with commas between them."""
 
     def __init__(self, kind: Any) -> None:
         self.kind = click.types.convert_type(kind)

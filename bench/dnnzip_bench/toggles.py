@@ -65,18 +65,7 @@ class LayerToggles:
 
 
 def measure(bound: str, parameters: DecompressorParameters) -> tuple[list[LayerToggles], Watched]:
-    """Send the digits network's streams through the netlist.
-
-    Parameters
-    ----------
-    bound
-        Of its weights.
-    parameters
-        Of the decompressor.
-
-    Returns
-    -------
-    Its layers, and the netlist.
+    """Send the digits network's streams at a bound through the netlist; return its layers, and the netlist.
 
     Raises
     ------
@@ -136,17 +125,7 @@ def _check(compressed: CompressedModel, verdicts: Sequence[Verdict], weights: Se
 
 
 def table(layers: Sequence[LayerToggles], gates: float, per_toggle: float) -> TextTable:
-    """Return the layers' table.
-
-    Parameters
-    ----------
-    layers
-        What was measured.
-    gates
-        NAND2 equivalents of the netlist.
-    per_toggle
-        pJ for a NAND2's change.
-    """
+    """Return the layers' table, for the NAND2 equivalents of the netlist and the pJ that a NAND2's change takes."""
     rows = [_row(f"{layer.bound}, {layer.name}", [layer], gates, per_toggle) for layer in layers]
     header = (
         "layer",

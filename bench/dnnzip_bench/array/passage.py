@@ -95,16 +95,7 @@ class _Part:
 def pass_through(
     compiled: CompiledNetwork, x: NDArray[np.generic], parameters: ArrayParameters, memory: Memory
 ) -> Passage:
-    """Run a network on samples in the simulated array.
-
-    Parameters
-    ----------
-    compiled
-        The network, compiled for an array of this shape.
-    x
-        The samples of one batch.
-    parameters, memory
-        The accelerator and its memory.
+    """Run a network, compiled for an array of this shape, on the samples of one batch in the simulated array.
 
     Raises
     ------

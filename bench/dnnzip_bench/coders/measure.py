@@ -46,18 +46,11 @@ class Result:
 
 
 def run(task: Task, coders: Sequence[type[Coder]], rounds: int = 0) -> list[Result]:
-    """Compress and decompress a task with every coder that takes it.
+    """Compress and decompress a task with every coder that takes it, and take the time in each round.
 
-    Parameters
-    ----------
-    task
-        What to compress.
-    coders
-        The coders.
-    rounds
-        How often to take the time, after one run that compiles, fills caches and is checked. In each round every coder
-        has its turn, so that what else the machine does meets all of them. The time is the processor's, of all
-        threads; there is to be one thread alone.
+    One run comes before, which compiles, fills caches and is checked. In each round every coder has its turn, so that
+    what else the machine does meets all of them. The time is the processor's, of all threads; there is to be one thread
+    alone.
     """
     results, ready = [], []
     for kind in coders:

@@ -64,18 +64,9 @@ class Comparison:
 
 
 def compare(result: Comparison, models: Sequence[Path], scale: Scale, progress: Callable[[str], None]) -> None:
-    """Measure everything.
+    """Measure everything, and call ``progress`` with what comes next; the results go into ``result`` one by one.
 
-    Parameters
-    ----------
-    result
-        Where the results go, one after the other.
-    models
-        Networks; those of float weights are also quantised to int8 per channel.
-    scale
-        How much is measured.
-    progress
-        Called with what is measured next.
+    Models of float weights are also quantised to int8 per channel.
     """
 
     def measure(target: list[Result], name: str, weights: Sequence[Weight], bound: str, rounds: int = 0) -> None:

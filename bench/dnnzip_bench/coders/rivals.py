@@ -29,6 +29,7 @@ class Sz3(Coder):
     name = "SZ3"
     package = "pysz"
     remark = "absolute bound; the best of four predictors and three layouts for each tensor, chosen beforehand"
+    takes_integers = False
     _ALGORITHMS = ("LORENZO_REG", "INTERP_LORENZO", "INTERP", "NOPRED")
 
     def __init__(self, task: Task) -> None:
@@ -42,11 +43,6 @@ class Sz3(Coder):
                 for name in self._ALGORITHMS
             ]
             self.chosen.append(min(tries, key=lambda pair: int(self._sz3.sz.compress(*pair)[0].size)))
-
-    @classmethod
-    def takes(cls, task: Task) -> bool:
-        """Return True if the weights are floats."""
-        return not task.is_integer
 
     def _config(self, algorithm: str, bound: float) -> Any:
         config = self._sz3.szConfig()
@@ -76,6 +72,7 @@ class Zfp(Coder):
         "fixed accuracy; the loosest tolerance that keeps the bound and the best of three layouts for each tensor, "
         "chosen beforehand"
     )
+    takes_integers = False
     _HEADER_BITS = 48
 
     def __init__(self, task: Task) -> None:
@@ -87,11 +84,6 @@ class Zfp(Coder):
                 (array, self._loosest(array, index)) for array in layouts(task, index) if self._has_header(array.shape)
             ]
             self.chosen.append(min(tries, key=lambda pair: len(self._compress(*pair))))
-
-    @classmethod
-    def takes(cls, task: Task) -> bool:
-        """Return True if the weights are floats."""
-        return not task.is_integer
 
     def _has_header(self, shape: tuple[int, ...]) -> bool:
         """Return True if zfp's header has room for a shape: 48 bits for all dimensions."""
@@ -203,6 +195,7 @@ class Vela(CodesCoder):
         "int8 only, without the reordering and padding for its hardware; the better of two orders of the weights; "
         "its Python interface takes and gives lists, which is in its times"
     )
+    takes_floats = False
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
@@ -211,11 +204,6 @@ class Vela(CodesCoder):
         for codes in task.codes:
             by_channel, by_position = vela_bytes(codes)
             self._by_channel.append(by_channel <= by_position)
-
-    @classmethod
-    def takes(cls, task: Task) -> bool:
-        """Return True if the weights are integers."""
-        return task.is_integer
 
     def pack(self, index: int, codes: NDArray[np.int16]) -> bytes:
         """Encode the codes; the first byte says in which order."""

@@ -1,6 +1,6 @@
 """The comparison as tables of text."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from dnnzip.presentation.tables import TextTable
 from dnnzip_bench.coders.measure import Result
@@ -42,35 +42,43 @@ def _error(results: Sequence[Result]) -> str:
     return f"{int(largest * 1e6) / 1e6:.6f}"
 
 
+def _sizes(results: Iterable[Result], bounds: Sequence[str], coder: str) -> list[float]:
+    return [total_bits_per_weight(_of(results, coder, bound)) for bound in bounds]
+
+
+def _per_weight(bits: Mapping[tuple[str, str], float], results: Iterable[Result], bounds: Sequence[str]) -> list[float]:
+    """Return the bits at each bound, by network and bound, of all networks that dnnzip has results on, per weight."""
+    ours = [_of(results, Dnnzip.name, bound) for bound in bounds]
+    return [sum(bits[r.task, r.bound] for r in mine) / sum(r.weights for r in mine) for mine in ours]
+
+
+def _row(name: str, sizes: Iterable[float], verdict: str) -> tuple[str, ...]:
+    return (name, *(f"{size:.3f}" for size in sizes), verdict)
+
+
+def _coder_rows(
+    comparison: Comparison, results: Sequence[Result], verdict: Callable[[Sequence[Result]], str]
+) -> list[tuple[str, ...]]:
+    """Return bits per weight at each bound of every coder with results, and a verdict on them."""
+    mine = {coder.name: _of(results, coder.name) for coder in comparison.coders}
+    return [_row(name, _sizes(of, _bounds(results), name), verdict(of)) for name, of in mine.items() if of]
+
+
 def bits_table(comparison: Comparison) -> TextTable:
     """Return bits per weight over all float networks, a column for each bound, and the largest error."""
     bounds = _bounds(comparison.floats)
-    rows = []
-    for coder in comparison.coders:
-        mine = _of(comparison.floats, coder.name)
-        if mine:
-            sizes = (f"{total_bits_per_weight(_of(mine, coder.name, bound)):.3f}" for bound in bounds)
-            rows.append((coder.name, *sizes, _error(mine)))
-    entropy = tuple(f"{_entropy(comparison, bound):.3f}" for bound in bounds)
-    return TextTable(
-        ("bits per weight at", *bounds, "largest error / bound"), tuple(rows), ("entropy (no codec)", *entropy, "")
-    )
-
-
-def _entropy(comparison: Comparison, bound: str) -> float:
-    mine = _of(comparison.floats, Dnnzip.name, bound)
-    return sum(comparison.entropy[result.task, bound] for result in mine) / sum(result.weights for result in mine)
+    rows = _coder_rows(comparison, comparison.floats, _error)
+    entropy = _per_weight(comparison.entropy, comparison.floats, bounds)
+    header = ("bits per weight at", *bounds, "largest error / bound")
+    return TextTable(header, tuple(rows), _row("entropy (no codec)", entropy, ""))
 
 
 def bits_by_coder(comparison: Comparison) -> dict[str, list[float]]:
     """Return bits per weight at each bound over all float networks, by coder; for the plot."""
-    bounds = _bounds(comparison.floats)
-    curves = {
-        coder.name: [total_bits_per_weight(_of(comparison.floats, coder.name, bound)) for bound in bounds]
-        for coder in comparison.coders
-        if _of(comparison.floats, coder.name)
-    }
-    return {**curves, "entropy": [_entropy(comparison, bound) for bound in bounds]}
+    results, bounds = comparison.floats, _bounds(comparison.floats)
+    names = [coder.name for coder in comparison.coders if _of(results, coder.name)]
+    curves = {name: _sizes(results, bounds, name) for name in names}
+    return {**curves, "entropy": _per_weight(comparison.entropy, results, bounds)}
 
 
 def percent_of(comparison: Comparison) -> list[float]:
@@ -165,27 +173,19 @@ def integer_table(comparison: Comparison) -> TextTable:
     return TextTable(tuple(header), tuple(rows[1:]), rows[0])
 
 
+def _kept(results: Sequence[Result]) -> str:
+    broken = sum(result.broken for result in results)
+    return f"BROKEN on {broken}" if broken else "kept"
+
+
 def integer_coders_table(comparison: Comparison) -> TextTable:
     """Return bits per weight of every coder over all integer networks."""
-    bounds = _bounds(comparison.integers)
-    rows = []
-    for coder in comparison.coders:
-        mine = _of(comparison.integers, coder.name)
-        if mine:
-            sizes = (f"{total_bits_per_weight(_of(mine, coder.name, bound)):.3f}" for bound in bounds)
-            broken = sum(result.broken for result in mine)
-            rows.append((coder.name, *sizes, f"BROKEN on {broken}" if broken else "kept"))
-    ours = _of(comparison.integers, Dnnzip.name)
-    if comparison.ordered_bits and all((r.task, r.bound) in comparison.ordered_bits for r in ours):
-        sizes = (
-            f"{sum(comparison.ordered_bits[r.task, bound] for r in mine) / sum(r.weights for r in mine):.3f}"
-            for bound in bounds
-            for mine in [_of(ours, Dnnzip.name, bound)]
-        )
-        rows.append(("Vela mlw_codec, ordered for its hardware", *sizes, "not decoded"))
-    entropy = tuple(
-        f"{sum(comparison.entropy[r.task, bound] for r in mine) / sum(r.weights for r in mine):.3f}"
-        for bound in bounds
-        for mine in [_of(comparison.integers, Dnnzip.name, bound)]
-    )
-    return TextTable(("bits per weight at", *bounds, "bound"), tuple(rows), ("entropy (no codec)", *entropy, ""))
+    results, bounds = comparison.integers, _bounds(comparison.integers)
+    rows = _coder_rows(comparison, results, _kept)
+    ordered = comparison.ordered_bits
+    if ordered and all((r.task, r.bound) in ordered for r in _of(results, Dnnzip.name)):
+        sizes = _per_weight(ordered, results, bounds)
+        rows.append(_row("Vela mlw_codec, ordered for its hardware", sizes, "not decoded"))
+    entropy = _per_weight(comparison.entropy, results, bounds)
+    header = ("bits per weight at", *bounds, "bound")
+    return TextTable(header, tuple(rows), _row("entropy (no codec)", entropy, ""))

@@ -94,15 +94,7 @@ class Task:
         return rounded
 
     def restored(self, index: int, codes: NDArray[np.int16]) -> NDArray[np.generic]:
-        """Return the values that a tensor's codes represent: float32, or for integers the codes themselves.
-
-        Parameters
-        ----------
-        index
-            Position of the tensor in the task.
-        codes
-            Its codes, [channels, length].
-        """
+        """Return the float32 values that codes, [channels, length], represent; for integers the codes themselves."""
         grid = self.grids[index].grid
         return decoded_values(codes, grid.step, grid.element) if isinstance(grid, FloatGrid) else codes
 

@@ -36,13 +36,6 @@ RIGHT, BELOW = (56, 0), (0, 24)
 class Groups(Component):
     """Decompressors side by side, each with flip-flops at all of its ports, so that paths through the ports count.
 
-    Parameters
-    ----------
-    parameters
-        Of each.
-    groups
-        How many.
-
     Members
     -------
     group_0, ... : Out
@@ -74,11 +67,6 @@ class Groups(Component):
 class Registered(Component):
     """A component with a flip-flop at each of its ports, so that paths through the ports count.
 
-    Parameters
-    ----------
-    inner
-        The component.
-
     Members
     -------
     Its ports, named by their paths. The flip-flops break the streams' rules; this is for measuring alone.
@@ -109,11 +97,6 @@ class Folded(Component):
 
     Four outputs, each through its flip-flop, make one by XOR, and so on in further cycles, a LUT for each four; that is
     counted with the component.
-
-    Parameters
-    ----------
-    inner
-        The component.
 
     Members
     -------

@@ -55,17 +55,10 @@ class Watched:
 
 
 def gate_netlist(source: str, top: str) -> str:
-    """Map Verilog to gates; kept in the build cache, for it takes minutes.
+    """Map the module ``top``, a plain word, to gates; kept in the build cache, for it takes minutes.
 
     Memories of up to ``RAM_BITS`` become flip-flops and gates, which are more than the latches that they would be;
     larger ones stay memories.
-
-    Parameters
-    ----------
-    source
-        Verilog with the module ``top``.
-    top
-        Its name, a plain word.
 
     Raises
     ------
@@ -105,13 +98,7 @@ def _size(parameters: dict[str, str]) -> tuple[int, int]:
 
 
 def watched(netlist: str) -> Watched:
-    """Add to a netlist the modules of its gates and the calls that watch them.
-
-    Parameters
-    ----------
-    netlist
-        Of ``gate_netlist``: one module, its clock named ``clk``.
-    """
+    """Add to a netlist of ``gate_netlist``, whose clock is ``clk``, modules of its gates and calls that watch them."""
     outputs: dict[str, list[str]] = {kind: [] for kind in GATES}
     kinds = {name: kind for kind, name in MODULES.items()}
     for module, ports in _CELL.findall(netlist):

@@ -29,17 +29,7 @@ def pass_on(design: dict[str, Any], port: str) -> dict[str, Any]:
     The wires from that LUT on lie within the design, so that copies can take them over once they are routed. Where all
     other wires lie already, those from a pin to a thousand cells take the router minutes.
 
-    Parameters
-    ----------
-    design
-        As for ``replicate``; it stays as it is.
-    port
-        Name of the input, of one bit.
-
-    Returns
-    -------
-    dict
-        A design like the one given, the wires to and from the LUT not routed.
+    The port is of one bit. Wires to and from the LUT are not routed; the design that is given stays as it is.
 
     Raises
     ------
@@ -87,11 +77,6 @@ def replicate(design: dict[str, Any], shifts: Sequence[tuple[int, int]], shared:
     shared
         Ports that the copies have in common. A wire that leads to cells of all copies and is no global clock takes the
         router long.
-
-    Returns
-    -------
-    dict
-        A design for nextpnr with ``--no-pack``.
 
     Raises
     ------

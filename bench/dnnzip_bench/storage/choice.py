@@ -19,17 +19,10 @@ def measured(records: Records, method: Method) -> Record:
 
 
 def climb(records: Records, ladder: Sequence[Method], limit: float) -> Record | None:
-    """Return the boldest setting of a ladder that keeps a limit, found by halving; None where no tried one does.
+    """Return the boldest setting that keeps a limit, in points, found by halving; None where no tried one does.
 
-    Parameters
-    ----------
-    records
-        Of the network.
-    ladder
-        Settings, from the mildest up. What they lose need not rise strictly: the one that is found keeps the limit, and
-        the next one does not.
-    limit
-        Points of accuracy.
+    The ladder goes from the mildest setting up. What they lose need not rise strictly: the one that is found keeps the
+    limit, and the next one does not.
     """
     best: Record | None = None
     kept, lost = -1, len(ladder)

@@ -112,13 +112,7 @@ def role(network: Network, name: str) -> str:
 
 
 def highest_bits(measured: Sequence[tuple[Network, Record]]) -> dict[str, tuple[float, str]]:
-    """Return bits per weight for each role: the highest of any network's, over its layers, and which network's.
-
-    Parameters
-    ----------
-    measured
-        Networks with what was measured of them.
-    """
+    """Return bits per weight for each role: the highest of any network's, over its layers, and which network's."""
     highest: dict[str, tuple[float, str]] = {}
     for network, record in measured:
         bits: dict[str, float] = {}
@@ -171,17 +165,7 @@ def subjects(
     lenet: Lenet,
     highest: Mapping[str, tuple[float, str]],
 ) -> list[Subject]:
-    """Estimate every network with every source of bits.
-
-    Parameters
-    ----------
-    estimator
-        The family's.
-    lenet
-        The trained LeNet-5.
-    highest
-        Of ``highest_bits``.
-    """
+    """Estimate every network with every source of bits; ``highest`` is that of ``highest_bits``."""
     plain = lenet5()
     packed = with_bits(plain, carried_over(lenet.layers, lenet.record, plain))
     ways = tuple(counted(packed, estimator))

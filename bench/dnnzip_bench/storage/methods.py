@@ -115,15 +115,7 @@ def rows_of(weight: Weight) -> NDArray[np.float32]:
 
 
 def with_weights(model: onnx.ModelProto, arrays: Mapping[str, NDArray[np.float32]]) -> onnx.ModelProto:
-    """Return a copy of a network with other weights; each keeps its type.
-
-    Parameters
-    ----------
-    model
-        The network; it stays as it is.
-    arrays
-        Names of initializers to their new weights, in the shape of the network.
-    """
+    """Return a copy of a network with other weights, by the names of the initializers; each keeps its type."""
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
     missing = set(arrays)

@@ -51,12 +51,7 @@ class Record:
 class Records:
     """Measurements of one network; what is known is not measured again.
 
-    Parameters
-    ----------
-    network
-        The network.
-    folder
-        Where its file is. A file of another network, other samples or other sources of dnnzip counts as none.
+    A file in the folder of another network, other samples or other sources of dnnzip counts as none.
     """
 
     def __init__(self, network: TrainedNetwork, folder: Path) -> None:
