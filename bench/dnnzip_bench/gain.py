@@ -143,8 +143,7 @@ def gain(widths: tuple[int, ...], batches: tuple[int, ...], wanted: tuple[str, .
     show(layers, totals)
     cases = {"cases": [outcome.as_json() for outcome in measured]}
     keep(FOLDER, "gain", cases, f"{totals.markdown()}\n{layers.markdown()}")
-    if page:
-        fill(page, "gain", {"totals": totals.markdown()})
+    fill(page, "gain", {"totals": totals.markdown()})
     mismatches = sum(outcome.passage.mismatches for outcome in measured)
     click.echo(
         f"{len(measured)} passages, {mismatches} mismatches, {len(at_array)} layers compared, {len(faults)} slower "

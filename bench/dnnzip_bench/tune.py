@@ -142,8 +142,7 @@ def tune(networks: tuple[str, ...], max_drop: str, seed: int, page: Path | None)
     drop = parse_drop(max_drop)
     table = COLUMNS.table(COLUMNS.followed(tuned(job, drop, seed) for job in jobs(networks)))
     show(table)
-    if page is not None:
-        fill(page, "tune", {"networks": table.markdown()})
+    fill(page, "tune", {"networks": table.markdown()})
 
 
 if __name__ == "__main__":

@@ -33,34 +33,32 @@ RIGHT, BELOW = (56, 0), (0, 24)
 """Columns and rows to the next part of the ECP5-85F with the same tiles."""
 
 
-class Groups(Component):
-    """Decompressors side by side, each with flip-flops at all of its ports, so that paths through the ports count.
+class Group(Component):
+    """A decompressor with flip-flops at all of its ports, so that paths through the ports count.
 
     Members
     -------
-    group_0, ... : Out
-        The ports of a decompressor. The flip-flops break the streams' rules; this is for measuring alone.
+    group_0 : Out
+        The ports of the decompressor. The flip-flops break the streams' rules; this is for measuring alone.
     """
 
-    def __init__(self, parameters: DecompressorParameters, groups: int) -> None:
-        self.parameters, self.groups = parameters, groups
-        super().__init__({f"group_{number}": wiring.Out(port_signature(parameters)) for number in range(groups)})
+    def __init__(self, parameters: DecompressorParameters) -> None:
+        self.parameters = parameters
+        super().__init__({"group_0": wiring.Out(port_signature(parameters))})
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
         """Build the circuit."""
         m = Module()
-        for number in range(self.groups):
-            core = Decompressor(self.parameters)
-            m.submodules[f"core_{number}"] = core
-            port = getattr(self, f"group_{number}")
-            m.d.sync += [
-                core.i.valid.eq(port.i.valid),
-                core.i.payload.eq(port.i.payload),
-                port.i.ready.eq(core.i.ready),
-                port.o.valid.eq(core.o.valid),
-                port.o.payload.eq(core.o.payload),
-                core.o.ready.eq(port.o.ready),
-            ]
+        m.submodules.core_0 = core = Decompressor(self.parameters)
+        port = self.group_0
+        m.d.sync += [
+            core.i.valid.eq(port.i.valid),
+            core.i.payload.eq(port.i.payload),
+            port.i.ready.eq(core.i.ready),
+            port.o.valid.eq(core.o.valid),
+            port.o.payload.eq(core.o.payload),
+            core.o.ready.eq(port.o.ready),
+        ]
         return m
 
 
@@ -163,7 +161,6 @@ class Row:
     placing: tuple[str, ...] = ECP5_PLACING
     # Where copies of the design go once it is placed, in columns and rows from its own place; the seeds are theirs.
     shifts: tuple[tuple[int, int], ...] = ()
-    searched: int = 12  # seeds that a design with copies is placed with; the fastest with room for them is copied
 
 
 GROUP_8 = DecompressorParameters(weight_bits=8, target=ECP5)
@@ -176,14 +173,14 @@ ARRAY = ArrayParameters(
 """The array of the board: 8 x 8."""
 
 ROWS = (
-    Row("25f-8", "4 lanes, 512 states, 8-bit weights", ECP5_25F, lambda: Groups(GROUP_8, 1), 200, 4, seeds=5),
-    Row("25f-16", "4 lanes, 512 states, 16-bit weights", ECP5_25F, lambda: Groups(GROUP_16, 1), 200, 4),
+    Row("25f-8", "4 lanes, 512 states, 8-bit weights", ECP5_25F, lambda: Group(GROUP_8), 200, 4, seeds=5),
+    Row("25f-16", "4 lanes, 512 states, 16-bit weights", ECP5_25F, lambda: Group(GROUP_16), 200, 4),
     Row("25f-axi", "the first with AXI ports and counters", ECP5_25F, lambda: Registered(AxiDecompressor(AXI)), 200, 4),
     Row(
         "85f-2",
         "2 groups of the first",
         ECP5_85F_PART,
-        lambda: Groups(GROUP_8, 1),
+        lambda: Group(GROUP_8),
         180,
         8,
         shifts=((0, 0), RIGHT),
@@ -192,12 +189,12 @@ ROWS = (
         "85f-4",
         "4 groups of the first",
         ECP5_85F_PART,
-        lambda: Groups(GROUP_8, 1),
+        lambda: Group(GROUP_8),
         180,
         16,
         shifts=((0, 0), RIGHT, BELOW, (RIGHT[0], BELOW[1])),
     ),
     Row("85f-array", "8 x 8 array, decompressor, DMA", ECP5_85F, lambda: Folded(Accelerator(ARRAY)), 50, 2, seeds=1),
-    Row("hx8k", "1 lane, 256 states, 8-bit weights", HX8K, lambda: Groups(ONE_LANE, 1), 200, 1, placing=ICE40_PLACING),
-    Row("up5k", "1 lane, 256 states, 8-bit weights", UP5K, lambda: Groups(ONE_LANE, 1), 48, 1, placing=ICE40_PLACING),
+    Row("hx8k", "1 lane, 256 states, 8-bit weights", HX8K, lambda: Group(ONE_LANE), 200, 1, placing=ICE40_PLACING),
+    Row("up5k", "1 lane, 256 states, 8-bit weights", UP5K, lambda: Group(ONE_LANE), 48, 1, placing=ICE40_PLACING),
 )
