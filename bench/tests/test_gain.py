@@ -43,14 +43,8 @@ def test_a_slow_layer_is_a_fault(measured):
     plain, packed = measured
     case = packed.case
     before = dataclasses.replace(plain.passage.layers[2], cycles=10_000, memory_limit=10_000, decoder_limit=10_000)
-    after = dataclasses.replace(
-        before,
-        cycles=5_000,
-        stored_bytes=before.stored_bytes // 2,
-        memory_limit=5_000,
-        decoder_limit=5_000,
-        compressed=True,
-    )
+    half = {"cycles": 5_000, "memory_limit": 5_000, "decoder_limit": 5_000, "stored_bytes": before.stored_bytes // 2}
+    after = dataclasses.replace(before, **half, compressed=True)
     assert Comparison(case, before, after).fault == ""
     slow = Comparison(case, before, dataclasses.replace(after, cycles=5_400))
     assert slow.fault.startswith("speed-up 1.852, less than 0.97 of the ratio 2.0")
