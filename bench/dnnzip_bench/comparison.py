@@ -17,7 +17,7 @@ from dnnzip_bench.coders.measure import Result
 from dnnzip_bench.coders.page import PLOT, memory_line, packages, page, sections
 from dnnzip_bench.coders.results import QUICK, Comparison, Scale, compare, read_reference
 from dnnzip_bench.coders.rivals import installed
-from dnnzip_bench.coders.tables import bits_by_coder, percent_of
+from dnnzip_bench.coders.tables import bits_by_coder
 from dnnzip_bench.command import folder_option, json_option, models_argument, run, show, told, write, write_json
 from dnnzip_bench.plots import draw
 
@@ -57,7 +57,8 @@ def comparison(models: tuple[Path, ...], folder: Path, json_file: Path | None, q
     by = "python -m dnnzip_bench.comparison" if models or quick else "make bench"
     write(folder / "bench.md", page(measured, scale, by))
     if measured.floats:
-        draw(bits_by_coder(measured), percent_of(measured), (folder / PLOT).with_suffix(""))
+        percents = [float(bound.rstrip("%")) for bound in dict.fromkeys(result.bound for result in measured.floats)]
+        draw(bits_by_coder(measured), percents, (folder / PLOT).with_suffix(""))
     if measured.broken:
         who = sorted({result.coder for result in measured.broken})
         raise CheckFailedError(f"bench: the bound is broken by {', '.join(who)}; see the tables")

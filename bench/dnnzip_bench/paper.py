@@ -19,9 +19,8 @@ from dnnzip.usecases.provenance import provenance
 from dnnzip_bench.catalogue import zoo_folder
 from dnnzip_bench.command import BUILD, json_option, page_option, run, show, write_json
 from dnnzip_bench.pages import fill, made_with
-from dnnzip_bench.storage.choice import best_of_ladders
 from dnnzip_bench.storage.claim import ONE_BOUND, TUNED, Lenet, Subject, check_goals, highest_bits, subjects
-from dnnzip_bench.storage.equal import LIMIT, Equal, Judges, best_of_each
+from dnnzip_bench.storage.equal import LIMIT, Equal, Judges, best_of_each, best_of_ladders
 from dnnzip_bench.storage.methods import ANS_LADDERS, with_weights
 from dnnzip_bench.storage.records import Records
 from dnnzip_bench.storage.tables import claim_table, equal_table, highest_table, ways_table

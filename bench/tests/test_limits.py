@@ -73,7 +73,7 @@ def test_prediction_pays_where_neighbours_are_alike_and_is_charged():
     alike, plain, flat = smooth(4, 0.9), smooth(4, 0.0), tensor(smooth(4, 0.9).codes)
     assert predicted([alike]) < 0.99 * size(encode_network([alike]))
     assert predicted([plain]) >= size(encode_network([plain])) + 4
-    assert residual(flat) is flat
+    assert residual(flat, [8]) is flat
 
 
 def test_every_way_is_in_the_table(monkeypatch):

@@ -17,8 +17,7 @@ from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip_bench.catalogue import Entry
 from dnnzip_bench.coders.zero_runs import HEADER, packed_bytes
-from dnnzip_bench.storage.choice import best_of_ladders, climb, most_right
-from dnnzip_bench.storage.equal import Judges
+from dnnzip_bench.storage.equal import Judges, best_of_ladders, climb, most_right
 from dnnzip_bench.storage.methods import FIXED, INT4_METHODS, Method, Stored, ans, line
 from dnnzip_bench.storage.records import Record, Records
 from dnnzip_bench.storage.rounding import Clipping, round_weights

@@ -17,7 +17,6 @@ SMALLEST = ("dscnn_kws", "lenet5_mnist")
 @pytest.mark.zoo
 @pytest.mark.parametrize("name", SMALLEST)
 def test_network_through_the_chain(name: str, tmp_path: Path) -> None:
-    """At every bound: no mismatch, no broken bound, the accuracy that is known."""
     entry = next(entry for entry in zoo.ENTRIES if entry.model == name)
     for bound in zoo.BOUNDS:
         state = zoo.run_entry(entry, bound, zoo.zoo_folder(), tmp_path, SimulatedLink())
@@ -28,7 +27,6 @@ def test_network_through_the_chain(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.zoo
 def test_a_wrong_expectation_is_noticed(tmp_path: Path) -> None:
-    """An accuracy or a baseline that is off fails, and the message names the network."""
     entry = next(entry for entry in zoo.ENTRIES if entry.model == "dscnn_kws")
     state = zoo.run_entry(entry, "1%", zoo.zoo_folder(), tmp_path, SimulatedLink())
     with pytest.raises(CheckFailedError, match=r"^dscnn_kws at 1%: top-1 is 91\.\d\d %, not 90\.00 %$"):
@@ -39,6 +37,5 @@ def test_a_wrong_expectation_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_missing_zoo_is_one_line(tmp_path: Path) -> None:
-    """Without the folder the message says what to set."""
     with pytest.raises(InputError, match=r"baseline\.json: is not there; set DNNZIP_ZOO to"):
         zoo.baselines(tmp_path)

@@ -81,11 +81,6 @@ def bits_by_coder(comparison: Comparison) -> dict[str, list[float]]:
     return {**curves, "entropy": _per_weight(comparison.entropy, results, bounds)}
 
 
-def percent_of(comparison: Comparison) -> list[float]:
-    """Return the bounds of the float networks in percent."""
-    return [float(bound.rstrip("%")) for bound in _bounds(comparison.floats)]
-
-
 def speed_table(comparison: Comparison) -> TextTable:
     """Return speeds as multiples of dnnzip's: on the generated tensor, float and int8, and on the float networks."""
     generated = [result for result in comparison.generated if result.bound == SPEED_PERCENT]

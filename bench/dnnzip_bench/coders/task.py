@@ -150,10 +150,6 @@ def generated_model(count: int) -> onnx.ModelProto:
     array *= scales[:, None, None, None]
     np.clip(array, -LARGEST_GENERATED, LARGEST_GENERATED, out=array)
     array *= np.float32(0.01)
-    return _one_convolution(array)
-
-
-def _one_convolution(array: NDArray[np.float32]) -> onnx.ModelProto:
     graph = helper.make_graph(
         [helper.make_node("Conv", ["x", "weight"], ["y"])],
         "generated",

@@ -115,17 +115,14 @@ def highest_bits(measured: Sequence[tuple[Network, Record]]) -> dict[str, tuple[
     """Return bits per weight for each role: the highest of any network's, over its layers, and which network's."""
     highest: dict[str, tuple[float, str]] = {}
     for network, record in measured:
-        bits: dict[str, float] = {}
-        weights: dict[str, int] = {}
-        for name, count in record.weights.items():
-            if not (own := role(network, name)):
-                continue
-            bits[own] = bits.get(own, 0.0) + record.bits[name]
-            weights[own] = weights.get(own, 0) + count
-        for own, total in bits.items():
-            if own != FIRST and weights[own] < ENOUGH_WEIGHTS:
-                continue
-            highest[own] = max(highest.get(own, (0.0, "")), (total / weights[own], network.name))
+        layers: dict[str, list[str]] = {}
+        for name in record.weights:
+            layers.setdefault(role(network, name), []).append(name)
+        for own, names in layers.items():
+            weights = sum(record.weights[name] for name in names)
+            if own and (own == FIRST or weights >= ENOUGH_WEIGHTS):
+                found = sum(record.bits[name] for name in names) / weights, network.name
+                highest[own] = max(highest.get(own, (0.0, "")), found)
     return highest
 
 

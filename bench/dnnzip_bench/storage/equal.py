@@ -1,10 +1,11 @@
 """The first question of any reviewer: how many bits other ways to store the same weights take at equal accuracy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dnnzip.accelerator import Estimator, Network, Timing, load_accelerator, nocnn
-from dnnzip_bench.storage.choice import best_of_ladders, climb, measured, most_right
-from dnnzip_bench.storage.methods import ANS, ANS_LADDERS, FIXED, INT4_METHODS, LINE_LADDER, TUNED
+from dnnzip_bench.command import told
+from dnnzip_bench.storage.methods import ANS, ANS_LADDERS, FIXED, INT4_METHODS, LINE_LADDER, TUNED, Method
 from dnnzip_bench.storage.records import Record, Records
 from dnnzip_bench.storage.savings import EDGE, Saving, saving, with_bits
 from dnnzip_bench.storage.trained import Drop
@@ -32,6 +33,46 @@ class Equal:
     def is_over(self) -> bool:
         """Return True if it loses more than the limit on samples that no choice saw."""
         return self.drop.unseen > LIMIT + 1e-9
+
+
+def keeps(records: Records, record: Record, limit: float) -> bool:
+    """Return True if the samples that may be seen lose at most ``limit`` points."""
+    return 100 * (records.plain().seen - record.right.seen) <= limit + 1e-9
+
+
+def measured(records: Records, method: Method) -> Record:
+    """Return a method's record, and say on a terminal that it is made."""
+    told(f"{records.network.name}: {method.key}")
+    return records.measure(method)
+
+
+def climb(records: Records, ladder: Sequence[Method], limit: float) -> Record | None:
+    """Return the boldest setting that keeps a limit, in points, found by halving; None where no tried one does.
+
+    The ladder goes from the mildest setting up. What they lose need not rise strictly: the one that is found keeps the
+    limit, and the next one does not.
+    """
+    best: Record | None = None
+    kept, lost = -1, len(ladder)
+    while lost - kept > 1:
+        middle = (kept + lost) // 2
+        record = measured(records, ladder[middle])
+        if keeps(records, record, limit):
+            best, kept = record, middle
+        else:
+            lost = middle
+    return best
+
+
+def best_of_ladders(records: Records, ladders: Sequence[Sequence[Method]], limit: float) -> Record | None:
+    """Return the setting with the fewest bits of several ladders; None where none keeps the limit."""
+    found = [record for ladder in ladders if (record := climb(records, ladder, limit)) is not None]
+    return min(found, key=lambda record: record.bits_per_weight, default=None)
+
+
+def most_right(records: Records, methods: Sequence[Method]) -> Record:
+    """Return the setting that leaves the most samples right, the first of equal ones."""
+    return max((measured(records, method) for method in methods), key=lambda record: record.right.seen)
 
 
 def best_of_each(records: Records) -> list[Record]:

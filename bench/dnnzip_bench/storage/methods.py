@@ -14,12 +14,11 @@ from dnnzip.onnx.compressed import CompressedModel
 from dnnzip.onnx.compression import compressed_model
 from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.opening import open_compressed
-from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip_bench.coders.zero_runs import packed_bytes
 from dnnzip_bench.monotonic_runs import quantise_runs
-from dnnzip_bench.storage.rounding import Clipping, Rounded, round_weights
+from dnnzip_bench.storage.rounding import Clipping, round_weights
 from dnnzip_bench.storage.trained import TrainedNetwork
 
 SCALE_BITS = 32
@@ -97,21 +96,14 @@ def rounded(name: str, bits: int, scope: Scope, clipping: Clipping = Clipping.RA
         sizes: dict[str, float] = {}
         arrays: dict[str, NDArray[np.float32]] = {}
         for weight in network.weights:
-            result = round_weights(rows_of(weight), bits, scope, clipping)
-            sizes[weight.name] = _size(result, bits, zero_runs) + SCALE_BITS * result.scales.size
+            rows = weight.layout.to_channels(weight.array).astype(np.float32)
+            result = round_weights(rows, bits, scope, clipping)
+            codes = 8.0 * len(packed_bytes(result.codes)) if zero_runs else float(bits * result.codes.size)
+            sizes[weight.name] = codes + SCALE_BITS * result.scales.size
             arrays[weight.name] = np.asarray(weight.layout.from_channels(result.weights), np.float32)
         return Stored(sizes, with_weights(network.model, arrays))
 
     return Method(name, clipping.value if bits < 8 else "", store)
-
-
-def _size(result: Rounded, bits: int, zero_runs: bool) -> float:
-    return 8.0 * len(packed_bytes(result.codes)) if zero_runs else float(bits * result.codes.size)
-
-
-def rows_of(weight: Weight) -> NDArray[np.float32]:
-    """Return a tensor as float32 [channels, length]."""
-    return weight.layout.to_channels(weight.array).astype(np.float32)
 
 
 def with_weights(model: onnx.ModelProto, arrays: Mapping[str, NDArray[np.float32]]) -> onnx.ModelProto:
