@@ -76,13 +76,7 @@ def waiting_task(digest: str, encoding: Encoding, top1_plain: float) -> TaskResu
 def measure(
     work: str, options: Options, workers: int, task: Callable[[str, Encoding, float], TaskResult] = encoding_on_worker
 ) -> Measurement:
-    """Explore with ``workers`` workers of this machine, each of which does ``task``, and take the time.
-
-    Raises
-    ------
-    InputError
-        See `plan_exploration`.
-    """
+    """Explore with ``workers`` workers of this machine, each of which does ``task``, and take the time."""
     plan = plan_exploration(options)
     warming = plan_exploration(replace(options, max_error=WARMING))
     with temporary_folder() as place, connected(None, workers) as client:

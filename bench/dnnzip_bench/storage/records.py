@@ -71,13 +71,7 @@ class Records:
         return Right(**self._known[""])
 
     def measure(self, method: Method) -> Record:
-        """Return the record of a method.
-
-        Raises
-        ------
-        InputError
-            Its network does not run.
-        """
+        """Return the record of a method."""
         if method.key not in self._known:
             stored = method.store(self.network)
             record = Record(

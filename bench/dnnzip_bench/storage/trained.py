@@ -72,13 +72,7 @@ class TrainedNetwork:
         return digest.hexdigest()
 
     def right(self, model: onnx.ModelProto) -> Right:
-        """Run a model on all samples.
-
-        Raises
-        ------
-        InputError
-            It does not run.
-        """
+        """Run a model on all samples."""
         assert self.data is not None, "only networks with samples are measured"
         hits: NDArray[np.bool_] = evaluate(model, self.data).predictions == self.data.y
         return Right(float(np.mean(hits[::2])), float(np.mean(hits[1::2])))
