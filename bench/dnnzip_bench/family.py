@@ -17,19 +17,13 @@ from pathlib import Path
 import click
 import numpy as np
 
-from dnnzip.codec import CodecOptions
-from dnnzip.encoding import Encoded, encode_quantised
 from dnnzip.evaluation.accuracy import evaluate
-from dnnzip.onnx.compression import compressed_model
-from dnnzip.onnx.decompression import decompressed
-from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.weights import Weight
 from dnnzip.presentation.tables import TextTable, number
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.grid import Quantised
 from dnnzip.quantize.lines import quantise_lines
 from dnnzip.quantize.quantise import quantise
-from dnnzip.quantize.step_grid import FLOAT_BITS
 from dnnzip.quantize.tolerance import ranges_of
 from dnnzip.usecases.provenance import provenance
 from dnnzip.usecases.verify import require, verify
@@ -38,6 +32,7 @@ from dnnzip_bench.columns import Columns
 from dnnzip_bench.command import BUILD, Listed, folder_option, keep, run, show
 from dnnzip_bench.monotonic_runs import SMALLEST_BOUND, quantise_runs
 from dnnzip_bench.pages import made_with
+from dnnzip_bench.storage.methods import Stored, compressed, stored
 from dnnzip_bench.storage.trained import TrainedNetwork, load_trained
 
 TOLERANCES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2)
@@ -121,7 +116,7 @@ def measure(network: TrainedNetwork, tolerance: float, top1: float | None) -> Ro
         rms_error_share=sum(share * weight.weights for share, weight in zip(shares, network.weights, strict=True))
         / network.count,
         runs_bits=runs_bits,
-        greedy_bits=bits_per_weight(*encode_quantised(network.weights, greedy, CodecOptions("line")), network.count),
+        greedy_bits=bits_per_weight(network, stored(compressed(network, greedy, "line"))),
         ans_bits=ans_bits,
         ans_rms_bits=ans_rms_bits,
         top1_before=top1,
@@ -157,19 +152,17 @@ def at_the_same_error(
     return [quantiser(weight, bound) for weight, bound in zip(weights, bounds, strict=True)]
 
 
-def bits_per_weight(tables: bytes, encoded: Sequence[Encoded[bytes]], weights: int) -> float:
-    """Return the bits of all streams, the table set and a step for each tensor, per weight."""
-    bits = 8 * (len(tables) + sum(len(item.stream) for item in encoded)) + FLOAT_BITS * len(encoded)
-    return bits / weights
+def bits_per_weight(network: TrainedNetwork, found: Stored) -> float:
+    """Return the bits of all tensors, everything counted, per weight."""
+    return sum(found.bits.values()) / network.count
 
 
 def result(network: TrainedNetwork, results: Sequence[Quantised], codec: str) -> tuple[float, float | None]:
     """Compress a network, verify it, and return (bits per weight, top-1 or None)."""
-    tables, encoded = encode_quantised(network.weights, results, CodecOptions(codec))
-    compressed = open_compressed(compressed_model(network.model, network.weights, encoded, tables), network.name)
-    require(verify(network.model, compressed, network.name))
-    bits = bits_per_weight(tables, encoded, network.count)
-    return bits, evaluate(decompressed(compressed), network.data).top1 if network.data else None
+    model = compressed(network, results, codec)
+    require(verify(network.model, model, network.name))
+    found = stored(model)
+    return bits_per_weight(network, found), evaluate(found.model, network.data).top1 if network.data else None
 
 
 def rows(zoo: Path, entries: Sequence[Entry], tolerances: Sequence[float], samples: int) -> Iterator[Row]:

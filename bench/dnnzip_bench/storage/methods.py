@@ -15,6 +15,7 @@ from dnnzip.onnx.compression import compressed_model
 from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.opening import open_compressed
 from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.quantize.grid import Quantised
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip_bench.coders.zero_runs import packed_bytes
 from dnnzip_bench.monotonic_runs import quantise_runs
@@ -67,26 +68,28 @@ def line(tolerance: float) -> Method:
     """Return the paper family's monotonic runs at a tolerance, a share of each tensor's range."""
 
     def store(network: TrainedNetwork) -> Stored:
-        results = [quantise_runs(weight, tolerance) for weight in network.weights]
-        tables, encoded = encode_quantised(network.weights, results, CodecOptions("line"))
-        fresh = compressed_model(network.model, network.weights, encoded, tables)
-        return stored(open_compressed(fresh, network.name))
+        return stored(compressed(network, [quantise_runs(weight, tolerance) for weight in network.weights], "line"))
 
     return Method(LINE, f"delta {100 * tolerance:g}%", store)
 
 
-def stored(compressed: CompressedModel) -> Stored:
+def compressed(network: TrainedNetwork, results: Sequence[Quantised], codec: str) -> CompressedModel:
+    """Return a network with these results for its weights, as a codec stores them."""
+    tables, encoded = encode_quantised(network.weights, results, CodecOptions(codec))
+    return open_compressed(compressed_model(network.model, network.weights, encoded, tables), network.name)
+
+
+def stored(model: CompressedModel) -> Stored:
     """Return the bits of a compressed model and what it decodes to.
 
     The table set is spread over the tensors as their weights are: as if it came again with each inference.
     """
-    count = sum(layer.weights for layer in compressed.layers)
-    shared = 8 * len(compressed.tables) / count
+    count = sum(layer.weights for layer in model.layers)
+    shared = 8 * len(model.tables) / count
     bits = {
-        layer.name: 8 * (layer.stream_bytes + layer.grid.side_bytes) + shared * layer.weights
-        for layer in compressed.layers
+        layer.name: 8 * (layer.stream_bytes + layer.grid.side_bytes) + shared * layer.weights for layer in model.layers
     }
-    return Stored(bits, decompressed(compressed))
+    return Stored(bits, decompressed(model))
 
 
 def rounded(name: str, bits: int, scope: Scope, clipping: Clipping = Clipping.RANGE, zero_runs: bool = False) -> Method:
