@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dnnzip.accelerator import Estimator, Network, Timing, load_accelerator, nocnn
-from dnnzip_bench.command import told
 from dnnzip_bench.storage.methods import ANS, ANS_LADDERS, FIXED, INT4_METHODS, LINE_LADDER, TUNED, Method
 from dnnzip_bench.storage.records import Record, Records
 from dnnzip_bench.storage.savings import EDGE, Saving, saving, with_bits
@@ -40,12 +39,6 @@ def keeps(records: Records, record: Record, limit: float) -> bool:
     return 100 * (records.plain().seen - record.right.seen) <= limit + 1e-9
 
 
-def measured(records: Records, method: Method) -> Record:
-    """Return a method's record, and say on a terminal that it is made."""
-    told(f"{records.network.name}: {method.key}")
-    return records.measure(method)
-
-
 def climb(records: Records, ladder: Sequence[Method], limit: float) -> Record | None:
     """Return the boldest setting that keeps a limit, in points, found by halving; None where no tried one does.
 
@@ -56,7 +49,7 @@ def climb(records: Records, ladder: Sequence[Method], limit: float) -> Record | 
     kept, lost = -1, len(ladder)
     while lost - kept > 1:
         middle = (kept + lost) // 2
-        record = measured(records, ladder[middle])
+        record = records.measure(ladder[middle])
         if keeps(records, record, limit):
             best, kept = record, middle
         else:
@@ -72,16 +65,16 @@ def best_of_ladders(records: Records, ladders: Sequence[Sequence[Method]], limit
 
 def most_right(records: Records, methods: Sequence[Method]) -> Record:
     """Return the setting that leaves the most samples right, the first of equal ones."""
-    return max((measured(records, method) for method in methods), key=lambda record: record.right.seen)
+    return max(map(records.measure, methods), key=lambda record: record.right.seen)
 
 
 def best_of_each(records: Records) -> list[Record]:
     """Measure every method on a network, each at its best setting; one that never keeps the limit at its mildest."""
     return [
-        *(measured(records, method) for method in FIXED),
+        *map(records.measure, FIXED),
         most_right(records, INT4_METHODS),
-        climb(records, LINE_LADDER, LIMIT) or measured(records, LINE_LADDER[0]),
-        best_of_ladders(records, ANS_LADDERS, LIMIT) or measured(records, ANS_LADDERS[0][0]),
+        climb(records, LINE_LADDER, LIMIT) or records.measure(LINE_LADDER[0]),
+        best_of_ladders(records, ANS_LADDERS, LIMIT) or records.measure(ANS_LADDERS[0][0]),
     ]
 
 

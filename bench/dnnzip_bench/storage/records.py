@@ -10,7 +10,7 @@ from typing import Any
 
 import dnnzip
 from dnnzip_bench.coders import zero_runs
-from dnnzip_bench.command import write_json
+from dnnzip_bench.command import told, write_json
 from dnnzip_bench.storage.methods import Method
 from dnnzip_bench.storage.trained import Right, TrainedNetwork
 
@@ -73,6 +73,7 @@ class Records:
     def measure(self, method: Method) -> Record:
         """Return the record of a method."""
         if method.key not in self._known:
+            told(f"{self.network.name}: {method.key}")
             stored = method.store(self.network)
             record = Record(
                 method.name,
