@@ -107,14 +107,15 @@ def measure(network: TrainedNetwork, tolerance: float, top1: float | None) -> Ro
     runs_bits, top1_runs = result(network, runs, "line")
     ans_bits, top1_ans = result(network, ans, "ans")
     ans_rms_bits, top1_ans_rms = result(network, ans_rms, "ans")
-    shares = map(share_of_range, network.weights, errors)
+    shares = [
+        share_of_range(weight, error) * weight.weights for weight, error in zip(network.weights, errors, strict=True)
+    ]
     return Row(
         network.name,
         tolerance,
         weights=network.count,
         error_share=max(map(share_of_range, network.weights, (item.grid.max_error for item in runs))),
-        rms_error_share=sum(share * weight.weights for share, weight in zip(shares, network.weights, strict=True))
-        / network.count,
+        rms_error_share=sum(shares) / network.count,
         runs_bits=runs_bits,
         greedy_bits=bits_per_weight(network, stored(compressed(network, greedy, "line"))),
         ans_bits=ans_bits,
