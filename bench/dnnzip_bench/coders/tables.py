@@ -118,11 +118,11 @@ def _speeds(mine: Sequence[Result], ours: Sequence[Result], with_bits: bool) -> 
 def _ratio_table(comparison: Comparison, what: str, other: Callable[[Result], float]) -> TextTable:
     """Return dnnzip's size over another one, network by network and in total."""
     bounds, ours = _bounds(comparison.floats), _of(comparison.floats, Dnnzip.name)
-    rows = []
-    for network in _networks(ours):
-        rows.append((network, *(_ratio(_of(ours, Dnnzip.name, bound, network), other) for bound in bounds)))
-    total = tuple(_ratio(_of(ours, Dnnzip.name, bound), other) for bound in bounds)
-    return TextTable((what, *bounds), tuple(rows), ("all", *total))
+
+    def row(name: str, network: str = "") -> tuple[str, ...]:
+        return (name, *(_ratio(_of(ours, Dnnzip.name, bound, network), other) for bound in bounds))
+
+    return TextTable((what, *bounds), tuple(row(name, name) for name in _networks(ours)), row("all"))
 
 
 def _ratio(ours: Sequence[Result], other: Callable[[Result], float]) -> str:
@@ -138,11 +138,9 @@ def nncodec_table(comparison: Comparison) -> TextTable:
 
 def reference_table(comparison: Comparison) -> TextTable:
     """Return dnnzip's size over the one that another run of NNCodec gave."""
-    return _ratio_table(
-        comparison,
-        "dnnzip / NNCodec elsewhere at",
-        lambda ours: comparison.reference.get((ours.task, ours.bound), 0.0) * ours.weights,
-    )
+    sizes = comparison.reference
+    what = "dnnzip / NNCodec elsewhere at"
+    return _ratio_table(comparison, what, lambda ours: sizes.get((ours.task, ours.bound), 0.0) * ours.weights)
 
 
 def limit_table(comparison: Comparison) -> TextTable:
@@ -152,20 +150,20 @@ def limit_table(comparison: Comparison) -> TextTable:
 
 def integer_table(comparison: Comparison) -> TextTable:
     """Return bits per weight of dnnzip and Vela on integer weights, network by network and in total."""
-    bounds = _bounds(comparison.integers)
-    header = ["dnnzip, Vela and their ratio"]
-    for bound in bounds:
-        header += [f"{bound}: dnnzip", "Vela", "ratio"]
-    rows = []
-    for network in ["", *_networks(comparison.integers)]:
-        cells = [network or "all"]
+    results, bounds = comparison.integers, _bounds(comparison.integers)
+    header = [cell for bound in bounds for cell in (f"{bound}: dnnzip", "Vela", "ratio")]
+
+    def row(name: str, network: str = "") -> tuple[str, ...]:
+        cells = [name]
         for bound in bounds:
-            ours = total_bits_per_weight(_of(comparison.integers, Dnnzip.name, bound, network))
-            vela = _of(comparison.integers, Vela.name, bound, network)
+            ours = total_bits_per_weight(_of(results, Dnnzip.name, bound, network))
+            vela = _of(results, Vela.name, bound, network)
             theirs = total_bits_per_weight(vela) if vela else 0.0
             cells += [f"{ours:.3f}", *((f"{theirs:.3f}", f"{ours / theirs:.3f}") if vela else (NOTHING, NOTHING))]
-        rows.append(tuple(cells))
-    return TextTable(tuple(header), tuple(rows[1:]), rows[0])
+        return tuple(cells)
+
+    rows = tuple(row(name, name) for name in _networks(results))
+    return TextTable(("dnnzip, Vela and their ratio", *header), rows, row("all"))
 
 
 def _kept(results: Sequence[Result]) -> str:
