@@ -88,7 +88,7 @@ class _Part:
     job: ArrayJob
     walks: Sequence[Walk]
 
-    def sums(self, given: NDArray[np.int64]) -> NDArray[np.int64]:
+    def sums(self, given: NDArray[np.int32]) -> NDArray[np.int32]:
         return self.own.program.sums(given, self.vectors)
 
 
