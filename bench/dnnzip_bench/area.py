@@ -8,8 +8,7 @@ import click
 
 from dnnzip_bench.command import run, write
 from dnnzip_bench.hardware.designs import GROUP_8
-from dnnzip_bench.hardware.routing import cell_counts, ecp5_script
-from dnnzip_bench.hardware.tools import yosys
+from dnnzip_bench.hardware.routing import ecp5_script, mapped_cells
 from dnnzip_hw.decompressor import Decompressor
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.verilog import convert
@@ -20,9 +19,7 @@ KINDS = ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "DP16KD")
 def group_counts(parameters: DecompressorParameters, folder: Path) -> dict[str, int]:
     """Return the cells of a decompressor on its own on ECP5, from Yosys alone; it takes half a minute."""
     top = "dnnzip_decompressor"
-    (folder / f"{top}.v").write_text(convert(Decompressor(parameters), top), encoding="utf-8")
-    yosys(ecp5_script(top), folder)
-    return cell_counts((folder / f"{top}.stat").read_text(encoding="utf-8"))[top]
+    return mapped_cells(convert(Decompressor(parameters), top), ecp5_script(top), folder, top)[top]
 
 
 def too_large(counts: dict[str, int], baseline: dict[str, int], percent: int = 10) -> list[str]:

@@ -138,8 +138,7 @@ def asic(page: Path | None) -> None:
     counted, sentence, pays = tables()
     show(counted, pays)
     click.echo(sentence)
-    if page is not None:
-        fill(page, "synthesis", {"gates": f"{counted.markdown()}\n{sentence}\n\n{pays.markdown()}"})
+    fill(page, "synthesis", {"gates": f"{counted.markdown()}\n{sentence}\n\n{pays.markdown()}"})
 
 
 if __name__ == "__main__":

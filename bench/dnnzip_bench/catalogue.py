@@ -11,23 +11,12 @@ from dnnzip.evaluation.dataset import Dataset
 
 @dataclass(frozen=True)
 class Entry:
-    """A trained network of float weights.
+    """A trained network of float weights."""
 
-    Parameters
-    ----------
-    model
-        File name without its suffix.
-    data
-        Name of the evaluation set; empty where there is none.
-    samples
-        Number of samples that suffice; all where None.
-    known
-        Top-1 in percent at each bound of `dnnzip_bench.zoo`, measured elsewhere with plain rounding to the same grid.
-    """
-
-    model: str
-    data: str = ""
-    samples: int | None = None
+    model: str  # file name without its suffix
+    data: str = ""  # name of the evaluation set; empty where there is none
+    samples: int | None = None  # number of samples that suffice; all where None
+    # Top-1 in percent at each bound of `dnnzip_bench.zoo`, measured elsewhere with plain rounding to the same grid.
     known: tuple[float, ...] = ()
 
 

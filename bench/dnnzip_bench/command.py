@@ -27,13 +27,7 @@ json_option = click.option(
 
 
 class Listed(click.ParamType[tuple[Any, ...]]):
-    """Values with commas between them.
-
-    Parameters
-    ----------
-    kind
-        Type of a value.
-    """
+    """Values of one type with commas between them."""
 
     def __init__(self, kind: Any) -> None:
         self.kind = click.types.convert_type(kind)
@@ -64,11 +58,14 @@ def told(what: str) -> None:
         click.echo(what, err=True)
 
 
-def show(*tables: TextTable) -> None:
-    """Print tables."""
+def show(*parts: TextTable | str) -> None:
+    """Print tables, and the lines between them."""
     console = stdout_console()
-    for table in tables:
-        table.show(console)
+    for part in parts:
+        if isinstance(part, str):
+            console.print(part, soft_wrap=True)
+        else:
+            part.show(console)
 
 
 def write(path: Path, content: bytes | str) -> None:

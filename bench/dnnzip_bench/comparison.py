@@ -11,15 +11,14 @@ import click
 from threadpoolctl import threadpool_limits
 
 from dnnzip.errors import CheckFailedError
-from dnnzip.presentation.tables import stdout_console
 from dnnzip.usecases.provenance import provenance
 from dnnzip_bench.catalogue import zoo_folder, zoo_models
 from dnnzip_bench.coders.measure import Result
 from dnnzip_bench.coders.page import PLOT, memory_line, packages, page, sections
 from dnnzip_bench.coders.results import QUICK, Comparison, Scale, compare, read_reference
 from dnnzip_bench.coders.rivals import installed
-from dnnzip_bench.coders.tables import bits_by_coder, percent_of
-from dnnzip_bench.command import folder_option, json_option, models_argument, run, told, write, write_json
+from dnnzip_bench.coders.tables import bits_by_coder
+from dnnzip_bench.command import folder_option, json_option, models_argument, run, show, told, write, write_json
 from dnnzip_bench.plots import draw
 
 QUICK_NETWORKS = ("lenet5_mnist", "dscnn_kws_int8")
@@ -52,24 +51,17 @@ def comparison(models: tuple[Path, ...], folder: Path, json_file: Path | None, q
     if not models:
         measured.reference = read_reference(zoo_folder().parent / "oracles" / "codecs.json")
     write_json(json_file, as_json(measured))
-    show(measured, scale)
+    for section in sections(measured, scale):
+        show(section.title, *section.tables)
+    show(memory_line(measured))
     by = "python -m dnnzip_bench.comparison" if models or quick else "make bench"
     write(folder / "bench.md", page(measured, scale, by))
     if measured.floats:
-        draw(bits_by_coder(measured), percent_of(measured), (folder / PLOT).with_suffix(""))
+        percents = [float(bound.rstrip("%")) for bound in dict.fromkeys(result.bound for result in measured.floats)]
+        draw(bits_by_coder(measured), percents, (folder / PLOT).with_suffix(""))
     if measured.broken:
         who = sorted({result.coder for result in measured.broken})
         raise CheckFailedError(f"bench: the bound is broken by {', '.join(who)}; see the tables")
-
-
-def show(measured: Comparison, scale: Scale) -> None:
-    """Print the tables."""
-    console = stdout_console()
-    for section in sections(measured, scale):
-        console.print(section.title)
-        for table in section.tables:
-            table.show(console)
-    console.print(memory_line(measured), soft_wrap=True)
 
 
 def as_json(measured: Comparison) -> dict[str, Any]:

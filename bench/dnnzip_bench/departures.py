@@ -112,8 +112,7 @@ def departures(page: Path | None) -> None:
     """Estimate the paper's networks with each departure switched off."""
     made = table()
     show(made)
-    if page is not None:
-        fill(page, "nocnn", {"departures": made.markdown()})
+    fill(page, "nocnn", {"departures": made.markdown()})
 
 
 if __name__ == "__main__":

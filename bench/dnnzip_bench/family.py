@@ -17,26 +17,22 @@ from pathlib import Path
 import click
 import numpy as np
 
-from dnnzip.codec import CodecOptions
-from dnnzip.encoding import Encoded, encode_quantised
 from dnnzip.evaluation.accuracy import evaluate
-from dnnzip.onnx.compression import compressed_model
-from dnnzip.onnx.decompression import decompressed
-from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.weights import Weight
 from dnnzip.presentation.tables import TextTable, number
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.grid import Quantised
 from dnnzip.quantize.lines import quantise_lines
 from dnnzip.quantize.quantise import quantise
-from dnnzip.quantize.step_grid import FLOAT_BITS
 from dnnzip.quantize.tolerance import ranges_of
 from dnnzip.usecases.provenance import provenance
 from dnnzip.usecases.verify import require, verify
 from dnnzip_bench.catalogue import ENTRIES, Entry, zoo_folder
-from dnnzip_bench.command import BUILD, Listed, folder_option, keep, run, show, told
+from dnnzip_bench.columns import Columns
+from dnnzip_bench.command import BUILD, Listed, folder_option, keep, run, show
 from dnnzip_bench.monotonic_runs import SMALLEST_BOUND, quantise_runs
 from dnnzip_bench.pages import made_with
+from dnnzip_bench.storage.methods import Stored, compressed, stored
 from dnnzip_bench.storage.trained import TrainedNetwork, load_trained
 
 TOLERANCES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2)
@@ -45,81 +41,54 @@ TOLERANCES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2)
 SAMPLES = 200
 """Of each evaluation set, by default; every row takes three evaluations."""
 
-BASELINES = (32, 16)
-"""Bits of an uncompressed weight."""
-
 
 @dataclass(frozen=True)
 class Row:
-    """A network at a tolerance.
-
-    Parameters
-    ----------
-    network
-        Its name.
-    tolerance
-        Share of a tensor's range.
-    weights
-        Weights compressed.
-    error_share
-        Largest measured error of a tensor as a share of its range, over the tensors.
-    rms_error_share
-        Root mean square error of a tensor as a share of its range, mean over the weights.
-    runs_bits, greedy_bits, ans_bits, ans_rms_bits
-        Bits per weight of the runs; of greedy segments and ``ans`` at each tensor's largest error; and of ``ans`` at
-        each tensor's root mean square error.
-    top1_before, top1_runs, top1_ans, top1_ans_rms
-        Top-1 accuracy, a fraction, as it was and after each; None without an evaluation set.
-    """
+    """A network at a tolerance."""
 
     network: str
-    tolerance: float
+    tolerance: float  # share of a tensor's range
     weights: int
-    error_share: float
-    rms_error_share: float
+    error_share: float  # largest measured error of a tensor as a share of its range, over the tensors
+    rms_error_share: float  # root mean square error of a tensor as a share of its range, mean over the weights
+    # Bits per weight of the runs; of greedy segments and `ans` at each tensor's largest error; and of `ans` at each
+    # tensor's root mean square error.
     runs_bits: float
     greedy_bits: float
     ans_bits: float
     ans_rms_bits: float
+    # Top-1 accuracy, a fraction, as it was and after each; None without an evaluation set.
     top1_before: float | None
     top1_runs: float | None
     top1_ans: float | None
     top1_ans_rms: float | None
 
-    def cells(self) -> tuple[str, ...]:
-        """Return the table's row."""
-        return (
-            self.network,
-            f"{100 * self.tolerance:g} %",
-            f"{100 * self.error_share:.1f}",
-            f"{100 * self.rms_error_share:.2f}",
-            *(
-                cell
-                for bits in (self.runs_bits, self.ans_bits, self.ans_rms_bits)
-                for cell in (f"{bits:.3f}", *(number(base / bits) for base in BASELINES))
-            ),
-            f"{self.greedy_bits:.3f}",
-            *(percent(share) for share in (self.top1_before, self.top1_runs, self.top1_ans, self.top1_ans_rms)),
-        )
-
-
-HEADER = (
-    "network",
-    "delta",
-    "max %",
-    "rms %",
-    *(name + what for name in ("runs", "ans", "ans rms") for what in ("", " /32", " /16")),
-    "greedy",
-    "top-1",
-    "runs",
-    "ans",
-    "ans rms",
-)
-
 
 def percent(share: float | None) -> str:
     """Return a share as a percentage, a dash where there is none."""
     return "-" if share is None else f"{100 * share:.1f}"
+
+
+COLUMNS: Columns[Row] = Columns(
+    ("network", lambda row: row.network),
+    ("delta", lambda row: f"{100 * row.tolerance:g} %"),
+    ("max %", lambda row: f"{100 * row.error_share:.1f}"),
+    ("rms %", lambda row: f"{100 * row.rms_error_share:.2f}"),
+    ("runs", lambda row: f"{row.runs_bits:.3f}"),
+    ("runs /32", lambda row: number(32 / row.runs_bits)),
+    ("runs /16", lambda row: number(16 / row.runs_bits)),
+    ("ans", lambda row: f"{row.ans_bits:.3f}"),
+    ("ans /32", lambda row: number(32 / row.ans_bits)),
+    ("ans /16", lambda row: number(16 / row.ans_bits)),
+    ("ans rms", lambda row: f"{row.ans_rms_bits:.3f}"),
+    ("ans rms /32", lambda row: number(32 / row.ans_rms_bits)),
+    ("ans rms /16", lambda row: number(16 / row.ans_rms_bits)),
+    ("greedy", lambda row: f"{row.greedy_bits:.3f}"),
+    ("top-1", lambda row: percent(row.top1_before)),
+    ("runs", lambda row: percent(row.top1_runs)),
+    ("ans", lambda row: percent(row.top1_ans)),
+    ("ans rms", lambda row: percent(row.top1_ans_rms)),
+)
 
 
 def measure(network: TrainedNetwork, tolerance: float, top1: float | None) -> Row:
@@ -138,22 +107,23 @@ def measure(network: TrainedNetwork, tolerance: float, top1: float | None) -> Ro
     runs_bits, top1_runs = result(network, runs, "line")
     ans_bits, top1_ans = result(network, ans, "ans")
     ans_rms_bits, top1_ans_rms = result(network, ans_rms, "ans")
-    count = network.count
+    shares = [
+        share_of_range(weight, error) * weight.weights for weight, error in zip(network.weights, errors, strict=True)
+    ]
     return Row(
         network.name,
         tolerance,
-        count,
-        max(share_of_range(weight, item.grid.max_error) for weight, item in zip(network.weights, runs, strict=True)),
-        sum(share_of_range(weight, rms) * weight.weights for weight, rms in zip(network.weights, errors, strict=True))
-        / count,
-        runs_bits,
-        bits_per_weight(*encode_quantised(network.weights, greedy, CodecOptions("line")), count),
-        ans_bits,
-        ans_rms_bits,
-        top1,
-        top1_runs,
-        top1_ans,
-        top1_ans_rms,
+        weights=network.count,
+        error_share=max(map(share_of_range, network.weights, (item.grid.max_error for item in runs))),
+        rms_error_share=sum(shares) / network.count,
+        runs_bits=runs_bits,
+        greedy_bits=bits_per_weight(network, stored(compressed(network, greedy, "line"))),
+        ans_bits=ans_bits,
+        ans_rms_bits=ans_rms_bits,
+        top1_before=top1,
+        top1_runs=top1_runs,
+        top1_ans=top1_ans,
+        top1_ans_rms=top1_ans_rms,
     )
 
 
@@ -183,19 +153,17 @@ def at_the_same_error(
     return [quantiser(weight, bound) for weight, bound in zip(weights, bounds, strict=True)]
 
 
-def bits_per_weight(tables: bytes, encoded: Sequence[Encoded[bytes]], weights: int) -> float:
-    """Return the bits of all streams, the table set and a step for each tensor, per weight."""
-    bits = 8 * (len(tables) + sum(len(item.stream) for item in encoded)) + FLOAT_BITS * len(encoded)
-    return bits / weights
+def bits_per_weight(network: TrainedNetwork, found: Stored) -> float:
+    """Return the bits of all tensors, everything counted, per weight."""
+    return sum(found.bits.values()) / network.count
 
 
 def result(network: TrainedNetwork, results: Sequence[Quantised], codec: str) -> tuple[float, float | None]:
     """Compress a network, verify it, and return (bits per weight, top-1 or None)."""
-    tables, encoded = encode_quantised(network.weights, results, CodecOptions(codec))
-    compressed = open_compressed(compressed_model(network.model, network.weights, encoded, tables), network.name)
-    require(verify(network.model, compressed, network.name))
-    bits = bits_per_weight(tables, encoded, network.count)
-    return bits, evaluate(decompressed(compressed), network.data).top1 if network.data else None
+    model = compressed(network, results, codec)
+    require(verify(network.model, model, network.name))
+    found = stored(model)
+    return bits_per_weight(network, found), evaluate(found.model, network.data).top1 if network.data else None
 
 
 def rows(zoo: Path, entries: Sequence[Entry], tolerances: Sequence[float], samples: int) -> Iterator[Row]:
@@ -230,11 +198,8 @@ def family(samples: int, names: tuple[str, ...], folder: Path) -> None:
     """Sweep the paper's family of compressors over the trained networks in $DNNZIP_ZOO, compared with ans."""
     begin = time.monotonic()
     chosen = [entry for entry in ENTRIES if not names or entry.model in names]
-    measured = []
-    for row in rows(zoo_folder(), chosen, TOLERANCES, samples):
-        told("  ".join(row.cells()))
-        measured.append(row)
-    table = TextTable(HEADER, tuple(row.cells() for row in measured))
+    measured = COLUMNS.followed(rows(zoo_folder(), chosen, TOLERANCES, samples))
+    table = COLUMNS.table(measured)
     show(table)
     content = {"samples": samples, "rows": [asdict(row) for row in measured]}
     keep(folder, "family", content, page(table, samples, time.monotonic() - begin))

@@ -23,19 +23,21 @@ class _Builder:
         padding = (self.size * (stride - 1) + kernel - stride) // 2 if padded else 0
         # The tool rounds the output's size up.
         out = -(-(self.size + 2 * padding - kernel) // stride) + 1
-        reduction = kernel * kernel * self.channels
-        self._add("Conv", Kind.CONVOLUTION, filters, reduction, out, filters * reduction, FEATURE_BITS)
+        self._add(Kind.CONVOLUTION, filters, kernel * kernel * self.channels, out)
 
     def pool(self, window: int = 2) -> None:
-        out = self.size // window
-        self._add("Pool", Kind.POOLING, self.channels, window * window, out, 0, self.bits)
+        self._add(Kind.POOLING, self.channels, window * window, self.size // window)
 
     def dense(self, neurons: int) -> None:
-        inputs = self.size * self.size * self.channels
-        # Outputs of a dense layer are as wide as its weights.
-        self._add("Gemm", Kind.DENSE, neurons, inputs, 1, neurons * inputs, max(self.bits, WEIGHT_BITS))
+        self._add(Kind.DENSE, neurons, self.size * self.size * self.channels, 1)
 
-    def _add(self, operator: str, kind: Kind, units: int, reduction: int, out: int, weights: int, bits: int) -> None:
+    def _add(self, kind: Kind, units: int, reduction: int, out: int) -> None:
+        operator, bits = {
+            Kind.CONVOLUTION: ("Conv", FEATURE_BITS),
+            Kind.POOLING: ("Pool", self.bits),
+            # Outputs of a dense layer are as wide as its weights.
+            Kind.DENSE: ("Gemm", max(self.bits, WEIGHT_BITS)),
+        }[kind]
         number = len(self.layers)
         self.layers.append(
             Layer(
@@ -46,7 +48,7 @@ class _Builder:
                 reduction=reduction,
                 positions=out * out,
                 groups=1,
-                weights=weights,
+                weights=0 if kind is Kind.POOLING else units * reduction,
                 inputs=self.size * self.size * self.channels,
                 outputs=units * out * out,
                 source=number - 1 if number else None,

@@ -27,20 +27,9 @@ FLOAT_BYTES = 4
 
 
 def write_large_model(folder: Path, side: int = SIDE, matrices: int = MATRICES, seed: int = 1) -> Path:
-    """Write a network of square matrix products with external data, one matrix in memory at a time.
+    """Write a network of square matrix products with external data, one matrix in memory at a time; return its file.
 
-    Parameters
-    ----------
-    folder
-        Where to.
-    side, matrices
-        Rows of each matrix, and how many there are; the first is read by Gather, and so is no weight.
-    seed
-        Of the weights.
-
-    Returns
-    -------
-    The model file.
+    A first matrix, in addition to the ``matrices``, is read by Gather, and so is no weight.
     """
     rng = np.random.default_rng(seed)
     tensors = []
@@ -73,7 +62,7 @@ def write_large_model(folder: Path, side: int = SIDE, matrices: int = MATRICES, 
 
 
 def limit(side: int) -> int:
-    """Return the most bytes that a command may take for matrices of ``rows`` rows."""
+    """Return the most bytes that a command may take for matrices of ``side`` rows."""
     return TENSOR_FACTOR * FLOAT_BYTES * side * side + FIXED_BYTES
 
 

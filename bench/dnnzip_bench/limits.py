@@ -34,30 +34,15 @@ def size(encoded: EncodedNetwork) -> int:
     return 8 * (len(encoded.tables) + sum(map(len, encoded.streams)))
 
 
-def more_states(tensors: Sequence[CodeTensor]) -> float:
-    """Return the bits with tables of 1024 states."""
-    return size(encode_network(tensors, CodecOptions(log2_states=10)))
-
-
-def own_tables(tensors: Sequence[CodeTensor]) -> float:
-    """Return the bits with a table set for each tensor, none of them counted."""
-    return sum(8 * sum(map(len, encode_network([tensor]).streams)) for tensor in tensors)
-
-
-def predicted(tensors: Sequence[CodeTensor]) -> float:
+def predicted(tensors: Sequence[CodeTensor], shares: Sequence[int] = range(SIXTEENTHS // 2 + 1)) -> float:
     """Return the bits where a share of left and upper neighbour is subtracted first, the best share of each tensor.
 
-    Shares are sixteenths; each tensor is charged four bits.
+    Shares are sixteenths; each tensor is charged four bits. With 0, 4 and 8 alone no multiplier is needed.
     """
-    return size(encode_network([residual(tensor) for tensor in tensors])) + 4 * len(tensors)
+    return size(encode_network([residual(tensor, shares) for tensor in tensors])) + 4 * len(tensors)
 
 
-def shift_predicted(tensors: Sequence[CodeTensor]) -> float:
-    """Return the result of ``predicted`` with the shares 0, 1/4 and 1/2 alone, which need no multiplier."""
-    return size(encode_network([residual(tensor, (0, 4, 8)) for tensor in tensors])) + 4 * len(tensors)
-
-
-def residual(tensor: CodeTensor, shares: Sequence[int] = range(SIXTEENTHS // 2 + 1)) -> CodeTensor:
+def residual(tensor: CodeTensor, shares: Sequence[int]) -> CodeTensor:
     """Return a tensor's codes less a share of the two neighbours, in sixteenths, modulo 256: the smallest codes."""
     height, width = tensor.taps
     if height * width == 1:
@@ -78,26 +63,32 @@ def _wrapped(codes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 WAYS: dict[str, tuple[str, Callable[[Sequence[CodeTensor]], float]]] = {
     "dnnzip": ("as it is", lambda tensors: size(encode_network(tensors))),
-    "1024 states": ("within the format", more_states),
-    "a table set for each tensor, not counted": ("within the format", own_tables),
-    "less 0, 1/4 or 1/2 of two neighbours": ("a new mode", shift_predicted),
+    "1024 states": (
+        "within the format",
+        lambda tensors: size(encode_network(tensors, CodecOptions(log2_states=10))),
+    ),
+    "a table set for each tensor, not counted": (
+        "within the format",
+        lambda tensors: 8 * sum(len(stream) for each in tensors for stream in encode_network([each]).streams),
+    ),
+    "less 0, 1/4 or 1/2 of two neighbours": ("a new mode", lambda tensors: predicted(tensors, (0, 4, 8))),
     "less k/16 of two neighbours": ("a new mode", predicted),
     "adaptive mixture of many models": ("no codec, a bound", mixed_bits),
 }
 """Variants that are tried: the meaning of each, and the bits of a network with it."""
 
 
-def table(networks: Mapping[str, Sequence[CodeTensor]], progress: Callable[[str], None] = lambda _: None) -> TextTable:
+def table(networks: Mapping[str, Sequence[CodeTensor]]) -> TextTable:
     """Measure every way on every network: bits per weight, in total and by network, against dnnzip's and Vela's."""
     counts = {name: sum(tensor.codes.size for tensor in tensors) for name, tensors in networks.items()}
     weights = sum(counts.values())
     rows, first, theirs = [], 0.0, 0.0
     if find_spec("ethosu"):
-        progress(VELA)
+        told(VELA)
         theirs = float(sum(8 * min(vela_bytes(tensor.codes)) + FLOAT_BITS for of in networks.values() for tensor in of))
         rows.append((VELA, "its own code", f"{theirs / weights:.3f}", "", "1.0000", *([""] * len(networks))))
     for way, (kind, bits_of) in WAYS.items():
-        progress(way)
+        told(way)
         bits = {name: float(bits_of(tensors)) + FLOAT_BITS * len(tensors) for name, tensors in networks.items()}
         total = sum(bits.values())
         first = first or total
@@ -142,7 +133,7 @@ def limits(models: tuple[Path, ...], markdown: bool) -> None:
     read_at = read(list(models) or zoo_models(), [*PERCENTS, BOUND])
     integers = {name: by_bound[BOUND] for name, by_bound in read_at.items() if BOUND in by_bound}
     floats = {name: by_bound for name, by_bound in read_at.items() if BOUND not in by_bound}
-    made = [table(integers, told), *([parts_table(floats)] if floats else [])]
+    made = [table(integers), *([parts_table(floats)] if floats else [])]
     if markdown:
         click.echo("\n".join(one.markdown() for one in made), nl=False)
     else:

@@ -21,8 +21,6 @@ from dnnzip.quantize.quantise import quantise
 from dnnzip.quantize.tolerance import largest_errors, ranges_of
 from dnnzip.quantize.weights import Weights
 
-_MAX_SEGMENT = MAX_SEGMENT
-
 ROUNDED_SLOPE = MAX_SEGMENT // 2
 """Most codes by which a rounded slope may lead past the end of the line that it represents."""
 
@@ -33,7 +31,7 @@ SMALLEST_BOUND = 5e-324
 @inlined
 def _run_end(weights, start, tolerance):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return where the longest run from `start` ends."""
-    limit = min(weights.size, start + _MAX_SEGMENT)
+    limit = min(weights.size, start + MAX_SEGMENT)
     longest = start + 1
     for sign in (1.0, -1.0):
         end = start + 1

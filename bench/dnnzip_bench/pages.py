@@ -28,14 +28,16 @@ def filled(text: str, figure: str, parts: Mapping[str, str], where: str) -> str:
     return text
 
 
-def fill(page: Path, figure: str, parts: Mapping[str, str]) -> None:
-    """Fill the parts of a page.
+def fill(page: Path | None, figure: str, parts: Mapping[str, str]) -> None:
+    """Fill the parts of a page, if one is given.
 
     Raises
     ------
     InputError
         The page cannot be read, or lacks a mark.
     """
+    if page is None:
+        return
     try:
         text = page.read_text(encoding="utf-8")
     except OSError as error:

@@ -17,11 +17,10 @@ from dnnzip.errors import CheckFailedError
 from dnnzip.usecases.estimate import read_network
 from dnnzip.usecases.provenance import provenance
 from dnnzip_bench.catalogue import zoo_folder
-from dnnzip_bench.command import BUILD, json_option, page_option, run, show, told, write_json
+from dnnzip_bench.command import BUILD, json_option, page_option, run, show, write_json
 from dnnzip_bench.pages import fill, made_with
-from dnnzip_bench.storage.choice import Told, best_of_ladders
 from dnnzip_bench.storage.claim import ONE_BOUND, TUNED, Lenet, Subject, check_goals, highest_bits, subjects
-from dnnzip_bench.storage.equal import LIMIT, Equal, Judges, measured
+from dnnzip_bench.storage.equal import LIMIT, Equal, Judges, best_of_each, best_of_ladders
 from dnnzip_bench.storage.methods import ANS_LADDERS, with_weights
 from dnnzip_bench.storage.records import Records
 from dnnzip_bench.storage.tables import claim_table, equal_table, highest_table, ways_table
@@ -48,7 +47,7 @@ CLAIM = "claim"
 @json_option
 def paper(page: Path | None, folder: Path, tuned: Path, json_file: Path | None) -> None:
     """Repeat the paper's claim on its family's networks; compare ways to store weights at equal accuracy."""
-    rows, found, highest = everything(folder, tuned, told)
+    rows, found, highest = everything(folder, tuned)
     parts = {
         "claim": claim_table(found),
         "highest": highest_table(highest),
@@ -65,9 +64,7 @@ def paper(page: Path | None, folder: Path, tuned: Path, json_file: Path | None) 
         raise CheckFailedError("paper: " + "; ".join(faults))
 
 
-def everything(
-    folder: Path, tuned_folder: Path, told: Told
-) -> tuple[list[Equal], list[Subject], dict[str, tuple[float, str]]]:
+def everything(folder: Path, tuned_folder: Path) -> tuple[list[Equal], list[Subject], dict[str, tuple[float, str]]]:
     """Measure and estimate all of it.
 
     Parameters
@@ -76,8 +73,6 @@ def everything(
         Where measurements are kept.
     tuned_folder
         Where tuned networks are; one that is not there has one bound.
-    told
-        Called with what is measured next.
 
     Returns
     -------
@@ -95,26 +90,26 @@ def everything(
         records = Records(network, folder)
         layers = replace(read_network(network.path), name=entry.model)
         before = records.plain()
-        methods = measured(records, told)
+        methods = best_of_each(records)
         rows += [judges.judge(layers, record, record.right.drop(before)) for record in methods]
         tuned = load_tuned(network, tuned_folder)
         if tuned is not None:
             rows.append(judges.judge(layers, tuned.record, tuned.drop))
         ours.append((layers, tuned.record if tuned else methods[-1]))
         if entry.model == LENET:
-            lenet = _lenet(records, layers, load_tuned(network, folder / CLAIM) or tuned, told)
+            lenet = _lenet(records, layers, load_tuned(network, folder / CLAIM) or tuned)
     assert lenet is not None, "LeNet-5 is in the zoo"
     highest = highest_bits(ours)
     return rows, subjects(estimator_of(load_accelerator("paper-mesh-8x8")), lenet, highest), highest
 
 
-def _lenet(records: Records, layers: Network, tuned: Tuned | None, told: Told) -> Lenet:
+def _lenet(records: Records, layers: Network, tuned: Tuned | None) -> Lenet:
     """Return the trained LeNet-5, tuned where it has been tuned, else with one bound."""
     network, before = records.network, records.plain()
     if tuned is not None:
         record, drop, source, left = tuned.record, tuned.drop, TUNED, tuned.model
     else:
-        best = best_of_ladders(records, ANS_LADDERS, CLAIM_LIMIT, told)
+        best = best_of_ladders(records, ANS_LADDERS, CLAIM_LIMIT)
         assert best is not None, "the smallest bound loses nothing"
         record, drop, source = best, best.right.drop(before), ONE_BOUND
         method = next(each for ladder in ANS_LADDERS for each in ladder if each.setting == best.setting)

@@ -8,16 +8,9 @@ OWN_WIDTH, OTHER_WIDTH = 2.6, 1.3
 
 
 def draw(bits: Mapping[str, Sequence[float]], bounds: Sequence[float], path: Path) -> None:
-    """Write the plot as SVG, the same bytes for the same numbers.
+    """Write the plot as SVG to a path without its suffix, the same bytes for the same numbers.
 
-    Parameters
-    ----------
-    bits
-        Bits per weight at each bound, by name; the first one is drawn bold.
-    bounds
-        Percent of the range.
-    path
-        Where the file goes, without its suffix.
+    ``bits`` has bits per weight at each bound, a percentage of the range, by name; the first one is drawn bold.
     """
     from dnnzip.report.plotting import drawn, save  # only here: tables need no matplotlib
     from dnnzip.system.outputs import OutputSet

@@ -23,6 +23,7 @@ from dnnzip.exploration.task import Encoding, TaskResult
 from dnnzip.presentation.tables import TextTable
 from dnnzip.system.temporary import temporary_folder
 from dnnzip.usecases.provenance import provenance
+from dnnzip_bench.columns import Columns
 from dnnzip_bench.command import Listed, page_option, run, show, told
 from dnnzip_bench.pages import fill, made_with
 
@@ -36,50 +37,23 @@ WAIT = 1.0
 
 WAITING_WORKERS = (1, 2, 4, 8)
 
-HEADER = (
-    "work",
-    "workers",
-    "tasks",
-    "s",
-    "tasks/s",
-    "speed-up",
-    "work ms",
-    "beside ms",
-    "worker CPU ms",
-    "client CPU ms",
-    "load",
-)
-
 
 @dataclass(frozen=True)
 class Measurement:
-    """One exploration on a number of workers.
-
-    Parameters
-    ----------
-    work
-        What was explored.
-    workers, tasks
-        How many.
-    wall
-        Seconds from the first task's submission to the last result's file, the shipping of the workload included; the
-        start of workers is not.
-    inside, inside_cpu
-        Seconds that the tasks took on their workers, and such of a core, added up.
-    client_cpu
-        Seconds of a core that this process took meanwhile: scheduler, client, and the writing of results.
-    load
-        The machine's load average just before: what others do at the same time.
-    """
+    """One exploration on a number of workers."""
 
     work: str
     workers: int
     tasks: int
+    # Seconds from the first task's submission to the last result's file, the shipping of the workload included; the
+    # start of workers is not.
     wall: float
+    # Seconds that the tasks took on their workers, and such of a core, added up.
     inside: float
     inside_cpu: float
+    # Seconds of a core that this process took meanwhile: scheduler, client, and the writing of results.
     client_cpu: float
-    load: float
+    load: float  # the machine's load average just before: what others do at the same time
 
     @property
     def rate(self) -> float:
@@ -102,24 +76,7 @@ def waiting_task(digest: str, encoding: Encoding, top1_plain: float) -> TaskResu
 def measure(
     work: str, options: Options, workers: int, task: Callable[[str, Encoding, float], TaskResult] = encoding_on_worker
 ) -> Measurement:
-    """Explore with ``workers`` workers of this machine and take the time.
-
-    Parameters
-    ----------
-    work
-        Name of the row.
-    options
-        What is explored.
-    workers
-        How many.
-    task
-        What a worker does, see `dnnzip.exploration.run.run`.
-
-    Raises
-    ------
-    InputError
-        See `plan_exploration`.
-    """
+    """Explore with ``workers`` workers of this machine, each of which does ``task``, and take the time."""
     plan = plan_exploration(options)
     warming = plan_exploration(replace(options, max_error=WARMING))
     with temporary_folder() as place, connected(None, workers) as client:
@@ -141,25 +98,22 @@ def measure(
 def scaling_table(measured: Sequence[Measurement]) -> TextTable:
     """Return the table; a speed-up is over the same work's first row."""
     first: dict[str, Measurement] = {}
-    rows = []
     for item in measured:
-        base = first.setdefault(item.work, item)
-        rows.append(
-            (
-                item.work,
-                str(item.workers),
-                str(item.tasks),
-                f"{item.wall:.2f}",
-                f"{item.rate:.2f}",
-                f"{item.rate / base.rate:.2f}",
-                f"{1e3 * item.inside / item.tasks:.0f}",
-                f"{1e3 * item.beside:.0f}",
-                f"{1e3 * item.inside_cpu / item.tasks:.0f}",
-                f"{1e3 * item.client_cpu / item.tasks:.1f}",
-                f"{item.load:.1f}",
-            )
-        )
-    return TextTable(HEADER, tuple(rows))
+        first.setdefault(item.work, item)
+    columns: Columns[Measurement] = Columns(
+        ("work", lambda item: item.work),
+        ("workers", lambda item: str(item.workers)),
+        ("tasks", lambda item: str(item.tasks)),
+        ("s", lambda item: f"{item.wall:.2f}"),
+        ("tasks/s", lambda item: f"{item.rate:.2f}"),
+        ("speed-up", lambda item: f"{item.rate / first[item.work].rate:.2f}"),
+        ("work ms", lambda item: f"{1e3 * item.inside / item.tasks:.0f}"),
+        ("beside ms", lambda item: f"{1e3 * item.beside:.0f}"),
+        ("worker CPU ms", lambda item: f"{1e3 * item.inside_cpu / item.tasks:.0f}"),
+        ("client CPU ms", lambda item: f"{1e3 * item.client_cpu / item.tasks:.1f}"),
+        ("load", lambda item: f"{item.load:.1f}"),
+    )
+    return columns.table(measured)
 
 
 @click.command()

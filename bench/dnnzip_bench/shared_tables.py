@@ -4,7 +4,7 @@ A set in a ROM is made before the networks are known that it will serve. So each
 one that was trained on all networks, and with one that was trained on all others.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,15 +14,25 @@ import numpy as np
 from dnnzip.codec import CodecOptions, CodeTensor, decode_tensor, encode_network, train_tables
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.format import TableSet
-from dnnzip.presentation.tables import TextTable, stdout_console
+from dnnzip.presentation.tables import TextTable
 from dnnzip.quantize.bound import Bound, Unit
 from dnnzip.quantize.step_grid import FLOAT_BITS
 from dnnzip.system.outputs import check_output
 from dnnzip.usecases.provenance import provenance
 from dnnzip_bench.catalogue import zoo_models
-from dnnzip_bench.coders.results import LSB, PERCENT, QUANTISED
-from dnnzip_bench.coders.task import Task, per_channel_int8, weights_of
-from dnnzip_bench.command import folder_option, json_option, make_folder, models_argument, run, told, write, write_json
+from dnnzip_bench.coders.results import LSB, PERCENT, QUANTISED, as_integers
+from dnnzip_bench.coders.task import Task, weights_of
+from dnnzip_bench.command import (
+    folder_option,
+    json_option,
+    make_folder,
+    models_argument,
+    run,
+    show,
+    told,
+    write,
+    write_json,
+)
 from dnnzip_bench.pages import folded, made_with, written_by
 
 PAGE = "shared_tables.md"
@@ -34,29 +44,18 @@ Networks = Mapping[str, Mapping[str, Sequence[CodeTensor]]]
 
 @dataclass(frozen=True)
 class Loss:
-    """Sizes of one network at one bound.
-
-    Parameters
-    ----------
-    network, bound, weights
-        Which, and how many weights it has.
-    own
-        Bits with a set of its own, which is counted.
-    shared, others, any_bound
-        Bits with a set trained on all networks at this bound; on the other networks; and on the other networks at every
-        bound. The set is counted.
-    rom
-        Bits as in ``others``, but without the set, which is in a ROM.
-    """
+    """Sizes of one network at one bound."""
 
     network: str
     bound: str
     weights: int
-    own: int
+    own: int  # bits with a set of its own, which is counted
+    # Bits with a set trained on all networks at this bound; on the other networks; and on the other networks at every
+    # bound. The set is counted.
     shared: int
     others: int
     any_bound: int
-    rom: int
+    rom: int  # bits as in `others`, but without the set, which is in a ROM
 
 
 def read(paths: Sequence[Path], bounds: Sequence[str]) -> dict[str, dict[str, list[CodeTensor]]]:
@@ -70,10 +69,7 @@ def read(paths: Sequence[Path], bounds: Sequence[str]) -> dict[str, dict[str, li
     networks: dict[str, dict[str, list[CodeTensor]]] = {}
     for path in paths:
         weights = weights_of(path)
-        kinds = {path.stem: weights}
-        if not weights[0].element.is_integer:
-            kinds[QUANTISED.format(path.stem)] = [per_channel_int8(weight) for weight in weights]
-        for name, of_kind in kinds.items():
+        for name, of_kind in dict([(path.stem, weights), as_integers(path.stem, weights)]).items():
             for text in bounds:
                 bound = Bound.parse(text)
                 if of_kind[0].element.is_integer == (bound.unit is Unit.LSB):
@@ -90,17 +86,13 @@ def family(network: str) -> str:
     return network.removesuffix(QUANTISED.format("")).removesuffix(INT8)
 
 
-def measure(
-    networks: Networks, progress: Callable[[str], None] = lambda _: None
-) -> tuple[list[Loss], dict[str, TableSet]]:
+def measure(networks: Networks) -> tuple[list[Loss], dict[str, TableSet]]:
     """Code every network at every bound with each kind of set.
 
     Parameters
     ----------
     networks
         Of each bound at least two networks, of different families.
-    progress
-        Called with what is measured next.
 
     Returns
     -------
@@ -121,16 +113,15 @@ def measure(
             names = [name for name, by_bound in networks.items() if bound in by_bound]
             if len({family(name) for name in names}) < 2:
                 raise InputError(f"--max-error {bound}", f"suits {len(names)} network", "give two different ones")
-            progress(f"all networks at {bound}")
+            told(f"all networks at {bound}")
             sets[bound] = train_tables(_tensors(networks, names, [bound]))
             for name in names:
-                progress(f"{name} at {bound}")
+                told(f"{name} at {bound}")
                 kind = family(name)
                 rest = [other for other in names if family(other) != kind]
-                if kind not in any_bound:
-                    any_bound[kind] = train_tables(_tensors(networks, rest, group))
-                if kind not in others:
-                    others[kind] = train_tables(_tensors(networks, rest, [bound]))
+                for found, bounds in ((any_bound, group), (others, [bound])):
+                    if kind not in found:
+                        found[kind] = train_tables(_tensors(networks, rest, bounds))
                 tensors = networks[name][bound]
                 own, _ = _bits(tensors, None)
                 shared, _ = _bits(tensors, sets[bound])
@@ -235,11 +226,9 @@ def shared_tables(
     for output in outputs:
         make_folder(output.parent)
         check_output(output)
-    losses, trained = measure(read(list(models) or zoo_models(), bounds or (*PERCENT, *LSB)), told)
-    console = stdout_console()
+    losses, trained = measure(read(list(models) or zoo_models(), bounds or (*PERCENT, *LSB)))
     for caption, table in tables(losses):
-        console.print(caption)
-        table.show(console)
+        show(caption, table)
     by = "python -m dnnzip_bench.shared_tables" if models or bounds else "make shared-tables"
     write(folder / PAGE, page(losses, by))
     for bound, table_set in trained.items():

@@ -6,7 +6,8 @@ under the hash of the Verilog, the flow and the tools' versions, so that a run g
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,14 +19,7 @@ from dnnzip.presentation.tables import TextTable
 from dnnzip.usecases.provenance import provenance, versions
 from dnnzip_bench.command import Listed, make_folder, page_option, run, show, told
 from dnnzip_bench.hardware.designs import ARRAY, AXI, GROUP_8, ROWS, Row
-from dnnzip_bench.hardware.routing import (
-    FOLDER,
-    PACKAGES,
-    cell_counts,
-    ecp5_script,
-    run_row,
-)
-from dnnzip_bench.hardware.tools import yosys
+from dnnzip_bench.hardware.routing import FOLDER, PACKAGES, ecp5_script, mapped_cells, run_row
 from dnnzip_bench.pages import fill, folded, made_with
 from dnnzip_hw.array import Accelerator
 from dnnzip_hw.axi.top import AxiDecompressor
@@ -33,31 +27,31 @@ from dnnzip_hw.decompressor import Decompressor
 from dnnzip_hw.verilog import convert
 
 
+def verdict(row: Row, clocks: Sequence[float]) -> str:
+    """Return the comparison of a row's clocks with its target."""
+    if min(clocks) >= row.target:
+        return "met"
+    return "met by the best seed" if max(clocks) >= row.target else "missed"
+
+
 def row_cells(row: Row, result: dict[str, Any]) -> tuple[str, ...]:
     """Return a row of the table."""
-    cells, used = result["cells"], result["used"]
-    if not result["clocks"]:
+    clocks, counts = result["clocks"], Counter(result["used"] | result["cells"])
+    if not clocks:
         return (row.device.name, row.title, "", "", "0", f"{row.target}: not run", *[""] * 6)
-    best = max(result["clocks"])
-    verdict = (
-        "met" if min(result["clocks"]) >= row.target else "met by the best seed" if best >= row.target else "missed"
-    )
-    if row.device.family == "ecp5":
-        kinds = [
-            cells.get("LUT4", 0), cells.get("CCU2C", 0), cells.get("TRELLIS_DPR16X4", 0), cells.get("TRELLIS_FF", 0),
-            cells.get("DP16KD", 0), used.get("TRELLIS_COMB", 0),
-        ]  # fmt: skip
-    else:
-        flip_flops = sum(count for name, count in cells.items() if name.startswith("SB_DFF"))
-        kinds = [
-            cells.get("SB_LUT4", 0), cells.get("SB_CARRY", 0), 0, flip_flops, cells.get("SB_RAM40_4K", 0),
-            used.get("ICESTORM_LC", 0),
-        ]  # fmt: skip
+    if row.device.family == "ice40":
+        counts["flip-flops"] = sum(count for name, count in result["cells"].items() if name.startswith("SB_DFF"))
     return (
-        row.device.name, row.title, f"{best:.1f}", f"{median(result['clocks']):.1f}", str(len(result["clocks"])),
-        f"{row.target}: {verdict}", *map(str, kinds),
+        row.device.name, row.title, f"{max(clocks):.1f}", f"{median(clocks):.1f}", str(len(clocks)),
+        f"{row.target}: {verdict(row, clocks)}", *(str(counts[kind]) for kind in KINDS[row.device.family]),
     )  # fmt: skip
 
+
+KINDS = {
+    "ecp5": ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "DP16KD", "TRELLIS_COMB"),
+    "ice40": ("SB_LUT4", "SB_CARRY", "LUT RAM", "flip-flops", "SB_RAM40_4K", "ICESTORM_LC"),
+}
+"""Cells that a row counts, by the family of the device; iCE40 has no LUT RAM."""
 
 HEADER = (
     "device", "design", "best MHz", "median MHz", "seeds", "target", "LUT4", "carry cells", "LUT RAM", "flip-flops",
@@ -75,41 +69,41 @@ def sheet_cells(row: Row, cells: tuple[str, ...]) -> tuple[str, ...]:
 
 
 BLOCKS = {
-    "lanes, of four": (r"\.lane_\d",),
-    "values of the weights: low bits and sign": (r"\.value_",),
-    "signs of the neighbours (context)": (r"\.history",),
-    "positions and column offsets": (r"\.positions",),
-    "rounds": (r"\.rounds$",),
-    "ring: order, commit": (r"\.ring$",),
-    "words to lanes and escapes": (r"\.distributor",),
-    "output: escapes, items of raw, end beat": (r"\.output",),
-    "table builder": (r"\.builder$",),
-    "numbering of the states": (r"\.builder\.numbering",),
-    "header with its CRC-8": (r"\.header",),
-    "size of raw streams": (r"\.raw_size",),
-    "CRC-32": (r"\.checksum",),
-    "phases, payload count, input word": (r"decompressor$",),
+    "lanes, of four": r"\.lane_\d",
+    "values of the weights: low bits and sign": r"\.value_",
+    "signs of the neighbours (context)": r"\.history",
+    "positions and column offsets": r"\.positions",
+    "rounds": r"\.rounds$",
+    "ring: order, commit": r"\.ring$",
+    "words to lanes and escapes": r"\.distributor",
+    "output: escapes, items of raw, end beat": r"\.output",
+    "table builder": r"\.builder$",
+    "numbering of the states": r"\.builder\.numbering",
+    "header with its CRC-8": r"\.header",
+    "size of raw streams": r"\.raw_size",
+    "CRC-32": r"\.checksum",
+    "phases, payload count, input word": r"decompressor$",
 }
 
 
 AXI_BLOCKS = {
-    "decompressor": (r"\.decompressor",),
-    "input beats to words": (r"\.splitter", r"\.core\.queue"),
-    "weights to rows": (r"\.packer", r"\.exit"),
-    "registers, AXI4-Lite": (r"\.registers",),
-    "counters": (r"\.counters",),
-    "errors, resets, table load": (r"\.group_\d",),
-    "top": ("",),
+    "decompressor": r"\.decompressor",
+    "input beats to words": r"\.splitter|\.core\.queue",
+    "weights to rows": r"\.packer|\.exit",
+    "registers, AXI4-Lite": r"\.registers",
+    "counters": r"\.counters",
+    "errors, resets, table load": r"\.group_\d",
+    "top": "",
 }
 ARRAY_BLOCKS = {
-    "decompressor": (r"\.decompressor",),
-    "processing elements": (r"\.array",),
-    "accumulators": (r"\.accumulators",),
-    "runs": (r"\.control",),
-    "image walker": (r"\.walker",),
-    "reader of the memory": (r"\.reader",),
-    "words, plain weights, tiles": (r"\.group_\d",),
-    "results, counters": ("",),
+    "decompressor": r"\.decompressor",
+    "processing elements": r"\.array",
+    "accumulators": r"\.accumulators",
+    "runs": r"\.control",
+    "image walker": r"\.walker",
+    "reader of the memory": r"\.reader",
+    "words, plain weights, tiles": r"\.group_\d",
+    "results, counters": "",
 }
 HIERARCHY = "design hierarchy"
 """Yosys's name for the sum of all modules."""
@@ -117,25 +111,18 @@ HIERARCHY = "design hierarchy"
 CELLS = ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "DP16KD", "MULT18X18D")
 
 
-def block_table(make: Callable[[], Component], blocks: Mapping[str, tuple[str, ...]]) -> TextTable:
+def block_table(make: Callable[[], Component], blocks: Mapping[str, str]) -> TextTable:
     """Return the table of a design's blocks, each mapped on its own; a module counts for the first title that fits."""
     top = "dnnzip_decompressor"
     text = convert(make(), top)
     folder = FOLDER / f"blocks-{hashlib.sha256((text + str(versions(PACKAGES))).encode()).hexdigest()[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    stat = folder / f"{top}.stat"
-    if not stat.is_file():
-        (folder / f"{top}.v").write_text(text, encoding="utf-8")
-        yosys(ecp5_script(top, flatten=False, mapping="abc -lut 4:5"), folder)
+    script = ecp5_script(top, flatten=False, mapping="abc -lut 4:5")
     totals = {title: dict.fromkeys(CELLS, 0) for title in blocks}
-    for module, counts in cell_counts(stat.read_text(encoding="utf-8")).items():
-        if module == HIERARCHY:
-            continue
-        for title, patterns in blocks.items():
-            if any(re.search(pattern, module) for pattern in patterns):
-                for name in CELLS:
-                    totals[title][name] += counts.get(name, 0)
-                break
+    for module, counts in mapped_cells(text, script, folder, top).items():
+        title = next((title for title, pattern in blocks.items() if re.search(pattern, module)), None)
+        if module != HIERARCHY and title is not None:
+            for name in CELLS:
+                totals[title][name] += counts.get(name, 0)
     return TextTable(
         ("block", "LUT4", "carry cells", "LUT RAM", "flip-flops", "block RAM", "multipliers"),
         tuple((title, *(str(counts[name]) for name in CELLS)) for title, counts in totals.items()),
@@ -148,13 +135,7 @@ def block_table(make: Callable[[], Component], blocks: Mapping[str, tuple[str, .
 @click.option("--kept", is_flag=True, help="Run nothing: take what earlier runs found.")
 @page_option
 @click.option("--notebook", type=click.Path(path_type=Path, dir_okay=False), help="Fill this page with all details.")
-def synthesis(
-    rows: tuple[str, ...] | None,
-    seeds: int,
-    kept: bool,
-    page: Path | None,
-    notebook: Path | None,
-) -> None:
+def synthesis(rows: tuple[str, ...] | None, seeds: int, kept: bool, page: Path | None, notebook: Path | None) -> None:
     """Synthesise, place and route the designs."""
     make_folder(FOLDER)
     chosen = [row for row in ROWS if rows is None or row.key in rows]

@@ -26,6 +26,7 @@ from dnnzip.presentation.tables import TextTable
 from dnnzip.quantize.bound import Bound
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip_bench.asic import ADD_PJ, GATES
+from dnnzip_bench.columns import Columns
 from dnnzip_bench.command import BUILD, folder_option, keep, page_option, run, show
 from dnnzip_bench.hardware.adder import toggles_per_addition
 from dnnzip_bench.hardware.netlist import Watched, gate_netlist, watched
@@ -49,50 +50,23 @@ CLOCK_GATES = 1.0
 
 @dataclass(frozen=True)
 class LayerToggles:
-    """A layer's stream in the netlist.
-
-    Parameters
-    ----------
-    bound, name
-        The bound of the network, and the layer.
-    weights
-        Of the layer.
-    cycles
-        From its first word to its end beat.
-    toggles
-        Changes of outputs, one for each kind of gate.
-    gate_toggles
-        The same in NAND2 equivalents.
-    clock_toggles
-        Changes of registers' clocks, in NAND2 equivalents.
-    """
+    """A layer's stream in the netlist."""
 
     bound: str
     name: str
     weights: int
-    cycles: int
-    toggles: tuple[int, ...]
-    gate_toggles: float
-    clock_toggles: float
+    cycles: int  # from its first word to its end beat
+    toggles: tuple[int, ...]  # changes of outputs, one for each kind of gate
+    gate_toggles: float  # the same in NAND2 equivalents
+    clock_toggles: float  # changes of registers' clocks, in NAND2 equivalents
 
     def energy(self, per_toggle: float) -> float:
         """Return pJ per weight, for the pJ that a NAND2's change takes."""
         return (self.gate_toggles + self.clock_toggles) * per_toggle / self.weights
 
 
-def measure(bound: str, parameters: DecompressorParameters) -> tuple[list[LayerToggles], Watched]:
-    """Send the digits network's streams through the netlist.
-
-    Parameters
-    ----------
-    bound
-        Of its weights.
-    parameters
-        Of the decompressor.
-
-    Returns
-    -------
-    Its layers, and the netlist.
+def measure(bound: str, netlist: Watched, parameters: DecompressorParameters) -> list[LayerToggles]:
+    """Send the digits network's streams at a bound through the netlist of a decompressor; return its layers.
 
     Raises
     ------
@@ -101,7 +75,6 @@ def measure(bound: str, parameters: DecompressorParameters) -> tuple[list[LayerT
     """
     options = CompressionOptions(Bound.parse(bound), codec=CodecOptions("ans"))
     compressed = compress(load_model(digits.MODEL), options, "digits").compressed
-    netlist = watched(gate_netlist(decompressor_verilog(parameters), TOP))
     counter = (files("dnnzip_bench.hardware") / "counter.cpp").read_text(encoding="utf-8")
     harness = build_harness(
         netlist.verilog,
@@ -132,7 +105,7 @@ def measure(bound: str, parameters: DecompressorParameters) -> tuple[list[LayerT
                 clocks,
             )
         )
-    return found, netlist
+    return found
 
 
 def _check(compressed: CompressedModel, verdicts: Sequence[Verdict], weights: Sequence[np.ndarray]) -> None:
@@ -151,45 +124,33 @@ def _check(compressed: CompressedModel, verdicts: Sequence[Verdict], weights: Se
             )
 
 
+def together(layers: Sequence[LayerToggles]) -> LayerToggles:
+    """Return the sum of layers, without a bound."""
+    toggles = tuple(map(sum, zip(*(layer.toggles for layer in layers), strict=True)))
+    return LayerToggles(
+        "",
+        "all",
+        sum(layer.weights for layer in layers),
+        sum(layer.cycles for layer in layers),
+        toggles,
+        sum(layer.gate_toggles for layer in layers),
+        sum(layer.clock_toggles for layer in layers),
+    )
+
+
 def table(layers: Sequence[LayerToggles], gates: float, per_toggle: float) -> TextTable:
-    """Return the layers' table.
-
-    Parameters
-    ----------
-    layers
-        What was measured.
-    gates
-        NAND2 equivalents of the netlist.
-    per_toggle
-        pJ for a NAND2's change.
-    """
-    rows = [_row(f"{layer.bound}, {layer.name}", [layer], gates, per_toggle) for layer in layers]
-    header = (
-        "layer",
-        "weights",
-        "cycles",
-        "weights/cycle",
-        "share that changes, %",
-        "gates, pJ",
-        "clock, pJ",
-        "pJ/weight",
+    """Return the layers' table, for the NAND2 equivalents of the netlist and the pJ that a NAND2's change takes."""
+    columns: Columns[LayerToggles] = Columns(
+        ("layer", lambda layer: f"{layer.bound}, {layer.name}" if layer.bound else layer.name),
+        ("weights", lambda layer: f"{layer.weights:,}"),
+        ("cycles", lambda layer: f"{layer.cycles:,}"),
+        ("weights/cycle", lambda layer: f"{layer.weights / layer.cycles:.2f}"),
+        ("share that changes, %", lambda layer: f"{100 * layer.gate_toggles / layer.cycles / gates:.1f}"),
+        ("gates, pJ", lambda layer: f"{layer.gate_toggles * per_toggle / layer.weights:.3f}"),
+        ("clock, pJ", lambda layer: f"{layer.clock_toggles * per_toggle / layer.weights:.3f}"),
+        ("pJ/weight", lambda layer: f"{layer.energy(per_toggle):.3f}"),
     )
-    return TextTable(header, tuple(rows), _row("all", layers, gates, per_toggle))
-
-
-def _row(name: str, layers: Sequence[LayerToggles], gates: float, per_toggle: float) -> tuple[str, ...]:
-    weights, cycles = sum(layer.weights for layer in layers), sum(layer.cycles for layer in layers)
-    moved, clocks = (sum(getattr(layer, what) for layer in layers) for what in ("gate_toggles", "clock_toggles"))
-    parts = [total * per_toggle / weights for total in (moved, clocks, moved + clocks)]
-    share = 100 * moved / cycles / gates
-    return (
-        name,
-        f"{weights:,}",
-        f"{cycles:,}",
-        f"{weights / cycles:.2f}",
-        f"{share:.1f}",
-        *(f"{part:.3f}" for part in parts),
-    )
+    return columns.table(layers, columns.cells(together(layers)))
 
 
 @click.command()
@@ -198,18 +159,14 @@ def _row(name: str, layers: Sequence[LayerToggles], gates: float, per_toggle: fl
 def toggles(page: Path | None, folder: Path) -> None:
     """Count how often gates change while the decompressor decodes, and the energy that this takes."""
     parameters = DecompressorParameters(weight_bits=WEIGHT_BITS)
-    layers: list[LayerToggles] = []
-    netlist: Watched | None = None
-    for bound in BOUNDS:
-        found, netlist = measure(bound, parameters)
-        layers += found
-    assert netlist is not None, "there is a bound"
+    netlist = watched(gate_netlist(decompressor_verilog(parameters), TOP))
+    layers = [layer for bound in BOUNDS for layer in measure(bound, netlist, parameters)]
     gates = sum(count * size for count, size in zip(netlist.cells, GATES.values(), strict=True))
     changes = toggles_per_addition()
     per_toggle = ADD_PJ / changes
     result = table(layers, gates, per_toggle)
     show(result)
-    whole = sum(layer.energy(per_toggle) * layer.weights for layer in layers) / sum(layer.weights for layer in layers)
+    whole = together(layers).energy(per_toggle)
     text = (
         f"{gates:,.0f} NAND2 equivalents, {netlist.registers:,} registers; an addition changes {changes:.1f} of 288 "
         f"NAND2, so a change takes {1000 * per_toggle:.3f} fJ; a weight takes {whole:.3f} pJ of logic and clock."
@@ -225,8 +182,7 @@ def toggles(page: Path | None, folder: Path) -> None:
     }
     made = f"{result.markdown()}\n{text}\n"
     keep(folder, "toggles", content, made)
-    if page is not None:
-        fill(page, "synthesis", {"toggles": made})
+    fill(page, "synthesis", {"toggles": made})
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from sklearn.model_selection import train_test_split
 from torch import nn
 
 from dnnzip import digits
-from dnnzip.evaluation.runtime import open_session
+from dnnzip.evaluation.accuracy import evaluate
+from dnnzip.evaluation.dataset import Dataset
 from dnnzip_bench.command import folder_option, run
 
 SEED = 20200826
@@ -152,13 +153,6 @@ def as_onnx(network: LeNet5) -> onnx.ModelProto:
     return model
 
 
-def accuracy(model: onnx.ModelProto, x: np.ndarray, y: np.ndarray) -> float:
-    """Return the share of the images ``x`` [N, 1, 8, 8] that onnxruntime and the model label as ``y`` [N] does."""
-    session = open_session(model.SerializeToString(), "model")
-    (logits,) = session.run(["logits"], {"x": x})
-    return float((logits.argmax(axis=1) == y).mean())
-
-
 @click.command()
 @folder_option(digits.MODEL.parent, "Folder for the two files.")
 def train(folder: Path) -> None:
@@ -176,8 +170,9 @@ def train(folder: Path) -> None:
 
     onnx.save(model, folder / digits.MODEL.name)
     np.savez_compressed(folder / digits.TEST_SET.name, x=x_test, y=y_test)
+    accuracy = evaluate(model, Dataset(x_test, y_test, "held-out images"))
     click.echo(f"seed {SEED}, {epochs} epochs, {len(x_train)} training images")
-    click.echo(f"accuracy on the {len(x_test)} held-out images: {accuracy(model, x_test, y_test):.4f}")
+    click.echo(f"accuracy on the {len(x_test)} held-out images: {accuracy.top1:.4f}")
 
 
 if __name__ == "__main__":

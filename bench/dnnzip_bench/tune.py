@@ -6,6 +6,7 @@ stays in the build folder, and is taken up where the same is asked for again; an
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import InputError
 from dnnzip.evaluation.dataset import load_dataset
 from dnnzip.onnx.files import load_model, save_model
-from dnnzip.presentation.tables import TextTable
 from dnnzip.system.outputs import OutputSet
 from dnnzip.tuning.drop import parse_drop
 from dnnzip.tuning.journal import Journal
@@ -25,30 +25,13 @@ from dnnzip.tuning.options import TuningOptions
 from dnnzip.tuning.tuner import Tuner
 from dnnzip.usecases.verify import require, verify
 from dnnzip_bench.catalogue import ENTRIES, zoo_folder
-from dnnzip_bench.command import BUILD, make_folder, page_option, run, show, told, write_json
+from dnnzip_bench.columns import Columns
+from dnnzip_bench.command import BUILD, make_folder, page_option, run, show, write_json
 from dnnzip_bench.pages import fill
 
 FOLDER = BUILD / "tune"
 
 DIGITS = "lenet5_digits"
-
-HEADER = (
-    "network",
-    "samples",
-    "folds",
-    "top-1 plain",
-    "tuned",
-    "drop",
-    "95 % interval",
-    "bits/weight",
-    "single bound",
-    "its bits",
-    "saving",
-    "kindest bound",
-    "its bits",
-    "saving",
-    "seconds",
-)
 
 
 @dataclass(frozen=True)
@@ -117,31 +100,34 @@ def tuned(job: Job, max_drop: float, seed: int) -> dict[str, Any]:
     return content
 
 
-def row(content: dict[str, Any]) -> tuple[str, ...]:
-    """Return a network's row of the table."""
-    accuracy = content["accuracy"]
-    singles = [content[name] for name in ("single_bound", "kindest_single_bound")]
+def interval(accuracy: dict[str, Any]) -> str:
+    """Return the interval of a drop in percent."""
     low, high = accuracy["interval"]
+    return f"{100 * low:.2f} to {100 * high:.2f}"
+
+
+def single(which: str, name: str) -> tuple[tuple[str, Callable[[dict[str, Any]], str]], ...]:
+    """Return the columns of a single bound for all layers, ``which`` in the results and ``name`` in the table."""
     return (
-        content["network"],
-        f"{accuracy['samples']:,}",
-        str(accuracy["folds"]),
-        f"{100 * accuracy['plain_top1']:.2f}",
-        f"{100 * accuracy['tuned_top1']:.2f}",
-        f"{100 * accuracy['drop']:.2f}",
-        f"{100 * low:.2f} to {100 * high:.2f}",
-        f"{content['totals']['bits_per_weight_all']:.3f}",
-        *(
-            cell
-            for single in singles
-            for cell in (
-                f"{single['bound']} {single['scope']}",
-                f"{single['bits_per_weight']:.3f}",
-                f"{100 * single['saving']:.1f} %",
-            )
-        ),
-        f"{content['seconds']:.0f}",
+        (name, lambda found: f"{found[which]['bound']} {found[which]['scope']}"),
+        ("its bits", lambda found: f"{found[which]['bits_per_weight']:.3f}"),
+        ("saving", lambda found: f"{100 * found[which]['saving']:.1f} %"),
     )
+
+
+COLUMNS: Columns[dict[str, Any]] = Columns(
+    ("network", lambda found: str(found["network"])),
+    ("samples", lambda found: f"{found['accuracy']['samples']:,}"),
+    ("folds", lambda found: str(found["accuracy"]["folds"])),
+    ("top-1 plain", lambda found: f"{100 * found['accuracy']['plain_top1']:.2f}"),
+    ("tuned", lambda found: f"{100 * found['accuracy']['tuned_top1']:.2f}"),
+    ("drop", lambda found: f"{100 * found['accuracy']['drop']:.2f}"),
+    ("95 % interval", lambda found: interval(found["accuracy"])),
+    ("bits/weight", lambda found: f"{found['totals']['bits_per_weight_all']:.3f}"),
+    *single("single_bound", "single bound"),
+    *single("kindest_single_bound", "kindest bound"),
+    ("seconds", lambda found: f"{found['seconds']:.0f}"),
+)
 
 
 @click.command()
@@ -153,14 +139,9 @@ def tune(networks: tuple[str, ...], max_drop: str, seed: int, page: Path | None)
     """Tune NETWORKS, by default the digits and the trained networks in $DNNZIP_ZOO."""
     make_folder(FOLDER)
     drop = parse_drop(max_drop)
-    rows = []
-    for job in jobs(networks):
-        rows.append(row(tuned(job, drop, seed)))
-        told("  ".join(rows[-1]))
-    table = TextTable(HEADER, tuple(rows))
+    table = COLUMNS.table(COLUMNS.followed(tuned(job, drop, seed) for job in jobs(networks)))
     show(table)
-    if page is not None:
-        fill(page, "tune", {"networks": table.markdown()})
+    fill(page, "tune", {"networks": table.markdown()})
 
 
 if __name__ == "__main__":

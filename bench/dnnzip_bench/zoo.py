@@ -5,22 +5,23 @@ sample, or an accuracy that is off by more than half a point where it is known a
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from dnnzip.errors import CheckFailedError, InputError
-from dnnzip.evaluation.accuracy import evaluate
+from dnnzip.evaluation.accuracy import Accuracy, evaluate
 from dnnzip.onnx.files import load_model
 from dnnzip.presentation.chain_report import save_report
-from dnnzip.presentation.tables import TextTable
 from dnnzip.quantize.bound import Bound
 from dnnzip.usecases import chain
 from dnnzip.usecases.compress import CompressionOptions
+from dnnzip.usecases.simulate import Simulation
 from dnnzip_bench.catalogue import ENTRIES, Entry, zoo_folder
-from dnnzip_bench.command import BUILD, run, show, told, write
+from dnnzip_bench.columns import Columns
+from dnnzip_bench.command import BUILD, run, show, write
 from dnnzip_sim.link import SimulatedLink
 
 BOUNDS = ("0.5%", "1%", "2%", "5%")
@@ -56,8 +57,8 @@ def baselines(zoo: Path) -> list[Baseline]:
     return [Baseline(row["model"], row["data"], row["n"], row["top1"]) for row in json.loads(path.read_text())]
 
 
-def baseline_row(expected: Baseline, zoo: Path) -> tuple[str, ...]:
-    """Measure a network as it is, on its whole evaluation set; return the table's row.
+def measure_baseline(expected: Baseline, zoo: Path) -> tuple[Baseline, Accuracy]:
+    """Measure a network as it is, on its whole evaluation set.
 
     Raises
     ------
@@ -65,17 +66,12 @@ def baseline_row(expected: Baseline, zoo: Path) -> tuple[str, ...]:
         Its accuracy is off by more than one sample.
     """
     measured = evaluate(zoo / f"{expected.model}.onnx", zoo / f"{expected.data}.npz")
-    row = (
-        expected.model,
-        expected.data,
-        f"{measured.samples:,}",
-        f"{100 * expected.top1:.2f}",
-        f"{100 * measured.top1:.2f}",
-    )
     right = round(expected.top1 * expected.samples)
     if measured.samples != expected.samples or abs(round(measured.top1 * measured.samples) - right) > 1:
-        raise CheckFailedError(f"{': '.join(row[:2])}: top-1 is {row[4]} %, not {row[3]} %")
-    return row
+        raise CheckFailedError(
+            f"{expected.model}: {expected.data}: top-1 is {100 * measured.top1:.2f} %, not {100 * expected.top1:.2f} %"
+        )
+    return expected, measured
 
 
 def run_entry(entry: Entry, bound: str, zoo: Path, folder: Path, link: SimulatedLink) -> chain.Result:
@@ -89,6 +85,18 @@ def run_entry(entry: Entry, bound: str, zoo: Path, folder: Path, link: Simulated
     return result
 
 
+def simulated(result: chain.Result) -> Simulation:
+    """Return the simulation of a run that is over."""
+    assert result.simulation is not None
+    return result.simulation
+
+
+def rates(result: chain.Result) -> Sequence[tuple[str, float]]:
+    """Return the name and the weights per cycle of each large tensor of a run."""
+    layers = simulated(result).layers
+    return [(layer.name, layer.weights_per_cycle) for layer in layers if layer.weights >= LARGE_TENSOR]
+
+
 def check(entry: Entry, bound: str, result: chain.Result) -> None:
     """Check a run's accuracy and the rate of its large tensors.
 
@@ -98,80 +106,69 @@ def check(entry: Entry, bound: str, result: chain.Result) -> None:
         One of them is off; the message says which.
     """
     where = f"{entry.model} at {bound}"
-    assert result.simulation is not None
-    for layer in result.simulation.layers:
-        if layer.weights >= LARGE_TENSOR and layer.weights_per_cycle < FEWEST_WEIGHTS_PER_CYCLE:
-            rate = f"{layer.weights_per_cycle:.2f} weights per cycle"
-            raise CheckFailedError(f"{where}: layer {layer.name!r} decodes {rate}, not {FEWEST_WEIGHTS_PER_CYCLE}")
+    for name, rate in rates(result):
+        if rate < FEWEST_WEIGHTS_PER_CYCLE:
+            raise CheckFailedError(
+                f"{where}: layer {name!r} decodes {rate:.2f} weights per cycle, not {FEWEST_WEIGHTS_PER_CYCLE}"
+            )
     if result.before is not None and result.after is not None and entry.known:
         expected, before, after = entry.known[BOUNDS.index(bound)], 100 * result.before.top1, 100 * result.after.top1
         if before - expected <= COMPARED_WITHIN and abs(after - expected) > TOLERANCE:
             raise CheckFailedError(f"{where}: top-1 is {after:.2f} %, not {expected:.2f} %")
 
 
-def row(entry: Entry, bound: str, result: chain.Result) -> tuple[str, ...]:
-    """Return the table's row of a run."""
-    assert result.simulation is not None
-    large = [layer.weights_per_cycle for layer in result.simulation.layers if layer.weights >= LARGE_TENSOR]
-    accuracy = ("-", "-")
-    if result.before and result.after:
-        accuracy = (f"{100 * result.before.top1:.2f}", f"{100 * result.after.top1:.2f}")
-    return (
-        entry.model,
-        bound,
-        f"{result.summary.weights:,}",
-        f"{result.summary.bits_per_weight:.3f}",
-        f"{result.summary.ratio_fp32:.2f}",
-        str(result.simulation.mismatches),
-        f"{result.simulation.weights_per_cycle:.2f}",
-        f"{min(large):.2f}" if large else "-",
-        f"{result.simulation.weights_per_second / 1e6:.1f}",
-        *accuracy,
-    )
+def slowest(result: chain.Result) -> str:
+    """Return the weights per cycle of the slowest large tensor of a run."""
+    found = rates(result)
+    return f"{min(rate for _, rate in found):.2f}" if found else "-"
 
 
-HEADER = (
-    "network",
-    "bound",
-    "weights",
-    "bits/weight",
-    "ratio",
-    "mismatches",
-    "weights/cycle",
-    "slowest large tensor",
-    "M weights/s",
-    "top-1 before %",
-    "after %",
+def top1(accuracy: Accuracy | None) -> str:
+    """Return top-1 in percent, a dash where there is no evaluation set."""
+    return f"{100 * accuracy.top1:.2f}" if accuracy else "-"
+
+
+COLUMNS: Columns[chain.Result] = Columns(
+    ("network", lambda result: Path(result.job.where).stem),
+    ("bound", lambda result: result.job.options.bound.text),
+    ("weights", lambda result: f"{result.summary.weights:,}"),
+    ("bits/weight", lambda result: f"{result.summary.bits_per_weight:.3f}"),
+    ("ratio", lambda result: f"{result.summary.ratio_fp32:.2f}"),
+    ("mismatches", lambda result: str(simulated(result).mismatches)),
+    ("weights/cycle", lambda result: f"{simulated(result).weights_per_cycle:.2f}"),
+    ("slowest large tensor", slowest),
+    ("M weights/s", lambda result: f"{simulated(result).weights_per_second / 1e6:.1f}"),
+    ("top-1 before %", lambda result: top1(result.before)),
+    ("after %", lambda result: top1(result.after)),
 )
-BASELINE_HEADER = ("network", "evaluation set", "samples", "top-1 expected %", "measured %")
+BASELINE_COLUMNS: Columns[tuple[Baseline, Accuracy]] = Columns(
+    ("network", lambda pair: pair[0].model),
+    ("evaluation set", lambda pair: pair[0].data),
+    ("samples", lambda pair: f"{pair[1].samples:,}"),
+    ("top-1 expected %", lambda pair: f"{100 * pair[0].top1:.2f}"),
+    ("measured %", lambda pair: top1(pair[1])),
+)
 
 
-def rows(zoo: Path) -> Iterator[tuple[str, ...]]:
-    """Run every network at every bound; yield the table's rows as they come."""
+def runs(zoo: Path) -> Iterator[chain.Result]:
+    """Run every network at every bound, and check it; yield the results as they come."""
     link = SimulatedLink()
     for entry in ENTRIES:
         for bound in BOUNDS:
             result = run_entry(entry, bound, zoo, FOLDER, link)
             check(entry, bound, result)
-            yield row(entry, bound, result)
-
-
-def followed(cells: Iterator[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
-    """Collect rows, each told as it comes."""
-    done = []
-    for line in cells:
-        told("  ".join(line))
-        done.append(line)
-    return tuple(done)
+            yield result
 
 
 @click.command()
 def zoo() -> None:
     """Take the trained networks in $DNNZIP_ZOO through compression, RTL and accuracy, at four bounds."""
     place = zoo_folder()
-    plain = TextTable(BASELINE_HEADER, followed(baseline_row(item, place) for item in baselines(place)))
+    plain = BASELINE_COLUMNS.table(
+        BASELINE_COLUMNS.followed(measure_baseline(item, place) for item in baselines(place))
+    )
     show(plain)
-    table = TextTable(HEADER, followed(rows(place)))
+    table = COLUMNS.table(COLUMNS.followed(runs(place)))
     show(table)
     write(FOLDER / "zoo.md", f"{plain.markdown()}\n{table.markdown()}")
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.evaluation.dataset import Dataset
 from dnnzip_bench.catalogue import Entry
 from dnnzip_bench.command import run
 from dnnzip_bench.storage.trained import load_trained
 
-sys.path.insert(0, str(Path(__file__).parent))  # paper_subjects
+sys.path.insert(0, str(Path(__file__).parent))
+from matrix_products import products
 
 
 @pytest.fixture
@@ -33,16 +33,8 @@ def network():
     """Return a trained network of one product, right on each of its samples, in memory."""
     rng = np.random.default_rng(5)
     weights = rng.normal(size=(40, 30)).astype(np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        "small",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 40])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 30])],
-        [numpy_helper.from_array(weights, "w")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
     x = rng.normal(size=(200, 40)).astype(np.float32)
-    return model, Dataset(x, np.argmax(x @ weights, axis=1), "data")
+    return products(w=weights), Dataset(x, np.argmax(x @ weights, axis=1), "data")
 
 
 @pytest.fixture

@@ -4,20 +4,13 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+from generated_task import generated_task
 
-from dnnzip.onnx.weights import find_weights
 from dnnzip.quantize.bound import Bound
 from dnnzip_bench.coders.huffman import LONGEST, codeword_lengths, codewords
 from dnnzip_bench.coders.measure import run
 from dnnzip_bench.coders.rivals import CODERS, MODULES
-from dnnzip_bench.coders.task import Task, generated_model, per_channel_int8
-
-
-def generated_task(bound="1%"):
-    weights, _ = find_weights(generated_model(20_000))
-    if bound.endswith("lsb"):
-        weights = [per_channel_int8(weight) for weight in weights]
-    return Task("generated", weights, Bound.parse(bound))
+from dnnzip_bench.coders.task import Task
 
 
 def coder_on(name, codes):

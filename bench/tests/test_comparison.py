@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from generated_task import generated_task
 
 from dnnzip.errors import InputError
-from dnnzip.onnx.weights import find_weights
-from dnnzip.quantize.bound import Bound
 from dnnzip_bench.coders import rivals
 from dnnzip_bench.coders.measure import run
 from dnnzip_bench.coders.memory import own_peak, peak_of
@@ -20,15 +19,10 @@ from dnnzip_bench.coders.ours import Dnnzip
 from dnnzip_bench.coders.page import page
 from dnnzip_bench.coders.results import QUICK, Comparison, read_reference
 from dnnzip_bench.coders.tables import bits_table
-from dnnzip_bench.coders.task import Task, generated_model, per_channel_int8, weights_of
+from dnnzip_bench.coders.task import per_channel_int8, weights_of
 
 ROOT = Path(__file__).parents[2]
 BENCH_PYTHON = ROOT / "build" / "bench" / "venv" / "bin" / "python"
-
-
-@pytest.fixture(scope="module")
-def weights():
-    return find_weights(generated_model(20_000))[0]
 
 
 class Sloppy(Dnnzip):
@@ -44,16 +38,14 @@ class Sloppy(Dnnzip):
 
 
 @pytest.mark.parametrize("bound", ["1%", "0lsb"])
-def test_a_broken_bound_is_reported(weights, bound):
-    if bound == "0lsb":
-        weights = [per_channel_int8(weight) for weight in weights]
-    ours, sloppy = run(Task("generated", weights, Bound.parse(bound)), [Dnnzip, Sloppy])
+def test_a_broken_bound_is_reported(bound):
+    ours, sloppy = run(generated_task(bound), [Dnnzip, Sloppy])
     assert (ours.broken, sloppy.broken) == (0, 1)
     assert sloppy.error > ours.error
 
 
-def test_a_broken_bound_is_in_the_table(weights):
-    task = Task("generated", weights, Bound.parse("1%"))
+def test_a_broken_bound_is_in_the_table():
+    task = generated_task()
     floats = run(task, [Dnnzip, Sloppy])
     comparison = Comparison([Dnnzip, Sloppy], [], floats=floats)
     comparison.entropy["generated", "1%"] = task.entropy()
@@ -63,7 +55,7 @@ def test_a_broken_bound_is_in_the_table(weights):
     assert comparison.broken == [floats[1]]
 
 
-def test_times_are_taken_in_turns(weights):
+def test_times_are_taken_in_turns():
     turns = []
 
     class Watched(Dnnzip):
@@ -80,7 +72,7 @@ def test_times_are_taken_in_turns(weights):
             turns.append("other")
             return Dnnzip.encode(self)
 
-    results = run(Task("generated", weights, Bound.parse("5%")), [Watched, Other], rounds=2)
+    results = run(generated_task("5%"), [Watched, Other], rounds=2)
     assert turns == ["watched", "other"] * 3
     assert all(result.encode_speed > 0 and result.decode_speed > 0 for result in results)
 
@@ -93,12 +85,9 @@ def test_what_is_not_installed_is_named(monkeypatch):
     assert len(coders) + len(left_out) == len(rivals.CODERS)
 
 
-def test_the_page_names_what_is_left_out(weights):
-    generated = [
-        replace(r, encode_seconds=1.0, decode_seconds=1.0)
-        for r in run(Task("generated", weights, Bound.parse("1%")), [Dnnzip])
-    ]
-    integers = run(Task("int8", [per_channel_int8(w) for w in weights], Bound.parse("0lsb")), [Dnnzip])
+def test_the_page_names_what_is_left_out():
+    generated = [replace(r, encode_seconds=1.0, decode_seconds=1.0) for r in run(generated_task(), [Dnnzip])]
+    integers = run(generated_task("0lsb", "int8"), [Dnnzip])
     comparison = Comparison([Dnnzip], ["SZ3 is left out: no wheel"], {}, [], integers, generated)
     comparison.entropy["int8", "0lsb"] = 1.0
     comparison.peak_memory = {"compress": 100_000_000}
@@ -108,18 +97,20 @@ def test_the_page_names_what_is_left_out(weights):
     assert "Bits against bound" not in text
 
 
-def test_int8_rounds_to_nearest_even_per_channel(weights):
-    integers = per_channel_int8(weights[0])
-    rows = weights[0].layout.to_channels(weights[0].array).astype(np.float64)
+def test_int8_rounds_to_nearest_even_per_channel():
+    (weight,) = generated_task().weights
+    integers = per_channel_int8(weight)
+    rows = weight.layout.to_channels(weight.array).astype(np.float64)
     codes = integers.layout.to_channels(integers.array)
     assert codes.dtype == np.int8
     assert (np.abs(codes).max(axis=1) == 127).all()
     np.testing.assert_array_equal(codes, np.rint(rows / (np.abs(rows).max(axis=1, keepdims=True) / 127)))
 
 
-def test_generated_weights_are_always_the_same(weights):
-    assert weights[0].weights >= 20_000
-    np.testing.assert_array_equal(weights[0].array, find_weights(generated_model(20_000))[0][0].array)
+def test_generated_weights_are_always_the_same():
+    first, again = (generated_task().weights[0] for _ in range(2))
+    assert first.weights >= 20_000
+    np.testing.assert_array_equal(first.array, again.array)
 
 
 def test_a_missing_network_is_said():

@@ -20,7 +20,7 @@ SMALLEST = ("dscnn_kws", "lenet5_mnist")
 
 @pytest.mark.zoo
 def test_sweep_of_small_networks(tmp_path: Path, bench: Callable[..., Any]) -> None:
-    """More tolerance never needs more runs; ``ans`` is the smallest at the same error, and the files say so."""
+    # More tolerance never needs more runs; `ans` is the smallest at the same error, and the files say so.
     status, out, _ = bench(family.family, "--networks", ",".join(SMALLEST), "--samples", "40", "-o", tmp_path)
     assert status == 0
     content = json.loads((tmp_path / "family.json").read_text())
@@ -43,7 +43,6 @@ def test_sweep_of_small_networks(tmp_path: Path, bench: Callable[..., Any]) -> N
 
 @pytest.mark.zoo
 def test_a_runs_error_that_is_stated_too_small_is_noticed() -> None:
-    """Bounds that the compressed model states are verified, not taken on trust."""
     entry = next(entry for entry in ENTRIES if entry.model == "dscnn_kws")
     network = load_trained(replace(entry, samples=10), zoo_folder())
     runs = [family.quantise_runs(weight, 0.05) for weight in network.weights]
@@ -62,14 +61,12 @@ def test_a_runs_error_that_is_stated_too_small_is_noticed() -> None:
     ],
 )
 def test_bad_input_says_what_would_be_right(option: str, value: str, message: str, bench: Callable[..., Any]) -> None:
-    """Status 2, and the values that there are."""
     status, _, error = bench(family.family, option, value)
     assert status == 2
     assert f"Invalid value for '{option}': {message}" in error
 
 
 def test_samples_come_from_all_of_a_sorted_set() -> None:
-    """Every class of a sorted set is there, and no more samples than it has."""
     data = Dataset(np.arange(1000.0), np.arange(1000) // 100, "set")
     assert set(evenly(data, 50).y) == set(range(10))
     assert len(evenly(data, 5000).x) == 1000

@@ -10,7 +10,7 @@ from dnnzip.format.array import Placement
 from dnnzip_bench.array import passage as passages
 from dnnzip_bench.array.comparison import PLAIN, Case, Comparison, compare, outcomes
 from dnnzip_bench.array.networks import networks
-from dnnzip_bench.gain import gain, layer_rows
+from dnnzip_bench.gain import comparisons_of, faults_of, gain
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +43,8 @@ def test_a_slow_layer_is_a_fault(measured):
     plain, packed = measured
     case = packed.case
     before = dataclasses.replace(plain.passage.layers[2], cycles=10_000, memory_limit=10_000, decoder_limit=10_000)
-    after = dataclasses.replace(
-        before,
-        cycles=5_000,
-        stored_bytes=before.stored_bytes // 2,
-        memory_limit=5_000,
-        decoder_limit=5_000,
-        compressed=True,
-    )
+    half = {"cycles": 5_000, "memory_limit": 5_000, "decoder_limit": 5_000, "stored_bytes": before.stored_bytes // 2}
+    after = dataclasses.replace(before, **half, compressed=True)
     assert Comparison(case, before, after).fault == ""
     slow = Comparison(case, before, dataclasses.replace(after, cycles=5_400))
     assert slow.fault.startswith("speed-up 1.852, less than 0.97 of the ratio 2.0")
@@ -63,7 +57,7 @@ def test_a_slow_layer_is_a_fault(measured):
     assert waits.limit == "decoder"
     slower = dataclasses.replace(packed, passage=dataclasses.replace(packed.passage, layers=(slow.packed,)))
     single = dataclasses.replace(plain, passage=dataclasses.replace(plain.passage, layers=(before,)))
-    _, faults = layer_rows([single, slower])
+    faults = faults_of(comparisons_of([single, slower]))
     assert len(faults) == 1
     assert "1%, 2 B/cycle, batch 1" in faults[0]
 

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
+from generated_task import generated_task
 
 from dnnzip.codec import CodeTensor, encode_network
-from dnnzip.onnx.weights import find_weights
-from dnnzip.quantize.bound import Bound
 from dnnzip_bench import limits
 from dnnzip_bench.coders.measure import run
 from dnnzip_bench.coders.mixing import mixed_bits
@@ -13,7 +12,6 @@ from dnnzip_bench.coders.ours import Dnnzip
 from dnnzip_bench.coders.results import Comparison
 from dnnzip_bench.coders.rivals import vela_bytes, vela_ordered_bytes
 from dnnzip_bench.coders.tables import integer_coders_table
-from dnnzip_bench.coders.task import Task, generated_model, per_channel_int8
 from dnnzip_bench.limits import WAYS, parts, parts_table, predicted, residual, size, table
 
 
@@ -73,7 +71,7 @@ def test_prediction_pays_where_neighbours_are_alike_and_is_charged():
     alike, plain, flat = smooth(4, 0.9), smooth(4, 0.0), tensor(smooth(4, 0.9).codes)
     assert predicted([alike]) < 0.99 * size(encode_network([alike]))
     assert predicted([plain]) >= size(encode_network([plain])) + 4
-    assert residual(flat) is flat
+    assert residual(flat, [8]) is flat
 
 
 def test_every_way_is_in_the_table(monkeypatch):
@@ -110,8 +108,7 @@ def test_velas_order_for_its_hardware_pads():
 
 
 def test_velas_ordered_size_is_said_not_to_be_decoded():
-    weights = [per_channel_int8(weight) for weight in find_weights(generated_model(20_000))[0]]
-    task = Task("int8", weights, Bound.parse("0lsb"))
+    task = generated_task("0lsb", "int8")
     comparison = Comparison([Dnnzip], [], integers=run(task, [Dnnzip]))
     comparison.entropy["int8", "0lsb"] = task.entropy()
     assert len(integer_coders_table(comparison).rows) == 1

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from matrix_products import products
 
 from dnnzip.codec import CodecOptions
 from dnnzip.encoding import encode_quantised
@@ -83,17 +83,8 @@ def test_runs_refuse(array, tolerance, message):
         quantise_runs(weight_of(array), tolerance)
 
 
-def one_layer():
-    """Return a network of one matrix product."""
-    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, size]) for name, size in (("x", 30), ("y", 20)))
-    values = np.random.default_rng(5).normal(size=(30, 20)).astype(np.float32)
-    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
-    graph = helper.make_graph(nodes, "small", [x], [y], [numpy_helper.from_array(values, "w")])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
-
-
 def test_a_network_of_runs_says_its_measured_error_and_verifies_against_it():
-    model = one_layer()
+    model = products(w=np.random.default_rng(5).normal(size=(30, 20)).astype(np.float32))
     weights = find_weights(model)[0]
     result = quantise_runs(weights[0], 0.1)
 

@@ -31,22 +31,14 @@ def design():
         "lut": cell("TRELLIS_COMB", "X2/Y3/SLICEA.K0", A=[5], B=["1"], F=[7]),
         "ff": cell("TRELLIS_FF", "X2/Y3/SLICEA.FF0", CLK=[3], DI=[7], Q=[8]),
     }
-    nets = {
-        "clk": net(1),
-        "clk_in": net(2),
-        "global": net(3),
-        "d": net(4),
-        "d_in": net(5),
-        "q": net(6),
-        "q_out": net(8),
-    }
+    names = ("clk", "clk_in", "global", "d", "d_in", "q", "f", "q_out")
     ports = {"clk": [1], "d": [4], "q": [6]}
     module = {
         "settings": {"pack": "1", "place": "1", "route": "1"},
         "attributes": {},
         "ports": {name: {"direction": "input", "bits": bits} for name, bits in ports.items()},
         "cells": cells,
-        "netnames": nets | {"f": net(7)},
+        "netnames": {name: net(number) for number, name in enumerate(names, 1)},
     }
     return {"creator": "nextpnr", "modules": {"top": module}}
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
-from onnx import TensorProto, helper, numpy_helper
+from matrix_products import products
 
 from dnnzip.cli.group import cli
 from dnnzip.codec import CodecOptions, CodeTensor, encode_network, train_tables
@@ -25,14 +25,7 @@ def write_network(path, seed, spread):
         (rng.laplace(0, 1, shape) * np.exp(spread * rng.standard_normal((1, shape[1])))).astype(np.float32)
         for shape in ((60, 40), (40, 50))
     ]
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w0"], ["h"]), helper.make_node("MatMul", ["h", "w1"], ["y"])],
-        "small",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 60])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 50])],
-        [numpy_helper.from_array(array, f"w{number}") for number, array in enumerate(arrays)],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9), path)
+    onnx.save(products(w0=arrays[0], w1=arrays[1]), path)
     return path
 
 

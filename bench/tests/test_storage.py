@@ -17,8 +17,7 @@ from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip_bench.catalogue import Entry
 from dnnzip_bench.coders.zero_runs import HEADER, packed_bytes
-from dnnzip_bench.storage.choice import best_of_ladders, climb, most_right
-from dnnzip_bench.storage.equal import Judges
+from dnnzip_bench.storage.equal import Judges, best_of_ladders, climb, most_right
 from dnnzip_bench.storage.methods import FIXED, INT4_METHODS, Method, Stored, ans, line
 from dnnzip_bench.storage.records import Record, Records
 from dnnzip_bench.storage.rounding import Clipping, round_weights
@@ -112,26 +111,22 @@ class Measured:
         return Record(method.name, method.setting, {"w": 100}, {"w": 1000.0 - int(method.setting)}, right)
 
 
-def silent(what):
-    del what
-
-
 def test_a_ladder_is_climbed_by_halving():
     ladder = methods_with([0, 0, 0.2, 0.5, 0.9, 1.0, 1.1, 3, 9, 9, 9])
     measured = Measured(ladder)
-    assert climb(measured, [method for method, _ in ladder], 1.0, silent).setting == "5"
+    assert climb(measured, [method for method, _ in ladder], 1.0).setting == "5"
     assert len(measured.asked) <= 4
-    assert climb(measured, [method for method, _ in ladder], 20.0, silent).setting == "10"
-    assert climb(measured, [method for method, _ in ladder], -1.0, silent) is None
+    assert climb(measured, [method for method, _ in ladder], 20.0).setting == "10"
+    assert climb(measured, [method for method, _ in ladder], -1.0) is None
 
 
 def test_the_best_of_ladders_has_the_fewest_bits_and_the_most_right_loses_least():
     ladder = methods_with([0, 0.5, 2, 2])
     own = [method for method, _ in ladder]
     measured = Measured(ladder)
-    assert best_of_ladders(measured, [own[:1], own[1:]], 1.0, silent).setting == "1"
-    assert best_of_ladders(measured, [own[2:]], 1.0, silent) is None
-    assert most_right(measured, own[1:3], silent).setting == "1"
+    assert best_of_ladders(measured, [own[:1], own[1:]], 1.0).setting == "1"
+    assert best_of_ladders(measured, [own[2:]], 1.0) is None
+    assert most_right(measured, own[1:3]).setting == "1"
 
 
 def test_what_is_known_is_not_measured_again(trained, tmp_path, monkeypatch):

@@ -39,14 +39,10 @@ def test_the_block_rams_of_the_tables_get_places_of_their_own(tmp_path):
     known = {f"X{start + 2 * place}/Y{EBR_ROW}/EBR{place}" for start in EBR_GROUPS for place in range(EBRS_PER_GROUP)}
     assert {"X4/Y25/EBR0", "X6/Y25/EBR1", "X10/Y25/EBR3", "X33/Y25/EBR0"} <= known
     assert set(found.values()) <= known
-
-
-def test_placing_again_changes_nothing(tmp_path):
-    path = netlist(tmp_path, 20)
+    # Placed again, it is the same.
+    once = path.read_text()
     place_entries(path, EBR_ROW, EBR_GROUPS)
-    once = places(path)
-    place_entries(path, EBR_ROW, EBR_GROUPS)
-    assert places(path) == once
+    assert path.read_text() == once
 
 
 def test_more_block_rams_than_the_row_has_are_refused(tmp_path):

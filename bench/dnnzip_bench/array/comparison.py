@@ -36,25 +36,11 @@ START_CYCLES = 150
 
 @dataclass(frozen=True)
 class Case:
-    """A network, how its weights are stored, and what it runs on.
-
-    Parameters
-    ----------
-    network
-        Its name.
-    bound
-        ``plain``, or the largest error of the compressed weights.
-    width
-        Bytes per cycle of the memory.
-    batch
-        Samples.
-    placement
-        Where the decompressors are.
-    """
+    """A network, how its weights are stored, and what it runs on."""
 
     network: str
-    bound: str
-    width: int
+    bound: str  # `plain`, or the largest error of the compressed weights
+    width: int  # bytes per cycle of the memory
     batch: int
     placement: Placement
 
@@ -102,19 +88,16 @@ def outcomes(
 
 @dataclass(frozen=True)
 class Comparison:
-    """A layer with compressed weights, compared with itself with plain ones.
+    """A layer with compressed weights, compared with itself with plain ones."""
 
-    Parameters
-    ----------
-    case
-        Of the compressed ones.
-    plain, packed
-        What it took.
-    """
-
-    case: Case
+    case: Case  # of the compressed ones
     plain: LayerPassage
     packed: LayerPassage
+
+    @property
+    def where(self) -> str:
+        """Name of the network and the layer."""
+        return f"{self.case.network}, {self.packed.name}"
 
     @property
     def speed_up(self) -> float:

@@ -22,20 +22,10 @@ CALIBRATION_SAMPLES = 200
 
 @dataclass(frozen=True)
 class Network:
-    """A network to measure.
-
-    Parameters
-    ----------
-    name
-        What it is called.
-    model
-        The network with weights of 8 bits.
-    data
-        Samples for it.
-    """
+    """A network to measure."""
 
     name: str
-    model: onnx.ModelProto
+    model: onnx.ModelProto  # the network with weights of 8 bits
     data: Dataset
 
 

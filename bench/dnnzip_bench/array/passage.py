@@ -28,43 +28,22 @@ WAITS = 0.02
 
 @dataclass(frozen=True)
 class LayerPassage:
-    """Cycles, words and sizes of a layer on the array.
-
-    Parameters
-    ----------
-    name
-        Of its weights.
-    weights
-        How many there are.
-    compressed
-        Whether they came as streams.
-    stored_bytes
-        Their size in the image, padding included.
-    fetches
-        How often they were fetched.
-    vectors
-        Vectors that went into the array, each for a cycle.
-    macs
-        Multiplications that the layer needs.
-    cycles
-        From the last vector of the layer before, or the first tile of the network, to the layer's own last vector.
-    memory_words, bus_words
-        Bus words of the memory, and words of 16 bits on the on-chip bus.
-    memory_limit, decoder_limit
-        Cycles that the memory takes at least for the bytes; and the decompressors, of whose virtual lanes one
-        yields a weight every ``ring`` cycles: in a pass of few channels the memory waits for them.
-    """
+    """Cycles, words and sizes of a layer on the array."""
 
     name: str
     weights: int
     compressed: bool
-    stored_bytes: int
+    stored_bytes: int  # their size in the image, padding included
     fetches: int
-    vectors: int
+    vectors: int  # vectors that went into the array, each for a cycle
     macs: int
+    # From the last vector of the layer before, or the first tile of the network, to the layer's own last vector.
     cycles: int
+    # Bus words of the memory, and words of 16 bits on the on-chip bus.
     memory_words: int
     bus_words: int
+    # Cycles that the memory takes at least for the bytes; and the decompressors, of whose virtual lanes one yields a
+    # weight every `ring` cycles: in a pass of few channels the memory waits for them.
     memory_limit: int
     decoder_limit: int
 
@@ -81,34 +60,17 @@ class LayerPassage:
 
 @dataclass(frozen=True)
 class Passage:
-    """Cycles, words and sizes of a network on the array.
-
-    Parameters
-    ----------
-    layers
-        Its layers.
-    start_cycles
-        Cycles until the first tile was there, with the table set's loading where there is one.
-    table_cycles
-        Cycles in which the table set was fetched and loaded.
-    cycles
-        From the first walk to the last vector.
-    memory_words, bus_words
-        As counted by the hardware; the image's table and the table set are among them.
-    processing_elements
-        Of the array.
-    mismatches
-        Sums that differ from those of the golden array.
-    """
+    """Cycles, words and sizes of a network on the array."""
 
     layers: tuple[LayerPassage, ...]
-    start_cycles: int
-    table_cycles: int
-    cycles: int
+    start_cycles: int  # cycles until the first tile was there, with the table set's loading where there is one
+    table_cycles: int  # cycles in which the table set was fetched and loaded
+    cycles: int  # from the first walk to the last vector
+    # As counted by the hardware; the image's table and the table set are among them.
     memory_words: int
     bus_words: int
     processing_elements: int
-    mismatches: int
+    mismatches: int  # sums that differ from those of the golden array
 
     @property
     def utilisation(self) -> float:
@@ -117,19 +79,23 @@ class Passage:
         return sum(layer.macs for layer in self.layers) / (cycles * self.processing_elements)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A layer in the job: its number of vectors, what the array does for it, and the walks that fetch its weights."""
+
+    own: CompiledLayer
+    vectors: int
+    job: ArrayJob
+    walks: Sequence[Walk]
+
+    def sums(self, given: NDArray[np.int32]) -> NDArray[np.int32]:
+        return self.own.program.sums(given, self.vectors)
+
+
 def pass_through(
     compiled: CompiledNetwork, x: NDArray[np.generic], parameters: ArrayParameters, memory: Memory
 ) -> Passage:
-    """Run a network on samples in the simulated array.
-
-    Parameters
-    ----------
-    compiled
-        The network, compiled for an array of this shape.
-    x
-        The samples of one batch.
-    parameters, memory
-        The accelerator and its memory.
+    """Run a network, compiled for an array of this shape, on the samples of one batch in the simulated array.
 
     Raises
     ------
@@ -143,35 +109,30 @@ def pass_through(
     golden = GoldenArray(compiled.shape)
     sources = [own.layer.source for own in layers]
     inputs = run_network(compiled, golden, x, check=False, batch=len(x), keep=sources).kept
-    vectors = [
-        np.concatenate([own.layer.geometry.vectors(part, own.layer.zero_point) for part in inputs[source]], axis=1)
-        for own, source in zip(layers, sources, strict=True)
-    ]
-    jobs = [
-        own.program.job(compiled.image.content, part, own.layer.zero_point)
-        for own, part in zip(layers, vectors, strict=True)
-    ]
     tables = [compiled.image.tables] if compiled.image.tables else []
-    walks = [[walk for walk in job.walks if walk not in tables] for job in jobs]
-    whole = ArrayJob(
-        compiled.image.content,
-        [*tables, *(walk for own in walks for walk in own)],
-        [run for job in jobs for run in job.runs],
-        np.concatenate([job.activations for job in jobs]),
-    )
+    parts: list[_Part] = []
+    for own, source in zip(layers, sources, strict=True):
+        point = own.layer.zero_point
+        vectors = np.concatenate([own.layer.geometry.vectors(part, point) for part in inputs[source]], axis=1)
+        job = own.program.job(compiled.image.content, vectors, point)
+        parts.append(_Part(own, vectors.shape[1], job, [walk for walk in job.walks if walk not in tables]))
+    walks = [*tables, *(walk for part in parts for walk in part.walks)]
+    runs = [run for part in parts for run in part.job.runs]
+    activations = np.concatenate([part.job.activations for part in parts])
+    whole = ArrayJob(compiled.image.content, walks, runs, activations)
     with tempfile.TemporaryDirectory(prefix="dnnzip-gain-") as folder:
         result = run_job(build_array(parameters), parameters, whole, Path(folder), memory=memory)
     entries = read_image_table(compiled.image.content)
     passages: list[LayerPassage] = []
     mismatches = run = given = 0
     before = start = int(result.times[0, 0])
-    for own, job, part, own_walks in zip(layers, jobs, vectors, walks, strict=True):
+    for part in parts:
+        job = part.job
         last = int(result.times[run + len(job.runs) - 1, 1])
-        streams = [[entries[number] for number in walk.entries] for walk in own_walks]
-        passages.append(_layer(own, job, part, streams, parameters, memory, last - before))
+        passages.append(_layer(part, entries, parameters, memory, last - before))
         before, run = last, run + len(job.runs)
-        sums = own.program.sums(result.sums[given : given + job.given], part.shape[1])
-        mismatches += int(np.count_nonzero(sums != own.program.sums(golden.execute(job).sums, part.shape[1])))
+        sums = part.sums(result.sums[given : given + job.given])
+        mismatches += int(np.count_nonzero(sums != part.sums(golden.execute(job).sums)))
         given += job.given
     passage = Passage(
         tuple(passages),
@@ -183,20 +144,15 @@ def pass_through(
         parameters.rows * parameters.columns,
         mismatches,
     )
-    _check_words(passage, entries, tables + [walk for own in walks for walk in own], parameters)
+    _check_words(passage, entries, walks, parameters)
     return passage
 
 
 def _layer(
-    own: CompiledLayer,
-    job: ArrayJob,
-    vectors: NDArray[np.generic],
-    fetched: Sequence[Sequence[ImageEntry]],
-    parameters: ArrayParameters,
-    memory: Memory,
-    cycles: int,
+    part: _Part, table: Sequence[ImageEntry], parameters: ArrayParameters, memory: Memory, cycles: int
 ) -> LayerPassage:
-    """Return the passage of a layer; ``fetched`` holds the entries of each of its walks."""
+    """Return the passage of a layer of the image with this table."""
+    own, fetched = part.own, [[table[number] for number in walk.entries] for walk in part.walks]
     entries = [entry for walk in fetched for entry in walk]
     words = sum(_bus_words(entry, parameters) for entry in entries)
     bytes_per_cycle = memory.bytes_per_cycle or parameters.bus_bytes
@@ -211,8 +167,8 @@ def _layer(
         own.placed.compressed,
         sum(_bus_words(entry, parameters) for entry in fetched[0]) * parameters.bus_bytes,
         len(fetched),
-        job.vectors,
-        vectors.shape[1] * own.layer.weights.size,
+        part.job.vectors,
+        part.vectors * own.layer.weights.size,
         cycles,
         words,
         sum(_bus_load(entry, parameters) for entry in entries),

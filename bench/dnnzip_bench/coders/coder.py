@@ -12,13 +12,7 @@ from dnnzip_bench.coders.task import Task
 
 
 class Coder(ABC):
-    """A compressor at work on one task; what it prepares when it is made is not timed.
-
-    Parameters
-    ----------
-    task
-        What to compress.
-    """
+    """A compressor at work on one task; what it prepares when it is made is not timed."""
 
     name: ClassVar[str]
     """Name in the tables."""
@@ -26,6 +20,8 @@ class Coder(ABC):
     """The distribution that has to be installed; empty where dnnzip itself is enough."""
     remark: ClassVar[str] = ""
     """Settings in which it is run, for the notes below the tables."""
+    takes_floats: ClassVar[bool] = True
+    takes_integers: ClassVar[bool] = True
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -33,8 +29,7 @@ class Coder(ABC):
     @classmethod
     def takes(cls, task: Task) -> bool:
         """Return True if it can compress the weights of a task at all."""
-        del task
-        return True
+        return cls.takes_integers if task.is_integer else cls.takes_floats
 
     @abstractmethod
     def encode(self) -> Sequence[bytes]:

@@ -79,9 +79,9 @@ def codewords(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 @njit(cache=True)
-def _write(codes, low, words, lengths, data, position):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    for code in codes:
-        position = append(data, position, words[code - low], lengths[code - low])
+def _write(values, widths, data, position):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    for index in range(values.size):
+        position = append(data, position, values[index], widths[index])
     return position
 
 
@@ -102,14 +102,14 @@ class Huffman(CodesCoder):
     def pack(self, index: int, codes: NDArray[np.int16]) -> bytes:
         """Write the lengths, then the codewords."""
         del index
-        flat = codes.reshape(-1)
-        low = int(flat.min())
-        counts = np.bincount(flat.astype(np.int64) - low)
+        low = int(codes.min())
+        symbols = codes.reshape(-1).astype(np.int64) - low
+        counts = np.bincount(symbols)
         lengths = codeword_lengths(counts)
         bits = LENGTH_BITS * lengths.size + int(counts @ lengths)
         data = np.zeros(-(-bits // 8), np.uint8)
-        position = _write(np.arange(lengths.size), 0, lengths, np.full(lengths.size, LENGTH_BITS, np.int64), data, 0)
-        _write(flat, low, codewords(lengths), lengths, data, position)
+        position = _write(lengths, np.full(lengths.size, LENGTH_BITS), data, 0)
+        _write(codewords(lengths)[symbols], lengths[symbols], data, position)
         return HEADER.pack(low, lengths.size) + data.tobytes()
 
     def unpack(self, stream: bytes, shape: tuple[int, int]) -> NDArray[np.int16]:

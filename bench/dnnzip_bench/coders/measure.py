@@ -14,41 +14,18 @@ FLOAT_BYTES = 4
 
 @dataclass(frozen=True)
 class Result:
-    """Sizes and times of one coder on one task.
-
-    Parameters
-    ----------
-    coder
-        Its name.
-    task
-        The network.
-    bound
-        The bound as text.
-    weights
-        Number of weights.
-    bits
-        Size of everything that a decoder needs.
-    stream_bits
-        Size of each of its streams; dnnzip's first one is the table set.
-    error
-        Largest error of all tensors: in bounds for floats, in steps for integers.
-    broken
-        Tensors whose error is over the bound.
-    limit_bits
-        Size that it is never to be above; 0 where there is no such size.
-    encode_seconds, decode_seconds
-        Median time; 0 where it was not taken.
-    """
+    """Sizes and times of one coder on one task."""
 
     coder: str
     task: str
     bound: str
     weights: int
-    bits: int
-    stream_bits: tuple[int, ...]
-    error: float
-    broken: int
-    limit_bits: float = 0.0
+    bits: int  # size of everything that a decoder needs
+    stream_bits: tuple[int, ...]  # size of each of its streams; dnnzip's first one is the table set
+    error: float  # largest error of all tensors: in bounds for floats, in steps for integers
+    broken: int  # tensors whose error is over the bound
+    limit_bits: float = 0.0  # size that it is never to be above; 0 where there is no such size
+    # Median time; 0 where it was not taken.
     encode_seconds: float = 0.0
     decode_seconds: float = 0.0
 
@@ -69,18 +46,11 @@ class Result:
 
 
 def run(task: Task, coders: Sequence[type[Coder]], rounds: int = 0) -> list[Result]:
-    """Compress and decompress a task with every coder that takes it.
+    """Compress and decompress a task with every coder that takes it, and take the time in each round.
 
-    Parameters
-    ----------
-    task
-        What to compress.
-    coders
-        The coders.
-    rounds
-        How often to take the time, after one run that compiles, fills caches and is checked. In each round every coder
-        has its turn, so that what else the machine does meets all of them. The time is the processor's, of all
-        threads; there is to be one thread alone.
+    One run comes before, which compiles, fills caches and is checked. In each round every coder has its turn, so that
+    what else the machine does meets all of them. The time is the processor's, of all threads; there is to be one thread
+    alone.
     """
     results, ready = [], []
     for kind in coders:

@@ -18,6 +18,8 @@ from dnnzip.codec import CodeTensor
 BITS = 8
 """Codes are int8."""
 CONTEXTS, SCALES = 10, 8
+BY_BOTH, NEAR = 3, 6
+"""Places of two scales: by input channel and tap, first of three, and of the kernel so far."""
 INPUTS = 2 * CONTEXTS + SCALES + 1
 """Each context yields a probability and how sure it is; the last input is constant."""
 
@@ -61,93 +63,117 @@ def _octave(scale):  # type: ignore[no-untyped-def]  # pragma: no cover - compil
 
 
 @njit(cache=True)
-def _tensor_bits(codes, scale_classes, height, width, number, counters, counts, weights):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Return the bits of a tensor, [channels, length]; counters and weights learn on."""
-    channels, length = codes.shape
+def _neighbours(codes, channel, position, kernel):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return the codes before a weight: left, above, of the kernel before, and of the channel before."""
+    height, width = kernel
     taps = height * width
+    place, tap = position // taps, position % taps
+    before = codes[channel, position - taps] if place > 0 else 0
+    if taps == 1:
+        left, above = before, codes[channel, position - 2] if place > 1 else 0
+    else:
+        left = codes[channel, position - 1] if tap % width > 0 else 0
+        above = codes[channel, position - width] if tap >= width else 0
+    return left, above, before, codes[channel - 1, position] if channel > 0 else 0
+
+
+@njit(cache=True)
+def _fill_contexts(contexts, neighbours, scales, scale_class, place):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Fill the contexts of a weight of a tap in a tensor, which are ``place``; return the octave of its scale."""
+    left, above, before, same = neighbours
+    tap, number = place
+    octave = _octave(scales[BY_BOTH])
+    slope = min(max(round(3.0 * (left + above) / max(scales[BY_BOTH], 1.0)), -12), 12) + 12
+    contexts[0] = 0
+    contexts[1] = scale_class
+    contexts[2] = octave
+    contexts[3] = _octave(scales[NEAR])
+    contexts[4] = _size_and_sign(left) * 16 + _size_and_sign(above)
+    contexts[5] = _size_and_sign(left) * 32 + scale_class
+    contexts[6] = _size_and_sign(before) * 16 + _size_and_sign(same)
+    contexts[7] = tap * 32 + octave
+    contexts[8] = slope * 32 + octave
+    contexts[9] = number * 32 + octave
+    return octave
+
+
+@njit(cache=True)
+def _code_bits(code, octave, contexts, scales, model):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return the bits of a code; the model learns on."""
+    counters, counts, weights = model
+    cells, inputs = np.empty(CONTEXTS, np.int64), np.empty(INPUTS)
+    inputs[INPUTS - 1] = 0.3
+    total = 0.0
+    node, low, size = 1, -(1 << BITS - 1), 1 << BITS
+    for bit in range(BITS):
+        half = size >> 1
+        for index in range(CONTEXTS):
+            cell = (contexts[index] << BITS | node) & ((1 << LOG2_COUNTERS) - 1)
+            cells[index] = cell
+            chance, count = counters[index, cell], counts[index, cell]
+            inputs[2 * index] = math.log(chance / (1 - chance))
+            inputs[2 * index + 1] = (chance - 0.5) * 4 * count / (count + 8.0)
+        for index in range(SCALES):
+            kind, deviation = _KINDS[index], scales[index]
+            bottom = _cumulative(kind, low - 0.5, deviation) if low > -(1 << BITS - 1) else 0.0
+            middle = _cumulative(kind, low + half - 0.5, deviation)
+            top = _cumulative(kind, low + size - 0.5, deviation) if low + size < 1 << BITS - 1 else 1.0
+            inputs[2 * CONTEXTS + index] = math.log(max(top - middle, 1e-7) / max(middle - bottom, 1e-7))
+        # Two sets of weights, one by bit and scale, one by the bits before.
+        by_scale = bit * 16 + octave // 2
+        mixed = 0.0
+        for index in range(INPUTS):
+            mixed += 0.5 * (weights[0, by_scale, index] + weights[1, node, index]) * inputs[index]
+        chance = 1 / (1 + math.exp(-min(max(mixed, -15.0), 15.0)))
+        is_upper = code >= low + half
+        safe = min(max(chance, 1e-5), 1 - 1e-5)
+        total -= math.log2(safe if is_upper else 1 - safe)
+        error = is_upper - chance
+        for index in range(INPUTS):
+            weights[0, by_scale, index] += LEARNING_RATE * error * inputs[index]
+            weights[1, node, index] += LEARNING_RATE * error * inputs[index]
+        for index in range(CONTEXTS):
+            cell = cells[index]
+            count = counts[index, cell]
+            moved = counters[index, cell] + (is_upper - counters[index, cell]) / (count + 1.6)
+            counters[index, cell] = min(max(moved, 1e-4), 1 - 1e-4)
+            counts[index, cell] = min(count + 1, MOST_COUNT)
+        low += half * is_upper
+        node = 2 * node + is_upper
+        size = half
+    return total
+
+
+@njit(cache=True)
+def _tensor_bits(codes, scale_classes, kernel, number, model):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return the bits of a tensor, [channels, length]; the model learns on."""
+    channels, length = codes.shape
+    taps = kernel[0] * kernel[1]
     # Sizes relative to the channel's scale: sum and number, by input channel, by tap and of all, with a start of 1.
     of_input, of_tap = np.full((length // taps, 2), 2.0), np.full((taps, 2), 8.0)
     of_all = np.full(2, 20.0)
-    contexts, cells = np.zeros(CONTEXTS, np.int64), np.zeros(CONTEXTS, np.int64)
-    scales, inputs = np.zeros(SCALES), np.zeros(INPUTS)
-    inputs[INPUTS - 1] = 0.3
+    contexts, scales = np.zeros(CONTEXTS, np.int64), np.zeros(SCALES)
     total = 0.0
     for channel in range(channels):
         scale = SMALLEST_SCALE * 2 ** (scale_classes[channel] / SCALE_STEPS)
         so_far, seen = 2 * scale, 2.0
         kernel_sum = 0.0
         for position in range(length):
-            code = codes[channel, position]
-            place = position // taps
-            tap = position - place * taps
+            place, tap = position // taps, position % taps
             if tap == 0:
                 kernel_sum = 0.0
-            before = codes[channel, position - taps] if place > 0 else 0
-            if taps == 1:
-                left, above = before, codes[channel, position - 2] if place > 1 else 0
-            else:
-                left = codes[channel, position - 1] if tap % width > 0 else 0
-                above = codes[channel, position - width] if tap >= width else 0
-            same = codes[channel - 1, position] if channel > 0 else 0
             every = of_all[0] / of_all[1]
             by_input = scale * of_input[place, 0] / of_input[place, 1] / every
             by_both = by_input * of_tap[tap, 0] / of_tap[tap, 1] / every
-            near = (kernel_sum + 2 * by_both) / (tap + 2)
-            scales[0] = scales[1] = scale
+            scales[:2] = scale
             scales[2] = by_input
-            scales[3] = scales[4] = scales[5] = by_both
-            scales[6] = near
+            scales[BY_BOTH:NEAR] = by_both
+            scales[NEAR] = (kernel_sum + 2 * by_both) / (tap + 2)
             scales[7] = so_far / seen
-            octave = _octave(by_both)
-            slope = min(max(round(3.0 * (left + above) / max(by_both, 1.0)), -12), 12) + 12
-            beside = _size_and_sign(left) * 16 + _size_and_sign(above)
-            contexts[0] = 0
-            contexts[1] = scale_classes[channel]
-            contexts[2] = octave
-            contexts[3] = _octave(near)
-            contexts[4] = beside
-            contexts[5] = _size_and_sign(left) * 32 + scale_classes[channel]
-            contexts[6] = _size_and_sign(before) * 16 + _size_and_sign(same)
-            contexts[7] = tap * 32 + octave
-            contexts[8] = slope * 32 + octave
-            contexts[9] = number * 32 + octave
-            node, low, size = 1, -(1 << BITS - 1), 1 << BITS
-            for bit in range(BITS):
-                half = size >> 1
-                for index in range(CONTEXTS):
-                    cell = (contexts[index] << BITS | node) & ((1 << LOG2_COUNTERS) - 1)
-                    cells[index] = cell
-                    chance, count = counters[index, cell], counts[index, cell]
-                    inputs[2 * index] = math.log(chance / (1 - chance))
-                    inputs[2 * index + 1] = (chance - 0.5) * 4 * count / (count + 8.0)
-                for index in range(SCALES):
-                    kind, deviation = _KINDS[index], scales[index]
-                    bottom = _cumulative(kind, low - 0.5, deviation) if low > -(1 << BITS - 1) else 0.0
-                    middle = _cumulative(kind, low + half - 0.5, deviation)
-                    top = _cumulative(kind, low + size - 0.5, deviation) if low + size < 1 << BITS - 1 else 1.0
-                    inputs[2 * CONTEXTS + index] = math.log(max(top - middle, 1e-7) / max(middle - bottom, 1e-7))
-                # Two sets of weights, one by bit and scale, one by the bits before.
-                by_scale = bit * 16 + octave // 2
-                mixed = 0.0
-                for index in range(INPUTS):
-                    mixed += 0.5 * (weights[0, by_scale, index] + weights[1, node, index]) * inputs[index]
-                chance = 1 / (1 + math.exp(-min(max(mixed, -15.0), 15.0)))
-                is_upper = code >= low + half
-                safe = min(max(chance, 1e-5), 1 - 1e-5)
-                total -= math.log2(safe if is_upper else 1 - safe)
-                error = is_upper - chance
-                for index in range(INPUTS):
-                    weights[0, by_scale, index] += LEARNING_RATE * error * inputs[index]
-                    weights[1, node, index] += LEARNING_RATE * error * inputs[index]
-                for index in range(CONTEXTS):
-                    cell = cells[index]
-                    count = counts[index, cell]
-                    moved = counters[index, cell] + (is_upper - counters[index, cell]) / (count + 1.6)
-                    counters[index, cell] = min(max(moved, 1e-4), 1 - 1e-4)
-                    counts[index, cell] = min(count + 1, MOST_COUNT)
-                low += half * is_upper
-                node = 2 * node + is_upper
-                size = half
+            neighbours = _neighbours(codes, channel, position, kernel)
+            octave = _fill_contexts(contexts, neighbours, scales, scale_classes[channel], (tap, number))
+            code = codes[channel, position]
+            total += _code_bits(code, octave, contexts, scales, model)
             # The mean size of a Gauss distribution is 0.798 of its deviation.
             spread = 1.2533 * abs(code)
             kernel_sum += spread
@@ -174,8 +200,7 @@ def mixed_bits(tensors: Sequence[CodeTensor]) -> float:
             raise ValueError(f"codes must fit {BITS} bits, not those of {tensor.name!r}")
         classes = _scale_classes(tensor.codes)
         bits += _class_bits(classes)
-        height, width = tensor.taps
-        bits += _tensor_bits(tensor.codes.astype(np.int64), classes, height, width, number, counters, counts, weights)
+        bits += _tensor_bits(tensor.codes.astype(np.int64), classes, tensor.taps, number, (counters, counts, weights))
     return bits
 
 

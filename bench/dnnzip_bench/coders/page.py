@@ -18,17 +18,7 @@ BITS = "Bits against bound"
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page.
-
-    Parameters
-    ----------
-    title
-        Its heading.
-    text
-        What the tables show.
-    tables
-        The tables.
-    """
+    """A part of the page."""
 
     title: str
     text: str
@@ -37,33 +27,31 @@ class Section:
 
 def sections(comparison: Comparison, scale: Scale) -> list[Section]:
     """Return the parts of the page; those on float networks only where there were any."""
-    parts = [_bits(comparison), _against_nncodec(comparison), _against_entropy(comparison)] if comparison.floats else []
+    parts = _floats(comparison) if comparison.floats else []
     return [*parts, _integers(comparison), _speed(comparison, scale)]
 
 
-def _bits(comparison: Comparison) -> Section:
-    text = (
+def _floats(comparison: Comparison) -> list[Section]:
+    bits = (
         "All float networks together; every byte that a decoder needs is counted. The bound is a share of each "
         "tensor's range, and the error of every weight was checked after decoding."
     )
-    return Section(BITS, text, [tables.bits_table(comparison)])
-
-
-def _against_nncodec(comparison: Comparison) -> Section:
-    text = "Below 1, dnnzip is smaller."
-    its_tables = [tables.nncodec_table(comparison)]
+    against = "Below 1, dnnzip is smaller."
+    nncodec = [tables.nncodec_table(comparison)]
     if comparison.reference:
-        text += " The second table divides by the sizes that another run of NNCodec gave, with its own step and layout."
-        its_tables.append(tables.reference_table(comparison))
-    return Section("Against NNCodec, network by network", text, its_tables)
-
-
-def _against_entropy(comparison: Comparison) -> Section:
-    text = (
+        against += (
+            " The second table divides by the sizes that another run of NNCodec gave, with its own step and layout."
+        )
+        nncodec.append(tables.reference_table(comparison))
+    limit = (
         f"The limit is {ENTROPY_SHARE} times the zero-order entropy of the codes, {NETWORK_BYTES} bytes, and per "
         f"tensor {TENSOR_BYTES} + {LANE_BYTES} V bytes for V virtual lanes."
     )
-    return Section("Against the entropy, network by network", text, [tables.limit_table(comparison)])
+    return [
+        Section(BITS, bits, [tables.bits_table(comparison)]),
+        Section("Against NNCodec, network by network", against, nncodec),
+        Section("Against the entropy, network by network", limit, [tables.limit_table(comparison)]),
+    ]
 
 
 def _integers(comparison: Comparison) -> Section:

@@ -24,22 +24,13 @@ QUANTISED = "{} as int8"
 
 @dataclass(frozen=True)
 class Scale:
-    """Extent of a measurement.
+    """Extent of a measurement."""
 
-    Parameters
-    ----------
-    percent, lsb
-        The bounds on float and on integer weights.
-    generated
-        Weights of the generated tensor.
-    rounds
-        How often times are taken.
-    """
-
+    # The bounds on float and on integer weights.
     percent: tuple[str, ...] = PERCENT
     lsb: tuple[str, ...] = LSB
-    generated: int = 10_000_000
-    rounds: int = 3
+    generated: int = 10_000_000  # weights of the generated tensor
+    rounds: int = 3  # how often times are taken
 
 
 QUICK = Scale(("1%", "10%"), ("0lsb", "1lsb"), 100_000, 1)
@@ -47,39 +38,23 @@ QUICK = Scale(("1%", "10%"), ("0lsb", "1lsb"), 100_000, 1)
 
 @dataclass
 class Comparison:
-    """Results of a measurement.
+    """Results of a measurement."""
 
-    Parameters
-    ----------
-    coders
-        Those that took part.
-    left_out
-        A line on each that could not.
-    made_with
-        Commit and versions, as they were when the run began.
-    floats, integers
-        Results on the networks at every bound.
-    generated
-        Results on the generated tensor, with times: floats, then integers.
-    entropy
-        Zero-order entropy of the codes in bits, by network and bound.
-    ordered_bits
-        Bits of Vela's code in the order of its hardware, by network and bound; empty where Vela is not at hand.
-    peak_memory
-        Bytes that ``dnnzip compress`` and ``dnnzip decompress`` take at most on the generated tensor.
-    reference
-        Bits per weight that another run of NNCodec gave, by network and bound; empty where no such file is at hand.
-    """
-
-    coders: Sequence[type[Coder]]
-    left_out: Sequence[str]
-    made_with: dict[str, str] = field(default_factory=dict)
+    coders: Sequence[type[Coder]]  # those that took part
+    left_out: Sequence[str]  # a line on each that could not
+    made_with: dict[str, str] = field(default_factory=dict)  # commit and versions, as they were when the run began
+    # Results on the networks at every bound.
     floats: list[Result] = field(default_factory=list)
     integers: list[Result] = field(default_factory=list)
+    # Results on the generated tensor, with times: floats, then integers.
     generated: list[Result] = field(default_factory=list)
+    # Zero-order entropy of the codes in bits, by network and bound.
     entropy: dict[tuple[str, str], float] = field(default_factory=dict)
+    # Bits of Vela's code in the order of its hardware, by network and bound; empty where Vela is not at hand.
     ordered_bits: dict[tuple[str, str], int] = field(default_factory=dict)
+    # Bytes that `dnnzip compress` and `dnnzip decompress` take at most on the generated tensor.
     peak_memory: dict[str, int] = field(default_factory=dict)
+    # Bits per weight that another run of NNCodec gave, by network and bound; empty where no such file is at hand.
     reference: dict[tuple[str, str], float] = field(default_factory=dict)
 
     @property
@@ -89,61 +64,44 @@ class Comparison:
 
 
 def compare(result: Comparison, models: Sequence[Path], scale: Scale, progress: Callable[[str], None]) -> None:
-    """Measure everything.
+    """Measure everything, and call ``progress`` with what comes next; the results go into ``result`` one by one.
 
-    Parameters
-    ----------
-    result
-        Where the results go, one after the other.
-    models
-        Networks; those of float weights are also quantised to int8 per channel.
-    scale
-        How much is measured.
-    progress
-        Called with what is measured next.
+    Models of float weights are also quantised to int8 per channel.
     """
+
+    def measure(target: list[Result], name: str, weights: Sequence[Weight], bound: str, rounds: int = 0) -> None:
+        progress(f"{name} at {bound}")
+        task = Task(name, weights, Bound.parse(bound))
+        result.entropy[name, bound] = task.entropy()
+        target += run(task, result.coders, rounds)
+        if task.is_integer and not rounds and Vela in result.coders:
+            result.ordered_bits[name, bound] = 8 * sum(
+                vela_ordered_bytes(codes, weight.layout.kernel)
+                for codes, weight in zip(task.codes, weights, strict=True)
+            )
+
     for path in models:
         weights = weights_of(path)
         if not weights[0].element.is_integer:
             for bound in scale.percent:
                 rounds = scale.rounds if bound == SPEED_PERCENT else 0
-                _measure(result, result.floats, path.stem, weights, bound, rounds, progress)
-        _measure_integers(result, path.stem, weights, scale, progress)
+                measure(result.floats, path.stem, weights, bound, rounds)
+        name, integers = as_integers(path.stem, weights)
+        for bound in scale.lsb:
+            measure(result.integers, name, integers, bound)
     model = generated_model(scale.generated)
     weights, _ = find_weights(model)
-    _measure(result, result.generated, "generated", weights, SPEED_PERCENT, scale.rounds, progress)
-    integers = [per_channel_int8(weight) for weight in weights]
-    _measure(result, result.generated, QUANTISED.format("generated"), integers, SPEED_LSB, scale.rounds, progress)
+    measure(result.generated, "generated", weights, SPEED_PERCENT, scale.rounds)
+    measure(result.generated, *as_integers("generated", weights), SPEED_LSB, scale.rounds)
     progress("peak memory")
     result.peak_memory = _peak_memory(model)
 
 
-def _measure(
-    comparison: Comparison,
-    target: list[Result],
-    name: str,
-    weights: Sequence[Weight],
-    bound: str,
-    rounds: int,
-    progress: Callable[[str], None],
-) -> None:
-    progress(f"{name} at {bound}")
-    task = Task(name, weights, Bound.parse(bound))
-    comparison.entropy[name, bound] = task.entropy()
-    target += run(task, comparison.coders, rounds)
-    if task.is_integer and not rounds and Vela in comparison.coders:
-        comparison.ordered_bits[name, bound] = 8 * sum(
-            vela_ordered_bytes(codes, weight.layout.kernel) for codes, weight in zip(task.codes, weights, strict=True)
-        )
-
-
-def _measure_integers(
-    comparison: Comparison, name: str, weights: Sequence[Weight], scale: Scale, progress: Callable[[str], None]
-) -> None:
-    if not weights[0].element.is_integer:
-        name, weights = QUANTISED.format(name), [per_channel_int8(weight) for weight in weights]
-    for bound in scale.lsb:
-        _measure(comparison, comparison.integers, name, weights, bound, 0, progress)
+def as_integers(name: str, weights: Sequence[Weight]) -> tuple[str, Sequence[Weight]]:
+    """Return a network's name and weights, as int8 where they are floats."""
+    if weights[0].element.is_integer:
+        return name, weights
+    return QUANTISED.format(name), [per_channel_int8(weight) for weight in weights]
 
 
 def _peak_memory(model: onnx.ModelProto) -> dict[str, int]:

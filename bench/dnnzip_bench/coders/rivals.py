@@ -1,6 +1,7 @@
 """Compressors of others, each through its own Python package, and which of them are installed."""
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -23,51 +24,66 @@ def layouts(task: Task, index: int) -> list[NDArray[np.generic]]:
     return [rows.reshape(shape) for shape in shapes]
 
 
-class Sz3(Coder):
+class FloatCoder(Coder):
+    """A coder of floats, with the layout and the setting that take the fewest bytes, chosen beforehand."""
+
+    takes_integers = False
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self._module = import_module(self.package)
+        tries = (self.tries(index) for index in range(len(task.weights)))
+        self._chosen = [min(pairs, key=lambda pair: len(self.compress(*pair))) for pairs in tries]
+
+    @abstractmethod
+    def tries(self, index: int) -> Iterable[tuple[NDArray[np.generic], Any]]:
+        """Return the layouts and settings to choose from for a tensor."""
+
+    @abstractmethod
+    def compress(self, array: NDArray[np.generic], setting: Any) -> bytes:
+        """Compress a tensor in a layout and a setting."""
+
+    @abstractmethod
+    def decompress(self, stream: bytes, shape: tuple[int, ...]) -> NDArray[np.generic]:
+        """Return a tensor of a shape."""
+
+    def encode(self) -> Sequence[bytes]:
+        """Compress each tensor as chosen."""
+        return [self.compress(*pair) for pair in self._chosen]
+
+    def decode(self, streams: Sequence[bytes]) -> list[NDArray[np.generic]]:
+        """Decompress each tensor."""
+        pairs = zip(streams, self._chosen, strict=True)
+        return [self.decompress(stream, array.shape) for stream, (array, _) in pairs]
+
+
+class Sz3(FloatCoder):
     """SZ3 with an absolute bound."""
 
     name = "SZ3"
     package = "pysz"
     remark = "absolute bound; the best of four predictors and three layouts for each tensor, chosen beforehand"
-    _ALGORITHMS = ("LORENZO_REG", "INTERP_LORENZO", "INTERP", "NOPRED")
 
-    def __init__(self, task: Task) -> None:
-        super().__init__(task)
-        self._sz3 = import_module("pysz")
-        self.chosen: list[tuple[NDArray[np.generic], Any]] = []
-        for index in range(len(task.weights)):
-            tries = [
-                (array, self._config(name, task.grids[index].grid.max_bound))
-                for array in layouts(task, index)
-                for name in self._ALGORITHMS
-            ]
-            self.chosen.append(min(tries, key=lambda pair: int(self._sz3.sz.compress(*pair)[0].size)))
+    def tries(self, index: int) -> Iterable[tuple[NDArray[np.generic], Any]]:
+        """Return every layout with every predictor."""
+        for array in layouts(self.task, index):
+            for name in ("LORENZO_REG", "INTERP_LORENZO", "INTERP", "NOPRED"):
+                config = self._module.szConfig()
+                config.errorBoundMode = self._module.szErrorBoundMode.ABS
+                config.absErrorBound = self.task.grids[index].grid.max_bound
+                config.cmprAlgo = getattr(self._module.szAlgorithm, name)
+                yield array, config
 
-    @classmethod
-    def takes(cls, task: Task) -> bool:
-        """Return True if the weights are floats."""
-        return not task.is_integer
+    def compress(self, array: NDArray[np.generic], setting: Any) -> bytes:
+        """Compress a tensor with a configuration."""
+        return bytes(self._module.sz.compress(array, setting)[0].tobytes())
 
-    def _config(self, algorithm: str, bound: float) -> Any:
-        config = self._sz3.szConfig()
-        config.errorBoundMode = self._sz3.szErrorBoundMode.ABS
-        config.absErrorBound = bound
-        config.cmprAlgo = getattr(self._sz3.szAlgorithm, algorithm)
-        return config
-
-    def encode(self) -> Sequence[bytes]:
-        """Compress each tensor in its chosen configuration."""
-        return [self._sz3.sz.compress(array, config)[0].tobytes() for array, config in self.chosen]
-
-    def decode(self, streams: Sequence[bytes]) -> list[NDArray[np.generic]]:
-        """Decompress each tensor."""
-        return [
-            self._sz3.sz.decompress(np.frombuffer(stream, np.uint8), np.float32, array.shape)[0]
-            for stream, (array, _) in zip(streams, self.chosen, strict=True)
-        ]
+    def decompress(self, stream: bytes, shape: tuple[int, ...]) -> NDArray[np.generic]:
+        """Decompress a tensor."""
+        return np.asarray(self._module.sz.decompress(np.frombuffer(stream, np.uint8), np.float32, shape)[0])
 
 
-class Zfp(Coder):
+class Zfp(FloatCoder):
     """zfp in its mode of a fixed accuracy."""
 
     name = "zfp"
@@ -77,45 +93,30 @@ class Zfp(Coder):
         "chosen beforehand"
     )
     _HEADER_BITS = 48
+    """Of zfp's header, for all dimensions."""
 
-    def __init__(self, task: Task) -> None:
-        super().__init__(task)
-        self._zfp = import_module("zfpy")
-        self.chosen: list[tuple[NDArray[np.generic], float]] = []
-        for index in range(len(task.weights)):
-            tries = [
-                (array, self._loosest(array, index)) for array in layouts(task, index) if self._has_header(array.shape)
-            ]
-            self.chosen.append(min(tries, key=lambda pair: len(self._compress(*pair))))
+    def tries(self, index: int) -> Iterable[tuple[NDArray[np.generic], Any]]:
+        """Return the layouts that the header has room for, each with the loosest tolerance that keeps the bound."""
+        for array in layouts(self.task, index):
+            if max(array.shape) <= 1 << self._HEADER_BITS // array.ndim:
+                # By powers of two from the bound.
+                tolerance = self.task.grids[index].grid.max_bound
+                while not self._breaks(array, index, 2 * tolerance):
+                    tolerance *= 2
+                yield array, tolerance
 
-    @classmethod
-    def takes(cls, task: Task) -> bool:
-        """Return True if the weights are floats."""
-        return not task.is_integer
+    def _breaks(self, array: NDArray[np.generic], index: int, tolerance: float) -> bool:
+        restored = self.decompress(self.compress(array, tolerance), array.shape)
+        return self.task.is_broken(self.task.error(index, restored))
 
-    def _has_header(self, shape: tuple[int, ...]) -> bool:
-        """Return True if zfp's header has room for a shape: 48 bits for all dimensions."""
-        return max(shape) <= 1 << self._HEADER_BITS // len(shape)
+    def compress(self, array: NDArray[np.generic], setting: Any) -> bytes:
+        """Compress a tensor with a tolerance."""
+        return bytes(self._module.compress_numpy(array, tolerance=setting))
 
-    def _compress(self, array: NDArray[np.generic], tolerance: float) -> bytes:
-        return bytes(self._zfp.compress_numpy(array, tolerance=tolerance))
-
-    def _loosest(self, array: NDArray[np.generic], index: int) -> float:
-        """Return the largest tolerance, by powers of two from the bound, that still keeps the bound."""
-        tolerance = self.task.grids[index].grid.max_bound
-        while not self.task.is_broken(
-            self.task.error(index, self._zfp.decompress_numpy(self._compress(array, 2 * tolerance)))
-        ):
-            tolerance *= 2
-        return tolerance
-
-    def encode(self) -> Sequence[bytes]:
-        """Compress each tensor with its chosen tolerance."""
-        return [self._compress(array, tolerance) for array, tolerance in self.chosen]
-
-    def decode(self, streams: Sequence[bytes]) -> list[NDArray[np.generic]]:
-        """Decompress each tensor."""
-        return [self._zfp.decompress_numpy(stream) for stream in streams]
+    def decompress(self, stream: bytes, shape: tuple[int, ...]) -> NDArray[np.generic]:
+        """Decompress a tensor, whose stream says its shape."""
+        del shape
+        return np.asarray(self._module.decompress_numpy(stream))
 
 
 class NnCodec(CodesCoder):
@@ -203,6 +204,7 @@ class Vela(CodesCoder):
         "int8 only, without the reordering and padding for its hardware; the better of two orders of the weights; "
         "its Python interface takes and gives lists, which is in its times"
     )
+    takes_floats = False
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
@@ -211,11 +213,6 @@ class Vela(CodesCoder):
         for codes in task.codes:
             by_channel, by_position = vela_bytes(codes)
             self._by_channel.append(by_channel <= by_position)
-
-    @classmethod
-    def takes(cls, task: Task) -> bool:
-        """Return True if the weights are integers."""
-        return task.is_integer
 
     def pack(self, index: int, codes: NDArray[np.int16]) -> bytes:
         """Encode the codes; the first byte says in which order."""

@@ -1,6 +1,6 @@
 """The comparison as tables of text."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from dnnzip.presentation.tables import TextTable
 from dnnzip_bench.coders.measure import Result
@@ -42,40 +42,43 @@ def _error(results: Sequence[Result]) -> str:
     return f"{int(largest * 1e6) / 1e6:.6f}"
 
 
+def _sizes(results: Iterable[Result], bounds: Sequence[str], coder: str) -> list[float]:
+    return [total_bits_per_weight(_of(results, coder, bound)) for bound in bounds]
+
+
+def _per_weight(bits: Mapping[tuple[str, str], float], results: Iterable[Result], bounds: Sequence[str]) -> list[float]:
+    """Return the bits at each bound, by network and bound, of all networks that dnnzip has results on, per weight."""
+    ours = [_of(results, Dnnzip.name, bound) for bound in bounds]
+    return [sum(bits[r.task, r.bound] for r in mine) / sum(r.weights for r in mine) for mine in ours]
+
+
+def _row(name: str, sizes: Iterable[float], verdict: str) -> tuple[str, ...]:
+    return (name, *(f"{size:.3f}" for size in sizes), verdict)
+
+
+def _coder_rows(
+    comparison: Comparison, results: Sequence[Result], verdict: Callable[[Sequence[Result]], str]
+) -> list[tuple[str, ...]]:
+    """Return bits per weight at each bound of every coder with results, and a verdict on them."""
+    mine = {coder.name: _of(results, coder.name) for coder in comparison.coders}
+    return [_row(name, _sizes(of, _bounds(results), name), verdict(of)) for name, of in mine.items() if of]
+
+
 def bits_table(comparison: Comparison) -> TextTable:
     """Return bits per weight over all float networks, a column for each bound, and the largest error."""
     bounds = _bounds(comparison.floats)
-    rows = []
-    for coder in comparison.coders:
-        mine = _of(comparison.floats, coder.name)
-        if mine:
-            sizes = (f"{total_bits_per_weight(_of(mine, coder.name, bound)):.3f}" for bound in bounds)
-            rows.append((coder.name, *sizes, _error(mine)))
-    entropy = tuple(f"{_entropy(comparison, bound):.3f}" for bound in bounds)
-    return TextTable(
-        ("bits per weight at", *bounds, "largest error / bound"), tuple(rows), ("entropy (no codec)", *entropy, "")
-    )
-
-
-def _entropy(comparison: Comparison, bound: str) -> float:
-    mine = _of(comparison.floats, Dnnzip.name, bound)
-    return sum(comparison.entropy[result.task, bound] for result in mine) / sum(result.weights for result in mine)
+    rows = _coder_rows(comparison, comparison.floats, _error)
+    entropy = _per_weight(comparison.entropy, comparison.floats, bounds)
+    header = ("bits per weight at", *bounds, "largest error / bound")
+    return TextTable(header, tuple(rows), _row("entropy (no codec)", entropy, ""))
 
 
 def bits_by_coder(comparison: Comparison) -> dict[str, list[float]]:
     """Return bits per weight at each bound over all float networks, by coder; for the plot."""
-    bounds = _bounds(comparison.floats)
-    curves = {
-        coder.name: [total_bits_per_weight(_of(comparison.floats, coder.name, bound)) for bound in bounds]
-        for coder in comparison.coders
-        if _of(comparison.floats, coder.name)
-    }
-    return {**curves, "entropy": [_entropy(comparison, bound) for bound in bounds]}
-
-
-def percent_of(comparison: Comparison) -> list[float]:
-    """Return the bounds of the float networks in percent."""
-    return [float(bound.rstrip("%")) for bound in _bounds(comparison.floats)]
+    results, bounds = comparison.floats, _bounds(comparison.floats)
+    names = [coder.name for coder in comparison.coders if _of(results, coder.name)]
+    curves = {name: _sizes(results, bounds, name) for name in names}
+    return {**curves, "entropy": _per_weight(comparison.entropy, results, bounds)}
 
 
 def speed_table(comparison: Comparison) -> TextTable:
@@ -115,11 +118,11 @@ def _speeds(mine: Sequence[Result], ours: Sequence[Result], with_bits: bool) -> 
 def _ratio_table(comparison: Comparison, what: str, other: Callable[[Result], float]) -> TextTable:
     """Return dnnzip's size over another one, network by network and in total."""
     bounds, ours = _bounds(comparison.floats), _of(comparison.floats, Dnnzip.name)
-    rows = []
-    for network in _networks(ours):
-        rows.append((network, *(_ratio(_of(ours, Dnnzip.name, bound, network), other) for bound in bounds)))
-    total = tuple(_ratio(_of(ours, Dnnzip.name, bound), other) for bound in bounds)
-    return TextTable((what, *bounds), tuple(rows), ("all", *total))
+
+    def row(name: str, network: str = "") -> tuple[str, ...]:
+        return (name, *(_ratio(_of(ours, Dnnzip.name, bound, network), other) for bound in bounds))
+
+    return TextTable((what, *bounds), tuple(row(name, name) for name in _networks(ours)), row("all"))
 
 
 def _ratio(ours: Sequence[Result], other: Callable[[Result], float]) -> str:
@@ -135,11 +138,9 @@ def nncodec_table(comparison: Comparison) -> TextTable:
 
 def reference_table(comparison: Comparison) -> TextTable:
     """Return dnnzip's size over the one that another run of NNCodec gave."""
-    return _ratio_table(
-        comparison,
-        "dnnzip / NNCodec elsewhere at",
-        lambda ours: comparison.reference.get((ours.task, ours.bound), 0.0) * ours.weights,
-    )
+    sizes = comparison.reference
+    what = "dnnzip / NNCodec elsewhere at"
+    return _ratio_table(comparison, what, lambda ours: sizes.get((ours.task, ours.bound), 0.0) * ours.weights)
 
 
 def limit_table(comparison: Comparison) -> TextTable:
@@ -149,43 +150,35 @@ def limit_table(comparison: Comparison) -> TextTable:
 
 def integer_table(comparison: Comparison) -> TextTable:
     """Return bits per weight of dnnzip and Vela on integer weights, network by network and in total."""
-    bounds = _bounds(comparison.integers)
-    header = ["dnnzip, Vela and their ratio"]
-    for bound in bounds:
-        header += [f"{bound}: dnnzip", "Vela", "ratio"]
-    rows = []
-    for network in ["", *_networks(comparison.integers)]:
-        cells = [network or "all"]
+    results, bounds = comparison.integers, _bounds(comparison.integers)
+    header = [cell for bound in bounds for cell in (f"{bound}: dnnzip", "Vela", "ratio")]
+
+    def row(name: str, network: str = "") -> tuple[str, ...]:
+        cells = [name]
         for bound in bounds:
-            ours = total_bits_per_weight(_of(comparison.integers, Dnnzip.name, bound, network))
-            vela = _of(comparison.integers, Vela.name, bound, network)
+            ours = total_bits_per_weight(_of(results, Dnnzip.name, bound, network))
+            vela = _of(results, Vela.name, bound, network)
             theirs = total_bits_per_weight(vela) if vela else 0.0
             cells += [f"{ours:.3f}", *((f"{theirs:.3f}", f"{ours / theirs:.3f}") if vela else (NOTHING, NOTHING))]
-        rows.append(tuple(cells))
-    return TextTable(tuple(header), tuple(rows[1:]), rows[0])
+        return tuple(cells)
+
+    rows = tuple(row(name, name) for name in _networks(results))
+    return TextTable(("dnnzip, Vela and their ratio", *header), rows, row("all"))
+
+
+def _kept(results: Sequence[Result]) -> str:
+    broken = sum(result.broken for result in results)
+    return f"BROKEN on {broken}" if broken else "kept"
 
 
 def integer_coders_table(comparison: Comparison) -> TextTable:
     """Return bits per weight of every coder over all integer networks."""
-    bounds = _bounds(comparison.integers)
-    rows = []
-    for coder in comparison.coders:
-        mine = _of(comparison.integers, coder.name)
-        if mine:
-            sizes = (f"{total_bits_per_weight(_of(mine, coder.name, bound)):.3f}" for bound in bounds)
-            broken = sum(result.broken for result in mine)
-            rows.append((coder.name, *sizes, f"BROKEN on {broken}" if broken else "kept"))
-    ours = _of(comparison.integers, Dnnzip.name)
-    if comparison.ordered_bits and all((r.task, r.bound) in comparison.ordered_bits for r in ours):
-        sizes = (
-            f"{sum(comparison.ordered_bits[r.task, bound] for r in mine) / sum(r.weights for r in mine):.3f}"
-            for bound in bounds
-            for mine in [_of(ours, Dnnzip.name, bound)]
-        )
-        rows.append(("Vela mlw_codec, ordered for its hardware", *sizes, "not decoded"))
-    entropy = tuple(
-        f"{sum(comparison.entropy[r.task, bound] for r in mine) / sum(r.weights for r in mine):.3f}"
-        for bound in bounds
-        for mine in [_of(comparison.integers, Dnnzip.name, bound)]
-    )
-    return TextTable(("bits per weight at", *bounds, "bound"), tuple(rows), ("entropy (no codec)", *entropy, ""))
+    results, bounds = comparison.integers, _bounds(comparison.integers)
+    rows = _coder_rows(comparison, results, _kept)
+    ordered = comparison.ordered_bits
+    if ordered and all((r.task, r.bound) in ordered for r in _of(results, Dnnzip.name)):
+        sizes = _per_weight(ordered, results, bounds)
+        rows.append(_row("Vela mlw_codec, ordered for its hardware", sizes, "not decoded"))
+    entropy = _per_weight(comparison.entropy, results, bounds)
+    header = ("bits per weight at", *bounds, "bound")
+    return TextTable(header, tuple(rows), _row("entropy (no codec)", entropy, ""))

@@ -28,21 +28,11 @@ LARGEST_INT8 = 127
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """The weights of one network and the bound on their error.
-
-    Parameters
-    ----------
-    name
-        Name of the network.
-    weights
-        Its tensors, all of float32 or all of integers.
-    bound
-        The tolerated error.
-    """
+    """The weights of one network and the bound on their error."""
 
     name: str
-    weights: Sequence[Weight]
-    bound: Bound
+    weights: Sequence[Weight]  # its tensors, all of float32 or all of integers
+    bound: Bound  # the tolerated error
 
     @property
     def is_integer(self) -> bool:
@@ -104,15 +94,7 @@ class Task:
         return rounded
 
     def restored(self, index: int, codes: NDArray[np.int16]) -> NDArray[np.generic]:
-        """Return the values that a tensor's codes represent: float32, or for integers the codes themselves.
-
-        Parameters
-        ----------
-        index
-            Position of the tensor in the task.
-        codes
-            Its codes, [channels, length].
-        """
+        """Return the float32 values that codes, [channels, length], represent; for integers the codes themselves."""
         grid = self.grids[index].grid
         return decoded_values(codes, grid.step, grid.element) if isinstance(grid, FloatGrid) else codes
 
@@ -168,10 +150,6 @@ def generated_model(count: int) -> onnx.ModelProto:
     array *= scales[:, None, None, None]
     np.clip(array, -LARGEST_GENERATED, LARGEST_GENERATED, out=array)
     array *= np.float32(0.01)
-    return _one_convolution(array)
-
-
-def _one_convolution(array: NDArray[np.float32]) -> onnx.ModelProto:
     graph = helper.make_graph(
         [helper.make_node("Conv", ["x", "weight"], ["y"])],
         "generated",

@@ -65,13 +65,7 @@ def value_bits_of(codes: NDArray[np.int16]) -> int:
 
 
 def best_run_bits(codes: NDArray[np.int16]) -> int:
-    """Return the width of a run's field with which the codes take the fewest bits.
-
-    Parameters
-    ----------
-    codes
-        Of any shape, at least one.
-    """
+    """Return the width of a run's field with which the codes, at least one, take the fewest bits."""
     flat, value_bits = codes.reshape(-1), value_bits_of(codes)
     sizes = [_pairs(flat, bits) * (bits + value_bits) for bits in range(1, MOST_RUN_BITS + 1)]
     return 1 + sizes.index(min(sizes))

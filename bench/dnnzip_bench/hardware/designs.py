@@ -33,51 +33,37 @@ RIGHT, BELOW = (56, 0), (0, 24)
 """Columns and rows to the next part of the ECP5-85F with the same tiles."""
 
 
-class Groups(Component):
-    """Decompressors side by side, each with flip-flops at all of its ports, so that paths through the ports count.
-
-    Parameters
-    ----------
-    parameters
-        Of each.
-    groups
-        How many.
+class Group(Component):
+    """A decompressor with flip-flops at all of its ports, so that paths through the ports count.
 
     Members
     -------
-    group_0, ... : Out
-        The ports of a decompressor. The flip-flops break the streams' rules; this is for measuring alone.
+    group_0 : Out
+        The ports of the decompressor. The flip-flops break the streams' rules; this is for measuring alone.
     """
 
-    def __init__(self, parameters: DecompressorParameters, groups: int) -> None:
-        self.parameters, self.groups = parameters, groups
-        super().__init__({f"group_{number}": wiring.Out(port_signature(parameters)) for number in range(groups)})
+    def __init__(self, parameters: DecompressorParameters) -> None:
+        self.parameters = parameters
+        super().__init__({"group_0": wiring.Out(port_signature(parameters))})
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
         """Build the circuit."""
         m = Module()
-        for number in range(self.groups):
-            core = Decompressor(self.parameters)
-            m.submodules[f"core_{number}"] = core
-            port = getattr(self, f"group_{number}")
-            m.d.sync += [
-                core.i.valid.eq(port.i.valid),
-                core.i.payload.eq(port.i.payload),
-                port.i.ready.eq(core.i.ready),
-                port.o.valid.eq(core.o.valid),
-                port.o.payload.eq(core.o.payload),
-                core.o.ready.eq(port.o.ready),
-            ]
+        m.submodules.core_0 = core = Decompressor(self.parameters)
+        port = self.group_0
+        m.d.sync += [
+            core.i.valid.eq(port.i.valid),
+            core.i.payload.eq(port.i.payload),
+            port.i.ready.eq(core.i.ready),
+            port.o.valid.eq(core.o.valid),
+            port.o.payload.eq(core.o.payload),
+            core.o.ready.eq(port.o.ready),
+        ]
         return m
 
 
 class Registered(Component):
     """A component with a flip-flop at each of its ports, so that paths through the ports count.
-
-    Parameters
-    ----------
-    inner
-        The component.
 
     Members
     -------
@@ -109,11 +95,6 @@ class Folded(Component):
 
     Four outputs, each through its flip-flop, make one by XOR, and so on in further cycles, a LUT for each four; that is
     counted with the component.
-
-    Parameters
-    ----------
-    inner
-        The component.
 
     Members
     -------
@@ -147,24 +128,13 @@ class Folded(Component):
 
 @dataclass(frozen=True)
 class Device:
-    """A device on which a design is placed.
+    """A device on which a design is placed."""
 
-    Parameters
-    ----------
-    name
-        As the table prints it.
-    family
-        ``ecp5`` or ``ice40``.
-    options
-        Of nextpnr.
-    block_rams
-        A row of the device and columns in it, where groups of block RAMs begin: those of the lanes' tables get places
-        there, lane by lane. Left to itself, the placer spreads those of a lane over several rows.
-    """
-
-    name: str
-    family: str
+    name: str  # as the table prints it
+    family: str  # `ecp5` or `ice40`
     options: tuple[str, ...]
+    # A row of the device and columns in it, where groups of block RAMs begin: those of the lanes' tables get places
+    # there, lane by lane. Left to itself, the placer spreads those of a lane over several rows.
     block_rams: tuple[int, tuple[int, ...]] | None = None
 
 
@@ -179,43 +149,18 @@ UP5K = Device("iCE40 UP5K", "ice40", ("--up5k", "--package", "sg48"))
 
 @dataclass(frozen=True)
 class Row:
-    """A design on a device.
+    """A design on a device."""
 
-    Parameters
-    ----------
-    key
-        Name of the row on the command line.
-    title
-        As the table prints it.
-    device
-        What it is placed on.
-    make
-        Makes the design.
-    target
-        The clock to reach, in MHz.
-    lanes
-        Weights that the design and its copies yield in a cycle, at most.
-    seeds
-        Number of seeds that are run, from 1 on.
-    placing
-        Options of nextpnr for placing.
-    shifts
-        Where copies of the design go once it is placed, in columns and rows from its own place; the seeds are theirs.
-    searched
-        With copies: the number of seeds, from 1 on, that the design is placed with; the fastest with room for its
-        copies is copied.
-    """
-
-    key: str
-    title: str
+    key: str  # name of the row on the command line
+    title: str  # as the table prints it
     device: Device
     make: Callable[[], Component]
     target: int
-    lanes: int
-    seeds: int = 3
+    lanes: int  # weights that the design and its copies yield in a cycle, at most
+    seeds: int = 3  # number of seeds that are run, from 1 on
     placing: tuple[str, ...] = ECP5_PLACING
+    # Where copies of the design go once it is placed, in columns and rows from its own place; the seeds are theirs.
     shifts: tuple[tuple[int, int], ...] = ()
-    searched: int = 12
 
 
 GROUP_8 = DecompressorParameters(weight_bits=8, target=ECP5)
@@ -228,14 +173,14 @@ ARRAY = ArrayParameters(
 """The array of the board: 8 x 8."""
 
 ROWS = (
-    Row("25f-8", "4 lanes, 512 states, 8-bit weights", ECP5_25F, lambda: Groups(GROUP_8, 1), 200, 4, seeds=5),
-    Row("25f-16", "4 lanes, 512 states, 16-bit weights", ECP5_25F, lambda: Groups(GROUP_16, 1), 200, 4),
+    Row("25f-8", "4 lanes, 512 states, 8-bit weights", ECP5_25F, lambda: Group(GROUP_8), 200, 4, seeds=5),
+    Row("25f-16", "4 lanes, 512 states, 16-bit weights", ECP5_25F, lambda: Group(GROUP_16), 200, 4),
     Row("25f-axi", "the first with AXI ports and counters", ECP5_25F, lambda: Registered(AxiDecompressor(AXI)), 200, 4),
     Row(
         "85f-2",
         "2 groups of the first",
         ECP5_85F_PART,
-        lambda: Groups(GROUP_8, 1),
+        lambda: Group(GROUP_8),
         180,
         8,
         shifts=((0, 0), RIGHT),
@@ -244,12 +189,12 @@ ROWS = (
         "85f-4",
         "4 groups of the first",
         ECP5_85F_PART,
-        lambda: Groups(GROUP_8, 1),
+        lambda: Group(GROUP_8),
         180,
         16,
         shifts=((0, 0), RIGHT, BELOW, (RIGHT[0], BELOW[1])),
     ),
     Row("85f-array", "8 x 8 array, decompressor, DMA", ECP5_85F, lambda: Folded(Accelerator(ARRAY)), 50, 2, seeds=1),
-    Row("hx8k", "1 lane, 256 states, 8-bit weights", HX8K, lambda: Groups(ONE_LANE, 1), 200, 1, placing=ICE40_PLACING),
-    Row("up5k", "1 lane, 256 states, 8-bit weights", UP5K, lambda: Groups(ONE_LANE, 1), 48, 1, placing=ICE40_PLACING),
+    Row("hx8k", "1 lane, 256 states, 8-bit weights", HX8K, lambda: Group(ONE_LANE), 200, 1, placing=ICE40_PLACING),
+    Row("up5k", "1 lane, 256 states, 8-bit weights", UP5K, lambda: Group(ONE_LANE), 48, 1, placing=ICE40_PLACING),
 )

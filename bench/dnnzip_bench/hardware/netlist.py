@@ -47,35 +47,18 @@ _OUTPUT = re.compile(r"^    \.[YQ]\((.*)\),?$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Watched:
-    """A netlist whose gates are watched.
+    """A netlist whose gates are watched."""
 
-    Parameters
-    ----------
-    verilog
-        Its text, with the modules of the gates and calls into C++ at every clock.
-    cells
-        How many there are of each kind, in the order of ``GATES``.
-    registers
-        Flip-flops that are no bits of a memory: those with a clock that never rests.
-    """
-
-    verilog: str
-    cells: tuple[int, ...]
-    registers: int
+    verilog: str  # its text, with the modules of the gates and calls into C++ at every clock
+    cells: tuple[int, ...]  # how many there are of each kind, in the order of `GATES`
+    registers: int  # flip-flops that are no bits of a memory: those with a clock that never rests
 
 
 def gate_netlist(source: str, top: str) -> str:
-    """Map Verilog to gates; kept in the build cache, for it takes minutes.
+    """Map the module ``top``, a plain word, to gates; kept in the build cache, for it takes minutes.
 
     Memories of up to ``RAM_BITS`` become flip-flops and gates, which are more than the latches that they would be;
     larger ones stay memories.
-
-    Parameters
-    ----------
-    source
-        Verilog with the module ``top``.
-    top
-        Its name, a plain word.
 
     Raises
     ------
@@ -115,13 +98,7 @@ def _size(parameters: dict[str, str]) -> tuple[int, int]:
 
 
 def watched(netlist: str) -> Watched:
-    """Add to a netlist the modules of its gates and the calls that watch them.
-
-    Parameters
-    ----------
-    netlist
-        Of ``gate_netlist``: one module, its clock named ``clk``.
-    """
+    """Add to a netlist of ``gate_netlist``, whose clock is ``clk``, modules of its gates and calls that watch them."""
     outputs: dict[str, list[str]] = {kind: [] for kind in GATES}
     kinds = {name: kind for kind, name in MODULES.items()}
     for module, ports in _CELL.findall(netlist):

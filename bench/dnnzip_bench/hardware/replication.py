@@ -5,8 +5,9 @@ one is placed and routed, and its cells and wires are put down again, as they ar
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 FIXED = format(6, "032b")
@@ -28,17 +29,7 @@ def pass_on(design: dict[str, Any], port: str) -> dict[str, Any]:
     The wires from that LUT on lie within the design, so that copies can take them over once they are routed. Where all
     other wires lie already, those from a pin to a thousand cells take the router minutes.
 
-    Parameters
-    ----------
-    design
-        As for ``replicate``; it stays as it is.
-    port
-        Name of the input, of one bit.
-
-    Returns
-    -------
-    dict
-        A design like the one given, the wires to and from the LUT not routed.
+    The port is of one bit. Wires to and from the LUT are not routed; the design that is given stays as it is.
 
     Raises
     ------
@@ -87,11 +78,6 @@ def replicate(design: dict[str, Any], shifts: Sequence[tuple[int, int]], shared:
         Ports that the copies have in common. A wire that leads to cells of all copies and is no global clock takes the
         router long.
 
-    Returns
-    -------
-    dict
-        A design for nextpnr with ``--no-pack``.
-
     Raises
     ------
     ValueError
@@ -99,51 +85,73 @@ def replicate(design: dict[str, Any], shifts: Sequence[tuple[int, int]], shared:
     """
     ((top, module),) = design["modules"].items()
     cells, nets = module["cells"], module["netnames"]
-    once = {
-        name for name, cell in cells.items() if cell["type"] == BUFFER or name in {f"{port}$tr_io" for port in shared}
-    }
-    common = {bit for name in once for bits in cells[name]["connections"].values() for bit in bits}
-    pinned = {
-        bit for cell in cells.values() if cell["type"] == PIN for bits in cell["connections"].values() for bit in bits
-    }
-    most = 1 + _highest_bit(module)
+    pins = {f"{port}$tr_io" for port in shared}
+    once = {name: cell for name, cell in cells.items() if cell["type"] == BUFFER or name in pins}
+    common = _connected(once.values())
+    pinned = common | _connected(cell for cell in cells.values() if cell["type"] == PIN)
     # The steps that nextpnr did are to be done again; packing finds nothing to do but what it notes of multipliers.
     settings = {name: value for name, value in module["settings"].items() if name not in ("place", "route")}
     made: dict[str, Any] = {
         "settings": settings, "attributes": module["attributes"], "ports": {}, "cells": {}, "netnames": {},
     }  # fmt: skip
-    taken: dict[str, str] = {}
-    for number, (columns, rows) in enumerate(shifts):
-
-        def named(name: str, number: int = number) -> str:
-            return f"copy_{number}.{name}" if number else name
-
-        def moved(bits: list[Any], number: int = number) -> list[Any]:
-            return [bit + number * most if isinstance(bit, int) and bit not in common else bit for bit in bits]
-
+    for number, shift in enumerate(shifts):
+        copy = _Copy(number, *shift, number * (1 + _highest_bit(module)), common)
         for name, port in module["ports"].items():
             if not (number and name in shared):
-                made["ports"][named(name)] = port | {"bits": moved(port["bits"])}
+                made["ports"][copy.named(name)] = port | {"bits": copy.moved(port["bits"])}
         for name, cell in cells.items():
-            if number and name in once:
-                continue
-            copy = deepcopy(cell)
-            copy["connections"] = {port: moved(bits) for port, bits in cell["connections"].items()}
-            if name not in once:
-                _place(copy, columns, rows)
-            made["cells"][named(name)] = copy
-            place = copy["attributes"].get("NEXTPNR_BEL")
-            if place is not None and taken.setdefault(place, named(name)) != named(name):
-                raise ValueError(f"{place} is taken twice: by {taken[place]} and by {named(name)}")
+            if not (number and name in once):
+                made["cells"][copy.named(name)] = copy.cell(cell, name in once)
         for name, net in nets.items():
-            if number and common.issuperset(net["bits"]):
-                continue
-            attributes = dict(net["attributes"])
-            route = attributes.pop("ROUTING", None)
-            if route is not None and not (common | pinned).intersection(net["bits"]):
-                attributes["ROUTING"] = _route(route, columns, rows)
-            made["netnames"][named(name)] = net | {"bits": moved(net["bits"]), "attributes": attributes}
+            if not (number and common.issuperset(net["bits"])):
+                made["netnames"][copy.named(name)] = copy.net(net, pinned)
+    _check_places(made["cells"])
     return {**design, "modules": {top: made}}
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """A copy of a design: its number, its distance in columns and rows, and that of its nets, but for common ones."""
+
+    number: int
+    columns: int
+    rows: int
+    nets: int
+    common: Collection[Any]
+
+    def named(self, name: str) -> str:
+        return f"copy_{self.number}.{name}" if self.number else name
+
+    def moved(self, bits: list[Any]) -> list[Any]:
+        return [bit + self.nets if isinstance(bit, int) and bit not in self.common else bit for bit in bits]
+
+    def cell(self, cell: dict[str, Any], stays: bool) -> dict[str, Any]:
+        connections = {port: self.moved(bits) for port, bits in cell["connections"].items()}
+        made = {**deepcopy(cell), "connections": connections}
+        if not stays:
+            _place(made, self.columns, self.rows)
+        return made
+
+    def net(self, net: dict[str, Any], pinned: Collection[Any]) -> dict[str, Any]:
+        attributes = dict(net["attributes"])
+        route = attributes.pop("ROUTING", None)
+        if route is not None and not any(bit in pinned for bit in net["bits"]):
+            attributes["ROUTING"] = _route(route, self.columns, self.rows)
+        return net | {"bits": self.moved(net["bits"]), "attributes": attributes}
+
+
+def _connected(cells: Iterable[dict[str, Any]]) -> set[Any]:
+    """Return the nets that lead to cells."""
+    return {bit for cell in cells for bits in cell["connections"].values() for bit in bits}
+
+
+def _check_places(cells: dict[str, Any]) -> None:
+    """Refuse cells that have one place."""
+    taken: dict[str, str] = {}
+    for name, cell in cells.items():
+        place = cell["attributes"].get("NEXTPNR_BEL")
+        if place is not None and taken.setdefault(place, name) != name:
+            raise ValueError(f"{place} is taken twice: by {taken[place]} and by {name}")
 
 
 def _highest_bit(module: dict[str, Any]) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dnnzip.usecases.provenance import versions
-from dnnzip_bench.command import BUILD, told
+from dnnzip_bench.command import BUILD, make_folder, told
 from dnnzip_bench.hardware.designs import UP5K, Device, Row
 from dnnzip_bench.hardware.replication import pass_on, replicate
 from dnnzip_bench.hardware.tools import nextpnr, yosys
@@ -24,6 +24,9 @@ maps a second time, after another synthesis, which takes 8 % off the LUTs of a g
 
 SHARED, PASSED_ON = ("clk",), "rst"
 """Ports that copies have in common, and the one that each has behind a LUT of its own: a reset has no global wire."""
+
+SEARCHED = 12
+"""Seeds that a design with copies is placed with; the fastest with room for its copies is copied."""
 
 EBRS_PER_GROUP = 4
 """Block RAMs in a group of columns."""
@@ -64,6 +67,16 @@ def cell_counts(stat: str) -> dict[str, dict[str, int]]:
     return counts
 
 
+def mapped_cells(verilog: str, script: str, folder: Path, top: str = TOP) -> dict[str, dict[str, int]]:
+    """Map Verilog with a script that writes ``top.stat``, unless that is there; return the cells of each module."""
+    stat = folder / f"{top}.stat"
+    if not stat.is_file():
+        make_folder(folder)
+        (folder / f"{top}.v").write_text(verilog, encoding="utf-8")
+        yosys(script, folder)
+    return cell_counts(stat.read_text(encoding="utf-8"))
+
+
 def place_entries(netlist: Path, row: int, groups: Sequence[int], *, others: bool = False) -> None:
     """Give the block RAMs of the lanes' tables places in a netlist for ECP5, lane by lane.
 
@@ -71,10 +84,8 @@ def place_entries(netlist: Path, row: int, groups: Sequence[int], *, others: boo
     ----------
     netlist
         What Yosys wrote; it is changed.
-    row
-        Row of the device.
-    groups
-        Columns where groups of block RAMs begin.
+    row, groups
+        Row of the device, and columns where groups of block RAMs begin.
     others
         Whether the other block RAMs get places there too, at both ends.
 
@@ -127,7 +138,7 @@ def clock(report: Path) -> float:
 
 def copies_netlist(row: Row, folder: Path) -> Path:
     """Return where the netlist of a row's copies is kept, by the folder of the design that is copied."""
-    digest = hashlib.sha256(json.dumps([row.shifts, row.searched, SHARED, PASSED_ON]).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps([row.shifts, SEARCHED, SHARED, PASSED_ON]).encode()).hexdigest()[:16]
     return folder / f"copies-{digest}" / f"{TOP}.json"
 
 
@@ -142,7 +153,7 @@ def write_copies(row: Row, folder: Path, netlist: Path) -> None:
         If the copies fit in none of the placements.
     """
     found = {}
-    for seed in range(1, row.searched + 1):
+    for seed in range(1, SEARCHED + 1):
         report = folder / f"report-{seed}.json"
         place_and_route(row, folder / f"{TOP}.json", seed, report, "--write", f"placed-{seed}.json")
         found[seed] = clock(report)
@@ -155,7 +166,7 @@ def write_copies(row: Row, folder: Path, netlist: Path) -> None:
             continue
         break
     else:
-        raise ValueError(f"{row.key}: in none of {row.searched} placements do the copies fit next to each other")
+        raise ValueError(f"{row.key}: in none of {SEARCHED} placements do the copies fit next to each other")
     passed, routed = folder / f"passed-{best}.json", folder / f"routed-{best}.json"
     if not passed.is_file():
         _write(passed, replicate(pass_on(design, PASSED_ON), [(0, 0)], SHARED))
@@ -183,17 +194,13 @@ def run_row(row: Row, most_seeds: int, *, kept: bool = False) -> dict[str, Any]:
     )
     stem = "85f-copied" if row.shifts else row.key  # the placed design is the same for all that copy it
     folder = FOLDER / f"{stem}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
     netlist = folder / f"{TOP}.json"
     nothing: dict[str, Any] = {"cells": {}, "clocks": [], "used": {}}
     if kept and not netlist.is_file():
         return nothing
-    if not netlist.is_file():
-        (folder / f"{TOP}.v").write_text(text, encoding="utf-8")
-        yosys(script, folder)
+    cells = mapped_cells(text, script, folder)[TOP]
     if row.device.block_rams:
         place_entries(netlist, *row.device.block_rams, others=bool(row.shifts))
-    cells = cell_counts((folder / f"{TOP}.stat").read_text(encoding="utf-8"))[TOP]
     if row.shifts:
         netlist = copies_netlist(row, folder)
         if kept and not netlist.is_file():

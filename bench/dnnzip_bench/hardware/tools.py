@@ -1,4 +1,7 @@
-"""Yosys and nextpnr, each run in a folder."""
+"""Yosys and nextpnr, each run in a folder.
+
+Where one is not there, `MissingToolError` is raised; where it fails, `RuntimeError` with its last lines.
+"""
 
 import subprocess
 from collections.abc import Sequence
@@ -9,28 +12,12 @@ from dnnzip_sim import toolchain
 
 
 def yosys(script: str, folder: Path) -> None:
-    """Run a script of Yosys in a folder.
-
-    Raises
-    ------
-    MissingToolError
-        There is no Yosys.
-    RuntimeError
-        Yosys fails; with its last lines.
-    """
+    """Run a script of Yosys in a folder."""
     _run([str(toolchain.yosys().path), "-q", "-p", script], folder, "yosys")
 
 
 def nextpnr(family: str, options: Sequence[str], folder: Path, what: str) -> None:
-    """Place and route in a folder, for ``ecp5`` or ``ice40``.
-
-    Raises
-    ------
-    MissingToolError
-        There is no nextpnr for the family.
-    RuntimeError
-        nextpnr fails; with its last lines.
-    """
+    """Place and route in a folder, for ``ecp5`` or ``ice40``."""
     _run([find_tools()[f"NEXTPNR_{family.upper()}"], *options], folder, f"nextpnr on {what}")
 
 

@@ -28,30 +28,15 @@ LENET, ALEXNET, VGG, LIGHT_ALEXNET = "LeNet-5", "AlexNet", "VGG-16", "light_bvlc
 
 @dataclass(frozen=True)
 class Subject:
-    """A network with bits for its weights.
-
-    Parameters
-    ----------
-    name
-        Of the network.
-    source
-        Where its bits per weight are from.
-    network
-        Its layers, compressed.
-    drop
-        Accuracy lost, in points, with samples that the choice saw and others; None where nothing can be run.
-    ways
-        What is saved, by each way of counting.
-    largest_drop
-        Points of accuracy lost, on all samples, where the largest layer alone is compressed; None where nothing can be
-        run.
-    """
+    """A network with bits for its weights."""
 
     name: str
-    source: str
+    source: str  # where its bits per weight are from
     network: Network
+    # Accuracy lost, in points, with samples that the choice saw and others; None where nothing can be run.
     drop: Drop | None
-    ways: tuple[Counted, ...]
+    ways: tuple[Counted, ...]  # what is saved, by each way of counting
+    # The same on all samples, where the largest layer alone is compressed.
     largest_drop: float | None = None
 
     @property
@@ -67,23 +52,13 @@ class Subject:
 
 @dataclass(frozen=True)
 class Goal:
-    """Savings to reach: all layers, ``serial``, weights of 16 bits.
-
-    Parameters
-    ----------
-    name, sources
-        Which subject: the first of these sources that it has.
-    latency, energy
-        Shares, at least.
-    drop
-        Points of accuracy on unseen samples, at most; None where nothing can be run.
-    """
+    """Savings to reach: all layers, ``serial``, weights of 16 bits."""
 
     name: str
-    sources: tuple[str, ...]
-    latency: float
+    sources: tuple[str, ...]  # the first of these that the network's subjects have
+    latency: float  # share, at least
     energy: float
-    drop: float | None = None
+    drop: float | None = None  # points of accuracy on unseen samples, at most; None where nothing can be run
 
     def faults(self, subjects: Sequence[Subject]) -> Iterator[str]:
         """Yield a sentence for each saving below its goal."""
@@ -137,26 +112,17 @@ def role(network: Network, name: str) -> str:
 
 
 def highest_bits(measured: Sequence[tuple[Network, Record]]) -> dict[str, tuple[float, str]]:
-    """Return bits per weight for each role: the highest of any network's, over its layers, and which network's.
-
-    Parameters
-    ----------
-    measured
-        Networks with what was measured of them.
-    """
+    """Return bits per weight for each role: the highest of any network's, over its layers, and which network's."""
     highest: dict[str, tuple[float, str]] = {}
     for network, record in measured:
-        bits: dict[str, float] = {}
-        weights: dict[str, int] = {}
-        for name, count in record.weights.items():
-            if not (own := role(network, name)):
-                continue
-            bits[own] = bits.get(own, 0.0) + record.bits[name]
-            weights[own] = weights.get(own, 0) + count
-        for own, total in bits.items():
-            if own != FIRST and weights[own] < ENOUGH_WEIGHTS:
-                continue
-            highest[own] = max(highest.get(own, (0.0, "")), (total / weights[own], network.name))
+        layers: dict[str, list[str]] = {}
+        for name in record.weights:
+            layers.setdefault(role(network, name), []).append(name)
+        for own, names in layers.items():
+            weights = sum(record.weights[name] for name in names)
+            if own and (own == FIRST or weights >= ENOUGH_WEIGHTS):
+                found = sum(record.bits[name] for name in names) / weights, network.name
+                highest[own] = max(highest.get(own, (0.0, "")), found)
     return highest
 
 
@@ -182,43 +148,21 @@ def carried_over(trained: Network, record: Record, network: Network) -> dict[str
 
 @dataclass(frozen=True)
 class Lenet:
-    """The trained LeNet-5.
+    """The trained LeNet-5."""
 
-    Parameters
-    ----------
-    layers
-        With the names of its tensors.
-    record
-        Its bits.
-    source
-        ``tuned`` or ``one bound``.
-    drop, largest_drop
-        See ``Subject``.
-    """
-
-    layers: Network
+    layers: Network  # with the names of its tensors
     record: Record
-    source: str
-    drop: Drop
+    source: str  # `tuned` or `one bound`
+    drop: Drop  # this and the next as in `Subject`
     largest_drop: float
 
 
 def subjects(
     estimator: Estimator,
-    lenet: "Lenet",
+    lenet: Lenet,
     highest: Mapping[str, tuple[float, str]],
 ) -> list[Subject]:
-    """Estimate every network with every source of bits.
-
-    Parameters
-    ----------
-    estimator
-        The family's.
-    lenet
-        The trained LeNet-5.
-    highest
-        Of ``highest_bits``.
-    """
+    """Estimate every network with every source of bits; ``highest`` is that of ``highest_bits``."""
     plain = lenet5()
     packed = with_bits(plain, carried_over(lenet.layers, lenet.record, plain))
     ways = tuple(counted(packed, estimator))

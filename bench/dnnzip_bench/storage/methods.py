@@ -14,12 +14,12 @@ from dnnzip.onnx.compressed import CompressedModel
 from dnnzip.onnx.compression import compressed_model
 from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.opening import open_compressed
-from dnnzip.onnx.weights import Weight
 from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.quantize.grid import Quantised
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip_bench.coders.zero_runs import packed_bytes
 from dnnzip_bench.monotonic_runs import quantise_runs
-from dnnzip_bench.storage.rounding import Clipping, Rounded, round_weights
+from dnnzip_bench.storage.rounding import Clipping, round_weights
 from dnnzip_bench.storage.trained import TrainedNetwork
 
 SCALE_BITS = 32
@@ -28,36 +28,19 @@ SCALE_BITS = 32
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """A network as a method stores it.
+    """A network as a method stores it."""
 
-    Parameters
-    ----------
-    bits
-        Of each tensor, everything counted: codes, scales, headers, checksums and its share of the table set.
-    model
-        The network with the weights that come out again.
-    """
-
+    # Of each tensor, everything counted: codes, scales, headers, checksums and its share of the table set.
     bits: Mapping[str, float]
     model: onnx.ModelProto
 
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """A way to store weights, with its setting.
+    """A way to store weights, with its setting."""
 
-    Parameters
-    ----------
-    name
-        What tables call it.
-    setting
-        Its bound, tolerance or clipping; empty where there is none.
-    store
-        Stores a network.
-    """
-
-    name: str
-    setting: str
+    name: str  # what tables call it
+    setting: str  # its bound, tolerance or clipping; empty where there is none
     store: Callable[[TrainedNetwork], Stored]
 
     @property
@@ -85,26 +68,28 @@ def line(tolerance: float) -> Method:
     """Return the paper family's monotonic runs at a tolerance, a share of each tensor's range."""
 
     def store(network: TrainedNetwork) -> Stored:
-        results = [quantise_runs(weight, tolerance) for weight in network.weights]
-        tables, encoded = encode_quantised(network.weights, results, CodecOptions("line"))
-        fresh = compressed_model(network.model, network.weights, encoded, tables)
-        return stored(open_compressed(fresh, network.name))
+        return stored(compressed(network, [quantise_runs(weight, tolerance) for weight in network.weights], "line"))
 
     return Method(LINE, f"delta {100 * tolerance:g}%", store)
 
 
-def stored(compressed: CompressedModel) -> Stored:
+def compressed(network: TrainedNetwork, results: Sequence[Quantised], codec: str) -> CompressedModel:
+    """Return a network with these results for its weights, as a codec stores them."""
+    tables, encoded = encode_quantised(network.weights, results, CodecOptions(codec))
+    return open_compressed(compressed_model(network.model, network.weights, encoded, tables), network.name)
+
+
+def stored(model: CompressedModel) -> Stored:
     """Return the bits of a compressed model and what it decodes to.
 
     The table set is spread over the tensors as their weights are: as if it came again with each inference.
     """
-    count = sum(layer.weights for layer in compressed.layers)
-    shared = 8 * len(compressed.tables) / count
+    count = sum(layer.weights for layer in model.layers)
+    shared = 8 * len(model.tables) / count
     bits = {
-        layer.name: 8 * (layer.stream_bytes + layer.grid.side_bytes) + shared * layer.weights
-        for layer in compressed.layers
+        layer.name: 8 * (layer.stream_bytes + layer.grid.side_bytes) + shared * layer.weights for layer in model.layers
     }
-    return Stored(bits, decompressed(compressed))
+    return Stored(bits, decompressed(model))
 
 
 def rounded(name: str, bits: int, scope: Scope, clipping: Clipping = Clipping.RANGE, zero_runs: bool = False) -> Method:
@@ -114,33 +99,18 @@ def rounded(name: str, bits: int, scope: Scope, clipping: Clipping = Clipping.RA
         sizes: dict[str, float] = {}
         arrays: dict[str, NDArray[np.float32]] = {}
         for weight in network.weights:
-            result = round_weights(rows_of(weight), bits, scope, clipping)
-            sizes[weight.name] = _size(result, bits, zero_runs) + SCALE_BITS * result.scales.size
+            rows = weight.layout.to_channels(weight.array).astype(np.float32)
+            result = round_weights(rows, bits, scope, clipping)
+            codes = 8.0 * len(packed_bytes(result.codes)) if zero_runs else float(bits * result.codes.size)
+            sizes[weight.name] = codes + SCALE_BITS * result.scales.size
             arrays[weight.name] = np.asarray(weight.layout.from_channels(result.weights), np.float32)
         return Stored(sizes, with_weights(network.model, arrays))
 
     return Method(name, clipping.value if bits < 8 else "", store)
 
 
-def _size(result: Rounded, bits: int, zero_runs: bool) -> float:
-    return 8.0 * len(packed_bytes(result.codes)) if zero_runs else float(bits * result.codes.size)
-
-
-def rows_of(weight: Weight) -> NDArray[np.float32]:
-    """Return a tensor as float32 [channels, length]."""
-    return weight.layout.to_channels(weight.array).astype(np.float32)
-
-
 def with_weights(model: onnx.ModelProto, arrays: Mapping[str, NDArray[np.float32]]) -> onnx.ModelProto:
-    """Return a copy of a network with other weights; each keeps its type.
-
-    Parameters
-    ----------
-    model
-        The network; it stays as it is.
-    arrays
-        Names of initializers to their new weights, in the shape of the network.
-    """
+    """Return a copy of a network with other weights, by the names of the initializers; each keeps its type."""
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
     missing = set(arrays)

@@ -10,7 +10,7 @@ from typing import Any
 
 import dnnzip
 from dnnzip_bench.coders import zero_runs
-from dnnzip_bench.command import write_json
+from dnnzip_bench.command import told, write_json
 from dnnzip_bench.storage.methods import Method
 from dnnzip_bench.storage.trained import Right, TrainedNetwork
 
@@ -24,25 +24,13 @@ SOURCES = (
 
 @dataclass(frozen=True)
 class Record:
-    """A method on a network.
-
-    Parameters
-    ----------
-    method, setting
-        Of the method.
-    weights
-        Of each tensor.
-    bits
-        Of each tensor, everything counted.
-    right
-        How often the network that is left is right.
-    """
+    """A method on a network."""
 
     method: str
     setting: str
     weights: Mapping[str, int]
-    bits: Mapping[str, float]
-    right: Right
+    bits: Mapping[str, float]  # of each tensor, everything counted
+    right: Right  # how often the network that is left is right
 
     @property
     def bits_per_weight(self) -> float:
@@ -63,12 +51,7 @@ class Record:
 class Records:
     """Measurements of one network; what is known is not measured again.
 
-    Parameters
-    ----------
-    network
-        The network.
-    folder
-        Where its file is. A file of another network, other samples or other sources of dnnzip counts as none.
+    A file in the folder of another network, other samples or other sources of dnnzip counts as none.
     """
 
     def __init__(self, network: TrainedNetwork, folder: Path) -> None:
@@ -88,14 +71,9 @@ class Records:
         return Right(**self._known[""])
 
     def measure(self, method: Method) -> Record:
-        """Return the record of a method.
-
-        Raises
-        ------
-        InputError
-            Its network does not run.
-        """
+        """Return the record of a method."""
         if method.key not in self._known:
+            told(f"{self.network.name}: {method.key}")
             stored = method.store(self.network)
             record = Record(
                 method.name,

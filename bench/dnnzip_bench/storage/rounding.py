@@ -29,18 +29,10 @@ class Clipping(enum.StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Rounded:
-    """A tensor of weights rounded to whole codes.
+    """A tensor of weights rounded to whole codes."""
 
-    Parameters
-    ----------
-    codes
-        int16 [channels, length].
-    scales
-        float32, [1, 1] or [channels, 1]: the weight is code times scale.
-    """
-
-    codes: NDArray[np.int16]
-    scales: NDArray[np.float32]
+    codes: NDArray[np.int16]  # int16 [channels, length]
+    scales: NDArray[np.float32]  # float32, [1, 1] or [channels, 1]: the weight is code times scale
 
     @property
     def weights(self) -> NDArray[np.float32]:

@@ -13,13 +13,7 @@ EDGE = "edge-lpddr4"
 
 @dataclass(frozen=True)
 class Saving:
-    """Shares of a network's latency and energy, from 0 to 1, that compressed weights save.
-
-    Parameters
-    ----------
-    latency, energy, energy_without_leakage
-        The shares; below 0 where there is more.
-    """
+    """Shares of a network's latency and energy, from 0 to 1, that are saved; below 0 where there is more."""
 
     latency: float
     energy: float
@@ -28,23 +22,11 @@ class Saving:
 
 @dataclass(frozen=True)
 class Counted:
-    """A saving and how it was counted.
+    """A saving and how it was counted."""
 
-    Parameters
-    ----------
-    largest_only
-        Whether the layer with the most weights alone is compressed.
-    timing
-        Whether a layer takes the sum or the longest of its parts.
-    baseline
-        Bits of a weight that is not compressed.
-    saving
-        What is saved.
-    """
-
-    largest_only: bool
-    timing: Timing
-    baseline: int
+    largest_only: bool  # whether the layer with the most weights alone is compressed
+    timing: Timing  # whether a layer takes the sum or the longest of its parts
+    baseline: int  # bits of a weight that is not compressed
     saving: Saving
 
 

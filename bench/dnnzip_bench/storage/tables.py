@@ -1,9 +1,10 @@
 """The tables of ``make paper``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dnnzip.accelerator import Timing
-from dnnzip.presentation.tables import TextTable
+from dnnzip.presentation.tables import TextTable, share
+from dnnzip_bench.columns import Columns
 from dnnzip_bench.storage.claim import PUBLISHED_ENERGY, PUBLISHED_LATENCY, Subject
 from dnnzip_bench.storage.equal import Equal
 from dnnzip_bench.storage.savings import BASELINES, Counted, Saving
@@ -11,20 +12,6 @@ from dnnzip_bench.storage.trained import Drop
 
 FAMILY_BASELINE = 16
 
-CLAIM_HEADER = (
-    "network",
-    "bits from",
-    "bits/weight",
-    "all layers: latency",
-    "energy",
-    "no leakage",
-    "largest layer: latency",
-    "energy",
-    "no leakage",
-    "top-1 lost: seen",
-    "unseen",
-    "largest layer",
-)
 WAYS_HEADER = (
     "network",
     "bits from",
@@ -32,54 +19,59 @@ WAYS_HEADER = (
     "timing",
     *(f"{what}, {bits}" for bits in BASELINES for what in ("latency", "energy", "no leakage")),
 )
-EQUAL_HEADER = (
-    "network",
-    "stored as",
-    "setting",
-    "bits/weight",
-    "top-1 lost: seen",
-    "unseen",
-    "keeps 1 point",
-    "family: latency",
-    "energy",
-    "edge: latency",
-    "energy",
-)
-
-
-def percent(share: float) -> str:
-    """Return a share as a percentage; what rounds to zero has no sign."""
-    return f"{round(100 * share, 1) + 0.0:.1f}"
 
 
 def _parts(saving: Saving) -> tuple[str, str, str]:
-    return percent(saving.latency), percent(saving.energy), percent(saving.energy_without_leakage)
+    return share(saving.latency), share(saving.energy), share(saving.energy_without_leakage)
 
 
-def _lost(drop: Drop | None) -> tuple[str, str]:
+def _seen(drop: Drop | None) -> str:
     if drop is None:
-        return "not measured", ""
-    return "-" if drop.seen is None else f"{drop.seen:+.2f}", f"{drop.unseen:+.2f}"
+        return "not measured"
+    return "-" if drop.seen is None else f"{drop.seen:+.2f}"
+
+
+def _unseen(drop: Drop | None) -> str:
+    return f"{drop.unseen:+.2f}" if drop else ""
+
+
+def _saved(largest_only: bool, part: int) -> Callable[[Subject], str]:
+    return lambda subject: _parts(subject.way(largest_only, Timing.SERIAL, FAMILY_BASELINE).saving)[part]
+
+
+CLAIM: Columns[Subject] = Columns(
+    ("network", lambda subject: subject.name),
+    ("bits from", lambda subject: subject.source),
+    ("bits/weight", lambda subject: f"{subject.bits_per_weight:.3f}"),
+    ("all layers: latency", _saved(False, 0)),
+    ("energy", _saved(False, 1)),
+    ("no leakage", _saved(False, 2)),
+    ("largest layer: latency", _saved(True, 0)),
+    ("energy", _saved(True, 1)),
+    ("no leakage", _saved(True, 2)),
+    ("top-1 lost: seen", lambda subject: _seen(subject.drop)),
+    ("unseen", lambda subject: _unseen(subject.drop)),
+    ("largest layer", lambda subject: "" if subject.largest_drop is None else f"{subject.largest_drop:+.2f}"),
+)
+EQUAL: Columns[Equal] = Columns(
+    ("network", lambda row: row.network),
+    ("stored as", lambda row: row.method),
+    ("setting", lambda row: row.setting),
+    ("bits/weight", lambda row: f"{row.bits_per_weight:.3f}"),
+    ("top-1 lost: seen", lambda row: _seen(row.drop)),
+    ("unseen", lambda row: _unseen(row.drop)),
+    ("keeps 1 point", lambda row: "no" if row.is_over else "yes"),
+    ("family: latency", lambda row: share(row.family.latency)),
+    ("energy", lambda row: share(row.family.energy)),
+    ("edge: latency", lambda row: share(row.edge.latency)),
+    ("energy", lambda row: share(row.edge.energy)),
+)
 
 
 def claim_table(subjects: Sequence[Subject]) -> TextTable:
     """Return the claim's table: ``serial``, against 16 bits, with what was published."""
-    rows = []
-    for subject in subjects:
-        ways = [subject.way(only, Timing.SERIAL, FAMILY_BASELINE).saving for only in (False, True)]
-        cells = [part for saving in ways for part in _parts(saving)]
-        rows.append(
-            (
-                subject.name,
-                subject.source,
-                f"{subject.bits_per_weight:.3f}",
-                *cells,
-                *_lost(subject.drop),
-                "" if subject.largest_drop is None else f"{subject.largest_drop:+.2f}",
-            )
-        )
-    most = (percent(PUBLISHED_LATENCY), percent(PUBLISHED_ENERGY))
-    return TextTable(CLAIM_HEADER, tuple(rows), ("the paper, at most", "", "", *most, "", "", "", "", "", "", ""))
+    most = (share(PUBLISHED_LATENCY), share(PUBLISHED_ENERGY))
+    return CLAIM.table(subjects, ("the paper, at most", "", "", *most, "", "", "", "", "", "", ""))
 
 
 def ways_table(subjects: Sequence[Subject]) -> TextTable:
@@ -96,24 +88,7 @@ def ways_table(subjects: Sequence[Subject]) -> TextTable:
 
 def equal_table(rows: Sequence[Equal]) -> TextTable:
     """Return the table of methods at equal accuracy."""
-    return TextTable(
-        EQUAL_HEADER,
-        tuple(
-            (
-                row.network,
-                row.method,
-                row.setting,
-                f"{row.bits_per_weight:.3f}",
-                *_lost(row.drop),
-                "no" if row.is_over else "yes",
-                percent(row.family.latency),
-                percent(row.family.energy),
-                percent(row.edge.latency),
-                percent(row.edge.energy),
-            )
-            for row in rows
-        ),
-    )
+    return EQUAL.table(rows)
 
 
 def highest_table(highest: Mapping[str, tuple[float, str]]) -> TextTable:

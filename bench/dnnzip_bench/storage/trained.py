@@ -22,16 +22,10 @@ ENTRIES = tuple(entry for entry in catalogue.ENTRIES if entry.data)
 
 @dataclass(frozen=True)
 class Right:
-    """Accuracy of a network.
+    """Accuracy of a network: shares of right classes, from 0 to 1."""
 
-    Parameters
-    ----------
-    seen, unseen
-        Shares of right classes, from 0 to 1, among the samples that a choice looks at, and among all others.
-    """
-
-    seen: float
-    unseen: float
+    seen: float  # among the samples that a choice looks at
+    unseen: float  # among all others
 
     def drop(self, before: "Right") -> "Drop":
         """Return the drop against the plain network."""
@@ -40,43 +34,22 @@ class Right:
 
 @dataclass(frozen=True)
 class Drop:
-    """Accuracy that was lost, in points; below 0 where it became better.
+    """Accuracy that was lost, in points; below 0 where it became better."""
 
-    Parameters
-    ----------
-    seen
-        On samples that a choice looked at; None where that is not known.
-    unseen
-        On others.
-    """
-
-    seen: float | None
-    unseen: float
+    seen: float | None  # on samples that a choice looked at; None where that is not known
+    unseen: float  # on others
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
-    """A trained network with its samples.
-
-    Parameters
-    ----------
-    entry
-        Which one.
-    path
-        Its file.
-    model
-        Its content.
-    weights
-        Its float tensors.
-    data
-        Its samples: those at even places are for choices, those at odd places for what is reported. None where the
-        network has no evaluation set.
-    """
+    """A trained network with its samples."""
 
     entry: Entry
     path: Path
     model: onnx.ModelProto
     weights: tuple[Weight, ...]
+    # Its samples: those at even places are for choices, those at odd places for what is reported. None where the
+    # network has no evaluation set.
     data: Dataset | None
 
     @property
@@ -99,13 +72,7 @@ class TrainedNetwork:
         return digest.hexdigest()
 
     def right(self, model: onnx.ModelProto) -> Right:
-        """Run a model on all samples.
-
-        Raises
-        ------
-        InputError
-            It does not run.
-        """
+        """Run a model on all samples."""
         assert self.data is not None, "only networks with samples are measured"
         hits: NDArray[np.bool_] = evaluate(model, self.data).predictions == self.data.y
         return Right(float(np.mean(hits[::2])), float(np.mean(hits[1::2])))

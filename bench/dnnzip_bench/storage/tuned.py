@@ -20,21 +20,11 @@ RIGHT = "tune it anew"
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """A tuned network.
+    """A tuned network."""
 
-    Parameters
-    ----------
-    record
-        Its bits; how often it is right is what its own confirmation says.
-    drop
-        What it lost on samples that no search saw.
-    model
-        The network that is left.
-    """
-
-    record: Record
-    drop: Drop
-    model: onnx.ModelProto
+    record: Record  # its bits; how often it is right is what its own confirmation says
+    drop: Drop  # what it lost on samples that no search saw
+    model: onnx.ModelProto  # the network that is left
 
 
 def load_tuned(network: TrainedNetwork, folder: Path = FOLDER) -> Tuned | None:
