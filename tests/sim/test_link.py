@@ -13,7 +13,7 @@ from dnnzip.codec.raw import fast as raw_fast
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict, VerdictError
 from dnnzip_hw import DecompressorParameters
-from dnnzip_sim.harness import stream_through
+from dnnzip_sim.harness import Conditions, stream_through
 from dnnzip_sim.link import SimulatedLink, parameters_for
 from dnnzip_sim.stimulus.cases import damaged_cases, exhaustive_cases, line_cases, random_case, sound_cases
 from dnnzip_sim.stimulus.outcomes import Case, outcomes
@@ -51,7 +51,7 @@ def test_every_case(tmp_path, parameters):
     wanted = outcomes(Case("joined", streams), parameters.limits)
     simulator = SimulatedLink(parameters=parameters).build()
     for pauses, count in ((0, len(streams)), (SEED, len(streams)), (SEED + 1, fewer), (SEED + 2, fewer)):
-        passage = stream_through(simulator, streams[:count], tmp_path, pauses=pauses)
+        passage = stream_through(simulator, streams[:count], tmp_path, Conditions(pauses=pauses))
         for number, (found, expected) in enumerate(zip(passage.outcomes, wanted[:count], strict=True)):
             where = f"seed {SEED}, pauses {pauses}, stream {number}"
             assert found.verdict == expected.verdict, f"{where}: expected {expected}, got {found}"
