@@ -13,8 +13,8 @@ from dnnzip.errors import CheckFailedError
 from dnnzip.presentation.tables import TextTable, stdout_console
 from dnnzip.usecases.provenance import provenance
 from dnnzip_sim.formal.catalogue import PROPERTIES
+from dnnzip_sim.formal.checks import Property
 from dnnzip_sim.formal.page import page
-from dnnzip_sim.formal.properties import Property
 from dnnzip_sim.formal.prover import NOT_PROVED, PROVED, REFUTED, Result, prove
 from dnnzip_sim.formal.wrapper import Bench, Shell
 
