@@ -232,12 +232,11 @@ def damaged_cases(seed: int) -> list[Case]:
     quick_sound = random_stream(rng, quick, AnsShape(channels=5, length=4))
 
     def weights(name: str, bad: Iterator[bytes]) -> Case:
-        return Case(name, (set_up, *(stream for damaged in bad for stream in (damaged, sound))))
+        return Case(name, (set_up, *_each_with(bad, sound)))
 
     def sets(name: str, damage: Callable[[bytes], Iterator[bytes]]) -> Case:
         good = quick.to_bytes()
-        after = (quick_sound, raw, good, quick_sound)
-        return Case(name, tuple(stream for damaged in damage(good) for stream in (damaged, *after)))
+        return Case(name, tuple(_each_with(damage(good), quick_sound, raw, good, quick_sound)))
 
     return [
         weights("weight_header_fields", header_fields(ans)),
@@ -281,9 +280,9 @@ def exhaustive_cases(seed: int) -> list[Case]:
             yield from (bytes(flipped), resealed(bytes(flipped), layout_of(stream)))
 
     return [
-        Case("every_header_bit", (good, *(each for bad in every_bit(sound) for each in (bad, sound)))),
-        Case("every_raw_header_bit", (good, *(each for bad in every_bit(raw) for each in (bad, sound)))),
-        Case("every_table_header_bit", tuple(each for bad in every_bit(good) for each in (bad, sound))),
+        Case("every_header_bit", (good, *_each_with(every_bit(sound), sound))),
+        Case("every_raw_header_bit", (good, *_each_with(every_bit(raw), sound))),
+        Case("every_table_header_bit", tuple(_each_with(every_bit(good), sound))),
         Case("zeroed_tails", (*zeroed_tails(good), good, sound)),
         Case("noise", (good, *noise, good, sound)),
     ]
@@ -300,7 +299,7 @@ def line_cases(seed: int) -> list[Case]:
     sound = line_stream(rng, (2, 2, 1), 1)
 
     def each(name: str, bad: Iterator[bytes]) -> Case:
-        return Case(name, tuple(stream for damaged in bad for stream in (damaged, sound)))
+        return Case(name, tuple(_each_with(bad, sound)))
 
     return [
         Case("line_lengths", tuple(line_stream(rng, (length,) * 3, 1) for length in (1, 2, 3, 4, 255, 256, 300))),
@@ -355,6 +354,12 @@ def _narrow_codes(rng: random.Random, narrow: bytes, tables: TableSet) -> Iterat
     for code in (-129, -128, 127, 128):
         edge = ans_reference.encode([[0, code]], (1, 1), tables, AnsChoices(0, [0]))
         yield rewritten(edge, wide=0)
+
+
+def _each_with(damaged: Iterator[bytes], *after: bytes) -> Iterator[bytes]:
+    """Yield each damaged stream and what comes after it."""
+    for stream in damaged:
+        yield from (stream, *after)
 
 
 def _some_places(rng: random.Random, stream: bytes) -> list[int]:
