@@ -58,7 +58,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Tests:
+class CocotbTests:
     """The cocotb tests of a run.
 
     Parameters
@@ -100,7 +100,7 @@ class Tests:
             raise ValueError(f"expected must be at least 1, not {self.expected}")
 
 
-def run(build: Build, tests: Tests, folder: Path) -> Run:
+def run(build: Build, tests: CocotbTests, folder: Path) -> Run:
     """Run tests on ``build``; return only when all of them passed.
 
     Parameters
@@ -120,7 +120,7 @@ def run(build: Build, tests: Tests, folder: Path) -> Run:
 
 
 @contextmanager
-def started(build: Build, tests: Tests, folder: Path) -> Iterator[Callable[[], Run]]:
+def started(build: Build, tests: CocotbTests, folder: Path) -> Iterator[Callable[[], Run]]:
     """Start tests on ``build``, and yield a function that waits for their end.
 
     It returns the run, or raises as ``run`` does. A simulator that still runs when the block is left is killed.

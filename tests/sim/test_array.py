@@ -15,7 +15,7 @@ from dnnzip_hw.array import ArrayParameters
 from dnnzip_hw.array.verilog import AXI_TOP
 from dnnzip_sim.array import Memory, Surroundings, build_array, run_job
 from dnnzip_sim.build import build
-from dnnzip_sim.run import SimulationFailedError, Tests, run
+from dnnzip_sim.run import CocotbTests, SimulationFailedError, run
 from dnnzip_sim.streams import PAUSE_PATTERNS
 from dnnzip_sim.verilog import VERILATOR_OPTIONS, axi_array_verilog
 
@@ -248,4 +248,4 @@ def test_the_ports_with_a_memory_and_streams_of_others(tmp_path):
     )
     built = build(AXI_TOP, {f"{AXI_TOP}.v": axi_array_verilog(parameters)}, options=VERILATOR_OPTIONS)
     count = len(PAUSE_PATTERNS) + 2 * 4
-    run(built, Tests(AXI_BENCH, count, env={"DNNZIP_PROGRAM": str(path)}, seed=SEED), tmp_path)
+    run(built, CocotbTests(AXI_BENCH, count, env={"DNNZIP_PROGRAM": str(path)}, seed=SEED), tmp_path)

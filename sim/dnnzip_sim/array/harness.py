@@ -17,7 +17,7 @@ from dnnzip.format.array import ArrayCounters
 from dnnzip_hw.array.parameters import ArrayParameters
 from dnnzip_sim.build import Build, build
 from dnnzip_sim.harness import BENCH, OPTIONS, PAUSES
-from dnnzip_sim.run import SimulationFailedError, Tests, run
+from dnnzip_sim.run import CocotbTests, SimulationFailedError, run
 from dnnzip_sim.verilog import array_verilog
 
 TOP = "dnnzip_array_harness"
@@ -159,7 +159,7 @@ def run_job(
         file.write(np.ascontiguousarray(job.activations).tobytes())
         file.write(image)
     plusargs = [f"+job={given}", f"+result={result}", f"+failure={failure}"]
-    run(harness, Tests(BENCH, plusargs=plusargs), folder)
+    run(harness, CocotbTests(BENCH, plusargs=plusargs), folder)
     return _read(result, len(job.runs), job.given, parameters.rows)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dnnzip.format import WORD_BYTES, Verdict
 from dnnzip_hw import DecompressorParameters
 from dnnzip_sim.build import Build, build
-from dnnzip_sim.run import SimulationFailedError, Tests, started
+from dnnzip_sim.run import CocotbTests, SimulationFailedError, started
 from dnnzip_sim.verilog import VERILATOR_OPTIONS, decompressor_verilog
 
 TOP = "dnnzip_harness"
@@ -220,7 +220,7 @@ def streaming(
     given: dict[str, object] = {"job": job, "result": result, "weights": weights, "failure": failure}
     given |= {"patience": conditions.patience, "pauses": conditions.pauses}
     plusargs = [*(f"+{name}={value}" for name, value in given.items()), *conditions.plusargs]
-    with started(harness, Tests(BENCH, plusargs=plusargs), folder) as passed:
+    with started(harness, CocotbTests(BENCH, plusargs=plusargs), folder) as passed:
 
         def finished() -> Passage:
             passed()

@@ -65,9 +65,8 @@ def _every_lane_count(rng: random.Random) -> Iterator[bytes]:
     for log2_lanes in range(RTL_LIMITS.log2_lanes + 1):
         lanes = 1 << log2_lanes
         for channels in sorted({lanes, lanes + 1, 2 * lanes - 1, 3 * lanes, rng.randrange(lanes, 40)}):
-            yield random_stream(
-                rng, tables, AnsShape(channels=channels, length=rng.randrange(1, 12), log2_lanes=log2_lanes)
-            )
+            shape = AnsShape(channels, rng.randrange(1, 12), log2_lanes=log2_lanes)
+            yield random_stream(rng, tables, shape)
 
 
 def _shapes(rng: random.Random) -> Iterator[bytes]:
@@ -78,18 +77,8 @@ def _shapes(rng: random.Random) -> Iterator[bytes]:
         # Not only whole kernels: the format asks for no multiple.
         for channels, length in ((1, 1), (3, 2 * taps), (6, taps + rng.randrange(1, 9))):
             log2_lanes = rng.randrange(0, channels.bit_length())
-            yield random_stream(
-                rng,
-                tables,
-                AnsShape(
-                    channels=channels,
-                    length=length,
-                    kernel=kernel,
-                    log2_lanes=log2_lanes,
-                    context=rng.random() < 0.8,
-                    class_per_channel=rng.random() < 0.5,
-                ),
-            )
+            flags = {"context": rng.random() < 0.8, "class_per_channel": rng.random() < 0.5}
+            yield random_stream(rng, tables, AnsShape(channels, length, kernel, log2_lanes, **flags))
 
 
 def _columns(rng: random.Random) -> Iterator[bytes]:
@@ -105,9 +94,7 @@ def _columns(rng: random.Random) -> Iterator[bytes]:
         (300, 0, (1, 1), 300),
         (4096, 0, (1, 1), 20),
     ):
-        yield random_stream(
-            rng, tables, AnsShape(channels=5, length=length, kernel=kernel, columns=columns, column_shift=shift)
-        )
+        yield random_stream(rng, tables, AnsShape(5, length, kernel, columns=columns, column_shift=shift))
 
 
 def _raw(rng: random.Random) -> Iterator[bytes]:
@@ -122,9 +109,7 @@ def _escapes(rng: random.Random) -> Iterator[bytes]:
     tables = random_table_set(rng, tokens=tokens_up_to(3))
     yield tables.to_bytes()
     for log2_lanes in range(5):
-        yield random_stream(
-            rng, tables, AnsShape(channels=18, length=7, kernel=(1, 3), log2_lanes=log2_lanes, largest=20, wild=0.5)
-        )
+        yield random_stream(rng, tables, AnsShape(18, 7, (1, 3), log2_lanes, largest=20, wild=0.5))
     yield random_stream(rng, tables, AnsShape(channels=16, length=9, log2_lanes=4, wild=1.0))
 
 
@@ -149,9 +134,7 @@ def _low_bits(rng: random.Random) -> Iterator[bytes]:
         tables = random_table_set(rng, log2_states=log2_states, tables=3, shifts=(0, shift))
         yield tables.to_bytes()
         for log2_lanes in (0, 2, 4):
-            yield random_stream(
-                rng, tables, AnsShape(channels=19, length=9, kernel=(3, 1), log2_lanes=log2_lanes, largest=2000)
-            )
+            yield random_stream(rng, tables, AnsShape(19, 9, (3, 1), log2_lanes, largest=2000))
     # Half of the tokens are 0, so that a weight is often zero or not by its lowest bit, and the next table by that.
     counts = tuple({0: 128, -1: 64, 1: 64}.get(token, 0) for token in TOKEN_ORDER)
     contexts = tuple(tuple(rng.sample(range(7), CONTEXTS)) for _ in range(CLASSES))
@@ -163,9 +146,7 @@ def _low_bits(rng: random.Random) -> Iterator[bytes]:
 def _largest_table_set(rng: random.Random) -> Iterator[bytes]:
     tables = random_table_set(rng, log2_states=9, tables=8, shifts=range(8))
     yield tables.to_bytes()
-    yield random_stream(
-        rng, tables, AnsShape(channels=37, length=75, kernel=(5, 5), log2_lanes=4, columns=3, largest=900)
-    )
+    yield random_stream(rng, tables, AnsShape(37, 75, (5, 5), log2_lanes=4, columns=3, largest=900))
 
 
 def _short_streams(rng: random.Random) -> Iterator[bytes]:
