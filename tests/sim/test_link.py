@@ -175,11 +175,11 @@ def test_other_arguments_than_a_number_of_processes_are_refused(argument):
 def test_as_many_processes_as_the_argument_says(monkeypatch):
     asked = []
 
-    def note(*_, processes, **__):
-        asked.append(processes)
+    def note(simulators, *_, **__):
+        asked.append(simulators.processes)
         raise ZeroDivisionError
 
-    monkeypatch.setattr("dnnzip_sim.link.stream_in_parallel", note)
+    monkeypatch.setattr("dnnzip_sim.link.Simulators.stream", note)
     raw = raw_fast.encode(np.arange(6, dtype=np.int16), 2, 4)
     for argument in ("3", ""):
         with pytest.raises(ZeroDivisionError):
