@@ -12,7 +12,7 @@ from collections import Counter
 COUNTED = (
     ("dnnzip.codec.reference", "decode", "reference", lambda _: 1),
     ("dnnzip.codec.fast", "decode", "fast", lambda _: 1),
-    ("dnnzip_sim.harness", "_read_results", "RTL in Verilator", lambda found: len(found[0])),
+    ("dnnzip_sim.harness", "_read_results", "RTL in Verilator", lambda passage: len(passage.ended)),
     ("dnnzip_sim.formal.prover", "prove", "proofs", lambda _: 1),
 )
 

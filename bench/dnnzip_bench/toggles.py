@@ -32,7 +32,7 @@ from dnnzip_bench.hardware.adder import toggles_per_addition
 from dnnzip_bench.hardware.netlist import Watched, gate_netlist, watched
 from dnnzip_bench.pages import fill
 from dnnzip_hw import DecompressorParameters
-from dnnzip_sim.harness import build_harness, stream_through
+from dnnzip_sim.harness import Conditions, build_harness, stream_through
 from dnnzip_sim.verilog import decompressor_verilog
 
 BOUNDS = ("1%", "2%")
@@ -76,16 +76,11 @@ def measure(bound: str, netlist: Watched, parameters: DecompressorParameters) ->
     options = CompressionOptions(Bound.parse(bound), codec=CodecOptions("ans"))
     compressed = compress(load_model(digits.MODEL), options, "digits").compressed
     counter = (files("dnnzip_bench.hardware") / "counter.cpp").read_text(encoding="utf-8")
-    harness = build_harness(
-        netlist.verilog,
-        lanes=parameters.lanes,
-        weight_bits=parameters.weight_bits,
-        sources={"counter.cpp": counter},
-    )
+    harness = build_harness(parameters, netlist.verilog, {"counter.cpp": counter})
     with tempfile.TemporaryDirectory(prefix="dnnzip-toggles-") as place:
         counts_file = Path(place) / "toggles"
         streams = [compressed.tables, *(layer.stream for layer in compressed.layers)]
-        passage = stream_through(harness, streams, Path(place), plusargs=[f"+toggles={counts_file}"])
+        passage = stream_through(harness, streams, Path(place), Conditions(plusargs=[f"+toggles={counts_file}"]))
         counts = np.fromfile(counts_file, "<u8").reshape(-1, len(GATES))
     _check(compressed, [outcome.verdict for outcome in passage.outcomes], [o.weights for o in passage.outcomes])
     sizes = np.array(list(GATES.values()))

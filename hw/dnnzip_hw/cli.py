@@ -3,6 +3,7 @@
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,17 +24,8 @@ from dnnzip_hw.verilog import TOP, decompressor_verilog, ports
 from dnnzip_hw.yosys import find_yosys, is_first_start
 
 DEFAULTS = DecompressorParameters()
-OPTIONS = {
-    "lanes": "--lanes",
-    "slots": "--slots",
-    "weight_bits": "--weight-bits",
-    "line": "--line",
-    "target": "--target",
-    "groups": "--groups",
-    "bus_bits": "--bus-bits",
-    "row_weights": "--row-weights",
-}
-"""Parameter to the option that sets it."""
+OPTIONS = ("lanes", "slots", "weight_bits", "line", "target", "groups", "bus_bits", "row_weights")
+"""Parameters that an option of their name sets."""
 
 STATES = tuple(1 << log2 for log2 in range(MIN_LOG2_STATES, MAX_LOG2_STATES + 1))
 
@@ -75,23 +67,12 @@ STATES = tuple(1 << log2 for log2 in range(MIN_LOG2_STATES, MAX_LOG2_STATES + 1)
 @click.option("--groups", default=1, show_default=True, help="Of the AXI top: decompressors side by side, 1, 2, 4, ...")
 @click.option("--bus-bits", default=32, show_default=True, help="Of the AXI top: width of an input, 16, 32, 64 or 128.")
 @click.option("--row-weights", default=0, help="Of the AXI top: weights of a full output beat; by default the lanes.")
-def rtl(
-    folder: str,
-    lanes: int,
-    slots: int,
-    states: int,
-    weight_bits: int,
-    line: bool,
-    target: str,
-    groups: int,
-    bus_bits: int,
-    row_weights: int,
-) -> None:
+def rtl(folder: str, states: int, groups: int, bus_bits: int, row_weights: int, **others: Any) -> None:
     """Run `dnnzip rtl`."""
     if states not in STATES:
         raise InputError("--states", f"is {states}", f"it must be {', '.join(map(str, STATES[:-1]))} or {STATES[-1]}")
     try:
-        parameters = DecompressorParameters(lanes, slots, states.bit_length() - 1, weight_bits, line, target)
+        parameters = DecompressorParameters(log2_states=states.bit_length() - 1, **others)
         axi_parameters = AxiParameters(parameters, bus_bits, row_weights, groups)
     except ValueError as error:
         raise InputError(_option_of(str(error)), str(error)) from None
@@ -114,7 +95,8 @@ def rtl(
 
 def _option_of(message: str) -> str:
     """Return the option that the parameters' message is about."""
-    return OPTIONS.get(message.split(" ", 1)[0], OPTIONS["lanes"])
+    name = message.split(" ", 1)[0]
+    return f"--{name.replace('_', '-')}" if name in OPTIONS else "--lanes"
 
 
 def write_whole(folder: Path, files: dict[str, str]) -> list[Path]:

@@ -1,8 +1,15 @@
-"""A beat of the decompressor as a number, and its contents."""
+"""Payloads of the decompressor's ports as numbers: words of its input, beats of its output."""
 
 from dataclasses import dataclass
 
-from dnnzip.format import CAUSE_BITS, Verdict
+from dnnzip.format import CAUSE_BITS, WORD_BITS, WORD_BYTES, Verdict
+
+
+def payloads(stream: bytes) -> list[int]:
+    """Return the stream as payloads of the input: words, the final one with ``last`` above it."""
+    words = [int.from_bytes(stream[at : at + WORD_BYTES], "little") for at in range(0, len(stream), WORD_BYTES)]
+    words[-1] |= 1 << WORD_BITS
+    return words
 
 
 @dataclass(frozen=True)

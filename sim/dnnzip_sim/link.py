@@ -24,9 +24,8 @@ from dnnzip.system.temporary import temporary_folder
 from dnnzip_hw import DecompressorParameters
 from dnnzip_sim.build import Build
 from dnnzip_sim.harness import PATIENCE_CYCLES, Outcome, build_harness
-from dnnzip_sim.parallel import stream_in_parallel
+from dnnzip_sim.parallel import Simulators
 from dnnzip_sim.run import SimulationFailedError
-from dnnzip_sim.verilog import decompressor_verilog
 
 
 class SimulatedLink:
@@ -81,9 +80,7 @@ class SimulatedLink:
         streams
             Weight streams; where one is a ``line`` stream, the decompressor has that core.
         """
-        parameters = self._parameters or parameters_for(tables, streams)
-        verilog = decompressor_verilog(parameters)
-        return build_harness(verilog, lanes=parameters.lanes, weight_bits=parameters.weight_bits)
+        return build_harness(self._parameters or parameters_for(tables, streams))
 
     def decode(self, tables: bytes, streams: Sequence[bytes]) -> list[StreamResult]:
         """Load the table set, decode every weight stream in turn, and return a result for each.
@@ -109,18 +106,10 @@ class SimulatedLink:
         offered = [stream for stream in ([tables] if tables else []) + list(streams) if stream]
         outcomes: list[Outcome] = []
         if offered:
-            simulator = self.build(tables, streams)
             lanes = (self._parameters or parameters_for(tables, streams)).lanes
+            simulators = Simulators(self.build(tables, streams), lanes, self._processes, self._patience)
             with temporary_folder() as folder:
-                passage = stream_in_parallel(
-                    simulator,
-                    offered,
-                    folder,
-                    lanes=lanes,
-                    tables=bool(tables),
-                    processes=self._processes,
-                    patience=self._patience,
-                )
+                passage = simulators.stream(offered, folder, tables=bool(tables))
             outcomes = passage.outcomes
             self.last_run = LinkRun(
                 weights=sum(outcome.weights.size for outcome in outcomes),

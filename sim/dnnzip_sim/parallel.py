@@ -7,12 +7,12 @@ the end of that stream on, so that they are those of one simulator that has all 
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dnnzip.format import TABLES_MAGIC, WEIGHT_HEADER, WORD_BYTES, WeightHeader
 from dnnzip_sim.build import Build
-from dnnzip_sim.harness import PATIENCE_CYCLES, Passage, stream_through, streaming
+from dnnzip_sim.harness import PATIENCE_CYCLES, Conditions, Passage, stream_through, streaming
 from dnnzip_sim.run import SimulationFailedError
 
 LEAST_CYCLES = 40_000
@@ -22,73 +22,81 @@ MOST_WEIGHTS_PER_WORD = 16
 """A header that is damaged may declare any number of weights; more than this number per word are not believed."""
 
 
-def stream_in_parallel(
-    harness: Build,
-    streams: Sequence[bytes],
-    folder: Path,
-    *,
-    lanes: int,
-    tables: bool,
-    processes: int,
-    patience: int = PATIENCE_CYCLES,
-) -> Passage:
-    """Send the streams through decompressors in several processes, and return the results that one would return.
+@dataclass(frozen=True)
+class Simulators:
+    """Several simulators of one decompressor.
 
     Parameters
     ----------
-    harness, streams, folder, patience
-        As for ``dnnzip_sim.harness.stream_through``.
+    harness
+        What ``build_harness`` returned.
     lanes
         Of the decompressor; decides with the streams' lengths how they are shared out.
-    tables
-        Whether the first stream is a table set, which all the others need.
     processes
         How many simulators there may be.
-
-    Returns
-    -------
-    Its ``seconds`` are those of the slowest simulator.
-
-    Raises
-    ------
-    SimulationFailedError
-        As from ``stream_through``.
+    patience
+        Cycles without progress after which the decompressor hangs.
     """
-    first = int(tables)
-    costs = [_cycles(stream, lanes) for stream in streams[first:]]
-    shares = shared_out(costs, max(1, min(processes, sum(costs) // LEAST_CYCLES)))
-    # What a table set in their midst changes, all streams behind it must find.
-    if len(shares) <= 1 or any(stream[0] == TABLES_MAGIC for stream in streams[first:]):
-        return stream_through(harness, streams, folder, patience=patience)
-    try:
-        return _joined(harness, streams, first, shares, folder, patience)
-    except SimulationFailedError:
-        # One simulator with all streams fails in the same way, and says at which stream of the network.
-        stream_through(harness, streams, _new(folder / "all"), patience=patience)
-        raise
 
+    harness: Build
+    lanes: int
+    processes: int
+    patience: int = PATIENCE_CYCLES
 
-def _joined(
-    harness: Build, streams: Sequence[bytes], first: int, shares: Sequence[int], folder: Path, patience: int
-) -> Passage:
-    starts = [first + sum(shares[:number]) for number in range(len(shares))]
-    with ExitStack() as stack:
-        waits = []
-        for number, (start, share) in enumerate(zip(starts, shares, strict=True)):
-            before = max(first, start - 1)
-            given = [*streams[:first], *streams[before : start + share]]
-            waits.append(stack.enter_context(streaming(harness, given, _new(folder / str(number)), patience=patience)))
-        passages = [wait() for wait in waits]
-    outcomes = passages[0].outcomes
-    cycles = passages[0].cycles
-    for passage in passages[1:]:
-        shift = outcomes[-1].end - passage.outcomes[first].end
-        outcomes += [
-            replace(outcome, begin=outcome.begin + shift, end=outcome.end + shift)
-            for outcome in passage.outcomes[first + 1 :]
-        ]
-        cycles = passage.cycles + shift
-    return Passage(outcomes, cycles, max(passage.seconds for passage in passages))
+    def stream(self, streams: Sequence[bytes], folder: Path, *, tables: bool) -> Passage:
+        """Send the streams through, and return the results that one simulator would return.
+
+        Parameters
+        ----------
+        streams, folder
+            As for ``dnnzip_sim.harness.stream_through``.
+        tables
+            Whether the first stream is a table set, which all the others need.
+
+        Returns
+        -------
+        Its ``seconds`` are those of the slowest simulator.
+
+        Raises
+        ------
+        SimulationFailedError
+            As from ``stream_through``.
+        """
+        first = int(tables)
+        costs = [_cycles(stream, self.lanes) for stream in streams[first:]]
+        shares = shared_out(costs, max(1, min(self.processes, sum(costs) // LEAST_CYCLES)))
+        conditions = Conditions(self.patience)
+        # What a table set in their midst changes, all streams behind it must find.
+        if len(shares) <= 1 or any(stream[0] == TABLES_MAGIC for stream in streams[first:]):
+            return stream_through(self.harness, streams, folder, conditions)
+        try:
+            return self._joined(streams, first, shares, folder)
+        except SimulationFailedError:
+            # One simulator with all streams fails in the same way, and says at which stream of the network.
+            stream_through(self.harness, streams, _new(folder / "all"), conditions)
+            raise
+
+    def _joined(self, streams: Sequence[bytes], first: int, shares: Sequence[int], folder: Path) -> Passage:
+        starts = [first + sum(shares[:number]) for number in range(len(shares))]
+        conditions = Conditions(self.patience)
+        with ExitStack() as stack:
+            waits = []
+            for number, (start, share) in enumerate(zip(starts, shares, strict=True)):
+                before = max(first, start - 1)
+                given = [*streams[:first], *streams[before : start + share]]
+                part = streaming(self.harness, given, _new(folder / str(number)), conditions)
+                waits.append(stack.enter_context(part))
+            passages = [wait() for wait in waits]
+        outcomes = passages[0].outcomes
+        cycles = passages[0].cycles
+        for passage in passages[1:]:
+            shift = outcomes[-1].end - passage.outcomes[first].end
+            outcomes += [
+                replace(outcome, begin=outcome.begin + shift, end=outcome.end + shift)
+                for outcome in passage.outcomes[first + 1 :]
+            ]
+            cycles = passage.cycles + shift
+        return Passage(outcomes, cycles, max(passage.seconds for passage in passages))
 
 
 def shared_out(costs: Sequence[int], parts: int) -> list[int]:

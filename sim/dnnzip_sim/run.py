@@ -13,7 +13,7 @@ import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cocotb_tools.check_results import get_results
@@ -57,71 +57,17 @@ class Run:
     results: Path
 
 
-def run(
-    build: Build,
-    test_module: str,
-    *,
-    expected_tests: int,
-    folder: Path,
-    test_filter: str | None = None,
-    plusargs: Sequence[str] = (),
-    env: Mapping[str, str] | None = None,
-    python_path: Sequence[Path] = (),
-    seed: int | None = None,
-    timeout_seconds: float | None = None,
-) -> Run:
-    """Run the cocotb tests of ``test_module`` on ``build``; return only when all of them passed.
+@dataclass(frozen=True)
+class CocotbTests:
+    """The cocotb tests of a run.
 
     Parameters
     ----------
-    build, test_module, expected_tests, folder, test_filter, plusargs, env, python_path, seed, timeout_seconds
-        As for ``started``.
-
-    Raises
-    ------
-    ValueError
-        When ``expected_tests`` is not positive.
-    MissingToolError
-        When a tool is missing.
-    SimulationFailedError
-        Otherwise, unless every test passed and there were exactly ``expected_tests``.
-    """
-    with started(
-        build, test_module, expected_tests=expected_tests, folder=folder, test_filter=test_filter, plusargs=plusargs,
-        env=env, python_path=python_path, seed=seed, timeout_seconds=timeout_seconds,
-    ) as finished:  # fmt: skip
-        return finished()
-
-
-@contextmanager
-def started(
-    build: Build,
-    test_module: str,
-    *,
-    expected_tests: int,
-    folder: Path,
-    test_filter: str | None = None,
-    plusargs: Sequence[str] = (),
-    env: Mapping[str, str] | None = None,
-    python_path: Sequence[Path] = (),
-    seed: int | None = None,
-    timeout_seconds: float | None = None,
-) -> Iterator[Callable[[], Run]]:
-    """Start the cocotb tests of ``test_module`` on ``build``, and yield a function that waits for their end.
-
-    It returns the run, or raises as ``run`` does. A simulator that still runs when the block is left is killed.
-
-    Parameters
-    ----------
-    build
-        What to simulate.
-    test_module
-        Import name of the module that holds the tests. It is imported inside the simulator.
-    expected_tests
-        How many tests must be executed, at least one; skipped ones do not count.
-    folder
-        Where the tests run and where the log and the result file go; made when it is not there.
-    test_filter
+    module
+        Import name of the module that holds them. It is imported inside the simulator.
+    expected
+        How many must be executed, at least one; skipped ones do not count.
+    filter
         Regular expression; only the tests whose full name it finds are run.
     plusargs
         Arguments that the simulated design reads, each with its ``+``.
@@ -137,12 +83,63 @@ def started(
     Raises
     ------
     ValueError
-        When ``expected_tests`` is not positive.
+        When ``expected`` is not positive.
+    """
+
+    module: str
+    expected: int = 1
+    filter: str | None = None
+    plusargs: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    python_path: Sequence[Path] = ()
+    seed: int | None = None
+    timeout_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.expected < 1:
+            raise ValueError(f"expected must be at least 1, not {self.expected}")
+
+
+def run(build: Build, tests: CocotbTests, folder: Path) -> Run:
+    """Run tests on ``build``; return only when all of them passed.
+
+    Parameters
+    ----------
+    build, tests, folder
+        As for ``started``.
+
+    Raises
+    ------
+    MissingToolError
+        When a tool is missing.
+    SimulationFailedError
+        Otherwise, unless every test passed and there were exactly as many as expected.
+    """
+    with started(build, tests, folder) as finished:
+        return finished()
+
+
+@contextmanager
+def started(build: Build, tests: CocotbTests, folder: Path) -> Iterator[Callable[[], Run]]:
+    """Start tests on ``build``, and yield a function that waits for their end.
+
+    It returns the run, or raises as ``run`` does. A simulator that still runs when the block is left is killed.
+
+    Parameters
+    ----------
+    build
+        What to simulate.
+    tests
+        Which tests, and how.
+    folder
+        Where the tests run and where the log and the result file go; made when it is not there.
+
+    Raises
+    ------
     MissingToolError
         When a tool is missing.
     """
-    if expected_tests < 1:
-        raise ValueError(f"expected_tests must be at least 1, not {expected_tests}")
+    seed = tests.seed
     if seed is None:
         seed = int(os.environ.get("COCOTB_RANDOM_SEED") or random.getrandbits(31))  # no secret depends on it
     folder = folder.absolute()
@@ -151,34 +148,33 @@ def started(
     for stale in (log, results):
         stale.unlink(missing_ok=True)
     job = {
-        "test_module": test_module,
+        "test_module": tests.module,
         "hdl_toplevel": build.top,
         "hdl_toplevel_lang": "verilog",
         "build_dir": str(build.folder),
         "test_dir": str(folder),
         "results_xml": str(results),
         "log_file": str(log),
-        "plusargs": list(plusargs),
+        "plusargs": list(tests.plusargs),
         "seed": seed,
-        "test_filter": test_filter,
+        "test_filter": tests.filter,
     }
-    context = f"cocotb run of {test_module} on {build.top} (seed {seed}, log in {log})"
+    context = f"cocotb run of {tests.module} on {build.top} (seed {seed}, log in {log})"
     start = time.monotonic()
-    with _simulator(job, _environment(env or {}, python_path), folder) as process:
+    with _simulator(job, _environment(tests.env, tests.python_path), folder) as process:
 
         def finished() -> Run:
             try:
-                status = process.wait(timeout_seconds)
+                status = process.wait(tests.timeout_seconds)
             except subprocess.TimeoutExpired:
-                raise SimulationFailedError(
-                    f"{context} took longer than {timeout_seconds} s:\n{log_tail(log)}"
-                ) from None
+                reason = f"{context} took longer than {tests.timeout_seconds} s:\n{log_tail(log)}"
+                raise SimulationFailedError(reason) from None
             if not log.is_file():
                 raise SimulationFailedError(f"{context} did not start:\n{log_tail(folder / ERRORS)}")
-            tests = _checked(results, log, expected_tests, context)
+            executed = _checked(results, log, tests.expected, context)
             if status != 0:  # it is 0 even where tests failed
                 raise SimulationFailedError(f"{context}: the simulator ended with status {status}:\n{log_tail(log)}")
-            return Run(tests, seed, time.monotonic() - start, log, results)
+            return Run(executed, seed, time.monotonic() - start, log, results)
 
         yield finished
 

@@ -24,7 +24,7 @@ from dnnzip_hw.verilog import ports
 from dnnzip_sim import toolchain
 from dnnzip_sim.beats import BeatLayout
 from dnnzip_sim.build import build
-from dnnzip_sim.run import run
+from dnnzip_sim.run import CocotbTests, run
 from dnnzip_sim.verilog import VERILATOR_OPTIONS, decompressor_verilog
 
 TOP = "dnnzip_waves"
@@ -93,7 +93,7 @@ def make_waves(folder: Path, parameters: DecompressorParameters | None = None) -
         for number, stream in enumerate((coded.tables, *coded.streams)):
             (Path(place) / f"{number}.bin").write_bytes(stream)
         plusargs = [f"+streams={place}", f"+last={layout.last_offset}", f"+waves={waves}"]
-        run(harness, BENCH, expected_tests=1, folder=Path(place) / "run", plusargs=plusargs, seed=SEED)
+        run(harness, CocotbTests(BENCH, plusargs=plusargs, seed=SEED), Path(place) / "run")
         beats = [layout.unpack(int(line, 16)) for line in (Path(place) / "beats").read_text().split()]
     weights = np.array([weight for beat in beats for weight in beat.weights], np.int16)
     causes = [beat.cause for beat in beats if beat.cause is not None]

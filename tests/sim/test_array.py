@@ -13,12 +13,13 @@ from dnnzip.format.program import Run, Walk
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.array import ArrayParameters
 from dnnzip_hw.array.verilog import AXI_TOP
-from dnnzip_sim.array import Memory, build_array, run_job
+from dnnzip_sim.array import Memory, Surroundings, build_array, run_job
 from dnnzip_sim.build import build
-from dnnzip_sim.run import SimulationFailedError, run
+from dnnzip_sim.run import CocotbTests, SimulationFailedError, run
 from dnnzip_sim.streams import PAUSE_PATTERNS
 from dnnzip_sim.verilog import VERILATOR_OPTIONS, axi_array_verilog
 
+AXI_BENCH = "dnnzip_sim.benches.axi_array"
 SEED = 20261124
 SMALL = DecompressorParameters(2, 2, 8, 8)
 ARRAYS = {
@@ -38,10 +39,10 @@ ARRAYS = {
 }
 
 
-def run_layers(parameters, layers, folder, seed, **options):
+def run_layers(parameters, layers, folder, seed, **around):
     """Run a program of the layers, and return the result and how many sums were right."""
     program, expected = make_program(layers, parameters, log2_states=parameters.decompressor.log2_states)
-    result = run_job(build_array(parameters), parameters, program, folder, **options)
+    result = run_job(build_array(parameters), parameters, program, folder, Surroundings(**around))
     return result, check_sums(result, expected, seed)
 
 
@@ -106,7 +107,8 @@ def test_a_reset_in_the_middle_of_anything(tmp_path):
     harness = build_array(parameters)
     for number, after in enumerate(map(int, rng.integers(1, 4000, 12))):
         cycles = (1, 2, 3, 16)[number % 4]
-        result = run_job(harness, parameters, program, tmp_path, pauses=after, reset_after=after, reset_cycles=cycles)
+        around = Surroundings(pauses=after, reset_after=after, reset_cycles=cycles)
+        result = run_job(harness, parameters, program, tmp_path, around)
         assert check_sums(result, expected, SEED) > 10
 
 
@@ -134,7 +136,7 @@ def test_a_layer_that_waits_for_the_memory_is_as_fast_as_its_bytes_come(width, t
         program = dataclasses.replace(
             program, walks=[walk for walk in program.walks if not (plain and walk.first == 0)]
         )
-        result = run_job(build_array(parameters), parameters, program, tmp_path, memory=Memory(width))
+        result = run_job(build_array(parameters), parameters, program, tmp_path, Surroundings(Memory(width)))
         check_sums(result, expected, SEED)
         cycles.append(int(result.times[-1][1]) - int(result.times[0][0]))
         words.append(codes.size if plain else 2 * result.figures.bus_moves)
@@ -160,7 +162,7 @@ def broken(parameters, change, folder):
     rng = np.random.default_rng(SEED)
     layer = Layer([rng.integers(-9, 10, (4, 30)).astype(np.int16)], rng.integers(0, 9, (1, 3, 30)), 0, False, [False])
     program, _ = make_program([layer], parameters, log2_states=8)
-    return run_job(build_array(parameters), parameters, change(program), folder, patience=5000)
+    return run_job(build_array(parameters), parameters, change(program), folder, Surroundings(patience=5000))
 
 
 def flipped(program, place, bit=1):
@@ -245,11 +247,5 @@ def test_the_ports_with_a_memory_and_streams_of_others(tmp_path):
         known=np.concatenate([known for _, known in expected]),
     )
     built = build(AXI_TOP, {f"{AXI_TOP}.v": axi_array_verilog(parameters)}, options=VERILATOR_OPTIONS)
-    run(
-        built,
-        "dnnzip_sim.benches.axi_array",
-        expected_tests=len(PAUSE_PATTERNS) + 2 * 4,
-        folder=tmp_path,
-        seed=SEED,
-        env={"DNNZIP_PROGRAM": str(path)},
-    )
+    count = len(PAUSE_PATTERNS) + 2 * 4
+    run(built, CocotbTests(AXI_BENCH, count, env={"DNNZIP_PROGRAM": str(path)}, seed=SEED), tmp_path)

@@ -10,7 +10,7 @@ import pytest
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.axi import AxiParameters
 from dnnzip_sim.build import build
-from dnnzip_sim.run import SimulationFailedError, run
+from dnnzip_sim.run import CocotbTests, SimulationFailedError, run
 from dnnzip_sim.stimulus.cases import damaged_cases, sound_cases
 from dnnzip_sim.streams import PAUSE_PATTERNS
 from dnnzip_sim.verilog import AXI_TOP, VERILATOR_OPTIONS, axi_verilog
@@ -35,9 +35,7 @@ def bench(top, folder, test_filter, expected_tests, module=BENCH, **environment)
     parameters = TOPS[top]
     built = build(AXI_TOP, {f"{AXI_TOP}.v": axi_verilog(parameters)}, options=VERILATOR_OPTIONS)
     given = {"DNNZIP_AXI": json.dumps(dataclasses.asdict(parameters)), "DNNZIP_VECTORS": str(VECTORS), **environment}
-    return run(
-        built, module, expected_tests=expected_tests, folder=folder, seed=SEED, env=given, test_filter=test_filter
-    )
+    return run(built, CocotbTests(module, expected_tests, test_filter, env=given, seed=SEED), folder)
 
 
 PORTS = "bad_keep|empty_beats|soft_reset|tables_through|too_early|every_register|counters_"

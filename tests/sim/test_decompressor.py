@@ -5,7 +5,7 @@ import pytest
 from dnnzip_hw import DecompressorParameters, beat_layout
 from dnnzip_sim.beats import BeatLayout
 from dnnzip_sim.build import build
-from dnnzip_sim.run import SimulationFailedError, run
+from dnnzip_sim.run import CocotbTests, SimulationFailedError, run
 from dnnzip_sim.stimulus.cases import damaged_cases, sound_cases
 from dnnzip_sim.stimulus.outcomes import RTL_LIMITS
 from dnnzip_sim.streams import PAUSE_PATTERNS
@@ -33,55 +33,51 @@ BOTH = list(PAUSE_PATTERNS).index("both")
 )
 def test_decodes_as_the_reference(decompressor, tmp_path, pattern):
     """The other pauses go through the harness, in a hundredth of the time: see `test_every_case` of test_link.py."""
-    run(
-        decompressor, BENCH, expected_tests=CASES, folder=tmp_path, seed=SEED,
-        test_filter=rf"decodes_as_the_reference.*pattern={pattern}\b",
-    )  # fmt: skip
+    run(decompressor, CocotbTests(BENCH, CASES, rf"decodes_as_the_reference.*pattern={pattern}\b", seed=SEED), tmp_path)
 
 
 def test_recovers_from_reset(decompressor, tmp_path):
-    run(
-        decompressor, BENCH, expected_tests=len(PAUSE_PATTERNS), folder=tmp_path, seed=SEED,
-        test_filter="recovers_from_reset",
-    )  # fmt: skip
+    run(decompressor, CocotbTests(BENCH, len(PAUSE_PATTERNS), "recovers_from_reset", seed=SEED), tmp_path)
 
 
 def test_is_silent_after_a_reset(decompressor, tmp_path):
     run(
-        decompressor, BENCH, expected_tests=2 + 1, folder=tmp_path, seed=SEED,
-        test_filter=r"is_silent_after_a_reset(/cycles=1/pattern=[03]|_in_weights/cycles=1$)",
-    )  # fmt: skip
+        decompressor,
+        CocotbTests(BENCH, 2 + 1, r"is_silent_after_a_reset(/cycles=1/pattern=[03]|_in_weights/cycles=1$)", seed=SEED),
+        tmp_path,
+    )
 
 
 def test_a_beat_after_a_late_reset_is_caught(decompressor, tmp_path):
     with pytest.raises(SimulationFailedError, match=r"reset of 1 cycles after \d+: a beat in cycle 0"):
         run(
-            decompressor, BENCH, expected_tests=1, folder=tmp_path, seed=SEED, env={"DNNZIP_LATE_RESET": "1"},
-            test_filter=r"is_silent_after_a_reset/cycles=1/pattern=0\b",
-        )  # fmt: skip
+            decompressor,
+            CocotbTests(
+                BENCH, 1, r"is_silent_after_a_reset/cycles=1/pattern=0\b", env={"DNNZIP_LATE_RESET": "1"}, seed=SEED
+            ),
+            tmp_path,
+        )
 
 
 @pytest.mark.ports
 def test_is_silent_after_resets_of_every_length(decompressor, tmp_path):
-    run(
-        decompressor, BENCH, expected_tests=4 * len(PAUSE_PATTERNS) + 4, folder=tmp_path, seed=SEED,
-        test_filter="is_silent_after_a_reset",
-    )  # fmt: skip
+    run(decompressor, CocotbTests(BENCH, 4 * len(PAUSE_PATTERNS) + 4, "is_silent_after_a_reset", seed=SEED), tmp_path)
 
 
 def test_new_seed(decompressor, tmp_path):
     names = "|".join(str(number) for number in range(CASES - RANDOM_CASES, CASES))
     test_filter = rf"decodes_as_the_reference.*name=({names})/pattern=3"
-    done = run(decompressor, BENCH, expected_tests=RANDOM_CASES, folder=tmp_path, test_filter=test_filter)
+    done = run(decompressor, CocotbTests(BENCH, RANDOM_CASES, test_filter), tmp_path)
     assert f"seed {done.seed}" in done.log.read_text()
 
 
 def test_flipped_bit_is_caught(decompressor, tmp_path):
     with pytest.raises(SimulationFailedError, match=r"decompressor: beat 7: expected weight -?\d+, got weight -?\d+"):
         run(
-            decompressor, BENCH, expected_tests=1, folder=tmp_path, seed=SEED, env={"DNNZIP_FLIP": "7"},
-            test_filter=r"decodes_as_the_reference.*name=0/pattern=0\b",
-        )  # fmt: skip
+            decompressor,
+            CocotbTests(BENCH, 1, r"decodes_as_the_reference.*name=0/pattern=0\b", env={"DNNZIP_FLIP": "7"}, seed=SEED),
+            tmp_path,
+        )
 
 
 @pytest.mark.parametrize("parameters", [DecompressorParameters(), DecompressorParameters(lanes=2, weight_bits=8)])

@@ -12,7 +12,7 @@ from dnnzip.format import WEIGHT_HEADER, WORD_BYTES, Verdict
 from dnnzip_hw import DecompressorParameters
 from dnnzip_sim.faults import __main__ as command
 from dnnzip_sim.faults.campaign import Campaign
-from dnnzip_sim.harness import build_harness, stream_through
+from dnnzip_sim.harness import Conditions, build_harness, stream_through
 from dnnzip_sim.stimulus.damage import DAMAGE
 from dnnzip_sim.stimulus.streams import random_codes
 from dnnzip_sim.stimulus.table_sets import random_table_set, tokens_up_to
@@ -62,8 +62,7 @@ endmodule
 
 @pytest.fixture(scope="module")
 def everything():
-    text = decompressor_verilog(EVERYTHING)
-    return build_harness(text, lanes=EVERYTHING.lanes, weight_bits=EVERYTHING.weight_bits)
+    return build_harness(EVERYTHING)
 
 
 @pytest.mark.slow
@@ -77,7 +76,7 @@ def test_no_beat_is_left_over_from_a_truncated_stream(everything, tmp_path, log2
     stream = ans_reference.encode(codes, (1, 1), tables, AnsChoices(log2_lanes, [0]))
     cut = [stream[:end] for end in range(WEIGHT_HEADER.bytes + 3 * lanes, len(stream) - 8, WORD_BYTES)]
     streams = [tables.to_bytes(), *(one for broken in cut * 20 for one in (broken, stream))]
-    passage = stream_through(everything, streams, tmp_path, pauses=SEED, patience=4000)
+    passage = stream_through(everything, streams, tmp_path, Conditions(4000, SEED))
     verdicts = [outcome.verdict for outcome in passage.outcomes]
     assert set(verdicts[1::2]) == {Verdict.TRUNCATED}
     assert set(verdicts[2::2]) == {Verdict.OK}
@@ -88,7 +87,7 @@ def planted():
     text = decompressor_verilog(SMALLEST)
     sound = text.replace("module dnnzip_decompressor(", "module dnnzip_sound(")
     assert sound != text
-    return build_harness(sound + PLANTED, lanes=SMALLEST.lanes, weight_bits=SMALLEST.weight_bits)
+    return build_harness(SMALLEST, sound + PLANTED)
 
 
 @pytest.mark.slow
@@ -145,7 +144,7 @@ def test_reset_that_leaves_something_is_found(planted):
 @pytest.mark.slow
 def test_command_prints_counts_and_keeps_them(planted, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "CONFIGURATIONS", {"smallest": SMALLEST})
-    monkeypatch.setattr(command, "build_harness", lambda *_, **__: planted)
+    monkeypatch.setattr(command, "build_harness", lambda _: planted)
     assert command.main(["--streams", "60", "--resets", "5", "--seed", "7", "-o", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("seed 7\n")

@@ -14,9 +14,9 @@ from dnnzip_hw import Decompressor
 from dnnzip_sim.formal import __main__ as command
 from dnnzip_sim.formal import prover
 from dnnzip_sim.formal.catalogue import PROPERTIES
+from dnnzip_sim.formal.checks import SMALLEST
 from dnnzip_sim.formal.opened import Opened
 from dnnzip_sim.formal.page import BOUNDARIES, page
-from dnnzip_sim.formal.properties import SMALLEST
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 QUICK = [proved for proved in PROPERTIES if proved.quick]

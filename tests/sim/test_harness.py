@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dnnzip.format import Verdict
-from dnnzip_sim.harness import Cut, Reset, build_harness, stream_through, stream_with_resets
+from dnnzip_hw import DecompressorParameters
+from dnnzip_sim.harness import Conditions, Cut, Reset, build_harness, stream_through
 from dnnzip_sim.run import SimulationFailedError
 
 # Returns every word but a stream's first as a weight of lane `weight % 4`. What it does wrong is its first word.
@@ -49,7 +50,7 @@ FINE, HANG, EARLY, WITH_WEIGHTS, TWICE, NO_VERDICT, UNSTABLE = range(7)
 
 @pytest.fixture(scope="module")
 def stub():
-    return build_harness(STUB, lanes=4, weight_bits=16)
+    return build_harness(DecompressorParameters(lanes=4, weight_bits=16), STUB)
 
 
 def stream(kind, *words):
@@ -78,7 +79,7 @@ def test_odd_byte_is_filled_up(stub, tmp_path):
 
 def test_pauses_take_time_and_change_nothing_else(stub, tmp_path):
     streams = [stream(FINE, *range(count)) for count in (2000, 0, 3)]
-    passages = [stream_through(stub, streams, tmp_path, pauses=seed) for seed in (0, 1, 2)]
+    passages = [stream_through(stub, streams, tmp_path, Conditions(pauses=seed)) for seed in (0, 1, 2)]
     for passage in passages:
         assert [outcome.weights.tolist() for outcome in passage.outcomes] == [list(range(2000)), [], [0, 1, 2]]
     assert passages[0].cycles < passages[1].cycles != passages[2].cycles > passages[0].cycles
@@ -86,7 +87,7 @@ def test_pauses_take_time_and_change_nothing_else(stub, tmp_path):
 
 def test_beat_that_changes_while_it_waits_is_seen(stub, tmp_path):
     with pytest.raises(SimulationFailedError, match=r"a beat of stream \d+ of 200 changed before it was taken"):
-        stream_through(stub, [stream(UNSTABLE)] * 200, tmp_path, pauses=1)
+        stream_through(stub, [stream(UNSTABLE)] * 200, tmp_path, Conditions(pauses=1))
     stream_through(stub, [stream(UNSTABLE)] * 200, tmp_path)
 
 
@@ -101,7 +102,7 @@ def test_resets_cut_streams_off(stub, tmp_path, pauses):
         stream(FINE, 9),
     ]
     resets = [Reset(2, 50), Reset(3, 300, 3), Reset(5, 100_000, 2)]
-    ended, _, _ = stream_with_resets(stub, streams, resets, tmp_path, pauses=pauses, patience=5000)
+    ended = stream_through(stub, streams, tmp_path, Conditions(5000, pauses, resets)).ended
     first, second, hangs, *rest = ended
     assert isinstance(first, Cut)
     assert first.begun
@@ -131,7 +132,7 @@ def test_no_streams(stub, tmp_path):
 )
 def test_broken_rule_is_named(stub, tmp_path, streams, message):
     with pytest.raises(SimulationFailedError, match=message):
-        stream_through(stub, [stream(kind, 1, 2, 3) for kind in streams], tmp_path, patience=500)
+        stream_through(stub, [stream(kind, 1, 2, 3) for kind in streams], tmp_path, Conditions(500))
 
 
 def test_file_that_cannot_be_read(stub, tmp_path):

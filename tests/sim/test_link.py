@@ -13,7 +13,7 @@ from dnnzip.codec.raw import fast as raw_fast
 from dnnzip.errors import InputError
 from dnnzip.format import Verdict, VerdictError
 from dnnzip_hw import DecompressorParameters
-from dnnzip_sim.harness import stream_through
+from dnnzip_sim.harness import Conditions, stream_through
 from dnnzip_sim.link import SimulatedLink, parameters_for
 from dnnzip_sim.stimulus.cases import damaged_cases, exhaustive_cases, line_cases, random_case, sound_cases
 from dnnzip_sim.stimulus.outcomes import Case, outcomes
@@ -51,7 +51,7 @@ def test_every_case(tmp_path, parameters):
     wanted = outcomes(Case("joined", streams), parameters.limits)
     simulator = SimulatedLink(parameters=parameters).build()
     for pauses, count in ((0, len(streams)), (SEED, len(streams)), (SEED + 1, fewer), (SEED + 2, fewer)):
-        passage = stream_through(simulator, streams[:count], tmp_path, pauses=pauses)
+        passage = stream_through(simulator, streams[:count], tmp_path, Conditions(pauses=pauses))
         for number, (found, expected) in enumerate(zip(passage.outcomes, wanted[:count], strict=True)):
             where = f"seed {SEED}, pauses {pauses}, stream {number}"
             assert found.verdict == expected.verdict, f"{where}: expected {expected}, got {found}"
@@ -175,11 +175,11 @@ def test_other_arguments_than_a_number_of_processes_are_refused(argument):
 def test_as_many_processes_as_the_argument_says(monkeypatch):
     asked = []
 
-    def note(*_, processes, **__):
-        asked.append(processes)
+    def note(simulators, *_, **__):
+        asked.append(simulators.processes)
         raise ZeroDivisionError
 
-    monkeypatch.setattr("dnnzip_sim.link.stream_in_parallel", note)
+    monkeypatch.setattr("dnnzip_sim.link.Simulators.stream", note)
     raw = raw_fast.encode(np.arange(6, dtype=np.int16), 2, 4)
     for argument in ("3", ""):
         with pytest.raises(ZeroDivisionError):

@@ -11,7 +11,7 @@ import pytest
 from dnnzip.format import TABLES_MAGIC, Verdict
 from dnnzip_hw import DecompressorParameters
 from dnnzip_sim import parallel
-from dnnzip_sim.harness import stream_through, streaming
+from dnnzip_sim.harness import PATIENCE_CYCLES, stream_through, streaming
 from dnnzip_sim.link import SimulatedLink
 from dnnzip_sim.run import SimulationFailedError
 from dnnzip_sim.stimulus.cases import damaged_cases, random_case, sound_cases
@@ -39,15 +39,13 @@ def in_parts(monkeypatch, shares):
     starts = []
     monkeypatch.setattr(parallel, "LEAST_CYCLES", 1)
     monkeypatch.setattr(parallel, "shared_out", lambda *_: shares)
-    monkeypatch.setattr(
-        parallel, "streaming", lambda *args, **kwargs: starts.append(args[1]) or streaming(*args, **kwargs)
-    )
+    monkeypatch.setattr(parallel, "streaming", lambda *args: starts.append(args[1]) or streaming(*args))
     return starts
 
 
-def through(harness, streams, folder, *, tables, **options):
+def through(harness, streams, folder, *, tables, patience=PATIENCE_CYCLES):
     folder.mkdir()
-    return parallel.stream_in_parallel(harness, streams, folder, lanes=4, tables=tables, processes=9, **options)
+    return parallel.Simulators(harness, 4, 9, patience).stream(streams, folder, tables=tables)
 
 
 def assert_same(found, expected):

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from dnnzip_sim import toolchain
 from dnnzip_sim.build import build
-from dnnzip_sim.run import SimulationFailedError, run
+from dnnzip_sim.run import CocotbTests, SimulationFailedError, run
 
 pytestmark = pytest.mark.slow
 
@@ -48,13 +48,13 @@ def stream_fifo(monkeypatch):
 
 
 def test_every_pause_pattern(stream_fifo, benches, tmp_path):
-    done = run(stream_fifo, "fifo_bench", expected_tests=4, folder=tmp_path, python_path=[benches], seed=1)
+    done = run(stream_fifo, CocotbTests("fifo_bench", 4, python_path=[benches], seed=1), tmp_path)
     assert done.tests == 4
     assert done.seed == 1
 
 
 def test_new_seed_is_reported(stream_fifo, benches, tmp_path):
-    done = run(stream_fifo, "fifo_bench", expected_tests=4, folder=tmp_path, python_path=[benches])
+    done = run(stream_fifo, CocotbTests("fifo_bench", 4, python_path=[benches]), tmp_path)
     assert f"Seeding Python random module with {done.seed}" in done.log.read_text()
 
 
@@ -68,39 +68,37 @@ def test_new_seed_is_reported(stream_fifo, benches, tmp_path):
 )
 def test_scoreboard_complains(stream_fifo, benches, tmp_path, change, message):
     with pytest.raises(SimulationFailedError, match=message):
-        run(stream_fifo, "fifo_bench", expected_tests=4, folder=tmp_path, python_path=[benches], env=change, seed=1)
+        run(stream_fifo, CocotbTests("fifo_bench", 4, python_path=[benches], env=change, seed=1), tmp_path)
 
 
 def test_filter_that_matches_nothing(stream_fifo, benches, tmp_path):
     with pytest.raises(SimulationFailedError, match="0 tests were executed, 1 expected"):
-        run(stream_fifo, "fifo_bench", expected_tests=1, folder=tmp_path, python_path=[benches], test_filter="no_such")
+        run(stream_fifo, CocotbTests("fifo_bench", 1, "no_such", python_path=[benches]), tmp_path)
 
 
 def test_filter_that_matches_some(stream_fifo, benches, tmp_path):
-    done = run(
-        stream_fifo, "fifo_bench", expected_tests=1, folder=tmp_path, python_path=[benches], test_filter="pattern=3"
-    )
+    done = run(stream_fifo, CocotbTests("fifo_bench", 1, "pattern=3", python_path=[benches]), tmp_path)
     assert done.tests == 1
 
 
 def test_wrong_number_of_tests(stream_fifo, benches, tmp_path):
     with pytest.raises(SimulationFailedError, match="4 tests were executed, 5 expected"):
-        run(stream_fifo, "fifo_bench", expected_tests=5, folder=tmp_path, python_path=[benches])
+        run(stream_fifo, CocotbTests("fifo_bench", 5, python_path=[benches]), tmp_path)
 
 
 def test_module_that_is_not_there(stream_fifo, tmp_path):
     with pytest.raises(SimulationFailedError, match=r"ended without a result(.|\n)*no_such_bench"):
-        run(stream_fifo, "no_such_bench", expected_tests=1, folder=tmp_path)
+        run(stream_fifo, CocotbTests("no_such_bench"), tmp_path)
 
 
-def test_no_expected_tests(stream_fifo, tmp_path):
-    with pytest.raises(ValueError, match="expected_tests must be at least 1, not 0"):
-        run(stream_fifo, "fifo_bench", expected_tests=0, folder=tmp_path)
+def test_no_expected_tests():
+    with pytest.raises(ValueError, match="expected must be at least 1, not 0"):
+        CocotbTests("fifo_bench", 0)
 
 
 def test_time_limit(stream_fifo, benches, tmp_path):
     with pytest.raises(SimulationFailedError, match=r"took longer than 0\.1 s"):
-        run(stream_fifo, "fifo_bench", expected_tests=4, folder=tmp_path, python_path=[benches], timeout_seconds=0.1)
+        run(stream_fifo, CocotbTests("fifo_bench", 4, python_path=[benches], timeout_seconds=0.1), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -110,11 +108,5 @@ def test_time_limit(stream_fifo, benches, tmp_path):
 def test_broken_stream_rule_is_caught(benches, tmp_path, hold, message):
     unruly = build("unruly", {"unruly.v": UNRULY}, parameters={"HOLD": hold})
     with pytest.raises(SimulationFailedError, match=message):
-        run(
-            unruly, "unruly_bench", expected_tests=1, folder=tmp_path / "stalled", python_path=[benches],
-            test_filter="never_ready",
-        )  # fmt: skip
-    run(
-        unruly, "unruly_bench", expected_tests=1, folder=tmp_path / "ready", python_path=[benches],
-        test_filter="always_ready",
-    )  # fmt: skip
+        run(unruly, CocotbTests("unruly_bench", 1, "never_ready", python_path=[benches]), tmp_path / "stalled")
+    run(unruly, CocotbTests("unruly_bench", 1, "always_ready", python_path=[benches]), tmp_path / "ready")

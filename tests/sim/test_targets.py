@@ -10,7 +10,7 @@ import pytest
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.kit.contents import primitives
 from dnnzip_hw.memory import GENERIC, TARGETS
-from dnnzip_sim.harness import Cut, Reset, build_harness, stream_with_resets
+from dnnzip_sim.harness import Conditions, Cut, Reset, build_harness, stream_through
 from dnnzip_sim.stimulus.cases import damaged_cases, random_case, sound_cases
 from dnnzip_sim.verilog import decompressor_verilog
 
@@ -34,8 +34,8 @@ def endings(parameters: DecompressorParameters, seed: int, folder: Path) -> list
     verilog = decompressor_verilog(parameters)
     if models := primitives(parameters.target):
         verilog = f"/* verilator lint_off PINMISSING */\n{verilog}{models}"  # ports that are not used
-    harness = build_harness(verilog, lanes=parameters.lanes, weight_bits=parameters.weight_bits)
-    ended, _, _ = stream_with_resets(harness, streams, resets, folder, pauses=seed)
+    harness = build_harness(parameters, verilog)
+    ended = stream_through(harness, streams, folder, Conditions(pauses=seed, resets=resets)).ended
     return [
         ("cut", int(end.begun), 0, end.weights.tobytes())
         if isinstance(end, Cut)

@@ -9,7 +9,6 @@ from dnnzip.codec import CodecOptions, CodeTensor, encode_network
 from dnnzip.format import Verdict
 from dnnzip_hw import DecompressorParameters
 from dnnzip_sim.harness import build_harness, stream_through
-from dnnzip_sim.verilog import decompressor_verilog
 
 PARAMETERS = DecompressorParameters()
 WEIGHTS = 1 << 17
@@ -23,9 +22,7 @@ def busy(step: float, folder: Path, *, channels: int = 64, kernel: tuple[int, in
     weights = np.random.default_rng(1).laplace(size=(channels, WEIGHTS // channels))
     codes = np.rint(np.clip(weights, -10, 10) / step).astype(np.int16)
     encoded = encode_network([CodeTensor("w", codes, kernel)], CodecOptions("ans"))
-    harness = build_harness(
-        decompressor_verilog(PARAMETERS), lanes=PARAMETERS.lanes, weight_bits=PARAMETERS.weight_bits
-    )
+    harness = build_harness(PARAMETERS)
     tables, weights_stream = stream_through(harness, [encoded.tables, *encoded.streams], folder).outcomes
     assert tables.verdict == weights_stream.verdict == Verdict.OK
     assert weights_stream.weights.size == WEIGHTS
@@ -56,8 +53,6 @@ def test_a_slower_decoder_would_be_seen(tmp_path: Path) -> None:
     """Two virtual lanes use half of the slots' turns: the count falls to an eighth."""
     codes = np.ones((2, 4096), np.int16)
     encoded = encode_network([CodeTensor("w", codes)], CodecOptions("ans"))
-    harness = build_harness(
-        decompressor_verilog(PARAMETERS), lanes=PARAMETERS.lanes, weight_bits=PARAMETERS.weight_bits
-    )
+    harness = build_harness(PARAMETERS)
     outcome = stream_through(harness, [encoded.tables, *encoded.streams], tmp_path).outcomes[1]
     assert codes.size / PARAMETERS.lanes / outcome.cycles < 0.2

@@ -11,7 +11,6 @@ from dnnzip.codec.beat_order import codes_from_beats
 from dnnzip.format import Verdict, WeightHeader
 from dnnzip_hw import DecompressorParameters
 from dnnzip_sim.harness import Outcome, build_harness, stream_through
-from dnnzip_sim.verilog import decompressor_verilog
 
 V1 = Path(__file__).parents[1] / "vectors" / "v1"
 INDEX = json.loads((V1 / "index.json").read_text(encoding="utf-8"))
@@ -20,10 +19,9 @@ EVERYTHING = DecompressorParameters(log2_states=10, line=True)
 
 def passage_of(names: list[str], folder: Path) -> list[Outcome]:
     """Send the named files through the decompressor that decodes all of the format, back to back."""
-    harness = build_harness(
-        decompressor_verilog(EVERYTHING), lanes=EVERYTHING.lanes, weight_bits=EVERYTHING.weight_bits
-    )
-    return stream_through(harness, [(V1 / f"{name}.bin").read_bytes() for name in names], folder).outcomes
+    return stream_through(
+        build_harness(EVERYTHING), [(V1 / f"{name}.bin").read_bytes() for name in names], folder
+    ).outcomes
 
 
 @pytest.mark.slow

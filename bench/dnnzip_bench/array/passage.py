@@ -20,7 +20,7 @@ from dnnzip.format.array import Placement
 from dnnzip.format.program import Walk
 from dnnzip.format.schedule import count_beats, passes
 from dnnzip_hw.array import ArrayParameters
-from dnnzip_sim.array import Memory, build_array, run_job
+from dnnzip_sim.array import Memory, Surroundings, build_array, run_job
 
 WAITS = 0.02
 """Share of its time that the memory may wait for the decompressors while it still counts as what limits a layer."""
@@ -121,7 +121,7 @@ def pass_through(
     activations = np.concatenate([part.job.activations for part in parts])
     whole = ArrayJob(compiled.image.content, walks, runs, activations)
     with tempfile.TemporaryDirectory(prefix="dnnzip-gain-") as folder:
-        result = run_job(build_array(parameters), parameters, whole, Path(folder), memory=memory)
+        result = run_job(build_array(parameters), parameters, whole, Path(folder), Surroundings(memory))
     entries = read_image_table(compiled.image.content)
     passages: list[LayerPassage] = []
     mismatches = run = given = 0

@@ -201,7 +201,9 @@ def build_bitstream(board: Board, folder: Path, seed: int, top: Top = Top.DECOMP
         raise extras.missing("bitstream", error.name, "fpga") from None
     name = f"dnnzip_{board.name.replace('-', '_')}" + ("_array" if top is Top.ARRAY else "")
     with temporary_folder(folder) as place:
-        _run(board, BoardTop(board, top), platform, name, place, seed, environment, folder)
+        options = {"nextpnr_opts": f"--report report.json --seed {seed}", "script_after_read": board.script}
+        plan = _plan(platform, BoardTop(board, top), name, options, environment)
+        _run(board.name, plan, place, environment, folder / f"{name}.log")
         report = json.loads((place / "report.json").read_text())
         suffix = ".bit" if (place / f"{name}.bit").is_file() else ".bin"
         result = Bitstream(
@@ -232,40 +234,33 @@ def build_bitstream(board: Board, folder: Path, seed: int, top: Top = Top.DECOMP
     return result
 
 
-def _run(
-    board: Board,
-    top: wiring.Component,
-    platform: Any,
-    name: str,
-    place: Path,
-    seed: int,
-    environment: dict[str, str],
-    folder: Path,
-) -> None:
-    """Run the tools in the folder ``place``; on failure their output stays in ``folder``."""
+def _plan(platform: Any, top: wiring.Component, name: str, options: dict[str, str], tools: dict[str, str]) -> Any:
+    """Return Amaranth's plan of a build with these tools."""
     before = dict(os.environ)
-    os.environ.update(environment, OPENFPGALOADER="true")
+    os.environ.update(tools, OPENFPGALOADER="true")
     try:
-        options = {"nextpnr_opts": f"--report report.json --seed {seed}", "script_after_read": board.script}
-        plan = platform.prepare(top, name, **options)
+        return platform.prepare(top, name, **options)
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def _run(board: str, plan: Any, place: Path, tools: dict[str, str], log: Path) -> None:
+    """Run the tools in the folder ``place``; on failure their output stays in ``log``."""
     plan.extract(place)
     done = subprocess.run(
         ["sh", f"{plan.script}.sh"],
         cwd=place,
-        env={**os.environ, **environment},
+        env={**os.environ, **tools},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
     if done.returncode:
-        log = folder / f"{name}.log"
         log.write_text(done.stdout)
         reason = next((line for line in done.stdout.splitlines() if line.startswith("ERROR")), "a tool failed")
-        raise CheckFailedError(f"bitstream: {board.name} was not built ({reason}); log in {log}")
+        raise CheckFailedError(f"bitstream: {board} was not built ({reason}); log in {log}")
 
 
 def _is_installed(package: str) -> bool:

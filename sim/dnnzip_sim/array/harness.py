@@ -17,7 +17,7 @@ from dnnzip.format.array import ArrayCounters
 from dnnzip_hw.array.parameters import ArrayParameters
 from dnnzip_sim.build import Build, build
 from dnnzip_sim.harness import BENCH, OPTIONS, PAUSES
-from dnnzip_sim.run import SimulationFailedError, run
+from dnnzip_sim.run import CocotbTests, SimulationFailedError, run
 from dnnzip_sim.verilog import array_verilog
 
 TOP = "dnnzip_array_harness"
@@ -45,6 +45,35 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Surroundings:
+    """The surroundings of the accelerator.
+
+    Parameters
+    ----------
+    memory
+        The memory; by default one that is as fast as the bus.
+    patience
+        Cycles without progress after which a job hangs.
+    pauses
+        Seed of pauses on all streams; 0 for none.
+    reset_after
+        Cycle of a reset, after which the job starts again; 0 for none.
+    reset_cycles
+        How long that reset lasts.
+    """
+
+    memory: Memory = Memory()
+    patience: int = PATIENCE_CYCLES
+    pauses: int = 0
+    reset_after: int = 0
+    reset_cycles: int = 1
+
+
+QUIET = Surroundings()
+"""A memory as fast as the bus, no pauses and no reset."""
+
+
+@dataclass(frozen=True)
 class JobResult:
     """Result of a job.
 
@@ -69,7 +98,7 @@ class JobResult:
     seconds: float
 
 
-def build_array(parameters: ArrayParameters, *, cache: Path | None = None) -> Build:
+def build_array(parameters: ArrayParameters) -> Build:
     """Return the Verilator build of the harness around an accelerator.
 
     Raises
@@ -79,22 +108,13 @@ def build_array(parameters: ArrayParameters, *, cache: Path | None = None) -> Bu
     """
     sources = {name: (files(__package__) / name).read_text() for name in _SOURCES}
     sources[PAUSES] = (files("dnnzip_sim.harness") / PAUSES).read_text()
-    sources["dnnzip_array.v"] = array_verilog(parameters, cache=cache)
+    sources["dnnzip_array.v"] = array_verilog(parameters)
     constants = {"COLUMNS": parameters.columns, "ROWS": parameters.rows, "BUS_BITS": parameters.bus_bits}
-    return build(TOP, sources, parameters=constants, options=OPTIONS, cache=cache)
+    return build(TOP, sources, parameters=constants, options=OPTIONS)
 
 
 def run_job(
-    harness: Build,
-    parameters: ArrayParameters,
-    job: ArrayJob,
-    folder: Path,
-    *,
-    memory: Memory | None = None,
-    patience: int = PATIENCE_CYCLES,
-    pauses: int = 0,
-    reset_after: int = 0,
-    reset_cycles: int = 1,
+    harness: Build, parameters: ArrayParameters, job: ArrayJob, folder: Path, around: Surroundings = QUIET
 ) -> JobResult:
     """Run a job.
 
@@ -106,16 +126,8 @@ def run_job(
         What to run.
     folder
         For the files of the run.
-    memory
-        The memory; by default one that is as fast as the bus.
-    patience
-        Cycles without progress after which the job hangs.
-    pauses
-        Seed of pauses on all streams; 0 for none.
-    reset_after
-        Cycle of a reset, after which the job starts again; 0 for none.
-    reset_cycles
-        How long that reset lasts.
+    around
+        The memory, the pauses, and a reset.
 
     Raises
     ------
@@ -124,17 +136,16 @@ def run_job(
     SimulationFailedError
         If it hangs, or the accelerator reports an error, breaks a rule of its memory or sends too many sums.
     """
-    memory = memory or Memory()
     check_job(job, parameters.shape)
     given, result, failure = (folder / name for name in ("job", "result", "failure"))
     image = job.image.ljust(-(-len(job.image) // parameters.bus_bytes) * parameters.bus_bytes, b"\0")
     facts = (
-        patience,
-        pauses,
-        memory.bytes_per_cycle or parameters.bus_bytes,
-        memory.latency,
-        reset_after,
-        reset_cycles,
+        around.patience,
+        around.pauses,
+        around.memory.bytes_per_cycle or parameters.bus_bytes,
+        around.memory.latency,
+        around.reset_after,
+        around.reset_cycles,
         len(job.walks),
         len(job.runs),
         job.vectors,
@@ -148,7 +159,7 @@ def run_job(
         file.write(np.ascontiguousarray(job.activations).tobytes())
         file.write(image)
     plusargs = [f"+job={given}", f"+result={result}", f"+failure={failure}"]
-    run(harness, BENCH, expected_tests=1, folder=folder, plusargs=plusargs)
+    run(harness, CocotbTests(BENCH, plusargs=plusargs), folder)
     return _read(result, len(job.runs), job.given, parameters.rows)
 
 

@@ -9,7 +9,7 @@ from dnnzip.link.opening import take_no_argument
 from dnnzip.system.temporary import temporary_folder
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.array import ArrayParameters
-from dnnzip_sim.array.harness import Memory, build_array, run_job
+from dnnzip_sim.array.harness import build_array, run_job
 from dnnzip_sim.link import log2_states_for
 
 
@@ -25,14 +25,11 @@ class SimulatedArray:
         How large the array is.
     argument
         What follows a colon in the link's name; must be empty.
-    memory
-        The memory; by default one that is as fast as the bus.
     """
 
-    def __init__(self, shape: ArrayShape, argument: str = "", *, memory: Memory | None = None) -> None:
+    def __init__(self, shape: ArrayShape, argument: str = "") -> None:
         take_no_argument("sim", "simulated array", argument)
         self.shape = shape
-        self._memory = memory
 
     def execute(self, job: ArrayJob) -> ArrayResult:
         """Execute a job; see ``dnnzip.array.job.ArrayLink``.
@@ -50,7 +47,7 @@ class SimulatedArray:
         """
         parameters = parameters_for(self.shape, job.image)
         with temporary_folder() as folder:
-            result = run_job(build_array(parameters), parameters, job, folder, memory=self._memory)
+            result = run_job(build_array(parameters), parameters, job, folder)
         counters = asdict(result.figures)
         figures = ArrayFigures.from_counters(counters, result.cycles, result.seconds, counters["loading"])
         return ArrayResult(result.sums, figures)

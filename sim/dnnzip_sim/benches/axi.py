@@ -9,11 +9,12 @@ import json
 import logging
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cocotb
+import numpy as np
 from cocotb.clock import Clock
 from cocotb.handle import HierarchyObject
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, with_timeout
@@ -27,8 +28,9 @@ from cocotbext.axi import (
     AxiStreamSource,
 )
 
+from dnnzip.codec.beat_order import codes_from_beats
 from dnnzip.codec.raw import reference as raw_reference
-from dnnzip.format import TABLES_MAGIC, WORD_BYTES, Verdict, WeightHeader, WeightStream
+from dnnzip.format import TABLES_MAGIC, WORD_BYTES, Verdict, WeightStream
 from dnnzip.format import VERSION as FORMAT_VERSION
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.axi import AxiParameters
@@ -36,7 +38,7 @@ from dnnzip_hw.axi.registers import BLOCKS, COUNTERS, GROUP, ID, MAP_VERSION, SH
 from dnnzip_hw.axi.top import INPUT, OUTPUT, REGISTERS, stream_prefix
 from dnnzip_sim.stimulus.cases import damaged_cases, random_case, sound_cases
 from dnnzip_sim.stimulus.outcomes import Case, Outcome, outcomes
-from dnnzip_sim.streams import CLOCK_PERIOD_NS, PAUSE_PATTERNS, scalar
+from dnnzip_sim.streams import CLOCK_PERIOD_NS, PAUSE_PATTERNS, bursts, scalar
 
 GIVEN: dict[str, Any] = json.loads(os.environ["DNNZIP_AXI"])
 PARAMETERS = AxiParameters(DecompressorParameters(**GIVEN.pop("decompressor")), **GIVEN)
@@ -48,14 +50,6 @@ SEED = cocotb.RANDOM_SEED
 PATIENCE_US = 3000
 QUIET_CYCLES = 40
 CASES = {case.name: case for case in (*sound_cases(SEED), *damaged_cases(SEED), random_case(SEED))}
-
-
-def pauses(rng: random.Random) -> Iterator[bool]:
-    """Rest and work in turns of random length, for ever."""
-    while True:
-        for resting in (True, False):
-            for _ in range(rng.randrange(1, 9)):
-                yield resting
 
 
 class Registers:
@@ -73,14 +67,9 @@ class Registers:
         self._master = AxiLiteMaster(
             AxiLiteBus.from_prefix(dut, REGISTERS), scalar(dut, "aclk"), scalar(dut, "aresetn"), False
         )
-        for channel in (
-            self._master.write_if.aw_channel,
-            self._master.write_if.w_channel,
-            self._master.write_if.b_channel,
-        ):
-            channel.set_pause_generator(pauses(rng))
-        for channel in (self._master.read_if.ar_channel, self._master.read_if.r_channel):
-            channel.set_pause_generator(pauses(rng))
+        write, read = self._master.write_if, self._master.read_if
+        for channel in (write.aw_channel, write.w_channel, write.b_channel, read.ar_channel, read.r_channel):
+            channel.set_pause_generator(bursts(rng))
 
     async def read(self, register: Register, group: int | None = 0) -> dict[str, int]:
         """Return a register's fields."""
@@ -151,9 +140,9 @@ class Port:
         self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, stream_prefix(INPUT, group, groups)), *reset)
         self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, stream_prefix(OUTPUT, group, groups)), *reset)
         if PAUSE_PATTERNS[pattern].idle_source:
-            self.source.set_pause_generator(pauses(rng))
+            self.source.set_pause_generator(bursts(rng))
         if PAUSE_PATTERNS[pattern].stalled_sink:
-            self.sink.set_pause_generator(pauses(rng))
+            self.sink.set_pause_generator(bursts(rng))
 
     def send(self, streams: Sequence[bytes]) -> None:
         """Queue streams, back to back."""
@@ -278,22 +267,11 @@ async def frozen_streams(dut: HierarchyObject, pattern: str) -> None:
         verdict, weights = await ports[0].packet()
         assert verdict.label == facts["verdict"], name
         if verdict == Verdict.OK and stream[0] != TABLES_MAGIC:
-            header = WeightStream.from_bytes(stream).header
-            codes = by_channel(weights, header)
-            digest = hashlib.sha256(b"".join(code.to_bytes(2, "little", signed=True) for code in codes)).hexdigest()
-            assert digest == facts["sha256"], name
+            codes = codes_from_beats(np.array(weights, np.int16), WeightStream.from_bytes(stream).header)
+            assert hashlib.sha256(codes.astype("<i2").tobytes()).hexdigest() == facts["sha256"], name
             compared += 1
     assert compared > 20
     await ports[0].nothing_left_over()
-
-
-def by_channel(weights: list[int], header: WeightHeader) -> list[int]:
-    """Return the codes of all channels, one after the other."""
-    import numpy as np
-
-    from dnnzip.codec.beat_order import codes_from_beats
-
-    return [int(code) for code in codes_from_beats(np.array(weights, np.int16), header).ravel()]
 
 
 @cocotb.test()

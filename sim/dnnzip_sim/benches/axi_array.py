@@ -6,7 +6,6 @@
 
 import os
 import random
-from itertools import cycle
 from typing import Any
 
 import cocotb
@@ -18,7 +17,7 @@ from cocotbext.axi import AxiRamRead, AxiReadBus, AxiStreamBus, AxiStreamSink, A
 
 from dnnzip_hw.array.accelerator import FIGURES
 from dnnzip_hw.array.axi import INPUTS, MEMORY, OUTPUT
-from dnnzip_sim.streams import CLOCK_PERIOD_NS, PAUSE_PATTERNS, scalar
+from dnnzip_sim.streams import CLOCK_PERIOD_NS, PAUSE_PATTERNS, bursts, scalar
 
 PROGRAM = dict(np.load(os.environ["DNNZIP_PROGRAM"]))
 SEED = cocotb.RANDOM_SEED
@@ -29,15 +28,6 @@ RAM_BYTES = 1 << 20
 RESETS = 16
 LONGEST_CYCLES = 8000
 """Longer than a program takes."""
-
-
-def pauses(rng: random.Random) -> list[bool]:
-    """Return a long pattern of rests, each side for 1 to 8 cycles at a time."""
-    pattern: list[bool] = []
-    while len(pattern) < 1000:
-        for resting in (True, False):
-            pattern += [resting] * rng.randint(1, 8)
-    return pattern
 
 
 def vector(dut: HierarchyObject, name: str) -> LogicArrayObject | PackedObject[Any]:
@@ -91,11 +81,11 @@ class Around:
         reset.value = 0
         if PAUSE_PATTERNS[pattern].idle_source:
             for source in self.sources.values():
-                source.set_pause_generator(cycle(pauses(rng)))
-            memory.r_channel.set_pause_generator(cycle(pauses(rng)))
+                source.set_pause_generator(bursts(rng))
+            memory.r_channel.set_pause_generator(bursts(rng))
         if PAUSE_PATTERNS[pattern].stalled_sink:
-            self.sink.set_pause_generator(cycle(pauses(rng)))
-            memory.ar_channel.set_pause_generator(cycle(pauses(rng)))
+            self.sink.set_pause_generator(bursts(rng))
+            memory.ar_channel.set_pause_generator(bursts(rng))
 
     def send(self) -> None:
         """Queue the program."""

@@ -14,8 +14,8 @@ from cocotb.handle import HierarchyObject
 from cocotb.triggers import ClockCycles, FallingEdge
 
 from dnnzip.codec.raw import reference as raw_reference
-from dnnzip.format import WORD_BITS, WORD_BYTES, Verdict
-from dnnzip_sim.beats import BeatLayout
+from dnnzip.format import WORD_BITS, Verdict
+from dnnzip_sim.beats import BeatLayout, payloads
 from dnnzip_sim.scoreboard import Scoreboard, ScoreboardError, nothing_left_over
 from dnnzip_sim.stimulus.cases import damaged_cases, random_case, sound_cases
 from dnnzip_sim.stimulus.outcomes import Case, Outcome, outcomes
@@ -45,13 +45,6 @@ END = 1 << WORD_BITS
 def show(item: int) -> str:
     """Return a scoreboard's item in words."""
     return f"end, {Verdict(item - END).label}" if item >= END else f"weight {item}"
-
-
-def payloads(stream: bytes) -> list[int]:
-    """Return the stream as payloads of the input: words, the final one with ``last`` above it."""
-    words = [int.from_bytes(stream[at : at + WORD_BYTES], "little") for at in range(0, len(stream), WORD_BYTES)]
-    words[-1] |= 1 << WORD_BITS
-    return words
 
 
 class Decompressor:

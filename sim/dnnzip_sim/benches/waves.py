@@ -6,18 +6,11 @@ from pathlib import Path
 import cocotb
 from cocotb.handle import HierarchyObject
 
-from dnnzip.format import WORD_BITS, WORD_BYTES
+from dnnzip_sim.beats import payloads
 from dnnzip_sim.scoreboard import Scoreboard, nothing_left_over
 from dnnzip_sim.streams import PAUSE_PATTERNS, StreamSink, StreamSource, start
 
 SEED = 1
-
-
-def payloads(stream: bytes) -> list[int]:
-    """Return the stream as payloads of the input: words, the final one with ``last`` above it."""
-    words = [int.from_bytes(stream[at : at + WORD_BYTES], "little") for at in range(0, len(stream), WORD_BYTES)]
-    words[-1] |= 1 << WORD_BITS
-    return words
 
 
 @cocotb.test()

@@ -14,7 +14,7 @@ from dnnzip_hw.board.decompressor_core import SerialDecompressorParameters
 from dnnzip_hw.memory import GENERIC
 from dnnzip_sim.build import Build, build
 from dnnzip_sim.harness import OPTIONS
-from dnnzip_sim.run import Run, SimulationFailedError, run
+from dnnzip_sim.run import CocotbTests, Run, SimulationFailedError, run
 from dnnzip_sim.verilog import SERIAL_TOP, serial_verilog
 
 TOP = "dnnzip_board"
@@ -111,7 +111,7 @@ class SimulatedBoard:
         arguments |= {"divisor": self.parameters.divisor, "owner": os.getpid()}
         plusargs = [f"+{name}={value}" for name, value in arguments.items()]
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
-        self._run = self._pool.submit(run, simulator, BENCH, expected_tests=1, folder=folder / "run", plusargs=plusargs)
+        self._run = self._pool.submit(run, simulator, CocotbTests(BENCH, plusargs=plusargs), folder / "run")
         until = time.monotonic() + START_SECONDS
         while not port.exists() and not self._run.done() and time.monotonic() < until:
             time.sleep(0.02)

@@ -19,7 +19,6 @@ from dnnzip.usecases.provenance import provenance
 from dnnzip_sim.faults.campaign import CONFIGURATIONS, Campaign, Counts
 from dnnzip_sim.harness import build_harness
 from dnnzip_sim.stimulus.damage import DAMAGE
-from dnnzip_sim.verilog import decompressor_verilog
 
 STREAMS, RESETS = 100_000, 6_000
 FOLDER = Path("build") / "faults"
@@ -75,9 +74,7 @@ def campaign(streams: int, resets: int, seed: int) -> dict[str, Counts]:
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         for (name, parameters), streams_here, resets_here in parts:
             task = progress.add_task(name, total=streams_here + resets_here)
-            harness = build_harness(
-                decompressor_verilog(parameters), lanes=parameters.lanes, weight_bits=parameters.weight_bits
-            )
+            harness = build_harness(parameters)
             run = Campaign(harness, parameters, seed, lambda number, task=task: progress.advance(task, number))  # type: ignore[misc]
             run.faults(streams_here)
             run.resets(resets_here)

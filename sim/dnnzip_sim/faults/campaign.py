@@ -21,7 +21,7 @@ from dnnzip.errors import CheckFailedError
 from dnnzip.format import TABLES_MAGIC, Limits, TableSet, Verdict
 from dnnzip_hw import DecompressorParameters
 from dnnzip_sim.build import Build
-from dnnzip_sim.harness import Cut, Outcome, Reset, stream_with_resets
+from dnnzip_sim.harness import Conditions, Cut, Outcome, Reset, stream_through
 from dnnzip_sim.run import SimulationFailedError
 from dnnzip_sim.stimulus.damage import DAMAGE, damaged
 from dnnzip_sim.stimulus.outcomes import SoftwareResult, SoftwareRow
@@ -142,7 +142,7 @@ class Campaign:
     advance
         Called with the number of broken streams or resets that are done.
     plusargs
-        For the Verilog, see ``stream_through``.
+        For the Verilog, see ``Conditions``.
     """
 
     def __init__(
@@ -239,24 +239,17 @@ class Campaign:
     def _passage(self, items: Sequence[Item], resets: Sequence[Reset] = ()) -> None:
         rng = self._rng
         pauses = rng.randrange(1, 1 << 31) if rng.random() < PAUSED_SHARE else 0
+        conditions = Conditions(PATIENCE_CYCLES, pauses, resets, self._plusargs)
         with tempfile.TemporaryDirectory(prefix="dnnzip-faults-") as folder:
             try:
-                ended, cycles, _ = stream_with_resets(
-                    self._harness,
-                    [item.stream for item in items],
-                    resets,
-                    Path(folder),
-                    patience=PATIENCE_CYCLES,
-                    pauses=pauses,
-                    plusargs=self._plusargs,
-                )
+                passage = stream_through(self._harness, [item.stream for item in items], Path(folder), conditions)
             except SimulationFailedError as error:
                 raise CheckFailedError(_broken_rule(str(error), items)) from error
-        self.counts.cycles += cycles
+        self.counts.cycles += passage.cycles
         row = SoftwareRow(self.limits, fast.decode)
         starts = {reset.streams for reset in resets}
         hit: tuple[Item, Cut] | None = None
-        for number, (item, outcome) in enumerate(zip(items, ended, strict=True)):
+        for number, (item, outcome) in enumerate(zip(items, passage.ended, strict=True)):
             if number in starts:
                 self.counts.resets[_place_of(hit)] += 1
                 row, hit = SoftwareRow(self.limits, fast.decode), None

@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from dnnzip.cli.endings import failing_in_one_line
@@ -13,9 +13,9 @@ from dnnzip.errors import CheckFailedError
 from dnnzip.presentation.tables import TextTable, stdout_console
 from dnnzip.usecases.provenance import provenance
 from dnnzip_sim.formal.catalogue import PROPERTIES
+from dnnzip_sim.formal.checks import Property
 from dnnzip_sim.formal.page import page
-from dnnzip_sim.formal.properties import Property
-from dnnzip_sim.formal.prover import NOT_PROVED, PROVED, REFUTED, Result, prove
+from dnnzip_sim.formal.prover import NOT_PROVED, PROVED, REFUTED, Proof, Result, prove
 from dnnzip_sim.formal.wrapper import Bench, Shell
 
 FOLDER = Path("build") / "formal"
@@ -48,29 +48,27 @@ class Row:
 
 def proof(proved: Property) -> Row:
     """Prove a property."""
-    bench = Bench(proved.make(), proved.check)
-    result = _prove(proved, bench, "block", proved.depth, proved.induction)
+    result = prove(Bench(proved.make(), proved.check), _proof_of(proved, "block"))
     return _row(proved, "", proved.method, result, PROVED)
 
 
 def planted(proved: Property, bug: str) -> Row:
     """Plant a bug and look for it."""
     bench = Bench(Shell(proved.make(), proved.mutants[bug]), proved.check)
-    result = _prove(proved, bench, "block.block", proved.search, False, helps=False)
-    return _row(proved, bug, f"search to cycle {proved.search}", result, REFUTED)
+    search = replace(_proof_of(proved, "block.block"), depth=proved.search, induction=False, helps=False)
+    return _row(proved, bug, f"search to cycle {proved.search}", prove(bench, search), REFUTED)
 
 
 def weakened(proved: Property, bug: str) -> Row:
     """Plant a bug that is too far from reset for a search, and see that the induction does not go through."""
     bench = Bench(Shell(proved.make(), proved.far[bug]), proved.check)
-    result = _prove(proved, bench, "block.block", proved.depth, True)
-    return _row(proved, bug, proved.method, result, NOT_PROVED)
+    return _row(proved, bug, proved.method, prove(bench, _proof_of(proved, "block.block")), NOT_PROVED)
 
 
-def _prove(proved: Property, bench: Bench, block: str, depth: int, induction: bool, *, helps: bool = True) -> Result:
-    """Run a proof of a bench, in which the property's own block stands at the path ``block``."""
+def _proof_of(proved: Property, block: str) -> Proof:
+    """Return the method for a bench in which the property's own block stands at the path ``block``."""
     free = [f"{block}.{name}" for name in proved.free]
-    return prove(bench, depth=depth, induction=induction, as_registers=proved.as_registers, free=free, helps=helps)
+    return Proof(proved.depth, proved.induction, proved.as_registers, free)
 
 
 def _row(proved: Property, bug: str, method: str, result: Result, expected: str) -> Row:

@@ -5,7 +5,7 @@ As in ``properties``: a check's docstring is the property in words.
 
 from typing import Any
 
-from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Value
+from amaranth.hdl import Assert, Assume, Cat, Module, Value
 
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.array.bursts import BurstReader
@@ -17,16 +17,8 @@ from dnnzip_hw.array.plain import PlainWeights
 from dnnzip_hw.array.runs import RunControl
 from dnnzip_hw.array.sums import SPACING
 from dnnzip_hw.array.walker import ImageWalker
-from dnnzip_sim.formal.properties import (
-    STREAM_BUGS,
-    Property,
-    assume_stable,
-    count_of,
-    in_order,
-    item_is_doubled,
-    second_is_lost,
-    stable,
-)
+from dnnzip_sim.formal.bugs import QUEUE_BUGS, STREAM_BUGS, decays, input_is
+from dnnzip_sim.formal.checks import Property, assume_stable, count_of, in_order, stable, waits_unchanged
 from dnnzip_sim.formal.wrapper import before
 
 NARROW = DecompressorParameters(2, 2, 8, 8)
@@ -47,16 +39,6 @@ def words_are_stable(m: Module, block: Any) -> None:
     """If bus words keep the rules of a stream, then so do the words that are made of them."""
     assume_stable(m, block.i)
     stable(m, block.o)
-
-
-def beats_are_stable(m: Module, block: Any) -> None:
-    """A beat of plain weights that is not taken stays valid and keeps its payload until it is."""
-    stable(m, block.o)
-
-
-def addresses_are_stable(m: Module, block: Any) -> None:
-    """A burst's address that is not taken stays valid and keeps its payload until it is."""
-    stable(m, block.ar)
 
 
 def _fetches(block: Any) -> list[Any]:
@@ -162,38 +144,19 @@ def tile_is_lost(m: Module, block: Any, around: Any) -> None:
     m.d.comb += [around.complete.eq(block.complete & ~waited), block.take.eq(waited)]
 
 
-def cause_decays(m: Module, block: Any, around: Any) -> None:
-    """A cause loses a bit after a cycle."""
-    earlier = before(m, block.cause != 0, "earlier")
-    m.d.comb += around.cause.eq(Mux(earlier, 0, block.cause))
-
-
-def tile_comes_early(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
-    """Tiles always seem complete."""
-    m.d.comb += block.complete.eq(1)
-
-
-def room_is_always(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
-    """There always seems to be room."""
-    m.d.comb += block.room.eq(1)
-
-
-def fault_decays(m: Module, block: Any, around: Any) -> None:
-    """A fault is forgotten after a cycle."""
-    earlier = before(m, block.fault != 0, "earlier")
-    m.d.comb += around.fault.eq(Mux(earlier, 0, block.fault))
-
-
 ARRAY_PROPERTIES = (
     Property(
         "order", "Hops", lambda: Hops(ITEM_BITS, 2), bus_keeps_order, 10, False,
-        {"item lost": second_is_lost, "item doubled": item_is_doubled, **STREAM_BUGS}, quick=True,
+        QUEUE_BUGS, quick=True,
     ),
     Property("stable", "WordFeed", lambda: WordFeed(SMALL), words_are_stable, 2, True, STREAM_BUGS),
-    Property("stable", "PlainWeights", lambda: PlainWeights(NARROW), beats_are_stable, 12, False, STREAM_BUGS),
     Property(
-        "stable", "BurstReader", lambda: BurstReader(SMALL, 1), addresses_are_stable, 10, False,
-        {"address moves": address_moves}, as_registers=True,
+        "stable", "PlainWeights", lambda: PlainWeights(NARROW), waits_unchanged("A beat of plain weights"), 12, False,
+        STREAM_BUGS,
+    ),
+    Property(
+        "stable", "BurstReader", lambda: BurstReader(SMALL, 1), waits_unchanged("A burst's address", "ar"), 10,
+        False, {"address moves": address_moves}, as_registers=True,
     ),
     Property(
         "pages", "BurstReader", lambda: BurstReader(SMALL, 1), bursts_stay_in_a_page, 10, False,
@@ -209,13 +172,14 @@ ARRAY_PROPERTIES = (
     ),
     Property(
         "errors stay", "PEArrayInterface", lambda: PEArrayInterface(SMALL), errors_stay, 2, True,
-        {"cause decays": cause_decays},
+        {"cause decays": decays("cause")},
     ),
     Property(
         "whole tiles", "RunControl", lambda: RunControl(SMALL), vectors_meet_whole_tiles, 5, True,
-        {"tile early": tile_comes_early, "room always": room_is_always}, quick=True,
+        {"tile early": input_is("complete", 1), "room always": input_is("room", 1)}, quick=True,
     ),
     Property(
-        "faults stay", "ImageWalker", lambda: ImageWalker(WIDE), faults_stay, 10, False, {"fault decays": fault_decays},
+        "faults stay", "ImageWalker", lambda: ImageWalker(WIDE), faults_stay, 10, False,
+        {"fault decays": decays("fault")},
     ),
 )  # fmt: skip

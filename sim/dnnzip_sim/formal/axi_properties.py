@@ -28,16 +28,19 @@ from dnnzip_hw.axi.registers import (
 from dnnzip_hw.axi.rows import RowPacker
 from dnnzip_hw.axi.slice import RegisterSlice
 from dnnzip_hw.axi.words import WordSplitter
-from dnnzip_sim.formal.opened import Opened
-from dnnzip_sim.formal.properties import (
-    SMALL,
+from dnnzip_sim.formal.bugs import (
+    QUEUE_BUGS,
     STREAM_BUGS,
-    Property,
+    decays,
+    input_is,
     item_is_doubled,
     second_is_lost,
-    stable,
+    waiting_falls,
+    waiting_flips,
 )
-from dnnzip_sim.formal.wrapper import Change, before
+from dnnzip_sim.formal.checks import SMALL, Property, stable
+from dnnzip_sim.formal.opened import Opened
+from dnnzip_sim.formal.wrapper import before
 
 ITEM_BITS = 4
 AXI = AxiParameters(SMALL, bus_bits=64, row_weights=4)
@@ -452,12 +455,6 @@ def weights_swap(m: Module, block: Any, around: Any) -> None:
     m.d.comb += around.o.payload.data[: 2 * width].eq(Cat(data[width : 2 * width], data[:width]))
 
 
-def answer_falls(m: Module, block: Any, around: Any) -> None:
-    """The answer to a write is withdrawn after a cycle."""
-    waited = before(m, block.bus.bvalid & ~block.bus.bready, "waited")
-    m.d.comb += around.bus.bvalid.eq(block.bus.bvalid & ~waited)
-
-
 def answer_is_doubled(m: Module, block: Any, around: Any) -> None:
     """The answer to a read is given twice."""
     again = Signal()
@@ -465,20 +462,9 @@ def answer_is_doubled(m: Module, block: Any, around: Any) -> None:
     m.d.sync += again.eq(block.bus.rvalid & around.bus.rready & ~again)
 
 
-def read_flips(m: Module, block: Any, around: Any) -> None:
-    """A bit that is read flips while it waits."""
-    waited = before(m, block.bus.rvalid & ~block.bus.rready, "waited")
-    m.d.comb += around.bus.rdata.eq(block.bus.rdata ^ waited)
-
-
 def read_is_wrong(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
     """A bit that is read is always 0."""
     m.d.comb += around.bus.rdata[1].eq(0)
-
-
-def strobes_are_ignored(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
-    """All bytes are written."""
-    m.d.comb += block.bus.wstrb.eq(-1)
 
 
 def control_decays(m: Module, block: Any, around: Any) -> None:
@@ -501,12 +487,6 @@ def error_stays(m: Module, block: Any, around: Any) -> None:
     m.d.comb += around.registers.error_any.eq(block.registers.error_any | earlier)
 
 
-def error_decays(m: Module, block: Any, around: Any) -> None:
-    """A lost word is forgotten after a cycle."""
-    earlier = before(m, block.registers.error_load_lost, "earlier")
-    m.d.comb += around.registers.error_load_lost.eq(block.registers.error_load_lost & ~earlier)
-
-
 def cleared_by_counters(m: Module, block: Any, around: Any) -> None:
     """Errors are cleared with the counters."""
     registers = around.registers
@@ -520,15 +500,13 @@ def counter_goes_round(m: Module, block: Any, around: Any) -> None:
     m.d.comb += around.o.value.eq(block.o.value[:2])
 
 
-SLICE_BUGS: dict[str, Change] = {"item lost": second_is_lost, "item doubled": item_is_doubled, **STREAM_BUGS}
-
 AXI_PROPERTIES = (
     Property(
-        "order", "RegisterSlice", lambda: Opened(RegisterSlice(ITEM_BITS)), slice_keeps_order, 2, True, SLICE_BUGS,
+        "order", "RegisterSlice", lambda: Opened(RegisterSlice(ITEM_BITS)), slice_keeps_order, 2, True, QUEUE_BUGS,
         quick=True,
     ),
     Property(
-        "order", "PairQueue", lambda: Opened(PairQueue(ITEM_BITS)), pair_keeps_order, 2, True, SLICE_BUGS,
+        "order", "PairQueue", lambda: Opened(PairQueue(ITEM_BITS)), pair_keeps_order, 2, True, QUEUE_BUGS,
     ),
     Property(
         "order", "WordSplitter, 4 words", lambda: Opened(WordSplitter(AXI)), words_are_those_of_beats, 2, True,
@@ -548,15 +526,19 @@ AXI_PROPERTIES = (
     ),
     Property(
         "answers", "RegisterBank", lambda: RegisterBank(1), lite_answers_each_once, 12, True,
-        {"answer falls": answer_falls, "answer doubled": answer_is_doubled, "read flips": read_flips},
+        {
+            "answer falls": waiting_falls("bus.bvalid", "bus.bready"), "answer doubled": answer_is_doubled,
+            "read flips": waiting_flips("bus.rvalid", "bus.rready", "bus.rdata"),
+        },
     ),
     Property(
         "registers", "RegisterBank", lambda: Opened(RegisterBank(1)), registers_hold_what_is_written, 4, True,
-        {"read wrong": read_is_wrong, "strobes ignored": strobes_are_ignored, "control decays": control_decays},
+        {"read wrong": read_is_wrong, "strobes ignored": input_is("bus.wstrb", -1), "control decays": control_decays},
     ),
     Property(
         "errors stay", "Group", lambda: Group(AXI), errors_stay, 2, True,
-        {"error decays": error_decays, "cleared by counters": cleared_by_counters}, free=("core",),
+        {"error decays": decays("registers.error_load_lost"), "cleared by counters": cleared_by_counters},
+        free=("core",),
     ),
     Property(
         "counters", "Counters", lambda: Opened(Counters(dict.fromkeys(COUNTERS, 1), bits=SHORT_COUNTER)),

@@ -4,203 +4,63 @@ A check's docstring is the property in words. A block's inputs are free in every
 reset is free too, so that a property holds after a reset in the middle of anything.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 from typing import Any
 
 from amaranth.hdl import Assert, Assume, C, Cat, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFO
-from amaranth.lib.wiring import In, Out
 
-from dnnzip.format import RAW_WIDTHS, WEIGHT_HEADER, WORD_BITS
-from dnnzip_hw import Decompressor, DecompressorParameters
+from dnnzip.format import RAW_WIDTHS, WORD_BITS
+from dnnzip_hw import Decompressor
 from dnnzip_hw.distributor import Distributor
 from dnnzip_hw.header import Header
 from dnnzip_hw.line import LineDecoder
-from dnnzip_hw.memory import ICE40
 from dnnzip_hw.output import Output
 from dnnzip_hw.queue import DEPTH
 from dnnzip_hw.raw import RawSize
-from dnnzip_hw.ring import Ring
 from dnnzip_hw.rounds import SETTLING, Rounds
 from dnnzip_hw.tables import StateNumbering
+from dnnzip_sim.formal.blocks import OneStream, Queue
+from dnnzip_sim.formal.bugs import (
+    QUEUE_BUGS,
+    STREAM_BUGS,
+    decays,
+    late,
+    output_is,
+    strobe_is_doubled,
+    strobe_is_lost,
+)
+from dnnzip_sim.formal.checks import (
+    COUNTER_BITS,
+    SMALL,
+    SMALLEST,
+    TWO_SLOTS,
+    Check,
+    Property,
+    count_of,
+    follows_in_time,
+    in_order,
+    stable,
+    waits_unchanged,
+)
 from dnnzip_sim.formal.wrapper import Change, before
-
-SMALLEST = DecompressorParameters(1, 1, 8, 16)
-LINE = DecompressorParameters(1, 1, 8, 16, line=True)
-ON_ICE40 = DecompressorParameters(1, 1, 8, 8, target=ICE40)
-TWO_SLOTS = DecompressorParameters(1, 2, 8, 8)
-SMALL = DecompressorParameters(2, 2, 8, 8)
-COUNTER_BITS = 6
-"""Width of a counter of events, enough for the cycles that are searched."""
-
-
-@dataclass(frozen=True)
-class Property:
-    """A property of a block.
-
-    Parameters
-    ----------
-    name
-        In the table.
-    component
-        Of which block, with its parameters.
-    make
-        Makes the block.
-    check
-        Adds the assumptions and assertions; its docstring is the property in words.
-    depth
-        k of the induction, or the cycles from reset that are searched.
-    induction
-        Whether it is proved without bounds.
-    mutants
-        Planted bugs by name.
-    far
-        Planted bugs that are thousands of cycles from reset: with them the induction must fail.
-    as_registers
-        Whether memories are turned into registers.
-    free
-        Blocks within it, by their path, a pattern, whose outputs are anything in every cycle.
-    search
-        Cycles from reset in which a planted bug must be found.
-    quick
-        Whether the test suite proves it too.
-    """
-
-    name: str
-    component: str
-    make: Callable[[], Any]
-    check: Callable[[Module, Any], None]
-    depth: int
-    induction: bool
-    mutants: Mapping[str, Change]
-    far: Mapping[str, Change] = field(default_factory=dict)
-    as_registers: bool = False
-    free: tuple[str, ...] = ()
-    search: int = 12
-    quick: bool = False
-
-    @property
-    def sentence(self) -> str:
-        """The property in words."""
-        return " ".join((self.check.__doc__ or "").split())
-
-    @property
-    def method(self) -> str:
-        """Method of its proof."""
-        return f"induction, k = {self.depth}" if self.induction else f"all runs of {self.depth} cycles"
-
-
-# --- blocks that are made for a proof ---------------------------------------------------------------------------------
-
-
-class Queue(wiring.Component):
-    """The FIFO of which the array's queues are made, as a stream block, four deep.
-
-    Members
-    -------
-    i : In(stream), o : Out(stream)
-        Its two ends.
-    """
-
-    def __init__(self) -> None:
-        super().__init__({"i": In(stream.Signature(4)), "o": Out(stream.Signature(4))})
-
-    def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
-        """Build the circuit."""
-        m = Module()
-        m.submodules.fifo = fifo = SyncFIFO(width=4, depth=4)
-        wiring.connect(m, wiring.flipped(self.i), fifo.w_stream)
-        wiring.connect(m, fifo.r_stream, wiring.flipped(self.o))
-        return m
-
-
-class OneStream(wiring.Component):
-    """A ring that decodes one ``ans`` stream from reset on.
-
-    Parameters
-    ----------
-    parameters
-        Of the decompressor.
-    length, channels, class_per_channel
-        As in the stream's header, which has as many virtual lanes as the ring decodes.
-
-    Members
-    -------
-    room : In(1)
-        As the ring's.
-    beat_en : Out(1), mask : Out
-        A beat, and which of its weights are some.
-    runs : Out(1)
-        The ring has been told to decode.
-    done : Out(1)
-        As the ring's.
-    """
-
-    def __init__(
-        self, parameters: DecompressorParameters, length: int, channels: int, *, class_per_channel: bool = False
-    ) -> None:
-        self.parameters, self.length, self.channels = parameters, length, channels
-        self.class_per_channel = class_per_channel
-        lanes = parameters.lanes
-        super().__init__({"room": In(1), "beat_en": Out(1), "mask": Out(lanes), "runs": Out(1), "done": Out(1)})
-
-    def elaborate(self, platform: object) -> Module:  # noqa: ARG002 - Amaranth's signature
-        """Build the circuit."""
-        m = Module()
-        m.submodules.ring = ring = Ring(self.parameters)
-        begun = Signal()
-        m.d.sync += begun.eq(1)
-        with m.If(begun & ring.prepared):
-            m.d.sync += self.runs.eq(1)
-        m.d.comb += [
-            ring.header.length.eq(self.length - WEIGHT_HEADER["length"].bias),
-            ring.header.channels.eq(self.channels - WEIGHT_HEADER["channels"].bias),
-            ring.header.log2_lanes.eq(self.parameters.log2_virtual_lanes),
-            ring.header.class_per_channel.eq(self.class_per_channel),
-            ring.prepare.eq(~begun),
-            ring.run.eq(self.runs),
-            ring.room.eq(self.room),
-            self.beat_en.eq(ring.beat_en),
-            self.mask.eq(ring.beat.mask),
-            self.done.eq(ring.done),
-        ]
-        return m
-
 
 # --- checks ----------------------------------------------------------------------------------------------------------
 
 
-def stable(m: Module, port: Any, unless: Value | int = 0) -> None:
-    """Assert that a payload which waits stays as it is, ``unless`` something dropped it."""
-    waited = before(m, port.valid & ~port.ready & ~unless, "waited")
-    payload = before(m, port.payload, "payload_before")
-    with m.If(waited):
-        m.d.comb += Assert(port.valid & (Value.cast(port.payload) == payload), "a beat changed while it waited")
-
-
-def assume_stable(m: Module, port: Any) -> None:
-    """Assume the same of an input."""
-    waited = before(m, port.valid & ~port.ready, "input_waited")
-    payload = before(m, port.payload, "input_before")
-    with m.If(waited):
-        m.d.comb += Assume(port.valid & (Value.cast(port.payload) == payload))
-
-
-def count_of(m: Module, happens: Value, name: str, by: Value | int = 1) -> Signal:
-    """Return the number of cycles before this one in which something happened."""
-    counter = Signal(COUNTER_BITS, name=name)
-    with m.If(happens):
-        m.d.sync += counter.eq(counter + by)
-    return counter
-
-
-def output_is_stable(m: Module, block: Any) -> None:
-    """A beat on ``o`` that is not taken stays valid and keeps its payload until it is."""
-    stable(m, block.o)
+BEATS_ARE_STABLE = waits_unchanged("A beat on ``o``")
+SIZE_IS_KNOWN_IN_TIME = follows_in_time(
+    "The size of a ``raw`` stream is known 56 cycles after ``start`` at the latest, and until the next ``start``.",
+    "start",
+    "done",
+    56,
+)
+ROUNDS_ARE_READY_IN_TIME = follows_in_time(
+    "The first round of a stream is there eleven cycles after ``restart``, whatever steps come between.",
+    "restart",
+    "ready",
+    2 * SETTLING + 3,
+)
 
 
 def line_is_stable(m: Module, block: Any) -> None:
@@ -217,25 +77,6 @@ def queue_keeps_order(m: Module, block: Any) -> None:
     """Items leave a queue as they entered it, in the same order: nothing is lost, doubled or changed."""
     in_order(m, Value.cast(block.i.payload), block.i.valid & block.i.ready, Value.cast(block.o.payload), block.o)
     stable(m, block.o)
-
-
-def in_order(m: Module, given: Value, puts: Value, payload: Value, port: Any) -> None:
-    """Watch the item that follows any number of others."""
-    watched = Signal(COUNTER_BITS, name="watched")  # holds what it held at the start, which is free
-    number = Signal(COUNTER_BITS, name="number", init=0)
-    started = Signal(name="started")
-    m.d.sync += started.eq(1)
-    with m.If(~started):
-        m.d.sync += watched.eq(given)  # any number: the first payload on offer, even if it is not valid
-    count_in, count_out = count_of(m, puts, "count_in"), count_of(m, port.valid & port.ready, "count_out")
-    kept = Signal(len(given), name="kept")
-    with m.If(puts & started & (count_in == watched)):
-        m.d.sync += kept.eq(given)
-    m.d.comb += number.eq(watched)
-    with m.If(port.valid):
-        m.d.comb += Assert(count_out < count_in, "more came out than went in")
-        with m.If(started & (count_out == watched) & (watched != 0)):
-            m.d.comb += Assert(payload == kept, "another item came out")
 
 
 def words_go_to_one_place(m: Module, block: Any) -> None:
@@ -323,18 +164,6 @@ def one_end_beat(m: Module, block: Any) -> None:
         ]
 
 
-def raw_size_is_known_in_time(m: Module, block: Any) -> None:
-    """The size of a ``raw`` stream is known 56 cycles after ``start`` at the latest, and until the next ``start``."""
-    limit = 56
-    since = Signal(range(limit + 2), init=limit + 1)
-    running = Signal()
-    with m.If(block.start):
-        m.d.sync += [since.eq(0), running.eq(1)]
-    with m.Elif(since <= limit):
-        m.d.sync += since.eq(since + 1)
-    m.d.comb += Assert(~running | (since < limit) | block.done, "no verdict on the size")
-
-
 def raw_size_stays(m: Module, block: Any) -> None:
     """Once the size of a ``raw`` stream is known, the verdict on it stays until the next ``start``."""
     known = before(m, block.done & ~block.start, "known")
@@ -343,19 +172,7 @@ def raw_size_stays(m: Module, block: Any) -> None:
         m.d.comb += [Assert(block.done, "forgotten"), Assert(Cat(block.wrong, block.over) == verdict, "changed")]
 
 
-def rounds_are_ready_in_time(m: Module, block: Any) -> None:
-    """The first round of a stream is there eleven cycles after ``restart``, whatever steps come between."""
-    limit = 2 * SETTLING + 3
-    since = Signal(range(limit + 2))
-    running = Signal()
-    with m.If(block.restart):
-        m.d.sync += [since.eq(0), running.eq(1)]
-    with m.Elif(since <= limit):
-        m.d.sync += since.eq(since + 1)
-    m.d.comb += Assert(~running | (since < limit) | block.ready, "no first round")
-
-
-def ring_gives_what_is_declared(total: int) -> Callable[[Module, Any], None]:
+def ring_gives_what_is_declared(total: int) -> Check:
     """Return the check that a ring delivers ``total`` weights."""
 
     def as_declared(m: Module, block: Any) -> None:
@@ -459,35 +276,10 @@ def one_end_beat_per_stream(m: Module, block: Any) -> None:
 # --- planted bugs ----------------------------------------------------------------------------------------------------
 
 
-def payload_flips(m: Module, block: Any, around: Any) -> None:
-    """A bit of a beat flips while it waits."""
-    waited = before(m, block.o.valid & ~block.o.ready, "waited")
-    m.d.comb += Value.cast(around.o.payload)[0].eq(Value.cast(block.o.payload)[0] ^ waited)
-
-
-def valid_falls(m: Module, block: Any, around: Any) -> None:
-    """A beat is withdrawn after a cycle of waiting."""
-    waited = before(m, block.o.valid & ~block.o.ready, "waited")
-    m.d.comb += around.o.valid.eq(block.o.valid & ~waited)
-
-
 def escape_comes_early(m: Module, block: Any, around: Any) -> None:
     """A word of an escape is offered before there is room for it."""
     earlier = before(m, block.escapes.valid, "earlier")
     m.d.comb += around.escapes.valid.eq(block.escapes.valid | earlier)
-
-
-def second_is_lost(m: Module, block: Any, around: Any) -> None:
-    """The second item is taken and dropped."""
-    count = count_of(m, around.i.valid & block.i.ready, "seen")
-    m.d.comb += block.i.valid.eq(around.i.valid & (count != 1))
-
-
-def item_is_doubled(m: Module, block: Any, around: Any) -> None:
-    """An item is given twice where the sink is ready at once."""
-    again = Signal()
-    m.d.comb += block.o.ready.eq(around.o.ready & again)
-    m.d.sync += again.eq(block.o.valid & around.o.ready & ~again)
 
 
 def two_lanes_take_a_word(m: Module, block: Any, around: Any) -> None:
@@ -500,25 +292,6 @@ def word_is_lost(m: Module, block: Any, around: Any) -> None:
     count = count_of(m, block.taken, "seen")
     with m.If(count == 2):
         m.d.comb += around.lane_en.eq(0)
-
-
-def strobe_is_lost(name: str, number: int) -> Change:
-    """Return the bug that an input which is one for a cycle is ignored, after ``number`` others."""
-
-    def lost(m: Module, block: Any, around: Any) -> None:
-        count = count_of(m, getattr(around, name), "seen")
-        m.d.comb += getattr(block, name).eq(getattr(around, name) & (count != number))
-
-    return lost
-
-
-def strobe_is_doubled(name: str) -> Change:
-    """Return the bug that an input which is one for a cycle is so in the next one as well."""
-
-    def doubled(m: Module, block: Any, around: Any) -> None:
-        m.d.comb += getattr(block, name).eq(getattr(around, name) | before(m, getattr(around, name), "again"))
-
-    return doubled
 
 
 def weight_flips(m: Module, block: Any, around: Any) -> None:
@@ -563,16 +336,6 @@ def verdict_decays(m: Module, block: Any, around: Any) -> None:
     m.d.comb += around.wrong.eq(block.wrong ^ before(m, before(m, block.done, "one"), "two"))
 
 
-def done_decays(m: Module, block: Any, around: Any) -> None:
-    """``done`` lasts a cycle."""
-    m.d.comb += around.done.eq(block.done & ~before(m, block.done, "was_done"))
-
-
-def judged_late(m: Module, block: Any, around: Any) -> None:
-    """A header is judged a cycle late."""
-    m.d.comb += around.judged.eq(block.judged & before(m, block.judged, "one"))
-
-
 def judged_early(m: Module, block: Any, around: Any) -> None:
     """A header counts as judged with its third word."""
     count = count_of(m, around.word_en, "seen")
@@ -603,19 +366,9 @@ def slot_is_doubled(m: Module, block: Any, around: Any) -> None:
     m.d.comb += around.beat_en.eq(block.beat_en | again)
 
 
-def last_word_is_full(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
-    """A last word that is not full counts as full."""
-    m.d.comb += around.over.eq(0)
-
-
 def all_sizes_fit(m: Module, block: Any, around: Any) -> None:
     """No size is wrong where there are five words."""
     m.d.comb += around.wrong.eq(block.wrong & (block.header.payload_words != 5))
-
-
-def ready_late(m: Module, block: Any, around: Any) -> None:
-    """The first round is there a cycle later."""
-    m.d.comb += around.ready.eq(block.ready & before(m, block.ready, "was_ready"))
 
 
 def entry_early(m: Module, block: Any, around: Any) -> None:
@@ -635,7 +388,6 @@ def end_comes_early(m: Module, block: Any, around: Any) -> None:
         m.d.comb += [around.o.valid.eq(1), around.o.payload.last.eq(1), around.o.payload.mask.eq(0)]
 
 
-STREAM_BUGS: dict[str, Change] = {"payload flips": payload_flips, "valid falls": valid_falls}
 END_BUGS: dict[str, Change] = {
     "end lost": end_is_lost,
     "end doubled": end_is_doubled,
@@ -644,7 +396,7 @@ END_BUGS: dict[str, Change] = {
 
 DECOMPRESSOR_PROPERTIES = (
     Property(
-        "stable", "Output, 2 lanes", lambda: Output(SMALL), output_is_stable, 2, True, STREAM_BUGS, search=6, quick=True
+        "stable", "Output, 2 lanes", lambda: Output(SMALL), BEATS_ARE_STABLE, 2, True, STREAM_BUGS, search=6, quick=True
     ),
     Property("stable", "LineDecoder", LineDecoder, line_is_stable, 2, True, STREAM_BUGS, search=46),
     Property(
@@ -652,11 +404,10 @@ DECOMPRESSOR_PROPERTIES = (
         {"too early": escape_comes_early}, as_registers=True,
     ),
     Property(
-        "stable", "Decompressor, 1 lane", lambda: Decompressor(SMALLEST), output_is_stable, 2, True, STREAM_BUGS
+        "stable", "Decompressor, 1 lane", lambda: Decompressor(SMALLEST), BEATS_ARE_STABLE, 2, True, STREAM_BUGS
     ),
     Property(
-        "order", "SyncFIFO", Queue, queue_keeps_order, 10, False,
-        {"item lost": second_is_lost, "item doubled": item_is_doubled, **STREAM_BUGS}, as_registers=True,
+        "order", "SyncFIFO", Queue, queue_keeps_order, 10, False, QUEUE_BUGS, as_registers=True,
     ),
     Property(
         "order", "Output, 1 lane", lambda: Output(SMALLEST), beats_leave_in_order, 10, False,
@@ -679,19 +430,19 @@ DECOMPRESSOR_PROPERTIES = (
         {**END_BUGS, "cause changes": cause_changes}, as_registers=True,
     ),
     Property(
-        "progress", "RawSize", RawSize, raw_size_is_known_in_time, 62, False, {"never done": never_done}, search=62,
+        "progress", "RawSize", RawSize, SIZE_IS_KNOWN_IN_TIME, 62, False, {"never done": never_done}, search=62,
     ),
     Property(
         "verdict stays", "RawSize", RawSize, raw_size_stays, 3, True,
-        {"verdict decays": verdict_decays, "done decays": done_decays}, search=62,
+        {"verdict decays": verdict_decays, "done decays": decays("done")}, search=62,
     ),
     Property(
         "size", "RawSize", RawSize, raw_size_is_right, 50, False,
-        {"last word full": last_word_is_full, "all fit": all_sizes_fit}, search=50,
+        {"last word full": output_is("over", 0), "all fit": all_sizes_fit}, search=50,
     ),
     Property(
         "judged", "Header", lambda: Header(SMALLEST), header_is_judged_in_time, 48, False,
-        {"late": judged_late, "early": judged_early}, search=48,
+        {"late": late("judged"), "early": judged_early}, search=48,
     ),
     Property(
         "as declared", "Ring, 1 lane, 2 x 2 weights", lambda: OneStream(TWO_SLOTS, 2, 2),
@@ -704,7 +455,7 @@ DECOMPRESSOR_PROPERTIES = (
         free=("ring.lane_0", "ring.lane_1", "ring.value_0", "ring.value_1", "ring.history"), search=46,
     ),
     Property(
-        "progress", "Rounds", lambda: Rounds(SMALLEST), rounds_are_ready_in_time, 22, True, {"late": ready_late},
+        "progress", "Rounds", lambda: Rounds(SMALLEST), ROUNDS_ARE_READY_IN_TIME, 22, True, {"late": late("ready")},
         search=16,
     ),
     Property(

@@ -20,6 +20,8 @@ from dnnzip_sim import toolchain
 PROVED, REFUTED, NOT_PROVED, TIMEOUT = "proved", "refuted", "not proved", "timeout"
 _STATUS = {"PASS": PROVED, "FAIL": REFUTED, "UNKNOWN": NOT_PROVED, "TIMEOUT": TIMEOUT}
 
+TIMEOUT_SECONDS = 900
+
 HELP = "help:"
 """Beginning of the messages of assertions that only help an induction: they state what holds inside a block."""
 
@@ -46,6 +48,32 @@ cutpoint */t:$mem_v2 */r:SIZE>=64 %i
 [files]
 bench.il
 """
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Method of a proof.
+
+    Parameters
+    ----------
+    depth
+        Cycles from reset that are searched for a counterexample; also the induction's k.
+    induction
+        Whether the induction must succeed, for a proof without bounds.
+    as_registers
+        Whether memories are turned into registers, which is faster for short queues.
+    free
+        Blocks within the bench, by their path, whose outputs are anything in every cycle: what is proved holds
+        whatever they do. Each must be there.
+    helps
+        Whether the assertions that only help an induction are there.
+    """
+
+    depth: int
+    induction: bool
+    as_registers: bool = False
+    free: Sequence[str] = ()
+    helps: bool = True
 
 
 @dataclass(frozen=True)
@@ -93,35 +121,8 @@ def environment() -> dict[str, str]:
     return result
 
 
-def prove(
-    bench: wiring.Component,
-    *,
-    depth: int,
-    induction: bool,
-    as_registers: bool = False,
-    free: Sequence[str] = (),
-    helps: bool = True,
-    timeout: int = 900,
-) -> Result:
+def prove(bench: wiring.Component, proof: Proof) -> Result:
     """Prove the assertions of ``bench``, a top whose inputs are free.
-
-    Parameters
-    ----------
-    bench
-        The top.
-    depth
-        Cycles from reset that are searched for a counterexample; also the induction's k.
-    induction
-        Whether the induction must succeed, for a proof without bounds.
-    as_registers
-        Whether memories are turned into registers, which is faster for short queues.
-    free
-        Blocks within ``bench``, by their path, whose outputs are anything in every cycle: what is proved holds
-        whatever they do. Each must be there.
-    helps
-        Whether the assertions that only help an induction are there.
-    timeout
-        In seconds.
 
     Raises
     ------
@@ -133,15 +134,13 @@ def prove(
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="dnnzip-formal-") as folder:
         (Path(folder) / "bench.il").write_text(rtlil.convert(bench, name="bench", emit_src=False))
-        mode = "prove" if induction else "bmc"
-        memories = "memory_map" if as_registers else ""
         job = _JOB.format(
-            mode=mode,
-            depth=depth,
-            timeout=timeout,
-            memories=memories,
-            free=_free(free),
-            helps="" if helps else _NO_HELPS,
+            mode="prove" if proof.induction else "bmc",
+            depth=proof.depth,
+            timeout=TIMEOUT_SECONDS,
+            memories="memory_map" if proof.as_registers else "",
+            free=_free(proof.free),
+            helps="" if proof.helps else _NO_HELPS,
         )
         (Path(folder) / "bench.sby").write_text(job)
         done = subprocess.run(

@@ -13,8 +13,9 @@ from dnnzip_hw import Decompressor
 from dnnzip_hw.decompressor import Phase
 from dnnzip_hw.memory import GENERIC, ICE40, TARGETS
 from dnnzip_hw.queue import DEPTH, Queue
+from dnnzip_sim.formal.bugs import inside, strobe_is_doubled, strobe_is_lost, waiting_flips
+from dnnzip_sim.formal.checks import LINE, ON_ICE40, Property
 from dnnzip_sim.formal.opened import Opened, one_hot
-from dnnzip_sim.formal.properties import LINE, ON_ICE40, Property, strobe_is_doubled, strobe_is_lost
 from dnnzip_sim.formal.wrapper import Change, before
 
 ROW_BITS = 4
@@ -100,36 +101,27 @@ def queues_never_overflow(m: Module, block: Any) -> None:
 # --- planted bugs ----------------------------------------------------------------------------------------------------
 
 
-def row_flips(m: Module, block: Any, around: Any) -> None:
-    """A row that waits changes a bit."""
-    waited = before(m, block.r_rdy & ~block.r_en, "waited")
-    m.d.comb += around.r_data.eq(block.r_data ^ waited)
-
-
 def row_stays(m: Module, block: Any, around: Any) -> None:
     """A row that was read is read again."""
     m.d.comb += block.r_en.eq(around.r_en & before(m, around.r_en, "again"))
 
 
-def words_are_read_always(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+@inside("probes.output")
+def words_are_read_always(bug: Module, output: Any) -> None:
     """The queue of words is read in every cycle."""
-    bug = Module()
-    bug.d.comb += block.probes.output.probes.words.r_en.eq(1)
-    block.plant(block.probes.output, bug)
+    bug.d.comb += output.probes.words.r_en.eq(1)
 
 
-def beats_come_always(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+@inside("probes.output")
+def beats_come_always(bug: Module, output: Any) -> None:
     """A beat goes into its queue in every cycle."""
-    bug = Module()
-    bug.d.comb += block.probes.output.probes.beats.w_en.eq(1)
-    block.plant(block.probes.output, bug)
+    bug.d.comb += output.probes.beats.w_en.eq(1)
 
 
-def requests_have_room(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+@inside("probes.distributor.probes.queue")
+def requests_have_room(bug: Module, queue: Any) -> None:
     """The queue of requests always says that it has room."""
-    bug, queue = Module(), block.probes.distributor.probes.queue
     bug.d.sync += queue.room.eq(1)
-    block.plant(queue, bug)
 
 
 def room_is_late(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
@@ -143,7 +135,7 @@ def room_is_late(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - 
 ROW_BUGS: dict[str, Change] = {
     "row lost": strobe_is_lost("w_en", 2),
     "row doubled": strobe_is_doubled("w_en"),
-    "row flips": row_flips,
+    "row flips": waiting_flips("r_rdy", "r_en", "r_data"),
     "read twice": row_stays,
 }
 

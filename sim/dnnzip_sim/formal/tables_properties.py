@@ -13,8 +13,9 @@ from dnnzip_hw.decompressor import Phase
 from dnnzip_hw.header import first_word
 from dnnzip_hw.layouts import WEIGHT_HEADER_LAYOUT
 from dnnzip_hw.tables import _Phase as BuilderPhase
+from dnnzip_sim.formal.bugs import inside
+from dnnzip_sim.formal.checks import LINE, ON_ICE40, Property
 from dnnzip_sim.formal.opened import Opened, is_any, one_hot
-from dnnzip_sim.formal.properties import LINE, ON_ICE40, Property
 from dnnzip_sim.formal.wrapper import Change, before
 
 
@@ -141,41 +142,37 @@ def entry_when_done(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001
     block.plant(builder, bug)
 
 
-def set_stays_loaded(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+@inside()
+def set_stays_loaded(bug: Module, block: Any) -> None:
     """The set that was loaded counts as loaded while the next one is built."""
-    bug, loaded = Module(), block.probes.loaded
+    loaded = block.probes.loaded
     with bug.If(block.probes.phases.at(Phase.CHOOSE)):
         bug.d.sync += loaded.eq(loaded)
-    block.plant(block, bug)
 
 
-def any_set_will_do(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+@inside("probes.header")
+def any_set_will_do(bug: Module, header: Any) -> None:
     """Streams are decoded without a look at whether a set is loaded."""
-    bug, header = Module(), block.probes.header
     bug.d.sync += header.probes.fits.eq(1)
-    block.plant(header, bug)
 
 
-def built_for_weights(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+@inside()
+def built_for_weights(bug: Module, block: Any) -> None:
     """The builder starts with every stream."""
-    bug = Module()
     bug.d.comb += block.probes.builder.start.eq(block.probes.phases.at(Phase.BEGIN))
-    block.plant(block, bug)
 
 
-def done_too_early(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+@inside("probes.builder")
+def done_too_early(bug: Module, builder: Any) -> None:
     """The builder says that it is done while it numbers the states of the last table."""
-    bug, builder = Module(), block.probes.builder
     bug.d.comb += builder.done.eq(is_any(builder.probes.phases, BuilderPhase.NUMBERING, BuilderPhase.DONE))
-    block.plant(builder, bug)
 
 
-def numbered_unnoticed(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+@inside("probes.builder.probes.numbering")
+def numbered_unnoticed(bug: Module, numbering: Any) -> None:
     """The numbering says that it is idle while its last entries are on their way."""
-    bug, numbering = Module(), block.probes.builder.probes.numbering
     running, *_ = numbering.probes.stages
     bug.d.sync += numbering.busy.eq(numbering.start | running)
-    block.plant(numbering, bug)
 
 
 WITHOUT_DATA = ("ring.history", "ring.rounds", "header*.check", "checksum", "raw_size", "distributor", "output")

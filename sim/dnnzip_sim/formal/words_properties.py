@@ -13,8 +13,9 @@ from dnnzip.format import Verdict
 from dnnzip_hw import Decompressor
 from dnnzip_hw.decompressor import Phase
 from dnnzip_hw.tables import _Phase as BuilderPhase
+from dnnzip_sim.formal.bugs import inside
+from dnnzip_sim.formal.checks import LINE, ON_ICE40, Property
 from dnnzip_sim.formal.opened import Opened, is_any, one_hot
-from dnnzip_sim.formal.properties import LINE, ON_ICE40, Property
 from dnnzip_sim.formal.wrapper import Change, before
 
 
@@ -63,12 +64,12 @@ def words_go_where_they_belong(m: Module, block: Any) -> None:
 # --- planted bugs ----------------------------------------------------------------------------------------------------
 
 
-def word_is_kept(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+@inside()
+def word_is_kept(bug: Module, block: Any) -> None:
     """A word stays on offer after it has gone, where no other one came."""
-    bug, has_word = Module(), block.probes.has_word
+    has_word = block.probes.has_word
     with bug.If(block.probes.goes & ~block.i.valid):
         bug.d.sync += has_word.eq(has_word)
-    block.plant(block, bug)
 
 
 def words_are_replaced(m: Module, block: Any, around: Any) -> None:
@@ -79,26 +80,23 @@ def words_are_replaced(m: Module, block: Any, around: Any) -> None:
     block.plant(block, bug)
 
 
-def end_is_overlooked(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+@inside()
+def end_is_overlooked(bug: Module, block: Any) -> None:
     """Words are offered after a stream's last one."""
-    bug = Module()
     bug.d.sync += block.probes.offered.eq(block.probes.has_word & ~block.probes.goes)
-    block.plant(block, bug)
 
 
-def header_takes_all(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+@inside()
+def header_takes_all(bug: Module, block: Any) -> None:
     """A word is taken for the header in every cycle."""
-    bug = Module()
     with bug.If(block.probes.phases.at(Phase.HEADER)):
         bug.d.sync += block.probes.taking.eq(1)
-    block.plant(block, bug)
 
 
-def payload_is_endless(m: Module, block: Any, around: Any) -> None:  # noqa: ARG001 - all bugs look alike
+@inside()
+def payload_is_endless(bug: Module, block: Any) -> None:
     """The end of the payload is not noticed in time."""
-    bug = Module()
     bug.d.comb += block.probes.over_soon.eq(0)
-    block.plant(block, bug)
 
 
 WORD_BUGS: dict[str, Change] = {

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.format import WORD_BYTES, Verdict
+from dnnzip_hw import DecompressorParameters
 from dnnzip_sim.build import Build, build
-from dnnzip_sim.run import SimulationFailedError, started
-from dnnzip_sim.verilog import VERILATOR_OPTIONS
+from dnnzip_sim.run import CocotbTests, SimulationFailedError, started
+from dnnzip_sim.verilog import VERILATOR_OPTIONS, decompressor_verilog
 
 TOP = "dnnzip_harness"
 BENCH = "dnnzip_sim.benches.network"
@@ -113,7 +114,7 @@ class Passage:
 
     Parameters
     ----------
-    outcomes
+    ended
         One per stream, in order.
     cycles
         Clock cycles of the whole run.
@@ -121,48 +122,87 @@ class Passage:
         Time that the simulator took for them, without its start and its end.
     """
 
-    outcomes: list[Outcome]
+    ended: Sequence[Outcome | Cut]
     cycles: int
     seconds: float
 
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """Outcomes of the streams that no reset cut off."""
+        return [outcome for outcome in self.ended if isinstance(outcome, Outcome)]
 
-def build_harness(
-    verilog: str,
-    *,
-    lanes: int,
-    weight_bits: int,
-    cache: Path | None = None,
-    sources: Mapping[str, str] | None = None,
-) -> Build:
-    """Return the Verilator build of the harness around the module ``dnnzip_decompressor`` in ``verilog``.
+
+@dataclass(frozen=True)
+class Conditions:
+    """Conditions of a run of the harness.
 
     Parameters
     ----------
+    patience
+        Cycles without progress after which the decompressor hangs.
+    pauses
+        Seed of random pauses on both sides, which come and go; 0 for none. With pauses, beats that wait are watched.
+    resets
+        In the order of their ``streams``.
+    plusargs
+        More of them, for what the Verilog looks at.
+    """
+
+    patience: int = PATIENCE_CYCLES
+    pauses: int = 0
+    resets: Sequence[Reset] = ()
+    plusargs: Sequence[str] = ()
+
+
+PLAIN = Conditions()
+"""No pauses and no resets."""
+
+
+def build_harness(
+    parameters: DecompressorParameters, verilog: str | None = None, sources: Mapping[str, str] | None = None
+) -> Build:
+    """Return the Verilator build of the harness around a decompressor.
+
+    Parameters
+    ----------
+    parameters
+        Of the decompressor.
     verilog
-        Text with that module and all that it needs.
-    lanes, weight_bits
-        What it was generated with.
-    cache
-        Folder of the builds; the usual one when not given.
+        Text with the module ``dnnzip_decompressor`` and all that it needs; the decompressor's own when not given.
     sources
         More of them, by file name, for what the Verilog calls.
     """
     every_source = {name: (files(__name__) / name).read_text() for name in _SOURCES}
-    every_source |= {"dnnzip_decompressor.v": verilog, **(sources or {})}
-    parameters = {"LANES": lanes, "WEIGHT_BITS": weight_bits}
-    return build(TOP, every_source, parameters=parameters, options=OPTIONS, cache=cache)
+    every_source |= {"dnnzip_decompressor.v": verilog or decompressor_verilog(parameters), **(sources or {})}
+    constants = {"LANES": parameters.lanes, "WEIGHT_BITS": parameters.weight_bits}
+    return build(TOP, every_source, parameters=constants, options=OPTIONS)
 
 
-def stream_through(
-    harness: Build,
-    streams: Sequence[bytes],
-    folder: Path,
-    *,
-    patience: int = PATIENCE_CYCLES,
-    pauses: int = 0,
-    plusargs: Sequence[str] = (),
-) -> Passage:
-    """Send the streams through the decompressor, back to back, and return what came out.
+def stream_through(harness: Build, streams: Sequence[bytes], folder: Path, conditions: Conditions = PLAIN) -> Passage:
+    """Send the streams through the decompressor, back to back but for resets, and return what came out.
+
+    Parameters
+    ----------
+    harness, streams, folder, conditions
+        As for ``streaming``.
+
+    Raises
+    ------
+    SimulationFailedError
+        If the decompressor hangs, breaks the order of its beats, changes one that waits, or returns another number
+        of results than streams.
+    """
+    with streaming(harness, streams, folder, conditions) as finished:
+        return finished()
+
+
+@contextmanager
+def streaming(
+    harness: Build, streams: Sequence[bytes], folder: Path, conditions: Conditions = PLAIN
+) -> Iterator[Callable[[], Passage]]:
+    """Start sending the streams through the decompressor, and yield a function that waits for the results.
+
+    It returns and raises what ``stream_through`` does. What still runs when the block is left is killed.
 
     Parameters
     ----------
@@ -172,101 +212,22 @@ def stream_through(
         Table set streams and weight streams, none of them empty; an odd last byte is filled up with zeros.
     folder
         An empty folder for the files of the run; its owner removes it.
-    patience
-        Cycles without progress after which the decompressor hangs.
-    pauses
-        Seed of random pauses on both sides, which come and go; 0 for none. With pauses, beats that wait are watched.
-    plusargs
-        More of them, for what the Verilog looks at.
-
-    Raises
-    ------
-    SimulationFailedError
-        If the decompressor hangs, breaks the order of its beats, changes one that waits, or returns another number
-        of results than streams.
+    conditions
+        Pauses, resets and patience.
     """
-    return _passage(
-        stream_with_resets(harness, streams, (), folder, patience=patience, pauses=pauses, plusargs=plusargs)
-    )
-
-
-def stream_with_resets(
-    harness: Build,
-    streams: Sequence[bytes],
-    resets: Sequence[Reset],
-    folder: Path,
-    *,
-    patience: int = PATIENCE_CYCLES,
-    pauses: int = 0,
-    plusargs: Sequence[str] = (),
-) -> tuple[list[Outcome | Cut], int, float]:
-    """Send the streams through the decompressor, back to back but for the resets.
-
-    Parameters
-    ----------
-    harness, streams, folder, patience, pauses, plusargs
-        As for ``stream_through``.
-    resets
-        In the order of their ``streams``.
-
-    Returns
-    -------
-    tuple
-        One result per stream; cycles and seconds as in ``Passage``.
-
-    Raises
-    ------
-    SimulationFailedError
-        As from ``stream_through``.
-    """
-    with _streaming(harness, streams, resets, folder, patience, pauses, plusargs) as finished:
-        return finished()
-
-
-@contextmanager
-def streaming(
-    harness: Build, streams: Sequence[bytes], folder: Path, *, patience: int = PATIENCE_CYCLES
-) -> Iterator[Callable[[], Passage]]:
-    """Start sending the streams through the decompressor, and yield a function that waits for the results.
-
-    It returns and raises what ``stream_through`` does. What still runs when the block is left is killed.
-
-    Parameters
-    ----------
-    harness, streams, folder, patience
-        As for ``stream_through``.
-    """
-    with _streaming(harness, streams, (), folder, patience, 0, ()) as finished:
-        yield lambda: _passage(finished())
-
-
-def _passage(found: tuple[list[Outcome | Cut], int, float]) -> Passage:
-    ended, cycles, seconds = found
-    return Passage([outcome for outcome in ended if isinstance(outcome, Outcome)], cycles, seconds)
-
-
-@contextmanager
-def _streaming(
-    harness: Build,
-    streams: Sequence[bytes],
-    resets: Sequence[Reset],
-    folder: Path,
-    patience: int,
-    pauses: int,
-    plusargs: Sequence[str],
-) -> Iterator[Callable[[], tuple[list[Outcome | Cut], int, float]]]:
     job, result, weights, failure = (folder / name for name in ("job", "result", "weights", "failure"))
-    _write_job(job, streams, resets)
-    files = [f"+job={job}", f"+result={result}", f"+weights={weights}", f"+failure={failure}"]
-    every_plusarg = [*files, f"+patience={patience}", f"+pauses={pauses}", *plusargs]
-    with started(harness, BENCH, expected_tests=1, folder=folder, plusargs=every_plusarg) as passed:
+    _write_job(job, streams, conditions.resets)
+    given: dict[str, object] = {"job": job, "result": result, "weights": weights, "failure": failure}
+    given |= {"patience": conditions.patience, "pauses": conditions.pauses}
+    plusargs = [*(f"+{name}={value}" for name, value in given.items()), *conditions.plusargs]
+    with started(harness, CocotbTests(BENCH, plusargs=plusargs), folder) as passed:
 
-        def finished() -> tuple[list[Outcome | Cut], int, float]:
+        def finished() -> Passage:
             passed()
-            ended, cycles, seconds = _read_results(result, weights)
-            if len(ended) != len(streams):
-                raise SimulationFailedError(f"{len(streams)} streams went in, {len(ended)} results came out")
-            return ended, cycles, seconds
+            passage = _read_results(result, weights)
+            if len(passage.ended) != len(streams):
+                raise SimulationFailedError(f"{len(streams)} streams went in, {len(passage.ended)} results came out")
+            return passage
 
         yield finished
 
@@ -280,7 +241,7 @@ def _write_job(path: Path, streams: Sequence[bytes], resets: Sequence[Reset]) ->
             file.write(stream.ljust(length * WORD_BYTES, b"\0"))
 
 
-def _read_results(result: Path, weights: Path) -> tuple[list[Outcome | Cut], int, float]:
+def _read_results(result: Path, weights: Path) -> Passage:
     totals = result.read_bytes()
     ended: list[Outcome | Cut] = []
     cycles, seconds = _TOTALS.unpack_from(totals)
@@ -295,4 +256,4 @@ def _read_results(result: Path, weights: Path) -> tuple[list[Outcome | Cut], int
             ended.append(Outcome(Verdict(verdict), codes_here, begin, end))
         else:
             raise SimulationFailedError(f"stream {len(ended)} ended with cause {verdict}, which is no verdict")
-    return ended, cycles, seconds
+    return Passage(ended, cycles, seconds)

@@ -65,9 +65,8 @@ def _every_lane_count(rng: random.Random) -> Iterator[bytes]:
     for log2_lanes in range(RTL_LIMITS.log2_lanes + 1):
         lanes = 1 << log2_lanes
         for channels in sorted({lanes, lanes + 1, 2 * lanes - 1, 3 * lanes, rng.randrange(lanes, 40)}):
-            yield random_stream(
-                rng, tables, AnsShape(channels=channels, length=rng.randrange(1, 12), log2_lanes=log2_lanes)
-            )
+            shape = AnsShape(channels, rng.randrange(1, 12), log2_lanes=log2_lanes)
+            yield random_stream(rng, tables, shape)
 
 
 def _shapes(rng: random.Random) -> Iterator[bytes]:
@@ -78,18 +77,8 @@ def _shapes(rng: random.Random) -> Iterator[bytes]:
         # Not only whole kernels: the format asks for no multiple.
         for channels, length in ((1, 1), (3, 2 * taps), (6, taps + rng.randrange(1, 9))):
             log2_lanes = rng.randrange(0, channels.bit_length())
-            yield random_stream(
-                rng,
-                tables,
-                AnsShape(
-                    channels=channels,
-                    length=length,
-                    kernel=kernel,
-                    log2_lanes=log2_lanes,
-                    context=rng.random() < 0.8,
-                    class_per_channel=rng.random() < 0.5,
-                ),
-            )
+            flags = {"context": rng.random() < 0.8, "class_per_channel": rng.random() < 0.5}
+            yield random_stream(rng, tables, AnsShape(channels, length, kernel, log2_lanes, **flags))
 
 
 def _columns(rng: random.Random) -> Iterator[bytes]:
@@ -105,9 +94,7 @@ def _columns(rng: random.Random) -> Iterator[bytes]:
         (300, 0, (1, 1), 300),
         (4096, 0, (1, 1), 20),
     ):
-        yield random_stream(
-            rng, tables, AnsShape(channels=5, length=length, kernel=kernel, columns=columns, column_shift=shift)
-        )
+        yield random_stream(rng, tables, AnsShape(5, length, kernel, columns=columns, column_shift=shift))
 
 
 def _raw(rng: random.Random) -> Iterator[bytes]:
@@ -122,9 +109,7 @@ def _escapes(rng: random.Random) -> Iterator[bytes]:
     tables = random_table_set(rng, tokens=tokens_up_to(3))
     yield tables.to_bytes()
     for log2_lanes in range(5):
-        yield random_stream(
-            rng, tables, AnsShape(channels=18, length=7, kernel=(1, 3), log2_lanes=log2_lanes, largest=20, wild=0.5)
-        )
+        yield random_stream(rng, tables, AnsShape(18, 7, (1, 3), log2_lanes, largest=20, wild=0.5))
     yield random_stream(rng, tables, AnsShape(channels=16, length=9, log2_lanes=4, wild=1.0))
 
 
@@ -149,9 +134,7 @@ def _low_bits(rng: random.Random) -> Iterator[bytes]:
         tables = random_table_set(rng, log2_states=log2_states, tables=3, shifts=(0, shift))
         yield tables.to_bytes()
         for log2_lanes in (0, 2, 4):
-            yield random_stream(
-                rng, tables, AnsShape(channels=19, length=9, kernel=(3, 1), log2_lanes=log2_lanes, largest=2000)
-            )
+            yield random_stream(rng, tables, AnsShape(19, 9, (3, 1), log2_lanes, largest=2000))
     # Half of the tokens are 0, so that a weight is often zero or not by its lowest bit, and the next table by that.
     counts = tuple({0: 128, -1: 64, 1: 64}.get(token, 0) for token in TOKEN_ORDER)
     contexts = tuple(tuple(rng.sample(range(7), CONTEXTS)) for _ in range(CLASSES))
@@ -163,9 +146,7 @@ def _low_bits(rng: random.Random) -> Iterator[bytes]:
 def _largest_table_set(rng: random.Random) -> Iterator[bytes]:
     tables = random_table_set(rng, log2_states=9, tables=8, shifts=range(8))
     yield tables.to_bytes()
-    yield random_stream(
-        rng, tables, AnsShape(channels=37, length=75, kernel=(5, 5), log2_lanes=4, columns=3, largest=900)
-    )
+    yield random_stream(rng, tables, AnsShape(37, 75, (5, 5), log2_lanes=4, columns=3, largest=900))
 
 
 def _short_streams(rng: random.Random) -> Iterator[bytes]:
@@ -232,12 +213,11 @@ def damaged_cases(seed: int) -> list[Case]:
     quick_sound = random_stream(rng, quick, AnsShape(channels=5, length=4))
 
     def weights(name: str, bad: Iterator[bytes]) -> Case:
-        return Case(name, (set_up, *(stream for damaged in bad for stream in (damaged, sound))))
+        return Case(name, (set_up, *_each_with(bad, sound)))
 
     def sets(name: str, damage: Callable[[bytes], Iterator[bytes]]) -> Case:
         good = quick.to_bytes()
-        after = (quick_sound, raw, good, quick_sound)
-        return Case(name, tuple(stream for damaged in damage(good) for stream in (damaged, *after)))
+        return Case(name, tuple(_each_with(damage(good), quick_sound, raw, good, quick_sound)))
 
     return [
         weights("weight_header_fields", header_fields(ans)),
@@ -281,9 +261,9 @@ def exhaustive_cases(seed: int) -> list[Case]:
             yield from (bytes(flipped), resealed(bytes(flipped), layout_of(stream)))
 
     return [
-        Case("every_header_bit", (good, *(each for bad in every_bit(sound) for each in (bad, sound)))),
-        Case("every_raw_header_bit", (good, *(each for bad in every_bit(raw) for each in (bad, sound)))),
-        Case("every_table_header_bit", tuple(each for bad in every_bit(good) for each in (bad, sound))),
+        Case("every_header_bit", (good, *_each_with(every_bit(sound), sound))),
+        Case("every_raw_header_bit", (good, *_each_with(every_bit(raw), sound))),
+        Case("every_table_header_bit", tuple(_each_with(every_bit(good), sound))),
         Case("zeroed_tails", (*zeroed_tails(good), good, sound)),
         Case("noise", (good, *noise, good, sound)),
     ]
@@ -300,7 +280,7 @@ def line_cases(seed: int) -> list[Case]:
     sound = line_stream(rng, (2, 2, 1), 1)
 
     def each(name: str, bad: Iterator[bytes]) -> Case:
-        return Case(name, tuple(stream for damaged in bad for stream in (damaged, sound)))
+        return Case(name, tuple(_each_with(bad, sound)))
 
     return [
         Case("line_lengths", tuple(line_stream(rng, (length,) * 3, 1) for length in (1, 2, 3, 4, 255, 256, 300))),
@@ -355,6 +335,12 @@ def _narrow_codes(rng: random.Random, narrow: bytes, tables: TableSet) -> Iterat
     for code in (-129, -128, 127, 128):
         edge = ans_reference.encode([[0, code]], (1, 1), tables, AnsChoices(0, [0]))
         yield rewritten(edge, wide=0)
+
+
+def _each_with(damaged: Iterator[bytes], *after: bytes) -> Iterator[bytes]:
+    """Yield each damaged stream and what comes after it."""
+    for stream in damaged:
+        yield from (stream, *after)
 
 
 def _some_places(rng: random.Random, stream: bytes) -> list[int]:
