@@ -20,8 +20,11 @@ DNNZIP = Path(sys.executable).with_name("dnnzip")
 def fault(dnnzip, tmp_path):
     """Run a command that has to fail: one line, the status, no output, no file left; returns the line."""
 
+    def state():
+        return {path: path.read_bytes() if path.is_file() else None for path in tmp_path.rglob("*")}
+
     def run(*arguments, status=2):
-        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        before = state()
         got, out, err = dnnzip(*arguments)
         assert got == status, err
         assert out == ""
@@ -29,8 +32,7 @@ def fault(dnnzip, tmp_path):
         assert err.count("\n") == 1
         assert err.endswith("\n")
         assert "Traceback" not in err
-        after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-        assert after == before
+        assert state() == before
         return err.removeprefix("dnnzip: ").rstrip("\n")
 
     return run

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import helper, numpy_helper
 
 from dnnzip.accelerator import PRESETS, load_accelerator
 from dnnzip.digits import MODEL
 from dnnzip.format import RAW_WIDTHS, WeightHeader
 from dnnzip.onnx.opening import read_compressed
 from dnnzip.usecases.estimate import EstimationOptions, compare, read_network
+from graphs import chain
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 ALEXNET = LIGHT / "light_bvlc_alexnet.onnx"
@@ -88,11 +88,8 @@ def widths(tmp_path_factory):
         "sixteen": rng.uniform(-300, 300, (64, 2)),
         "lossless": rng.uniform(-1e5, 1e5, (2, 64)),
     }
-    nodes = [helper.make_node("MatMul", [f"x{i}", name], [f"x{i + 1}"]) for i, name in enumerate(arrays)]
-    values = [[helper.make_tensor_value_info(*of)] for of in (("x0", 1, [1, 64]), (f"x{len(arrays)}", 1, [1, 64]))]
-    tensors = [numpy_helper.from_array(array.astype(np.float32), name) for name, array in arrays.items()]
     path = tmp_path_factory.mktemp("widths") / "m.onnx"
-    onnx.save(helper.make_model(helper.make_graph(nodes, "widths", *values, tensors)), path)
+    onnx.save(chain({name: array.astype(np.float32) for name, array in arrays.items()}), path)
     return path
 
 

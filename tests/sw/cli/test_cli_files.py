@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 import click
-import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from command_models import network
 
 from dnnzip.cli import file_parameters
 from dnnzip.cli.file_parameters import FileCommand, FileParameter, OutputFile
@@ -26,19 +25,6 @@ TEXTS = {
     *("max_drop", "scheduler", "name", "top", "scores", "prefix"),
 }
 """Parameters whose text names no file."""
-
-
-def network():
-    """A MatMul whose weight is ``w``."""
-    w = np.random.default_rng(3).normal(size=(20, 10)).astype(np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        "small",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 20])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 10])],
-        [numpy_helper.from_array(w, "w")],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,9 @@ from dataclasses import asdict, fields
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
+import graphs
 from dnnzip.codec import decode_tensor
 from dnnzip.errors import InputError
 from dnnzip.format import IMAGE_HEADER, ImageEntry, Verdict, WeightStream, read_image_table, table_bytes
@@ -33,14 +34,8 @@ def network():
         ODD_NAME: rng.normal(size=(30, 33)).astype(np.float32),
     }
     nodes = [helper.make_node("MatMul", [f"x{i}", name], [f"y{i}"]) for i, name in enumerate(arrays)]
-    inputs = [
-        helper.make_tensor_value_info(f"x{i}", TensorProto.FLOAT, [1, array.shape[0]])
-        for i, array in enumerate(arrays.values())
-    ]
-    outputs = [helper.make_tensor_value_info(f"y{i}", TensorProto.FLOAT, None) for i in range(len(arrays))]
-    tensors = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
-    graph = helper.make_graph(nodes, "mixed", inputs, outputs, tensors)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    inputs = {f"x{i}": [1, len(array)] for i, array in enumerate(arrays.values())}
+    return graphs.model(nodes, inputs, {f"y{i}": None for i in range(len(arrays))}, arrays)
 
 
 @pytest.fixture
@@ -139,14 +134,7 @@ def integer_network():
             helper.make_node("DequantizeLinear", inputs, [f"{name}_float"], axis=1),
             helper.make_node("MatMul", [f"x{number}", f"{name}_float"], [f"x{number + 1}"]),
         ]
-    graph = helper.make_graph(
-        nodes,
-        "integers",
-        [helper.make_tensor_value_info("x0", TensorProto.FLOAT, [1, 24])],
-        [helper.make_tensor_value_info("x2", TensorProto.FLOAT, [1, 8])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in tensors.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    return graphs.model(nodes, {"x0": [1, 24]}, {"x2": [1, 8]}, tensors)
 
 
 SAY_ALL = """
@@ -236,10 +224,8 @@ def test_layers_come_in_the_order_of_execution(dnnzip, tmp_path):
         helper.make_node("DequantizeLinear", [name, f"{name}_scale"], [f"{name}_float"]) for name in sorted(names)
     ]
     use = [helper.make_node("MatMul", [f"x{i}", f"{name}_float"], [f"x{i + 1}"]) for i, name in enumerate(names)]
-    values = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 8])] for name in ("x0", "x4")]
-    tensors = [numpy_helper.from_array(value, name) for name, value in sorted((arrays | scales).items(), reverse=True)]
-    graph = helper.make_graph([*prepare, *use], "order", *values, tensors)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    backwards = sorted((arrays | scales).items(), reverse=True)
+    model = graphs.model([*prepare, *use], {"x0": [1, 8]}, {"x4": [1, 8]}, backwards)
     onnx.save(model, tmp_path / "m.onnx")
     path = tmp_path / "m.dnz.onnx"
     assert dnnzip("compress", tmp_path / "m.onnx", "-o", path, "--max-error", "0lsb", "--quiet")[0] == 0

@@ -53,34 +53,6 @@ def limited(tmp_path):
     return run
 
 
-def network(weight):
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        "hostile",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 20])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 10])],
-        [weight],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
-
-
-@pytest.fixture
-def small(tmp_path):
-    path = tmp_path / "small.onnx"
-    weights = np.random.default_rng(0).normal(size=(20, 10)).astype(np.float32)
-    onnx.save(network(numpy_helper.from_array(weights, "w")), path)
-    return path
-
-
-@pytest.fixture
-def compressed(small, tmp_path):
-    """Return a sound compressed model."""
-    path = tmp_path / "small.dnz.onnx"
-    command = [DNNZIP, "compress", small, "-o", path, "--max-error", "2%", "--codec", "ans", "--quiet"]
-    subprocess.run(command, check=True)
-    return path
-
-
 def zeros(weights):
     """Return a table set in which a zero takes no bits, and a stream of ``weights`` zeros, 4096 in a bit."""
     counts = tuple({0: 512}.get(token, 0) for token in TOKEN_ORDER)

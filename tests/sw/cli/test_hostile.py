@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import dnnzip as library
+import graphs
 from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import evaluate
 
@@ -18,14 +19,8 @@ WIDTH, CLASSES = 20, 10
 def network(shape=("N", WIDTH), weights=None):
     """A matrix product and a bias."""
     w = np.random.default_rng(0).normal(size=(WIDTH, CLASSES)).astype(np.float32) if weights is None else weights
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["p"]), helper.make_node("Add", ["p", "b"], ["y"])],
-        "small",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(w, "w"), numpy_helper.from_array(np.zeros(CLASSES, np.float32), "b")],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["p"]), helper.make_node("Add", ["p", "b"], ["y"])]
+    return graphs.model(nodes, {"x": shape}, {"y": None}, {"w": w, "b": np.zeros(CLASSES, np.float32)})
 
 
 def save(model, path):
@@ -59,22 +54,6 @@ def commands(model, samples, folder):
         ("tune", model, *data, "--max-drop", "5%", "-o", out),
         ("explore", model, *data, "--max-error", "2%", "-o", out),
     ]
-
-
-@pytest.fixture
-def fault(dnnzip, tmp_path):
-    """Run a command that has to fail, and return its line."""
-
-    def run(*arguments):
-        before = set(tmp_path.rglob("*"))
-        status, out, err = dnnzip(*arguments)
-        assert (status, out) == (2, ""), err
-        assert err.startswith("dnnzip: ")
-        assert err.count("\n") == 1
-        assert set(tmp_path.rglob("*")) == before
-        return err.removeprefix("dnnzip: ").rstrip("\n")
-
-    return run
 
 
 def shaped(*dims, data=True):
@@ -295,7 +274,7 @@ def in_a_circle(model):
 
 def inside_a_body(model):
     nodes = [helper.make_node("Abs", ["v"], ["u"]), helper.make_node("Neg", ["u"], ["v"])]
-    body = helper.make_graph(nodes, "body", [], [helper.make_tensor_value_info("v", TensorProto.FLOAT, None)])
+    body = graphs.body(nodes, "v")
     model.graph.initializer.append(numpy_helper.from_array(np.array(True), "c"))
     model.graph.node.append(helper.make_node("If", ["c"], ["z"], then_branch=body, else_branch=body))
 
@@ -329,17 +308,11 @@ def test_what_waits_for_itself(fault, samples, tmp_path, change, words):
 def of_shape(*sizes):
     """A product whose weight is made by its shape alone."""
     value = helper.make_tensor("value", TensorProto.FLOAT, [1], [0.0])
-    graph = helper.make_graph(
-        [
-            helper.make_node("ConstantOfShape", ["shape"], ["w"], value=value),
-            helper.make_node("MatMul", ["x", "w"], ["y"], name="product"),
-        ],
-        "shapes",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", sizes[0]])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(np.array(sizes, np.int64), "shape")],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    nodes = [
+        helper.make_node("ConstantOfShape", ["shape"], ["w"], value=value),
+        helper.make_node("MatMul", ["x", "w"], ["y"], name="product"),
+    ]
+    return graphs.model(nodes, {"x": ["N", sizes[0]]}, {"y": None}, {"shape": np.array(sizes, np.int64)})
 
 
 def test_huge_networks_of_shapes(dnnzip, fault, tmp_path):

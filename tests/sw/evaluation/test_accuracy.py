@@ -1,25 +1,17 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import batches_of, evaluate
 from dnnzip.onnx.files import save_model
+from graphs import product
 
 
 def classifier(classes=4, batch="n", scores=None, dtype=np.float32):
     """The scores are the input, times an identity."""
-    w = np.eye(classes, dtype=dtype) if scores is None else scores
-    element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        "classifier",
-        [helper.make_tensor_value_info("x", element, [batch, classes])],
-        [helper.make_tensor_value_info("y", element, [batch, classes])],
-        [numpy_helper.from_array(w, "w")],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return product(np.eye(classes, dtype=dtype) if scores is None else scores, batch, opset=17, ir_version=8)
 
 
 def save(tmp_path, **arrays):

@@ -3,8 +3,9 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
+import graphs
 from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import evaluate, score_output
 from dnnzip.evaluation.dataset import Dataset
@@ -15,15 +16,11 @@ CLASSES, SAMPLES = 6, 9
 
 def network(nodes, outputs, batch="n", **constants):
     """A network whose scores, called ``scores``, are its input; the other nodes make other outputs of them."""
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["x"], ["scores"]), *nodes],
-        "net",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, CLASSES])],
-        [helper.make_tensor_value_info(name, kind, None) for name, kind in outputs],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    sets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
-    return helper.make_model(graph, opset_imports=sets, ir_version=8)
+    nodes = [helper.make_node("Identity", ["x"], ["scores"]), *nodes]
+    outputs = [(name, None, kind) for name, kind in outputs]
+    model = graphs.model(nodes, {"x": [batch, CLASSES]}, outputs, constants, opset=17, ir_version=8)
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    return model
 
 
 node = helper.make_node

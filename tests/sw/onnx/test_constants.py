@@ -6,10 +6,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import graphs
 from dnnzip.onnx import rules
 from dnnzip.onnx.constants import stored_bytes
 from dnnzip.onnx.rules import sentence
 from dnnzip.onnx.weights import find_weights
+from graphs import value
 
 OPSET = helper.make_opsetid("", 17)
 W = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)
@@ -23,21 +25,17 @@ def constant(name, value=W, **attribute):
     return helper.make_node("Constant", [], [name], **(attribute or {"value": numpy_helper.from_array(value, name)}))
 
 
-def value(name):
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
-
-
 def body(name, nodes, initializers=(), inputs=()):
-    return helper.make_graph(
-        nodes, name, [value(i) for i in inputs], [value(name)], [numpy_helper.from_array(v, n) for n, v in initializers]
-    )
+    made = graphs.body(nodes, name, initializers, name)
+    made.input.extend(map(value, inputs))
+    return made
 
 
 def model(nodes, initializers=(), functions=(), sparse=()):
-    tensors = [numpy_helper.from_array(v, n) for n, v in initializers]
-    graph = helper.make_graph(nodes, "g", [value("x")], [value("y")], tensors, sparse_initializer=list(sparse))
-    opsets = [OPSET, helper.make_opsetid("local", 1), helper.make_opsetid("other", 1)]
-    return helper.make_model(graph, opset_imports=opsets, functions=list(functions))
+    made = graphs.model(nodes, {"x": None}, {"y": None}, initializers, opset=17, sparse_initializer=list(sparse))
+    made.opset_import.extend([helper.make_opsetid("local", 1), helper.make_opsetid("other", 1)])
+    made.functions.extend(functions)
+    return made
 
 
 def function(name, inputs, nodes):

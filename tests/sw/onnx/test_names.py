@@ -3,19 +3,16 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 import dnnzip
 from dnnzip.errors import InputError
 from dnnzip.onnx.files import load_model
 from dnnzip.onnx.names import check_names
+from graphs import value
 
 W = numpy_helper.from_array(np.ones((4, 4), np.float32), "w")
 OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid("local", 1)]
-
-
-def value(name):
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
 
 
 def node(operator, inputs, *outputs, **more):
