@@ -1,10 +1,16 @@
 """A small model for the commands, and what a compressed one holds."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
 import graphs
+
+DNNZIP = Path(sys.executable).with_name("dnnzip")
+"""The program as it is installed."""
 
 
 def network(weights=None, nodes=None):

@@ -11,9 +11,7 @@ import pytest
 from dnnzip.digits import MODEL
 
 sys.path.insert(0, str(Path(__file__).parent))
-from command_models import network
-
-DNNZIP = Path(sys.executable).with_name("dnnzip")
+from command_models import DNNZIP, network
 
 
 @pytest.fixture

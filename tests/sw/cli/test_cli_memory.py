@@ -4,12 +4,11 @@ import os
 import re
 import resource
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from command_models import DNNZIP
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.digits import TEST_SET
@@ -18,8 +17,6 @@ from dnnzip.format import ESCAPE, MAX_WEIGHTS_PER_BIT, TOKEN_ORDER, Codec, Table
 from dnnzip.inputs.memory import memory_for, most_memory
 from dnnzip.onnx.files import LARGEST_MESSAGE
 from dnnzip_sim.stimulus.damage import CRC_BYTES, resealed
-
-DNNZIP = Path(sys.executable).with_name("dnnzip")
 
 GIGABYTE = 1 << 30
 LIMIT = 3 * GIGABYTE
