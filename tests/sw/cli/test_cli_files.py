@@ -191,7 +191,7 @@ def test_standard_output_keeps_what_stands_in_it(run):
 
 def test_a_file_may_be_called_as_standard_output(run):
     assert run(*COMPRESS, "-o", "./-").returncode == 0
-    assert run("info", "./-", "--json", "j").stdout.split()[:2] == [b"layer", b"shape"]
+    assert {b"layer", b"shape"} < set(run("info", "./-", "--json", "j").stdout.split())
     assert Path("-").is_file()
 
 
