@@ -29,7 +29,7 @@ def body(nodes, output, arrays=(), name="body"):
 
 
 def model(nodes, inputs, outputs, arrays=(), *, opset=19, **parts):
-    """Return a network; ``inputs`` and ``outputs`` are what ``values`` takes, ``parts`` more of its graph, or its IR version."""
+    """Return a network; ``inputs`` and ``outputs`` as ``values`` takes them, ``parts`` more of it or its IR version."""
     ir_version = parts.pop("ir_version", 9)
     graph = helper.make_graph(nodes, "small", values(inputs), values(outputs), tensors(dict(arrays)), **parts)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version)
