@@ -93,3 +93,37 @@ def dnnzip(monkeypatch, capsys):
         return status, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def fault(dnnzip, tmp_path):
+    """Run a command that has to fail: one line, the status, no output, no file left; returns the line."""
+
+    def state():
+        return {path: path.read_bytes() if path.is_file() else None for path in tmp_path.rglob("*")}
+
+    def run(*arguments, status=2):
+        before = state()
+        got, out, err = dnnzip(*arguments)
+        assert got == status, err
+        assert out == ""
+        assert err.startswith("dnnzip: ")
+        assert err.count("\n") == 1
+        assert err.endswith("\n")
+        assert "Traceback" not in err
+        assert state() == before
+        return err.removeprefix("dnnzip: ").rstrip("\n")
+
+    return run
+
+
+@pytest.fixture
+def good(dnnzip):
+    """Run a command that has to succeed without a word on standard error; returns standard output."""
+
+    def run(*arguments):
+        status, out, err = dnnzip(*arguments)
+        assert (status, err) == (0, "")
+        return out
+
+    return run

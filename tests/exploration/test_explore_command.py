@@ -35,10 +35,7 @@ HANGS_SECONDS = 600
 def explore(dnnzip):
     """Run ``dnnzip explore`` on the digits network in this process; returns (status, standard output, error)."""
 
-    def call(*arguments, model=MODEL):
-        return dnnzip("explore", *model, *arguments)
-
-    return call
+    return lambda *arguments: dnnzip("explore", *MODEL, *arguments)
 
 
 def test_a_grid_is_explored_and_continued_without_a_cluster(explore, tmp_path, monkeypatch):
@@ -77,37 +74,32 @@ def test_a_grid_is_explored_and_continued_without_a_cluster(explore, tmp_path, m
     assert (status, out, err) == (0, "", "")
 
 
-def test_json_on_standard_output_is_all_there_is(explore, tmp_path):
-    status, out, err = explore("--max-error", "5%", "--samples", "20", "-o", tmp_path / "d", "--json", "-")
-    assert (status, err) == (0, "")
+def test_json_on_standard_output_is_all_there_is(good, tmp_path):
+    out = good("explore", *MODEL, "--max-error", "5%", "--samples", "20", "-o", tmp_path / "d", "--json", "-")
     assert json.loads(out)["points"] == 2
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--max-error", "5%,no"), "dnnzip: --max-error 'no': is not an error bound; give a share of the range"),
-        (("--max-error", "5%,"), "dnnzip: --max-error: has an empty value; give values with a comma between two"),
+        (("--max-error", "5%,no"), "--max-error 'no': is not an error bound; give a share of the range"),
+        (("--max-error", "5%,"), "--max-error: has an empty value; give values with a comma between two"),
         (
             ("--max-error", "5%", "--layers", "x*"),
-            "dnnzip: --layers 'x*': 'x*' matches no weight that can be compressed",
+            "--layers 'x*': 'x*' matches no weight that can be compressed",
         ),
-        (("--max-error", "5%", "--codec", "zip"), "dnnzip: --codec 'zip': is not known; give one or several of auto,"),
-        (("--max-error", "5%", "--against", "time"), "dnnzip: --against 'time': is not known; give one or several of"),
-        (("--max-error", "5%", "--samples", "0"), "dnnzip: Invalid value for '--samples': 0 is not in the range x>=1."),
+        (("--max-error", "5%", "--codec", "zip"), "--codec 'zip': is not known; give one or several of auto,"),
+        (("--max-error", "5%", "--against", "time"), "--against 'time': is not known; give one or several of"),
+        (("--max-error", "5%", "--samples", "0"), "Invalid value for '--samples': 0 is not in the range x>=1."),
         (
             ("--max-error", "5%", "--scheduler", "x", "--workers", "2"),
-            "dnnzip: --workers: is of this machine's processes",
+            "--workers: is of this machine's processes",
         ),
-        ((), "dnnzip: Missing option '--max-error'."),
+        ((), "Missing option '--max-error'."),
     ],
 )
-def test_a_wrong_option_is_one_line_and_makes_no_folder(explore, tmp_path, arguments, message):
-    status, out, err = explore(*arguments, "-o", tmp_path / "d")
-    assert (status, out) == (2, "")
-    assert err.startswith(message)
-    assert err.count("\n") == 1
-    assert not (tmp_path / "d").exists()
+def test_a_wrong_option_is_one_line_and_makes_no_folder(fault, tmp_path, arguments, message):
+    assert fault("explore", *MODEL, *arguments, "-o", tmp_path / "d").startswith(message)
 
 
 @pytest.mark.parametrize("place", ["d", "new/d"])
@@ -130,28 +122,25 @@ def test_a_run_that_is_refused_leaves_no_folder(explore, tmp_path, monkeypatch, 
     assert [path.name for path in (tmp_path / place).iterdir()] == ["tune.json"]
 
 
-def test_another_exploration_is_not_mixed_in(explore, tmp_path):
+def test_another_exploration_is_not_mixed_in(explore, good, fault, tmp_path):
     assert explore("--max-error", "5%", "--samples", "20", "-o", tmp_path / "d", "--workers", "1")[0] == 0
-    status, out, err = explore("--max-error", "6%", "--samples", "20", "-o", tmp_path / "d")
-    assert (status, out) == (2, "")
-    assert err == (
-        f'dnnzip: {tmp_path / "d"}: holds another exploration: its max_error is ["5%"] and not ["6%"]; '
-        "give its options again to continue it, or another folder\n"
+    line = fault("explore", *MODEL, "--max-error", "6%", "--samples", "20", "-o", tmp_path / "d")
+    assert line == (
+        f'{tmp_path / "d"}: holds another exploration: its max_error is ["5%"] and not ["6%"]; '
+        "give its options again to continue it, or another folder"
     )
     path = next((tmp_path / "d" / "results").iterdir())
     path.write_bytes(path.read_bytes()[:500])
-    status, out, err = explore("--max-error", "5%", "--samples", "20", "-o", tmp_path / "d")
-    assert (status, out) == (2, "")
-    assert err.startswith(f"dnnzip: {path}: is damaged (")
-    assert err.endswith("; remove it and run 'dnnzip explore' again\n")
+    line = fault("explore", *MODEL, "--max-error", "5%", "--samples", "20", "-o", tmp_path / "d")
+    assert line.startswith(f"{path}: is damaged (")
+    assert line.endswith("; remove it and run 'dnnzip explore' again")
     path.unlink()
-    status, out, err = explore("--max-error", "5%", "--samples", "20", "-o", tmp_path / "d", "--workers", "1")
-    assert (status, err) == (0, "")
+    good("explore", *MODEL, "--max-error", "5%", "--samples", "20", "-o", tmp_path / "d", "--workers", "1")
     assert path.exists()
 
 
 @pytest.mark.parametrize("finds", ["command", "worker"])
-def test_a_network_that_does_not_run_is_one_line(explore, tmp_path, monkeypatch, finds):
+def test_a_network_that_does_not_run_is_one_line(fault, tmp_path, monkeypatch, finds):
     """The model's weights are fine; it does not run, as the command finds out before its workers do."""
     if finds == "worker":
         monkeypatch.setattr(request, "score_output", lambda *_: "logits")
@@ -162,13 +151,9 @@ def test_a_network_that_does_not_run_is_one_line(explore, tmp_path, monkeypatch,
             del node.input[1:]
             node.attribute.append(onnx.helper.make_attribute("seed", "no number"))
     onnx.save(model, tmp_path / "broken.onnx")
-    status, out, err = explore(
-        *("--max-error", "5%", "-o", tmp_path / "d", "--workers", "1"),
-        model=[str(tmp_path / "broken.onnx"), *MODEL[1:]],
-    )
-    assert (status, out) == (2, "")
-    assert err.startswith(f"dnnzip: {tmp_path / 'broken.onnx'}: does not run in onnxruntime (")
-    assert err.count("\n") == 1
+    arguments = ("--max-error", "5%", "-o", tmp_path / "d", "--workers", "1")
+    line = fault("explore", tmp_path / "broken.onnx", *MODEL[1:], *arguments)
+    assert line.startswith(f"{tmp_path / 'broken.onnx'}: does not run in onnxruntime (")
 
 
 @pytest.mark.parametrize("width", [80, 60, 40])
@@ -210,11 +195,10 @@ def test_a_narrow_table_keeps_what_tells_settings_apart(width, against):
         assert (said in words) == (width >= 60)
 
 
-def test_a_missing_extra_is_told(explore, tmp_path, monkeypatch):
+def test_a_missing_extra_is_told(fault, tmp_path, monkeypatch):
     monkeypatch.setattr(command, "NEEDED", ("distributed", "no_such_package"))
-    status, out, err = explore("--max-error", "5%", "-o", tmp_path / "d")
-    assert (status, out) == (2, "")
-    assert err == f"dnnzip: explore: no_such_package is not installed; {how_to_install('explore')}\n"
+    line = fault("explore", *MODEL, "--max-error", "5%", "-o", tmp_path / "d")
+    assert line == f"explore: no_such_package is not installed; {how_to_install('explore')}"
 
 
 def test_help_needs_no_cluster():

@@ -6,7 +6,7 @@ from importlib import resources
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
 
 from dnnzip import digits
 from dnnzip.accelerator import Timing, load_accelerator
@@ -24,6 +24,7 @@ from dnnzip.usecases import verify as verification
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip.usecases.estimate import EstimationOptions, compare, read_network
 from dnnzip.usecases.summary import summarise
+from graphs import dequantised_product
 
 
 def results_of(plan):
@@ -139,21 +140,7 @@ def test_the_mean_squared_error_is_that_of_the_weights(planned):
 def integer_model(path, rng):
     """Write a network of one int8 matrix product, and data for it."""
     weights = rng.integers(-127, 128, (200, 10)).astype(np.int8)
-    graph = helper.make_graph(
-        [
-            helper.make_node("DequantizeLinear", ["w", "scale", "zero"], ["wf"]),
-            helper.make_node("MatMul", ["x", "wf"], ["y"]),
-        ],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 200])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 10])],
-        [
-            numpy_helper.from_array(weights, "w"),
-            numpy_helper.from_array(np.float32(0.05), "scale"),
-            numpy_helper.from_array(np.int8(0), "zero"),
-        ],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), path)
+    onnx.save(dequantised_product({"w": weights, "scale": np.float32(0.05), "zero": np.int8(0)}, "n"), path)
     np.savez(path.with_suffix(".npz"), x=rng.standard_normal((20, 200)).astype(np.float32), y=np.arange(20) % 10)
     return weights.astype(np.int64)
 

@@ -3,25 +3,17 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.errors import InputError
 from dnnzip.exploration.workload import digest_of, load_files, read_files
 from dnnzip.onnx.files import load_model
+from graphs import product
 
 
 @pytest.fixture
 def stored(tmp_path):
     """A network whose weight is in a file next to it."""
-    weights = np.random.default_rng(0).normal(size=(256, 16)).astype(np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        "net",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 256])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 16])],
-        [numpy_helper.from_array(weights, "w")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    model = product(np.random.default_rng(0).normal(size=(256, 16)).astype(np.float32), "n")
     path = tmp_path / "real" / "m.onnx"
     path.parent.mkdir()
     onnx.save(model, path, save_as_external_data=True, location="m.data", size_threshold=0)

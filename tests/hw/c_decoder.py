@@ -54,10 +54,20 @@ def compile_c(folder, *options, planted=None, name="dnnzip_decode"):
             text = text.replace(*planted)
         (folder / source.name).write_text(text)
     (folder / "dnnzip_format.h").write_text(c_header())
-    command = [compiler(), *OPTIONS, *options, *map(str, sorted(folder.glob("*.c"))), "-o", str(folder / name)]
+    return compiled(folder, *OPTIONS, *options, name=name)
+
+
+def compiled(folder, *options, name="main"):
+    """Compile the C files of a folder to one program, and return it."""
+    command = [compiler(), *options, *sorted(folder.glob("*.c")), "-o", folder / name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return folder / name
+
+
+def printed_by(program, *arguments):
+    """Return the lines that a program prints, which ends well."""
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 def can_be_checked(folder):

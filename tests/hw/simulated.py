@@ -24,6 +24,9 @@ DEFAULT = DecompressorParameters()
 MOST_IDLE = 12_000
 """Cycles without a word in or a beat out after which a run hangs; the longest table set takes fewer."""
 
+LAST_LOOK = 30
+"""Cycles behind the last item in which nothing more may come."""
+
 
 @dataclass
 class Ended:
@@ -44,6 +47,83 @@ def run(component, *testbenches, background=()):
     simulator.run()
 
 
+async def pulse(ctx, signal):
+    """Set a signal for one cycle."""
+    ctx.set(signal, 1)
+    await ctx.tick()
+    ctx.set(signal, 0)
+
+
+async def give(ctx, port, item):
+    """Offer an item of a stream until it is taken."""
+    ctx.set(port.payload, item)
+    ctx.set(port.valid, 1)
+    await ctx.tick().until(port.ready)
+    ctx.set(port.valid, 0)
+
+
+def packet(words):
+    """Return the items of a stream of words, the last one marked."""
+    return [{"data": word, "last": number == len(words) - 1} for number, word in enumerate(words)]
+
+
+class Source:
+    """Gives items to a stream, each after pauses of a chance per cycle."""
+
+    def __init__(self, port, items, rng=None, chance=0.0):
+        self.port, self.items, self.rng, self.chance = port, items, rng, chance
+        self.taken = 0
+
+    async def pause(self, ctx):
+        while self.chance and self.rng.random() < self.chance:
+            await ctx.tick()
+
+    async def run(self, ctx):
+        for item in self.items:
+            await self.pause(ctx)
+            await give(ctx, self.port, item)
+            self.taken += 1
+
+
+class Sink:
+    """Takes ``count`` items of a stream, not ready by chance; what waits must stay as it is."""
+
+    def __init__(self, port, rng=None, chance=0.0, count=0):
+        self.port, self.rng, self.chance, self.count = port, rng, chance, count
+        self.items = []
+        self.waiting = None
+
+    async def step(self, ctx):
+        """Pass a cycle, and return the item that was taken in it, or None."""
+        ready = not self.chance or self.rng.random() >= self.chance
+        ctx.set(self.port.ready, ready)
+        _, _, valid, item = await ctx.tick().sample(self.port.valid, self.port.payload)
+        if self.waiting is not None:
+            assert valid
+            assert item == self.waiting, "the payload changed while it waited"
+        self.waiting = item if valid and not ready else None
+        return item if valid and ready else None
+
+    async def next(self, ctx):
+        """Return the next item."""
+        for _ in range(MOST_IDLE):
+            item = await self.step(ctx)
+            if item is not None:
+                return item
+        pytest.fail("hangs")
+
+    async def run(self, ctx):
+        while len(self.items) < self.count:
+            self.items.append(await self.next(ctx))
+        await self.nothing_left(ctx)
+
+    async def nothing_left(self, ctx):
+        ctx.set(self.port.ready, 1)
+        for _ in range(LAST_LOOK):
+            _, _, valid = await ctx.tick().sample(self.port.valid)
+            assert not valid, "an item is left over"
+
+
 def decompress(
     parameters: DecompressorParameters, streams: Sequence[bytes], pauses: str = "no pauses", seed: int = 0
 ) -> list[Ended]:
@@ -56,36 +136,19 @@ def decompress(
     rng = random.Random(seed)
     source_pause, sink_pause = PAUSES[pauses]
     ended: list[Ended] = []
-    taken = [0]
+    words = [word for stream in streams for word in packet(words_of(stream))]
+    source, sink = Source(dut.i, words, rng, source_pause), Sink(dut.o, rng, sink_pause)
 
-    async def source(ctx):
-        for words in map(words_of, streams):
-            for number, word in enumerate(words):
-                while rng.random() < source_pause:
-                    ctx.set(dut.i.valid, 0)
-                    await ctx.tick()
-                ctx.set(dut.i.valid, 1)
-                ctx.set(dut.i.payload, {"data": word, "last": number == len(words) - 1})
-                await ctx.tick().until(dut.i.ready)
-                taken[0] += 1
-        ctx.set(dut.i.valid, 0)
-
-    async def sink(ctx):
+    async def take(ctx):
         beats: list[list[int | None]] = []
-        waiting = None
         idle, seen = 0, 0
         while len(ended) < len(streams):
-            ready = rng.random() >= sink_pause
-            ctx.set(dut.o.ready, ready)
-            _, _, valid, payload = await ctx.tick().sample(dut.o.valid, dut.o.payload)
-            if waiting is not None:
-                assert valid
-                assert payload == waiting, "the payload changed while it waited"
-            waiting = payload if valid and not ready else None
-            idle = 0 if valid or taken[0] != seen else idle + 1
-            seen = taken[0]
+            payload = await sink.step(ctx)
+            valid = payload is not None or sink.waiting is not None
+            idle = 0 if valid or source.taken != seen else idle + 1
+            seen = source.taken
             assert idle < MOST_IDLE, f"hangs in stream {len(ended)}"
-            if not (valid and ready):
+            if payload is None:
                 continue
             mask = int(payload.mask)
             if payload.last:
@@ -97,13 +160,10 @@ def decompress(
                 beats.append(
                     [int(payload.weights[lane]) if mask >> lane & 1 else None for lane in range(parameters.lanes)]
                 )
-        ctx.set(dut.o.ready, 1)
-        for _ in range(30):
-            _, _, valid = await ctx.tick().sample(dut.o.valid)
-            assert not valid, "a beat is left over"
-        assert taken[0] == sum(len(words_of(stream)) for stream in streams), "words are left over"
+        await sink.nothing_left(ctx)
+        assert source.taken == len(words), "words are left over"
 
-    run(dut, sink, background=(source,))
+    run(dut, take, background=(source.run,))
     verdicts.count("RTL in Amaranth's simulator", len(ended))
     return ended
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from array_parts import PARAMETERS
-from simulated import run
+from simulated import Sink, Source, run
 
 from dnnzip_hw.array.bursts import BurstReader
 from dnnzip_hw.array.hops import Hops
@@ -28,34 +28,12 @@ def test_bursts_stay_in_their_page_and_find_room(seed):
     ]
     words = [[at + size * n for at, count in own for n in range(count)] for own in fetches]
     wanted = [sorted(words[0] + words[3]), sorted(words[1] + words[3]), words[2]]
-    got = [[], [], []]
     asked, bursts = [], []
-
-    def offer(reader):
-        port = getattr(dut, f"fetch_{reader}")
-
-        async def bench(ctx):
-            for address, count in fetches[reader]:
-                ctx.set(port.payload, {"address": address, "words": count})
-                ctx.set(port.valid, 1)
-                await ctx.tick().until(port.ready)
-            ctx.set(port.valid, 0)
-
-        return bench
-
-    def take(buffer):
-        port = getattr(dut, f"o_{buffer}")
-
-        async def bench(ctx):
-            while len(got[buffer]) < len(wanted[buffer]):
-                ready = rng.random() < 0.4
-                ctx.set(port.ready, ready)
-                _, _, valid, word = await ctx.tick().sample(port.valid, port.payload)
-                if valid and ready:
-                    got[buffer].append(word)
-            ctx.set(port.ready, 0)
-
-        return bench
+    sources = [
+        Source(getattr(dut, f"fetch_{reader}"), [{"address": address, "words": count} for address, count in own])
+        for reader, own in enumerate(fetches)
+    ]
+    sinks = [Sink(getattr(dut, f"o_{buffer}"), rng, 0.6, len(own)) for buffer, own in enumerate(wanted)]
 
     async def memory(ctx):
         while True:
@@ -77,13 +55,9 @@ def test_bursts_stay_in_their_page_and_find_room(seed):
                 bursts.append(beats)
                 asked.extend((request.address + size * n, n == beats - 1) for n in range(beats))
 
-    run(
-        dut,
-        *(take(buffer) for buffer in range(3)),
-        background=(memory, *(offer(reader) for reader in range(dut.readers))),
-    )
-    assert [sorted(own) for own in got] == [sorted(own) for own in wanted], f"seed {seed}"
-    assert got[2] == wanted[2]
+    run(dut, *(sink.run for sink in sinks), background=(memory, *(source.run for source in sources)))
+    assert [sorted(sink.items) for sink in sinks] == [sorted(own) for own in wanted], f"seed {seed}"
+    assert sinks[2].items == wanted[2]
     assert sum(bursts) == sum(count for own in fetches for _, count in own)
 
 

@@ -1,7 +1,7 @@
 """The parts of the array's top on a board, each alone in Amaranth's simulator: orders, memory, answers."""
 
 import pytest
-from simulated import MOST_IDLE, PAUSES, run
+from simulated import PAUSES, Sink, Source, give, packet, run
 
 from dnnzip.format import NARROW_BITS
 from dnnzip.format.frames import ARRAY_RESULT, END, LOAD, Order
@@ -43,18 +43,8 @@ def sequenced(rng, message, *, pauses="no pauses", fetched=None, stop_after=None
     """Run a message through a sequencer whose accelerator has fetched ``fetched(job)`` words, and may stop."""
     dut = OrderSequencer(ARRAY)
     job = Job()
-    words = words_of(message)
     source_pause, sink_pause = PAUSES[pauses]
-
-    async def source(ctx):
-        for number, word in enumerate(words):
-            while rng.random() < source_pause:
-                ctx.set(dut.i.valid, 0)
-                await ctx.tick()
-            ctx.set(dut.i.valid, 1)
-            ctx.set(dut.i.payload, {"data": word, "last": number == len(words) - 1})
-            await ctx.tick().until(dut.i.ready)
-        ctx.set(dut.i.valid, 0)
+    source = Source(dut.i, packet(words_of(message)), rng, source_pause)
 
     async def sink(ctx):
         ports = {"walk": dut.walks, "run": dut.runs, "vector": dut.vectors}
@@ -78,7 +68,7 @@ def sequenced(rng, message, *, pauses="no pauses", fetched=None, stop_after=None
             if job.ended:
                 return
 
-    run(dut, sink, background=(source,))
+    run(dut, sink, background=(source.run,))
     return job
 
 
@@ -176,65 +166,36 @@ def test_bursts_are_read(rng, pauses):
     bursts = [(0, 1), (size - 1, 1), (size - 16, 16), (size - 3, 4), (size, 2), (1 << 30, 1)]
     bursts += [(rng.randrange(size - 256), rng.randint(1, 256)) for _ in range(20)]
     source_pause, sink_pause = PAUSES[pauses]
+    asked = [{"address": 2 * first, "length": count - 1} for first, count in bursts]
+    source, sink = Source(dut.ar, asked, rng, source_pause), Sink(dut.r, rng, sink_pause)
 
-    async def source(ctx):
+    async def write_and_ask(ctx):
         for address, word in enumerate(content):
             ctx.set(dut.write_en, 1)
             ctx.set(dut.write_address, address)
             ctx.set(dut.write_data, word)
             await ctx.tick()
         ctx.set(dut.write_en, 0)
-        for first, count in bursts:
-            while rng.random() < source_pause:
-                ctx.set(dut.ar.valid, 0)
-                await ctx.tick()
-            ctx.set(dut.ar.valid, 1)
-            ctx.set(dut.ar.payload, {"address": 2 * first, "length": count - 1})
-            await ctx.tick().until(dut.ar.ready)
-        ctx.set(dut.ar.valid, 0)
+        await source.run(ctx)
 
-    async def sink(ctx):
+    async def read(ctx):
         for first, count in bursts:
             for number in range(count):
-                taken = False
-                while not taken:
-                    ready = rng.random() >= sink_pause
-                    ctx.set(dut.r.ready, ready)
-                    _, _, valid, payload = await ctx.tick().sample(dut.r.valid, dut.r.payload)
-                    taken = valid and ready
+                payload = await sink.next(ctx)
                 assert payload.last == (number == count - 1)
                 is_inside = first + count <= size
                 assert payload.response == (0 if is_inside else SLAVE_ERROR)
                 assert not is_inside or payload.data == content[first + number]
-        ctx.set(dut.r.ready, 1)
-        for _ in range(10):
-            _, _, valid = await ctx.tick().sample(dut.r.valid)
-            assert not valid, "a word is left over"
+        await sink.nothing_left(ctx)
 
-    run(dut, sink, source)
+    run(dut, read, write_and_ask)
 
 
 def pieces(rng, dut, port, count, sink_pause, background):
     """Return a number of pieces, (kind, byte), that come out of a stream, and check that no more come."""
-    found = []
-
-    async def sink(ctx):
-        idle = 0
-        while len(found) < count:
-            ready = rng.random() >= sink_pause
-            ctx.set(port.ready, ready)
-            _, _, valid, payload = await ctx.tick().sample(port.valid, port.payload)
-            idle = 0 if valid else idle + 1
-            assert idle < MOST_IDLE, f"hangs after {len(found)} of {count} pieces"
-            if valid and ready:
-                found.append((Piece(payload.kind), payload.byte))
-        ctx.set(port.ready, 1)
-        for _ in range(10):
-            _, _, valid = await ctx.tick().sample(port.valid)
-            assert not valid, "a piece is left over"
-
-    run(dut, sink, background=background)
-    return found
+    sink = Sink(port, rng, sink_pause, count)
+    run(dut, sink.run, background=background)
+    return [(Piece(item.kind), item.byte) for item in sink.items]
 
 
 @pytest.mark.parametrize("pauses", PAUSES)
@@ -243,22 +204,18 @@ def test_sums_come_as_bytes_and_the_result_behind_them(rng, pauses):
     given = [[rng.randrange(-(1 << 31), 1 << 31) for _ in range(ARRAY.rows)] for _ in range(5)]
     result = {field.name: rng.randrange(1 << field.width) for field in ARRAY_RESULT.fields}
     source_pause, sink_pause = PAUSES[pauses]
+    source = Source(dut.i, given[:-1], rng, source_pause)
 
-    async def source(ctx):
+    async def answer(ctx):
         ctx.set(dut.result, result)
-        for number, vector in enumerate(given):
-            while rng.random() < source_pause:
-                ctx.set(dut.i.valid, 0)
-                await ctx.tick()
-            ctx.set(dut.i.valid, 1)
-            ctx.set(dut.i.payload, vector)
-            ctx.set(dut.ends, number == len(given) - 1)  # while the last one still waits
-            await ctx.tick().until(dut.i.ready)
-        ctx.set(dut.i.valid, 0)
+        await source.run(ctx)
+        await source.pause(ctx)
+        ctx.set(dut.ends, 1)  # while the last one still waits
+        await give(ctx, dut.i, given[-1])
 
     sums = b"".join(value.to_bytes(4, "little", signed=True) for vector in given for value in vector)
     end = ARRAY_RESULT.pack(result)
-    found = pieces(rng, dut, dut.o, len(sums) + 1 + len(end), sink_pause, (source,))
+    found = pieces(rng, dut, dut.o, len(sums) + 1 + len(end), sink_pause, (answer,))
     assert found[: len(sums)] == [(Piece.BYTE, byte) for byte in sums]
     assert found[len(sums)][0] == Piece.CUT
     assert found[len(sums) + 1 :] == [(Piece.BYTE, byte) for byte in end[:-1]] + [(Piece.LAST, end[-1])]
@@ -275,20 +232,10 @@ def test_pieces_fill_frames_up_to_a_cut(rng, sizes):
         wanted += [(row, number == len(parts) - 1 and at == len(rows) - 1) for at, row in enumerate(rows)]
     wanted *= 2
 
-    async def source(ctx):
-        for _ in range(2):
-            for number, part in enumerate(parts):
-                ends = number == len(parts) - 1
-                items = [(Piece.BYTE, byte) for byte in part]
-                items = [*items[:-1], (Piece.LAST, part[-1])] if ends else [*items, (Piece.CUT, 0)]
-                for kind, byte in items:
-                    while rng.random() < 0.2:
-                        ctx.set(dut.i.valid, 0)
-                        await ctx.tick()
-                    ctx.set(dut.i.valid, 1)
-                    ctx.set(dut.i.payload, {"kind": kind, "byte": byte})
-                    await ctx.tick().until(dut.i.ready)
-        ctx.set(dut.i.valid, 0)
+    items = []
+    for part in parts:
+        items += [{"kind": Piece.BYTE, "byte": byte} for byte in part] + [{"kind": Piece.CUT, "byte": 0}]
+    items[-2:] = [{"kind": Piece.LAST, "byte": parts[-1][-1]}]
 
     async def sink(ctx):
         for number, (content, last) in enumerate(wanted):
@@ -306,4 +253,4 @@ def test_pieces_fill_frames_up_to_a_cut(rng, sizes):
         await ctx.tick().repeat(200)
         assert ctx.get(dut.head) == len(wanted), "a frame is left over"
 
-    run(dut, sink, background=(source,))
+    run(dut, sink, background=(Source(dut.i, 2 * items, rng, 0.2).run,))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from array_parts import DECOMPRESSOR, PARAMETERS
-from simulated import run
+from simulated import Source, run
 
 from dnnzip_hw.array.pe_array import PEArray, adder_levels
 from dnnzip_hw.array.runs import RunControl
@@ -53,13 +53,8 @@ def test_runs_wait_for_what_they_need_and_keep_their_distance():
     wanted = [(base + n, first, last) for vectors, base, first, last in runs for n in range(vectors)]
     seen = []
 
-    async def offer(ctx):
-        for vectors, base, first, last in runs:
-            payload = {"vectors": vectors, "base": base, "take": 1, "zero_point": 0, "signed": 0}
-            ctx.set(dut.i_runs.payload, payload | {"first": first, "last": last, "reserved": 0})
-            ctx.set(dut.i_runs.valid, 1)
-            await ctx.tick().until(dut.i_runs.ready)
-        ctx.set(dut.i_runs.valid, 0)
+    fixed = {"take": 1, "zero_point": 0, "signed": 0, "reserved": 0}
+    given = [dict(zip(("vectors", "base", "first", "last"), one, strict=True)) | fixed for one in runs]
 
     async def bench(ctx):
         recent, takes = [None] * (SPACING - 1), 0
@@ -81,7 +76,7 @@ def test_runs_wait_for_what_they_need_and_keep_their_distance():
             recent = [*recent[1:], address if goes else None]
         assert takes == len(runs), "each run takes its tile once"
 
-    run(dut, bench, background=(offer,))
+    run(dut, bench, background=(Source(dut.i_runs, given).run,))
     assert seen == wanted
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from array_parts import DECOMPRESSOR, PARAMETERS, SIZES, part, part_entry
-from simulated import run
+from simulated import Sink, Source, give, packet, pulse, run
 
 from dnnzip.format import Verdict
 from dnnzip.format.array import MISPLACED
@@ -24,9 +24,7 @@ def test_order_of_a_part(size):
 
     async def bench(ctx):
         ctx.set(dut.part, part(*size))
-        ctx.set(dut.start, 1)
-        await ctx.tick()
-        ctx.set(dut.start, 0)
+        await pulse(ctx, dut.start)
         ctx.set(dut.step, 1)
         while ctx.get(dut.active):
             seen.append((ctx.get(dut.slot), ctx.get(dut.weights), ctx.get(dut.ends_position), ctx.get(dut.ends_pass)))
@@ -48,44 +46,21 @@ def test_plain_weights_become_beats(lanes, seed):
     for channels, length, virtual_lanes in parts:
         weights = [rng.randint(-128, 127) for _ in range(channels * length)]
         data = [weight & 0xFF for weight in weights] + [0] * (len(weights) % 2 + 2 * rng.randint(0, 3))
-        pairs = [data[at] | data[at + 1] << 8 for at in range(0, len(data), 2)]
-        words += [(word, number == len(pairs) - 1) for number, word in enumerate(pairs)]
+        words += packet([data[at] | data[at + 1] << 8 for at in range(0, len(data), 2)])
         given = iter(weights)
         for beat in beats(part_entry(channels, length, virtual_lanes), lanes):
             wanted.append([next(given) for _ in range(beat.weights)])
         wanted.append(None)
+    sources = (Source(dut.parts, [part(*own, plain=1) for own in parts]), Source(dut.i, words, rng, 0.3))
+    sink = Sink(dut.o, rng, 0.3, len(wanted))
+    run(dut, sink.run, background=[source.run for source in sources])
     seen = []
-
-    async def offer_parts(ctx):
-        for own in parts:
-            ctx.set(dut.parts.payload, part(*own, plain=1))
-            ctx.set(dut.parts.valid, 1)
-            await ctx.tick().until(dut.parts.ready)
-        ctx.set(dut.parts.valid, 0)
-
-    async def offer_words(ctx):
-        for word, last in words:
-            while rng.random() < 0.3:
-                ctx.set(dut.i.valid, 0)
-                await ctx.tick()
-            ctx.set(dut.i.payload, {"data": word, "last": last})
-            ctx.set(dut.i.valid, 1)
-            await ctx.tick().until(dut.i.ready)
-        ctx.set(dut.i.valid, 0)
-
-    async def take(ctx):
-        while len(seen) < len(wanted):
-            ready = rng.random() < 0.7
-            ctx.set(dut.o.ready, ready)
-            _, _, valid, beat = await ctx.tick().sample(dut.o.valid, dut.o.payload)
-            if valid and ready and beat.last:
-                assert beat.mask == 0
-                assert beat.cause == Verdict.OK
-                seen.append(None)
-            elif valid and ready:
-                seen.append([int(beat.weights[lane]) for lane in range(lanes) if beat.mask >> lane & 1])
-
-    run(dut, take, background=(offer_parts, offer_words))
+    for beat in sink.items:
+        seen.append([int(beat.weights[lane]) for lane in range(lanes) if beat.mask >> lane & 1])
+        if beat.last:
+            assert seen.pop() == []
+            assert beat.cause == Verdict.OK
+            seen.append(None)
     assert seen == wanted, f"seed {seed}"
 
 
@@ -97,32 +72,17 @@ def test_bus_words_become_words(bus_bits):
     count = parameters.beat_words
     sizes = [1, count, count + 1, 3 * count - 1 or 1, 5]
     parts = [[rng.getrandbits(16) for _ in range(size)] for size in sizes]
-    seen = []
 
     async def offer(ctx):
         for number, words in enumerate(parts):
-            ctx.set(dut.parts.payload, part(1, 1, 1, words=len(words), plain=number % 2))
-            ctx.set(dut.parts.valid, 1)
-            await ctx.tick().until(dut.parts.ready)
-            ctx.set(dut.parts.valid, 0)
+            await give(ctx, dut.parts, part(1, 1, 1, words=len(words), plain=number % 2))
             filled = words + [0xDEAD] * (-len(words) % count)
             for at in range(0, len(filled), count):
-                value = sum(word << 16 * place for place, word in enumerate(filled[at : at + count]))
-                ctx.set(dut.i.payload, value)
-                ctx.set(dut.i.valid, 1)
-                await ctx.tick().until(dut.i.ready)
-            ctx.set(dut.i.valid, 0)
+                await give(ctx, dut.i, sum(word << 16 * place for place, word in enumerate(filled[at : at + count])))
 
-    async def take(ctx):
-        while len(seen) < sum(sizes):
-            ready = rng.random() < 0.7
-            ctx.set(dut.o.ready, ready)
-            _, _, valid, word = await ctx.tick().sample(dut.o.valid, dut.o.payload)
-            if valid and ready:
-                seen.append((word.data, word.last, word.plain))
-
-    run(dut, take, background=(offer,))
-    assert seen == [
+    sink = Sink(dut.o, rng, 0.3, sum(sizes))
+    run(dut, sink.run, background=(offer,))
+    assert [(word.data, word.last, word.plain) for word in sink.items] == [
         (word, place == len(words) - 1, number % 2)
         for number, words in enumerate(parts)
         for place, word in enumerate(words)
@@ -145,22 +105,15 @@ def test_beats_become_tiles(size):
     taken = []
 
     async def offer(ctx):
-        ctx.set(dut.parts.payload, part(*size))
-        ctx.set(dut.parts.valid, 1)
-        await ctx.tick().until(dut.parts.ready)
-        ctx.set(dut.parts.valid, 0)
+        await give(ctx, dut.parts, part(*size))
         for first in range(0, channels, virtual_lanes):
             rows = weights[first : first + virtual_lanes]
             for position in range(length):
                 for start in range(0, len(rows), lanes):
                     beat = [row[position] for row in rows[start : start + lanes]]
                     padded = beat + [99] * (lanes - len(beat))
-                    ctx.set(dut.i.payload, {"weights": padded, "mask": (1 << len(beat)) - 1, "last": 0, "cause": 0})
-                    ctx.set(dut.i.valid, 1)
-                    await ctx.tick().until(dut.i.ready)
-        ctx.set(dut.i.payload, {"weights": [0] * lanes, "mask": 0, "last": 1, "cause": Verdict.OK})
-        await ctx.tick().until(dut.i.ready)
-        ctx.set(dut.i.valid, 0)
+                    await give(ctx, dut.i, {"weights": padded, "mask": (1 << len(beat)) - 1, "last": 0, "cause": 0})
+        await give(ctx, dut.i, {"weights": [0] * lanes, "mask": 0, "last": 1, "cause": Verdict.OK})
 
     async def take(ctx):
         written = {}
@@ -197,16 +150,12 @@ def test_a_stream_that_is_not_what_its_entry_says_stops_the_interface(beats, end
     dut = PEArrayInterface(replace(PARAMETERS, columns=8))
 
     async def bench(ctx):
-        ctx.set(dut.parts.payload, part(2, 6, 2))
-        ctx.set(dut.parts.valid, 1)
-        await ctx.tick().until(dut.parts.ready)
-        ctx.set(dut.i.valid, 1)
-        ctx.set(dut.i.payload, {"weights": [1, 2], "mask": 3, "last": 0, "cause": 0})
+        await give(ctx, dut.parts, part(2, 6, 2))
         for _ in range(beats):
-            await ctx.tick().until(dut.i.ready)
+            await give(ctx, dut.i, {"weights": [1, 2], "mask": 3, "last": 0, "cause": 0})
         if end is not None:
-            ctx.set(dut.i.payload, {"weights": [0, 0], "mask": 0, "last": 1, "cause": end})
-            await ctx.tick().until(dut.i.ready)
+            await give(ctx, dut.i, {"weights": [0, 0], "mask": 0, "last": 1, "cause": end})
+        ctx.set(dut.parts.valid, 1)
         ctx.set(dut.i.valid, 1)
         await ctx.tick().repeat(4)
         assert ctx.get(dut.cause) == cause

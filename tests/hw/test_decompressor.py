@@ -6,7 +6,7 @@ In Amaranth's simulator, which is slow: many more cases go through the same RTL 
 import random
 
 import pytest
-from simulated import PAUSE_CASES, check, run
+from simulated import PAUSE_CASES, Sink, Source, check, packet, run
 
 from dnnzip.codec.ans import reference as ans_reference
 from dnnzip.codec.ans.choices import AnsChoices
@@ -87,28 +87,21 @@ def test_throughput():
     codes = [rng.choices((0, -1, 1, 2, -2), (8, 2, 2, 2, 1), k=40) for _ in range(32)]
     stream = ans_reference.encode(codes, (1, 1), tables, AnsChoices(4, [0], context=False))
     dut = Decompressor(DEFAULT)
-    words = [(word, part) for part in (tables.to_bytes(), stream) for word in words_of(part)]
-    ends = {len(words_of(tables.to_bytes())) - 1, len(words) - 1}
+    source = Source(dut.i, [word for part in (tables.to_bytes(), stream) for word in packet(words_of(part))])
+    sink = Sink(dut.o)
     cycles = []
 
-    async def source(ctx):
-        ctx.set(dut.i.valid, 1)
-        for number, (word, _) in enumerate(words):
-            ctx.set(dut.i.payload, {"data": word, "last": number in ends})
-            await ctx.tick().until(dut.i.ready)
-
-    async def sink(ctx):
-        ctx.set(dut.o.ready, 1)
+    async def take(ctx):
         cycle, over = 0, 0
         while over < 2:
-            _, _, valid, payload = await ctx.tick().sample(dut.o.valid, dut.o.payload)
+            payload = await sink.step(ctx)
             cycle += 1
-            if valid and payload.last:
+            if payload is not None and payload.last:
                 over += 1
-            elif valid:
+            elif payload is not None:
                 cycles.append(cycle)
 
-    run(dut, sink, background=(source,))
+    run(dut, take, background=(source.run,))
     assert len(cycles) == 32 * 40 / 4
     assert len(cycles) / (cycles[-1] - cycles[0] + 1) >= 0.97
 

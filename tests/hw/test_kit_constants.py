@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from c_decoder import OPTIONS, compiler
+from c_decoder import OPTIONS, compiled, printed_by
 
 from dnnzip import format as wire
 from dnnzip.format import HeaderLayout, Verdict
@@ -39,8 +39,8 @@ def values(bias):
     return found
 
 
-def parsed(text):
-    return {name: int(value) for name, value in (line.split("=") for line in text.split())}
+def parsed(lines):
+    return {name: int(value) for name, value in (line.split("=") for line in lines)}
 
 
 def printed_by_c(folder, header):
@@ -67,13 +67,8 @@ def printed_by_c(folder, header):
     source += f"if (n > 1) {{ {labels} return 0; }}\n{body}\nreturn 0;\n}}\n"
     (folder / "dnnzip_format.h").write_text(header)
     (folder / "print.c").write_text(source)
-    program = folder / "print"
-    command = [compiler(), *OPTIONS, str(folder / "print.c"), "-o", str(program)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    printed = subprocess.run([program], capture_output=True, text=True, check=True).stdout
-    named = subprocess.run([program, "labels"], capture_output=True, text=True, check=True).stdout
-    return parsed(printed), named.splitlines()
+    program = compiled(folder, *OPTIONS)
+    return parsed(printed_by(program)), printed_by(program, "labels")
 
 
 def test_the_c_header_says_what_the_format_says(tmp_path):
@@ -140,11 +135,13 @@ def test_the_package_says_what_the_format_says_and_a_wrong_one_does_not(tmp_path
     (tmp_path / "print.sv").write_text(sv_printer() + sv_printer("wrong_pkg") + top)
     status, said = verilate(tmp_path, "--binary", "--top-module", "print", "packages.sv", "print.sv")
     assert status == 0, said
-    done = subprocess.run([tmp_path / "obj_dir" / "Vprint"], capture_output=True, text=True, check=True)
-    (right,) = re.findall(rf"^{PACKAGE}\n((?:[\w.]+=\d+\n)+)", done.stdout, re.MULTILINE)
-    (other,) = re.findall(r"^wrong_pkg\n((?:[\w.]+=\d+\n)+)", done.stdout, re.MULTILINE)
-    assert parsed(right) == values(bias=False)
-    differing = {name for name, value in parsed(other).items() if value != parsed(right)[name]}
+    printed = "\n".join(printed_by(tmp_path / "obj_dir" / "Vprint")) + "\n"
+    right, other = (
+        parsed(re.search(rf"^{name}\n((?:[\w.]+=\d+\n)+)", printed, re.MULTILINE)[1].split())
+        for name in (PACKAGE, "wrong_pkg")
+    )
+    assert right == values(bias=False)
+    differing = {name for name, value in other.items() if value != right[name]}
     assert differing
     assert differing <= {"weight_header.channels", "weight_header.length"}
 
@@ -158,7 +155,7 @@ def test_the_package_in_icarus(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     done = subprocess.run(["vvp", "print"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert parsed(done.stdout.partition("\n")[2]) == values(bias=False)
+    assert parsed(done.stdout.split()[1:]) == values(bias=False)
 
 
 def test_offsets_and_widths_in_the_package_are_the_layouts():
@@ -176,14 +173,6 @@ def test_every_layout_and_number_of_the_format_is_in_the_kit():
         name.upper() for name in LAYOUTS
     }
     # What the decoder in C does not need: limits of encoders and of buses, and numbers that follow from others.
-    left_out = {
-        "ESCAPE",
-        "WORDS_PER_SEGMENT",
-        "CRC32_BYTES",
-        "MAX_CHANNELS",
-        "MAX_LENGTH",
-        "MIN_BUS_BITS",
-        "MAX_BUS_BITS",
-    }
-    left_out |= {"CAUSE_BITS", "LARGEST_CODE", "MAX_WEIGHTS_PER_BIT"}
+    left_out = {"ESCAPE", "WORDS_PER_SEGMENT", "CRC32_BYTES", "MAX_CHANNELS", "MAX_LENGTH", "CAUSE_BITS"}
+    left_out |= {"MIN_BUS_BITS", "MAX_BUS_BITS", "LARGEST_CODE", "MAX_WEIGHTS_PER_BIT"}
     assert {name for name, value in exported.items() if type(value) is int} == NUMBERS.keys() | left_out

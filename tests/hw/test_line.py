@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
-from simulated import PAUSE_CASES, PAUSES, check, decompress, run
+from simulated import PAUSE_CASES, PAUSES, Sink, check, decompress, pulse, run
 
 from dnnzip.codec.line import reference as line_reference
 from dnnzip.format import Verdict, WeightHeader, signed
@@ -49,27 +49,21 @@ def draw(stream, pauses, cycles=4000):
             taken[0] += 1
             ctx.set(dut.i.valid, 0)
 
-    async def sink(ctx):
+    async def take(ctx):
         ctx.set(dut.header, fields)
-        ctx.set(dut.start, 1)
-        await ctx.tick()
-        ctx.set(dut.start, 0)
-        waiting, first = None, None
+        await pulse(ctx, dut.start)
+        sink, first = Sink(dut.o, rng, sink_pause), None
         for cycle in range(cycles):
             if ctx.get(dut.done) or ctx.get(dut.bad):
                 end.update(done=ctx.get(dut.done), bad=ctx.get(dut.bad), cycles=cycle - (first or 0))
                 break
-            ready = rng.random() >= sink_pause
-            ctx.set(dut.o.ready, ready)
-            _, _, valid, weight = await ctx.tick().sample(dut.o.valid, dut.o.payload)
-            assert waiting is None or (valid and weight == waiting), "the payload changed while it waited"
-            waiting = weight if valid and not ready else None
-            if valid and ready:
+            weight = await sink.step(ctx)
+            if weight is not None:
                 first = cycle if first is None else first
                 got.append(signed(weight, 16))
         assert end, "hangs"
 
-    run(dut, sink, source)
+    run(dut, take, source)
     return got, end, len(words) - taken[0]
 
 

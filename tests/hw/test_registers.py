@@ -1,9 +1,9 @@
 """The register map: what is made of it, and what it refuses."""
 
 import re
-import subprocess
 
 import pytest
+from c_decoder import OPTIONS, compiled, printed_by
 
 from dnnzip.format import Verdict
 from dnnzip_hw.axi import registers
@@ -27,11 +27,7 @@ def test_the_c_header_compiles_and_says_the_same(tmp_path):
     (tmp_path / "main.c").write_text(
         f'#include "registers.h"\n#include <stdio.h>\nint main(void) {{\n{lines}    return 0;\n}}\n'
     )
-    program = tmp_path / "main"
-    subprocess.run(
-        ["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-o", program, tmp_path / "main.c"], check=True
-    )
-    printed = subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()
+    printed = printed_by(compiled(tmp_path, *OPTIONS))
     assert {name: int(value) for name, value in (line.split() for line in printed)} == wanted
 
 

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from simulated import run
+from simulated import Source, pulse, run
 
 from dnnzip.format import CLASSES, CONTEXTS, TOKEN_ORDER, TableSet, Verdict
 from dnnzip_hw.parameters import DecompressorParameters
@@ -18,19 +18,10 @@ def build_tables(tables, most):
     payload = words_of(payload_of(tables.to_bytes()))
     entries, class_map, shifts, result = {}, {}, {}, {}
 
-    async def source(ctx):
-        for word in payload:
-            ctx.set(dut.i.valid, 1)
-            ctx.set(dut.i.payload, word)
-            await ctx.tick().until(dut.i.ready)
-        ctx.set(dut.i.valid, 0)
-
     async def watch(ctx):
         ctx.set(dut.log2_states, tables.log2_states)
         ctx.set(dut.tables, len(tables.counts) - 1)
-        ctx.set(dut.start, 1)
-        await ctx.tick()
-        ctx.set(dut.start, 0)
+        await pulse(ctx, dut.start)
         cycles = 0
         while not ctx.get(dut.done):
             assert ctx.get(dut.verdict) == Verdict.OK
@@ -48,7 +39,7 @@ def build_tables(tables, most):
             assert cycles < 20_000
         result["cycles"] = cycles
 
-    run(dut, watch, background=(source,))
+    run(dut, watch, background=(Source(dut.i, payload).run,))
     return entries, class_map, shifts, result
 
 

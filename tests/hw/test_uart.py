@@ -4,7 +4,7 @@ import re
 
 import pytest
 from amaranth.hdl import Module
-from simulated import run
+from simulated import Source, run
 
 from dnnzip.format.frames import ESCAPE, FLAG, MAX_PAYLOAD, Frame, Kind
 from dnnzip_hw.board.frames import FrameReceiver, FrameSender
@@ -59,13 +59,6 @@ def test_what_is_sent_is_received():
     m.submodules.receiver = receiver = UartReceiver(4)
     m.d.comb += receiver.rx.eq(sender.tx)
 
-    async def source(ctx):
-        ctx.set(sender.i.valid, 1)
-        for byte in BYTES * 3:
-            ctx.set(sender.i.payload, byte)
-            await ctx.tick().until(sender.i.ready)
-        ctx.set(sender.i.valid, 0)
-
     async def sink(ctx):
         for number, byte in enumerate(BYTES * 3):
             cycles = 0
@@ -76,7 +69,7 @@ def test_what_is_sent_is_received():
             assert data == byte
             assert number == 0 or cycles == 41, "ten bits and a cycle"
 
-    run(m, sink, background=(source,))
+    run(m, sink, background=(Source(sender.i, BYTES * 3).run,))
 
 
 @pytest.mark.parametrize("divisor", [0, 3, 65537, 4.0])

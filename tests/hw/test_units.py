@@ -4,7 +4,7 @@ import random
 
 import pytest
 from amaranth.hdl import Module
-from simulated import run
+from simulated import Sink, pulse, run
 
 from dnnzip.format import column_of, neighbours
 from dnnzip_hw.distributor import Distributor
@@ -74,9 +74,7 @@ def test_positions_are_the_format_s(kernel, columns):
             await ctx.tick()
         ctx.set(dut.write, 0)
         await ctx.tick()
-        ctx.set(dut.restart, 1)
-        await ctx.tick()
-        ctx.set(dut.restart, 0)
+        await pulse(ctx, dut.restart)
         lines = {}
         for position in [*range(length), *range(min(length, 5))]:
             await ctx.tick().repeat(SETTLING)
@@ -90,10 +88,7 @@ def test_positions_are_the_format_s(kernel, columns):
             if above is not None:
                 assert lines[int(tap.line)] == above
             lines[int(tap.line)] = position
-            move = dut.restart if tap.last else dut.step
-            ctx.set(move, 1)
-            await ctx.tick()
-            ctx.set(move, 0)
+            await pulse(ctx, dut.restart if tap.last else dut.step)
 
     run(dut, test)
 
@@ -120,9 +115,7 @@ def test_rounds_are_the_format_s(channels, per_channel):
             {"channels": channels - 1, "log2_lanes": log2_lanes, "length": length - 1, "context": 1,
              "class_per_channel": per_channel, "kernel_width": width - 1, "kernel_height": height - 1},
         )  # fmt: skip
-        ctx.set(dut.restart, 1)
-        await ctx.tick()
-        ctx.set(dut.restart, 0)
+        await pulse(ctx, dut.restart)
         await ctx.tick().until(dut.ready)
         await ctx.tick().repeat(SETTLING)
         assert ctx.get(dut.bound) == lanes - 1
@@ -143,9 +136,7 @@ def test_rounds_are_the_format_s(channels, per_channel):
                 if above is not None:
                     assert lines[int(here.next_line)] == above
                     assert here.same_line == (above == at)
-            ctx.set(dut.step, 1)
-            await ctx.tick()
-            ctx.set(dut.step, 0)
+            await pulse(ctx, dut.step)
             await ctx.tick().repeat(SETTLING - 1)
 
     run(dut, test)
@@ -199,9 +190,7 @@ def test_distributor_keeps_the_order_of_the_format():
             while not ctx.get(dut.room):
                 await ctx.tick()
             ctx.set(dut.request, request)
-            ctx.set(dut.request_en, 1)
-            await ctx.tick()
-            ctx.set(dut.request_en, 0)
+            await pulse(ctx, dut.request_en)
             await ctx.tick().repeat(rng.randrange(1, 6))
 
     async def serve(ctx):
@@ -262,9 +251,7 @@ def test_raw_size_is_that_of_the_items(channels, length, width):
                 {"channels": channels - 1, "length": length - 1, "raw_width": (4, 8, 16).index(width),
                  "payload_words": declared},
             )  # fmt: skip
-            ctx.set(dut.start, 1)
-            await ctx.tick()
-            ctx.set(dut.start, 0)
+            await pulse(ctx, dut.start)
             await ctx.tick().until(dut.done)
             assert ctx.get(dut.wrong) == (declared != words), declared
             assert ctx.get(dut.over) == channels * length % (16 // width)
@@ -278,9 +265,7 @@ def test_raw_size_sees_sizes_beyond_the_field():
     async def test(ctx):
         # 2**41 items of 4 bits take 2**39 words, 0 modulo 2**25.
         ctx.set(dut.header, {"channels": (1 << 21) - 1, "length": (1 << 20) - 1, "payload_words": 0})
-        ctx.set(dut.start, 1)
-        await ctx.tick()
-        ctx.set(dut.start, 0)
+        await pulse(ctx, dut.start)
         await ctx.tick().until(dut.done)
         assert ctx.get(dut.wrong)
 
@@ -303,27 +288,23 @@ def test_output_takes_words_of_items_apart(lanes, width):
             packed = sum(item << width * number for number, item in enumerate(word))
             while not ctx.get(dut.words_room):
                 await ctx.tick()
-            ctx.set(dut.words_en, 1)
             ctx.set(dut.words, {"data": packed, "full": len(word) == per_word, "items": len(word) % per_word})
-            await ctx.tick()
-            ctx.set(dut.words_en, 0)
+            await pulse(ctx, dut.words_en)
 
-    async def sink(ctx):
+    async def take(ctx):
         ctx.set(dut.direct, 1)
         ctx.set(dut.raw_width, (4, 8, 16).index(width))
+        sink = Sink(dut.o, rng, 0.4)
         while len(got) < len(items):
-            ready = rng.random() < 0.6
-            ctx.set(dut.o.ready, ready)
-            _, _, valid, beat = await ctx.tick().sample(dut.o.valid, dut.o.payload)
-            if valid and ready:
-                count = int(beat.mask).bit_length()
-                assert int(beat.mask) == (1 << count) - 1
-                got.extend(int(beat.weights[lane]) & (1 << width) - 1 for lane in range(count))
+            beat = await sink.next(ctx)
+            count = int(beat.mask).bit_length()
+            assert int(beat.mask) == (1 << count) - 1
+            got.extend(int(beat.weights[lane]) & (1 << width) - 1 for lane in range(count))
         ctx.set(dut.end, 1)
         ctx.set(dut.o.ready, 1)
         (beat,) = await ctx.tick().sample(dut.o.payload).until(dut.o.valid)
         assert beat.last
         assert beat.mask == 0
 
-    run(dut, sink, background=(source,))
+    run(dut, take, background=(source,))
     assert got == items

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -97,19 +96,3 @@ def test_frozen_streams_with_every_pause(tmp_path):
 def test_a_difference_is_caught(tmp_path, flipped, message):
     with pytest.raises(SimulationFailedError, match=message):
         bench("wide", tmp_path, r"decodes_as_the_reference.*name=8/.*no_pauses", 1, DNNZIP_FLIP=flipped)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"bus_bits": 24}, "bus_bits must be a power of two from 16 to 128, not 24"),
-        ({"bus_bits": 256}, "bus_bits must be a power of two from 16 to 128, not 256"),
-        ({"row_weights": 2}, "row_weights must be a power of two from 4 to 64, not 2"),
-        ({"row_weights": True}, "row_weights must be a power of two from 4 to 64, not True"),
-        ({"groups": 3}, "groups must be a power of two from 1 to 32, not 3"),
-        ({"decompressor": None}, "decompressor must be DecompressorParameters, not None"),
-    ],
-)
-def test_wrong_parameters_are_named(arguments, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        AxiParameters(**arguments)

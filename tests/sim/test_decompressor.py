@@ -25,6 +25,11 @@ def decompressor():
     return build("dnnzip_decompressor", {"dnnzip_decompressor.v": text}, options=VERILATOR_OPTIONS)
 
 
+def bench(decompressor, folder, tests, test_filter, **options):
+    """Run the tests of the bench that the filter finds, which must be as many as said."""
+    run(decompressor, CocotbTests(BENCH, tests, test_filter, seed=SEED, **options), folder)
+
+
 BOTH = list(PAUSE_PATTERNS).index("both")
 
 
@@ -33,35 +38,27 @@ BOTH = list(PAUSE_PATTERNS).index("both")
 )
 def test_decodes_as_the_reference(decompressor, tmp_path, pattern):
     """The other pauses go through the harness, in a hundredth of the time: see `test_every_case` of test_link.py."""
-    run(decompressor, CocotbTests(BENCH, CASES, rf"decodes_as_the_reference.*pattern={pattern}\b", seed=SEED), tmp_path)
+    bench(decompressor, tmp_path, CASES, rf"decodes_as_the_reference.*pattern={pattern}\b")
 
 
 def test_recovers_from_reset(decompressor, tmp_path):
-    run(decompressor, CocotbTests(BENCH, len(PAUSE_PATTERNS), "recovers_from_reset", seed=SEED), tmp_path)
+    bench(decompressor, tmp_path, len(PAUSE_PATTERNS), "recovers_from_reset")
 
 
 def test_is_silent_after_a_reset(decompressor, tmp_path):
-    run(
-        decompressor,
-        CocotbTests(BENCH, 2 + 1, r"is_silent_after_a_reset(/cycles=1/pattern=[03]|_in_weights/cycles=1$)", seed=SEED),
-        tmp_path,
-    )
+    bench(decompressor, tmp_path, 2 + 1, r"is_silent_after_a_reset(/cycles=1/pattern=[03]|_in_weights/cycles=1$)")
 
 
 def test_a_beat_after_a_late_reset_is_caught(decompressor, tmp_path):
     with pytest.raises(SimulationFailedError, match=r"reset of 1 cycles after \d+: a beat in cycle 0"):
-        run(
-            decompressor,
-            CocotbTests(
-                BENCH, 1, r"is_silent_after_a_reset/cycles=1/pattern=0\b", env={"DNNZIP_LATE_RESET": "1"}, seed=SEED
-            ),
-            tmp_path,
+        bench(
+            decompressor, tmp_path, 1, r"is_silent_after_a_reset/cycles=1/pattern=0\b", env={"DNNZIP_LATE_RESET": "1"}
         )
 
 
 @pytest.mark.ports
 def test_is_silent_after_resets_of_every_length(decompressor, tmp_path):
-    run(decompressor, CocotbTests(BENCH, 4 * len(PAUSE_PATTERNS) + 4, "is_silent_after_a_reset", seed=SEED), tmp_path)
+    bench(decompressor, tmp_path, 4 * len(PAUSE_PATTERNS) + 4, "is_silent_after_a_reset")
 
 
 def test_new_seed(decompressor, tmp_path):
@@ -73,11 +70,7 @@ def test_new_seed(decompressor, tmp_path):
 
 def test_flipped_bit_is_caught(decompressor, tmp_path):
     with pytest.raises(SimulationFailedError, match=r"decompressor: beat 7: expected weight -?\d+, got weight -?\d+"):
-        run(
-            decompressor,
-            CocotbTests(BENCH, 1, r"decodes_as_the_reference.*name=0/pattern=0\b", env={"DNNZIP_FLIP": "7"}, seed=SEED),
-            tmp_path,
-        )
+        bench(decompressor, tmp_path, 1, r"decodes_as_the_reference.*name=0/pattern=0\b", env={"DNNZIP_FLIP": "7"})
 
 
 @pytest.mark.parametrize("parameters", [DecompressorParameters(), DecompressorParameters(lanes=2, weight_bits=8)])

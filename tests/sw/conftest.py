@@ -1,13 +1,11 @@
 """Small networks with every operator and weight type, and the way from a network to its compressed model."""
 
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from dnnzip.encoding import encode_quantised
 from dnnzip.onnx.compression import compressed_model
@@ -15,6 +13,7 @@ from dnnzip.onnx.weights import Weight, find_weights
 from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.quantize.grid import Grid
 from dnnzip.quantize.quantise import quantise
+from graphs import network_of
 
 FLOATS = {"float32": np.float32, "float16": np.float16}
 INTEGERS = {"int8": np.int8, "uint8": np.uint8}
@@ -41,29 +40,6 @@ class Result(NamedTuple):
     codes: np.ndarray
 
 
-@dataclass
-class Network:
-    """A network, its weight's name and an input that it takes."""
-
-    model: onnx.ModelProto
-    x: np.ndarray
-
-
-def make(nodes, initializers, x, output_type, opset=19, output_rank=None, extra_outputs=()):
-    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in initializers.items()]
-    rank = x.ndim if output_rank is None else output_rank
-    graph = helper.make_graph(
-        nodes,
-        "small",
-        [helper.make_tensor_value_info("x", helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)],
-        [helper.make_tensor_value_info("y", output_type, [None] * rank), *extra_outputs],
-        tensors,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
-    onnx.checker.check_model(model, full_check=True)
-    return model
-
-
 def float_network(operator, dtype="float32", seed=0):
     """One operator that reads a float weight `w`."""
     rng = np.random.default_rng(seed)
@@ -71,7 +47,7 @@ def float_network(operator, dtype="float32", seed=0):
     w = rng.normal(size=shape).astype(FLOATS[dtype])
     x = rng.normal(size=x_shape).astype(FLOATS[dtype])
     node = helper.make_node(op, ["x", "w"], ["y"], **attributes)
-    return Network(make([node], {"w": w}, x, helper.np_dtype_to_tensor_dtype(w.dtype)), x)
+    return network_of([node], {"w": w}, x, w.dtype, len(x))
 
 
 def channel_axis(operator):
@@ -112,7 +88,7 @@ def qdq_network(operator, dtype="int8", per_channel=False, seed=0, bias=False):
         }
         nodes[1].input.append("b_float")
         nodes.insert(0, helper.make_node("DequantizeLinear", ["b", "b_scale"], ["b_float"], axis=0))
-    return Network(make(nodes, constants, x, TensorProto.FLOAT), x)
+    return network_of(nodes, constants, x, np.float32, len(x))
 
 
 def qlinear_network(operator, dtype="int8", per_channel=False, seed=0, bias=False):
@@ -136,7 +112,7 @@ def qlinear_network(operator, dtype="int8", per_channel=False, seed=0, bias=Fals
         constants["b"] = rng.integers(-5000, 5000, shape[0]).astype(np.int32)
         inputs.append("b")
     nodes = [helper.make_node(operator, inputs, ["y"])]
-    return Network(make(nodes, constants, x, TensorProto.UINT8), x)
+    return network_of(nodes, constants, x, np.uint8, len(x))
 
 
 def integer_network(operator, dtype="int8", scaled="constant", seed=0):
@@ -148,7 +124,7 @@ def integer_network(operator, dtype="int8", scaled="constant", seed=0):
     nodes = [helper.make_node(operator, ["x", "w", "x_zero", "w_zero"], ["sums"])]
     if scaled == "no":
         nodes[0].output[0] = "y"
-        return Network(make(nodes, constants, x, TensorProto.INT32), x)
+        return network_of(nodes, constants, x, np.int32, len(x))
     nodes.append(helper.make_node("Cast", ["sums"], ["sums_float"], to=TensorProto.FLOAT))
     constants["scale"] = np.float32(0.01)
     if scaled == "constant":
@@ -159,7 +135,7 @@ def integer_network(operator, dtype="int8", scaled="constant", seed=0):
         nodes.append(helper.make_node("Abs", ["one"], ["x_scale"]))
         nodes.append(helper.make_node("Mul", ["x_scale", "scale"], ["both_scales"]))
         nodes.append(helper.make_node("Mul", ["sums_float", "both_scales"], ["y"]))
-    return Network(make(nodes, constants, x, TensorProto.FLOAT), x)
+    return network_of(nodes, constants, x, np.float32, len(x))
 
 
 def compress(model, bound="2%", scope=Scope.TENSOR):
@@ -175,8 +151,6 @@ def compress(model, bound="2%", scope=Scope.TENSOR):
 def networks():
     """Return the builders of small networks."""
     return SimpleNamespace(
-        operators=OPERATORS,
-        make=make,
         float_network=float_network,
         qdq_network=qdq_network,
         qlinear_network=qlinear_network,

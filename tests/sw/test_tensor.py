@@ -12,6 +12,7 @@ import onnx
 import pytest
 
 import dnnzip
+import graphs
 from dnnzip import tensor
 from dnnzip.errors import InputError
 from dnnzip.format import array_file
@@ -159,16 +160,8 @@ def test_numpy_takes_a_compressed_array():
 
 
 def known_model(array):
-    weight = onnx.numpy_helper.from_array(array, "w")
-    value = onnx.helper.make_tensor_value_info
-    graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("Gemm", ["x", "w"], ["y"], transB=1)],
-        "one",
-        [value("x", onnx.TensorProto.FLOAT, [1, array.shape[1]])],
-        [value("y", onnx.TensorProto.FLOAT, [1, array.shape[0]])],
-        [weight],
-    )
-    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 19)], ir_version=9)
+    node = onnx.helper.make_node("Gemm", ["x", "w"], ["y"], transB=1)
+    return graphs.model([node], {"x": [1, array.shape[1]]}, {"y": [1, array.shape[0]]}, {"w": array})
 
 
 @pytest.mark.parametrize("name", ["pruned", "clustered", "constant"])

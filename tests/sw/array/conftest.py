@@ -1,42 +1,19 @@
 """Small 8-bit networks of one operator each, and the way from a network to its outputs on the golden array."""
 
-from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from dnnzip.array.golden import GoldenArray
 from dnnzip.array.network import compile_network, run_network
 from dnnzip.evaluation.runtime import open_session, session_options
 from dnnzip.format.array import ArrayShape
+from graphs import Network, network_of
 
 SMALL = ArrayShape(groups=2, rows_per_group=4, columns=5, vectors=16)
-
-
-@dataclass
-class Network:
-    """A network and an input that it takes."""
-
-    model: onnx.ModelProto
-    x: np.ndarray
-
-
-def make(nodes, initializers, x, output_type, opset=19, batch=None):
-    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in initializers.items()]
-    graph = helper.make_graph(
-        nodes,
-        "small",
-        [helper.make_tensor_value_info("x", helper.np_dtype_to_tensor_dtype(x.dtype), [batch, *x.shape[1:]])],
-        [helper.make_tensor_value_info("y", output_type, [None] * x.ndim)],
-        tensors,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
-    onnx.checker.check_model(model, full_check=True)
-    return model
 
 
 def integers(rng, shape, dtype, low=None, high=None):
@@ -114,10 +91,10 @@ def qdq(
     x = integers(rng, x_shape, x_type)
     if quantised:
         nodes.append(helper.make_node("QuantizeLinear", [last, "ys", "yz"], ["y"]))
-        return Network(make(nodes, constants, x, helper.np_dtype_to_tensor_dtype(np.dtype(y_type)), batch=batch), x)
+        return network_of(nodes, constants, x, y_type, batch)
     del constants["ys"], constants["yz"]
     nodes[-1].output[0] = "y"
-    return Network(make(nodes, constants, x, TensorProto.FLOAT, batch=batch), x)
+    return network_of(nodes, constants, x, np.float32, batch)
 
 
 def integer(op, x_shape, w_shape, attributes=None, *, x_type=np.uint8, w_type=np.int8, w_zero=0, seed=0, bias=False):
@@ -130,7 +107,7 @@ def integer(op, x_shape, w_shape, attributes=None, *, x_type=np.uint8, w_type=np
     x = integers(rng, x_shape, x_type)
     if op.endswith("Integer"):
         node = helper.make_node(op, ["x", "w", "xz", "wz"], ["y"], **(attributes or {}))
-        return Network(make([node], constants, x, TensorProto.INT32), x)
+        return network_of([node], constants, x, np.int32)
     scales = rng.uniform(0.004, 0.02, channels if "Conv" in op else ()).astype(np.float32)
     constants |= {"xs": np.float32(0.05), "ws": scales, "ys": np.float32(0.9), "yz": x_type(11)}
     inputs = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"]
@@ -138,7 +115,7 @@ def integer(op, x_shape, w_shape, attributes=None, *, x_type=np.uint8, w_type=np
         constants["b"] = integers(rng, channels, np.int32, -3000, 3000)
         inputs.append("b")
     node = helper.make_node(op, inputs, ["y"], **(attributes or {}))
-    return Network(make([node], constants, x, helper.np_dtype_to_tensor_dtype(np.dtype(x_type))), x)
+    return network_of([node], constants, x, x_type)
 
 
 def reference(model, x, *, fused=True):
@@ -165,7 +142,6 @@ def nets():
         compile_network=compile_network,
         run_network=run_network,
         golden=GoldenArray,
-        make=make,
         qdq=qdq,
         integer=integer,
         reference=reference,

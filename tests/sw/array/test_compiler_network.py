@@ -11,6 +11,7 @@ from dnnzip.array.layers import ArrayLayer
 from dnnzip.array.segments import cut
 from dnnzip.errors import InputError
 from dnnzip.onnx.partition import Segment
+from graphs import body
 
 
 class CountingArray(GoldenArray):
@@ -70,19 +71,12 @@ def test_what_nothing_needs_is_not_run(nets):
 
 
 def test_a_branch_reads_from_outside(nets):
-    body = helper.make_graph(
-        [helper.make_node("Neg", ["z1"], ["negative"])],
-        "body",
-        [],
-        [helper.make_tensor_value_info("negative", TensorProto.FLOAT, None)],
-    )
+    branch = body([helper.make_node("Neg", ["z1"], ["negative"])], "negative")
     network = residual(nets)
     graph = network.model.graph
     graph.initializer.append(numpy_helper.from_array(np.array(True), "always"))
-    graph.node.insert(
-        len(graph.node) - 2,
-        helper.make_node("If", ["always"], ["z3"], then_branch=body, else_branch=body),
-    )
+    node = helper.make_node("If", ["always"], ["z3"], then_branch=branch, else_branch=branch)
+    graph.node.insert(len(graph.node) - 2, node)
     graph.node[-2].input[0] = "z3"
     found, _ = nets.on_array(network, keep=("z",))
     np.testing.assert_allclose(found, nets.reference(network.model, network.x), rtol=1e-4)

@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 
+import graphs
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import evaluate, session_options
@@ -17,6 +18,8 @@ from dnnzip.onnx.weights import find_weights
 from dnnzip.quantize.bound import Bound
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip.usecases.quantize import quantise_network
+
+node = onnx.helper.make_node
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +68,7 @@ def test_refusals(nets, samples):
     compressed = compress(load_model(MODEL), CompressionOptions(Bound.parse("2%"))).compressed.model
     with pytest.raises(InputError, match=r"^net: is compressed; quantise the network first, then compress it$"):
         quantise_network(compressed, samples, "net")
-    nothing = onnx.helper.make_model(
-        onnx.helper.make_graph(
-            [onnx.helper.make_node("Relu", ["x"], ["y"])],
-            "nothing",
-            [onnx.helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 4])],
-            [onnx.helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 4])],
-        )
-    )
+    nothing = graphs.model([node("Relu", ["x"], ["y"])], {"x": [None, 4]}, {"y": [None, 4]})
     with pytest.raises(InputError, match=r"^net: has nothing to quantise; give a network with Conv, Gemm or MatMul$"):
         quantise_network(nothing, samples, "net")
     wrong = Dataset(samples.x.astype(np.float64), samples.y, "set.npz")
@@ -89,36 +85,32 @@ def values(*shape, seed=0):
 
 def network(nodes, constants, opset=17, *, ir_version=8, listed=(), **parts):
     """Make a network from `x` (float32 [n, 12]) to `y`; `listed` initializers are inputs as well."""
-    inputs = [onnx.helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 12])]
-    inputs += [onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, constants[name].shape) for name in listed]
-    output = onnx.helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
-    initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    graph = onnx.helper.make_graph(nodes, "g", inputs, [output], initializers, **parts)
-    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=ir_version)
+    inputs = {"x": ["n", 12]} | {name: constants[name].shape for name in listed}
+    return graphs.model(nodes, inputs, {"y": None}, constants, opset=opset, ir_version=ir_version, **parts)
 
 
 def gemm(inputs, output, **attributes):
-    return onnx.helper.make_node("Gemm", inputs, [output], **attributes)
+    return node("Gemm", inputs, [output], **attributes)
 
 
 def matmul(left, right, output, **attributes):
-    return onnx.helper.make_node("MatMul", [left, right], [output], **attributes)
+    return node("MatMul", [left, right], [output], **attributes)
 
 
 def old(opset):
     """Gemm, then Clip, Softmax and Squeeze, which changed with opsets 11 and 13."""
     constants = {"w": values(12, 6), "b": values(6, seed=1)}
     low_high, axes = {"low": np.float32(-1), "high": np.float32(1)}, {"axes": np.array([2])}
-    clip = onnx.helper.make_node("Clip", ["h"], ["c"], min=-1.0, max=1.0)
+    clip = node("Clip", ["h"], ["c"], min=-1.0, max=1.0)
     if opset >= 11:
         constants |= low_high
-        clip = onnx.helper.make_node("Clip", ["h", "low", "high"], ["c"])
+        clip = node("Clip", ["h", "low", "high"], ["c"])
     unsqueeze, squeeze = (
-        onnx.helper.make_node(op, [i, "axes"] if opset >= 13 else [i], [o], **({} if opset >= 13 else {"axes": [2]}))
+        node(op, [i, "axes"] if opset >= 13 else [i], [o], **({} if opset >= 13 else {"axes": [2]}))
         for op, i, o in (("Unsqueeze", "c", "u"), ("Squeeze", "u", "s"))
     )
     constants |= axes if opset >= 13 else {}
-    nodes = [gemm(["x", "w", "b"], "h"), clip, unsqueeze, squeeze, onnx.helper.make_node("Softmax", ["s"], ["y"])]
+    nodes = [gemm(["x", "w", "b"], "h"), clip, unsqueeze, squeeze, node("Softmax", ["s"], ["y"])]
     ir_version = 3 if opset < 9 else 6
     return network(nodes, constants, opset, ir_version=ir_version, listed=("w", "b") if ir_version == 3 else ())
 
@@ -141,7 +133,7 @@ def with_function(opset):
     function = onnx.helper.make_function(
         "local", "Product", ["a", "b"], ["c"], [matmul("a", "b", "c")], [onnx.helper.make_opsetid("", opset)]
     )
-    model = network([onnx.helper.make_node("Product", ["x", "w"], ["y"], domain="local")], {"w": values(12, 6)}, opset)
+    model = network([node("Product", ["x", "w"], ["y"], domain="local")], {"w": values(12, 6)}, opset)
     model.opset_import.append(onnx.helper.make_opsetid("local", 1))
     model.functions.append(function)
     return model
@@ -149,7 +141,7 @@ def with_function(opset):
 
 def constant_nodes():
     nodes = [
-        onnx.helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value, name))
+        node("Constant", [], [name], value=numpy_helper.from_array(value, name))
         for name, value in (("w", values(12, 6)), ("b", values(6)))
     ]
     return network([*nodes, gemm(["x", "w", "b"], "y")], {}, 11)
@@ -160,9 +152,7 @@ SQUARE = {"w": values(12, 12), "v": values(12, 12, seed=1), "b": values(12, seed
 KINDS = {
     **{f"opset {opset}": lambda opset=opset: old(opset) for opset in (7, 8, 9, 10, 11, 12, 13, 17, 21)},
     "a bias of two layers": lambda: network([gemm(["x", "w", "b"], "h"), gemm(["h", "v", "b"], "y")], SQUARE, 11),
-    "a bias that Add reads": lambda: network(
-        [gemm(["x", "w", "b"], "h"), onnx.helper.make_node("Add", ["h", "b"], ["y"])], SQUARE, 11
-    ),
+    "a bias that Add reads": lambda: network([gemm(["x", "w", "b"], "h"), node("Add", ["h", "b"], ["y"])], SQUARE, 11),
     "a weight of both orientations": lambda: network(
         [gemm(["x", "w"], "h"), gemm(["h", "w"], "y", transB=1)], SQUARE, 12
     ),
@@ -173,7 +163,7 @@ KINDS = {
     "a bias of one row": lambda: network([gemm(["x", "w", "b"], "y")], {"w": values(12, 6), "b": values(1, 6)}),
     "a sparse initializer": lambda: network([matmul("x", "w", "y")], {}, 11, sparse_initializer=[sparse_weight()[0]]),
     "a sparse constant": lambda: network(
-        [onnx.helper.make_node("Constant", [], ["w"], sparse_value=sparse_weight()[1]), matmul("x", "w", "y")], {}
+        [node("Constant", [], ["w"], sparse_value=sparse_weight()[1]), matmul("x", "w", "y")], {}
     ),
     "a local function": lambda: with_function(17),
     "a local function of opset 11": lambda: with_function(11),
@@ -204,8 +194,8 @@ def test_kinds_of_networks_become_files_that_run(kind):
 
 def test_what_cannot_be_quantised_is_one_line(monkeypatch):
     doubles = network([matmul("xd", "w", "d")], {"w": values(12, 6).astype(np.float64)})
-    doubles.graph.node.insert(0, onnx.helper.make_node("Cast", ["x"], ["xd"], to=TensorProto.DOUBLE))
-    doubles.graph.node.append(onnx.helper.make_node("Cast", ["d"], ["y"], to=TensorProto.FLOAT))
+    doubles.graph.node.insert(0, node("Cast", ["x"], ["xd"], to=TensorProto.DOUBLE))
+    doubles.graph.node.append(node("Cast", ["d"], ["y"], to=TensorProto.FLOAT))
     with pytest.raises(InputError, match=r"^net: has no float32 weights that onnxruntime quantises; give a network"):
         quantise_network(doubles, SAMPLES, "net")
     broken = network([gemm(["x", "w"], "y")], {"w": np.full((12, 6), np.nan, np.float32)})
@@ -216,14 +206,10 @@ def test_what_cannot_be_quantised_is_one_line(monkeypatch):
     with pytest.raises(InputError, match=r"^net: onnxruntime cannot quantise it \(.*\)$"):
         quantise_network(whole, SAMPLES, "net")
     # Where the converter fails, or makes something else of the network.
-    constant = onnx.helper.make_node("Constant", [], ["w"], sparse_value=sparse_weight()[0])
-    output = onnx.helper.make_tensor_value_info("z", TensorProto.FLOAT, None)
-    body = onnx.helper.make_graph([constant, matmul("x", "w", "z")], "body", [], [output])
-    inside = network(
-        [onnx.helper.make_node("If", ["yes"], ["h"], then_branch=body, else_branch=body), matmul("h", "v", "y")],
-        {"yes": np.array(True), "v": values(6, 6)},
-        11,
-    )
+    constant = node("Constant", [], ["w"], sparse_value=sparse_weight()[0])
+    body = graphs.body([constant, matmul("x", "w", "z")], "z")
+    nodes = [node("If", ["yes"], ["h"], then_branch=body, else_branch=body), matmul("h", "v", "y")]
+    inside = network(nodes, {"yes": np.array(True), "v": values(6, 6)}, 11)
     with pytest.raises(InputError, match=r"^net: is of opset 11 and cannot be converted to 13 \(.*\); export it with"):
         quantise_network(inside, SAMPLES, "net")
     other = network([gemm(["x", "w"], "y")], {"w": values(12, 6, seed=9)}, 13)

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.array.layers import LONGEST_SUM, find_layers
 from dnnzip.errors import InputError
+from graphs import body
 
 
 def conv(nets, **options):
@@ -107,13 +108,8 @@ def transposed(nets):
 
 def inner(nets):
     model = conv(nets)
-    body = helper.make_graph(
-        [helper.make_node("MatMul", ["xf", "xf"], ["inner"])],
-        "body",
-        [],
-        [helper.make_tensor_value_info("inner", TensorProto.FLOAT, None)],
-    )
-    model.graph.node.append(helper.make_node("If", ["never"], ["branch"], then_branch=body, else_branch=body))
+    branch = body([helper.make_node("MatMul", ["xf", "xf"], ["inner"])], "inner")
+    model.graph.node.append(helper.make_node("If", ["never"], ["branch"], then_branch=branch, else_branch=branch))
     return model
 
 

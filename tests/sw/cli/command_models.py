@@ -1,21 +1,23 @@
 """A small model for the commands, and what a compressed one holds."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
+
+import graphs
+
+DNNZIP = Path(sys.executable).with_name("dnnzip")
+"""The program as it is installed."""
 
 
 def network(weights=None, nodes=None):
     """A MatMul whose weight ``w`` is given."""
     w = np.random.default_rng(0).normal(size=(20, 10)).astype(np.float32) if weights is None else weights
-    graph = helper.make_graph(
-        nodes or [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        "small",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 20])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 10])],
-        [numpy_helper.from_array(w, "w")],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    nodes = nodes or [helper.make_node("MatMul", ["x", "w"], ["y"])]
+    return graphs.model(nodes, {"x": [None, 20]}, {"y": [None, 10]}, {"w": w})
 
 
 def compress(model, tmp_path, *options):

@@ -1,4 +1,4 @@
-"""Fixtures of the commands' tests: calls that succeed or fail, a small model and the digits network, compressed."""
+"""Fixtures of the commands' tests: a small model and the digits network, compressed."""
 
 import json
 import subprocess
@@ -11,29 +11,7 @@ import pytest
 from dnnzip.digits import MODEL
 
 sys.path.insert(0, str(Path(__file__).parent))
-from command_models import network
-
-DNNZIP = Path(sys.executable).with_name("dnnzip")
-
-
-@pytest.fixture
-def fault(dnnzip, tmp_path):
-    """Run a command that has to fail: one line, the status, no output, no file left; returns the line."""
-
-    def run(*arguments, status=2):
-        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-        got, out, err = dnnzip(*arguments)
-        assert got == status, err
-        assert out == ""
-        assert err.startswith("dnnzip: ")
-        assert err.count("\n") == 1
-        assert err.endswith("\n")
-        assert "Traceback" not in err
-        after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-        assert after == before
-        return err.removeprefix("dnnzip: ").rstrip("\n")
-
-    return run
+from command_models import DNNZIP, network
 
 
 @pytest.fixture
@@ -48,18 +26,6 @@ def compressed(small, dnnzip, tmp_path):
     path = tmp_path / "small.dnz.onnx"
     assert dnnzip("compress", small, "-o", path, "--max-error", "2%", "--codec", "ans", "--quiet") == (0, "", "")
     return path
-
-
-@pytest.fixture
-def good(dnnzip):
-    """Run a command that has to succeed without a word on standard error; returns standard output."""
-
-    def run(*arguments):
-        status, out, err = dnnzip(*arguments)
-        assert (status, err) == (0, "")
-        return out
-
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -81,6 +81,7 @@ def test_a_plain_model_where_a_compressed_one_is_asked_for(fault, small, tmp_pat
         ("info", small),
         ("verify", small, small),
         ("simulate", small, "--link", "golden"),
+        ("image", small, "-o", tmp_path / "image"),
     ):
         assert fault(*arguments) == f"{small}: is not a compressed model; make one with 'dnnzip compress'"
 

@@ -1,15 +1,11 @@
 """Bounds, options and table sets that are none: one line that names the option, exit status 2, nothing written."""
 
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from command_models import compress
+from command_models import DNNZIP, compress
 
 from dnnzip.digits import MODEL
-
-DNNZIP = Path(sys.executable).with_name("dnnzip")
 
 
 @pytest.mark.parametrize(

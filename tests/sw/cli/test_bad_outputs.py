@@ -3,16 +3,13 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from command_models import compress
+from command_models import DNNZIP, compress
 
 from dnnzip.digits import MODEL, TEST_SET
-
-DNNZIP = Path(sys.executable).with_name("dnnzip")
 
 
 @pytest.mark.parametrize("kind", ["no folder", "folder", "file as folder", "read only"])

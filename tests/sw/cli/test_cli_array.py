@@ -13,10 +13,10 @@ from dnnzip.evaluation.accuracy import evaluate
 
 
 @pytest.fixture
-def quantised(dnnzip, tmp_path):
+def quantised(good, tmp_path):
     """The digits network of 8 bits."""
     path = tmp_path / "q.onnx"
-    assert dnnzip("quantize", MODEL, "--data", TEST_SET, "-o", path, "--samples", 20, "--quiet") == (0, "", "")
+    assert good("quantize", MODEL, "--data", TEST_SET, "-o", path, "--samples", 20, "--quiet") == ""
     return path
 
 
@@ -32,10 +32,8 @@ def test_quantize_prints_what_it_did(dnnzip, tmp_path):
     onnx.checker.check_model(onnx.load(path), full_check=True)
 
 
-def test_run_as_json(dnnzip, quantised):
-    status, out, err = dnnzip(*run_arguments(quantised, "--json", "-", "--groups", 2, "--lanes", 2, "--columns", 7))
-    assert (status, err) == (0, "")
-    result = json.loads(out)
+def test_run_as_json(good, quantised):
+    result = json.loads(good(*run_arguments(quantised, "--json", "-", "--groups", 2, "--lanes", 2, "--columns", 7)))
     reference = evaluate(quantised, TEST_SET, 30)
     assert result["samples"] == 30
     assert result["top1"] == result["onnxruntime"]["top1"] == reference.top1
@@ -68,14 +66,13 @@ def test_run_as_json(dnnzip, quantised):
     assert result["image_bytes"] > 61470
 
 
-def test_run_as_a_table(dnnzip, quantised):
-    status, out, err = dnnzip(*run_arguments(quantised))
-    assert (status, err) == (0, "")
+def test_run_as_a_table(good, quantised):
+    out = good(*run_arguments(quantised))
     rows = [line.split() for line in out.splitlines()]
     assert ["conv2.weight_quantized", "Conv", "7,200,000", "48,000", "0", "2,400", "-", "-"] in rows
     assert out.splitlines()[-1].endswith("same class for 30 of 30 samples")
     assert "M MACs/s" not in out
-    status, out, _ = dnnzip(*run_arguments(quantised, "--no-check"))
+    out = good(*run_arguments(quantised, "--no-check"))
     assert ["conv2.weight_quantized", "Conv", "7,200,000", "48,000", "-", "2,400", "-", "-"] in [
         line.split() for line in out.splitlines()
     ]

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import helper, numpy_helper
 
 from dnnzip.accelerator import PRESETS, load_accelerator
 from dnnzip.digits import MODEL
 from dnnzip.format import RAW_WIDTHS, WeightHeader
 from dnnzip.onnx.opening import read_compressed
 from dnnzip.usecases.estimate import EstimationOptions, compare, read_network
+from graphs import chain
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 ALEXNET = LIGHT / "light_bvlc_alexnet.onnx"
@@ -21,15 +21,10 @@ REDUCTIONS = {"latency_reduction", "energy_reduction", "energy_reduction_without
 
 
 @pytest.fixture
-def estimate(dnnzip):
+def estimate(good):
     """Run the command, which has to succeed; returns its JSON."""
 
-    def run(*arguments):
-        status, out, err = dnnzip("estimate", *arguments, "--json", "-")
-        assert (status, err) == (0, "")
-        return json.loads(out)
-
-    return run
+    return lambda *arguments: json.loads(good("estimate", *arguments, "--json", "-"))
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -88,11 +83,8 @@ def widths(tmp_path_factory):
         "sixteen": rng.uniform(-300, 300, (64, 2)),
         "lossless": rng.uniform(-1e5, 1e5, (2, 64)),
     }
-    nodes = [helper.make_node("MatMul", [f"x{i}", name], [f"x{i + 1}"]) for i, name in enumerate(arrays)]
-    values = [[helper.make_tensor_value_info(*of)] for of in (("x0", 1, [1, 64]), (f"x{len(arrays)}", 1, [1, 64]))]
-    tensors = [numpy_helper.from_array(array.astype(np.float32), name) for name, array in arrays.items()]
     path = tmp_path_factory.mktemp("widths") / "m.onnx"
-    onnx.save(helper.make_model(helper.make_graph(nodes, "widths", *values, tensors)), path)
+    onnx.save(chain({name: array.astype(np.float32) for name, array in arrays.items()}), path)
     return path
 
 
@@ -108,12 +100,10 @@ def raw_bits(path):
 
 @pytest.mark.parametrize("scope", ["tensor", "channel"])
 @pytest.mark.parametrize("codec", ["auto", "raw", "ans", "line"])
-def test_every_codec_counts_as_compress_counts_it(dnnzip, estimate, widths, tmp_path, codec, scope):
+def test_every_codec_counts_as_compress_counts_it(good, estimate, widths, tmp_path, codec, scope):
     path = tmp_path / "m.dnz.onnx"
     options = ("--max-error", "0.01", "--codec", codec, "--error-scope", scope, "--quiet", "--json", "-")
-    status, out, err = dnnzip("compress", widths, "-o", path, *options)
-    assert (status, err) == (0, "")
-    written = json.loads(out)
+    written = json.loads(good("compress", widths, "-o", path, *options))
     result = estimate(path, "--accelerator", "edge-lpddr4", "--weight-bits", 32)
     raw = raw_bits(path)
     if codec == "auto" and scope == "tensor":
@@ -176,9 +166,8 @@ def test_options_reach_the_model(estimate):
     assert communication[0] < communication[1]
 
 
-def test_the_table_shows_every_layer_both_timings_and_zero_leakage(dnnzip):
-    status, out, err = dnnzip("estimate", ALEXNET, "--accelerator", "paper-mesh-8x8", "--ratio", "5.3")
-    assert (status, err) == (0, "")
+def test_the_table_shows_every_layer_both_timings_and_zero_leakage(dnnzip, good):
+    out = good("estimate", ALEXNET, "--accelerator", "paper-mesh-8x8", "--ratio", "5.3")
     assert all(name in out for name in ("conv1_w_0", "fc8_w_0", "total", "serial:", "overlap:", "without leakage"))
     assert dnnzip("estimate", ALEXNET, "--accelerator", "ulx3s", "--bits", 3, "--quiet")[1] == ""
 
@@ -231,15 +220,11 @@ def test_three_bits_take_less_time_than_plain_weights(path):
         ((ALEXNET, "--bits", "3"), "Missing option '--accelerator'"),
     ],
 )
-def test_a_fault_is_one_line(arguments, message, dnnzip):
-    status, out, err = dnnzip("estimate", *arguments)
-    assert (status, out) == (2, "")
-    assert err.count("\n") == 1
-    assert message in err
+def test_a_fault_is_one_line(arguments, message, fault):
+    assert message in fault("estimate", *arguments)
 
 
-def test_a_fault_in_a_file_names_its_key(tmp_path, dnnzip):
+def test_a_fault_in_a_file_names_its_key(tmp_path, fault):
     path = tmp_path / "mine.toml"
     path.write_text('name = "mine"\n', encoding="utf-8")
-    status, _, err = dnnzip("estimate", ALEXNET, "--accelerator", path, "--bits", "3")
-    assert (status, err) == (2, f"dnnzip: {path}: description is missing\n")
+    assert fault("estimate", ALEXNET, "--accelerator", path, "--bits", "3") == f"{path}: description is missing"

@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 import click
-import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from command_models import network
 
 from dnnzip.cli import file_parameters
 from dnnzip.cli.file_parameters import FileCommand, FileParameter, OutputFile
@@ -26,19 +25,6 @@ TEXTS = {
     *("max_drop", "scheduler", "name", "top", "scores", "prefix"),
 }
 """Parameters whose text names no file."""
-
-
-def network():
-    """A MatMul whose weight is ``w``."""
-    w = np.random.default_rng(3).normal(size=(20, 10)).astype(np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        "small",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 20])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 10])],
-        [numpy_helper.from_array(w, "w")],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
 
 
 @pytest.fixture(autouse=True)
@@ -116,18 +102,13 @@ TUNE = ("tune", "m.onnx", "--max-drop", "1%")
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_two_names_of_one_file_are_refused(dnnzip, here, arguments, first, second):
+def test_two_names_of_one_file_are_refused(fault, arguments, first, second):
     if "folder/tune.json" in arguments:
         Path("folder/tune.json").write_text("{}")
-    before = state(here)
-    status, out, err = dnnzip(*arguments)
-    assert (status, out) == (2, "")
-    assert err.startswith("dnnzip: ")
-    assert err.count("\n") == 1
-    assert "are the same file; give the output another name" in err
-    assert first in err
-    assert second in err
-    assert state(here) == before
+    line = fault(*arguments)
+    assert "are the same file; give the output another name" in line
+    assert first in line
+    assert second in line
 
 
 def test_standard_input_and_output_are_known_by_the_files_behind_them(here):
@@ -210,7 +191,7 @@ def test_standard_output_keeps_what_stands_in_it(run):
 
 def test_a_file_may_be_called_as_standard_output(run):
     assert run(*COMPRESS, "-o", "./-").returncode == 0
-    assert run("info", "./-", "--json", "j").stdout.split()[:2] == [b"layer", b"shape"]
+    assert {b"layer", b"shape"} < set(run("info", "./-", "--json", "j").stdout.split())
     assert Path("-").is_file()
 
 
@@ -233,13 +214,8 @@ def test_a_file_may_be_called_as_standard_output(run):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_what_standard_output_cannot_be(dnnzip, here, arguments, line):
-    before = state(here)
-    status, out, err = dnnzip(*arguments)
-    assert (status, out) == (2, "")
-    assert err.startswith(f"dnnzip: {line}")
-    assert err.count("\n") == 1
-    assert state(here) == before
+def test_what_standard_output_cannot_be(fault, arguments, line):
+    assert fault(*arguments).startswith(line)
 
 
 def test_two_outputs_do_not_share_a_pipe(run):

@@ -4,12 +4,11 @@ import os
 import re
 import resource
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from command_models import DNNZIP
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.digits import TEST_SET
@@ -18,8 +17,6 @@ from dnnzip.format import ESCAPE, MAX_WEIGHTS_PER_BIT, TOKEN_ORDER, Codec, Table
 from dnnzip.inputs.memory import memory_for, most_memory
 from dnnzip.onnx.files import LARGEST_MESSAGE
 from dnnzip_sim.stimulus.damage import CRC_BYTES, resealed
-
-DNNZIP = Path(sys.executable).with_name("dnnzip")
 
 GIGABYTE = 1 << 30
 LIMIT = 3 * GIGABYTE
@@ -51,34 +48,6 @@ def limited(tmp_path):
         return done.stderr.removeprefix("dnnzip: ").rstrip("\n")
 
     return run
-
-
-def network(weight):
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        "hostile",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 20])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 10])],
-        [weight],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
-
-
-@pytest.fixture
-def small(tmp_path):
-    path = tmp_path / "small.onnx"
-    weights = np.random.default_rng(0).normal(size=(20, 10)).astype(np.float32)
-    onnx.save(network(numpy_helper.from_array(weights, "w")), path)
-    return path
-
-
-@pytest.fixture
-def compressed(small, tmp_path):
-    """Return a sound compressed model."""
-    path = tmp_path / "small.dnz.onnx"
-    command = [DNNZIP, "compress", small, "-o", path, "--max-error", "2%", "--codec", "ans", "--quiet"]
-    subprocess.run(command, check=True)
-    return path
 
 
 def zeros(weights):

@@ -6,8 +6,9 @@ import numpy as np
 import onnx
 import pytest
 from command_models import streams_of
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
+import graphs
 from dnnzip.digits import MODEL
 from dnnzip.format import Codec, TableSet, WeightStream
 from dnnzip.onnx.weights import suits_unit
@@ -16,13 +17,9 @@ from dnnzip.onnx.weights import suits_unit
 def depthwise(channels, taps, dtype, rng):
     """Return a network of one depthwise convolution, its weights from a normal distribution."""
     weights = rng.normal(size=(channels, 1, taps, taps)).astype(dtype)
-    values = [
-        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(weights.dtype), [1, channels, 8, 8])
-        for name in "xy"
-    ]
+    x, y = ([(name, [1, channels, 8, 8], dtype)] for name in "xy")
     node = helper.make_node("Conv", ["x", "w"], ["y"], group=channels, pads=[taps // 2] * 4)
-    graph = helper.make_graph([node], "depthwise", values[:1], values[1:], [numpy_helper.from_array(weights, "w")])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return graphs.model([node], x, y, {"w": weights}, opset=17, ir_version=8)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
@@ -75,9 +72,7 @@ def test_a_bound_for_one_type_leaves_the_other_out(good, tmp_path, bound, kept, 
         helper.make_node("MatMul", ["x", "f"], ["h"]),
         helper.make_node("MatMul", ["h", "w"], ["y"]),
     ]
-    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy")
-    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    onnx.save(helper.make_model(helper.make_graph(nodes, "g", [x], [y], tensors)), tmp_path / "mixed.onnx")
+    onnx.save(graphs.model(nodes, {"x": None}, {"y": None}, constants), tmp_path / "mixed.onnx")
     out = good("compress", tmp_path / "mixed.onnx", "-o", tmp_path / "m.onnx", "--max-error", bound, "--json", "-")
     result = json.loads(out)
     assert [layer["name"] for layer in result["layers"]] == [kept]
@@ -125,30 +120,11 @@ def test_the_same_command_gives_the_same_file(digits, good, tmp_path):
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes() == digits[0].read_bytes()
 
 
-def integer_model(path, dtype=np.int8):
-    rng = np.random.default_rng(0)
-    tensors = {
-        "w": rng.integers(-90, 90, (24, 16)).astype(dtype),
-        "scale": np.float32(0.01),
-        "zero": np.zeros((), dtype),
-    }
-    nodes = [
-        helper.make_node("DequantizeLinear", ["w", "scale", "zero"], ["wf"]),
-        helper.make_node("MatMul", ["x", "wf"], ["y"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "integers",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 24])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 16])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in tensors.items()],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9), path)
-
-
 @pytest.mark.parametrize("bound", ["0lsb", "1lsb", "2lsb", "2%"])
 def test_integer_weights(good, tmp_path, bound):
-    integer_model(tmp_path / "m.onnx")
+    w = np.random.default_rng(0).integers(-90, 90, (24, 16)).astype(np.int8)
+    arrays = {"w": w, "scale": np.float32(0.01), "zero": np.int8(0)}
+    onnx.save(graphs.dequantised_product(arrays), tmp_path / "m.onnx")
     result = json.loads(
         good("compress", tmp_path / "m.onnx", "-o", tmp_path / "c.onnx", "--max-error", bound, "--json", "-")
     )

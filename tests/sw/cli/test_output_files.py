@@ -2,15 +2,12 @@
 
 import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from command_models import DNNZIP
 
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.system import waits
-
-DNNZIP = Path(sys.executable).with_name("dnnzip")
 
 
 def test_an_output_that_is_there_is_replaced_and_keeps_its_mode(good, tmp_path):

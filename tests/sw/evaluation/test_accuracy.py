@@ -1,25 +1,17 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import batches_of, evaluate
 from dnnzip.onnx.files import save_model
+from graphs import product
 
 
 def classifier(classes=4, batch="n", scores=None, dtype=np.float32):
     """The scores are the input, times an identity."""
-    w = np.eye(classes, dtype=dtype) if scores is None else scores
-    element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        "classifier",
-        [helper.make_tensor_value_info("x", element, [batch, classes])],
-        [helper.make_tensor_value_info("y", element, [batch, classes])],
-        [numpy_helper.from_array(w, "w")],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return product(np.eye(classes, dtype=dtype) if scores is None else scores, batch, opset=17, ir_version=8)
 
 
 def save(tmp_path, **arrays):
@@ -65,44 +57,60 @@ X, Y = np.zeros((5, 4), np.float32), np.zeros(5, np.int64)
 BAD_DATA = {
     "no x": ({"y": Y}, r"has no array x; give an \.npz file"),
     "no y": ({"x": X}, r"has no array y; "),
+    "neither": ({"a": X}, r"has no array x and no array y; "),
     "length": ({"x": X, "y": Y[:4]}, r"has 5 samples in x and 4 in y; "),
     "no samples": ({"x": X[:0], "y": Y[:0]}, r"has 0 samples in x and 0 in y; "),
     "y of floats": ({"x": X, "y": Y.astype(np.float32)}, r"y is float32 \(5,\); "),
     "y one-hot": ({"x": X, "y": np.eye(5, dtype=int)}, r"y is int64 \(5, 5\); "),
     "y negative": ({"x": X, "y": Y - 1}, r"y holds the class -1; "),
     "y large": ({"x": X, "y": Y + 4}, r"y holds the class 4; the network has 4 classes"),
-    "x of another type": ({"x": X.astype(np.uint8), "y": Y}, r"x is uint8; model takes float$"),
-    "x of another shape": ({"x": X[:, :3], "y": Y}, r"samples of x have the shape \(3,\); model takes \(4\)$"),
+    "x of another type": ({"x": X.astype(np.uint8), "y": Y}, r"x is uint8; .*m\.onnx takes float$"),
+    "x of another width": ({"x": X.astype(np.float64), "y": Y}, r"x is float64; .*m\.onnx takes float$"),
+    "x of another shape": ({"x": X[:, :3], "y": Y}, r"samples of x have the shape \(3,\); .*m\.onnx takes \(4\)$"),
     "x of another rank": ({"x": X[:, :, None], "y": Y}, r"samples of x have the shape \(4, 1\); "),
     "x of strings": ({"x": np.array(["a"] * 5), "y": Y}, r"x is <U1 \(5,\); "),
     "objects": ({"x": np.array([None] * 5), "y": Y}, r"is no \.npz file of numbers"),
 }
 
 
+@pytest.fixture
+def refused(tmp_path, fault):
+    """Evaluate on a data set that cannot be used, from Python and by the command, which says the same."""
+    save_model(classifier(), tmp_path / "m.onnx")
+
+    def check(data, message, *samples):
+        with pytest.raises(InputError, match=message) as caught:
+            evaluate(tmp_path / "m.onnx", data, *samples)
+        options = [option for number in samples for option in ("--samples", number)]
+        said = fault("evaluate", tmp_path / "m.onnx", "--data", data, *options)
+        assert said == ("--" if samples else "") + str(caught.value)
+
+    return check
+
+
 @pytest.mark.parametrize("what", BAD_DATA)
-def test_bad_data_names_the_file(tmp_path, what):
+def test_bad_data_names_the_file(tmp_path, refused, what):
     arrays, message = BAD_DATA[what]
-    with pytest.raises(InputError, match=rf"set\.npz: {message}") as caught:
-        evaluate(classifier(), save(tmp_path, **arrays))
-    assert "\n" not in str(caught.value)
+    refused(save(tmp_path, **arrays), rf"set\.npz: {message}")
 
 
-def test_a_file_that_is_no_data(tmp_path):
-    path = tmp_path / "set.npz"
-    save(tmp_path, x=X, y=Y)
+def test_a_file_that_is_no_data(tmp_path, refused):
+    path = save(tmp_path, x=X, y=Y)
     whole = path.read_bytes()
-    for content in (b"", b"no archive", whole[: len(whole) // 2]):
+    for content in (b"", b"no archive", whole[: len(whole) // 2], whole[:-60]):
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"set\.npz: "):
-            evaluate(classifier(), path)
+        refused(path, r"set\.npz: is no \.npz file")
     np.save(tmp_path / "one.npy", X)
-    with pytest.raises(InputError, match=r"one\.npy: is no \.npz file; "):
-        evaluate(classifier(), tmp_path / "one.npy")
-    with pytest.raises(InputError, match=r"none\.npz: cannot be read \(No such file or directory\); "):
-        evaluate(classifier(), tmp_path / "none.npz")
+    refused(tmp_path / "one.npy", r"one\.npy: is no \.npz file; ")
+    refused(tmp_path / "none.npz", r"none\.npz: cannot be read \(No such file or directory\); ")
+    refused(tmp_path, rf"^{tmp_path}: cannot be read \(Is a directory\)")
 
 
-@pytest.mark.parametrize("samples", [0, -1, 6])
+def test_more_samples_than_there_are(tmp_path, refused):
+    refused(save(tmp_path, x=X, y=Y), r"^samples 6: .* has 5 samples; give 1 to 5$", 6)
+
+
+@pytest.mark.parametrize("samples", [0, -1])
 def test_samples_must_be_there(tmp_path, samples):
     with pytest.raises(InputError, match=rf"^samples {samples}: .* has 5 samples; give 1 to 5$"):
         evaluate(classifier(), save(tmp_path, x=X, y=Y), samples)

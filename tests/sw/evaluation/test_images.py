@@ -3,21 +3,16 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
 from PIL import Image
 
+import graphs
 from dnnzip.errors import InputError
 from dnnzip.evaluation.images import load_images, load_labelled
 
 
-def model(path, shape, element_type=TensorProto.UINT8):
-    graph = helper.make_graph(
-        [helper.make_node("Flatten", ["x"], ["y"])],
-        "net",
-        [helper.make_tensor_value_info("x", element_type, shape)],
-        [helper.make_tensor_value_info("y", element_type, None)],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9), path)
+def model(path, shape, kind=np.uint8):
+    node = onnx.helper.make_node("Flatten", ["x"], ["y"])
+    onnx.save(graphs.model([node], [("x", shape, kind)], [("y", None, kind)]), path)
     return path
 
 
@@ -49,7 +44,7 @@ def test_class_folders(folder, tmp_path):
 
 def test_channels_first_in_float32(folder, tmp_path):
     path, pictures = folder
-    found = load_images(path, model(tmp_path / "m.onnx", [1, 3, 6, 5], TensorProto.FLOAT), samples=3)
+    found = load_images(path, model(tmp_path / "m.onnx", [1, 3, 6, 5], np.float32), samples=3)
     assert (found.x.shape, found.x.dtype) == ((3, 3, 6, 5), np.float32)
     assert found.y.tolist() == [0, 10, 10]
     np.testing.assert_array_equal(found.x[1], pictures["10", 0].transpose(2, 0, 1))
@@ -75,10 +70,9 @@ def test_a_list_of_labels(tmp_path, heading):
     assert found.y.tolist() == [7, 3]
 
 
-def test_evaluate_takes_a_folder(folder, tmp_path, dnnzip):
+def test_evaluate_takes_a_folder(folder, tmp_path, good):
     path, _ = folder
-    status, out, err = dnnzip("evaluate", model(tmp_path / "m.onnx", ["n", 6, 5, 3]), "--images", path, "--json", "-")
-    assert (status, err) == (0, "")
+    out = good("evaluate", model(tmp_path / "m.onnx", ["n", 6, 5, 3]), "--images", path, "--json", "-")
     assert '"samples": 6' in out
 
 
@@ -97,7 +91,7 @@ def test_what_a_user_can_do_wrong(folder, tmp_path):
         ((path, good, 7), "samples 7: .* has 6 images; give 1 to 6"),
         ((path, model(tmp_path / "v.onnx", ["n", 10])), "does not take images"),
         ((path, model(tmp_path / "c.onnx", ["n", 6, 5, 4])), "takes samples of the shape"),
-        ((path, model(tmp_path / "i.onnx", ["n", 6, 5, 3], TensorProto.INT64)), "does not take images"),
+        ((path, model(tmp_path / "i.onnx", ["n", 6, 5, 3], np.int64)), "does not take images"),
     ]
     for arguments, message in cases:
         with pytest.raises(InputError, match=message):

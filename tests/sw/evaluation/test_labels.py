@@ -5,9 +5,9 @@ import codecs
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
 from PIL import Image
 
+import graphs
 from dnnzip.errors import InputError
 from dnnzip.evaluation.images import load_images
 from dnnzip.evaluation.labels import read_labels
@@ -33,14 +33,9 @@ def folder(tmp_path):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """Return the file of a network that takes images of 4 x 4."""
-    graph = helper.make_graph(
-        [helper.make_node("Flatten", ["x"], ["y"])],
-        "net",
-        [helper.make_tensor_value_info("x", TensorProto.UINT8, ["n", 4, 4, 1])],
-        [helper.make_tensor_value_info("y", TensorProto.UINT8, None)],
-    )
     path = tmp_path_factory.mktemp("model") / "m.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9), path)
+    node = onnx.helper.make_node("Flatten", ["x"], ["y"])
+    onnx.save(graphs.model([node], [("x", ["n", 4, 4, 1], np.uint8)], [("y", None, np.uint8)]), path)
     return path
 
 

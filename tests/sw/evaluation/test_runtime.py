@@ -1,8 +1,9 @@
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
+import graphs
 from dnnzip.errors import InputError
 from dnnzip.evaluation.runtime import open_session
 
@@ -14,20 +15,14 @@ def test_integer_sums_are_exact_on_every_processor(operator, x, w):
     inputs, weights = np.full((2, 64), np.iinfo(x).max, x), np.full((64, 3), np.iinfo(w).min, w)
     weights[:, 1] = np.iinfo(w).max
     sums = inputs.astype(np.int32) @ weights.astype(np.int32)
-    constants, names, kind = {"w": weights}, ["x", "w"], TensorProto.INT32
+    constants, names, kind = {"w": weights}, ["x", "w"], np.int32
     if operator == "QLinearMatMul":
         one = np.float32(1)
         constants |= {"one": one, "xz": np.zeros((), x), "wz": np.zeros((), w), "ys": np.float32(2**15)}
-        names, kind = ["x", "one", "xz", "w", "one", "wz", "ys", "xz"], helper.np_dtype_to_tensor_dtype(np.dtype(x))
+        names, kind = ["x", "one", "xz", "w", "one", "wz", "ys", "xz"], x
         sums = np.clip(np.rint(sums / 2**15), np.iinfo(x).min, np.iinfo(x).max).astype(x)
-    graph = helper.make_graph(
-        [helper.make_node(operator, names, ["y"])],
-        "sums",
-        [helper.make_tensor_value_info("x", helper.np_dtype_to_tensor_dtype(np.dtype(x)), inputs.shape)],
-        [helper.make_tensor_value_info("y", kind, [2, 3])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    nodes = [helper.make_node(operator, names, ["y"])]
+    model = graphs.model(nodes, [("x", inputs.shape, x)], [("y", [2, 3], kind)], constants, opset=17, ir_version=8)
     (found,) = open_session(model.SerializeToString(), "sums").run(None, {"x": inputs})
     np.testing.assert_array_equal(found, sums)
 
@@ -39,14 +34,8 @@ def test_layers_that_share_a_zero_point_are_exact():
     weights = {name: rng.choice([-128, 127], (64, 64)).astype(np.int8) for name in ("v", "w")}
     constants = {**weights, "zero": np.int8(0), "xz": np.uint8(0)}
     nodes = [helper.make_node("MatMulInteger", ["x", name, "xz", "zero"], [f"y{name}"]) for name in weights]
-    graph = helper.make_graph(
-        nodes,
-        "shared",
-        [helper.make_tensor_value_info("x", TensorProto.UINT8, x.shape)],
-        [helper.make_tensor_value_info(f"y{name}", TensorProto.INT32, x.shape) for name in weights],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    sums = [(f"y{name}", x.shape, np.int32) for name in weights]
+    model = graphs.model(nodes, [("x", x.shape, np.uint8)], sums, constants, opset=17, ir_version=8)
     found = open_session(model.SerializeToString(), "shared").run(None, {"x": x})
     for sums, values in zip(found, weights.values(), strict=True):
         np.testing.assert_array_equal(sums, x.astype(np.int32) @ values.astype(np.int32))
@@ -54,8 +43,7 @@ def test_layers_that_share_a_zero_point_are_exact():
 
 def test_a_model_that_does_not_run_is_all_that_is_said(capfd):
     """Further settings are tried, of which onnxruntime would warn: on standard error, from its own code."""
-    graph = helper.make_graph([helper.make_node("Relu", ["nowhere"], ["y"])], "cut", [], [])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = graphs.model([helper.make_node("Relu", ["nowhere"], ["y"])], {}, {}, opset=17, ir_version=8)
     with pytest.raises(InputError, match="does not run in onnxruntime"):
         open_session(model.SerializeToString(), "cut")
     assert capfd.readouterr() == ("", "")

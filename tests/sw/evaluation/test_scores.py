@@ -3,8 +3,9 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
+import graphs
 from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import evaluate, score_output
 from dnnzip.evaluation.dataset import Dataset
@@ -15,15 +16,11 @@ CLASSES, SAMPLES = 6, 9
 
 def network(nodes, outputs, batch="n", **constants):
     """A network whose scores, called ``scores``, are its input; the other nodes make other outputs of them."""
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["x"], ["scores"]), *nodes],
-        "net",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, CLASSES])],
-        [helper.make_tensor_value_info(name, kind, None) for name, kind in outputs],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    sets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
-    return helper.make_model(graph, opset_imports=sets, ir_version=8)
+    nodes = [helper.make_node("Identity", ["x"], ["scores"]), *nodes]
+    outputs = [(name, None, kind) for name, kind in outputs]
+    model = graphs.model(nodes, {"x": [batch, CLASSES]}, outputs, constants, opset=17, ir_version=8)
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    return model
 
 
 node = helper.make_node
@@ -212,35 +209,26 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_takes_the_output(command, files, dnnzip, monkeypatch):
+def test_each_command_takes_the_output(command, files, dnnzip, fault, monkeypatch):
     arguments, folder = files
     monkeypatch.chdir(folder)
     option, *rest = COMMANDS[command]
     for name, message in (
-        (
-            None,
-            f"may be its scores: 'bad' float [samples, 6], 'good' float [samples, 6]; name one: {option} NAME",
-        ),
-        ("label", f"dnnzip: {option} 'label': {folder / 'm.onnx'} gives no scores there: 'label' int64 [samples]; "),
-        ("none", f"dnnzip: {option} 'none': {folder / 'm.onnx'} has no such output; it has "),
+        (None, f"may be its scores: 'bad' float [samples, 6], 'good' float [samples, 6]; name one: {option} NAME"),
+        ("label", f"{option} 'label': {folder / 'm.onnx'} gives no scores there: 'label' int64 [samples]; "),
+        ("none", f"{option} 'none': {folder / 'm.onnx'} has no such output; it has "),
     ):
-        status, out, err = dnnzip(command, *arguments, *rest, *([option, name] if name else []))
-        assert (status, out) == (2, "")
-        assert message in err
-        assert err.count("\n") == 1
-    status, out, _ = dnnzip(command, *arguments, *rest, option, "good", "--json", "-")
-    assert status == 0
+        assert message in fault(command, *arguments, *rest, *([option, name] if name else []))
+    out = dnnzip(command, *arguments, *rest, option, "good", "--json", "-")[1]
     assert any(f'"{key}": 1.0' in out for key in ("top1", "plain_top1", "top1_plain")), out
 
 
-def test_run_takes_the_output(nets_with_a_label, dnnzip):
+def test_run_takes_the_output(nets_with_a_label, fault, good):
     arguments, top1 = nets_with_a_label
-    status, out, err = dnnzip("run", *arguments, "--link", "golden", "--json", "-")
-    assert (status, err) == (0, "")
+    out = good("run", *arguments, "--link", "golden", "--json", "-")
     assert f'"top1": {top1}' in out
-    status, out, err = dnnzip("run", *arguments, "--link", "golden", "--output", "label")
-    assert (status, out) == (2, "")
-    assert err.startswith("dnnzip: --output 'label': ")
+    line = fault("run", *arguments, "--link", "golden", "--output", "label")
+    assert line.startswith("--output 'label': ")
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ def compressed(dnnzip, tmp_path):
     return path
 
 
-def test_a_fault_of_the_fast_decoder_is_seen(dnnzip, compressed, monkeypatch):
-    assert dnnzip("simulate", compressed, "--link", "golden", "--quiet") == (0, "", "")
+def test_a_fault_of_the_fast_decoder_is_seen(good, fault, compressed, monkeypatch):
+    assert good("simulate", compressed, "--link", "golden", "--quiet") == ""
     decode = fast.decode
 
     def faulty(*arguments):
@@ -36,9 +36,8 @@ def test_a_fault_of_the_fast_decoder_is_seen(dnnzip, compressed, monkeypatch):
         return decoded
 
     monkeypatch.setattr(fast, "decode", faulty)
-    status, _, err = dnnzip("simulate", compressed, "--link", "golden", "--quiet")
-    assert status == 1
-    assert err == "dnnzip: layer 'conv1.weight': 1 weights differ from the software decoder's\n"
+    line = fault("simulate", compressed, "--link", "golden", "--quiet", status=1)
+    assert line == "layer 'conv1.weight': 1 weights differ from the software decoder's"
 
 
 def test_it_decodes_without_the_fast_decoder(monkeypatch):

@@ -2,8 +2,9 @@
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
+import graphs
 from dnnzip.codec import CodecOptions
 from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.usecases.compress import CompressionOptions, compress
@@ -17,25 +18,20 @@ def copy(model):
     return fresh
 
 
-def value(name, shape, data_type=TensorProto.FLOAT):
-    return helper.make_tensor_value_info(name, data_type, shape)
-
-
 def branch(operator, name):
-    own = numpy_helper.from_array(np.array([0.5, -0.5, 1.0], np.float32), f"{name}.own")
     nodes = [
         helper.make_node(operator, ["sum"], [f"{name}.inner"]),
         helper.make_node("Add", [f"{name}.inner", f"{name}.own"], [f"{name}.out"], name=f"{name}.add"),
     ]
-    return helper.make_graph(nodes, name, [], [value(f"{name}.out", [1, 3])], [own])
+    return graphs.body(nodes, f"{name}.out", {f"{name}.own": np.array([0.5, -0.5, 1.0], np.float32)}, name)
 
 
 def rich_network(*_):
     """Return a network with all that a file may hold: a body, a function, constants, annotations, a left-out weight."""
     rng = np.random.default_rng(SEED)
 
-    def array(name, *shape):
-        return numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name)
+    def array(*shape):
+        return rng.normal(size=shape).astype(np.float32)
 
     sparse = helper.make_sparse_tensor(
         numpy_helper.from_array(np.array([1.5, -2.0], np.float32), "mask"),
@@ -43,7 +39,7 @@ def rich_network(*_):
         [1, 3],
     )
     nodes = [
-        helper.make_node("Constant", [], ["shift"], value=array("", 1, 5)),
+        helper.make_node("Constant", [], ["shift"], value=numpy_helper.from_array(array(1, 5))),
         helper.make_node("Conv", ["x", "conv.w", "conv.b"], ["c"], name="conv", pads=[1, 1, 1, 1], strides=[2, 2]),
         helper.make_node("LeakyRelu", ["c"], ["r"], name="leaky", alpha=0.1),
         helper.make_node("Flatten", ["r"], ["f"], name="flat"),
@@ -53,40 +49,22 @@ def rich_network(*_):
         helper.make_node("MatMul", ["t", "last.w"], ["m"], name="last"),
         helper.make_node("Add", ["m", "mask"], ["sum"], name="masked"),
         helper.make_node(
-            "If",
-            ["is_first"],
-            ["y"],
-            name="if",
-            then_branch=branch("Relu", "then"),
-            else_branch=branch("Abs", "else"),
+            "If", ["is_first"], ["y"], name="if", then_branch=branch("Relu", "then"), else_branch=branch("Abs", "else")
         ),
     ]
-    graph = helper.make_graph(
+    shapes = {"conv.w": (4, 2, 3, 3), "conv.b": (4,), "fc.w": (5, 36), "fc.b": (5,), "last.w": (5, 3)}
+    model = graphs.model(
         nodes,
-        "rich",
-        [value("x", ["n", 2, 6, 6])],
-        [value("y", [1, 3]), value("g", [1, 5])],
-        [
-            array("conv.w", 4, 2, 3, 3),
-            array("conv.b", 4),
-            array("fc.w", 5, 36),
-            array("fc.b", 5),
-            array("last.w", 5, 3),
-            numpy_helper.from_array(np.array(True), "is_first"),
-        ],
-        value_info=[value("r", ["n", 4, 3, 3]), value("fc.w", [5, 36]), value("t", [1, 5])],
+        {"x": ["n", 2, 6, 6]},
+        {"y": [1, 3], "g": [1, 5]},
+        {name: array(*shape) for name, shape in shapes.items()} | {"is_first": np.array(True)},
+        value_info=graphs.values({"r": ["n", 4, 3, 3], "fc.w": [5, 36], "t": [1, 5]}),
         sparse_initializer=[sparse],
     )
-    twice = helper.make_function(
-        "local", "Twice", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])], [helper.make_opsetid("", 19)]
-    )
-    model = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", 19), helper.make_opsetid("local", 1)],
-        functions=[twice],
-        ir_version=9,
-        producer_name="a test",
-    )
+    addition = helper.make_node("Add", ["a", "a"], ["b"])
+    model.functions.append(helper.make_function("local", "Twice", ["a"], ["b"], [addition], model.opset_import))
+    model.opset_import.append(helper.make_opsetid("local", 1))
+    model.producer_name = "a test"
     helper.set_model_props(model, {"classes": "a,b,c"})
     return model
 
@@ -94,23 +72,14 @@ def rich_network(*_):
 def old_network(*_):
     """Return a network of version 3, whose initializers are inputs as well, with a bias that two layers share."""
     rng = np.random.default_rng(SEED)
-    tensors = {
-        "w1": rng.normal(size=(4, 6)).astype(np.float32),
-        "w2": rng.normal(size=(6, 6)).astype(np.float32),
-        "b": rng.normal(size=6).astype(np.float32),
-    }
-    graph = helper.make_graph(
-        [
-            helper.make_node("Gemm", ["x", "w1", "b"], ["h"]),
-            helper.make_node("Relu", ["h"], ["r"]),
-            helper.make_node("Gemm", ["r", "w2", "b"], ["y"]),
-        ],
-        "old",
-        [value("x", [2, 4]), *(value(name, array.shape) for name, array in tensors.items())],
-        [value("y", [2, 6])],
-        [numpy_helper.from_array(array, name) for name, array in tensors.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 9)], ir_version=3)
+    shapes = {"w1": (4, 6), "w2": (6, 6), "b": (6,)}
+    arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    nodes = [
+        helper.make_node("Gemm", ["x", "w1", "b"], ["h"]),
+        helper.make_node("Relu", ["h"], ["r"]),
+        helper.make_node("Gemm", ["r", "w2", "b"], ["y"]),
+    ]
+    return graphs.model(nodes, {"x": [2, 4]} | shapes, {"y": [2, 6]}, arrays, opset=9, ir_version=3)
 
 
 #: Name to the network and how it is compressed.

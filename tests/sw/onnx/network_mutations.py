@@ -4,8 +4,10 @@ import random
 
 import numpy as np
 import onnx
-from compared_networks import SEED, value
+from compared_networks import SEED
 from onnx import TensorProto, helper, numpy_helper
+
+from graphs import value
 
 
 def zeroed(tensor):

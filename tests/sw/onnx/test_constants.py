@@ -6,9 +6,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import graphs
 from dnnzip.onnx import rules
 from dnnzip.onnx.constants import stored_bytes
 from dnnzip.onnx.weights import find_weights
+from graphs import value
 
 OPSET = helper.make_opsetid("", 17)
 W = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)
@@ -22,21 +24,17 @@ def constant(name, value=W, **attribute):
     return helper.make_node("Constant", [], [name], **(attribute or {"value": numpy_helper.from_array(value, name)}))
 
 
-def value(name):
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
-
-
 def body(name, nodes, initializers=(), inputs=()):
-    return helper.make_graph(
-        nodes, name, [value(i) for i in inputs], [value(name)], [numpy_helper.from_array(v, n) for n, v in initializers]
-    )
+    made = graphs.body(nodes, name, initializers, name)
+    made.input.extend(map(value, inputs))
+    return made
 
 
 def model(nodes, initializers=(), functions=(), sparse=()):
-    tensors = [numpy_helper.from_array(v, n) for n, v in initializers]
-    graph = helper.make_graph(nodes, "g", [value("x")], [value("y")], tensors, sparse_initializer=list(sparse))
-    opsets = [OPSET, helper.make_opsetid("local", 1), helper.make_opsetid("other", 1)]
-    return helper.make_model(graph, opset_imports=opsets, functions=list(functions))
+    made = graphs.model(nodes, {"x": None}, {"y": None}, initializers, opset=17, sparse_initializer=list(sparse))
+    made.opset_import.extend([helper.make_opsetid("local", 1), helper.make_opsetid("other", 1)])
+    made.functions.extend(functions)
+    return made
 
 
 def function(name, inputs, nodes):
@@ -224,33 +222,15 @@ def test_sparse_weights_are_counted_as_if_dense_and_their_bytes_as_stored():
 
 
 BITS = {
-    "FLOAT": 32,
-    "UINT8": 8,
-    "INT8": 8,
-    "UINT16": 16,
-    "INT16": 16,
-    "INT32": 32,
-    "INT64": 64,
-    "BOOL": 8,
-    "FLOAT16": 16,
-    "DOUBLE": 64,
-    "UINT32": 32,
-    "UINT64": 64,
-    "COMPLEX64": 64,
-    "COMPLEX128": 128,
-    "BFLOAT16": 16,
-    "FLOAT8E4M3FN": 8,
-    "FLOAT8E4M3FNUZ": 8,
-    "FLOAT8E5M2": 8,
+    **dict.fromkeys(("INT2", "UINT2"), 2),
+    **dict.fromkeys(("INT4", "UINT4", "FLOAT4E2M1"), 4),
+    **dict.fromkeys(("FLOAT6E2M3", "FLOAT6E3M2"), 6),
+    **dict.fromkeys(("INT8", "UINT8", "BOOL", "FLOAT8E8M0", "FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2"), 8),
     "FLOAT8E5M2FNUZ": 8,
-    "FLOAT8E8M0": 8,
-    "UINT4": 4,
-    "INT4": 4,
-    "FLOAT4E2M1": 4,
-    "UINT2": 2,
-    "INT2": 2,
-    "FLOAT6E2M3": 6,
-    "FLOAT6E3M2": 6,
+    **dict.fromkeys(("INT16", "UINT16", "FLOAT16", "BFLOAT16"), 16),
+    **dict.fromkeys(("INT32", "UINT32", "FLOAT"), 32),
+    **dict.fromkeys(("INT64", "UINT64", "DOUBLE", "COMPLEX64"), 64),
+    "COMPLEX128": 128,
 }
 
 

@@ -3,10 +3,11 @@
 import numpy as np
 import onnx
 import pytest
-from compared_networks import CASES, SEED, copy, made, value
+from compared_networks import CASES, SEED, copy, made
 from network_mutations import mutations
 from onnx import TensorProto, helper, numpy_helper
 
+import graphs
 from dnnzip.errors import CheckFailedError, DnnzipError
 from dnnzip.onnx.differences import differences
 from dnnzip.onnx.files import open_model, save_model
@@ -112,9 +113,9 @@ def test_where_an_array_stands_is_no_difference(tmp_path):
     array = np.random.default_rng(SEED).normal(size=(300, 100)).astype(np.float32)
 
     def model(tensor):
-        node = helper.make_node("Relu", ["x"], ["y"])
-        graph = helper.make_graph([node], "g", [value("x", [1])], [value("y", [1])], [tensor])
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)])
+        made = graphs.model([helper.make_node("Relu", ["x"], ["y"])], {"x": [1]}, {"y": [1]})
+        made.graph.initializer.append(tensor)
+        return made
 
     def all_forms(name):
         raw = model(numpy_helper.from_array(array, "a"))

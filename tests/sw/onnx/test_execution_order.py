@@ -2,10 +2,12 @@
 
 import random
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
+import graphs
 from dnnzip.onnx.execution_order import execution_order
 from dnnzip.onnx.node_order import sorted_nodes
 
@@ -33,11 +35,8 @@ def chain(prepare="", depth=LAYERS):
 
 
 def model_of(nodes, names=NAMES, outputs=(f"x{LAYERS}",)):
-    tensors = [helper.make_tensor(name, TensorProto.FLOAT, [2, 2], [1.0] * 4) for name in names]
-    given, made = (
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 2]) for name in part] for part in (["x0"], outputs)
-    )
-    return helper.make_model(helper.make_graph(nodes, "order", given, made, tensors))
+    arrays = {name: np.ones((2, 2), np.float32) for name in names}
+    return graphs.model(nodes, {"x0": [2, 2]}, {name: [2, 2] for name in outputs}, arrays)
 
 
 @pytest.mark.parametrize("prepare", ["", "Identity", "Transpose"])
@@ -73,12 +72,7 @@ def test_a_shared_weight_stands_at_its_first_use():
 
 
 def test_a_body_reads_what_is_around_it():
-    inner = helper.make_graph(
-        [helper.make_node("MatMul", ["x1", "w1"], ["inside"])],
-        "body",
-        [],
-        [helper.make_tensor_value_info("inside", TensorProto.FLOAT, None)],
-    )
+    inner = graphs.body([helper.make_node("MatMul", ["x1", "w1"], ["inside"])], "inside")
     nodes = [
         helper.make_node("MatMul", ["x2", "w2"], ["x3"]),
         helper.make_node("If", ["flag"], ["x2"], then_branch=inner, else_branch=inner),

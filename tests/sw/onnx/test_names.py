@@ -3,19 +3,16 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 import dnnzip
 from dnnzip.errors import InputError
-from dnnzip.onnx.files import load_model
+from dnnzip.onnx.files import load_model, model_files, open_model
 from dnnzip.onnx.names import check_names
+from graphs import value
 
 W = numpy_helper.from_array(np.ones((4, 4), np.float32), "w")
 OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid("local", 1)]
-
-
-def value(name):
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
 
 
 def node(operator, inputs, *outputs, **more):
@@ -88,9 +85,10 @@ TWICE = {
 def test_a_name_that_stands_for_two_values_is_one_line(kind, tmp_path):
     build, wrong = TWICE[kind]
     onnx.save(build(), tmp_path / "m.onnx")
-    with pytest.raises(InputError) as found:
-        load_model(tmp_path / "m.onnx")
-    assert str(found.value) == f"{tmp_path / 'm.onnx'}: {wrong}; give each a name of its own"
+    for read in (load_model, open_model, model_files):
+        with pytest.raises(InputError) as found:
+            read(tmp_path / "m.onnx")
+        assert str(found.value) == f"{tmp_path / 'm.onnx'}: {wrong}; give each a name of its own"
     with pytest.raises(InputError, match=r"^model: "):
         dnnzip.compress_model(build(), max_error="1%")
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
+import graphs
 from dnnzip.onnx.graph import reads_of
 from dnnzip.onnx.partition import Segment, cut_around, cut_before, segment_model
 
@@ -14,7 +15,7 @@ CONSTANTS = {"c": np.float32(1.5), "always": np.array(True)}
 def body(name):
     """A branch that reads a value of the graph around it."""
     nodes = [helper.make_node("Neg", [name], ["own"]), helper.make_node("Add", ["own", "c"], ["inner"])]
-    return helper.make_graph(nodes, "body", [], [helper.make_tensor_value_info("inner", TensorProto.FLOAT, None)])
+    return graphs.body(nodes, "inner")
 
 
 def random_graph(rng, count=14):
@@ -34,14 +35,7 @@ def random_graph(rng, count=14):
         else:
             nodes.append(helper.make_node(kind, [first, rng.choice([second, "c"])][: 1 + (kind == "Add")], outputs))
         names += outputs
-    graph = helper.make_graph(
-        nodes,
-        "random",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4])],
-        [helper.make_tensor_value_info(names[-1], TensorProto.FLOAT, [4])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in CONSTANTS.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    return graphs.model(nodes, {"x": [4]}, {names[-1]: [4]}, CONSTANTS)
 
 
 def run(model, segments, x):

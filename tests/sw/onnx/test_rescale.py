@@ -5,6 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import graphs
 from dnnzip.errors import InputError
 from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.rescale import fold_obstacle, has_scale_that_fits
@@ -43,14 +44,9 @@ def dequantised(scale, scale_type=TensorProto.FLOAT, weight=None, bias=None, **a
         nodes.insert(0, helper.make_node("DequantizeLinear", ["b", "b_scale"], ["b_float"], axis=0))
         nodes[-1].input.append("b_float")
         tensors += [numpy_helper.from_array(np.asarray(values, np.int32), "b"), tensor("b_scale", bias_scale, result)]
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("x", result, [2, 6])],
-        [helper.make_tensor_value_info("y", result, [2, 4])],
-        tensors,
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10)
+    made = graphs.model(nodes, [("x", [2, 6], result)], [("y", [2, 4], result)], opset=23, ir_version=10)
+    made.graph.initializer.extend(tensors)
+    return made
 
 
 def obstacle(model, divisor=5):

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
+import graphs
 from dnnzip.digits import MODEL
 from dnnzip.errors import InputError
 from dnnzip.onnx.files import open_model
@@ -31,17 +32,11 @@ KNOWN = {
 
 def model(nodes, inputs, weights=(), opset=19):
     """Return a network; ``inputs`` and ``weights`` are names to shapes."""
-    graph = helper.make_graph(
-        nodes,
-        "small",
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        [
-            numpy_helper.from_array(value if isinstance(value, np.ndarray) else np.zeros(value, np.float32), name)
-            for name, value in dict(weights).items()
-        ],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
+    arrays = {
+        name: value if isinstance(value, np.ndarray) else np.zeros(value, np.float32)
+        for name, value in dict(weights).items()
+    }
+    return graphs.model(nodes, inputs, {"y": None}, arrays, opset=opset)
 
 
 def only(nodes, inputs, weights=()):

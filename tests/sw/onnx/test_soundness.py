@@ -67,21 +67,9 @@ def two_functions(model):
         model.functions.append(helper.make_function("mine", "F", ["a"], ["c"], [node], model.opset_import))
 
 
-def two_writers(model):
-    model.graph.node.append(helper.make_node("Neg", ["x"], list(model.graph.node[0].output)))
-
-
-def written_weight(model):
-    model.graph.node.append(helper.make_node("Neg", ["x"], ["w"]))
-
-
 def two_shapes(model):
     for shape in ([1], [2], [2]):
         model.graph.value_info.append(helper.make_tensor_value_info("v", TensorProto.FLOAT, shape))
-
-
-def two_inputs(model):
-    model.graph.input.append(model.graph.input[0])
 
 
 def raw_and_float(model):
@@ -108,9 +96,6 @@ def raw_and_external(model):
         (two_shapes, "value 'v' has two types or shapes"),
         (raw_and_float, "tensor 'w' holds its values twice"),
         (raw_and_external, "tensor 'w' holds its values twice"),
-        (two_writers, "has a node's output and another one of the name '[^']+'"),
-        (written_weight, "has an initializer and a node's output of the name 'w'"),
-        (two_inputs, "has an input and another one of the name 'x'"),
     ],
 )
 def test_what_is_there_twice(model, tmp_path, monkeypatch, change, message):

@@ -9,6 +9,7 @@ from dnnzip.onnx import rescale, rules
 from dnnzip.onnx.rescale import FOLD_RULES, fold_obstacle
 from dnnzip.onnx.rules import RULES
 from dnnzip.onnx.weights import find_weights, select_weights
+from graphs import body
 
 
 def add_initializer(model, name, value):
@@ -93,22 +94,14 @@ def left_side(networks):
 
 def read_inside(networks, stored_inside=False):
     model = networks.float_network("MatMul").model
-    body = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["inner"])],
-        "body",
-        [],
-        [helper.make_tensor_value_info("inner", TensorProto.FLOAT, [3, 5])],
-        [model.graph.initializer.pop()] if stored_inside else [],
-    )
-    other = helper.make_graph(
-        [helper.make_node("Constant", [], ["nothing"], value=numpy_helper.from_array(np.zeros((3, 5), np.float32)))],
-        "other",
-        [],
-        [helper.make_tensor_value_info("nothing", TensorProto.FLOAT, [3, 5])],
-    )
+    inner = body([helper.make_node("MatMul", ["x", "w"], ["inner"])], "inner")
+    if stored_inside:
+        inner.initializer.append(model.graph.initializer.pop())
+    nothing = numpy_helper.from_array(np.zeros((3, 5), np.float32))
+    other = body([helper.make_node("Constant", [], ["nothing"], value=nothing)], "nothing")
     add_initializer(model, "yes", np.array(True))
     del model.graph.node[:]
-    model.graph.node.append(helper.make_node("If", ["yes"], ["y"], then_branch=body, else_branch=other))
+    model.graph.node.append(helper.make_node("If", ["yes"], ["y"], then_branch=inner, else_branch=other))
     return model
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
 
 from dnnzip.cli.options import with_options
 from dnnzip.errors import InputError, field_name
 from dnnzip.system.outputs import OutputSet
 from dnnzip.tuning.tuner import Tuner
+from graphs import product
 
 FULL = "/dev/full"
 
@@ -23,15 +24,7 @@ def small(tmp_path_factory):
     """Return a folder with a small network, its samples, and a broken "compressed" twin."""
     folder = tmp_path_factory.mktemp("small")
     rng = np.random.default_rng(3)
-    weights = rng.normal(size=(16, 10)).astype(np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        "small",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 16])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 10])],
-        [numpy_helper.from_array(weights, "w")],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9), folder / "m.onnx")
+    onnx.save(product(rng.normal(size=(16, 10)).astype(np.float32), "N"), folder / "m.onnx")
     np.savez(folder / "s.npz", x=rng.normal(size=(48, 16)).astype(np.float32), y=np.zeros(48, np.int64))
     return folder
 

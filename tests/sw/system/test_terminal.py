@@ -10,13 +10,13 @@ from io import StringIO
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
 from dnnzip.cli.output import Output
 from dnnzip.presentation.tables import TextTable
 from dnnzip.system.outputs import OutputSet
 from dnnzip.system.terminal import one_line, printable
+from graphs import chain
 
 DNNZIP = [sys.executable, "-m", "dnnzip"]
 
@@ -69,16 +69,8 @@ def test_lines_are_escaped(capsys):
 def hostile(tmp_path):
     """A model whose weights have hostile names."""
     rng = np.random.default_rng(1)
-    names = (HOSTILE, "\x1b[2J")
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", names[0]], ["h"]), helper.make_node("MatMul", ["h", names[1]], ["y"])],
-        "small",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 20])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 20])],
-        [numpy_helper.from_array(rng.normal(size=(20, 20)).astype(np.float32), name) for name in names],
-    )
     path = tmp_path / "m.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9), path)
+    onnx.save(chain({name: rng.normal(size=(20, 20)).astype(np.float32) for name in (HOSTILE, "\x1b[2J")}), path)
     return path
 
 

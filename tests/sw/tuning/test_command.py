@@ -44,11 +44,10 @@ def whole():
     return outcome, steps, journal
 
 
-def test_the_whole_command(dnnzip, tmp_path):
+def test_the_whole_command(good, tmp_path):
     target, report = tmp_path / "t.dnz.onnx", tmp_path / "t.json"
     options = ("--data", TEST_SET, "--samples", SAMPLES, "--max-drop", "2%", "--compare")
-    status, out, err = dnnzip("tune", MODEL, *options, "-o", target, "--json", report)
-    assert (status, err) == (0, "")
+    out = good("tune", MODEL, *options, "-o", target, "--json", report)
     assert "best single bound" in out
     assert "each unseen by one of 4 searches" in out
     assert "target of at most 2 points: " in out
@@ -65,15 +64,14 @@ def test_the_whole_command(dnnzip, tmp_path):
     assert asked == (str(MODEL), str(TEST_SET), 0.02, "bytes", None, 0)
     assert {layer["scope"] for layer in found["layers"]} <= {"tensor", "channel"}
     # The file is a compressed model as any other: every weight keeps its layer's bound, and changed biases are listed.
-    status, out, err = dnnzip("verify", MODEL, target, "--json", "-")
-    assert (status, err) == (0, "")
+    out = good("verify", MODEL, target, "--json", "-")
     names = [tensor.name for tensor in onnx.load(MODEL).graph.initializer if tensor.name.endswith("bias")]
     assert json.loads(out)["changed_biases"] == sorted(names)
-    status, out, _ = dnnzip("info", target, "--json", "-")
-    assert json.loads(out)["totals"] == {k: v for k, v in found["totals"].items() if k != "bits_per_weight_all"}
+    assert json.loads(good("info", target, "--json", "-"))["totals"] == {
+        k: v for k, v in found["totals"].items() if k != "bits_per_weight_all"
+    }
     onnx.checker.check_model(str(target), full_check=True)
-    status, out, _ = dnnzip("evaluate", target, "--data", TEST_SET, "--json", "-")
-    assert json.loads(out)["top1"] > 0.95
+    assert json.loads(good("evaluate", target, "--data", TEST_SET, "--json", "-"))["top1"] > 0.95
 
 
 @pytest.mark.slow
@@ -175,31 +173,22 @@ def test_an_interrupted_search_goes_on_by_itself(dnnzip, tmp_path, monkeypatch):
     assert Path(f"{target}.tune").read_bytes() == before
 
 
-def fails(dnnzip, *arguments):
-    status, out, err = dnnzip("tune", *arguments)
-    assert (status, out) == (2, "")
-    assert err.startswith("dnnzip: ")
-    assert err.count("\n") == 1
-    return err
-
-
-def test_what_a_user_can_do_wrong(dnnzip, tmp_path):
+def test_what_a_user_can_do_wrong(good, fault, tmp_path):
     target = tmp_path / "t.dnz.onnx"
     usual = (MODEL, "--data", TEST_SET, "-o", target)
-    assert "--max-drop 'much': is no percentage" in fails(dnnzip, *usual, "--max-drop", "much")
+    assert "--max-drop 'much': is no percentage" in fault("tune", *usual, "--max-drop", "much")
     for drop in ("0%", "100%"):
-        assert "is not above 0% and below 100%" in fails(dnnzip, *usual, "--max-drop", drop)
-    assert "is not there: there is nothing to resume" in fails(dnnzip, *usual, "--max-drop", "1%", "--resume")
-    assert "--accelerator: has no meaning" in fails(dnnzip, *usual, "--max-drop", "1%", "--accelerator", "ulx3s")
-    few = fails(dnnzip, *usual, "--max-drop", "1%", "--samples", "39")
+        assert "is not above 0% and below 100%" in fault("tune", *usual, "--max-drop", drop)
+    assert "is not there: there is nothing to resume" in fault("tune", *usual, "--max-drop", "1%", "--resume")
+    assert "--accelerator: has no meaning" in fault("tune", *usual, "--max-drop", "1%", "--accelerator", "ulx3s")
+    few = fault("tune", *usual, "--max-drop", "1%", "--samples", "39")
     assert "has 39 samples; give 40 or more" in few
-    both = fails(dnnzip, MODEL, "-o", target, "--max-drop", "1%")
+    both = fault("tune", MODEL, "-o", target, "--max-drop", "1%")
     assert "--data and --images: are both missing" in both
     compressed = tmp_path / "c.dnz.onnx"
-    assert dnnzip("compress", MODEL, "-o", compressed, "--max-error", "2%", "--quiet")[0] == 0
-    line = fails(dnnzip, compressed, "--data", TEST_SET, "-o", target, "--max-drop", "1%")
+    good("compress", MODEL, "-o", compressed, "--max-error", "2%", "--quiet")
+    line = fault("tune", compressed, "--data", TEST_SET, "-o", target, "--max-drop", "1%")
     assert f"{compressed}: is compressed already; give the plain model" in line
-    assert not target.exists()
 
 
 @pytest.mark.parametrize("objective", [Objective.LATENCY, Objective.ENERGY])

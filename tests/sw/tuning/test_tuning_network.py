@@ -3,8 +3,9 @@
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
+import graphs
 from dnnzip.digits import MODEL, TEST_SET
 from dnnzip.evaluation.accuracy import scores_of
 from dnnzip.evaluation.dataset import load_dataset
@@ -16,14 +17,8 @@ from dnnzip.tuning.stages import StagedNetwork
 
 
 def model_of(nodes, x_shape, initializers, output="y"):
-    graph = helper.make_graph(
-        nodes,
-        "net",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, x_shape)],
-        [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(np.asarray(values, np.float32), name) for name, values in initializers.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    arrays = {name: np.asarray(values, np.float32) for name, values in initializers.items()}
+    return graphs.model(nodes, {"x": x_shape}, {output: None}, arrays)
 
 
 def run(model, x):

@@ -168,12 +168,12 @@ def test_a_prefix_that_begins_no_name(prefix):
         check_prefix(prefix)
 
 
-def test_the_command_takes_a_prefix_and_the_folders_name(dnnzip, tmp_path):
+def test_the_command_takes_a_prefix_and_the_folders_name(dnnzip, good, tmp_path):
     model = tmp_path / "m.dnz.onnx"
     options = ("--max-error", "2%", "--layers", "fc3*", "--quiet")
     assert dnnzip("compress", MODEL, "-o", model, *options)[0] == 0
     for folder, more, prefix in (("net-a", (), "net_a"), ("b", ("--prefix", "Mine"), "Mine")):
-        assert dnnzip("image", model, "-o", tmp_path / folder, "--quiet", *more) == (0, "", "")
+        assert good("image", model, "-o", tmp_path / folder, "--quiet", *more) == ""
         text = (tmp_path / folder / "weights.h").read_text()
         assert f"#ifndef {prefix.upper()}_WEIGHTS_H\n" in text
         assert f"{prefix}_layers[] = {{\n" in text
