@@ -9,7 +9,7 @@ BOOTSTRAP = command -v $(PYTHON) >/dev/null || { echo 'dnnzip: $(PYTHON) is miss
 	$(PYTHON) bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test slow ports bitstream faults formal gain waves synth asic toggles zoo family paper bench shared-tables tune fuzz \
+.PHONY: help sim test slow full ports bitstream faults formal gain waves synth asic toggles zoo family paper bench shared-tables tune fuzz \
 	lint format docs site scaling types lock latest env env-dev clean
 
 help: ## list the verbs
@@ -24,6 +24,9 @@ test: env-dev ## the tests, except the slow ones
 
 slow: env-dev ## the tests that `make test` leaves out: simulators of their own, campaigns, the commands' fuzzer, a browser
 	@$(TESTS) -m 'slow and not large and not ports'
+
+full: env-dev ## make test and make slow as one run, as CI does: both cores have work until it ends
+	@$(TESTS) -m 'not large and not ports'
 
 ports: env-dev ## more pauses, cases and widths on the ports of the decompressor, AXI, the serial line and the array; minutes
 	@$(BIN)/python -m pytest -q -m ports

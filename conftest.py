@@ -59,13 +59,30 @@ def pytest_terminal_summary(terminalreporter, config):
             terminalreporter.line(line)
 
 
-def pytest_collection_modifyitems(items):
-    """Skip the tests that need the trained networks where those are absent."""
+@pytest.hookimpl(trylast=True)  # of the tests that are chosen
+def pytest_collection_modifyitems(config, items):
+    """Put the slow tests first, and skip those that need the trained networks where those are absent."""
+    if hasattr(config, "workerinput"):
+        items[:] = slow_first(items, config.workerinput["workercount"])
     if (ZOO / "baseline.json").is_file():
         return
     for item in items:
         if item.get_closest_marker("zoo"):
             item.add_marker(pytest.mark.skip(reason=f"no trained networks in {ZOO}; point $DNNZIP_ZOO at them"))
+
+
+def slow_first(items, workers):
+    """Return the tests in an order for several processes, each of which begins with an equal share of the list.
+
+    The slow ones come first in each share, so that no process is left with one when the others have ended.
+    """
+    parts = [[item for item in items if bool(item.get_closest_marker("slow")) == wanted] for wanted in (True, False)]
+    return [
+        item
+        for number in range(workers)
+        for part in parts
+        for item in part[len(part) * number // workers : len(part) * (number + 1) // workers]
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -161,7 +161,7 @@ def started(build: Build, tests: CocotbTests, folder: Path) -> Iterator[Callable
     }
     context = f"cocotb run of {tests.module} on {build.top} (seed {seed}, log in {log})"
     start = time.monotonic()
-    with _simulator(job, _environment(tests.env, tests.python_path), folder) as process:
+    with _simulator(job, _environment(tests.module, tests.env, tests.python_path), folder) as process:
 
         def finished() -> Run:
             try:
@@ -179,7 +179,7 @@ def started(build: Build, tests: CocotbTests, folder: Path) -> Iterator[Callable
         yield finished
 
 
-def _environment(env: Mapping[str, str], python_path: Sequence[Path]) -> dict[str, str]:
+def _environment(test_module: str, env: Mapping[str, str], python_path: Sequence[Path]) -> dict[str, str]:
     """Return the environment of the run: the tools', without what would redirect cocotb, with ``env``."""
     result = {
         name: value
@@ -189,6 +189,10 @@ def _environment(env: Mapping[str, str], python_path: Sequence[Path]) -> dict[st
     }
     # This process' sys.path, so that a module found here is found inside the simulator too.
     result["PYTHONPATH"] = os.pathsep.join([str(Path(path).absolute()) for path in python_path] + sys.path)
+    # cocotb lets pytest show the values of failed assertions. In every module and with all of pytest's plugins, as it
+    # does by itself, that takes two seconds at each start; the tests' own module is enough.
+    result["COCOTB_REWRITE_ASSERTION_FILES"] = f"{test_module.rpartition('.')[2]}.py"
+    result["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     result.update(env)
     return result
 

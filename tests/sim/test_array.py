@@ -15,9 +15,10 @@ from dnnzip_hw.array import ArrayParameters
 from dnnzip_hw.array.verilog import AXI_TOP
 from dnnzip_sim.array import Memory, Surroundings, build_array, run_job
 from dnnzip_sim.build import build
+from dnnzip_sim.harness import OPTIONS
 from dnnzip_sim.run import CocotbTests, SimulationFailedError, run
 from dnnzip_sim.streams import PAUSE_PATTERNS
-from dnnzip_sim.verilog import VERILATOR_OPTIONS, axi_array_verilog
+from dnnzip_sim.verilog import axi_array_verilog
 
 AXI_BENCH = "dnnzip_sim.benches.axi_array"
 SEED = 20261124
@@ -246,6 +247,6 @@ def test_the_ports_with_a_memory_and_streams_of_others(tmp_path):
         sums=np.concatenate([sums for sums, _ in expected]),
         known=np.concatenate([known for _, known in expected]),
     )
-    built = build(AXI_TOP, {f"{AXI_TOP}.v": axi_array_verilog(parameters)}, options=VERILATOR_OPTIONS)
+    built = build(AXI_TOP, {f"{AXI_TOP}.v": axi_array_verilog(parameters)}, options=OPTIONS)
     count = len(PAUSE_PATTERNS) + 2 * 4
     run(built, CocotbTests(AXI_BENCH, count, env={"DNNZIP_PROGRAM": str(path)}, seed=SEED), tmp_path)

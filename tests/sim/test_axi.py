@@ -9,10 +9,11 @@ import pytest
 from dnnzip_hw import DecompressorParameters
 from dnnzip_hw.axi import AxiParameters
 from dnnzip_sim.build import build
+from dnnzip_sim.harness import OPTIONS
 from dnnzip_sim.run import CocotbTests, SimulationFailedError, run
 from dnnzip_sim.stimulus.cases import damaged_cases, sound_cases
 from dnnzip_sim.streams import PAUSE_PATTERNS
-from dnnzip_sim.verilog import AXI_TOP, VERILATOR_OPTIONS, axi_verilog
+from dnnzip_sim.verilog import AXI_TOP, axi_verilog
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +33,7 @@ TOPS = {
 
 def bench(top, folder, test_filter, expected_tests, module=BENCH, **environment):
     parameters = TOPS[top]
-    built = build(AXI_TOP, {f"{AXI_TOP}.v": axi_verilog(parameters)}, options=VERILATOR_OPTIONS)
+    built = build(AXI_TOP, {f"{AXI_TOP}.v": axi_verilog(parameters)}, options=OPTIONS)
     given = {"DNNZIP_AXI": json.dumps(dataclasses.asdict(parameters)), "DNNZIP_VECTORS": str(VECTORS), **environment}
     return run(built, CocotbTests(module, expected_tests, test_filter, env=given, seed=SEED), folder)
 

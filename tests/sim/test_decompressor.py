@@ -5,11 +5,12 @@ import pytest
 from dnnzip_hw import DecompressorParameters, beat_layout
 from dnnzip_sim.beats import BeatLayout
 from dnnzip_sim.build import build
+from dnnzip_sim.harness import OPTIONS
 from dnnzip_sim.run import CocotbTests, SimulationFailedError, run
 from dnnzip_sim.stimulus.cases import damaged_cases, sound_cases
 from dnnzip_sim.stimulus.outcomes import RTL_LIMITS
 from dnnzip_sim.streams import PAUSE_PATTERNS
-from dnnzip_sim.verilog import VERILATOR_OPTIONS, decompressor_verilog
+from dnnzip_sim.verilog import decompressor_verilog
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +23,7 @@ CASES = len(sound_cases(SEED)) + len(damaged_cases(SEED)) + RANDOM_CASES
 @pytest.fixture(scope="module")
 def decompressor():
     text = decompressor_verilog(DecompressorParameters())
-    return build("dnnzip_decompressor", {"dnnzip_decompressor.v": text}, options=VERILATOR_OPTIONS)
+    return build("dnnzip_decompressor", {"dnnzip_decompressor.v": text}, options=OPTIONS)
 
 
 def bench(decompressor, folder, tests, test_filter, **options):

@@ -64,6 +64,7 @@ def test_new_seed_is_reported(stream_fifo, benches, tmp_path):
         ({"FLIP_BEAT": "123"}, r"fifo: beat 123: expected 0x[0-9a-f]+, got 0x[0-9a-f]+"),
         ({"EXTRA_BEAT": "1"}, "4 of 4 tests failed"),
         ({"MISSING_BEAT": "1"}, "fifo: beat 499: expected none, got 0x"),
+        ({"MORE_BEATS": "1"}, "AssertionError: assert 500 == 501"),
     ],
 )
 def test_scoreboard_complains(stream_fifo, benches, tmp_path, change, message):

@@ -19,7 +19,9 @@ def test_every_field_of_the_ports_is_a_signal():
 
 
 @pytest.mark.slow
-def test_waves_of_a_layer(tmp_path):
+def test_waves_of_a_layer(tmp_path, monkeypatch):
+    # The run is short, and the writer of waveforms long to compile; no other build can take it over.
+    monkeypatch.setattr("dnnzip_sim.build.MAKE_OPTIONS", ("OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0"))
     made = waves.make_waves(tmp_path, SMALLEST)
     assert made.parent == tmp_path
     assert made.stat().st_size > 10_000
