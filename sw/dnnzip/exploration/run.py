@@ -11,7 +11,7 @@ from distributed.comm.core import CommClosedError
 
 from dnnzip.errors import CheckFailedError, InputError, field_name
 from dnnzip.exploration import interrupts
-from dnnzip.exploration.cluster import Shipment, encoding_on_worker, plain_on_worker
+from dnnzip.exploration.cluster import Shipment, plain_on_worker
 from dnnzip.exploration.facts import NetworkFacts
 from dnnzip.exploration.folder import ExplorationFolder
 from dnnzip.exploration.request import Plan
@@ -83,7 +83,7 @@ def run(
             def written(chosen: Sequence[Encoding], attempt: str) -> list[Encoding]:
                 """Write the results of encodings; return those over which workers died."""
                 killed = []
-                for encoding, result in _results(client, digest, chosen, top1, attempt):
+                for encoding, result in _results(client, plan.task, digest, chosen, top1, attempt):
                     if result is None:
                         killed.append(encoding)
                         continue
@@ -164,7 +164,12 @@ def _as_completed(client: Client, futures: list[Future[Any]]) -> Iterator[Future
 
 
 def _results(
-    client: Client, digest: str, encodings: Sequence[Encoding], top1: float, attempt: str
+    client: Client,
+    task: Callable[[str, Encoding, float], TaskResult],
+    digest: str,
+    encodings: Sequence[Encoding],
+    top1: float,
+    attempt: str,
 ) -> Iterator[tuple[Encoding, TaskResult | None]]:
     """Submit tasks and visit results as they come; None where workers died over a task.
 
@@ -176,7 +181,7 @@ def _results(
         keys = [f"dnnzip_encoding-{digest}-{encoding.hash}-{attempt}" for encoding in encodings]
         count = len(encodings)
         # All at once: task by task, the scheduler would take in a graph for each.
-        futures = client.map(encoding_on_worker, [digest] * count, encodings, [top1] * count, key=keys, pure=False)
+        futures = client.map(task, [digest] * count, encodings, [top1] * count, key=keys, pure=False)
         waiting.update(zip(futures, encodings, strict=True))
         del futures
         # Not all futures are held: a result is let go as soon as it is written.
