@@ -77,7 +77,7 @@ def measure(
     work: str, options: Options, workers: int, task: Callable[[str, Encoding, float], TaskResult] = encoding_on_worker
 ) -> Measurement:
     """Explore with ``workers`` workers of this machine, each of which does ``task``, and take the time."""
-    plan = replace(plan_exploration(options), task=task)
+    plan = plan_exploration(options)
     warming = plan_exploration(replace(options, max_error=WARMING))
     with temporary_folder() as place, connected(None, workers) as client:
         client.wait_for_workers(workers)
@@ -89,7 +89,7 @@ def measure(
         folder.write_network(first.network())
         load = os.getloadavg()[0]
         begin, cpu_begin = time.perf_counter(), time.process_time()
-        spent = explore(plan, folder, client, plan.encodings, lambda _: None)
+        spent = explore(plan, folder, client, plan.encodings, lambda _: None, task)
         wall, cpu = time.perf_counter() - begin, time.process_time() - cpu_begin
     inside, inside_cpu = sum(item.seconds for item in spent), sum(item.cpu_seconds for item in spent)
     return Measurement(work, workers, len(spent), wall, inside, inside_cpu, cpu, load)

@@ -1,7 +1,7 @@
 """Plan of an exploration, from the user's options: every option is checked before any work is done."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -17,7 +17,7 @@ from dnnzip.evaluation.dataset import Dataset, load_dataset
 from dnnzip.exploration.facts import Grid, Request
 from dnnzip.exploration.layer_sets import LayerSet, layer_sets
 from dnnzip.exploration.schemas import TUNED
-from dnnzip.exploration.task import Encoding, TaskResult, TunedEncoding, encoding_on_worker
+from dnnzip.exploration.task import Encoding, TunedEncoding
 from dnnzip.exploration.workload import Files, Workload, digest_of, read_files
 from dnnzip.format import AUTO, codec_choices
 from dnnzip.format.array import Placement
@@ -93,14 +93,11 @@ class Plan:
         The data that all tasks share.
     encodings
         The tasks, each with a hash of its own.
-    task
-        Function that a worker calls with the workload's digest, an encoding, and the accuracy of the plain network.
     """
 
     request: Request
     workload: Workload
     encodings: tuple[Encoding, ...]
-    task: Callable[[str, Encoding, float], TaskResult] = encoding_on_worker
 
 
 def plan_exploration(options: Options) -> Plan:

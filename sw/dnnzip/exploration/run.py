@@ -41,6 +41,7 @@ def run(
     client: Client,
     encodings: Sequence[Encoding],
     step: Callable[[str], None],
+    task: Callable[[str, Encoding, float], TaskResult] = encoding_on_worker,
 ) -> list[Spent]:
     """Run encodings and write their results.
 
@@ -59,6 +60,8 @@ def run(
         The encodings to run, see `remaining`.
     step
         Called with an encoding's hash when its results are there.
+    task
+        Function that a worker calls with the workload's digest, an encoding, and the accuracy of the plain network.
 
     Returns
     -------
@@ -83,7 +86,7 @@ def run(
             def written(chosen: Sequence[Encoding], attempt: str) -> list[Encoding]:
                 """Write the results of encodings; return those over which workers died."""
                 killed = []
-                for encoding, result in _results(client, plan.task, digest, chosen, top1, attempt):
+                for encoding, result in _results(client, task, digest, chosen, top1, attempt):
                     if result is None:
                         killed.append(encoding)
                         continue
