@@ -11,7 +11,7 @@ from distributed.comm.core import CommClosedError
 
 from dnnzip.errors import CheckFailedError, InputError, field_name
 from dnnzip.exploration import interrupts
-from dnnzip.exploration.cluster import Shipment, plain_on_worker
+from dnnzip.exploration.cluster import Shipment, encoding_on_worker, plain_on_worker
 from dnnzip.exploration.facts import NetworkFacts
 from dnnzip.exploration.folder import ExplorationFolder
 from dnnzip.exploration.request import Plan
