@@ -14,33 +14,21 @@ PIPELINE = 4
 class DecompressorParameters:
     """Parameters of a decompressor.
 
-    Parameters
-    ----------
-    lanes
-        Hardware lanes M: weights of a beat. A power of two.
-    slots
-        Virtual lanes K that take turns on a lane. A power of two; lanes x slots is at most 16, and weight streams of
-        up to lanes x slots virtual lanes are decoded.
-    log2_states
-        log2 of the most states that a table may have: 8, 9 or 10.
-    weight_bits
-        Width of a weight: 16, or 8 for a decompressor that refuses streams of wide codes.
-    line
-        Whether there is a core for ``line`` streams, whose codes need 16 bits.
-    target
-        What memories are built of, ``generic``, ``ecp5`` or ``ice40``, and what logic is laid out for: see ``TARGETS``.
-
     Raises
     ------
     ValueError
         If one of them breaks its rule.
     """
 
+    # Hardware lanes M: weights of a beat. A power of two.
     lanes: int = 4
+    # Virtual lanes K that take turns on a lane. A power of two; lanes x slots is at most 16, and weight streams of up
+    # to lanes x slots virtual lanes are decoded.
     slots: int = 4
-    log2_states: int = 9
-    weight_bits: int = WORD_BITS
-    line: bool = False
+    log2_states: int = 9  # log2 of the most states that a table may have: 8, 9 or 10
+    weight_bits: int = WORD_BITS  # width of a weight: 16, or 8 for a decompressor that refuses streams of wide codes
+    line: bool = False  # whether there is a core for ``line`` streams, whose codes need 16 bits
+    # What memories are built of, ``generic``, ``ecp5`` or ``ice40``, and what logic is laid out for: see ``TARGETS``.
     target: str = GENERIC
 
     def __post_init__(self) -> None:

@@ -14,34 +14,18 @@ def payloads(stream: bytes) -> list[int]:
 
 @dataclass(frozen=True)
 class Beat:
-    """Contents of a beat.
+    """Contents of a beat."""
 
-    Parameters
-    ----------
-    weights
-        Codes of the lanes that gave one, in the order of the lanes.
-    cause
-        The stream's verdict where this is its end beat, else None.
-    """
-
-    weights: tuple[int, ...]
-    cause: Verdict | None
+    weights: tuple[int, ...]  # codes of the lanes that gave one, in the order of the lanes
+    cause: Verdict | None  # the stream's verdict where this is its end beat, else None
 
 
 @dataclass(frozen=True)
 class BeatLayout:
-    """The payload of the decompressor's output, least significant first: weights, mask, last, cause.
+    """The payload of the decompressor's output, least significant first: weights, mask, last, cause."""
 
-    Parameters
-    ----------
-    lanes
-        Weights that a beat carries at most.
-    weight_bits
-        Width of each.
-    """
-
-    lanes: int
-    weight_bits: int
+    lanes: int  # weights that a beat carries at most
+    weight_bits: int  # width of each
 
     @property
     def mask_offset(self) -> int:

@@ -74,24 +74,13 @@ class BuildFailedError(DnnzipError):
 
 @dataclass(frozen=True)
 class Build:
-    """A simulation that is ready to run.
+    """A simulation that is ready to run."""
 
-    Parameters
-    ----------
-    top
-        Name of the top module; the program in ``folder`` is named so too.
-    folder
-        Where it is kept. Read only: another process may be using it.
-    key
-        Hash of everything that it was made from.
-    was_cached
-        Whether it was there already.
-    """
-
-    top: str
+    top: str  # name of the top module; the program in ``folder`` is named so too
+    # Where it is kept. Read only: another process may be using it.
     folder: Path
-    key: str
-    was_cached: bool
+    key: str  # hash of everything that it was made from
+    was_cached: bool  # whether it was there already
 
 
 def cache_folder() -> Path:

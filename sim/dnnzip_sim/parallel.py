@@ -24,24 +24,12 @@ MOST_WEIGHTS_PER_WORD = 16
 
 @dataclass(frozen=True)
 class Simulators:
-    """Several simulators of one decompressor.
+    """Several simulators of one decompressor."""
 
-    Parameters
-    ----------
-    harness
-        What ``build_harness`` returned.
-    lanes
-        Of the decompressor; decides with the streams' lengths how they are shared out.
-    processes
-        How many simulators there may be.
-    patience
-        Cycles without progress after which the decompressor hangs.
-    """
-
-    harness: Build
-    lanes: int
-    processes: int
-    patience: int = PATIENCE_CYCLES
+    harness: Build  # what ``build_harness`` returned
+    lanes: int  # of the decompressor; decides with the streams' lengths how they are shared out
+    processes: int  # how many simulators there may be
+    patience: int = PATIENCE_CYCLES  # cycles without progress after which the decompressor hangs
 
     def stream(self, streams: Sequence[bytes], folder: Path, *, tables: bool) -> Passage:
         """Send the streams through, and return the results that one simulator would return.

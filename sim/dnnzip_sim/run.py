@@ -34,51 +34,18 @@ class SimulationFailedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Run:
-    """A run that passed.
+    """A run that passed."""
 
-    Parameters
-    ----------
-    tests
-        How many tests were executed.
-    seed
-        The seed of cocotb's random numbers.
-    seconds
-        Wall-clock time, the simulator's start included.
-    log
-        What the simulator and the tests printed.
-    results
-        The result file, JUnit XML.
-    """
-
-    tests: int
-    seed: int
-    seconds: float
-    log: Path
-    results: Path
+    tests: int  # how many tests were executed
+    seed: int  # the seed of cocotb's random numbers
+    seconds: float  # wall-clock time, the simulator's start included
+    log: Path  # what the simulator and the tests printed
+    results: Path  # the result file, JUnit XML
 
 
 @dataclass(frozen=True)
 class CocotbTests:
     """The cocotb tests of a run.
-
-    Parameters
-    ----------
-    module
-        Import name of the module that holds them. It is imported inside the simulator.
-    expected
-        How many must be executed, at least one; skipped ones do not count.
-    filter
-        Regular expression; only the tests whose full name it finds are run.
-    plusargs
-        Arguments that the simulated design reads, each with its ``+``.
-    env
-        Further environment variables for the test module. They win over this process' own.
-    python_path
-        Folders to import from, before those of this process.
-    seed
-        Seed of the random numbers; ``$COCOTB_RANDOM_SEED`` or a new one when not given.
-    timeout_seconds
-        Wall-clock limit, from the start of the wait; none when not given.
 
     Raises
     ------
@@ -86,14 +53,16 @@ class CocotbTests:
         When ``expected`` is not positive.
     """
 
+    # Import name of the module that holds them. It is imported inside the simulator.
     module: str
-    expected: int = 1
-    filter: str | None = None
-    plusargs: Sequence[str] = ()
+    expected: int = 1  # how many must be executed, at least one; skipped ones do not count
+    filter: str | None = None  # regular expression; only the tests whose full name it finds are run
+    plusargs: Sequence[str] = ()  # arguments that the simulated design reads, each with its ``+``
+    # Further environment variables for the test module. They win over this process' own.
     env: Mapping[str, str] = field(default_factory=dict)
-    python_path: Sequence[Path] = ()
-    seed: int | None = None
-    timeout_seconds: float | None = None
+    python_path: Sequence[Path] = ()  # folders to import from, before those of this process
+    seed: int | None = None  # seed of the random numbers; ``$COCOTB_RANDOM_SEED`` or a new one when not given
+    timeout_seconds: float | None = None  # wall-clock limit, from the start of the wait; none when not given
 
     def __post_init__(self) -> None:
         if self.expected < 1:

@@ -50,18 +50,10 @@ def bursts(rng: random.Random, *, longest: int = 8) -> Pauses:
 
 @dataclass(frozen=True)
 class PausePattern:
-    """Sides of a stream that rest now and then.
+    """Sides of a stream that rest now and then."""
 
-    Parameters
-    ----------
-    idle_source
-        Whether the source leaves cycles without a valid beat.
-    stalled_sink
-        Whether the sink leaves cycles in which it is not ready.
-    """
-
-    idle_source: bool
-    stalled_sink: bool
+    idle_source: bool  # whether the source leaves cycles without a valid beat
+    stalled_sink: bool  # whether the sink leaves cycles in which it is not ready
 
     def source(self, rng: random.Random, *, longest: int = 8) -> Pauses:
         """Return the pauses of a source."""

@@ -33,24 +33,12 @@ HOW_TO_GET = {
 
 @dataclass(frozen=True)
 class Tool:
-    """A program that was found.
+    """A program that was found."""
 
-    Parameters
-    ----------
-    name
-        What it is, as in ``HOW_TO_GET``.
-    path
-        The program, absolute.
-    version
-        What it prints about itself, one line; a part of every build's key.
-    bundled
-        Whether it came with a Python package and not with the system.
-    """
-
-    name: str
-    path: Path
-    version: str
-    bundled: bool
+    name: str  # what it is, as in ``HOW_TO_GET``
+    path: Path  # the program, absolute
+    version: str  # what it prints about itself, one line; a part of every build's key
+    bundled: bool  # whether it came with a Python package and not with the system
 
 
 def missing(name: str, why: str = "is missing") -> MissingToolError:

@@ -26,38 +26,23 @@ def narrow_decompressor() -> DecompressorParameters:
 class ArrayParameters:
     """Parameters of an array with its memory side.
 
-    Parameters
-    ----------
-    decompressor
-        Of each group's decompressor; its weights must have 8 bits.
-    groups, columns, vectors
-        See ``ArrayShape``. Each group has a decompressor, and feeds a row for each of its virtual lanes.
-    bus_bits
-        Width of the memory's data: a power of two from 16 to 256.
-    burst
-        Beats of the longest burst, 1 to 256.
-    buffer
-        Bus words that wait for a group, a power of two, two bursts at least.
-    placement
-        Where the decompressors are; see ``Placement``.
-    hops
-        Registers along the on-chip bus.
-
     Raises
     ------
     ValueError
         If one of them breaks its rule.
     """
 
+    # Of each group's decompressor; its weights must have 8 bits.
     decompressor: DecompressorParameters = field(default_factory=narrow_decompressor)
+    # See ``ArrayShape``. Each group has a decompressor, and feeds a row for each of its virtual lanes.
     groups: int = 1
     columns: int = 16
     vectors: int = 1024
-    bus_bits: int = 16
-    burst: int = 16
-    buffer: int = 64
-    placement: Placement = Placement.PE
-    hops: int = 2
+    bus_bits: int = 16  # width of the memory's data: a power of two from 16 to 256
+    burst: int = 16  # beats of the longest burst, 1 to 256
+    buffer: int = 64  # bus words that wait for a group, a power of two, two bursts at least
+    placement: Placement = Placement.PE  # where the decompressors are; see ``Placement``
+    hops: int = 2  # registers along the on-chip bus
 
     def __post_init__(self) -> None:
         if not isinstance(self.decompressor, DecompressorParameters):

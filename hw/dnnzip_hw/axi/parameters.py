@@ -17,27 +17,17 @@ MAX_GROUPS = (1 << ADDRESS_BITS) // BLOCK_BYTES // 2
 class AxiParameters:
     """Parameters of an AXI top.
 
-    Parameters
-    ----------
-    decompressor
-        Of each group's decompressor.
-    bus_bits
-        Width of the input's ``tdata``: a power of two from 16 to 128.
-    row_weights
-        Weights of a full output beat: a power of two from the lanes to 64; the lanes where it is not given.
-    groups
-        Independent decompressors, each with its own streams: a power of two.
-
     Raises
     ------
     ValueError
         If one of them breaks its rule.
     """
 
-    decompressor: DecompressorParameters = field(default_factory=DecompressorParameters)
-    bus_bits: int = 32
+    decompressor: DecompressorParameters = field(default_factory=DecompressorParameters)  # of each group's decompressor
+    bus_bits: int = 32  # width of the input's ``tdata``: a power of two from 16 to 128
+    # Weights of a full output beat: a power of two from the lanes to 64; the lanes where it is not given.
     row_weights: int = 0
-    groups: int = 1
+    groups: int = 1  # independent decompressors, each with its own streams: a power of two
 
     def __post_init__(self) -> None:
         if not isinstance(self.decompressor, DecompressorParameters):

@@ -44,30 +44,14 @@ class Access(Enum):
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a register.
+    """A field of a register."""
 
-    Parameters
-    ----------
-    name
-        Name, lower case.
-    first
-        Position of its least significant bit.
-    width
-        Width in bits.
-    access
-        What software does with it.
-    meaning
-        What it says or does.
-    init
-        After reset, for CONTROL; the value, for CONSTANT, where it does not depend on parameters.
-    """
-
-    name: str
-    first: int
-    width: int
-    access: Access
-    meaning: str
-    init: int = 0
+    name: str  # name, lower case
+    first: int  # position of its least significant bit
+    width: int  # width in bits
+    access: Access  # what software does with it
+    meaning: str  # what it says or does
+    init: int = 0  # after reset, for CONTROL; the value, for CONSTANT, where it does not depend on parameters
 
     @property
     def mask(self) -> int:
@@ -77,21 +61,11 @@ class Field:
 
 @dataclass(frozen=True)
 class Register:
-    """A register of 32 bits.
+    """A register of 32 bits."""
 
-    Parameters
-    ----------
-    name
-        Name, lower case.
-    offset
-        Byte address in its block.
-    fields
-        Its fields, from bit 0 up.
-    """
-
-    name: str
-    offset: int
-    fields: tuple[Field, ...]
+    name: str  # name, lower case
+    offset: int  # byte address in its block
+    fields: tuple[Field, ...]  # its fields, from bit 0 up
 
     @property
     def is_port(self) -> bool:

@@ -45,23 +45,16 @@ def board_array(target: str = GENERIC) -> ArrayParameters:
 class SerialArrayParameters:
     """Parameters of an array behind a serial line.
 
-    Parameters
-    ----------
-    array
-        Of the array, whose memory words must have 16 bits and whose buffer at most 1,024 words.
-    memory_bytes
-        Size of the memory for its image: a power of two from 4,096 on.
-    divisor, frames
-        See ``SerialParameters``.
-
     Raises
     ------
     ValueError
         If one of them breaks its rule.
     """
 
+    # Of the array, whose memory words must have 16 bits and whose buffer at most 1,024 words.
     array: ArrayParameters = field(default_factory=board_array)
-    memory_bytes: int = 1 << 18
+    memory_bytes: int = 1 << 18  # size of the memory for its image: a power of two from 4,096 on
+    # See ``SerialParameters``.
     divisor: int = 25
     frames: int = 8
 

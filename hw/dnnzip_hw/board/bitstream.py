@@ -72,44 +72,22 @@ class BoardTop(wiring.Component):
 
 @dataclass(frozen=True)
 class Bitstream:
-    """A bitstream that met its clock.
+    """A bitstream that met its clock."""
 
-    Parameters
-    ----------
-    board, chip
-        What it is for.
-    top
-        What is behind the line.
-    file
-        Its name.
-    clock_MHz, fmax_MHz
-        The clock that it runs at, and the one that it could run at after routing.
-    utilization
-        Cells of each kind, used and available.
-    seed
-        Of place and route.
-    seconds
-        That the tools took.
-    parameters
-        Of the top.
-    baud
-        Of its line.
-    tools
-        Versions.
-    """
-
+    # What it is for.
     board: str
     chip: str
-    top: str
-    file: str
+    top: str  # what is behind the line
+    file: str  # its name
+    # The clock that it runs at, and the one that it could run at after routing.
     clock_MHz: float  # noqa: N815 - the unit's own spelling
     fmax_MHz: float  # noqa: N815
-    utilization: dict[str, dict[str, int]]
-    seed: int
-    seconds: float
-    parameters: dict[str, Any]
-    baud: int
-    tools: dict[str, str]
+    utilization: dict[str, dict[str, int]]  # cells of each kind, used and available
+    seed: int  # of place and route
+    seconds: float  # that the tools took
+    parameters: dict[str, Any]  # of the top
+    baud: int  # of its line
+    tools: dict[str, str]  # versions
 
     def as_json(self) -> dict[str, Any]:
         """Return the documented JSON object."""

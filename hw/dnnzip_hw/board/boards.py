@@ -19,42 +19,18 @@ BAUD = 1_000_000
 
 @dataclass(frozen=True)
 class Board:
-    """A board, and what is built for it.
+    """A board, and what is built for it."""
 
-    Parameters
-    ----------
-    name
-        As ``--board`` has it.
-    chip
-        What is on it, for people.
-    platform
-        Module and class of its description in ``amaranth_boards``.
-    clock
-        Of its oscillator, which the design runs at, in Hz.
-    decompressor
-        What fits behind its line.
-    frames
-        See ``SerialParameters``.
-    script
-        What Yosys does with the design before it synthesises it.
-    flash
-        How the bitstream gets there: the arguments of openFPGALoader before the file.
-    array
-        The array that fits; None where none does.
-    memory_bytes
-        Size of its weight memory.
-    """
-
-    name: str
-    chip: str
-    platform: str
-    clock: int
-    decompressor: DecompressorParameters
-    frames: int
-    flash: str
-    script: str = ""
-    array: ArrayParameters | None = None
-    memory_bytes: int = 0
+    name: str  # as ``--board`` has it
+    chip: str  # what is on it, for people
+    platform: str  # module and class of its description in ``amaranth_boards``
+    clock: int  # of its oscillator, which the design runs at, in Hz
+    decompressor: DecompressorParameters  # what fits behind its line
+    frames: int  # see ``SerialParameters``
+    flash: str  # how the bitstream gets there: the arguments of openFPGALoader before the file
+    script: str = ""  # what Yosys does with the design before it synthesises it
+    array: ArrayParameters | None = None  # the array that fits; None where none does
+    memory_bytes: int = 0  # size of its weight memory
 
     def design(self, top: Top = Top.DECOMPRESSOR) -> SerialDecompressorParameters | SerialArrayParameters:
         """Return the parameters of a top.

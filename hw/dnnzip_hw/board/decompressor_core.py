@@ -35,20 +35,14 @@ def decompressor_hello(parameters: DecompressorParameters) -> dict[str, int]:
 class SerialDecompressorParameters:
     """Parameters of a decompressor behind a serial line.
 
-    Parameters
-    ----------
-    decompressor
-        Of the decompressor.
-    divisor, frames
-        See ``SerialParameters``.
-
     Raises
     ------
     ValueError
         If one of them breaks its rule.
     """
 
-    decompressor: DecompressorParameters = field(default_factory=DecompressorParameters)
+    decompressor: DecompressorParameters = field(default_factory=DecompressorParameters)  # of the decompressor
+    # See ``SerialParameters``.
     divisor: int = 25
     frames: int = 8
 

@@ -36,24 +36,12 @@ Beat = list[int | None]
 
 @dataclass(frozen=True)
 class SampleStream:
-    """A stream and its decoded codes.
+    """A stream and its decoded codes."""
 
-    Parameters
-    ----------
-    name
-        What it shows.
-    data
-        The stream.
-    verdict
-        How it ends where the hardware supports it.
-    codes
-        Channels of codes in storage order; none for a table set.
-    """
-
-    name: str
-    data: bytes
-    verdict: Verdict
-    codes: tuple[tuple[int, ...], ...]
+    name: str  # what it shows
+    data: bytes  # the stream
+    verdict: Verdict  # how it ends where the hardware supports it
+    codes: tuple[tuple[int, ...], ...]  # channels of codes in storage order; none for a table set
 
     @property
     def is_table_set(self) -> bool:

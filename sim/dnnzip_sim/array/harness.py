@@ -30,43 +30,21 @@ _TOTALS = struct.Struct(f"<Qd{len(fields(ArrayCounters))}I")
 
 @dataclass(frozen=True)
 class Memory:
-    """The memory behind the accelerator's read channels.
+    """The memory behind the accelerator's read channels."""
 
-    Parameters
-    ----------
-    bytes_per_cycle
-        Its bandwidth at most, in bytes per cycle; 0 for a bus word in each cycle.
-    latency
-        Cycles from a burst's address to its first data, at least.
-    """
-
-    bytes_per_cycle: int = 0
-    latency: int = 20
+    bytes_per_cycle: int = 0  # its bandwidth at most, in bytes per cycle; 0 for a bus word in each cycle
+    latency: int = 20  # cycles from a burst's address to its first data, at least
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """The surroundings of the accelerator.
+    """The surroundings of the accelerator."""
 
-    Parameters
-    ----------
-    memory
-        The memory; by default one that is as fast as the bus.
-    patience
-        Cycles without progress after which a job hangs.
-    pauses
-        Seed of pauses on all streams; 0 for none.
-    reset_after
-        Cycle of a reset, after which the job starts again; 0 for none.
-    reset_cycles
-        How long that reset lasts.
-    """
-
-    memory: Memory = Memory()
-    patience: int = PATIENCE_CYCLES
-    pauses: int = 0
-    reset_after: int = 0
-    reset_cycles: int = 1
+    memory: Memory = Memory()  # the memory; by default one that is as fast as the bus
+    patience: int = PATIENCE_CYCLES  # cycles without progress after which a job hangs
+    pauses: int = 0  # seed of pauses on all streams; 0 for none
+    reset_after: int = 0  # cycle of a reset, after which the job starts again; 0 for none
+    reset_cycles: int = 1  # how long that reset lasts
 
 
 QUIET = Surroundings()
@@ -75,27 +53,14 @@ QUIET = Surroundings()
 
 @dataclass(frozen=True)
 class JobResult:
-    """Result of a job.
+    """Result of a job."""
 
-    Parameters
-    ----------
-    sums
-        int32 [vectors given, rows].
-    times
-        uint64 [runs, 2]: the cycle of each run's first and last vector, counted from the end of the reset.
-    cycles
-        Cycles until the last sum was given, or whatever came last.
-    figures
-        What the accelerator counted.
-    seconds
-        Time that the simulator took, without its start and its end.
-    """
-
-    sums: NDArray[np.int32]
+    sums: NDArray[np.int32]  # int32 [vectors given, rows]
+    # uint64 [runs, 2]: the cycle of each run's first and last vector, counted from the end of the reset.
     times: NDArray[np.uint64]
-    cycles: int
-    figures: ArrayCounters
-    seconds: float
+    cycles: int  # cycles until the last sum was given, or whatever came last
+    figures: ArrayCounters  # what the accelerator counted
+    seconds: float  # time that the simulator took, without its start and its end
 
 
 def build_array(parameters: ArrayParameters) -> Build:

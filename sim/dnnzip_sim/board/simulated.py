@@ -28,24 +28,14 @@ _SOURCES = (f"{TOP}.sv", "line.cpp")
 
 @dataclass(frozen=True)
 class BoardRun:
-    """Traffic on the simulated line, from the start of the board to its end.
+    """Traffic on the simulated line, from the start of the board to its end."""
 
-    Parameters
-    ----------
-    cycles
-        Clock cycles of the board.
-    talking
-        Of these, from the first byte that the board sent to the last.
-    to_board, from_board
-        Bytes that were sent in each direction, those lost on the way included.
-    to_board_lost, to_board_damaged, from_board_lost, from_board_damaged
-        Of these, bytes that did not arrive, and that arrived as another one.
-    """
-
-    cycles: int
-    talking: int
+    cycles: int  # clock cycles of the board
+    talking: int  # of these, from the first byte that the board sent to the last
+    # Bytes that were sent in each direction, those lost on the way included.
     to_board: int
     from_board: int
+    # Of these, bytes that did not arrive, and that arrived as another one.
     to_board_lost: int
     to_board_damaged: int
     from_board_lost: int

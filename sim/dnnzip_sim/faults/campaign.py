@@ -88,30 +88,14 @@ class Item:
 
 @dataclass
 class Counts:
-    """Totals of a campaign.
+    """Totals of a campaign."""
 
-    Parameters
-    ----------
-    verdicts
-        Broken streams by (fault, verdict).
-    sound
-        Sound streams that had to end with ``ok``, and did so with the right codes.
-    weights
-        Weights of streams that ended with ``ok``, each compared.
-    referred
-        Streams that the reference has decoded too.
-    resets
-        Resets by where they hit.
-    cycles
-        Clock cycles.
-    """
-
-    verdicts: Counter[tuple[str, Verdict]] = field(default_factory=Counter)
-    sound: int = 0
-    weights: int = 0
-    referred: int = 0
-    resets: Counter[str] = field(default_factory=Counter)
-    cycles: int = 0
+    verdicts: Counter[tuple[str, Verdict]] = field(default_factory=Counter)  # broken streams by (fault, verdict)
+    sound: int = 0  # sound streams that had to end with ``ok``, and did so with the right codes
+    weights: int = 0  # weights of streams that ended with ``ok``, each compared
+    referred: int = 0  # streams that the reference has decoded too
+    resets: Counter[str] = field(default_factory=Counter)  # resets by where they hit
+    cycles: int = 0  # clock cycles
 
     @property
     def faults(self) -> int:

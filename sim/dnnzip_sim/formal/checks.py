@@ -23,48 +23,21 @@ Check = Callable[[Module, Any], None]
 
 @dataclass(frozen=True)
 class Property:
-    """A property of a block.
+    """A property of a block."""
 
-    Parameters
-    ----------
-    name
-        In the table.
-    component
-        Of which block, with its parameters.
-    make
-        Makes the block.
-    check
-        Adds the assumptions and assertions; its docstring is the property in words.
-    depth
-        k of the induction, or the cycles from reset that are searched.
-    induction
-        Whether it is proved without bounds.
-    mutants
-        Planted bugs by name.
-    far
-        Planted bugs that are thousands of cycles from reset: with them the induction must fail.
-    as_registers
-        Whether memories are turned into registers.
-    free
-        Blocks within it, by their path, a pattern, whose outputs are anything in every cycle.
-    search
-        Cycles from reset in which a planted bug must be found.
-    quick
-        Whether the test suite proves it too.
-    """
-
-    name: str
-    component: str
-    make: Callable[[], Any]
-    check: Check
-    depth: int
-    induction: bool
-    mutants: Mapping[str, Change]
+    name: str  # in the table
+    component: str  # of which block, with its parameters
+    make: Callable[[], Any]  # makes the block
+    check: Check  # adds the assumptions and assertions; its docstring is the property in words
+    depth: int  # k of the induction, or the cycles from reset that are searched
+    induction: bool  # whether it is proved without bounds
+    mutants: Mapping[str, Change]  # planted bugs by name
+    # Planted bugs that are thousands of cycles from reset: with them the induction must fail.
     far: Mapping[str, Change] = field(default_factory=dict)
-    as_registers: bool = False
-    free: tuple[str, ...] = ()
-    search: int = 12
-    quick: bool = False
+    as_registers: bool = False  # whether memories are turned into registers
+    free: tuple[str, ...] = ()  # blocks within it, by their path, a pattern, whose outputs are anything in every cycle
+    search: int = 12  # cycles from reset in which a planted bug must be found
+    quick: bool = False  # whether the test suite proves it too
 
     @property
     def sentence(self) -> str:

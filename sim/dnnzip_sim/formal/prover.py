@@ -52,48 +52,26 @@ bench.il
 
 @dataclass(frozen=True)
 class Proof:
-    """Method of a proof.
+    """Method of a proof."""
 
-    Parameters
-    ----------
-    depth
-        Cycles from reset that are searched for a counterexample; also the induction's k.
-    induction
-        Whether the induction must succeed, for a proof without bounds.
-    as_registers
-        Whether memories are turned into registers, which is faster for short queues.
-    free
-        Blocks within the bench, by their path, whose outputs are anything in every cycle: what is proved holds
-        whatever they do. Each must be there.
-    helps
-        Whether the assertions that only help an induction are there.
-    """
-
-    depth: int
-    induction: bool
-    as_registers: bool = False
+    depth: int  # cycles from reset that are searched for a counterexample; also the induction's k
+    induction: bool  # whether the induction must succeed, for a proof without bounds
+    as_registers: bool = False  # whether memories are turned into registers, which is faster for short queues
+    # Blocks within the bench, by their path, whose outputs are anything in every cycle: what is proved holds whatever
+    # they do. Each must be there.
     free: Sequence[str] = ()
-    helps: bool = True
+    helps: bool = True  # whether the assertions that only help an induction are there
 
 
 @dataclass(frozen=True)
 class Result:
-    """Result of a proof.
+    """Result of a proof."""
 
-    Parameters
-    ----------
-    status
-        ``proved``, also where it was to a depth alone; ``refuted``, with a run from reset on; ``not proved``, where
-        the induction does not go through; or ``timeout``.
-    step
-        The cycle of the counterexample, from reset on; -1 where there is none.
-    seconds
-        How long it took.
-    """
-
+    # ``proved``, also where it was to a depth alone; ``refuted``, with a run from reset on; ``not proved``, where the
+    # induction does not go through; or ``timeout``.
     status: str
-    step: int
-    seconds: float
+    step: int  # the cycle of the counterexample, from reset on; -1 where there is none
+    seconds: float  # how long it took
 
 
 def _free(blocks: Sequence[str]) -> str:

@@ -50,20 +50,11 @@ _CUT = 255  # as memory.cpp has it
 
 @dataclass(frozen=True)
 class Outcome:
-    """Passage of one stream through the decompressor.
+    """Passage of one stream through the decompressor."""
 
-    Parameters
-    ----------
-    verdict
-        The cause of its end beat.
-    weights
-        int16: the weights of its beats, idle lanes left out.
-    begin, end
-        The cycle in which its first word was taken, and the one in which its end beat was given.
-    """
-
-    verdict: Verdict
-    weights: NDArray[np.int16]
+    verdict: Verdict  # the cause of its end beat
+    weights: NDArray[np.int16]  # int16: the weights of its beats, idle lanes left out
+    # The cycle in which its first word was taken, and the one in which its end beat was given.
     begin: int
     end: int
 
@@ -75,56 +66,29 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Cut:
-    """Output for a stream that a reset cut off.
+    """Output for a stream that a reset cut off."""
 
-    Parameters
-    ----------
-    weights
-        int16: the weights of the beats that had left.
-    begun
-        Whether its first word was taken before the cycle in which the reset was decided.
-    """
-
-    weights: NDArray[np.int16]
-    begun: bool
+    weights: NDArray[np.int16]  # int16: the weights of the beats that had left
+    begun: bool  # whether its first word was taken before the cycle in which the reset was decided
 
 
 @dataclass(frozen=True)
 class Reset:
-    """A reset of the decompressor.
+    """A reset of the decompressor."""
 
-    Parameters
-    ----------
-    streams
-        The streams before this one are cut off where they have not ended; the next to be offered is this one.
-    after
-        In which cycle, counted from the reset before; earlier where all streams before it have ended.
-    cycles
-        How long it lasts, at least 1.
-    """
-
+    # The streams before this one are cut off where they have not ended; the next to be offered is this one.
     streams: int
-    after: int
-    cycles: int = 1
+    after: int  # in which cycle, counted from the reset before; earlier where all streams before it have ended
+    cycles: int = 1  # how long it lasts, at least 1
 
 
 @dataclass(frozen=True)
 class Passage:
-    """Result of a run of the harness.
+    """Result of a run of the harness."""
 
-    Parameters
-    ----------
-    ended
-        One per stream, in order.
-    cycles
-        Clock cycles of the whole run.
-    seconds
-        Time that the simulator took for them, without its start and its end.
-    """
-
-    ended: Sequence[Outcome | Cut]
-    cycles: int
-    seconds: float
+    ended: Sequence[Outcome | Cut]  # one per stream, in order
+    cycles: int  # clock cycles of the whole run
+    seconds: float  # time that the simulator took for them, without its start and its end
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -134,24 +98,13 @@ class Passage:
 
 @dataclass(frozen=True)
 class Conditions:
-    """Conditions of a run of the harness.
+    """Conditions of a run of the harness."""
 
-    Parameters
-    ----------
-    patience
-        Cycles without progress after which the decompressor hangs.
-    pauses
-        Seed of random pauses on both sides, which come and go; 0 for none. With pauses, beats that wait are watched.
-    resets
-        In the order of their ``streams``.
-    plusargs
-        More of them, for what the Verilog looks at.
-    """
-
-    patience: int = PATIENCE_CYCLES
+    patience: int = PATIENCE_CYCLES  # cycles without progress after which the decompressor hangs
+    # Seed of random pauses on both sides, which come and go; 0 for none. With pauses, beats that wait are watched.
     pauses: int = 0
-    resets: Sequence[Reset] = ()
-    plusargs: Sequence[str] = ()
+    resets: Sequence[Reset] = ()  # in the order of their ``streams``
+    plusargs: Sequence[str] = ()  # more of them, for what the Verilog looks at
 
 
 PLAIN = Conditions()

@@ -17,37 +17,20 @@ LINE_LIMITS = replace(RTL_LIMITS, line=True)
 
 @dataclass(frozen=True)
 class Case:
-    """Streams that are offered one after the other.
+    """Streams that are offered one after the other."""
 
-    Parameters
-    ----------
-    name
-        Unique in the list.
-    streams
-        Table set streams and weight streams; none is empty, all are whole words.
-    """
-
-    name: str
-    streams: tuple[bytes, ...]
+    name: str  # unique in the list
+    streams: tuple[bytes, ...]  # table set streams and weight streams; none is empty, all are whole words
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """End of a stream.
+    """End of a stream."""
 
-    Parameters
-    ----------
-    verdict
-        The cause of its end beat.
-    weights
-        The codes in the order in which a decoder returns them; empty for a table set, and where the verdict is not ok.
-    declared
-        The most weights that may leave, whatever the verdict: as many as a sound header declares.
-    """
-
-    verdict: Verdict
+    verdict: Verdict  # the cause of its end beat
+    # The codes in the order in which a decoder returns them; empty for a table set, and where the verdict is not ok.
     weights: tuple[int, ...] = ()
-    declared: int = 0
+    declared: int = 0  # the most weights that may leave, whatever the verdict: as many as a sound header declares
 
 
 class SoftwareResult(Protocol):

@@ -34,32 +34,23 @@ Codes = list[list[int]]
 
 @dataclass(frozen=True)
 class AnsShape:
-    """The shape of an ``ans`` stream, and how its codes are distributed.
+    """The shape of an ``ans`` stream, and how its codes are distributed."""
 
-    Parameters
-    ----------
-    channels, length, kernel
-        Of the weights.
-    log2_lanes, columns, column_shift, context, class_per_channel
-        As in the stream's header; classes and column offsets are random.
-    largest, wild
-        As for ``random_codes``, which needs the escape in every table. Without ``largest`` codes are drawn as the
-        tables say, so that any table set does.
-    narrow
-        Whether codes that are drawn as the tables say keep to 8 bits where the tables can.
-    """
-
+    # Of the weights.
     channels: int
     length: int
     kernel: tuple[int, int] = (1, 1)
+    # As in the stream's header; classes and column offsets are random.
     log2_lanes: int = 2
     columns: int = 0
     column_shift: int = 0
     context: bool = True
     class_per_channel: bool = True
+    # As for ``random_codes``, which needs the escape in every table. Without ``largest`` codes are drawn as the tables
+    # say, so that any table set does.
     largest: int | None = 40
     wild: float = 0.02
-    narrow: bool = False
+    narrow: bool = False  # whether codes that are drawn as the tables say keep to 8 bits where the tables can
 
 
 @dataclass(frozen=True)

@@ -24,21 +24,14 @@ class Timing(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Cycles:
-    """Cycles of a layer's parts.
+    """Cycles of a layer's parts."""
 
-    Parameters
-    ----------
-    memory, communication, computation, decompressor
-        Each by itself.
-    fill
-        Until the first weight is where it is needed; counts in ``overlap`` alone.
-    """
-
+    # Each by itself.
     memory: float = 0.0
     communication: float = 0.0
     computation: float = 0.0
     decompressor: float = 0.0
-    fill: float = 0.0
+    fill: float = 0.0  # until the first weight is where it is needed; counts in ``overlap`` alone
 
     def latency(self, timing: Timing) -> float:
         """Return the layer's cycles."""
@@ -48,27 +41,15 @@ class Cycles:
 
 @dataclass(frozen=True)
 class Energy:
-    """Energy in J, by where it is spent.
+    """Energy in J, by where it is spent."""
 
-    Parameters
-    ----------
-    main_memory, local_memory
-        Bits that are read and written.
-    communication
-        Bits over hops.
-    computation
-        Operations of the processing elements.
-    decompressor
-        Decompressed weights.
-    main_memory_leakage, local_memory_leakage, communication_leakage, computation_leakage, decompressor_leakage
-        Power over time of the same parts.
-    """
-
+    # Bits that are read and written.
     main_memory: float = 0.0
     local_memory: float = 0.0
-    communication: float = 0.0
-    computation: float = 0.0
-    decompressor: float = 0.0
+    communication: float = 0.0  # bits over hops
+    computation: float = 0.0  # operations of the processing elements
+    decompressor: float = 0.0  # decompressed weights
+    # Power over time of the same parts.
     main_memory_leakage: float = 0.0
     local_memory_leakage: float = 0.0
     communication_leakage: float = 0.0
@@ -110,30 +91,14 @@ class Energy:
 
 @dataclass(frozen=True)
 class LayerEstimate:
-    """Cycles and energy of a layer.
+    """Cycles and energy of a layer."""
 
-    Parameters
-    ----------
-    name
-        Of the layer.
-    cycles
-        Its parts.
-    latency
-        Cycles, by the timing asked for.
-    energy
-        In J.
-    weight_bytes
-        Bytes of weights that come from the main memory.
-    cores
-        Processing elements at work.
-    """
-
-    name: str
-    cycles: Cycles
-    latency: float
-    energy: Energy
-    weight_bytes: float
-    cores: int
+    name: str  # of the layer
+    cycles: Cycles  # its parts
+    latency: float  # cycles, by the timing asked for
+    energy: Energy  # in J
+    weight_bytes: float  # bytes of weights that come from the main memory
+    cores: int  # processing elements at work
 
     def as_json(self) -> dict[str, Any]:
         """Return the documented JSON object."""
@@ -145,20 +110,11 @@ class LayerEstimate:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Cycles and energy of a network.
+    """Cycles and energy of a network."""
 
-    Parameters
-    ----------
-    layers
-        Its layers.
-    clock_hz
-        Of the accelerator.
-    table_set
-        The loading of the table set, where there is one: once, before the first inference, and in no sum.
-    """
-
-    layers: tuple[LayerEstimate, ...]
-    clock_hz: float
+    layers: tuple[LayerEstimate, ...]  # its layers
+    clock_hz: float  # of the accelerator
+    # The loading of the table set, where there is one: once, before the first inference, and in no sum.
     table_set: LayerEstimate | None = None
 
     @property

@@ -9,21 +9,11 @@ import dnnzip
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of kept work.
+    """A folder of kept work."""
 
-    Parameters
-    ----------
-    name
-        Name of its content.
-    path
-        The folder, there or not.
-    variable
-        The environment variable that names another.
-    """
-
-    name: str
-    path: Path
-    variable: str
+    name: str  # name of its content
+    path: Path  # the folder, there or not
+    variable: str  # the environment variable that names another
 
     @property
     def bytes(self) -> int:

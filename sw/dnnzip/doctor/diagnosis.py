@@ -19,21 +19,12 @@ MEGABYTE = 1e6
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """An installation.
+    """An installation."""
 
-    Parameters
-    ----------
-    packages
-        Extra to the distributions that it asks for; those of dnnzip itself under the empty name.
-    tools
-        Tool to all the places where it is.
-    caches
-        Folders of kept work.
-    """
-
+    # Extra to the distributions that it asks for; those of dnnzip itself under the empty name.
     packages: dict[str, list[Package]]
-    tools: dict[str, list[Tool]]
-    caches: list[Cache]
+    tools: dict[str, list[Tool]]  # tool to all the places where it is
+    caches: list[Cache]  # folders of kept work
 
     def is_installed(self, extra: str) -> bool:
         """Return True if everything that an extra asks for is installed."""

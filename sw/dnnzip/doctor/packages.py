@@ -13,21 +13,11 @@ FOR_USERS = ("hw", "sim", "board", "fpga", "images", "explore", "report", "numco
 
 @dataclass(frozen=True)
 class Package:
-    """A distribution that is asked for.
+    """A distribution that is asked for."""
 
-    Parameters
-    ----------
-    name
-        Of the distribution.
-    wanted
-        The versions that will do, such as ``>=2.4``; all where empty.
-    found
-        The version that is installed, or None.
-    """
-
-    name: str
-    wanted: str
-    found: str | None
+    name: str  # of the distribution
+    wanted: str  # the versions that will do, such as ``>=2.4``; all where empty
+    found: str | None  # the version that is installed, or None
 
     @property
     def is_right(self) -> bool:

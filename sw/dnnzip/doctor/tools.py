@@ -37,24 +37,12 @@ TOOLS = {
 
 @dataclass(frozen=True)
 class Tool:
-    """A program that was found.
+    """A program that was found."""
 
-    Parameters
-    ----------
-    name
-        The tool.
-    path
-        Where it is.
-    version
-        Its version, in its own words or those of its distribution; empty where it tells none.
-    source
-        Where it comes from: ``package``, ``PATH`` or the variable that names it.
-    """
-
-    name: str
-    path: str
-    version: str
-    source: str
+    name: str  # the tool
+    path: str  # where it is
+    version: str  # its version, in its own words or those of its distribution; empty where it tells none
+    source: str  # where it comes from: ``package``, ``PATH`` or the variable that names it
 
 
 def find_tools(name: str) -> list[Tool]:

@@ -42,23 +42,12 @@ NO_CLASS = -1
 
 @dataclass(frozen=True, eq=False)
 class Accuracy:
-    """Accuracy of a network on a data set.
+    """Accuracy of a network on a data set."""
 
-    Parameters
-    ----------
-    samples
-        Number of samples.
-    top1
-        Share of them whose class has the highest score, the first of equal ones counting.
-    top5
-        Share whose class is among the five highest; None below 100 classes.
-    predictions
-        int64 [samples], the class with the highest score; -1, which is never right, where a score is NaN.
-    """
-
-    samples: int
-    top1: float
-    top5: float | None
+    samples: int  # number of samples
+    top1: float  # share of them whose class has the highest score, the first of equal ones counting
+    top5: float | None  # share whose class is among the five highest; None below 100 classes
+    # int64 [samples], the class with the highest score; -1, which is never right, where a score is NaN.
     predictions: NDArray[np.int64]
 
 

@@ -44,21 +44,11 @@ FAULTS = (
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled samples.
+    """Labelled samples."""
 
-    Parameters
-    ----------
-    x
-        [samples, ...] in the network's input type.
-    y
-        int64 [samples], class indices from 0.
-    where
-        The file, for messages.
-    """
-
-    x: NDArray[np.generic]
-    y: NDArray[np.int64]
-    where: str
+    x: NDArray[np.generic]  # [samples, ...] in the network's input type
+    y: NDArray[np.int64]  # int64 [samples], class indices from 0
+    where: str  # the file, for messages
 
     def first(self, samples: int) -> "Dataset":
         """Return the first samples, or all where there are fewer."""

@@ -31,22 +31,13 @@ HEADER = ("layers", "max error", "scope", "codec", *PLACE, "top1 %", "points los
 
 @dataclass(frozen=True, eq=False)
 class Fronts:
-    """The Pareto fronts of accuracy and costs in an explored folder: one front for each `PLACE`.
+    """The Pareto fronts of accuracy and costs in an explored folder: one front for each `PLACE`."""
 
-    Parameters
-    ----------
-    folder, name
-        The results, and their folder as the user named it.
-    against
-        Words of `COSTS`.
-    found
-        Number of encodings that an earlier run had finished.
-    """
-
+    # The results, and their folder as the user named it.
     folder: ExplorationFolder
     name: str
-    against: Sequence[str]
-    found: int
+    against: Sequence[str]  # words of `COSTS`
+    found: int  # number of encodings that an earlier run had finished
 
     @cached_property
     def rows(self) -> list[Row]:

@@ -13,18 +13,10 @@ RIGHT = "give all, each, all-but-one, largest, largest:N, or globs on initialize
 
 @dataclass(frozen=True)
 class LayerSet:
-    """Layers that are compressed together.
+    """Layers that are compressed together."""
 
-    Parameters
-    ----------
-    label
-        For the reader.
-    names
-        Names of their weights, in the network's order.
-    """
-
-    label: str
-    names: tuple[str, ...]
+    label: str  # for the reader
+    names: tuple[str, ...]  # names of their weights, in the network's order
 
 
 def layer_sets(words: Sequence[str], weights: Sequence[Weight], option: str = field_name("layers")) -> list[LayerSet]:

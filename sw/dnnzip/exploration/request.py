@@ -42,62 +42,37 @@ OUTPUT = field_name("output_name")
 
 @dataclass(frozen=True)
 class Options:
-    """Options of an exploration; each axis is a list of texts as they were given.
+    """Options of an exploration; each axis is a list of texts as they were given."""
 
-    Parameters
-    ----------
-    model, data
-        Files.
-    max_error, error_scope, codec, layers
-        Of the encodings; see `layer_sets` for the last.
-    accelerator, placement, timing
-        Of the estimates: presets or files; ``pe``, ``memory-interface`` or ``own``; ``serial`` or ``overlap``.
-    samples
-        On how many samples accuracy is measured; None for all.
-    seed
-        By which the samples are drawn; None for the first ones.
-    tuned
-        A compressed model that is to be a point by itself.
-    batch, weight_bits
-        Samples at once, and bits of a plain weight; None for the accelerator's.
-    scores
-        Name of the output that holds the scores; None for the only one of such a type and shape.
-    """
-
+    # Files.
     model: str
     data: str
+    # Of the encodings; see `layer_sets` for the last.
     max_error: tuple[str, ...]
     error_scope: tuple[str, ...] = (Scope.TENSOR.value,)
     codec: tuple[str, ...] = (AUTO,)
     layers: tuple[str, ...] = ("all",)
+    # Of the estimates: presets or files; ``pe``, ``memory-interface`` or ``own``; ``serial`` or ``overlap``.
     accelerator: tuple[str, ...] = ("edge-lpddr4",)
     placement: tuple[str, ...] = (OWN_PLACEMENT,)
     timing: tuple[str, ...] = (Timing.SERIAL.value, Timing.OVERLAP.value)
-    samples: int | None = None
-    seed: int | None = None
-    tuned: str | None = None
+    samples: int | None = None  # on how many samples accuracy is measured; None for all
+    seed: int | None = None  # by which the samples are drawn; None for the first ones
+    tuned: str | None = None  # a compressed model that is to be a point by itself
+    # Samples at once, and bits of a plain weight; None for the accelerator's.
     batch: int = 1
     weight_bits: int | None = None
+    # Name of the output that holds the scores; None for the only one of such a type and shape.
     scores: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """An exploration that can begin.
+    """An exploration that can begin."""
 
-    Parameters
-    ----------
-    request
-        The content of the folder's `request.json`.
-    workload
-        The data that all tasks share.
-    encodings
-        The tasks, each with a hash of its own.
-    """
-
-    request: Request
-    workload: Workload
-    encodings: tuple[Encoding, ...]
+    request: Request  # the content of the folder's `request.json`
+    workload: Workload  # the data that all tasks share
+    encodings: tuple[Encoding, ...]  # the tasks, each with a hash of its own
 
 
 def plan_exploration(options: Options) -> Plan:

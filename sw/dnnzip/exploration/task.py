@@ -44,23 +44,16 @@ PART = 1 << 20
 
 @dataclass(frozen=True)
 class Encoding:
-    """Layers that are compressed, and the bound, scope and codec.
+    """Layers that are compressed, and the bound, scope and codec."""
 
-    Parameters
-    ----------
-    label, names
-        Label of the layers, and the names of their weights; no names for the compressed model as it was given.
-    max_error, scope, codec
-        The bound as the user gave it, over which weights a percentage is taken, how the streams are coded.
-    measured
-        Digests of model and data, and the output that the user names: the other things that the accuracy depends on.
-    """
-
+    # Label of the layers, and the names of their weights; no names for the compressed model as it was given.
     label: str
     names: tuple[str, ...]
+    # The bound as the user gave it, over which weights a percentage is taken, how the streams are coded.
     max_error: str
     scope: str
     codec: str
+    # Digests of model and data, and the output that the user names: the other things that the accuracy depends on.
     measured: tuple[str, ...]
 
     @property
@@ -92,38 +85,21 @@ class TunedEncoding(Encoding):
 
 @dataclass(frozen=True)
 class Spent:
-    """Time of a task.
+    """Time of a task."""
 
-    Parameters
-    ----------
-    seconds
-        From its begin to its end.
-    cpu_seconds
-        Of its process meanwhile: also of other tasks, where a worker has several at once.
-    """
-
-    seconds: float
-    cpu_seconds: float
+    seconds: float  # from its begin to its end
+    cpu_seconds: float  # of its process meanwhile: also of other tasks, where a worker has several at once
 
 
 @dataclass(frozen=True, eq=False)
 class TaskResult:
-    """Result of an encoding.
+    """Result of an encoding."""
 
-    Parameters
-    ----------
-    encoding
-        Its hash.
-    points, layers
-        Rows of `schemas.POINT_SCHEMA` and `schemas.LAYER_SCHEMA`.
-    spent
-        Its time.
-    """
-
-    encoding: str
+    encoding: str  # its hash
+    # Rows of `schemas.POINT_SCHEMA` and `schemas.LAYER_SCHEMA`.
     points: list[dict[str, Any]]
     layers: list[dict[str, Any]]
-    spent: Spent
+    spent: Spent  # its time
 
 
 def measure_plain(opened: OpenWorkload) -> NetworkFacts:

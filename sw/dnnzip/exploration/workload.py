@@ -58,40 +58,25 @@ def digest_of(files: Files) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Workload:
-    """Data that the tasks share, without a path.
+    """Data that the tasks share, without a path."""
 
-    Parameters
-    ----------
-    model, where
-        The network's files, and its name for messages.
-    x, y, data_where
-        The samples, see `dnnzip.evaluation.dataset.Dataset`, and their file's name for messages.
-    accelerators
-        In each placement that is asked for.
-    timings
-        How the parts of a layer overlap.
-    batch, weight_bits
-        Samples at once, and bits of a plain weight; None for the accelerator's.
-    tuned
-        Files of a compressed model that is a point by itself, and its name; None without one.
-    output
-        Name of the output that holds the scores; None takes the only one of such a type and shape.
-    version
-        Of the dnnzip that made this.
-    """
-
+    # The network's files, and its name for messages.
     model: Files
     where: str
+    # The samples, see `dnnzip.evaluation.dataset.Dataset`, and their file's name for messages.
     x: NDArray[np.generic]
     y: NDArray[np.int64]
     data_where: str
-    accelerators: tuple[Accelerator, ...]
-    timings: tuple[Timing, ...]
+    accelerators: tuple[Accelerator, ...]  # in each placement that is asked for
+    timings: tuple[Timing, ...]  # how the parts of a layer overlap
+    # Samples at once, and bits of a plain weight; None for the accelerator's.
     batch: int
     weight_bits: int | None
+    # Files of a compressed model that is a point by itself, and its name; None without one.
     tuned: tuple[Files, str] | None = None
+    # Name of the output that holds the scores; None takes the only one of such a type and shape.
     output: str | None = None
-    version: str = __version__
+    version: str = __version__  # of the dnnzip that made this
 
     @cached_property
     def digest(self) -> str:

@@ -13,43 +13,22 @@ from dnnzip.link.opening import open_named
 
 @dataclass(frozen=True)
 class StreamResult:
-    """Result of one weight stream from a link.
+    """Result of one weight stream from a link."""
 
-    Parameters
-    ----------
-    verdict
-        How the stream ended.
-    codes
-        int16 [channels, length]; None where the verdict is not ok.
-    cycles
-        Clock cycles from the first word taken to the end beat given; 0 where the link has no clock.
-    """
-
-    verdict: Verdict
-    codes: NDArray[np.int16] | None
-    cycles: int
+    verdict: Verdict  # how the stream ended
+    codes: NDArray[np.int16] | None  # int16 [channels, length]; None where the verdict is not ok
+    cycles: int  # clock cycles from the first word taken to the end beat given; 0 where the link has no clock
 
 
 @dataclass(frozen=True)
 class LinkRun:
-    """Figures of one ``decode``.
+    """Figures of one ``decode``."""
 
-    Parameters
-    ----------
-    weights
-        Weights that the link returned, those of streams that failed included.
-    cycles
-        Clock cycles from the first word to the last end beat, loading of the tables included; 0 without a clock.
-    table_cycles
-        Clock cycles from the first word of the table set to its end beat; 0 where none was loaded.
-    seconds
-        Time that the decoder itself took, without its start.
-    """
-
-    weights: int
+    weights: int  # weights that the link returned, those of streams that failed included
+    # Clock cycles from the first word to the last end beat, loading of the tables included; 0 without a clock.
     cycles: int
-    table_cycles: int
-    seconds: float
+    table_cycles: int  # clock cycles from the first word of the table set to its end beat; 0 where none was loaded
+    seconds: float  # time that the decoder itself took, without its start
 
     @property
     def weights_per_second(self) -> float:

@@ -22,21 +22,11 @@ UNLIMITED = 1 << 20
 
 @dataclass(frozen=True)
 class Cells:
-    """Text of a table, printable.
+    """Text of a table, printable."""
 
-    Parameters
-    ----------
-    header
-        Column headings; the first one is that of the names.
-    rows
-        Cells, as many in each row as there are headings.
-    total
-        The last row, set off from the others; none where empty.
-    """
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    total: tuple[str, ...] = ()
+    header: tuple[str, ...]  # column headings; the first one is that of the names
+    rows: tuple[tuple[str, ...], ...]  # cells, as many in each row as there are headings
+    total: tuple[str, ...] = ()  # the last row, set off from the others; none where empty
 
     @property
     def lines(self) -> tuple[tuple[str, ...], ...]:

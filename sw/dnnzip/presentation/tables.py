@@ -26,27 +26,13 @@ PIPE_WIDTH = 200
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table of text cells; the first column is a name, the others are numbers.
+    """A table of text cells; the first column is a name, the others are numbers."""
 
-    Parameters
-    ----------
-    header
-        Column headings.
-    rows
-        Cells, as many in each row as there are headings.
-    total
-        The last row, set off from the others; none where empty.
-    optional
-        Headings of the columns that a narrow terminal does without, the first to go first.
-    names
-        Number of columns, from the first one on, that Markdown shows as text and not as numbers.
-    """
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    total: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-    names: int = 1
+    header: tuple[str, ...]  # column headings
+    rows: tuple[tuple[str, ...], ...]  # cells, as many in each row as there are headings
+    total: tuple[str, ...] = ()  # the last row, set off from the others; none where empty
+    optional: tuple[str, ...] = ()  # headings of the columns that a narrow terminal does without, the first to go first
+    names: int = 1  # number of columns, from the first one on, that Markdown shows as text and not as numbers
 
     def markdown(self) -> str:
         """Return the table in Markdown."""

@@ -21,21 +21,12 @@ OCTAVES = 12
 
 @dataclass(frozen=True)
 class Choice:
-    """A bound for one layer.
+    """A bound for one layer."""
 
-    Parameters
-    ----------
-    text
-        The bound as on a command line, such as ``2.5%``; empty where the layer stays as it is.
-    scope
-        Over which weights its range is taken.
-    nearest
-        Whether each weight takes its nearest code on the coarsest grid, as ``dnnzip compress`` does. Otherwise the grid
-        is half as coarse, so that a weight has two codes within its bound, and the code is chosen for the output.
-    """
-
-    text: str
-    scope: Scope
+    text: str  # the bound as on a command line, such as ``2.5%``; empty where the layer stays as it is
+    scope: Scope  # over which weights its range is taken
+    # Whether each weight takes its nearest code on the coarsest grid, as ``dnnzip compress`` does. Otherwise the grid
+    # is half as coarse, so that a weight has two codes within its bound, and the code is chosen for the output.
     nearest: bool = False
 
     @staticmethod

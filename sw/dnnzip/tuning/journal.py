@@ -109,18 +109,10 @@ class Journal:
 
 @dataclass(frozen=True)
 class Measuring:
-    """The measurements of a search: each has a name, and may be known from before.
+    """The measurements of a search: each has a name, and may be known from before."""
 
-    Parameters
-    ----------
-    measured
-        Returns a measurement by name, see `Journal.measured`.
-    step
-        Called with a text after each piece of work.
-    """
-
-    measured: Callable[[str, Callable[[], Any]], Any]
-    step: Callable[[str], None]
+    measured: Callable[[str, Callable[[], Any]], Any]  # returns a measurement by name, see `Journal.measured`
+    step: Callable[[str], None]  # called with a text after each piece of work
 
     def under(self, prefix: str) -> "Measuring":
         """Return the same with a prefix before each name."""

@@ -16,32 +16,18 @@ DEFAULT_ACCELERATOR = "edge-lpddr4"
 class TuningOptions:
     """Options of tuning.
 
-    Parameters
-    ----------
-    max_drop
-        Drop in top-1 accuracy that is allowed, a share of all samples, above 0 and below 1.
-    objective
-        The quantity to minimise.
-    accelerator
-        On which, for latency and energy; see `accelerator_for`.
-    seed
-        Of everything random.
-    compare
-        Also find the best single bound for all layers.
-    output
-        Name of the output that holds the scores; None takes the only one of such a type and shape.
-
     Raises
     ------
     InputError
         The drop or the seed is out of its range.
     """
 
-    max_drop: float
-    objective: Objective = Objective.BYTES
-    accelerator: Accelerator | None = None
-    seed: int = 0
-    compare: bool = False
+    max_drop: float  # drop in top-1 accuracy that is allowed, a share of all samples, above 0 and below 1
+    objective: Objective = Objective.BYTES  # the quantity to minimise
+    accelerator: Accelerator | None = None  # on which, for latency and energy; see `accelerator_for`
+    seed: int = 0  # of everything random
+    compare: bool = False  # also find the best single bound for all layers
+    # Name of the output that holds the scores; None takes the only one of such a type and shape.
     output: str | None = None
 
     def __post_init__(self) -> None:

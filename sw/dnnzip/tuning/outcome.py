@@ -12,26 +12,17 @@ from dnnzip.usecases.summary import Summary, bits_per_weight, layer_json
 
 @dataclass(frozen=True)
 class Confirmation:
-    """Right answers on samples that took no part in a search.
+    """Right answers on samples that took no part in a search."""
 
-    Parameters
-    ----------
-    samples
-        How many.
-    plain, tuned
-        Shares of right answers.
-    low, high
-        95 % interval of the drop, from a paired bootstrap.
-    folds
-        Searches that these samples confirm: 1 is the result's own; more are searches on parts of a small set, whose
-        outcome represents that of the result, which was chosen with all of it.
-    """
-
-    samples: int
+    samples: int  # how many
+    # Shares of right answers.
     plain: float
     tuned: float
+    # 95 % interval of the drop, from a paired bootstrap.
     low: float
     high: float
+    # Searches that these samples confirm: 1 is the result's own; more are searches on parts of a small set, whose
+    # outcome represents that of the result, which was chosen with all of it.
     folds: int
 
     @property
@@ -74,22 +65,13 @@ class Confirmation:
 
 @dataclass(frozen=True)
 class Uniform:
-    """The best single bound for all layers, with nearest codes; see `dnnzip.tuning.uniform`.
+    """The best single bound for all layers, with nearest codes; see `dnnzip.tuning.uniform`."""
 
-    Parameters
-    ----------
-    text, scope
-        The bound.
-    drop
-        Of all samples, counted.
-    bits_per_weight
-        Over all weights, everything counted.
-    """
-
+    # The bound.
     text: str
     scope: str
-    drop: float
-    bits_per_weight: float
+    drop: float  # of all samples, counted
+    bits_per_weight: float  # over all weights, everything counted
 
     def as_json(self) -> dict[str, Any]:
         """Return the documented JSON object."""
@@ -103,22 +85,13 @@ class Uniform:
 
 @dataclass(frozen=True)
 class Asked:
-    """Request of a tuning.
+    """Request of a tuning."""
 
-    Parameters
-    ----------
-    model, data
-        Files, as they were named.
-    options
-        The options.
-    provenance
-        Commit, versions and command, see `dnnzip.usecases.provenance`.
-    """
-
+    # Files, as they were named.
     model: str
     data: str
-    options: TuningOptions
-    provenance: dict[str, str]
+    options: TuningOptions  # the options
+    provenance: dict[str, str]  # commit, versions and command, see `dnnzip.usecases.provenance`
 
     def as_json(self) -> dict[str, Any]:
         """Return the documented JSON object."""
@@ -135,33 +108,15 @@ class Asked:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """A tuned network.
+    """A tuned network."""
 
-    Parameters
-    ----------
-    asked
-        What was asked for.
-    compressed
-        The compressed model.
-    summary
-        Its sizes.
-    choices
-        Layer name to its choice; missing where the layer stays as it is.
-    confirmation
-        How it does on unseen samples.
-    single
-        The best single bound by the measure of the search, where it was asked for.
-    kindest
-        The same by counting on all samples, without any margin.
-    """
-
-    asked: Asked
-    compressed: CompressedModel
-    summary: Summary
-    choices: dict[str, Choice]
-    confirmation: Confirmation
-    single: Uniform | None
-    kindest: Uniform | None
+    asked: Asked  # what was asked for
+    compressed: CompressedModel  # the compressed model
+    summary: Summary  # its sizes
+    choices: dict[str, Choice]  # layer name to its choice; missing where the layer stays as it is
+    confirmation: Confirmation  # how it does on unseen samples
+    single: Uniform | None  # the best single bound by the measure of the search, where it was asked for
+    kindest: Uniform | None  # the same by counting on all samples, without any margin
 
     @property
     def bits_per_weight(self) -> float:

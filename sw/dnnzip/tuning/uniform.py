@@ -28,27 +28,13 @@ FAR_OFF = 0.05
 
 @dataclass(frozen=True, eq=False)
 class SingleBounds:
-    """Single bounds for all layers of one network, on all samples.
+    """Single bounds for all layers of one network, on all samples."""
 
-    Parameters
-    ----------
-    model
-        The network.
-    subject
-        The same, for trials.
-    data
-        All samples.
-    right
-        bool [samples], True where the plain network is right.
-    measuring
-        The measurements.
-    """
-
-    model: onnx.ModelProto
-    subject: Subject
-    data: Dataset
-    right: NDArray[np.bool_]
-    measuring: Measuring
+    model: onnx.ModelProto  # the network
+    subject: Subject  # the same, for trials
+    data: Dataset  # all samples
+    right: NDArray[np.bool_]  # bool [samples], True where the plain network is right
+    measuring: Measuring  # the measurements
 
     def best_of(self, choices: Sequence[Choice]) -> Uniform:
         """Return the bound with the fewest bits of some, with the drop on all samples."""

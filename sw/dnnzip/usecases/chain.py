@@ -25,31 +25,17 @@ from dnnzip.usecases.verify import LayerCheck
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A network, and what is asked of its compression.
+    """A network, and what is asked of its compression."""
 
-    Parameters
-    ----------
-    network
-        The plain network.
-    options
-        Bound, selection and codec.
-    where
-        Its file, for messages.
-    link
-        Opens the link that decodes when it is first needed, so that it can be made ready while the network is
-        compressed; None decodes with the software codec alone.
-    golden
-        Decoder of the codes that those of the link are compared with, see `dnnzip.usecases.simulate.simulate`.
-    folder
-        Where ``model.dnz.onnx`` and ``decoded.onnx`` go; None saves nothing.
-    """
-
-    network: onnx.ModelProto
-    options: CompressionOptions
-    where: str
+    network: onnx.ModelProto  # the plain network
+    options: CompressionOptions  # bound, selection and codec
+    where: str  # its file, for messages
+    # Opens the link that decodes when it is first needed, so that it can be made ready while the network is compressed;
+    # None decodes with the software codec alone.
     link: Callable[[], Link] | None = None
+    # Decoder of the codes that those of the link are compared with, see `dnnzip.usecases.simulate.simulate`.
     golden: Decoder = decode_layer
-    folder: Path | None = None
+    folder: Path | None = None  # where ``model.dnz.onnx`` and ``decoded.onnx`` go; None saves nothing
 
     def save(self, model: onnx.ModelProto, name: str) -> None:
         """Save the result of a step."""
@@ -60,29 +46,14 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Results of the steps.
+    """Results of the steps."""
 
-    Parameters
-    ----------
-    job
-        What was asked for.
-    compression
-        The compressed network.
-    simulation
-        What the link decoded; None without one.
-    decoded
-        The plain network, with the weights that the link decoded, or else the software codec.
-    checks
-        Every layer against its bound.
-    before, after
-        Accuracy of the plain and of the decoded network; None where it was not measured.
-    """
-
-    job: Job
-    compression: Compression
-    simulation: Simulation | None
-    decoded: onnx.ModelProto
-    checks: tuple[LayerCheck, ...]
+    job: Job  # what was asked for
+    compression: Compression  # the compressed network
+    simulation: Simulation | None  # what the link decoded; None without one
+    decoded: onnx.ModelProto  # the plain network, with the weights that the link decoded, or else the software codec
+    checks: tuple[LayerCheck, ...]  # every layer against its bound
+    # Accuracy of the plain and of the decoded network; None where it was not measured.
     before: Accuracy | None = None
     after: Accuracy | None = None
 

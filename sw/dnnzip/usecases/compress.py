@@ -21,14 +21,9 @@ from dnnzip.usecases.table_file import read_table_set
 
 @dataclass(frozen=True)
 class CompressionOptions(Encoding):
-    """Options of a compression: an encoding, and the weights that get it.
+    """Options of a compression: an encoding, and the weights that get it."""
 
-    Parameters
-    ----------
-    layers, exclude
-        Globs on the names of the weights to compress and not to compress.
-    """
-
+    # Globs on the names of the weights to compress and not to compress.
     layers: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
@@ -63,35 +58,22 @@ def options_of(
 
 @dataclass(frozen=True, eq=False)
 class Compression:
-    """A compressed network.
+    """A compressed network."""
 
-    Parameters
-    ----------
-    compressed
-        The compressed model, read back as a file would be; in memory, or with its streams in a spool.
-    left_out
-        The weights that are not compressed, and the rule that left each out.
-    """
-
+    # The compressed model, read back as a file would be; in memory, or with its streams in a spool.
     compressed: CompressedModel
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[LeftOut, ...]  # the weights that are not compressed, and the rule that left each out
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A compression whose every option has been checked; `plan` makes it.
+    """A compression whose every option has been checked; `plan` makes it."""
 
-    Parameters
-    ----------
-    model, options, where
-        See `compress`.
-    weights, left_out
-        The weights to compress, and those that stay as they are.
-    """
-
+    # See `compress`.
     model: onnx.ModelProto
     options: CompressionOptions
     where: str
+    # The weights to compress, and those that stay as they are.
     weights: Sequence[Weight]
     left_out: Sequence[LeftOut]
 

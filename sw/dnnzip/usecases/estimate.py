@@ -32,26 +32,13 @@ SMALLEST_BITS, SMALLEST_RATIO, LARGEST_RATIO, LARGEST_BATCH = 1e-6, 1e-6, 1e6, 1
 
 @dataclass(frozen=True)
 class EstimationOptions:
-    """Options of an estimate.
+    """Options of an estimate."""
 
-    Parameters
-    ----------
-    timing
-        How the parts of a layer overlap.
-    batch
-        Samples at once, 1 or more.
-    weight_bits
-        Of a weight that is not compressed; None for the accelerator's.
-    bits
-        Of every compressed weight, instead of those of the model's own streams.
-    ratio
-        Ratio of plain to compressed size of every weight, instead of the streams' own; not together with ``bits``.
-    """
-
-    timing: Timing = Timing.SERIAL
-    batch: int = 1
-    weight_bits: int | None = None
-    bits: float | None = None
+    timing: Timing = Timing.SERIAL  # how the parts of a layer overlap
+    batch: int = 1  # samples at once, 1 or more
+    weight_bits: int | None = None  # of a weight that is not compressed; None for the accelerator's
+    bits: float | None = None  # of every compressed weight, instead of those of the model's own streams
+    # Ratio of plain to compressed size of every weight, instead of the streams' own; not together with ``bits``.
     ratio: float | None = None
 
     def __post_init__(self) -> None:
@@ -87,31 +74,16 @@ def check_batch(batch: int) -> None:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A network with plain weights, compared with the same network with compressed ones.
+    """A network with plain weights, compared with the same network with compressed ones."""
 
-    Parameters
-    ----------
-    network
-        Its layers.
-    accelerator
-        What it runs on.
-    options
-        How it was estimated.
-    weight_bits
-        Of a weight that is not compressed.
-    baseline, compressed
-        The estimates, in the timing asked for.
-    others
-        The same pair for each timing.
-    """
-
-    network: Network
-    accelerator: Accelerator
-    options: EstimationOptions
-    weight_bits: int
+    network: Network  # its layers
+    accelerator: Accelerator  # what it runs on
+    options: EstimationOptions  # how it was estimated
+    weight_bits: int  # of a weight that is not compressed
+    # The estimates, in the timing asked for.
     baseline: Estimate
     compressed: Estimate
-    others: dict[Timing, tuple[Estimate, Estimate]]
+    others: dict[Timing, tuple[Estimate, Estimate]]  # the same pair for each timing
 
     @property
     def pairs(self) -> list[tuple[Layer, LayerEstimate, LayerEstimate]]:

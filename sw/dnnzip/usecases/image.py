@@ -34,33 +34,16 @@ IMAGE_FILE, TABLE_FILE, HEADER_FILE = "weights.bin", "weights.json", "weights.h"
 
 @dataclass(frozen=True)
 class Image:
-    """Layout of a memory image.
+    """Layout of a memory image."""
 
-    Parameters
-    ----------
-    bus_bits
-        Width of the bus.
-    layout
-        The places of the streams.
-    layers
-        The layers by their numbers, in the order of execution.
-    streams
-        The table set, where there is one, and the weight streams, as they lie in the image.
-    weights
-        Weights of all layers.
-    side_bytes
-        Bytes that a consumer of the weights needs in addition to the image: steps and zero points.
-    table_set
-        Id of the table set, None where there is none.
-    """
-
-    bus_bits: int
-    layout: ImageLayout
-    layers: tuple[ImageLayer, ...]
+    bus_bits: int  # width of the bus
+    layout: ImageLayout  # the places of the streams
+    layers: tuple[ImageLayer, ...]  # the layers by their numbers, in the order of execution
+    # The table set, where there is one, and the weight streams, as they lie in the image.
     streams: tuple[ImageStream, ...]
-    weights: int
-    side_bytes: int
-    table_set: int | None
+    weights: int  # weights of all layers
+    side_bytes: int  # bytes that a consumer of the weights needs in addition to the image: steps and zero points
+    table_set: int | None  # id of the table set, None where there is none
 
     @property
     def size(self) -> int:

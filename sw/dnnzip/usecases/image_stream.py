@@ -12,43 +12,21 @@ from dnnzip.onnx.scaling import Scaling
 
 @dataclass(frozen=True)
 class ImageLayer:
-    """A layer of the image.
+    """A layer of the image."""
 
-    Parameters
-    ----------
-    name
-        Name of the weight.
-    type
-        Type of its elements.
-    shape
-        Its shape.
-    """
-
-    name: str
-    type: str
-    shape: tuple[int, ...]
+    name: str  # name of the weight
+    type: str  # type of its elements
+    shape: tuple[int, ...]  # its shape
 
 
 @dataclass(frozen=True)
 class ImageStream:
-    """A stream of the image.
+    """A stream of the image."""
 
-    Parameters
-    ----------
-    entry
-        Its entry in the image's table.
-    layer
-        Its layer; None for the table set.
-    codec
-        Name of its codec; empty for the table set.
-    scaling
-        Scales and zero points of its channels; None for the table set.
-    """
-
-    entry: ImageEntry
-    layer: ImageLayer | None = None
-    codec: str = ""
-    scaling: Scaling | None = None
+    entry: ImageEntry  # its entry in the image's table
+    layer: ImageLayer | None = None  # its layer; None for the table set
+    codec: str = ""  # name of its codec; empty for the table set
+    scaling: Scaling | None = None  # scales and zero points of its channels; None for the table set
 
     @property
     def name(self) -> str:

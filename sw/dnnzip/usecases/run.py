@@ -22,48 +22,26 @@ OPTIMISATION = "ORT_ENABLE_ALL"
 
 @dataclass(frozen=True)
 class Difference:
-    """A sample whose class is not the one that onnxruntime predicts.
+    """A sample whose class is not the one that onnxruntime predicts."""
 
-    Parameters
-    ----------
-    sample
-        Its position in the data set.
-    array, onnxruntime
-        The classes.
-    reason
-        First tensor that differs, and the distance of the scores of the two classes.
-    """
-
-    sample: int
+    sample: int  # its position in the data set
+    # The classes.
     array: int
     onnxruntime: int
-    reason: str
+    reason: str  # first tensor that differs, and the distance of the scores of the two classes
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkResult:
-    """A network's run compared with onnxruntime's.
+    """A network's run compared with onnxruntime's."""
 
-    Parameters
-    ----------
-    accuracy, reference
-        Accuracy of the array and of onnxruntime.
-    layers
-        The array's layers.
-    differences
-        Samples with different classes.
-    checked
-        Whether sums were compared.
-    image_bytes
-        Size of the memory image: table, table set, weights and what lies between them.
-    """
-
+    # Accuracy of the array and of onnxruntime.
     accuracy: Accuracy
     reference: Accuracy
-    layers: tuple[LayerRun, ...]
-    differences: tuple[Difference, ...]
-    checked: bool
-    image_bytes: int
+    layers: tuple[LayerRun, ...]  # the array's layers
+    differences: tuple[Difference, ...]  # samples with different classes
+    checked: bool  # whether sums were compared
+    image_bytes: int  # size of the memory image: table, table set, weights and what lies between them
 
     @property
     def figures(self) -> ArrayFigures:

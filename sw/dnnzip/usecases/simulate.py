@@ -23,30 +23,14 @@ Decoder = Callable[[CompressedModel, CompressedLayer], NDArray[np.generic]]
 
 @dataclass(frozen=True, eq=False)
 class LayerRun:
-    """Result of a layer from the link.
+    """Result of a layer from the link."""
 
-    Parameters
-    ----------
-    name
-        The weight's name.
-    codes
-        int16 [channels, length], as the link decoded them; zero where a stream did not end well.
-    weights
-        Weights (for original bytes: 16-bit items) decoded.
-    mismatches
-        Codes that differ from the software's, or are missing.
-    cycles
-        Clock cycles of its streams; 0 where the link has no clock.
-    verdict
-        That of its first stream that did not end with ok; ok where all did.
-    """
-
-    name: str
-    codes: NDArray[np.int16]
-    weights: int
-    mismatches: int
-    cycles: int
-    verdict: Verdict = Verdict.OK
+    name: str  # the weight's name
+    codes: NDArray[np.int16]  # int16 [channels, length], as the link decoded them; zero where a stream did not end well
+    weights: int  # weights (for original bytes: 16-bit items) decoded
+    mismatches: int  # codes that differ from the software's, or are missing
+    cycles: int  # clock cycles of its streams; 0 where the link has no clock
+    verdict: Verdict = Verdict.OK  # that of its first stream that did not end with ok; ok where all did
 
     @property
     def weights_per_cycle(self) -> float:
@@ -56,18 +40,10 @@ class LayerRun:
 
 @dataclass(frozen=True, eq=False)
 class Simulation:
-    """Result of a network from the link.
+    """Result of a network from the link."""
 
-    Parameters
-    ----------
-    layers
-        One per compressed weight.
-    run
-        The link's own figures.
-    """
-
-    layers: tuple[LayerRun, ...]
-    run: LinkRun | None
+    layers: tuple[LayerRun, ...]  # one per compressed weight
+    run: LinkRun | None  # the link's own figures
 
     @property
     def weights(self) -> int:

@@ -13,21 +13,11 @@ FP32_BITS = 32
 
 @dataclass(frozen=True)
 class Summary:
-    """Sizes of a compressed model.
+    """Sizes of a compressed model."""
 
-    Parameters
-    ----------
-    layers
-        Its compressed weights.
-    left_out
-        Those that are not.
-    table_bytes
-        Bytes of the table set.
-    """
-
-    layers: tuple[CompressedLayer, ...]
-    left_out: tuple[LeftOut, ...]
-    table_bytes: int
+    layers: tuple[CompressedLayer, ...]  # its compressed weights
+    left_out: tuple[LeftOut, ...]  # those that are not
+    table_bytes: int  # bytes of the table set
 
     @property
     def weights(self) -> int:

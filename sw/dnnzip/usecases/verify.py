@@ -26,25 +26,14 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class LayerCheck:
-    """A layer's largest error against its bound.
+    """A layer's largest error against its bound."""
 
-    Parameters
-    ----------
-    name
-        The weight's name.
-    weights
-        Weights compared.
-    max_error, bound
-        Those of the channel (or tensor) that comes closest to its bound, in the layer's unit.
-    broken
-        Weights beyond their bound.
-    """
-
-    name: str
-    weights: int
+    name: str  # the weight's name
+    weights: int  # weights compared
+    # Those of the channel (or tensor) that comes closest to its bound, in the layer's unit.
     max_error: float
     bound: float
-    broken: bool
+    broken: bool  # weights beyond their bound
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON object of the check."""
@@ -59,21 +48,12 @@ class LayerCheck:
 
 @dataclass(frozen=True)
 class Verification:
-    """Result of a comparison with the original.
+    """Result of a comparison with the original."""
 
-    Parameters
-    ----------
-    layers
-        The compressed weights against their bounds.
-    differences
-        A line for all else that a runtime would see differently, except what compression has to change.
-    changed_biases
-        Biases that tuning has changed, and the file declares.
-    """
-
-    layers: tuple[LayerCheck, ...]
+    layers: tuple[LayerCheck, ...]  # the compressed weights against their bounds
+    # A line for all else that a runtime would see differently, except what compression has to change.
     differences: tuple[str, ...]
-    changed_biases: tuple[str, ...]
+    changed_biases: tuple[str, ...]  # biases that tuning has changed, and the file declares
 
     @property
     def ok(self) -> bool:
