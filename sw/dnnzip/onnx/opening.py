@@ -216,6 +216,7 @@ def layer_of_node(
             grid=declared.grid(),
             codec=values["codec"].decode(),
             position=max(int(values["position"]), 0),
+            is_folded=bool(values.get("folded", 1)),
         )
         fault = layer.grid.errors_fault() or layer.grid.fault(layer.layout)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -1,7 +1,7 @@
 """The first step: select weights, put them on their grid, encode them, write them into the network."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import onnx
 
@@ -133,16 +133,14 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
     suited = [weight for weight in weights if suits_unit(weight, options.bound)]
     left_out += [weight.left_out(suits_unit.sentence) for weight in weights if weight not in suited]
     check_bound(suited or weights, options.bound, options.scope)
-    kept = []
-    for weight in suited:
-        # Codes that are chosen within intervals leave scales as they are: nothing has to be folded.
-        is_folded = weight.element.is_integer and codec_for(options.codec.codec).fit is None
-        divisor = divisor_of(weight, options.bound, options.scope) if is_folded else 1
-        obstacle = fold_obstacle(model, weight, divisor) if divisor > 1 else None
-        if obstacle is None:
-            kept.append(weight)
-        else:
-            left_out.append(weight.left_out(obstacle))
-    if not kept:
-        raise InputError(where, "has no weights to compress at this bound", left_out[-1].rule)
-    return kept, left_out
+    return [_with_scale(model, weight, options) for weight in suited], left_out
+
+
+def _with_scale(model: onnx.ModelProto, weight: Weight, options: CompressionOptions) -> Weight:
+    """Return a weight as it is compressed: not with a divisor in its scale where that cannot hold one."""
+    # Codes that are chosen within intervals leave scales as they are: nothing has to be folded.
+    if not weight.has_own_scale or codec_for(options.codec.codec).fit is not None:
+        return weight
+    divisor = divisor_of(weight, options.bound, options.scope)
+    is_free = divisor == 1 or fold_obstacle(model, weight, divisor) is None
+    return replace(weight, has_own_scale=is_free)
