@@ -201,38 +201,42 @@ def fresh_name(wanted: str, taken: set[str]) -> str:
     return name
 
 
-def holds_tensor(node: onnx.NodeProto) -> bool:
-    """Return True if a node is a Constant that holds a dense tensor."""
-    return (
-        node.op_type == "Constant"
-        and is_standard(node)
-        and len(node.attribute) == 1
-        and node.attribute[0].name == "value"
-        and node.attribute[0].HasField("t")
-    )
+def tensor_of(node: onnx.NodeProto) -> onnx.TensorProto | None:
+    """Return the dense array of a Constant node, under the node's name for it; None of other nodes and of scalars."""
+    if node.op_type != "Constant" or not is_standard(node) or len(node.attribute) != 1:
+        return None
+    (entry,) = node.attribute
+    if entry.name == "value" and entry.HasField("t"):
+        tensor = entry.t
+    elif entry.name == "value_floats":
+        tensor = onnx.helper.make_tensor("", onnx.TensorProto.FLOAT, [len(entry.floats)], entry.floats)
+    else:
+        return None
+    fresh = onnx.TensorProto()
+    fresh.CopyFrom(tensor)
+    fresh.name = node.output[0]
+    if node.doc_string and not fresh.doc_string:
+        fresh.doc_string = node.doc_string
+    fresh.metadata_props.extend(node.metadata_props)
+    return fresh
 
 
 def lift_constants(model: onnx.ModelProto) -> None:
-    """Turn the top graph's Constant nodes that hold a dense tensor into initializers of the same name, in place.
+    """Turn the top graph's Constant nodes that hold a dense array into initializers of the same name, in place.
 
     The two mean the same; exporters choose either. A constant that is itself an output of the network stays a node,
     because not every runtime accepts an initializer there.
     """
     outputs = {value.name for value in model.graph.output}
-    lifted = [node for node in model.graph.node if holds_tensor(node) and node.output[0] not in outputs]
-    for node in lifted:
-        tensor = model.graph.initializer.add()
-        tensor.CopyFrom(node.attribute[0].t)
-        tensor.name = node.output[0]
-        if node.doc_string and not tensor.doc_string:
-            tensor.doc_string = node.doc_string
-        tensor.metadata_props.extend(node.metadata_props)
-    if lifted:
-        gone = {id(node) for node in lifted}
-        kept = [node for node in model.graph.node if id(node) not in gone]
-        fresh = onnx.GraphProto()
-        fresh.node.extend(kept)
+    kept = onnx.GraphProto()
+    for node in model.graph.node:
+        tensor = None if outputs.intersection(node.output) else tensor_of(node)
+        if tensor is None:
+            kept.node.append(node)
+        else:
+            model.graph.initializer.append(tensor)
+    if len(kept.node) < len(model.graph.node):
         del model.graph.node[:]
-        model.graph.node.extend(fresh.node)
+        model.graph.node.extend(kept.node)
         # Before version 4 every initializer had to be an input as well.
         model.ir_version = max(model.ir_version, 4)

@@ -13,7 +13,7 @@ from onnx import inliner
 
 from dnnzip.onnx.constants import Constant, Home, find_constants, is_matrix
 from dnnzip.onnx.descriptions import SEPARATE_INITIALIZERS
-from dnnzip.onnx.graph import GraphIndex, all_names, bodies, fresh_name, holds_tensor, lift_constants, subgraphs
+from dnnzip.onnx.graph import GraphIndex, all_names, bodies, fresh_name, lift_constants, subgraphs, tensor_of
 from dnnzip.onnx.removal import remove_named
 
 
@@ -75,9 +75,8 @@ def _lift_body(
             _lift_body(top, inner, wanted, name_in_top)
     # An input takes its default from an initializer, and an output must be made in the body.
     kept = {value.name for value in (*body.input, *body.output)}
-    nodes = {node.output[0]: node for node in body.node if holds_tensor(node)}
-    constants = {tensor.name: tensor for tensor in body.initializer}
-    constants.update((name, node.attribute[0].t) for name, node in nodes.items())
+    nodes = [tensor for tensor in map(tensor_of, body.node) if tensor is not None]
+    constants = {tensor.name: tensor for tensor in (*body.initializer, *nodes)}
     names = {name: name_in_top(name) for name in constants if name in wanted and name not in kept}
     for name, fresh in names.items():
         top.initializer.add().CopyFrom(constants[name])
@@ -85,7 +84,7 @@ def _lift_body(
     remove_named(body.initializer, set(names))
     for position in reversed(range(len(body.node))):
         node = body.node[position]
-        if holds_tensor(node) and node.output[0] in names:
+        if node.op_type == "Constant" and node.output[0] in names:
             del body.node[position]
     _rename({name: fresh for name, fresh in names.items() if name != fresh}, body)
 

@@ -124,7 +124,7 @@ def _is_outside_functions(candidate: Candidate) -> bool:
 CandidateRule = Rule[[Candidate]]
 
 is_read_as_weight: CandidateRule = Rule(
-    "An operator that is known must read it as its weight.",
+    "An operator that is known must read it as its weight, directly or behind operators that keep its channels.",
     lambda candidate: bool(candidate.readers) or candidate.constant.is_weight,
 )
 is_dense: CandidateRule = Rule(
@@ -135,18 +135,12 @@ is_outside_functions: CandidateRule = Rule(
 )
 is_no_output: CandidateRule = Rule(
     "It must not be an output of the network or of a body.",
-    lambda candidate: candidate.constant.home is Home.GRAPH and candidate.tensor.name not in candidate.index.outputs,
-)
-is_followed: CandidateRule = Rule(
-    "Only operators that keep its channels may stand between it and the operator that reads it as its weight.",
-    lambda candidate: bool(candidate.readers),
+    lambda candidate: bool(candidate.readers) and candidate.tensor.name not in candidate.index.outputs,
 )
 has_known_type: CandidateRule = Rule(
     f"Its type must be {type_names()}.", lambda candidate: candidate.tensor.data_type in ELEMENT_TYPES
 )
-is_array: CandidateRule = Rule(
-    "It must have at least two dimensions.", lambda candidate: len(candidate.tensor.dims) >= 2
-)
+is_array: CandidateRule = Rule("It must not be a scalar.", lambda candidate: len(candidate.tensor.dims) > 0)
 has_weights: CandidateRule = Rule("It must hold at least one weight.", lambda candidate: 0 not in candidate.tensor.dims)
 has_channels_that_fit: CandidateRule = Rule(
     "An output channel must have at most 1048576 weights.",
@@ -159,7 +153,6 @@ RULES: tuple[CandidateRule, ...] = (
     is_dense,
     is_outside_functions,
     is_no_output,
-    is_followed,
     has_known_type,
     is_array,
     has_weights,
