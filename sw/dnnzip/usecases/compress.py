@@ -12,7 +12,8 @@ from dnnzip.onnx.compressed import CompressedModel, is_compressed
 from dnnzip.onnx.compression import compressed_model
 from dnnzip.onnx.lazy_tensors import Place, Spool
 from dnnzip.onnx.opening import open_compressed
-from dnnzip.onnx.rescale import fold_obstacle
+from dnnzip.onnx.rescale import Fold, fold_obstacle, has_scale_that_fits
+from dnnzip.onnx.rules import Rule
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights, select_weights, suits_unit
 from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.quantize.tolerance import check_bound, divisor_of
@@ -133,14 +134,23 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> tup
     suited = [weight for weight in weights if suits_unit(weight, options.bound)]
     left_out += [weight.left_out(suits_unit.sentence) for weight in weights if weight not in suited]
     check_bound(suited or weights, options.bound, options.scope)
-    return [_with_scale(model, weight, options) for weight in suited], left_out
+    kept = []
+    for weight in suited:
+        obstacle = _obstacle(model, weight, options)
+        if obstacle is has_scale_that_fits:
+            left_out.append(weight.left_out(obstacle.sentence))
+        else:
+            # Where no scale can hold the divisor, weights stay in their own steps.
+            kept.append(replace(weight, has_own_scale=weight.element.is_integer and obstacle is None))
+    if not kept:
+        raise InputError(where, "has no weights to compress at this bound", left_out[-1].rule)
+    return kept, left_out
 
 
-def _with_scale(model: onnx.ModelProto, weight: Weight, options: CompressionOptions) -> Weight:
-    """Return a weight as it is compressed: not with a divisor in its scale where that cannot hold one."""
+def _obstacle(model: onnx.ModelProto, weight: Weight, options: CompressionOptions) -> Rule[[Fold]] | None:
+    """Return the rule by which the divisor of integer weights cannot be folded into the network's scales."""
     # Codes that are chosen within intervals leave scales as they are: nothing has to be folded.
-    if not weight.has_own_scale or codec_for(options.codec.codec).fit is not None:
-        return weight
+    if not weight.element.is_integer or codec_for(options.codec.codec).fit is not None:
+        return None
     divisor = divisor_of(weight, options.bound, options.scope)
-    is_free = divisor == 1 or fold_obstacle(model, weight, divisor) is None
-    return replace(weight, has_own_scale=is_free)
+    return fold_obstacle(model, weight, divisor) if divisor > 1 else None
