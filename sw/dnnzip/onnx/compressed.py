@@ -1,17 +1,21 @@
 """The compressed model: an ONNX file in which `Decompress` nodes of the domain ``dnnzip`` replace the weights.
 
 A node's inputs are ``stream`` (uint8 [n]), ``tables`` (uint8 [m], one initializer that all nodes share), ``step``
-(float32, scalar or [channels]; left out where the stream holds the original bytes), ``zero_point`` (the network's own;
-left out where it is zero or the weights are float) and ``step_index`` (uint8 [channels]; with it, ``step`` and the
-attribute ``steps_per_octave`` are those of a grid, `dnnzip.quantize.step_grid`). Its output has the name, type and
-shape of the weight:
+(float32, scalar or [channels]; left out where the stream holds the original bytes), ``zero_point`` (the network's own
+where it has one that serves; left out where it is zero or the weights are float) and ``step_index`` (uint8 [channels];
+with it, ``step`` and the attribute ``steps_per_octave`` are those of a grid, `dnnzip.quantize.step_grid`).
+
+Its output has the name, type and shape of the weight:
 
 - float weights: ``float32(code) * step``, rounded to the element type;
 - int8 and uint8 weights with step 1: ``(code + zero_point) mod 256``, the original;
-- int8 weights with a step 2 e + 1 above 1: the code itself; the network's scales hold the step already.
+- int8 weights with a step 2 e + 1 above 1: the code itself; the network's scales hold the step already;
+- integer weights with the attribute ``folded`` 0: ``zero_point + step * code``, clipped to their type, as there is no
+  scale that could hold the step.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import onnx
@@ -23,7 +27,11 @@ from dnnzip.quantize.layout import Layout
 #: Domain and version of the operator; a change of its meaning raises the version. Version 1 has no ``step_index``.
 DOMAIN = "dnnzip"
 OPERATOR = "Decompress"
-VERSION = 2
+VERSION = 3
+
+#: The version of files in which no node has an attribute of a later one, and the attributes that came later.
+BASE_VERSION = 2
+LATER_ATTRIBUTES = {"folded": 3}
 
 #: Places of a node's inputs, and the fewest and the most that it has.
 STREAM, TABLES, STEP, ZERO_POINT, STEP_INDEX = range(5)
@@ -43,6 +51,7 @@ class CompressedLayer:
     grid: Grid
     codec: str
     position: int  # where the weight stood among the network's initializers
+    is_folded: bool = True  # True if the network's scales hold the divisor of integer weights, where it is above 1
 
     @property
     def stream(self) -> bytes:
@@ -81,8 +90,8 @@ class CompressedLayer:
 
     @property
     def divisor(self) -> int:
-        """2 e + 1 for integer weights, 1 otherwise."""
-        return divisor_of(self.grid)
+        """2 e + 1 where the network's scales hold it, 1 otherwise."""
+        return divisor_of(self.grid) if self.is_folded else 1
 
     @property
     def items(self) -> int:
@@ -103,6 +112,12 @@ class CompressedModel:
 def is_compressed(model: onnx.ModelProto) -> bool:
     """Return True if a model holds compressed weights."""
     return any(node.domain == DOMAIN for node in model.graph.node)
+
+
+def version_of(nodes: Iterable[onnx.NodeProto]) -> int:
+    """Return the version of the operator that nodes need."""
+    names = {entry.name for node in nodes for entry in node.attribute}
+    return max((LATER_ATTRIBUTES[name] for name in names & LATER_ATTRIBUTES.keys()), default=BASE_VERSION)
 
 
 def divisor_of(grid: Grid) -> int:

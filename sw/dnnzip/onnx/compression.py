@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.encoding import Encoded
 from dnnzip.onnx.biases import remove_declaration
-from dnnzip.onnx.compressed import DOMAIN, OPERATOR, STEP, STEP_INDEX, STREAM, VERSION, divisor_of
+from dnnzip.onnx.compressed import DOMAIN, OPERATOR, STEP, STEP_INDEX, STREAM, ZERO_POINT, divisor_of, version_of
 from dnnzip.onnx.descriptions import SEPARATE_INITIALIZERS, keep_description
 from dnnzip.onnx.graph import all_names, fresh_name, remove_initializers, remove_where, replace_nodes
 from dnnzip.onnx.lazy_tensors import Place, set_place
@@ -31,12 +32,16 @@ def compressed_model(
     Parameters
     ----------
     weights
-        The compressed weights. Integer ones with a divisor above 1 have passed `rescale.fold_obstacle`.
+        The compressed weights. Integer ones with a divisor above 1 and a scale of their own have passed
+        `rescale.fold_obstacle`.
     encoded
         Each of them, encoded; its stream may be in a file.
     """
     positions = {tensor.name: i for i, tensor in enumerate(model.graph.initializer)}
-    divisors = {weight.name: divisor_of(item.grid) for weight, item in zip(weights, encoded, strict=True)}
+    divisors = {
+        weight.name: divisor_of(item.grid) if weight.has_own_scale else 1
+        for weight, item in zip(weights, encoded, strict=True)
+    }
     fresh = folded_skeleton(model, divisors)
     taken = all_names(fresh)
     tables_name = fresh_name("dnnzip.tables", taken)
@@ -49,7 +54,7 @@ def compressed_model(
     remove_initializers(fresh, divisors)
     # Every node reads initializers only, so in front of all others they are sorted.
     replace_nodes(fresh.graph, [*nodes, *fresh.graph.node])
-    fresh.opset_import.append(helper.make_opsetid(DOMAIN, VERSION))
+    fresh.opset_import.append(helper.make_opsetid(DOMAIN, version_of(nodes)))
     # Before version 4 every initializer had to be an input as well, and the streams are none.
     fresh.ir_version = max(fresh.ir_version, SEPARATE_INITIALIZERS)
     return fresh
@@ -98,13 +103,25 @@ def _add_inputs(
     inputs.append(fresh_name(f"{weight.name}.step", taken))
     if isinstance(grid, IntegerGrid):
         initializers.append(numpy_helper.from_array(np.array(grid.divisor, np.float32), inputs[STEP]))
-        return inputs if grid.used_zero_point is None else [*inputs, weight.zero_point_name]
+        point = _zero_point(grid, weight)
+        if point is None:
+            return inputs
+        if weight.zero_point_name:
+            return [*inputs, weight.zero_point_name]
+        inputs.append(fresh_name(f"{weight.name}.zero_point", taken))
+        initializers.append(numpy_helper.from_array(point, inputs[ZERO_POINT]))
+        return inputs
     steps = grid.step if grid.step_grid is None else grid.step_grid.values
     initializers.append(numpy_helper.from_array(np.asarray(steps, np.float32), inputs[STEP]))
     if grid.step_grid is not None:
         inputs += ["", fresh_name(f"{weight.name}.step_index", taken)]
         initializers.append(numpy_helper.from_array(grid.step_grid.index, inputs[STEP_INDEX]))
     return inputs
+
+
+def _zero_point(grid: IntegerGrid, weight: Weight) -> NDArray[np.generic] | None:
+    """Return the zero point that a decoder needs; None where it is zero or, with the divisor, in the network."""
+    return grid.used_zero_point if grid.divisor == 1 or not weight.has_own_scale else None
 
 
 def _node(
@@ -118,7 +135,10 @@ def _node(
             "steps_per_octave": grid.step_grid.per_octave,
             "step_loss": _double("step_loss", grid.step_loss),
         }
-    element_type = TensorProto.INT8 if divisor_of(grid) > 1 else number_of(grid.element)
+    is_divided = divisor_of(grid) > 1
+    if is_divided and not weight.has_own_scale:
+        more = {"folded": 0}
+    element_type = TensorProto.INT8 if is_divided and weight.has_own_scale else number_of(grid.element)
     stream_tensor = next(tensor for tensor in reversed(model.graph.initializer) if tensor.name == inputs[STREAM])
     return helper.make_node(
         OPERATOR,

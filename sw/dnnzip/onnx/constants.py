@@ -22,6 +22,16 @@ from dnnzip.onnx.tensor_bytes import bytes_of
 #: Operators of which the first input is what they change, and the others only say how.
 CONVERSIONS = ("DequantizeLinear", "QuantizeLinear", "Cast", "CastLike")
 
+#: Arrays of these types are indices, shapes or masks, and no weights unless an operator computes with them.
+INDEX_TYPES = (
+    TensorProto.BOOL,
+    TensorProto.STRING,
+    TensorProto.INT32,
+    TensorProto.INT64,
+    TensorProto.UINT32,
+    TensorProto.UINT64,
+)
+
 #: Operators whose result does not hold the values of their input.
 SHAPES = ("Shape", "Size")
 
@@ -150,7 +160,9 @@ class _Walk:
                     _mark(values.get(name), is_plain=formal.is_weight)
         elif operator is not None and operator.weights:
             for weight in operator.weights:
-                _mark(values.get(operand(node, weight.index)), is_plain=weight.layout_of is not None)
+                value = values.get(operand(node, weight.index))
+                if not (weight.is_table and value is not None and all(map(_is_index, value.sources))):
+                    _mark(value)
         elif not is_standard(node):
             for name in node.input:
                 if _is_large(values.get(name)):
@@ -195,6 +207,10 @@ def _mark(value: _Value | None, is_plain: bool = True) -> None:
             source.is_weight = True
         else:
             source.is_source = True
+
+
+def _is_index(source: Constant) -> bool:
+    return not source.is_formal and source.tensor.data_type in INDEX_TYPES
 
 
 def _is_large(value: _Value | None) -> bool:

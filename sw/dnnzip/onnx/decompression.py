@@ -11,9 +11,9 @@ from onnx import numpy_helper
 from dnnzip.encoding import Reading, decode_codes, restore_weights
 from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.biases import remove_declaration
-from dnnzip.onnx.compressed import DOMAIN, STEP, STEP_INDEX, STREAM, TABLES, CompressedLayer, CompressedModel
+from dnnzip.onnx.compressed import DOMAIN, CompressedLayer, CompressedModel
 from dnnzip.onnx.descriptions import restore_descriptions
-from dnnzip.onnx.graph import operand, remove_where, replace_nodes
+from dnnzip.onnx.graph import reads_of, remove_where, replace_nodes
 from dnnzip.onnx.lazy_tensors import Spool, set_place
 from dnnzip.onnx.removal import copy_without_values
 from dnnzip.onnx.rules import number_of
@@ -55,7 +55,7 @@ def restore(layer: CompressedLayer, decoded: NDArray[np.generic], where: str = "
         memory for the weights.
     """
     grid = layer.grid
-    if isinstance(grid, IntegerGrid) and grid.divisor > 1:
+    if isinstance(grid, IntegerGrid) and layer.divisor > 1:
         # The network's scales hold the divisor, and a zero point is zero.
         grid = replace(grid, divisor=1, zero_point=None)
     return restore_weights(decoded, grid, layer.layout, _reading(where, layer))
@@ -93,16 +93,10 @@ def _plain(compressed: CompressedModel, tensor_of: Callable[[CompressedLayer], o
     """Put the tensor of each layer in the place of its node."""
     own = [node for node in compressed.model.graph.node if node.domain == DOMAIN]
     kept = [node for node in compressed.model.graph.node if node.domain != DOMAIN]
-    still_read = {name for node in kept for name in node.input}
-    gone = {
-        name
-        for node in own
-        for name in (operand(node, place) for place in (STREAM, TABLES, STEP, STEP_INDEX))
-        if name and name not in still_read
-    }
+    # A zero point that the network reads is its own, and stays.
+    gone = {name for node in own for name in node.input if name}.difference(*map(reads_of, kept))
     plain = copy_without_values(compressed.model, gone)
     replace_nodes(plain.graph, kept)
-    # A zero point is the network's own, and stays.
     remove_where(plain.graph.initializer, lambda tensor: tensor.name in gone)
     remove_declaration(plain)
     for layer in compressed.layers:

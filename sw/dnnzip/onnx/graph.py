@@ -1,6 +1,6 @@
 """Readers and writers of each name of a model's graph; nodes and initializers replaced, removed and lifted."""
 
-from collections import defaultdict
+from collections import ChainMap, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,16 @@ import onnx
 def attribute(node: onnx.NodeProto, name: str, default: int) -> int:
     """Return an integer attribute of a node, or its default."""
     return next((int(entry.i) for entry in node.attribute if entry.name == name), default)
+
+
+def text_attribute(node: onnx.NodeProto, name: str) -> str:
+    """Return a text attribute of a node, empty where it is left out."""
+    return next((entry.s.decode("utf-8", "replace") for entry in node.attribute if entry.name == name), "")
+
+
+def list_attribute(node: onnx.NodeProto, name: str) -> list[int]:
+    """Return an attribute of whole numbers of a node, empty where it is left out."""
+    return next((list(entry.ints) for entry in node.attribute if entry.name == name), [])
 
 
 def factor(node: onnx.NodeProto, name: str) -> float:
@@ -35,7 +45,7 @@ def is_standard(node: onnx.NodeProto) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Use:
-    """One input of one node of the top graph."""
+    """One input of one node, in the graph or in a body."""
 
     node: onnx.NodeProto
     index: int
@@ -53,10 +63,10 @@ class GraphIndex:
     -------
     initializers
         Name to tensor, top graph only.
-    uses
-        Name to the inputs of the top graph's nodes that read it.
     producers
         Name to the node of the top graph that writes it.
+    constants
+        Names of the top graph that depend on no input of the network.
     outputs
         Names of the network's outputs.
     inner_reads
@@ -67,26 +77,60 @@ class GraphIndex:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.initializers: dict[str, onnx.TensorProto] = {t.name: t for t in model.graph.initializer}
-        self.uses: dict[str, list[Use]] = defaultdict(list)
         self.producers: dict[str, onnx.NodeProto] = {}
+        self.constants: set[str] = {*self.initializers, *(t.values.name for t in model.graph.sparse_initializer)}
         self.outputs: set[str] = {value.name for value in model.graph.output}
         self.inner_reads: set[str] = set()
         self.arguments: set[str] = set()
         functions = {(function.domain, function.name, function.overload) for function in model.functions}
         for node in model.graph.node:
-            for index, name in enumerate(node.input):
-                if name:
-                    self.uses[name].append(Use(node, index))
             for name in node.output:
                 self.producers[name] = node
+            if self.constants.issuperset(reads_of(node)):
+                self.constants.update(node.output)
             if (node.domain, node.op_type, node.overload) in functions:
                 self.arguments.update(node.input)
             for body in bodies(node):
                 self.inner_reads |= outer_reads(body)
+        # A name means what the innermost graph around it that has one means by it: graphs are told apart by a number.
+        self._uses: dict[tuple[int, str], list[Use]] = defaultdict(list)
+        self._passed_on: set[tuple[int, str]] = set()
+        self._graph_of: dict[int, tuple[int, onnx.NodeProto]] = {}
+        self._graphs = 0
+        self._add(model.graph, ChainMap())
+
+    def _add(self, graph: onnx.GraphProto, visible: ChainMap[str, int]) -> None:
+        """Add the uses in a graph and its bodies; `visible` are the names around it, each with its graph."""
+        own = self._graphs
+        self._graphs += 1
+        visible.update((tensor.name, own) for tensor in graph.initializer)
+        visible.update((sparse.values.name, own) for sparse in graph.sparse_initializer)
+        visible.update((value.name, own) for value in graph.input)
+        for node in graph.node:
+            self._graph_of[id(node)] = own, node
+            for index, name in enumerate(node.input):
+                if name:
+                    self._uses[visible.get(name, own), name].append(Use(node, index))
+            for body in bodies(node):
+                self._add(body, visible.new_child())
+            visible.update((name, own) for name in node.output)
+        self._passed_on.update((visible.get(value.name, own), value.name) for value in graph.output)
 
     def readers(self, name: str) -> list[Use]:
-        """Return the inputs of the top graph's nodes that read a name; empty for a name that nobody reads."""
-        return self.uses.get(name, [])
+        """Return the inputs of nodes, those in bodies included, that read a name of the top graph."""
+        return self._uses.get((0, name), [])
+
+    def behind(self, node: onnx.NodeProto, output: int = 0) -> list[Use]:
+        """Return the inputs of nodes that read a result of a node, wherever that stands."""
+        return self._uses.get((self._graph_of[id(node)][0], node.output[output]), [])
+
+    def is_inside(self, node: onnx.NodeProto) -> bool:
+        """Return True if a node stands in a body."""
+        return self._graph_of[id(node)][0] != 0
+
+    def is_passed_on(self, node: onnx.NodeProto, output: int = 0) -> bool:
+        """Return True if a result of a node is an output of its graph, the network or a body."""
+        return (self._graph_of[id(node)][0], node.output[output]) in self._passed_on
 
     def is_only_read_by(self, name: str, node: onnx.NodeProto) -> bool:
         """Return True if one input of one node is the only place where a name is used."""
@@ -190,32 +234,41 @@ def remove_unread(model: onnx.ModelProto, names: Iterable[str]) -> None:
     remove_initializers(model, {n for n in names if not index.readers(n) and not index.is_read_elsewhere(n)})
 
 
+def tensor_of(node: onnx.NodeProto) -> onnx.TensorProto | None:
+    """Return the dense array of a Constant node, under the node's name for it; None of other nodes and of scalars."""
+    if node.op_type != "Constant" or not is_standard(node) or len(node.attribute) != 1:
+        return None
+    (entry,) = node.attribute
+    if entry.name == "value" and entry.HasField("t"):
+        tensor = entry.t
+    elif entry.name == "value_floats":
+        tensor = onnx.helper.make_tensor("", onnx.TensorProto.FLOAT, [len(entry.floats)], entry.floats)
+    else:
+        return None
+    fresh = onnx.TensorProto()
+    fresh.CopyFrom(tensor)
+    fresh.name = node.output[0]
+    if node.doc_string and not fresh.doc_string:
+        fresh.doc_string = node.doc_string
+    fresh.metadata_props.extend(node.metadata_props)
+    return fresh
+
+
 def lift_constants(model: onnx.ModelProto) -> None:
-    """Turn the top graph's Constant nodes that hold a dense tensor into initializers of the same name, in place.
+    """Turn the top graph's Constant nodes that hold a dense array into initializers of the same name, in place.
 
     The two mean the same; exporters choose either. A constant that is itself an output of the network stays a node,
     because not every runtime accepts an initializer there.
     """
     outputs = {value.name for value in model.graph.output}
-    lifted = [
-        node
-        for node in model.graph.node
-        if node.op_type == "Constant"
-        and is_standard(node)
-        and len(node.attribute) == 1
-        and node.attribute[0].name == "value"
-        and node.attribute[0].HasField("t")
-        and node.output[0] not in outputs
-    ]
-    for node in lifted:
-        tensor = model.graph.initializer.add()
-        tensor.CopyFrom(node.attribute[0].t)
-        tensor.name = node.output[0]
-        if node.doc_string and not tensor.doc_string:
-            tensor.doc_string = node.doc_string
-        tensor.metadata_props.extend(node.metadata_props)
-    if lifted:
-        gone = {id(node) for node in lifted}
-        replace_nodes(model.graph, [node for node in model.graph.node if id(node) not in gone])
+    kept = []
+    for node in model.graph.node:
+        tensor = None if outputs.intersection(node.output) else tensor_of(node)
+        if tensor is None:
+            kept.append(node)
+        else:
+            model.graph.initializer.append(tensor)
+    if len(kept) < len(model.graph.node):
+        replace_nodes(model.graph, kept)
         # Before version 4 every initializer had to be an input as well.
         model.ir_version = max(model.ir_version, 4)

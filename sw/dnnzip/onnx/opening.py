@@ -131,8 +131,8 @@ class _Declared:
         layout, element = self.layout, self.element
         if element is None:
             return f"its element type {self.values['element_type']} is not {type_names()}"
-        if len(layout.shape) < 2 or any(d < 1 for d in layout.shape):
-            return f"its shape {layout.shape} has no weights or under two dimensions"
+        if not layout.shape or any(d < 1 for d in layout.shape):
+            return f"its shape {layout.shape} has no weights"
         if len(layout.shape) > MOST_DIMENSIONS:
             return f"its shape has {len(layout.shape)} dimensions, and {MOST_DIMENSIONS} are the most"
         if not 0 <= layout.axis < len(layout.shape) or layout.group < 1 or layout.shape[0] % layout.group:
@@ -194,6 +194,7 @@ def layer_of_node(
             grid=declared.grid(),
             codec=values["codec"].decode(),
             position=max(int(values["position"]), 0),
+            is_folded=bool(values.get("folded", 1)),
         )
         fault = layer.grid.errors_fault() or layer.grid.fault(layer.layout)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -41,6 +41,10 @@ class Fold:
 
 FoldRule = Rule[[Fold]]
 
+has_own_scale: FoldRule = Rule(
+    "At 1 lsb and more, only operators may read it that see it as it is stored, with one zero point of the network's.",
+    lambda fold: fold.weight.has_own_scale,
+)
 has_scale_to_fold: FoldRule = Rule(
     "At 1 lsb and more, its scale must be found: an input of its operator, or behind ConvInteger and MatMulInteger a "
     "Cast and then a Mul by a constant.",
@@ -59,16 +63,16 @@ has_scale_that_fits: FoldRule = Rule(
 )
 
 #: In this order; the first that is not satisfied is the reason given.
-FOLD_RULES: tuple[FoldRule, ...] = (has_scale_to_fold, has_bias_to_fold, has_scale_that_fits)
+FOLD_RULES: tuple[FoldRule, ...] = (has_own_scale, has_scale_to_fold, has_bias_to_fold, has_scale_that_fits)
 
 
-def fold_obstacle(model: onnx.ModelProto, weight: Weight, divisor: int) -> str | None:
-    """Return the sentence of the rule by which a divisor (2 e + 1, above 1) cannot be folded, or None where it can.
+def fold_obstacle(model: onnx.ModelProto, weight: Weight, divisor: int) -> FoldRule | None:
+    """Return the rule by which a divisor (2 e + 1, above 1) cannot be folded, or None where it can.
 
     `weight` was found in `model`, which has not changed since.
     """
     fold = Fold(weight, GraphIndex(model), divisor)
-    return next((rule.sentence for rule in FOLD_RULES if not rule.is_met(fold)), None)
+    return next((rule for rule in FOLD_RULES if not rule.is_met(fold)), None)
 
 
 def fold_divisor(model: onnx.ModelProto, weight: Weight, divisor: int) -> None:

@@ -18,9 +18,8 @@ from dnnzip.errors import InputError
 from dnnzip.format import MAX_LENGTH
 from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.constants import Constant, Home
-from dnnzip.onnx.graph import GraphIndex, attribute
+from dnnzip.onnx.graph import GraphIndex
 from dnnzip.onnx.lazy_tensors import Place, place_of
-from dnnzip.onnx.operators import OPERATORS
 from dnnzip.quantize.element_type import FLOAT16, FLOAT32, INT8, UINT8, ElementType, type_names
 from dnnzip.quantize.layout import Layout
 
@@ -41,12 +40,16 @@ class Reader:
 
     node: onnx.NodeProto  # the operator: a convolution or matrix product
     # The node that holds the weight's scale and zero point: a DequantizeLinear between the tensor and `node`, or `node`
-    # itself where it is an integer operator; None for float weights.
+    # itself where it is an integer operator; None where there is none.
     quantiser: onnx.NodeProto | None
     # Positions of the scale and the zero point among the inputs of `quantiser`; None where it has no such input.
     scale_index: int | None
     zero_point_index: int | None
+    # The tensor's axis along which they have a value for each entry, where they have several; None where none is.
+    quantised_axis: int | None
     layout: Layout  # the tensor's output channels and kernel as this operator sees them
+    # True if nothing stands between but a DequantizeLinear, and the operator is in the top graph.
+    is_direct: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,100 +76,47 @@ class Rule(Generic[P]):
     is_met: Callable[P, bool]
 
 
-def _is_outside_subgraphs(candidate: Candidate) -> bool:
-    is_read_inside = candidate.tensor.name in candidate.index.inner_reads
-    return candidate.constant.home is not Home.BODY and not (candidate.constant.home is Home.GRAPH and is_read_inside)
-
-
-def _has_constant_quantisation(candidate: Candidate) -> bool:
-    constants = candidate.index.initializers
-    return all(
-        name in constants
-        for reader in candidate.readers
-        for name in (scale_name(reader), zero_point_name(reader))
-        if name
-    )
-
-
-def _has_one_zero_point(candidate: Candidate) -> bool:
-    points = [zero_point(candidate.index, reader, candidate.tensor.data_type) for reader in candidate.readers]
-    shape = np.broadcast_shapes(*(point.shape for point in points))
-    return all(np.array_equal(np.broadcast_to(point, shape), np.broadcast_to(points[0], shape)) for point in points)
-
-
-def _listed(is_integer: bool) -> str:
-    """Name the operators whose weights are compressed."""
-    rows = [row for row in OPERATORS if row.is_compressed and row.is_integer == is_integer]
-    *others, last = [row.name + row.remark for row in rows]
-    return f"{', '.join(others)} or {last}"
+def _is_outside_functions(candidate: Candidate) -> bool:
+    is_handed = candidate.tensor.name in candidate.index.arguments
+    return candidate.constant.home is not Home.FUNCTION and not (is_handed and not candidate.readers)
 
 
 CandidateRule = Rule[[Candidate]]
 
 is_read_as_weight: CandidateRule = Rule(
-    f"It must be the weight of {_listed(is_integer=False)}, direct or through DequantizeLinear, or of "
-    f"{_listed(is_integer=True)}.",
+    "An operator that is known must read it as its weight, directly or behind operators that keep its channels.",
     lambda candidate: bool(candidate.readers) or candidate.constant.is_weight,
 )
 is_dense: CandidateRule = Rule(
     "It must not be stored as a sparse tensor.", lambda candidate: not candidate.constant.is_sparse
 )
-is_outside_subgraphs: CandidateRule = Rule(
-    "It must not be stored or read inside the body of an If, Loop or Scan.", _is_outside_subgraphs
-)
 is_outside_functions: CandidateRule = Rule(
-    "It must not be stored in a local function, nor handed to one.",
-    lambda candidate: candidate.constant.home is Home.GRAPH and candidate.tensor.name not in candidate.index.arguments,
+    "It must not be stored in, or handed to, a local function that onnx cannot write out.", _is_outside_functions
 )
 is_no_output: CandidateRule = Rule(
-    "It must not be an output of the network.", lambda candidate: candidate.tensor.name not in candidate.index.outputs
-)
-is_only_read_as_weight: CandidateRule = Rule(
-    "Every operator that shares it must read it as a weight.",
-    lambda candidate: bool(candidate.readers) and candidate.other_uses == 0,
+    "It must not be an output of the network or of a body.",
+    lambda candidate: bool(candidate.readers) and candidate.tensor.name not in candidate.index.outputs,
 )
 has_known_type: CandidateRule = Rule(
     f"Its type must be {type_names()}.", lambda candidate: candidate.tensor.data_type in ELEMENT_TYPES
 )
-is_array: CandidateRule = Rule(
-    "It must have at least two dimensions.", lambda candidate: len(candidate.tensor.dims) >= 2
-)
+is_array: CandidateRule = Rule("It must not be a scalar.", lambda candidate: len(candidate.tensor.dims) > 0)
 has_weights: CandidateRule = Rule("It must hold at least one weight.", lambda candidate: 0 not in candidate.tensor.dims)
-has_one_layout: CandidateRule = Rule(
-    "All operators that share it must agree on its output channels and its kernel.",
-    lambda candidate: all(reader.layout == candidate.readers[0].layout for reader in candidate.readers),
-)
 has_channels_that_fit: CandidateRule = Rule(
     "An output channel must have at most 1048576 weights.",
-    lambda candidate: all(reader.layout.length <= MAX_LENGTH for reader in candidate.readers),
-)
-has_constant_quantisation: CandidateRule = Rule(
-    "Its scale and zero point must be constants of the network.", _has_constant_quantisation
-)
-has_plain_zero_point: CandidateRule = Rule(
-    "Its zero point must be one value or one for each output channel, not one for each block or another axis.",
-    lambda candidate: all(_is_plain(candidate, reader) for reader in candidate.readers if zero_point_name(reader)),
-)
-has_one_zero_point: CandidateRule = Rule(
-    "All operators that share it must use the same zero point.", _has_one_zero_point
+    lambda candidate: candidate.readers[0].layout.length <= MAX_LENGTH,
 )
 
 #: In this order; the first that is not satisfied is the reason given.
 RULES: tuple[CandidateRule, ...] = (
     is_read_as_weight,
     is_dense,
-    is_outside_subgraphs,
     is_outside_functions,
     is_no_output,
-    is_only_read_as_weight,
     has_known_type,
     is_array,
     has_weights,
-    has_one_layout,
     has_channels_that_fit,
-    has_constant_quantisation,
-    has_plain_zero_point,
-    has_one_zero_point,
 )
 
 
@@ -226,30 +176,42 @@ def zero_point_name(reader: Reader) -> str:
     return _input_name(reader, reader.zero_point_index)
 
 
-def zero_point(index: GraphIndex, reader: Reader, data_type: int) -> NDArray[np.generic]:
-    """Return the zero point in the weight's type: a scalar, or one value for each entry of the channel axis."""
-    name = zero_point_name(reader)
+def shared_zero_point(candidate: Candidate) -> tuple[NDArray[np.generic], str] | None:
+    """Return the zero point of integer weights in the network, and its name.
+
+    Returns
+    -------
+    In the weights' type, a scalar or one value for each entry of the channel axis; zero without a name where all
+    readers leave it out. None where the network has no such one: it is computed, differs between readers, or has a
+    value for each block or for each entry of another axis.
+    """
+    points = [_zero_point(candidate, reader) for reader in candidate.readers]
+    known = [point for point in points if point is not None]
+    if len(known) < len(points):
+        return None
+    shape = np.broadcast_shapes(*(values.shape for values, _ in known))
+    first = np.broadcast_to(known[0][0], shape)
+    if not all(np.array_equal(np.broadcast_to(values, shape), first) for values, _ in known):
+        return None
+    return next((point for point in known if point[1]), known[0])
+
+
+def _zero_point(candidate: Candidate, reader: Reader) -> tuple[NDArray[np.generic], str] | None:
+    """Return one reader's zero point and its name; None where it is not one that channels have."""
+    name, tensor = zero_point_name(reader), candidate.tensor
     if not name:
-        return np.zeros((), ELEMENT_TYPES[data_type].dtype)
-    values = stored_array(index.initializers[name])
-    return values.reshape(()) if values.size == 1 else values
+        return np.zeros((), ELEMENT_TYPES[tensor.data_type].dtype), ""
+    point = candidate.index.initializers.get(name)
+    if point is None or point.data_type != tensor.data_type or candidate.index.is_inside(reader.node):
+        return None
+    if math.prod(point.dims) == 1:
+        return stored_array(point).reshape(()), name
+    layout = candidate.readers[0].layout
+    is_along = len(point.dims) == 1 and point.dims[0] == layout.shape[layout.axis]
+    return (stored_array(point), name) if is_along and reader.quantised_axis == layout.axis else None
 
 
 def _input_name(reader: Reader, position: int | None) -> str:
     if reader.quantiser is None or position is None or position >= len(reader.quantiser.input):
         return ""
     return str(reader.quantiser.input[position])
-
-
-def _is_plain(candidate: Candidate, reader: Reader) -> bool:
-    point = candidate.index.initializers[zero_point_name(reader)]
-    if point.data_type != candidate.tensor.data_type:
-        return False
-    if math.prod(point.dims) == 1:
-        return True
-    layout = reader.layout
-    if len(point.dims) != 1 or point.dims[0] != layout.shape[layout.axis] or reader.quantiser is None:
-        return False
-    if reader.quantiser.op_type != "DequantizeLinear":
-        return True
-    return attribute(reader.quantiser, "axis", 1) % len(layout.shape) == layout.axis

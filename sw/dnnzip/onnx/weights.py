@@ -2,17 +2,17 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto
 
 from dnnzip.errors import InputError, field_name
-from dnnzip.onnx.constants import find_constants, is_matrix
-from dnnzip.onnx.graph import GraphIndex, Use, is_standard, lift_constants
+from dnnzip.onnx.constants import INDEX_TYPES, find_constants, is_matrix
+from dnnzip.onnx.graph import GraphIndex, Use, attribute, is_standard, operand
+from dnnzip.onnx.lifting import lift_weights
 from dnnzip.onnx.operators import DEQUANTIZED, operator_of
 from dnnzip.onnx.rules import (
     ELEMENT_TYPES,
@@ -20,24 +20,14 @@ from dnnzip.onnx.rules import (
     Reader,
     Rule,
     broken_rule,
+    shared_zero_point,
     stored_array,
-    zero_point,
-    zero_point_name,
 )
+from dnnzip.onnx.views import SHAPE_READERS, View, through
 from dnnzip.quantize import tolerance
 from dnnzip.quantize.bound import Bound
 from dnnzip.quantize.element_type import ElementType, type_names
 from dnnzip.quantize.layout import Layout
-
-#: Arrays of these types are indices, shapes or masks, and no weights unless an operator reads them as such.
-INDEX_TYPES = (
-    TensorProto.BOOL,
-    TensorProto.STRING,
-    TensorProto.INT32,
-    TensorProto.INT64,
-    TensorProto.UINT32,
-    TensorProto.UINT64,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +40,15 @@ class Weight:
     readers: tuple[Reader, ...]
     # int8 or uint8, scalar or one for each entry of the channel axis; None for float weights.
     zero_point: NDArray[np.generic] | None
-    zero_point_name: str  # the initializer that holds it; empty where it is left out of the model, and so zero
+    zero_point_name: str  # the initializer that holds it; empty where none does
+    # True if a divisor may be folded into the scales of the operators that read it: they see it as it is stored, and
+    # nothing else does.
+    has_own_scale: bool
+
+    @property
+    def is_direct(self) -> bool:
+        """True if every reader is an operator of the top graph that sees the array as it is stored."""
+        return all(reader.is_direct for reader in self.readers)
 
     @property
     def array(self) -> NDArray[np.generic]:
@@ -94,10 +92,10 @@ class LeftOut:
 def find_weights(model: onnx.ModelProto) -> tuple[list[Weight], list[LeftOut]]:
     """Find the weights that can be compressed and say why others are not.
 
-    Constant nodes become initializers first, in place (`lift_constants`). Listed as left out are all tensors that an
-    operator reads as its weight, or that such a weight is computed from, wherever they are stored
-    (`dnnzip.onnx.constants`), and the arrays with two dimensions or more above 1 for which that is not so (an
-    embedding, say); biases, scales and shapes are no weights and not listed.
+    Weights become initializers of the top graph first, in place (`dnnzip.onnx.lifting`). Listed as left out are all
+    tensors that an operator reads as its weight, or that such a weight is computed from, wherever they are stored
+    (`dnnzip.onnx.constants`), and the arrays with two dimensions or more above 1 for which that is not so; biases,
+    scales and shapes are no weights and not listed.
 
     Returns
     -------
@@ -109,7 +107,7 @@ def find_weights(model: onnx.ModelProto) -> tuple[list[Weight], list[LeftOut]]:
     InputError
         A weight's stored bytes do not match its shape.
     """
-    lift_constants(model)
+    lift_weights(model)
     weights: list[Weight] = []
     left_out: list[LeftOut] = []
     for candidate in _candidates(model):
@@ -184,56 +182,88 @@ def _candidates(model: onnx.ModelProto) -> Iterator[Candidate]:
     index = GraphIndex(model)
     for constant in find_constants(model):
         is_initializer = index.initializers.get(constant.tensor.name) is constant.tensor
-        readers, other_uses = _readers(constant.tensor, index) if is_initializer else ([], 0)
+        readers, other_uses = _Readers(constant.tensor, index).found if is_initializer else ([], 0)
         yield Candidate(constant.tensor, index, tuple(readers), constant, other_uses)
 
 
-def _readers(tensor: onnx.TensorProto, index: GraphIndex) -> tuple[list[Reader], int]:
-    """Find the operators that read a tensor as weight, and the number of its uses that are not that."""
-    readers: list[Reader] = []
-    others = 0
-    for use in index.readers(tensor.name):
-        found = (
-            [_direct_reader(tensor, use)] if use.node.op_type != "DequantizeLinear" else _through(tensor, use, index)
-        )
-        readers += [reader for reader in found if reader is not None]
-        others += any(reader is None for reader in found)
-    return readers, others
+class _Readers:
+    """Operators that read a tensor as their weight, as it is or behind others that only change how it looks.
+
+    Members
+    -------
+    found
+        The readers, and the number of uses of the tensor's values that are none.
+    """
+
+    def __init__(self, tensor: onnx.TensorProto, index: GraphIndex) -> None:
+        self._stored = tuple(tensor.dims)
+        self._is_index = tensor.data_type in INDEX_TYPES
+        self._index = index
+        self._readers: list[Reader] = []
+        self._others = 0
+        for use in index.readers(tensor.name):
+            self._follow(use, View.of(self._stored), None)
+        self.found = self._readers, self._others
+
+    def _follow(self, use: Use, view: View, dequantise: "_Quantised | None") -> None:
+        """Take in one use of a view of the tensor, and what comes of it behind the node."""
+        node = use.node
+        if is_standard(node) and node.op_type in SHAPE_READERS:
+            return
+        reader = self._reader(use, view, dequantise)
+        if reader is not None:
+            self._readers.append(reader)
+            return
+        behind = through(use, view, self._index)
+        if behind is None:
+            self._others += 1
+            return
+        if node.op_type == "DequantizeLinear" and dequantise is None:
+            axis = view.stored_axis(attribute(node, "axis", 1))
+            dequantise = _Quantised(node, axis, view == View.of(self._stored))
+        for position in range(len(node.output)):
+            self._others += self._index.is_passed_on(node, position)
+            for inner in self._index.behind(node, position):
+                self._follow(inner, behind, dequantise)
+
+    def _reader(self, use: Use, view: View, dequantise: "_Quantised | None") -> Reader | None:
+        node, operator = use.node, operator_of(use.node)
+        weight = None if operator is None else operator.weight_at(use.index)
+        if weight is None or (weight.is_table and self._is_index):
+            return None
+        layout = view.layout(self._stored, lambda shape: weight.layout(node, shape))
+        is_plain = not self._index.is_inside(node)
+        if dequantise is not None:
+            # An integer operator does not read float weights.
+            is_direct = is_plain and dequantise.is_direct and view == View.of(self._stored)
+            scale, point = DEQUANTIZED.scale, DEQUANTIZED.zero_point
+            return Reader(node, dequantise.node, scale, point, dequantise.axis, layout, is_direct)
+        is_direct = is_plain and view == View.of(self._stored) and operand(node, use.index) in self._index.initializers
+        quantiser = None if weight.zero_point is None else node
+        return Reader(node, quantiser, weight.scale, weight.zero_point, layout.axis, layout, is_direct)
 
 
-def _direct_reader(tensor: onnx.TensorProto, use: Use) -> Reader | None:
-    operator = operator_of(use.node)
-    weight = None if operator is None else operator.weight_at(use.index)
-    if weight is None:
-        return None
-    quantiser = None if weight.zero_point is None else use.node
-    return Reader(use.node, quantiser, weight.scale, weight.zero_point, weight.layout(use.node, tuple(tensor.dims)))
+@dataclass(frozen=True, eq=False)
+class _Quantised:
+    """The DequantizeLinear on the way: along which of the stored axes, and whether it reads the tensor itself."""
 
-
-def _through(tensor: onnx.TensorProto, use: Use, index: GraphIndex) -> list[Reader | None]:
-    """Find readers behind a DequantizeLinear; None represents each use of it that is no weight."""
-    node = use.node
-    result = node.output[0]
-    if use.index != 0 or not is_standard(node) or index.is_read_elsewhere(result):
-        return [None]
-    behind = [_direct_reader(tensor, inner) for inner in index.readers(result)]
-    # An integer operator does not read float weights.
-    return [
-        None
-        if reader is None or reader.quantiser is not None
-        else replace(reader, quantiser=node, scale_index=DEQUANTIZED.scale, zero_point_index=DEQUANTIZED.zero_point)
-        for reader in behind
-    ]
+    node: onnx.NodeProto
+    axis: int | None
+    is_direct: bool
 
 
 def _weight(candidate: Candidate) -> Weight:
-    tensor, reader = candidate.tensor, candidate.readers[0]
-    is_integer = ELEMENT_TYPES[tensor.data_type].is_integer
-    named = next((r for r in candidate.readers if zero_point_name(r)), reader)
-    point = zero_point(candidate.index, named, tensor.data_type) if is_integer else None
-    return Weight(
-        tensor.name, tensor, reader.layout, candidate.readers, point, zero_point_name(named) if is_integer else ""
-    )
+    tensor = candidate.tensor
+    layout = candidate.readers[0].layout
+    element = ELEMENT_TYPES[tensor.data_type]
+    if not element.is_integer:
+        return Weight(tensor.name, tensor, layout, candidate.readers, None, "", has_own_scale=False)
+    found = shared_zero_point(candidate)
+    # Without a zero point of the network any value serves; codes are smallest around the middle of the type.
+    middle = np.array((element.lowest + element.largest + 1) // 2, element.dtype)
+    point, name = found or (middle, "")
+    has_own_scale = found is not None and not candidate.other_uses and all(r.is_direct for r in candidate.readers)
+    return Weight(tensor.name, tensor, layout, candidate.readers, point, name, has_own_scale)
 
 
 def _left_out(candidate: Candidate, reason: str) -> LeftOut:

@@ -117,9 +117,8 @@ class IntegerGrid(KeptBound):
 
     @property
     def used_zero_point(self) -> NDArray[np.generic] | None:
-        """The zero point that a decoder of weights with divisor 1 needs; None where it is zero or not used."""
-        point = self.zero_point
-        return point if self.divisor == 1 and point is not None and np.any(point) else None
+        """The zero point; None where it is zero."""
+        return self.zero_point if self.zero_point is not None and np.any(self.zero_point) else None
 
     @property
     def side_bytes(self) -> int:

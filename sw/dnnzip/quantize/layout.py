@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 class Layout:
     """Output channels and kernel of a weight array."""
 
-    shape: tuple[int, ...]  # as stored
+    shape: tuple[int, ...]  # as stored; one dimension is one channel
     axis: int  # of the output channels in the array
     group: int = 1  # groups that share the channel axis: 1, or for ConvTranspose its ``group``, which divides axis 0
     # (height, width) of the taps that are contiguous within a channel; (1, 1) where there are none.
@@ -21,7 +21,7 @@ class Layout:
     @property
     def channels(self) -> int:
         """Number of output channels."""
-        return self.shape[self.axis] * self.group
+        return 1 if len(self.shape) == 1 else self.shape[self.axis] * self.group
 
     @property
     def length(self) -> int:
@@ -30,12 +30,16 @@ class Layout:
 
     def to_channels(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
         """Rearrange an array of `shape` into [channels, length], C-contiguous; its type stays."""
+        if len(self.shape) == 1:
+            return np.ascontiguousarray(array).reshape(1, -1)
         split = array.reshape(self.group, self.shape[0] // self.group, *self.shape[1:])
         moved = np.moveaxis(split, self.axis + 1, 1)
         return np.ascontiguousarray(moved).reshape(self.channels, self.length)
 
     def from_channels(self, rows: NDArray[np.generic]) -> NDArray[np.generic]:
         """Undo `to_channels`: [channels, length] to an array of `shape`, C-contiguous."""
+        if len(self.shape) == 1:
+            return np.ascontiguousarray(rows).reshape(self.shape)
         split_shape = (self.group, self.shape[0] // self.group, *self.shape[1:])
         moved_shape = (
             self.group,

@@ -135,11 +135,11 @@ def largest_errors(weight: Weights, restored: NDArray[np.generic], divisor: int,
     else:
         wanted, divisor = weight.array, 1
     # [group, rows, ...]: a channel is an index of the first and of `axis` + 1. Few rows are float64 at a time.
+    shape = layout.shape if len(layout.shape) > 1 else (1, *layout.shape)
     wanted, found = (
-        values.reshape(layout.group, layout.shape[0] // layout.group, *layout.shape[1:])
-        for values in (wanted, restored)
+        values.reshape(layout.group, shape[0] // layout.group, *shape[1:]) for values in (wanted, restored)
     )
-    largest = np.zeros((layout.group, layout.shape[layout.axis]))
+    largest = np.zeros((layout.group, shape[layout.axis]))
     others = tuple(axis for axis in range(wanted.ndim - 1) if axis != layout.axis)
     rows = max(1, COMPARED * wanted.shape[0] * wanted.shape[1] // max(wanted.size, 1))
     for group in range(layout.group):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -19,7 +20,9 @@ from dnnzip.onnx.biases import corrected, declare
 from dnnzip.onnx.compressed import CompressedModel, is_compressed
 from dnnzip.onnx.compression import compressed_model
 from dnnzip.onnx.files import load_model
+from dnnzip.onnx.graph import operand
 from dnnzip.onnx.opening import open_compressed
+from dnnzip.onnx.operators import operator_of
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights
 from dnnzip.quantize.bound import Scope
 from dnnzip.quantize.element_type import FLOAT32
@@ -47,8 +50,23 @@ CAUTION = 500
 LEAST_SAMPLES = 40
 
 #: Why a weight stays as it is.
-NOT_FLOAT = "It must be float32: tuning moves no others."
+NOT_TUNED = (
+    "It must be float32 and read, as it is stored, by convolutions and matrix products alone: tuning moves no others."
+)
 NO_GAIN = "Tuning must find a bound for it that is worth its harm."
+
+
+def _is_tunable(weight: Weight) -> bool:
+    """Return True if all that a weight does is to multiply what operators with a sum for each output read."""
+    is_right = all(_is_right_side(reader.node, weight) for reader in weight.readers)
+    return weight.element is FLOAT32 and weight.is_direct and is_right
+
+
+def _is_right_side(node: onnx.NodeProto, weight: Weight) -> bool:
+    operator = operator_of(node)
+    if operator is None or operator.reach is None:
+        return False
+    return operand(node, operator.weights[0].index) == weight.name
 
 
 class Tuner:
@@ -81,8 +99,8 @@ class Tuner:
                 data.where, f"has {len(data.x)} samples", f"give {LEAST_SAMPLES} or more, hundreds for a drop of 1%"
             )
         weights, left_out = find_weights(self._model)
-        self._weights: list[Weight] = [weight for weight in weights if weight.element is FLOAT32]
-        others = [weight.left_out(NOT_FLOAT) for weight in weights if weight.element is not FLOAT32]
+        self._weights: list[Weight] = [weight for weight in weights if _is_tunable(weight)]
+        others = [weight.left_out(NOT_TUNED) for weight in weights if not _is_tunable(weight)]
         self._left_out: list[LeftOut] = [*left_out, *others]
         if not self._weights:
             raise InputError(self._where, "has no float32 weights to tune", "tune the network before it is quantised")

@@ -13,7 +13,8 @@ from dnnzip.onnx.compressed import CompressedModel, is_compressed
 from dnnzip.onnx.compression import compressed_model
 from dnnzip.onnx.lazy_tensors import Place, Spool
 from dnnzip.onnx.opening import open_compressed
-from dnnzip.onnx.rescale import fold_obstacle
+from dnnzip.onnx.rescale import Fold, fold_obstacle, has_scale_that_fits
+from dnnzip.onnx.rules import Rule
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights, select_weights, suits_unit
 from dnnzip.quantize.tolerance import check_bound, divisor_of
 from dnnzip.usecases.table_file import read_table_set
@@ -166,14 +167,21 @@ def plan(model: onnx.ModelProto, options: CompressionOptions, where: str) -> Pla
     check_bound(suited or weights, options.bound, options.scope)
     kept = []
     for weight in suited:
-        # Codes that are chosen within intervals leave scales as they are: nothing has to be folded.
-        is_folded = weight.element.is_integer and codec_for(options.codec.codec).fit is None
-        divisor = divisor_of(weight, options.bound, options.scope) if is_folded else 1
-        obstacle = fold_obstacle(model, weight, divisor) if divisor > 1 else None
-        if obstacle is None:
-            kept.append(weight)
+        obstacle = _obstacle(model, weight, options)
+        if obstacle is has_scale_that_fits:
+            left_out.append(weight.left_out(obstacle.sentence))
         else:
-            left_out.append(weight.left_out(obstacle))
+            # Where no scale can hold the divisor, weights stay in their own steps.
+            kept.append(replace(weight, has_own_scale=weight.element.is_integer and obstacle is None))
     if not kept:
         raise InputError(where, "has no weights to compress at this bound", left_out[-1].rule)
     return Plan(model, options, where, kept, left_out)
+
+
+def _obstacle(model: onnx.ModelProto, weight: Weight, options: CompressionOptions) -> Rule[[Fold]] | None:
+    """Return the rule by which the divisor of integer weights cannot be folded into the network's scales."""
+    # Codes that are chosen within intervals leave scales as they are: nothing has to be folded.
+    if not weight.element.is_integer or codec_for(options.codec.codec).fit is not None:
+        return None
+    divisor = divisor_of(weight, options.bound, options.scope)
+    return fold_obstacle(model, weight, divisor) if divisor > 1 else None

@@ -156,7 +156,9 @@ def _divisors(
             fold_obstacle(model, weight, stated[name]) if weight.element.is_integer and stated[name] > 1 else None
         )
         if obstacle is not None:
-            obstacles.append(f"layer {name!r}: its steps of {stated[name]} cannot be in the scales. {obstacle}")
+            obstacles.append(
+                f"layer {name!r}: its steps of {stated[name]} cannot be in the scales. {obstacle.sentence}"
+            )
         if obstacle is not None or not weight.element.is_integer:
             divisors[name] = 1
     return divisors, obstacles

@@ -69,10 +69,10 @@ def test_a_newer_format_with_another_header(fault, compressed):
 
 def test_a_newer_operator(fault, compressed):
     model = onnx.load(compressed)
-    next(entry for entry in model.opset_import if entry.domain == "dnnzip").version = 3
+    next(entry for entry in model.opset_import if entry.domain == "dnnzip").version = 4
     onnx.save(model, compressed)
     line = fault("info", compressed)
-    assert line == f"{compressed}: is of version 3 of the dnnzip operators, and 2 is known; update dnnzip to read it"
+    assert line == f"{compressed}: is of version 4 of the dnnzip operators, and 3 is known; update dnnzip to read it"
 
 
 def test_info_of_a_model_whose_payload_is_damaged_still_answers(dnnzip, compressed):

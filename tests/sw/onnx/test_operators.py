@@ -10,11 +10,11 @@ from dnnzip.quantize.layout import Layout
 
 STANDARD = [operator for operator in OPERATORS if not operator.domain]
 NAMES = {
-    "weights": {"W", "w", "B", "b", "R", "Inputs"},
+    "weights": {"W", "w", "B", "b", "R", "A", "Inputs", "data"},
     "bias": {"B", "C", "bias"},
     "weights' scale": {"w_scale", "b_scale"},
     "weights' zero point": {"w_zero_point", "b_zero_point"},
-    "source": {"X", "x", "A", "a", "Inputs"},
+    "source": {"X", "x", "A", "a", "Inputs", "indices"},
     "source's scale": {"x_scale", "a_scale"},
     "source's zero point": {"x_zero_point", "a_zero_point"},
     "result's scale": {"y_scale"},
@@ -49,11 +49,10 @@ def test_every_operator_has_one_row():
     assert len({(operator.domain, operator.name) for operator in OPERATORS}) == len(OPERATORS)
 
 
-def test_what_runs_on_the_array_has_one_weight_input_and_a_geometry():
+def test_what_runs_on_the_array_multiplies_from_the_right_and_has_a_geometry():
     for operator in OPERATORS:
         if operator.on_array is OnArray.RUNS:
-            assert len(operator.weights) == 1
-            assert operator.weights[0].layout_of is not None
+            assert operator.weights[0].index > operator.source.index
             assert operator.reach is not None
 
 

@@ -51,7 +51,8 @@ def dequantised(scale, scale_type=TensorProto.FLOAT, weight=None, bias=None, **a
 
 def obstacle(model, divisor=5):
     (weight,), _ = find_weights(model)
-    return fold_obstacle(model, weight, divisor)
+    found = fold_obstacle(model, weight, divisor)
+    return found and found.sentence
 
 
 def values_of(model, name):
