@@ -5,7 +5,7 @@ one of them is first used.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,7 @@ from dnnzip.onnx.files import check_given, load_model, save_model
 from dnnzip.onnx.opening import open_compressed, read_compressed
 from dnnzip.onnx.weights import LeftOut
 from dnnzip.presentation.tables import sizes_table
+from dnnzip.quantize.energy import Loss
 from dnnzip.tensor import ErrorScope
 from dnnzip.usecases import compress as compression
 from dnnzip.usecases.summary import Summary, summarise
@@ -32,9 +33,9 @@ Model = onnx.ModelProto | str | os.PathLike[str]
 class CompressedNetwork:
     """A whole network, compressed; `compress_model` makes it."""
 
-    def __init__(self, compressed: CompressedModel, left_out: Sequence[LeftOut]) -> None:
+    def __init__(self, compressed: CompressedModel, left_out: Sequence[LeftOut], losses: Mapping[str, Loss]) -> None:
         self._compressed = compressed
-        self._summary = summarise(compressed, left_out)
+        self._summary = summarise(compressed, left_out, losses)
 
     @property
     def model(self) -> onnx.ModelProto:
@@ -133,7 +134,7 @@ def compress_model(
     options = compression.options_of(encoding_of(max_error, error_scope, coding), layers, exclude, tables)
     network, where = opened(model)
     done = compression.compress(network, options, where, progress)
-    return CompressedNetwork(done.compressed, done.left_out)
+    return CompressedNetwork(done.compressed, done.left_out, done.losses)
 
 
 def decompress_model(model: Model) -> onnx.ModelProto:

@@ -93,7 +93,7 @@ def compress(
     from dnnzip.encoding import encoding_of, log2_states
     from dnnzip.onnx.descriptions import overridable
     from dnnzip.onnx.files import open_model
-    from dnnzip.presentation.tables import sizes_line, sizes_table
+    from dnnzip.presentation.tables import loss_lines, sizes_line, sizes_table
     from dnnzip.usecases import compress as compression
     from dnnzip.usecases.summary import summarise
 
@@ -110,7 +110,7 @@ def compress(
     has_tables = bool(result.compressed.tables)
     if tables is not None and not known and has_tables:
         output.write(result.compressed.tables, tables)
-    summary = summarise(result.compressed, result.left_out)
+    summary = summarise(result.compressed, result.left_out, result.losses)
     output.json(summary.as_json())
     notes = [
         f"note: {name}: no input can replace it while it is compressed" for name in overridable(result.compressed.model)
@@ -119,7 +119,8 @@ def compress(
         notes.append(f"note: {tables} is not written: no stream needs a table set")
     if hint := options.bound.share_hint:
         notes.append(f"note: {with_options(options.bound.where)} is an absolute error, not a share of the range{hint}")
-    output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out), *notes)
+    lines = [*loss_lines(summary), *_left_out_lines(summary.left_out), *notes]
+    output.table(sizes_table(summary), sizes_line(summary), *lines)
 
 
 def _left_out_lines(left_out: Any) -> list[str]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import onnx
 
 from dnnzip.onnx.lazy_tensors import Place
+from dnnzip.quantize.bound import Bound, Unit
 from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid
 from dnnzip.quantize.layout import Layout
 
@@ -32,6 +33,9 @@ VERSION = 3
 #: The version of files in which no node has an attribute of a later one, and the attributes that came later.
 BASE_VERSION = 2
 LATER_ATTRIBUTES = {"folded": 3}
+
+#: Units of bounds that came with a version: earlier readers cannot read a node's ``spec`` in them.
+LATER_UNITS = {Unit.RMS: 3, Unit.RELATIVE: 3, Unit.LOSSLESS: 3}
 
 #: Places of a node's inputs, and the fewest and the most that it has.
 STREAM, TABLES, STEP, ZERO_POINT, STEP_INDEX = range(5)
@@ -116,8 +120,11 @@ def is_compressed(model: onnx.ModelProto) -> bool:
 
 def version_of(nodes: Iterable[onnx.NodeProto]) -> int:
     """Return the version of the operator that nodes need."""
-    names = {entry.name for node in nodes for entry in node.attribute}
-    return max((LATER_ATTRIBUTES[name] for name in names & LATER_ATTRIBUTES.keys()), default=BASE_VERSION)
+    entries = [entry for node in nodes for entry in node.attribute]
+    needed = [LATER_ATTRIBUTES.get(entry.name, BASE_VERSION) for entry in entries]
+    specs = {entry.s.decode() for entry in entries if entry.name == "spec"}
+    needed += [LATER_UNITS.get(Bound.parse(spec).unit, BASE_VERSION) for spec in specs]
+    return max(needed, default=BASE_VERSION)
 
 
 def divisor_of(grid: Grid) -> int:

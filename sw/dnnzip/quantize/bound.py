@@ -66,7 +66,8 @@ class Bound:
         Raises
         ------
         InputError
-            The text is no bound, or the bound is zero (but for ``0`` and ``0lsb``), negative, not finite, or over 100 %.
+            The text is no bound, or the bound is zero (but for ``0`` and ``0lsb``), negative, not finite, or over
+            100 %.
         """
         where = f"{option} {text!r}"
         number, unit = _unit_of(text)
@@ -90,6 +91,10 @@ class Bound:
         if is_integer and self.unit is Unit.LOSSLESS:
             return Bound(Fraction(0), Unit.LSB, "0lsb", self.option)
         return self if self.unit in (OF_INTEGERS if is_integer else OF_FLOATS) else None
+
+    def scope_of(self, scope: Scope) -> Scope:
+        """Return the weights that share a bound, where a percentage of a range would have this scope."""
+        return Scope.CHANNEL if self.unit is Unit.RMS else scope
 
     @property
     def share_hint(self) -> str:
