@@ -20,6 +20,7 @@ from dnnzip.onnx.files import check_given, load_model, save_model
 from dnnzip.onnx.opening import open_compressed, read_compressed
 from dnnzip.onnx.weights import LeftOut
 from dnnzip.presentation.tables import sizes_table
+from dnnzip.quantize.bound import DEFAULT_BOUND, DEFAULT_SCOPE
 from dnnzip.quantize.energy import Loss
 from dnnzip.tensor import ErrorScope
 from dnnzip.usecases import compress as compression
@@ -63,6 +64,11 @@ class CompressedNetwork:
         return self._summary.bits_per_weight
 
     @property
+    def large_losses(self) -> Mapping[str, Loss]:
+        """The layers that lose whole channels, or more than a tenth of their energy, to the bound; by name."""
+        return self._summary.large_losses
+
+    @property
     def ratio(self) -> float:
         """Ratio of 32 bits for each compressed weight to the bits that it takes."""
         return self._summary.ratio_fp32
@@ -94,9 +100,9 @@ class CompressedNetwork:
 
 def compress_model(
     model: Model,
-    max_error: str | float,
+    max_error: str | float = DEFAULT_BOUND,
     *,
-    error_scope: ErrorScope = "tensor",
+    error_scope: ErrorScope = DEFAULT_SCOPE,
     codec: str = AUTO,
     layers: Sequence[str] = (),
     exclude: Sequence[str] = (),

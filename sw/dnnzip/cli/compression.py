@@ -10,6 +10,7 @@ from dnnzip.cli.file_parameters import FileCommand, KeptFile
 from dnnzip.cli.options import with_options
 from dnnzip.cli.output import Output, output_options
 from dnnzip.format import AUTO
+from dnnzip.quantize.bound import DEFAULT_BOUND, DEFAULT_SCOPE
 
 
 @click.command(
@@ -23,14 +24,16 @@ from dnnzip.format import AUTO
 @model_output("OUT.dnz.onnx", "The compressed model")
 @click.option(
     "--max-error",
-    required=True,
+    default=DEFAULT_BOUND,
+    show_default=True,
     metavar="BOUND",
-    help="Largest error of a weight: 2% of its range, 0.003 absolute, or 1lsb for integer weights.",
+    help="Largest error of a weight: 1%rms, a share of the root mean square of its output channel; 2% of its range; "
+    "0.003 absolute; 1lsb for integer weights; 0 for no loss; or two, 1lsb,1%, for integer and float weights.",
 )
 @click.option(
     "--error-scope",
     type=click.Choice(["tensor", "channel"]),
-    default="tensor",
+    default=DEFAULT_SCOPE,
     show_default=True,
     help="Over which weights the range of a percentage is taken.",
 )

@@ -8,8 +8,14 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from typing import Final, Literal
 
 from dnnzip.errors import InputError, field_name
+
+#: The bound where none is given, and over which weights the range of a percentage is taken: `dnnzip_bench.defaults`
+#: measures what they do to networks.
+DEFAULT_BOUND = "1%rms"
+DEFAULT_SCOPE: Final[Literal["tensor", "channel"]] = "channel"
 
 #: Forms of a bound, for messages.
 RIGHT = (
