@@ -98,7 +98,7 @@ def known_arrays():
     yield "4-bit", four, "0lsb", 4.01
     yield "4-bit normal", np.clip(rng.normal(0, 2, (200, 100)).round(), -8, 7).astype(np.int8), "0lsb", 3.2
     yield "4-bit, 7 values", rng.integers(0, 16, 7).astype(np.int8) - 8, "0lsb", 40.0
-    yield "constant", np.full((50, 60), 0.25, np.float32), "1%", 0.2
+    yield "constant", np.full((50, 60), 0.25, np.float32), "1%", 0.7  # a step for each row
     yield "noise", rng.integers(-128, 128, (100, 100)).astype(np.int8), "0lsb", 8.03
 
 
@@ -199,9 +199,9 @@ def files():
     rng = np.random.default_rng(4)
     floats = (rng.normal(size=(40, 6)) * 2.0 ** rng.integers(-3, 3, (40, 1))).astype(np.float32)
     return {
-        "float": dnnzip.compress(floats, "2%").to_bytes(),
+        "float": dnnzip.compress(floats, "2%", error_scope="tensor").to_bytes(),
         "step grid": dnnzip.compress(floats, "2%", error_scope="channel").to_bytes(),
-        "lossless": dnnzip.compress(floats, "2%", codec="raw").to_bytes(),
+        "lossless": dnnzip.compress(floats, "2%", error_scope="tensor", codec="raw").to_bytes(),
         "integer": dnnzip.compress(array_of((4, 6), "int8"), "1lsb", zero_point=-3).to_bytes(),
     }
 
