@@ -25,11 +25,12 @@ from dnnzip.codec import (
 from dnnzip.errors import InputError, field_name
 from dnnzip.format import AUTO, MAX_WEIGHTS_PER_BIT, Verdict, VerdictError, codec_choices
 from dnnzip.inputs.memory import memory_for
-from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.quantize.bound import Bound, BoundPair, Scope, Unit, parse_bounds
 from dnnzip.quantize.grid import CODE_BYTES, FloatGrid, Grid, Lossless, Quantised, kept_as_they_are
 from dnnzip.quantize.layout import Layout
 from dnnzip.quantize.lines import quantise_lines
 from dnnzip.quantize.quantise import quantise, quantise_again
+from dnnzip.quantize.tolerance import own_bound
 from dnnzip.quantize.weights import Weights
 
 UPDATE = "update dnnzip to read it"
@@ -51,7 +52,7 @@ class Encoded(Generic[Stored_co]):
 class Encoding:
     """Encoding of weights: bound, scope and codec."""
 
-    bound: Bound  # largest error on a weight
+    bound: Bound | BoundPair  # largest error on a weight
     scope: Scope = Scope.TENSOR  # over which weights the range of a percentage is taken
     codec: CodecOptions = field(default_factory=CodecOptions)
 
@@ -68,7 +69,7 @@ def encoding_of(max_error: str | float, error_scope: str, codec: CodecOptions) -
     """
     if isinstance(max_error, bool) or not isinstance(max_error, (str, int, float, np.number)):
         raise TypeError(f"max_error must be text such as '2%' or a number, not {type(max_error).__name__}")
-    bound = Bound.parse(max_error if isinstance(max_error, str) else repr(float(max_error)))
+    bound = parse_bounds(max_error if isinstance(max_error, str) else repr(float(max_error)))
     for name, value, known in (
         ("error_scope", error_scope, tuple(map(str, Scope))),
         ("codec", codec.codec, codec_choices()),
@@ -196,10 +197,10 @@ def tensor_of(weight: Weights, quantised: Quantised) -> CodeTensor | RawTensor:
 
 def _quantised(weight: Weights, encoding: Encoding) -> Quantised:
     """Return the weights on their grid, or float weights as they are, as the codec takes them."""
-    spec = codec_for(encoding.codec.codec)
+    spec, bound = codec_for(encoding.codec.codec), own_bound(weight, encoding.bound)
     if spec.fit is not None:
-        return quantise_lines(weight, encoding.bound, encoding.scope, spec.fit)
-    result = quantise(weight, encoding.bound, encoding.scope)
+        return quantise_lines(weight, bound, encoding.scope, spec.fit)
+    result = quantise(weight, bound, encoding.scope)
     if spec.keeps_floats and isinstance(result.grid, FloatGrid):
         return kept_as_they_are(weight.array, result.grid.lossless())
     return result

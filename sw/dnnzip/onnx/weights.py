@@ -25,7 +25,7 @@ from dnnzip.onnx.rules import (
 )
 from dnnzip.onnx.views import SHAPE_READERS, View, through
 from dnnzip.quantize import tolerance
-from dnnzip.quantize.bound import Bound
+from dnnzip.quantize.bound import Bound, BoundPair
 from dnnzip.quantize.element_type import ElementType, type_names
 from dnnzip.quantize.layout import Layout
 
@@ -166,8 +166,8 @@ is_selected: Rule[[Weight, Sequence[Weight]]] = Rule(
     lambda weight, chosen: weight in chosen,
 )
 
-suits_unit: Rule[[Weight, Bound]] = Rule(
-    f"Its type must suit the bound: lsb is for {type_names(True, 'and')} weights, an absolute error for "
+suits_unit: Rule[[Weight, Bound | BoundPair]] = Rule(
+    f"Its type must suit the bound: lsb is for {type_names(True, 'and')} weights, an absolute or relative error for "
     f"{type_names(False, 'and')} ones.",
     tolerance.suits_unit,
 )

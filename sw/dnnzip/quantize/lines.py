@@ -17,9 +17,10 @@ from dnnzip.codec.compiling import loop, step
 from dnnzip.codec.line.choices import fit_lines
 from dnnzip.codec.spec import Fit
 from dnnzip.format import LARGEST_CODE
-from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.decoded import decoded_value
 from dnnzip.quantize.grid import LARGEST_INTEGER_ERROR, FloatGrid, IntegerGrid, Lossless, Quantised, kept_as_they_are
+from dnnzip.quantize.quantise import quantise
 from dnnzip.quantize.step_grid import Snap, on_grid
 from dnnzip.quantize.tolerance import bounds_of, check_unit, largest_errors, ranges_of
 from dnnzip.quantize.weights import Weights, shifted_weights
@@ -82,6 +83,8 @@ def quantise_lines(weight: Weights, bound: Bound, scope: Scope = Scope.TENSOR, f
     rows = weight.layout.to_channels(weight.array)
     if weight.element.is_integer:
         return _integer_lines(weight, bound, scope, fit)
+    if bound.unit is Unit.LOSSLESS:
+        return quantise(weight, bound, scope)
     ranges = ranges_of(weight, scope)
     bounds = np.asarray(np.where(ranges > 0, np.broadcast_to(bounds_of(weight, bound, scope), ranges.shape), 0.0))
     wide = rows.astype(np.float32, copy=False)

@@ -102,6 +102,9 @@ def _parts(weight: Weights, bounds: NDArray[np.float64] | Bound, by_channel: boo
 
 
 def _quantise_floats(weight: Weights, bound: Bound, scope: Scope) -> Quantised:
+    if bound.unit is Unit.LOSSLESS:
+        check_finite(weight, *extremes(weight.array.reshape(1, -1)))
+        return kept_as_they_are(weight.array, Lossless(weight.element, np.zeros(()), np.zeros(()), bound.text, scope))
     parts, shape_of_rows = _parts(weight, bound, scope is Scope.CHANNEL)
     shape = (len(parts.rows),) if scope is Scope.CHANNEL else ()
     codes = np.empty(parts.rows.shape, np.int16)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.errors import InputError, field_name
-from dnnzip.quantize.bound import Bound, Scope, Unit
+from dnnzip.quantize.bound import Bound, BoundPair, Scope, Unit
 from dnnzip.quantize.grid import LARGEST_INTEGER_ERROR
 from dnnzip.quantize.weights import Weights, shifted_weights
 
@@ -15,23 +15,37 @@ from dnnzip.quantize.weights import Weights, shifted_weights
 COMPARED = 1 << 18
 
 
-def suits_unit(weight: Weights, bound: Bound) -> bool:
-    """Return True if a bound is in a unit of the weights' type: lsb of integers, absolute of floats, or a share."""
-    return bound.unit is Unit.SHARE or weight.element.is_integer == (bound.unit is Unit.LSB)
+def suits_unit(weight: Weights, bound: Bound | BoundPair) -> bool:
+    """Return True if a bound has a unit of the weights' type: lsb for integers, absolute for floats, most for both."""
+    return bound.of(weight.element.is_integer) is not None
 
 
 def check_unit(weight: Weights, bound: Bound) -> None:
-    """Raise an `InputError` on ``lsb`` for float weights, or an absolute bound for integer ones."""
+    """Raise an `InputError` on ``lsb`` for float weights, or an absolute or relative bound for integer ones."""
     layer = f"layer {weight.name!r} has {weight.element.name} weights"
-    if bound.unit is Unit.LSB and not weight.element.is_integer:
+    own = bound.of(weight.element.is_integer)
+    if own is None and not weight.element.is_integer:
         raise InputError(bound.where, layer, "lsb is for integer weights; give a percentage or an absolute error")
-    if bound.unit is Unit.ABSOLUTE and weight.element.is_integer:
+    if own is None:
         raise InputError(
             bound.where, layer, f"give lsb or a percentage, or leave such layers out with {field_name('exclude')}"
         )
+    if own.unit is Unit.RELATIVE:
+        raise InputError(
+            bound.where, "has no codec yet", "give a share of the range, such as 1%, or of a channel, 3%rms"
+        )
 
 
-def check_bound(weights: Sequence[Weights], bound: Bound, scope: Scope = Scope.TENSOR) -> None:
+def own_bound(weight: Weights, bound: Bound | BoundPair) -> Bound:
+    """Return the bound of a tensor; an `InputError` where its unit is none of the weights' type."""
+    if isinstance(bound, Bound):
+        check_unit(weight, bound)
+    own = bound.of(weight.element.is_integer)
+    assert own is not None, "a pair has a bound for each kind"
+    return own
+
+
+def check_bound(weights: Sequence[Weights], bound: Bound | BoundPair, scope: Scope = Scope.TENSOR) -> None:
     """Check a bound against all selected weights before any work starts.
 
     Parameters
@@ -47,15 +61,16 @@ def check_bound(weights: Sequence[Weights], bound: Bound, scope: Scope = Scope.T
         The unit does not suit a tensor, weights are not finite, or an error given as a number is over the range of
         every tensor.
     """
+    limits: dict[Bound, float] = {}
     for weight in weights:
-        check_unit(weight, bound)
-    if bound.unit is Unit.SHARE or not weights or bound.value == 0:
-        return
-    largest = max(float(ranges_of(weight, scope).max()) for weight in weights)
-    if float(bound.value) > largest:
-        unit = " lsb" if bound.unit is Unit.LSB else ""
-        right = f"the largest range is {largest:.6g}{unit}{bound.share_hint}"
-        raise InputError(bound.where, "is over the range of every selected tensor", right)
+        own = own_bound(weight, bound)
+        if own.unit in (Unit.ABSOLUTE, Unit.LSB) and own.value:
+            limits[own] = max(limits.get(own, 0.0), float(ranges_of(weight, scope).max()))
+    for own, largest in limits.items():
+        if float(own.value) > largest:
+            unit = " lsb" if own.unit is Unit.LSB else ""
+            right = f"the largest range is {largest:.6g}{unit}{own.share_hint}"
+            raise InputError(bound.where, "is over the range of every selected tensor", right)
 
 
 def ranges_of(weight: Weights, scope: Scope) -> NDArray[np.float64]:
@@ -87,7 +102,7 @@ def bounds_of(weight: Weights, bound: Bound, scope: Scope) -> NDArray[np.float64
     InputError
         NaN or infinite weights, with a share.
     """
-    if bound.unit is not Unit.SHARE:
+    if bound.unit in (Unit.ABSOLUTE, Unit.LSB, Unit.LOSSLESS):
         return np.array(float(bound.value))
     if not weight.element.is_integer:
         return float(bound.value) * ranges_of(weight, scope)
@@ -104,7 +119,7 @@ def integer_error(weight: Weights, bound: Bound, scope: Scope) -> int:
     rows = weight.layout.to_channels(weight.array)
     if rows.min() == rows.max():
         return 0
-    if bound.unit is Unit.LSB:
+    if bound.unit in (Unit.LSB, Unit.LOSSLESS):
         return min(int(bound.value), LARGEST_INTEGER_ERROR)
     ranges = _integer_ranges(rows, scope).reshape(-1)
     if scope is Scope.CHANNEL:

@@ -16,7 +16,7 @@ from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.rescale import Fold, fold_obstacle, has_scale_that_fits
 from dnnzip.onnx.rules import Rule
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights, select_weights, suits_unit
-from dnnzip.quantize.tolerance import check_bound, divisor_of
+from dnnzip.quantize.tolerance import check_bound, divisor_of, own_bound
 from dnnzip.usecases.table_file import read_table_set
 
 
@@ -183,5 +183,5 @@ def _obstacle(model: onnx.ModelProto, weight: Weight, options: CompressionOption
     # Codes that are chosen within intervals leave scales as they are: nothing has to be folded.
     if not weight.element.is_integer or codec_for(options.codec.codec).fit is not None:
         return None
-    divisor = divisor_of(weight, options.bound, options.scope)
+    divisor = divisor_of(weight, own_bound(weight, options.bound), options.scope)
     return fold_obstacle(model, weight, divisor) if divisor > 1 else None
