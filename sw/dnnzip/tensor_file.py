@@ -11,7 +11,7 @@ from dnnzip.encoding import Encoded, Reading
 from dnnzip.format.array_file import MOST_DIMENSIONS, ArrayHeader, GridKind
 from dnnzip.quantize.bound import Scope
 from dnnzip.quantize.element_type import ELEMENT_TYPES
-from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless
+from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless, MappedGrid
 from dnnzip.quantize.layout import Layout
 from dnnzip.quantize.step_grid import StepGrid
 
@@ -47,6 +47,8 @@ def header_of(form: Form, encoded: Encoded[bytes]) -> ArrayHeader:
         case IntegerGrid():
             point = 0 if grid.zero_point is None else int(grid.zero_point)
             kind, more = GridKind.INTEGER, {"divisor": grid.divisor, "zero_point": point}
+        case MappedGrid():
+            kind, more = GridKind.MAPPED, {"divisor": grid.base, "per_octave": grid.mantissa_bits or 0}
         case FloatGrid(step_grid=None):
             kind, more = GridKind.FLOAT, {"steps": grid.step.astype("<f4").tobytes()}
         case FloatGrid(step_grid=StepGrid() as steps):
@@ -95,6 +97,8 @@ def grid_of(header: ArrayHeader) -> Grid:
             return IntegerGrid(*facts, header.divisor, np.array(header.zero_point, element.dtype))
         case GridKind.LOSSLESS:
             return Lossless(*facts)
+        case GridKind.MAPPED:
+            return MappedGrid(*facts, header.divisor, header.per_octave or None)
         case GridKind.FLOAT:
             # One step of a tensor is a scalar, and so is one of its only channel where the scope is the tensor.
             is_scalar = steps.size == 1 and facts[4] is Scope.TENSOR

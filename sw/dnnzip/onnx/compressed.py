@@ -8,6 +8,10 @@ with it, ``step`` and the attribute ``steps_per_octave`` are those of a grid, `d
 Its output has the name, type and shape of the weight:
 
 - float weights: ``float32(code) * step``, rounded to the element type;
+- float weights with the attribute ``float_map``, and no step: the patterns of codes (`dnnzip.quantize.float_map`), the
+  attribute being the map's base. They are the weights' own, but of float32 with the attribute ``mantissa_bits``: then
+  of that many bits of the mantissa, the others zero. Where low bits are stored apart (`dnnzip.quantize.float_bits`),
+  ``raw`` streams of as many channels follow those of the codes;
 - int8 and uint8 weights with step 1: ``(code + zero_point) mod 256``, the original;
 - int8 weights with a step 2 e + 1 above 1: the code itself; the network's scales hold the step already;
 - integer weights with the attribute ``folded`` 0: ``zero_point + step * code``, clipped to their type, as there is no
@@ -31,7 +35,7 @@ VERSION = 3
 
 #: The version of files in which no node has an attribute of a later one, and the attributes that came later.
 BASE_VERSION = 2
-LATER_ATTRIBUTES = {"folded": 3}
+LATER_ATTRIBUTES = {"folded": 3, "float_map": 3, "mantissa_bits": 3}
 
 #: Places of a node's inputs, and the fewest and the most that it has.
 STREAM, TABLES, STEP, ZERO_POINT, STEP_INDEX = range(5)

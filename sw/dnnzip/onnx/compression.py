@@ -18,7 +18,7 @@ from dnnzip.onnx.removal import copy_without_values
 from dnnzip.onnx.rescale import fold_divisor
 from dnnzip.onnx.rules import number_of
 from dnnzip.onnx.weights import Weight, find_weights
-from dnnzip.quantize.grid import FloatGrid, IntegerGrid, Lossless
+from dnnzip.quantize.grid import FloatGrid, IntegerGrid, Lossless, MappedGrid
 
 
 def compressed_model(
@@ -98,7 +98,7 @@ def _add_inputs(
     initializers = model.graph.initializer
     initializers.append(_byte_tensor(inputs[STREAM], item.stream))
     grid = item.grid
-    if isinstance(grid, Lossless):
+    if isinstance(grid, Lossless | MappedGrid):
         return inputs
     inputs.append(fresh_name(f"{weight.name}.step", taken))
     if isinstance(grid, IntegerGrid):
@@ -135,6 +135,10 @@ def _node(
             "steps_per_octave": grid.step_grid.per_octave,
             "step_loss": _double("step_loss", grid.step_loss),
         }
+    if isinstance(grid, MappedGrid):
+        more = {"float_map": grid.base}
+        if grid.mantissa_bits is not None:
+            more["mantissa_bits"] = grid.mantissa_bits
     is_divided = divisor_of(grid) > 1
     if is_divided and not weight.has_own_scale:
         more = {"folded": 0}

@@ -35,7 +35,7 @@ from dnnzip.onnx.rules import ELEMENT_TYPES, stored_array
 from dnnzip.onnx.soundness import MOST_DIMENSIONS
 from dnnzip.quantize.bound import Scope, Unit
 from dnnzip.quantize.element_type import ElementType, type_names
-from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless
+from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless, MappedGrid
 from dnnzip.quantize.layout import Layout
 from dnnzip.quantize.step_grid import StepGrid
 
@@ -142,6 +142,10 @@ class _Declared:
         unit = Unit(self.values["unit"].decode())
         if element.is_integer != (unit is Unit.LSB):
             return f"its unit {unit} does not suit its type"
+        if (unit is Unit.RELATIVE) != ("mantissa_bits" in self.values):
+            return f"its unit {unit} does not suit the bits of its mantissa"
+        if "float_map" in self.values and (element.is_integer or self.step is not None):
+            return "its map does not suit its type or its step"
         if element.is_integer and self.step_index is not None:
             return "its step has indices, and its weights are integers"
         if not element.is_integer and self.zero_point is not None:
@@ -159,6 +163,9 @@ class _Declared:
             values["spec"].decode(),
             Scope(values["scope"].decode()),
         )
+        if "float_map" in values:
+            kept = values.get("mantissa_bits")
+            return MappedGrid(*facts, int(values["float_map"]), None if kept is None else int(kept))
         if self.step is None:
             return Lossless(*facts)
         step = self.step.astype(np.float32, casting="equiv")

@@ -2,7 +2,9 @@
 
 `FloatGrid`: the weight of code q is ``float32(q) * step``, rounded to the element type. `IntegerGrid`: it is
 ``z + (2 e + 1) q`` with zero point z and tolerated error e; at e = 0 the code is (w - z) mod 256 as int8, without any
-loss. `Lossless`: codes are the original bytes of float weights, as little-endian items of 16 bits.
+loss. `MappedGrid`: codes and low bits are the bits of float weights, all or the upper ones, in the order of magnitudes
+(`dnnzip.quantize.float_map`). `Lossless`: codes are the original bytes of float weights, as little-endian items of 16
+bits.
 """
 
 import math
@@ -14,6 +16,8 @@ from numpy.typing import NDArray
 from dnnzip.quantize.bound import Scope, Unit
 from dnnzip.quantize.decoded import decoded_values
 from dnnzip.quantize.element_type import ElementType
+from dnnzip.quantize.float_bits import MOST_MANTISSA_BITS, FloatBits, bits_of, whole_floats
+from dnnzip.quantize.float_map import FloatMap
 from dnnzip.quantize.layout import Layout
 from dnnzip.quantize.step_grid import StepGrid
 from dnnzip.quantize.weights import zero_point_along
@@ -173,7 +177,67 @@ class Lossless(KeptBound):
         return f"its unit {self.unit} does not suit its type" if self.element.is_integer else None
 
 
-Grid = FloatGrid | IntegerGrid | Lossless
+@dataclass(frozen=True, eq=False)
+class MappedGrid(KeptBound):
+    """Float weights whose bits are mapped to codes: all of them, or with a mantissa of fewer bits."""
+
+    base: int  # of the map
+    # Bits of the mantissa that are kept of the weights as float32; None where all bits of their own type are.
+    mantissa_bits: int | None = None
+
+    @property
+    def unit(self) -> Unit:
+        """Unit of `bound` and `error`: ABSOLUTE, of zero, where all bits are kept; otherwise RELATIVE."""
+        return Unit.ABSOLUTE if self.mantissa_bits is None else Unit.RELATIVE
+
+    @property
+    def bits(self) -> FloatBits:
+        """The parts of a pattern."""
+        parts = bits_of(self.element, self.mantissa_bits)
+        assert parts is not None, "checked before"
+        return parts
+
+    @property
+    def map(self) -> FloatMap:
+        """The map between patterns and codes."""
+        return FloatMap(self.base, self.bits.magnitude_bits)
+
+    @property
+    def side_bytes(self) -> int:
+        """Bytes of the base in a file."""
+        return CODE_BYTES
+
+    def code_shape(self, layout: Layout) -> tuple[int, int]:
+        """Return the shape of codes and, in rows behind them, low bits of weights with this layout."""
+        return layout.channels * (2 if self.bits.low_bits else 1), layout.length
+
+    def lossless(self) -> Lossless:
+        """Return the grid on which the same weights are kept as they are."""
+        return Lossless(self.element, self.bound, np.zeros_like(self.error), self.spec, self.scope)
+
+    def restore(self, codes: NDArray[np.int16], layout: Layout) -> NDArray[np.generic]:
+        """Return the weights of codes and low bits, in their own type and shape."""
+        rows = layout.channels
+        patterns = self.bits.join(self.map.patterns(codes[:rows]), codes[rows:] if self.bits.low_bits else None)
+        if self.mantissa_bits is not None:
+            return layout.from_channels(whole_floats(patterns, self.mantissa_bits, self.element.dtype))
+        stored = patterns.astype(f"u{self.element.bytes}", copy=False)
+        return layout.from_channels(stored.view(self.element.dtype))
+
+    def fault(self, layout: Layout) -> str | None:
+        """Return the fault of the map, or None; for grids that a file declares."""
+        del layout
+        kept = self.mantissa_bits
+        if bits_of(self.element) is None:
+            return f"its map does not suit {self.element.name}"
+        if kept is not None and not 1 <= kept <= MOST_MANTISSA_BITS:
+            return f"its mantissa of {kept} bits is none of 1 to {MOST_MANTISSA_BITS}"
+        if not 0 <= self.base < 1 << self.bits.magnitude_bits:
+            return f"the base {self.base} of its map is not below {1 << self.bits.magnitude_bits}"
+        return None
+
+
+Grid = FloatGrid | IntegerGrid | MappedGrid | Lossless
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +245,8 @@ class Quantised:
     """A tensor of weights on a grid."""
 
     grid: Grid
-    codes: NDArray[np.int16]  # int16, C-contiguous: [channels, length], or [1, items] of a lossless grid
+    # int16, C-contiguous: [channels, length], low bits of a mapped grid in rows behind; [1, items] of a lossless grid.
+    codes: NDArray[np.int16]
 
 
 def kept_as_they_are(array: NDArray[np.generic], grid: Lossless) -> Quantised:

@@ -3,7 +3,8 @@
 Float weights: the code of w is round(w / step) with the largest float32 step that keeps the bound
 (`dnnzip.quantize.step`); where each channel has its step, with the largest that keeps it on a grid of eight bits for
 each channel (`dnnzip.quantize.step_grid`). Integer weights w with zero point z: q = round((w - z) / (2 e + 1)), whose
-error is at most e; the divisor is odd, so there are no ties.
+error is at most e; the divisor is odd, so there are no ties. Float weights that are to be kept without loss, or within a
+share of each, are on a mapped grid (`dnnzip.quantize.mapping`).
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.element_type import ElementType
-from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless, Quantised, kept_as_they_are
+from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless, MappedGrid, Quantised, kept_as_they_are
+from dnnzip.quantize.mapping import mapped_again, quantise_mapped
 from dnnzip.quantize.step import StepSearch
 from dnnzip.quantize.step_grid import EXACT, Snap, StepGrid, loss_bits, on_grid
 from dnnzip.quantize.tolerance import check_finite, check_unit, extremes, integer_error
@@ -48,6 +50,8 @@ def quantise_again(weight: Weights, grid: Grid) -> Quantised:
     match grid:
         case Lossless():
             return kept_as_they_are(weight.array, grid)
+        case MappedGrid():
+            return mapped_again(weight, grid)
         case IntegerGrid():
             return Quantised(grid, _integer_codes(weight, grid.divisor))
     parts, rows = _parts(weight, grid.bound, grid.step.ndim > 0)
@@ -102,9 +106,9 @@ def _parts(weight: Weights, bounds: NDArray[np.float64] | Bound, by_channel: boo
 
 
 def _quantise_floats(weight: Weights, bound: Bound, scope: Scope) -> Quantised:
-    if bound.unit is Unit.LOSSLESS:
+    if bound.unit in (Unit.LOSSLESS, Unit.RELATIVE):
         check_finite(weight, *extremes(weight.array.reshape(1, -1)))
-        return kept_as_they_are(weight.array, Lossless(weight.element, np.zeros(()), np.zeros(()), bound.text, scope))
+        return quantise_mapped(weight, bound, scope)
     parts, shape_of_rows = _parts(weight, bound, scope is Scope.CHANNEL)
     shape = (len(parts.rows),) if scope is Scope.CHANNEL else ()
     codes = np.empty(parts.rows.shape, np.int16)

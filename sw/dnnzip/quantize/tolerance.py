@@ -30,10 +30,6 @@ def check_unit(weight: Weights, bound: Bound) -> None:
         raise InputError(
             bound.where, layer, f"give lsb or a percentage, or leave such layers out with {field_name('exclude')}"
         )
-    if own.unit is Unit.RELATIVE:
-        raise InputError(
-            bound.where, "has no codec yet", "give a share of the range, such as 1%, or of a channel, 3%rms"
-        )
 
 
 def own_bound(weight: Weights, bound: Bound | BoundPair) -> Bound:
@@ -102,7 +98,7 @@ def bounds_of(weight: Weights, bound: Bound, scope: Scope) -> NDArray[np.float64
     InputError
         NaN or infinite weights, with a share.
     """
-    if bound.unit in (Unit.ABSOLUTE, Unit.LSB, Unit.LOSSLESS):
+    if bound.unit in (Unit.ABSOLUTE, Unit.LSB, Unit.LOSSLESS, Unit.RELATIVE):
         return np.array(float(bound.value))
     if not weight.element.is_integer:
         return float(bound.value) * ranges_of(weight, scope)
@@ -169,6 +165,23 @@ def largest_errors(weight: Weights, restored: NDArray[np.generic], divisor: int,
             np.maximum(own, errors, out=own)
     by_channel = scope is Scope.CHANNEL and not weight.element.is_integer
     return np.asarray(largest.reshape(-1) if by_channel else largest.max())
+
+
+def largest_relative_error(wanted: NDArray[np.generic], found: NDArray[np.generic]) -> float:
+    """Return the largest |w - w'| / |w|, in float64; 0 where nothing differs, NaN or infinite where one is not finite.
+
+    A zero that is not a zero any more is an infinite error.
+    """
+    largest = 0.0
+    wanted, found = wanted.reshape(-1), found.reshape(-1)
+    for start in range(0, wanted.size, COMPARED):
+        part = slice(start, start + COMPARED)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            size = wanted[part].astype(np.float64)
+            difference = np.abs(size - found[part])
+            errors = np.divide(difference, np.abs(size), out=difference, where=difference != 0)
+        largest = float(np.maximum(largest, errors.max(initial=0.0)))
+    return largest
 
 
 def check_finite(weight: Weights, low: NDArray[np.generic], high: NDArray[np.generic]) -> None:

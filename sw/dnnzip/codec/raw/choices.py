@@ -35,9 +35,17 @@ def item_width(tensor: CodeTensor) -> int:
 
 def encode(tensor: CodeTensor, _options: CodecOptions) -> bytes:
     """Return the streams of a tensor, one after the other."""
-    width = item_width(tensor)
-    parts = parts_of(tensor.codes, 1)
-    return b"".join(fast.encode(tensor.codes[part], part.stop - part.start, width) for part in parts)
+    return _encode(tensor.codes, item_width(tensor))
+
+
+def encode_low(tensor: CodeTensor) -> bytes:
+    """Return the streams of a tensor's low bits, one after the other; none where it has no low bits."""
+    return b"" if tensor.low is None else _encode(tensor.low, tensor.low_width)
+
+
+def _encode(codes: NDArray[np.int16], width: int) -> bytes:
+    parts = parts_of(codes, 1)
+    return b"".join(fast.encode(codes[part], part.stop - part.start, width) for part in parts)
 
 
 def encode_items(items: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
