@@ -124,10 +124,11 @@ class _Source:
         grid = self.grid
         if not isinstance(grid, FloatGrid):
             return None
-        if size + grid.side_bytes < original_bytes(self.weights * grid.element.bytes):
+        lossless, layout = grid.lossless(), self._weight.layout
+        if size + grid.side_bytes < original_bytes(math.prod(lossless.code_shape(layout)), lossless.item_bytes):
             return None
-        self._grid = grid.lossless()
-        tensor = tensor_of(self._weight, kept_as_they_are(self._weight.array, self._grid))
+        self._grid = lossless
+        tensor = tensor_of(self._weight, kept_as_they_are(self._weight.array, lossless))
         assert isinstance(tensor, RawTensor)
         return tensor
 
@@ -190,7 +191,8 @@ def encode_quantised(
 def tensor_of(weight: Weights, quantised: Quantised) -> CodeTensor | RawTensor:
     """Return quantised weights as the codec takes them."""
     if isinstance(quantised.grid, Lossless):
-        return RawTensor(weight.name, quantised.codes.reshape(-1).view(np.uint16))
+        items = quantised.codes.reshape(-1).view(np.uint16)
+        return RawTensor(weight.name, items if quantised.grid.item_bytes == CODE_BYTES else items.astype(np.uint8))
     return CodeTensor(weight.name, quantised.codes, weight.layout.kernel)
 
 

@@ -20,13 +20,32 @@ from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.constants import Constant, Home
 from dnnzip.onnx.graph import GraphIndex
 from dnnzip.onnx.lazy_tensors import Place, place_of
-from dnnzip.quantize.element_type import FLOAT16, FLOAT32, INT8, UINT8, ElementType, type_names
+from dnnzip.quantize.element_type import (
+    BFLOAT16,
+    FLOAT8_E4M3FN,
+    FLOAT8_E4M3FNUZ,
+    FLOAT8_E5M2,
+    FLOAT8_E5M2FNUZ,
+    FLOAT16,
+    FLOAT32,
+    FLOAT64,
+    INT8,
+    UINT8,
+    ElementType,
+    type_names,
+)
 from dnnzip.quantize.layout import Layout
 
 #: Element types that are compressed, by their number in ONNX.
 ELEMENT_TYPES: dict[int, ElementType] = {
     TensorProto.FLOAT: FLOAT32,
+    TensorProto.DOUBLE: FLOAT64,
     TensorProto.FLOAT16: FLOAT16,
+    TensorProto.BFLOAT16: BFLOAT16,
+    TensorProto.FLOAT8E4M3FN: FLOAT8_E4M3FN,
+    TensorProto.FLOAT8E5M2: FLOAT8_E5M2,
+    TensorProto.FLOAT8E4M3FNUZ: FLOAT8_E4M3FNUZ,
+    TensorProto.FLOAT8E5M2FNUZ: FLOAT8_E5M2FNUZ,
     TensorProto.INT8: INT8,
     TensorProto.UINT8: UINT8,
 }

@@ -2,7 +2,8 @@
 
 `FloatGrid`: the weight of code q is ``float32(q) * step``, rounded to the element type. `IntegerGrid`: it is
 ``z + (2 e + 1) q`` with zero point z and tolerated error e; at e = 0 the code is (w - z) mod 256 as int8, without any
-loss. `Lossless`: codes are the original bytes of float weights, as little-endian items of 16 bits.
+loss. `Lossless`: codes are the original bytes of float weights, as little-endian items of 16 bits; of types of one byte, as
+items of 8.
 """
 
 import math
@@ -27,7 +28,7 @@ LARGEST_INTEGER_ERROR = 255
 #: More bits than a weight has in any type.
 WIDEST_BITS = 64
 
-#: Bytes of a decoded code, of a 16-bit item, and of a step.
+#: Bytes of a decoded code, of the largest item, and of a step.
 CODE_BYTES = 2
 STEP_BYTES = 4
 
@@ -153,18 +154,23 @@ class Lossless(KeptBound):
     """Float weights that are kept as they are."""
 
     @property
+    def item_bytes(self) -> int:
+        """Bytes of an item."""
+        return min(self.element.bytes, CODE_BYTES)
+
+    @property
     def side_bytes(self) -> int:
         """Bytes that a decoder needs in addition to the streams: none."""
         return 0
 
     def code_shape(self, layout: Layout) -> tuple[int, int]:
-        """Return the shape of the 16-bit items of weights with this layout: they come as one channel."""
-        return 1, math.prod(layout.shape) * self.element.bytes // CODE_BYTES
+        """Return the shape of the items of weights with this layout: they come as one channel."""
+        return 1, math.prod(layout.shape) * self.element.bytes // self.item_bytes
 
     def restore(self, codes: NDArray[np.int16], layout: Layout) -> NDArray[np.generic]:
-        """Return the weights of 16-bit items, in their own type and shape."""
+        """Return the weights of items, in their own type and shape."""
         stored = self.element.dtype.newbyteorder("<")
-        little = np.ascontiguousarray(codes, "<i2").reshape(-1).view(stored)
+        little = codes.astype(f"<i{self.item_bytes}").reshape(-1).view(stored)
         return little.astype(self.element.dtype, copy=False).reshape(layout.shape)
 
     def fault(self, layout: Layout) -> str | None:
@@ -187,4 +193,4 @@ class Quantised:
 def kept_as_they_are(array: NDArray[np.generic], grid: Lossless) -> Quantised:
     """Return float weights with their bytes as codes."""
     little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
-    return Quantised(grid, little.reshape(1, -1).view("<i2").astype(np.int16, copy=False))
+    return Quantised(grid, little.reshape(1, -1).view(f"<i{grid.item_bytes}").astype(np.int16, copy=False))

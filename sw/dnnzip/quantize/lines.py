@@ -84,7 +84,7 @@ def quantise_lines(weight: Weights, bound: Bound, scope: Scope = Scope.TENSOR, f
         return _integer_lines(weight, bound, scope, fit)
     ranges = ranges_of(weight, scope)
     bounds = np.asarray(np.where(ranges > 0, np.broadcast_to(bounds_of(weight, bound, scope), ranges.shape), 0.0))
-    wide = rows.astype(np.float32, copy=False)
+    wide = rows.astype(weight.element.arithmetic, copy=False)
     parts = wide if scope is Scope.CHANNEL else wide.reshape(1, -1)
     low, high = np.empty(parts.shape, np.int32), np.empty(parts.shape, np.int32)
     steps = np.empty(len(parts), np.float32)

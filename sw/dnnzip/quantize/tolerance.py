@@ -63,10 +63,10 @@ def ranges_of(weight: Weights, scope: Scope) -> NDArray[np.float64]:
     rows = weight.layout.to_channels(weight.array)
     if weight.element.is_integer:
         return _integer_ranges(rows, scope)
-    parts = rows.astype(np.float32, copy=False)
+    parts = rows.astype(weight.element.arithmetic, copy=False)
     lows, highs = extremes(parts if scope is Scope.CHANNEL else parts.reshape(1, -1))
     check_finite(weight, lows, highs)
-    ranges = highs.astype(np.float64) - lows.astype(np.float64)
+    ranges = spread(lows, highs)
     return np.asarray(ranges if scope is Scope.CHANNEL else ranges[0])
 
 
@@ -175,3 +175,9 @@ def extremes(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
     """Return the smallest and the largest weight of each row of [rows, n]; not finite where a weight is not."""
     with np.errstate(invalid="ignore"):
         return rows.min(axis=1), rows.max(axis=1)
+
+
+def spread(lows: NDArray[np.generic], highs: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Return the ranges between extremes, float64 [n]; the largest float64 where one is beyond it."""
+    with np.errstate(over="ignore"):
+        return np.minimum(highs.astype(np.float64) - lows.astype(np.float64), np.finfo(np.float64).max)
