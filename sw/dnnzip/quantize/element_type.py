@@ -21,6 +21,7 @@ class ElementType:
 
     dtype: np.dtype[np.generic]  # NumPy type, in the machine's byte order
     is_integer: bool  # True if it is an integer type
+    bits: int  # bits of a value in a file; in memory, each value has whole bytes
     # Smallest and largest finite value.
     lowest: float
     largest: float
@@ -33,7 +34,7 @@ class ElementType:
 
     @property
     def bytes(self) -> int:
-        """Bytes of a value."""
+        """Bytes of a value in memory."""
         return self.dtype.itemsize
 
     @property
@@ -46,6 +47,26 @@ class ElementType:
         """The NumPy type, float32 or float64, that holds every value and in which weights are decoded."""
         return np.dtype(np.float64 if self.rounding == IN_DOUBLE else np.float32)
 
+    @property
+    def signed(self) -> "ElementType":
+        """The signed integer type of as many bits."""
+        return ELEMENT_TYPES[self.name.removeprefix("u")]
+
+    @property
+    def largest_error(self) -> int:
+        """The largest error of an integer weight that counts: over it, nothing changes or 2 e + 1 has over 16 bits."""
+        return min(int(self.largest - self.lowest), (1 << 15) - 1)
+
+    def stored_bytes(self, count: int) -> int:
+        """Return the bytes of a number of values in a file."""
+        return -(-count * self.bits // 8)
+
+    def wrapped(self, patterns: NDArray[np.unsignedinteger]) -> NDArray[np.generic]:
+        """Return unsigned numbers of the type's bytes modulo 2^bits, as values of this integer type."""
+        if self.bits < 8:
+            patterns = patterns & np.uint8((1 << self.bits) - 1)
+        return patterns.view(self.dtype)
+
     def magnitudes(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the distinct magnitudes of values of a narrow type, whose sign is its highest bit."""
         unsigned = np.dtype(f"u{self.bytes}")
@@ -54,14 +75,14 @@ class ElementType:
         return distinct.view(self.dtype).astype(np.float32)
 
 
-def _integer(dtype: type[np.integer]) -> ElementType:
-    limits = np.iinfo(dtype)
-    return ElementType(np.dtype(dtype), True, int(limits.min), int(limits.max))
+def _integer(dtype: type[np.generic]) -> ElementType:
+    limits = ml_dtypes.iinfo(dtype)
+    return ElementType(np.dtype(dtype), True, int(limits.bits), int(limits.min), int(limits.max))
 
 
 def _float(dtype: type[np.generic], rounding: int = NOT_ROUNDED) -> ElementType:
     largest = float(ml_dtypes.finfo(dtype).max)
-    return ElementType(np.dtype(dtype), False, -largest, largest, rounding)
+    return ElementType(np.dtype(dtype), False, 8 * np.dtype(dtype).itemsize, -largest, largest, rounding)
 
 
 FLOAT32 = _float(np.float32)
@@ -72,8 +93,14 @@ FLOAT8_E4M3FN = _float(ml_dtypes.float8_e4m3fn, TO_E4M3FN)
 FLOAT8_E5M2 = _float(ml_dtypes.float8_e5m2, TO_E5M2)
 FLOAT8_E4M3FNUZ = _float(ml_dtypes.float8_e4m3fnuz, TO_E4M3FNUZ)
 FLOAT8_E5M2FNUZ = _float(ml_dtypes.float8_e5m2fnuz, TO_E5M2FNUZ)
+INT16 = _integer(np.int16)
+UINT16 = _integer(np.uint16)
 INT8 = _integer(np.int8)
 UINT8 = _integer(np.uint8)
+INT4 = _integer(ml_dtypes.int4)
+UINT4 = _integer(ml_dtypes.uint4)
+INT2 = _integer(ml_dtypes.int2)
+UINT2 = _integer(ml_dtypes.uint2)
 
 #: All types, by name.
 ELEMENT_TYPES = {
@@ -81,7 +108,7 @@ ELEMENT_TYPES = {
     for item in (
         *(FLOAT32, FLOAT64, FLOAT16, BFLOAT16),
         *(FLOAT8_E4M3FN, FLOAT8_E5M2, FLOAT8_E4M3FNUZ, FLOAT8_E5M2FNUZ),
-        *(INT8, UINT8),
+        *(INT16, UINT16, INT8, UINT8, INT4, UINT4, INT2, UINT2),
     )
 }
 

@@ -1,9 +1,9 @@
 """Grids that weights are put on, one type for each kind, and the way from codes back to weights.
 
 `FloatGrid`: the weight of code q is ``float32(q) * step``, rounded to the element type. `IntegerGrid`: it is
-``z + (2 e + 1) q`` with zero point z and tolerated error e; at e = 0 the code is (w - z) mod 256 as int8, without any
-loss. `Lossless`: codes are the original bytes of float weights, as little-endian items of 16 bits; of types of one byte, as
-items of 8.
+``z + (2 e + 1) q`` with zero point z and tolerated error e; at e = 0 the code is (w - z) mod 2^bits as a signed number
+of the type's bits, without any loss. `Lossless`: codes are the original bytes of float weights, as little-endian items
+of 16 bits; of types of one byte, as items of 8.
 """
 
 import math
@@ -21,9 +21,6 @@ from dnnzip.quantize.weights import zero_point_along
 
 #: Largest magnitude of a decoded code.
 LARGEST_MAGNITUDE = 1 << 15
-
-#: A larger error of an integer weight changes nothing any more: every code is zero.
-LARGEST_INTEGER_ERROR = 255
 
 #: More bits than a weight has in any type.
 WIDEST_BITS = 64
@@ -131,16 +128,17 @@ class IntegerGrid(KeptBound):
         """Return the weights of codes, in their own type and shape."""
         point = zero_point_along(self.zero_point, self.element, layout)
         if self.divisor == 1:
-            shifted = layout.from_channels(codes).astype(np.uint8) + point.astype(np.uint8)
-            return shifted.view(self.element.dtype)
+            unsigned = np.dtype(f"u{self.element.bytes}")
+            return self.element.wrapped(layout.from_channels(codes).astype(unsigned) + point.astype(unsigned))
         # A step may lead over the end of the type; the original is not beyond it.
         values = layout.from_channels(codes).astype(np.int32) * self.divisor + point.astype(np.int32)
         return values.clip(self.element.lowest, self.element.largest).astype(self.element.dtype)
 
     def fault(self, layout: Layout) -> str | None:
         """Return the fault of divisor or zero point for weights of this layout, or None."""
-        if not (1 <= self.divisor <= 2 * LARGEST_INTEGER_ERROR + 1 and self.divisor % 2):
-            return f"its step is not an odd number up to {2 * LARGEST_INTEGER_ERROR + 1}"
+        largest = 2 * self.element.largest_error + 1
+        if not (1 <= self.divisor <= largest and self.divisor % 2):
+            return f"its step is not an odd number up to {largest}"
         point = self.zero_point
         if point is not None and (
             point.dtype != self.element.dtype or (point.size != 1 and point.shape != (layout.shape[layout.axis],))

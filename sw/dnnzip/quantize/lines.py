@@ -19,10 +19,10 @@ from dnnzip.codec.spec import Fit
 from dnnzip.format import LARGEST_CODE
 from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.quantize.decoded import decoded_value
-from dnnzip.quantize.grid import LARGEST_INTEGER_ERROR, FloatGrid, IntegerGrid, Lossless, Quantised, kept_as_they_are
+from dnnzip.quantize.grid import FloatGrid, IntegerGrid, Lossless, Quantised, kept_as_they_are
 from dnnzip.quantize.step_grid import Snap, on_grid
 from dnnzip.quantize.tolerance import bounds_of, check_unit, largest_errors, ranges_of
-from dnnzip.quantize.weights import Weights, shifted_weights
+from dnnzip.quantize.weights import Weights, shifted_weights, wrapped_codes
 
 
 @step
@@ -124,13 +124,17 @@ def measured(weight: Weights, codes: NDArray[np.int16], grid: FloatGrid) -> Quan
 
 def _integer_lines(weight: Weights, bound: Bound, scope: Scope, fit: Fit) -> Quantised:
     rows = weight.layout.to_channels(weight.array)
-    error = min(int(bounds_of(weight, bound, scope)), LARGEST_INTEGER_ERROR)
+    error = min(int(bounds_of(weight, bound, scope)), weight.element.largest_error)
     shifted = weight.layout.to_channels(shifted_weights(weight)).astype(np.int32)
     point = rows.astype(np.int32) - shifted
     low = np.maximum(shifted - error, int(weight.element.lowest) - point)
     high = np.minimum(shifted + error, int(weight.element.largest) - point)
-    codes = fit(low.reshape(-1), high.reshape(-1)).reshape(rows.shape)
-    largest = float(np.abs(codes - shifted).max())
+    if int(low.min()) < -LARGEST_CODE or int(high.max()) > LARGEST_CODE:
+        # Of 16 bits around another zero point than the middle: only modulo 2^16 are they codes.
+        codes, largest = wrapped_codes(weight), 0.0
+    else:
+        codes = fit(low.reshape(-1), high.reshape(-1)).reshape(rows.shape)
+        largest = float(np.abs(codes - shifted).max())
     grid = IntegerGrid(
         weight.element, np.array(float(error)), np.array(largest), bound.text, scope, 1, weight.zero_point
     )

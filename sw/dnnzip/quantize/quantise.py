@@ -17,7 +17,7 @@ from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless, Quantis
 from dnnzip.quantize.step import StepSearch
 from dnnzip.quantize.step_grid import EXACT, Snap, StepGrid, loss_bits, on_grid
 from dnnzip.quantize.tolerance import check_finite, check_unit, extremes, integer_error, spread
-from dnnzip.quantize.weights import Weights, shifted_weights, zero_point_along
+from dnnzip.quantize.weights import Weights, shifted_weights, wrapped_codes
 
 
 def quantise(weight: Weights, bound: Bound, scope: Scope = Scope.TENSOR) -> Quantised:
@@ -168,9 +168,7 @@ def _quantise_integers(weight: Weights, bound: Bound, scope: Scope) -> Quantised
 
 def _integer_codes(weight: Weights, divisor: int) -> NDArray[np.int16]:
     if divisor == 1:
-        point = zero_point_along(weight.zero_point, weight.element, weight.layout)
-        wrapped = (weight.array.astype(np.uint8) - point.astype(np.uint8)).view(np.int8)
-        return np.ascontiguousarray(weight.layout.to_channels(wrapped), np.int16)
+        return wrapped_codes(weight)
     shifted = weight.layout.to_channels(shifted_weights(weight)).astype(np.int32)
     # Half the divisor is no whole number, so that rounding by adding it before a floor has no ties.
     return np.floor_divide(shifted + divisor // 2, divisor).astype(np.int16)

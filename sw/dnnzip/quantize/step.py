@@ -1,10 +1,10 @@
 """The largest step of a uniform grid that keeps an error bound exactly, found by search over float32.
 
 Terms: `a` is the magnitude of a weight, `s` a step, `q` a code. The decoded value is ``d(q, s)``, the float32 product
-``float32(q) * s`` rounded to nearest even, and for a narrower float type that product rounded once more, to that type (for float64 it is the exact product);
-the error ``|a - d(q, s)|`` is the float64 difference of two such values. A weight is *kept* at a step if the code
-nearest to ``a / s`` keeps the bound or, where that one's product rounds the wrong way, its neighbour on the weight's
-side does. Signs do not matter: rounding and product are odd functions.
+``float32(q) * s`` rounded to nearest even, and for a narrower float type that product rounded once more, to that type;
+for float64 it is the exact product. The error ``|a - d(q, s)|`` is the float64 difference of two such values. A weight
+is *kept* at a step if the code nearest to ``a / s`` keeps the bound or, where that one's product rounds the wrong way,
+its neighbour on the weight's side does. Signs do not matter: rounding and product are odd functions.
 
 Without rounding, ``s = 2 * bound`` keeps every weight. With it, a weight close to the middle between two codes may miss
 by a few units in the last place, so the largest step lies a little below. The search rejects a step only because of a

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from dnnzip.errors import InputError, field_name
 from dnnzip.quantize.bound import Bound, Scope, Unit
-from dnnzip.quantize.grid import LARGEST_INTEGER_ERROR
 from dnnzip.quantize.weights import Weights, shifted_weights
 
 #: Weights that are compared at once.
@@ -105,12 +104,12 @@ def integer_error(weight: Weights, bound: Bound, scope: Scope) -> int:
     if rows.min() == rows.max():
         return 0
     if bound.unit is Unit.LSB:
-        return min(int(bound.value), LARGEST_INTEGER_ERROR)
+        return min(int(bound.value), weight.element.largest_error)
     ranges = _integer_ranges(rows, scope).reshape(-1)
     if scope is Scope.CHANNEL:
         used = np.any(weight.layout.to_channels(shifted_weights(weight)) != 0, axis=1)
         ranges = ranges[used] if used.any() else ranges[:1]
-    return math.floor(bound.value * int(ranges.min()))
+    return min(math.floor(bound.value * int(ranges.min())), weight.element.largest_error)
 
 
 def largest_errors(weight: Weights, restored: NDArray[np.generic], divisor: int, scope: Scope) -> NDArray[np.float64]:
