@@ -59,8 +59,8 @@ STATES = tuple(1 << log2 for log2 in range(MIN_LOG2_STATES, MAX_LOG2_STATES + 1)
 @click.option(
     "--float-map",
     is_flag=True,
-    help="With dnnzip_float_map.v, an adder for each lane that turns codes of lossless float weights into their bits; to "
-    "be placed behind the decompressor.",
+    help="With dnnzip_float_map.v, to be placed behind the decompressor: an adder for each lane, which turns the codes of "
+    "lossless float weights into their bits.",
 )
 @click.option(
     "--target",

@@ -123,12 +123,13 @@ class _Source:
     def lossless(self, size: int) -> RawTensor | None:
         """Return the original bytes of float weights where their streams would be no larger than codes in `size`."""
         grid = self.grid
-        if not isinstance(grid, FloatGrid | MappedGrid) or grid.element.bytes < CODE_BYTES:
+        if not isinstance(grid, FloatGrid | MappedGrid):
             return None
-        if size + grid.side_bytes < original_bytes(self.weights * grid.element.bytes):
+        lossless, layout = grid.lossless(), self._weight.layout
+        if size + grid.side_bytes < original_bytes(math.prod(lossless.code_shape(layout)), lossless.item_bytes):
             return None
-        self._grid = grid.lossless()
-        tensor = tensor_of(self._weight, kept_as_they_are(self._weight.array, self._grid))
+        self._grid = lossless
+        tensor = tensor_of(self._weight, kept_as_they_are(self._weight.array, lossless))
         assert isinstance(tensor, RawTensor)
         return tensor
 
@@ -191,7 +192,8 @@ def encode_quantised(
 def tensor_of(weight: Weights, quantised: Quantised) -> CodeTensor | RawTensor:
     """Return quantised weights as the codec takes them."""
     if isinstance(quantised.grid, Lossless):
-        return RawTensor(weight.name, quantised.codes.reshape(-1).view(np.uint16))
+        items = quantised.codes.reshape(-1).view(np.uint16)
+        return RawTensor(weight.name, items if quantised.grid.item_bytes == CODE_BYTES else items.astype(np.uint8))
     if isinstance(quantised.grid, MappedGrid) and quantised.grid.bits.low_bits:
         codes, low = np.split(quantised.codes, 2)
         return CodeTensor(weight.name, codes, weight.layout.kernel, low, quantised.grid.bits.low_bits)
@@ -204,8 +206,7 @@ def _quantised(weight: Weights, encoding: Encoding) -> Quantised:
     if spec.fit is not None:
         return quantise_lines(weight, bound, encoding.scope, spec.fit)
     result = quantise(weight, bound, encoding.scope)
-    is_float = isinstance(result.grid, FloatGrid | MappedGrid)
-    if spec.keeps_floats and is_float and weight.element.bytes >= CODE_BYTES:
+    if spec.keeps_floats and isinstance(result.grid, FloatGrid | MappedGrid):
         return kept_as_they_are(weight.array, result.grid.lossless())
     return result
 

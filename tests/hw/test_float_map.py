@@ -48,7 +48,8 @@ def test_beats_are_mapped_in_hardware(pauses, weight_bits):
     bits, rng = weight_bits - 1, random.Random(f"{pauses} {weight_bits}")
     parameters = DecompressorParameters(lanes=2, weight_bits=weight_bits)
     base = BASES[bits][2]
-    edges = [0, -1, 1, -2, (1 << bits) - 1, -(1 << bits), -base, base, -base - 1, (1 << bits) - base, base - (1 << bits)]
+    top = 1 << bits
+    edges = [0, -1, 1, -2, top - 1, -top, -base, base, -base - 1, top - base, base - top]
     codes = [*edges, *(rng.randrange(-(1 << bits), 1 << bits) for _ in range(189))]
     beats = [
         {"weights": codes[i : i + 2], "mask": rng.randrange(1, 4), "last": 0, "cause": 0} for i in range(0, 200, 2)

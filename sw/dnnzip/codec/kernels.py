@@ -324,8 +324,8 @@ def best_table(
     """Write the counts [64] that code a histogram with the fewest bits over all shifts; return the shift.
 
     ``histogram`` is [bins], ``values`` a code of each bin; ``trial``, ``tokens`` and ``weights`` [64] are room to work
-    in. The search over shifts ends where a larger one is clearly worse, and few codes are beyond the tokens of the best:
-    shifts in between reach no more of codes that are all large, and add their low bits.
+    in. The search over shifts ends where a larger one is clearly worse, unless most codes are beyond the tokens of the
+    best one: then a shift may only add low bits, and a larger one reach them.
     """
     best_cost = np.inf
     best_shift = 0

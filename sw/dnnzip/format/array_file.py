@@ -43,7 +43,12 @@ FIELDS = (
     Field("scope", "B", "range of a percentage: 0 of the tensor, 1 of each channel"),
     Field("divisor", "H", "2 e + 1 of an integer grid, e the error in lsb; base of a mapped one; otherwise 1"),
     Field("zero_point", "h", "of an integer grid; otherwise 0"),
-    Field("per_octave", "H", "steps to an octave of a step grid: 16, 32, 64, 128 or 256; of a mapped one the bits of float32's mantissa that are kept, 0 where all bits of the type are; otherwise 0"),
+    Field(
+        "per_octave",
+        "H",
+        "steps to an octave of a step grid: 16, 32, 64, 128 or 256; bits of float32's mantissa that a mapped one keeps, 0 "
+        "where it keeps all bits of the type; otherwise 0",
+    ),
     Field("steps", "I", "float32 steps: 1 or one for each row; of a step grid, base and exact ones; otherwise 0"),
     Field("indices", "I", "indices of a step grid, one for each row; otherwise 0"),
     Field("rows", "Q", "channels of the streams: the size of the axis, or a multiple where a channel is split"),

@@ -76,12 +76,12 @@ def folded_skeleton(model: onnx.ModelProto, divisors: Mapping[str, int]) -> onnx
     for name, divisor in divisors.items():
         if divisor > 1:
             fold_divisor(fresh, weights[name], divisor)
+    signed = {name: number_of(weights[name].element.signed) for name, divisor in divisors.items() if divisor > 1}
     for tensor in fresh.graph.initializer:
-        if divisors.get(tensor.name, 1) > 1:
-            tensor.data_type = TensorProto.INT8
+        tensor.data_type = signed.get(tensor.name, tensor.data_type)
     for value in (*fresh.graph.input, *fresh.graph.value_info):
-        if divisors.get(value.name, 1) > 1:
-            value.type.tensor_type.elem_type = TensorProto.INT8
+        if value.name in signed:
+            value.type.tensor_type.elem_type = signed[value.name]
     remove_declaration(fresh)
     remove_where(fresh.opset_import, lambda entry: entry.domain == DOMAIN)
     # What is folded is no input.
@@ -109,6 +109,8 @@ def _add_inputs(
         if weight.zero_point_name:
             return [*inputs, weight.zero_point_name]
         inputs.append(fresh_name(f"{weight.name}.zero_point", taken))
+        # Beside packed codes it is of the type of the bytes.
+        point = point.astype(np.uint8) if weight.packed_bits else point
         initializers.append(numpy_helper.from_array(point, inputs[ZERO_POINT]))
         return inputs
     steps = grid.step if grid.step_grid is None else grid.step_grid.values
@@ -142,14 +144,18 @@ def _node(
     is_divided = divisor_of(grid) > 1
     if is_divided and not weight.has_own_scale:
         more = {"folded": 0}
-    element_type = TensorProto.INT8 if is_divided and weight.has_own_scale else number_of(grid.element)
+    element_type = weight.tensor.data_type
+    if is_divided and weight.has_own_scale:
+        element_type = number_of(grid.element.signed)
+    if weight.packed_bits:
+        more["bits"] = weight.packed_bits
     stream_tensor = next(tensor for tensor in reversed(model.graph.initializer) if tensor.name == inputs[STREAM])
     return helper.make_node(
         OPERATOR,
         inputs,
         [weight.name],
         domain=DOMAIN,
-        shape=list(weight.shape),
+        shape=list(weight.tensor.dims),
         element_type=element_type,
         axis=weight.layout.axis,
         group=weight.layout.group,

@@ -60,7 +60,9 @@ PARTS = {
     "float16": FloatBits(5, 10),
     "bfloat16": FloatBits(8, 7),
     "float8_e4m3fn": FloatBits(4, 3),
+    "float8_e4m3fnuz": FloatBits(4, 3),
     "float8_e5m2": FloatBits(5, 2),
+    "float8_e5m2fnuz": FloatBits(5, 2),
 }
 
 #: Bits of the mantissa of float32, the most that can be kept.
@@ -68,15 +70,16 @@ MOST_MANTISSA_BITS = PARTS[FLOAT32.name].mantissa_bits
 
 
 def bits_of(element: ElementType, mantissa_bits: int | None = None) -> FloatBits | None:
-    """Return the parts of a type's patterns, or of float32 ones that are cut; None for types that are not mapped.
+    """Return the parts of a type's patterns, or of float32 ones that are cut; None for a type without a map.
 
     Parameters
     ----------
     mantissa_bits
         Bits of the mantissa that are kept of the weights as float32; None where the type's own patterns are.
     """
-    own = PARTS.get(element.name)
-    return own if mantissa_bits is None or own is None else FloatBits(PARTS[FLOAT32.name].exponent_bits, mantissa_bits)
+    if mantissa_bits is None:
+        return PARTS.get(element.name)
+    return FloatBits(PARTS[FLOAT32.name].exponent_bits, mantissa_bits)
 
 
 def patterns_of(array: NDArray[np.generic]) -> Bits:

@@ -1,10 +1,10 @@
 """Grids that weights are put on, one type for each kind, and the way from codes back to weights.
 
 `FloatGrid`: the weight of code q is ``float32(q) * step``, rounded to the element type. `IntegerGrid`: it is
-``z + (2 e + 1) q`` with zero point z and tolerated error e; at e = 0 the code is (w - z) mod 256 as int8, without any
-loss. `MappedGrid`: codes and low bits are the bits of float weights, all or the upper ones, in the order of magnitudes
-(`dnnzip.quantize.float_map`). `Lossless`: codes are the original bytes of float weights, as little-endian items of 16
-bits.
+``z + (2 e + 1) q`` with zero point z and tolerated error e; at e = 0 the code is (w - z) mod 2^bits as a signed number
+of the type's bits, without any loss. `MappedGrid`: codes and low bits are the bits of float weights, all or the upper
+ones, in the order of magnitudes (`dnnzip.quantize.float_map`). `Lossless`: codes are the original bytes of float
+weights, as little-endian items of 16 bits; of types of one byte, as items of 8.
 """
 
 import math
@@ -25,13 +25,10 @@ from dnnzip.quantize.weights import zero_point_along
 #: Largest magnitude of a decoded code.
 LARGEST_MAGNITUDE = 1 << 15
 
-#: A larger error of an integer weight changes nothing any more: every code is zero.
-LARGEST_INTEGER_ERROR = 255
-
 #: More bits than a weight has in any type.
 WIDEST_BITS = 64
 
-#: Bytes of a decoded code, of a 16-bit item, and of a step.
+#: Bytes of a decoded code, of the largest item, and of a step.
 CODE_BYTES = 2
 STEP_BYTES = 4
 
@@ -134,16 +131,17 @@ class IntegerGrid(KeptBound):
         """Return the weights of codes, in their own type and shape."""
         point = zero_point_along(self.zero_point, self.element, layout)
         if self.divisor == 1:
-            shifted = layout.from_channels(codes).astype(np.uint8) + point.astype(np.uint8)
-            return shifted.view(self.element.dtype)
+            unsigned = np.dtype(f"u{self.element.bytes}")
+            return self.element.wrapped(layout.from_channels(codes).astype(unsigned) + point.astype(unsigned))
         # A step may lead over the end of the type; the original is not beyond it.
         values = layout.from_channels(codes).astype(np.int32) * self.divisor + point.astype(np.int32)
         return values.clip(self.element.lowest, self.element.largest).astype(self.element.dtype)
 
     def fault(self, layout: Layout) -> str | None:
         """Return the fault of divisor or zero point for weights of this layout, or None."""
-        if not (1 <= self.divisor <= 2 * LARGEST_INTEGER_ERROR + 1 and self.divisor % 2):
-            return f"its step is not an odd number up to {2 * LARGEST_INTEGER_ERROR + 1}"
+        largest = 2 * self.element.largest_error + 1
+        if not (1 <= self.divisor <= largest and self.divisor % 2):
+            return f"its step is not an odd number up to {largest}"
         point = self.zero_point
         if point is not None and (
             point.dtype != self.element.dtype or (point.size != 1 and point.shape != (layout.shape[layout.axis],))
@@ -157,18 +155,23 @@ class Lossless(KeptBound):
     """Float weights that are kept as they are."""
 
     @property
+    def item_bytes(self) -> int:
+        """Bytes of an item."""
+        return min(self.element.bytes, CODE_BYTES)
+
+    @property
     def side_bytes(self) -> int:
         """Bytes that a decoder needs in addition to the streams: none."""
         return 0
 
     def code_shape(self, layout: Layout) -> tuple[int, int]:
-        """Return the shape of the 16-bit items of weights with this layout: they come as one channel."""
-        return 1, math.prod(layout.shape) * self.element.bytes // CODE_BYTES
+        """Return the shape of the items of weights with this layout: they come as one channel."""
+        return 1, math.prod(layout.shape) * self.element.bytes // self.item_bytes
 
     def restore(self, codes: NDArray[np.int16], layout: Layout) -> NDArray[np.generic]:
-        """Return the weights of 16-bit items, in their own type and shape."""
+        """Return the weights of items, in their own type and shape."""
         stored = self.element.dtype.newbyteorder("<")
-        little = np.ascontiguousarray(codes, "<i2").reshape(-1).view(stored)
+        little = codes.astype(f"<i{self.item_bytes}").reshape(-1).view(stored)
         return little.astype(self.element.dtype, copy=False).reshape(layout.shape)
 
     def fault(self, layout: Layout) -> str | None:
@@ -228,7 +231,7 @@ class MappedGrid(KeptBound):
         """Return the fault of the map, or None; for grids that a file declares."""
         del layout
         kept = self.mantissa_bits
-        if bits_of(self.element) is None:
+        if self.element.is_integer or (kept is None and bits_of(self.element) is None):
             return f"its map does not suit {self.element.name}"
         if kept is not None and not 1 <= kept <= MOST_MANTISSA_BITS:
             return f"its mantissa of {kept} bits is none of 1 to {MOST_MANTISSA_BITS}"
@@ -252,4 +255,4 @@ class Quantised:
 def kept_as_they_are(array: NDArray[np.generic], grid: Lossless) -> Quantised:
     """Return float weights with their bytes as codes."""
     little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
-    return Quantised(grid, little.reshape(1, -1).view("<i2").astype(np.int16, copy=False))
+    return Quantised(grid, little.reshape(1, -1).view(f"<i{grid.item_bytes}").astype(np.int16, copy=False))

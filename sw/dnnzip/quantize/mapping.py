@@ -1,9 +1,9 @@
 """Float weights onto a mapped grid: without any loss, or within a share of each weight.
 
-A share p keeps the fewest bits k of the mantissa with |w - w'| <= p |w| for every weight, which is proved on the decoded
-weights. Rounding to nearest makes at most 2^-(k+1) |w|, but for a weight below the normal range of float32, or next
-to the largest number of its type, which may need more bits. A float16 or bfloat16 number with k bits of mantissa is one
-of its type again, subnormal ones included: their significant bits are among those of the original.
+A share p keeps the fewest bits k of the mantissa with |w - w'| <= p |w| for every weight, which is checked on each
+decoded weight. Rounding to nearest makes at most 2^-(k+1) |w|, but for a weight below the normal range of float32, or
+next to the largest number of its type, which may need more bits. A number of a narrow type that is rounded to k bits
+of mantissa is one of its type again, subnormal ones included: its significant bits are among those of the original.
 """
 
 import numpy as np
@@ -30,16 +30,16 @@ def quantise_mapped(weight: Weights, bound: Bound, scope: Scope) -> Quantised:
     own = bits_of(weight.element)
     share = float(bound.value) if bound.unit is Unit.RELATIVE else 0.0
     tolerated = np.array(share)
-    if own is None:
-        grid = Lossless(weight.element, tolerated, np.zeros(()), bound.text, scope)
-        return kept_as_they_are(weight.array, grid)
     if share:
-        found = _fewest_bits(weight.array, share, own.mantissa_bits)
+        found = _fewest_bits(weight.array, share, MOST_MANTISSA_BITS if own is None else own.mantissa_bits)
         if found is not None:
             kept, error = found
             rows = cut_patterns(weight.layout.to_channels(weight.array), kept)
             grid = MappedGrid(weight.element, tolerated, np.array(error), bound.text, scope, 0, kept)
             return _mapped(rows, _with_base(rows, grid))
+    if own is None:
+        grid = Lossless(weight.element, tolerated, np.zeros(()), bound.text, scope)
+        return kept_as_they_are(weight.array, grid)
     rows = patterns_of(weight.layout.to_channels(weight.array))
     return _mapped(rows, _with_base(rows, MappedGrid(weight.element, tolerated, np.zeros(()), bound.text, scope, 0)))
 
@@ -55,7 +55,7 @@ def _fewest_bits(array: NDArray[np.generic], share: float, most: int) -> tuple[i
     """Return the fewest bits of the mantissa that keep a share of each weight, fewer than ``most``, and the error."""
     values = array.reshape(-1)
     parts = [values[start : start + COMPARED] for start in range(0, values.size, COMPARED)]
-    for kept in range(1, min(most, MOST_MANTISSA_BITS)):
+    for kept in range(1, most):
         error = 0.0
         for part in parts:
             restored = whole_floats(cut_patterns(part, kept), kept, array.dtype)

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from dnnzip.errors import InputError, field_name
 from dnnzip.quantize.bound import Bound, BoundPair, Scope, Unit
-from dnnzip.quantize.grid import LARGEST_INTEGER_ERROR
 from dnnzip.quantize.weights import Weights, shifted_weights
 
 #: Weights that are compared at once.
@@ -74,10 +73,10 @@ def ranges_of(weight: Weights, scope: Scope) -> NDArray[np.float64]:
     rows = weight.layout.to_channels(weight.array)
     if weight.element.is_integer:
         return _integer_ranges(rows, scope)
-    parts = rows.astype(np.float32, copy=False)
+    parts = rows.astype(weight.element.arithmetic, copy=False)
     lows, highs = extremes(parts if scope is Scope.CHANNEL else parts.reshape(1, -1))
     check_finite(weight, lows, highs)
-    ranges = highs.astype(np.float64) - lows.astype(np.float64)
+    ranges = spread(lows, highs)
     return np.asarray(ranges if scope is Scope.CHANNEL else ranges[0])
 
 
@@ -116,12 +115,12 @@ def integer_error(weight: Weights, bound: Bound, scope: Scope) -> int:
     if rows.min() == rows.max():
         return 0
     if bound.unit in (Unit.LSB, Unit.LOSSLESS):
-        return min(int(bound.value), LARGEST_INTEGER_ERROR)
+        return min(int(bound.value), weight.element.largest_error)
     ranges = _integer_ranges(rows, scope).reshape(-1)
     if scope is Scope.CHANNEL:
         used = np.any(weight.layout.to_channels(shifted_weights(weight)) != 0, axis=1)
         ranges = ranges[used] if used.any() else ranges[:1]
-    return math.floor(bound.value * int(ranges.min()))
+    return min(math.floor(bound.value * int(ranges.min())), weight.element.largest_error)
 
 
 def largest_errors(weight: Weights, restored: NDArray[np.generic], divisor: int, scope: Scope) -> NDArray[np.float64]:
@@ -203,3 +202,9 @@ def extremes(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
     """Return the smallest and the largest weight of each row of [rows, n]; not finite where a weight is not."""
     with np.errstate(invalid="ignore"):
         return rows.min(axis=1), rows.max(axis=1)
+
+
+def spread(lows: NDArray[np.generic], highs: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Return the ranges between extremes, float64 [n]; the largest float64 where one is beyond it."""
+    with np.errstate(over="ignore"):
+        return np.minimum(highs.astype(np.float64) - lows.astype(np.float64), np.finfo(np.float64).max)

@@ -14,11 +14,10 @@ def streams_bytes(tensor: CodeTensor) -> int:
     return sum(_stream_bytes(int(tensor.codes[part].size), width) for part in parts_of(tensor.codes, 1))
 
 
-def original_bytes(size: int) -> int:
-    """Return the size of the streams of a `RawTensor` of a number of bytes, in items of 16 bits."""
-    items = size // WORD_BYTES
+def original_bytes(items: int, item_bytes: int) -> int:
+    """Return the size of the streams of a `RawTensor` of a number of items of one or two bytes."""
     pieces = (min(MAX_LENGTH, items - start) for start in range(0, items, MAX_LENGTH))
-    return sum(_stream_bytes(piece, WORD_BITS) for piece in pieces)
+    return sum(_stream_bytes(piece, 8 * item_bytes) for piece in pieces)
 
 
 def _stream_bytes(items: int, width: int) -> int:
