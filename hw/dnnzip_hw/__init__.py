@@ -4,7 +4,8 @@ Every width, field and constant derives from ``dnnzip.format``, the only part of
 """
 
 from dnnzip_hw.decompressor import Decompressor
+from dnnzip_hw.float_map import FloatMap
 from dnnzip_hw.layouts import beat_layout, word_layout
 from dnnzip_hw.parameters import DecompressorParameters
 
-__all__ = ["Decompressor", "DecompressorParameters", "beat_layout", "word_layout"]
+__all__ = ["Decompressor", "DecompressorParameters", "FloatMap", "beat_layout", "word_layout"]

@@ -20,7 +20,7 @@ from dnnzip_hw.axi.verilog import axi_files
 from dnnzip_hw.kit import kit_files
 from dnnzip_hw.memory import TARGETS
 from dnnzip_hw.parameters import DecompressorParameters
-from dnnzip_hw.verilog import TOP, decompressor_verilog, ports
+from dnnzip_hw.verilog import FLOAT_MAP, TOP, decompressor_verilog, float_map_verilog, ports
 from dnnzip_hw.yosys import find_yosys, is_first_start
 
 DEFAULTS = DecompressorParameters()
@@ -57,6 +57,12 @@ STATES = tuple(1 << log2 for log2 in range(MIN_LOG2_STATES, MAX_LOG2_STATES + 1)
 @click.option("--weight-bits", default=DEFAULTS.weight_bits, show_default=True, help="Width of a weight: 8 or 16.")
 @click.option("--line", is_flag=True, help="With the core of the line codec, a baseline to compare with.")
 @click.option(
+    "--float-map",
+    is_flag=True,
+    help="With dnnzip_float_map.v, to be placed behind the decompressor: an adder for each lane, which turns the codes of "
+    "lossless float weights into their bits.",
+)
+@click.option(
     "--target",
     type=click.Choice(TARGETS),
     default=DEFAULTS.target,
@@ -67,7 +73,9 @@ STATES = tuple(1 << log2 for log2 in range(MIN_LOG2_STATES, MAX_LOG2_STATES + 1)
 @click.option("--groups", default=1, show_default=True, help="Of the AXI top: decompressors side by side, 1, 2, 4, ...")
 @click.option("--bus-bits", default=32, show_default=True, help="Of the AXI top: width of an input, 16, 32, 64 or 128.")
 @click.option("--row-weights", default=0, help="Of the AXI top: weights of a full output beat; by default the lanes.")
-def rtl(folder: str, states: int, groups: int, bus_bits: int, row_weights: int, **others: Any) -> None:
+def rtl(
+    folder: str, states: int, groups: int, bus_bits: int, row_weights: int, float_map: bool, **others: Any
+) -> None:
     """Run `dnnzip rtl`."""
     if states not in STATES:
         raise InputError("--states", f"is {states}", f"it must be {', '.join(map(str, STATES[:-1]))} or {STATES[-1]}")
@@ -84,6 +92,7 @@ def rtl(folder: str, states: int, groups: int, bus_bits: int, row_weights: int, 
         files = {
             f"{TOP}.v": decompressor_verilog(parameters),
             f"{TOP}.json": json.dumps(listed, indent=2) + "\n",
+            **({f"{FLOAT_MAP}.v": float_map_verilog(parameters)} if float_map else {}),
             **axi_files(axi_parameters),
             **kit_files(parameters, listed),
         }

@@ -7,10 +7,12 @@ from amaranth.hdl import Shape, Value
 from amaranth.lib import data, wiring
 
 from dnnzip_hw.decompressor import Decompressor, port_signature
+from dnnzip_hw.float_map import FloatMap
 from dnnzip_hw.parameters import DecompressorParameters
 from dnnzip_hw.yosys import yosys_ready
 
 TOP = "dnnzip_decompressor"
+FLOAT_MAP = "dnnzip_float_map"
 
 
 def convert(component: wiring.Component, name: str) -> str:
@@ -31,6 +33,11 @@ def convert(component: wiring.Component, name: str) -> str:
 def decompressor_verilog(parameters: DecompressorParameters) -> str:
     """Return the Verilog of a decompressor."""
     return convert(Decompressor(parameters), TOP)
+
+
+def float_map_verilog(parameters: DecompressorParameters) -> str:
+    """Return the Verilog of the map from codes to floats, to be placed behind a decompressor's output."""
+    return convert(FloatMap(parameters), FLOAT_MAP)
 
 
 def ports(parameters: DecompressorParameters) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from dnnzip.format import AUTO, MAX_WEIGHTS_PER_BIT, Verdict, VerdictError, code
 from dnnzip.inputs.memory import memory_for
 from dnnzip.quantize.bound import Bound, BoundPair, Scope, Unit, parse_bounds
 from dnnzip.quantize.energy import Loss, loss_of
-from dnnzip.quantize.grid import CODE_BYTES, FloatGrid, Grid, Lossless, Quantised, kept_as_they_are
+from dnnzip.quantize.grid import CODE_BYTES, FloatGrid, Grid, Lossless, MappedGrid, Quantised, kept_as_they_are
 from dnnzip.quantize.layout import Layout
 from dnnzip.quantize.lines import quantise_lines
 from dnnzip.quantize.quantise import quantise, quantise_again
@@ -126,12 +126,13 @@ class _Source:
     def lossless(self, size: int) -> RawTensor | None:
         """Return the original bytes of float weights where their streams would be no larger than codes in `size`."""
         grid = self.grid
-        if not isinstance(grid, FloatGrid):
+        if not isinstance(grid, FloatGrid | MappedGrid):
             return None
-        if size + grid.side_bytes < original_bytes(self.weights * grid.element.bytes):
+        lossless, layout = grid.lossless(), self._weight.layout
+        if size + grid.side_bytes < original_bytes(math.prod(lossless.code_shape(layout)), lossless.item_bytes):
             return None
-        self._grid = grid.lossless()
-        kept = kept_as_they_are(self._weight.array, self._grid)
+        self._grid = lossless
+        kept = kept_as_they_are(self._weight.array, lossless)
         self.loss = loss_of(self._weight, kept)
         tensor = tensor_of(self._weight, kept)
         assert isinstance(tensor, RawTensor)
@@ -196,7 +197,11 @@ def encode_quantised(
 def tensor_of(weight: Weights, quantised: Quantised) -> CodeTensor | RawTensor:
     """Return quantised weights as the codec takes them."""
     if isinstance(quantised.grid, Lossless):
-        return RawTensor(weight.name, quantised.codes.reshape(-1).view(np.uint16))
+        items = quantised.codes.reshape(-1).view(np.uint16)
+        return RawTensor(weight.name, items if quantised.grid.item_bytes == CODE_BYTES else items.astype(np.uint8))
+    if isinstance(quantised.grid, MappedGrid) and quantised.grid.bits.low_bits:
+        codes, low = np.split(quantised.codes, 2)
+        return CodeTensor(weight.name, codes, weight.layout.kernel, low, quantised.grid.bits.low_bits)
     return CodeTensor(weight.name, quantised.codes, weight.layout.kernel)
 
 
@@ -206,7 +211,7 @@ def _quantised(weight: Weights, encoding: Encoding) -> Quantised:
     if spec.fit is not None:
         return quantise_lines(weight, bound, encoding.scope, spec.fit)
     result = quantise(weight, bound, encoding.scope)
-    if spec.keeps_floats and isinstance(result.grid, FloatGrid):
+    if spec.keeps_floats and isinstance(result.grid, FloatGrid | MappedGrid):
         return kept_as_they_are(weight.array, result.grid.lossless())
     return result
 
@@ -262,7 +267,7 @@ def decode_codes(stream: bytes, tables: bytes, values: int, reading: Reading) ->
 
     Returns
     -------
-    int16 [channels, length] codes, or int16 [1, items] of a lossless grid.
+    int16 [channels, length] codes, low bits in rows behind them; or int16 [1, items] of a lossless grid.
 
     Raises
     ------
@@ -282,7 +287,7 @@ def restore_weights(codes: NDArray[np.generic], grid: Grid, layout: Layout, read
     Parameters
     ----------
     codes
-        int16 [channels, length] codes, or int16 [1, items] of a lossless grid.
+        int16 [channels, length] codes, low bits in rows behind them; or int16 [1, items] of a lossless grid.
 
     Raises
     ------
@@ -291,12 +296,15 @@ def restore_weights(codes: NDArray[np.generic], grid: Grid, layout: Layout, read
         memory for the weights.
     """
     wanted = grid.code_shape(layout)
+    if isinstance(grid, MappedGrid) and codes.shape == (1, math.prod(wanted)):
+        # One channel and its low bits, both ``raw``, are read as the pieces of one.
+        codes = codes.reshape(wanted)
     if codes.shape != wanted or codes.dtype != np.int16:
         raise reading.damaged(f"its stream holds {codes.dtype} {codes.shape} and not the {wanted} that the layer needs")
     count = math.prod(layout.shape)
     with memory_for(reading.where, f"{count} weights", count * (CODE_BYTES + grid.element.bytes)):
         weights = grid.restore(np.ascontiguousarray(codes, np.int16), layout)
     # The extremes are not finite where any weight is not, and need no array to tell.
-    if grid.unit is Unit.ABSOLUTE and not (np.isfinite(weights.min()) and np.isfinite(weights.max())):
+    if grid.unit is not Unit.LSB and not (np.isfinite(weights.min()) and np.isfinite(weights.max())):
         raise InputError(reading.where, "decodes to weights that are infinite or no number", reading.again)
     return weights

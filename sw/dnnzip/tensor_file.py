@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from dnnzip.encoding import Encoded, Reading
 from dnnzip.format.array_file import MOST_DIMENSIONS, ArrayHeader, GridKind
 from dnnzip.quantize.bound import Scope
-from dnnzip.quantize.element_type import ELEMENT_TYPES
-from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless
+from dnnzip.quantize.element_type import ELEMENT_TYPES, UINT16
+from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless, MappedGrid
 from dnnzip.quantize.layout import Layout
 from dnnzip.quantize.step_grid import StepGrid
 
@@ -45,8 +45,12 @@ def header_of(form: Form, encoded: Encoded[bytes]) -> ArrayHeader:
     kind = GridKind.LOSSLESS
     match grid:
         case IntegerGrid():
+            # The header's field is an int16, in which a uint16 is what it is modulo 2^16.
             point = 0 if grid.zero_point is None else int(grid.zero_point)
+            point -= (point >> 15) << 16 if point > 0 else 0
             kind, more = GridKind.INTEGER, {"divisor": grid.divisor, "zero_point": point}
+        case MappedGrid():
+            kind, more = GridKind.MAPPED, {"divisor": grid.base, "per_octave": grid.mantissa_bits or 0}
         case FloatGrid(step_grid=None):
             kind, more = GridKind.FLOAT, {"steps": grid.step.astype("<f4").tobytes()}
         case FloatGrid(step_grid=StepGrid() as steps):
@@ -90,11 +94,14 @@ def grid_of(header: ArrayHeader) -> Grid:
     index = np.frombuffer(header.index, np.uint8)
     match header.grid:
         case GridKind.INTEGER:
-            if not element.lowest <= header.zero_point <= element.largest:
-                raise ValueError(f"its zero point {header.zero_point} does not suit {element.name}")
-            return IntegerGrid(*facts, header.divisor, np.array(header.zero_point, element.dtype))
+            point = header.zero_point % (1 << 16) if element is UINT16 else header.zero_point
+            if not element.lowest <= point <= element.largest:
+                raise ValueError(f"its zero point {point} does not suit {element.name}")
+            return IntegerGrid(*facts, header.divisor, np.array(point, element.dtype))
         case GridKind.LOSSLESS:
             return Lossless(*facts)
+        case GridKind.MAPPED:
+            return MappedGrid(*facts, header.divisor, header.per_octave or None)
         case GridKind.FLOAT:
             # One step of a tensor is a scalar, and so is one of its only channel where the scope is the tensor.
             is_scalar = steps.size == 1 and facts[4] is Scope.TENSOR

@@ -33,7 +33,8 @@ def test_a_network_there_and_back(tmp_path):
         next(t.raw_data for t in network.model.graph.initializer if t.name.endswith("tables"))
     )
     shared = dnnzip.compress_model(DIGITS, "2%", exclude=["fc3*"], tables=tmp_path / "set")
-    assert shared.sizes.stream_bytes == network.sizes.stream_bytes
+    # Streams that train a set may choose among its tables in another way than those that are given it.
+    assert shared.sizes.stream_bytes == pytest.approx(network.sizes.stream_bytes, rel=0.005)
 
 
 def test_a_network_is_verified_measured_and_estimated():

@@ -324,10 +324,15 @@ def best_table(
     """Write the counts [64] that code a histogram with the fewest bits over all shifts; return the shift.
 
     ``histogram`` is [bins], ``values`` a code of each bin; ``trial``, ``tokens`` and ``weights`` [64] are room to work
-    in. The search over shifts ends where a larger one is clearly worse.
+    in. The search over shifts ends where a larger one is clearly worse, unless most codes are beyond the tokens of the
+    best one: then a shift may only add low bits, and a larger one reach them.
     """
     best_cost = np.inf
     best_shift = 0
+    total = 0.0
+    for place in range(histogram.size):
+        total += histogram[place]
+    beyond = total
     for shift in range(most_shift + 1):
         tokens[:] = 0
         for place in range(histogram.size):
@@ -345,9 +350,10 @@ def best_table(
         if cost < best_cost:
             best_cost = cost
             best_shift = shift
+            beyond = tokens[0]
             for token in range(TOKEN_COUNT):
                 counts[token] = trial[token]
-        elif cost > 1.1 * best_cost:
+        elif cost > 1.1 * best_cost and 2 * beyond <= total:
             break
     return best_shift
 

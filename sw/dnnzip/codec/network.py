@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from dnnzip.codec import raw
-from dnnzip.codec.raw.choices import encode_items, item_width, streams_bytes
+from dnnzip.codec.raw.choices import encode_items, encode_low, item_width, streams_bytes
 from dnnzip.codec.registry import codec_for
 from dnnzip.codec.room import Room
 from dnnzip.codec.spec import Draft, Tensors
@@ -40,7 +40,7 @@ class _Done(Generic[Stored]):
 
     codec: str
     stream: Stored
-    size: int
+    size: int  # both without low bits
     raw_size: int
 
 
@@ -121,7 +121,8 @@ def encode_streams(
                 draft = encoder.draft(position, tensor)
             codec, stream = _encode(tensor, draft, options)
             raw_size = streams_bytes(tensor) if isinstance(tensor, CodeTensor) else len(stream)
-            done = _Done(codec, store(stream), len(stream), raw_size)
+            low = encode_low(tensor) if isinstance(tensor, CodeTensor) else b""
+            done = _Done(codec, store(stream + low), len(stream), raw_size)
         if progress and not force_raw:
             progress(tensor.name)
         return done

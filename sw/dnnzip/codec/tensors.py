@@ -23,6 +23,9 @@ class CodeTensor:
     # Height and width of a channel's taps; where one is over 8, and for (1, 1), the neighbours of a weight are the
     # previous two.
     kernel: tuple[int, int] = (1, 1)
+    # Low bits of each weight, signed items of `low_width` bits that are stored behind its codes; shape of `codes`.
+    low: NDArray[np.int16] | None = None
+    low_width: int = 0
 
     @cached_property
     def extremes(self) -> tuple[int, int]:

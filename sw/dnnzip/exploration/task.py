@@ -27,6 +27,7 @@ from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
 from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.rules import stored_array
+from dnnzip.onnx.tensor_bytes import unpacked
 from dnnzip.onnx.weights import LeftOut, Weight
 from dnnzip.quantize.bound import Bound
 from dnnzip.quantize.weights import shifted_weights
@@ -126,7 +127,7 @@ def measure_plain(opened: OpenWorkload) -> NetworkFacts:
             reason=reason,
         )
 
-    facts = [facts_of(weight, 8 * weight.element.bytes) for weight in opened.weights]
+    facts = [facts_of(weight, weight.element.bits) for weight in opened.weights]
     facts += [
         facts_of(item, 8 * item.bytes // max(item.weights, 1), item.rule) for item in opened.left_out if item.is_weight
     ]
@@ -228,6 +229,8 @@ def mean_squared_error(layer: CompressedLayer, weight: Weight, plain: onnx.Model
     """
     tensor = next(tensor for tensor in plain.graph.initializer if tensor.name == layer.name)
     found = stored_array(tensor).reshape(-1)
+    if layer.packed_bits:
+        found = unpacked(found.view(np.uint8), layer.packed_bits, layer.weights)
     wanted: NDArray[np.generic] = (shifted_weights(weight) if layer.divisor > 1 else weight.array).reshape(-1)
     total = 0.0
     for start in range(0, wanted.size, PART):
@@ -293,7 +296,7 @@ def _layer_records(
 ) -> list[dict[str, Any]]:
     """Return the columns of each layer that takes time that are the same on all accelerators."""
     streams = {layer.name: layer for layer in compressed.layers}
-    widths = {weight.name: 8.0 * weight.element.bytes for weight in opened.weights}
+    widths = {weight.name: float(weight.element.bits) for weight in opened.weights}
     widths |= {item.name: 8 * item.bytes / item.weights for item in opened.left_out if item.weights}
     records = []
     for layer in opened.network.layers:

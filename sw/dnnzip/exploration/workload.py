@@ -156,7 +156,7 @@ class OpenWorkload:
     @property
     def plain_bytes(self) -> int:
         """Bytes of all weights as they are stored."""
-        own = sum(weight.weights * weight.element.bytes for weight in self.weights)
+        own = sum(weight.stored_bytes for weight in self.weights)
         return own + sum(item.bytes for item in self.left_out if item.is_weight)
 
     def accuracy_of(self, model: onnx.ModelProto) -> Accuracy:

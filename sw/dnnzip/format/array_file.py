@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 MAGIC = b"DNZA"
-VERSION = 1
+VERSION = 2
+
+#: The version of files whose grid came with no later one.
+BASE_VERSION = 1
 
 
 class GridKind(IntEnum):
@@ -19,6 +22,7 @@ class GridKind(IntEnum):
     FLOAT = 1  # code times step; one step, or one for each row
     STEP_GRID = 2  # the same, the steps of rows as indices into a geometric grid
     INTEGER = 3  # zero point plus divisor times code; with divisor 1, modulo 256
+    MAPPED = 4  # the bits of float weights, mapped to codes; of version 2
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,19 @@ class Field:
 
 FIELDS = (
     Field("magic", "4s", "`DNZA`"),
-    Field("version", "H", "1; readers refuse a larger one"),
+    Field("version", "H", "1, or 2 with a mapped grid; readers refuse a larger one"),
     Field("dimensions", "B", "dimensions of the array, 1 to 64"),
     Field("axis", "B", "axis of the output channels"),
-    Field("grid", "B", "0 lossless, 1 float, 2 step grid, 3 integer"),
+    Field("grid", "B", "0 lossless, 1 float, 2 step grid, 3 integer, 4 mapped"),
     Field("scope", "B", "range of a percentage: 0 of the tensor, 1 of each channel"),
-    Field("divisor", "H", "2 e + 1 of an integer grid, e the error in lsb; otherwise 1"),
+    Field("divisor", "H", "2 e + 1 of an integer grid, e the error in lsb; base of a mapped one; otherwise 1"),
     Field("zero_point", "h", "of an integer grid; otherwise 0"),
-    Field("per_octave", "H", "steps to an octave of a step grid: 16, 32, 64, 128 or 256; otherwise 0"),
+    Field(
+        "per_octave",
+        "H",
+        "steps to an octave of a step grid: 16, 32, 64, 128 or 256; bits of float32's mantissa that a mapped one keeps, 0 "
+        "where it keeps all bits of the type; otherwise 0",
+    ),
     Field("steps", "I", "float32 steps: 1 or one for each row; of a step grid, base and exact ones; otherwise 0"),
     Field("indices", "I", "indices of a step grid, one for each row; otherwise 0"),
     Field("rows", "Q", "channels of the streams: the size of the axis, or a multiple where a channel is split"),
@@ -98,7 +107,7 @@ def pack(header: ArrayHeader, tables: bytes, stream: bytes) -> bytes:
     """Return an array file."""
     counted = {
         "magic": MAGIC,
-        "version": VERSION,
+        "version": VERSION if header.grid is GridKind.MAPPED else BASE_VERSION,
         "dimensions": len(header.shape),
         "steps": len(header.steps) // STEP_BYTES,
         "indices": len(header.index),
@@ -148,8 +157,8 @@ def unpack(data: bytes) -> tuple[ArrayHeader, bytes, bytes]:
     if data[: len(MAGIC)] != MAGIC:
         raise NoArrayFileError("is no compressed array")
     values = dict(zip((field.name for field in FIELDS), FIXED.unpack(reader.take(FIXED.size)), strict=True))
-    if values.pop("version") != VERSION:
-        raise NewerVersionError(f"is of another version of array files than {VERSION}")
+    if not BASE_VERSION <= values.pop("version") <= VERSION:
+        raise NewerVersionError(f"is of another version of array files than {BASE_VERSION} to {VERSION}")
     texts = [reader.take(reader.number(LENGTH)) for _ in range(TEXTS)]
     shape = tuple(reader.number(DIMENSION) for _ in range(values["dimensions"]))
     steps, index = reader.take(STEP_BYTES * values["steps"]), reader.take(values["indices"])

@@ -7,11 +7,17 @@ with it, ``step`` and the attribute ``steps_per_octave`` are those of a grid, `d
 
 Its output has the name, type and shape of the weight:
 
-- float weights: ``float32(code) * step``, rounded to the element type;
-- int8 and uint8 weights with step 1: ``(code + zero_point) mod 256``, the original;
-- int8 weights with a step 2 e + 1 above 1: the code itself; the network's scales hold the step already;
+- float weights: ``float32(code) * step``, rounded to the element type; float64 ones the product in float64;
+- float weights with the attribute ``float_map``, and no step: the patterns of codes (`dnnzip.quantize.float_map`), the
+  attribute being the map's base. They are the weights' own, but of float32 with the attribute ``mantissa_bits``: then
+  of that many bits of the mantissa, the others zero. Where low bits are stored apart (`dnnzip.quantize.float_bits`),
+  ``raw`` streams of as many channels follow those of the codes;
+- integer weights with step 1: ``(code + zero_point) mod 2^bits`` of their type, the original;
+- signed integer weights with a step 2 e + 1 above 1: the code itself; the network's scales hold the step already;
 - integer weights with the attribute ``folded`` 0: ``zero_point + step * code``, clipped to their type, as there is no
-  scale that could hold the step.
+  scale that could hold the step;
+- weights with the attribute ``bits``, 2 or 4: unsigned ones of that many bits, of which each uint8 of the output holds
+  several along the last axis, the first one lowest (MatMulNBits). ``axis`` and ``group`` are those of the codes.
 """
 
 import math
@@ -19,8 +25,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import onnx
+from onnx import TensorProto
 
+from dnnzip.onnx.graph import attribute
 from dnnzip.onnx.lazy_tensors import Place
+from dnnzip.onnx.rules import number_of
 from dnnzip.quantize.bound import Bound, Unit
 from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid
 from dnnzip.quantize.layout import Layout
@@ -32,7 +41,11 @@ VERSION = 3
 
 #: The version of files in which no node has an attribute of a later one, and the attributes that came later.
 BASE_VERSION = 2
-LATER_ATTRIBUTES = {"folded": 3}
+LATER_ATTRIBUTES = {"folded": 3, "bits": 3, "float_map": 3, "mantissa_bits": 3}
+
+#: Element types of weights, by their numbers in ONNX, that no later version has brought.
+BASE_TYPES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8, TensorProto.UINT8)
+LATER_TYPES_VERSION = 3
 
 #: Units of bounds that came with a version: earlier readers cannot read a node's ``spec`` in them.
 LATER_UNITS = {Unit.RMS: 3, Unit.RELATIVE: 3, Unit.LOSSLESS: 3}
@@ -56,6 +69,7 @@ class CompressedLayer:
     codec: str
     position: int  # where the weight stood among the network's initializers
     is_folded: bool = True  # True if the network's scales hold the divisor of integer weights, where it is above 1
+    packed_bits: int = 0  # bits of a weight where several share a byte of a uint8 array in the network, otherwise 0
 
     @property
     def stream(self) -> bytes:
@@ -69,8 +83,24 @@ class CompressedLayer:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the weight."""
+        """Shape of the weights, in which packed ones are apart."""
         return self.layout.shape
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """Shape of the array in the network."""
+        in_byte = 8 // self.packed_bits if self.packed_bits else 1
+        return (*self.layout.shape[:-1], self.layout.shape[-1] // in_byte)
+
+    @property
+    def stored_type(self) -> int:
+        """Number of the array's type in ONNX."""
+        return TensorProto.UINT8 if self.packed_bits else number_of(self.grid.element)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of the array in the network's file."""
+        return self.grid.element.stored_bytes(self.weights)
 
     @property
     def weights(self) -> int:
@@ -120,11 +150,14 @@ def is_compressed(model: onnx.ModelProto) -> bool:
 
 def version_of(nodes: Iterable[onnx.NodeProto]) -> int:
     """Return the version of the operator that nodes need."""
-    entries = [entry for node in nodes for entry in node.attribute]
-    needed = [LATER_ATTRIBUTES.get(entry.name, BASE_VERSION) for entry in entries]
-    specs = {entry.s.decode() for entry in entries if entry.name == "spec"}
-    needed += [LATER_UNITS.get(Bound.parse(spec).unit, BASE_VERSION) for spec in specs]
-    return max(needed, default=BASE_VERSION)
+    needed = {BASE_VERSION}
+    for node in nodes:
+        needed.update(LATER_ATTRIBUTES.get(entry.name, BASE_VERSION) for entry in node.attribute)
+        specs = [entry.s.decode() for entry in node.attribute if entry.name == "spec"]
+        needed.update(LATER_UNITS.get(Bound.parse(spec).unit, BASE_VERSION) for spec in specs)
+        if attribute(node, "element_type", TensorProto.FLOAT) not in BASE_TYPES:
+            needed.add(LATER_TYPES_VERSION)
+    return max(needed)
 
 
 def divisor_of(grid: Grid) -> int:

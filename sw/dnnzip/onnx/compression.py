@@ -18,7 +18,7 @@ from dnnzip.onnx.removal import copy_without_values
 from dnnzip.onnx.rescale import fold_divisor
 from dnnzip.onnx.rules import number_of
 from dnnzip.onnx.weights import Weight, find_weights
-from dnnzip.quantize.grid import FloatGrid, IntegerGrid, Lossless
+from dnnzip.quantize.grid import FloatGrid, IntegerGrid, Lossless, MappedGrid
 
 
 def compressed_model(
@@ -76,12 +76,12 @@ def folded_skeleton(model: onnx.ModelProto, divisors: Mapping[str, int]) -> onnx
     for name, divisor in divisors.items():
         if divisor > 1:
             fold_divisor(fresh, weights[name], divisor)
+    signed = {name: number_of(weights[name].element.signed) for name, divisor in divisors.items() if divisor > 1}
     for tensor in fresh.graph.initializer:
-        if divisors.get(tensor.name, 1) > 1:
-            tensor.data_type = TensorProto.INT8
+        tensor.data_type = signed.get(tensor.name, tensor.data_type)
     for value in (*fresh.graph.input, *fresh.graph.value_info):
-        if divisors.get(value.name, 1) > 1:
-            value.type.tensor_type.elem_type = TensorProto.INT8
+        if value.name in signed:
+            value.type.tensor_type.elem_type = signed[value.name]
     remove_declaration(fresh)
     remove_where(fresh.opset_import, lambda entry: entry.domain == DOMAIN)
     # What is folded is no input.
@@ -98,7 +98,7 @@ def _add_inputs(
     initializers = model.graph.initializer
     initializers.append(_byte_tensor(inputs[STREAM], item.stream))
     grid = item.grid
-    if isinstance(grid, Lossless):
+    if isinstance(grid, Lossless | MappedGrid):
         return inputs
     inputs.append(fresh_name(f"{weight.name}.step", taken))
     if isinstance(grid, IntegerGrid):
@@ -109,6 +109,8 @@ def _add_inputs(
         if weight.zero_point_name:
             return [*inputs, weight.zero_point_name]
         inputs.append(fresh_name(f"{weight.name}.zero_point", taken))
+        # Beside packed codes it is of the type of the bytes.
+        point = point.astype(np.uint8) if weight.packed_bits else point
         initializers.append(numpy_helper.from_array(point, inputs[ZERO_POINT]))
         return inputs
     steps = grid.step if grid.step_grid is None else grid.step_grid.values
@@ -135,17 +137,25 @@ def _node(
             "steps_per_octave": grid.step_grid.per_octave,
             "step_loss": _double("step_loss", grid.step_loss),
         }
+    if isinstance(grid, MappedGrid):
+        more = {"float_map": grid.base}
+        if grid.mantissa_bits is not None:
+            more["mantissa_bits"] = grid.mantissa_bits
     is_divided = divisor_of(grid) > 1
     if is_divided and not weight.has_own_scale:
         more = {"folded": 0}
-    element_type = TensorProto.INT8 if is_divided and weight.has_own_scale else number_of(grid.element)
+    element_type = weight.tensor.data_type
+    if is_divided and weight.has_own_scale:
+        element_type = number_of(grid.element.signed)
+    if weight.packed_bits:
+        more["bits"] = weight.packed_bits
     stream_tensor = next(tensor for tensor in reversed(model.graph.initializer) if tensor.name == inputs[STREAM])
     return helper.make_node(
         OPERATOR,
         inputs,
         [weight.name],
         domain=DOMAIN,
-        shape=list(weight.shape),
+        shape=list(weight.tensor.dims),
         element_type=element_type,
         axis=weight.layout.axis,
         group=weight.layout.group,

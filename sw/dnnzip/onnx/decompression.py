@@ -16,7 +16,7 @@ from dnnzip.onnx.descriptions import restore_descriptions
 from dnnzip.onnx.graph import reads_of, remove_where, replace_nodes
 from dnnzip.onnx.lazy_tensors import Spool, set_place
 from dnnzip.onnx.removal import copy_without_values
-from dnnzip.onnx.rules import number_of
+from dnnzip.onnx.tensor_bytes import packed
 from dnnzip.quantize.grid import IntegerGrid
 
 
@@ -67,7 +67,14 @@ def _reading(where: str, layer: CompressedLayer) -> Reading:
 
 def _tensor_of(layer: CompressedLayer) -> onnx.TensorProto:
     """Return the initializer of a layer, without values."""
-    return onnx.TensorProto(name=layer.name, data_type=number_of(layer.grid.element), dims=layer.shape)
+    return onnx.TensorProto(name=layer.name, data_type=layer.stored_type, dims=layer.stored_shape)
+
+
+def as_stored(layer: CompressedLayer, weights: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return the array of a layer as its network has it: where weights share bytes, those."""
+    if not layer.packed_bits:
+        return weights
+    return packed(weights.view(np.uint8), layer.packed_bits).reshape(layer.stored_shape)
 
 
 def to_plain(compressed: CompressedModel, decoded: Mapping[str, NDArray[np.generic]]) -> onnx.ModelProto:
@@ -83,10 +90,12 @@ def to_plain(compressed: CompressedModel, decoded: Mapping[str, NDArray[np.gener
     InputError
         A layer's values do not suit it.
     """
-    return _plain(
-        compressed,
-        lambda layer: numpy_helper.from_array(restore(layer, decoded[layer.name], compressed.where), layer.name),
-    )
+
+    def tensor_of(layer: CompressedLayer) -> onnx.TensorProto:
+        values = restore(layer, decoded[layer.name], compressed.where)
+        return numpy_helper.from_array(as_stored(layer, values), layer.name)
+
+    return _plain(compressed, tensor_of)
 
 
 def _plain(compressed: CompressedModel, tensor_of: Callable[[CompressedLayer], onnx.TensorProto]) -> onnx.ModelProto:
@@ -124,10 +133,11 @@ def decompressed(compressed: CompressedModel, spool: Spool | None = None) -> onn
     def tensor_of(layer: CompressedLayer) -> onnx.TensorProto:
         values = restore(layer, decode_layer(compressed, layer), compressed.where)
         if spool is None:
-            return numpy_helper.from_array(values, layer.name)
+            return numpy_helper.from_array(as_stored(layer, values), layer.name)
         tensor = _tensor_of(layer)
         little = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
-        set_place(tensor, spool.add(little.reshape(-1).view(np.uint8).data))
+        content, bits = little.reshape(-1).view(np.uint8), layer.grid.element.bits
+        set_place(tensor, spool.add((packed(content, bits) if bits < 8 else content).data))
         return tensor
 
     if spool is not None:

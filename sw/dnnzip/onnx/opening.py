@@ -31,11 +31,11 @@ from dnnzip.onnx.decompression import decode_layer, restore
 from dnnzip.onnx.files import load_model, open_model
 from dnnzip.onnx.graph import operand
 from dnnzip.onnx.lazy_tensors import Place, place_of
-from dnnzip.onnx.rules import ELEMENT_TYPES, stored_array
+from dnnzip.onnx.rules import ELEMENT_TYPES, PACKED_TYPES, stored_array, unpacked_shape
 from dnnzip.onnx.soundness import MOST_DIMENSIONS
 from dnnzip.quantize.bound import Scope, Unit
 from dnnzip.quantize.element_type import ElementType, type_names
-from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless
+from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless, MappedGrid
 from dnnzip.quantize.layout import Layout
 from dnnzip.quantize.step_grid import StepGrid
 
@@ -122,13 +122,22 @@ class _Declared:
     step_index: NDArray[np.generic] | None
 
     @property
+    def packed_bits(self) -> int:
+        """Bits of weights that share bytes; 0 where they do not."""
+        return packed_bits_of(self.values)
+
+    @property
     def element(self) -> ElementType | None:
         """The element type; None where it is not known."""
-        return ELEMENT_TYPES.get(int(self.values["element_type"]))
+        return PACKED_TYPES.get(self.packed_bits, ELEMENT_TYPES.get(int(self.values["element_type"])))
 
     def fault(self) -> str | None:
         """Return the fault of shape and type in words, or None."""
         layout, element = self.layout, self.element
+        if "bits" in self.values and (not self.packed_bits or int(self.values["element_type"]) != TensorProto.UINT8):
+            return (
+                f"codes of {self.values['bits']} bits in an array of type {self.values['element_type']} are not known"
+            )
         if element is None:
             return f"its element type {self.values['element_type']} is not {type_names()}"
         if not layout.shape or any(d < 1 for d in layout.shape):
@@ -142,6 +151,10 @@ class _Declared:
         unit = Unit(self.values["unit"].decode())
         if element.is_integer != (unit is Unit.LSB):
             return f"its unit {unit} does not suit its type"
+        if (unit is Unit.RELATIVE) != ("mantissa_bits" in self.values):
+            return f"its unit {unit} does not suit the bits of its mantissa"
+        if "float_map" in self.values and (element.is_integer or self.step is not None):
+            return "its map does not suit its type or its step"
         if element.is_integer and self.step_index is not None:
             return "its step has indices, and its weights are integers"
         if not element.is_integer and self.zero_point is not None:
@@ -159,16 +172,34 @@ class _Declared:
             values["spec"].decode(),
             Scope(values["scope"].decode()),
         )
+        if "float_map" in values:
+            kept = values.get("mantissa_bits")
+            return MappedGrid(*facts, int(values["float_map"]), None if kept is None else int(kept))
         if self.step is None:
             return Lossless(*facts)
         step = self.step.astype(np.float32, casting="equiv")
         if self.element.is_integer:
             is_whole = step.shape == () and bool(np.isfinite(step)) and float(step).is_integer()
-            return IntegerGrid(*facts, int(step) if is_whole else 0, self.zero_point)
+            point = self.zero_point
+            if self.packed_bits and point is not None and point.dtype == np.uint8:
+                point = point.astype(self.element.dtype)
+            return IntegerGrid(*facts, int(step) if is_whole else 0, point)
         if self.step_index is None:
             return FloatGrid(*facts, step)
         steps = StepGrid(int(values["steps_per_octave"]), step, self.step_index.astype(np.uint8, casting="equiv"))
         return FloatGrid(*facts, steps.steps(), steps, _double_of(values["step_loss"]))
+
+
+def packed_bits_of(values: Mapping[str, Any]) -> int:
+    """Return the bits of weights that share bytes, by a node's attributes; 0 where they do not."""
+    bits = int(values.get("bits", 0))
+    return bits if bits in PACKED_TYPES else 0
+
+
+def _layout_of(values: Mapping[str, Any]) -> Layout:
+    shape = tuple(int(d) for d in values["shape"])
+    bits = packed_bits_of(values)
+    return Layout(unpacked_shape(shape, bits) if bits and shape else shape, int(values["axis"]), int(values["group"]))
 
 
 def layer_of_node(
@@ -181,7 +212,7 @@ def layer_of_node(
         tensors = (lookup(name) if name else None for name in (operand(node, place) for place in SIDE_INPUTS))
         declared = _Declared(
             values,
-            Layout(tuple(int(d) for d in values["shape"]), int(values["axis"]), int(values["group"])),
+            _layout_of(values),
             *(None if tensor is None else stored_array(tensor) for tensor in tensors),
         )
         fault = _missing(node, lookup) or declared.fault()
@@ -195,6 +226,7 @@ def layer_of_node(
             codec=values["codec"].decode(),
             position=max(int(values["position"]), 0),
             is_folded=bool(values.get("folded", 1)),
+            packed_bits=declared.packed_bits,
         )
         fault = layer.grid.errors_fault() or layer.grid.fault(layer.layout)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -60,6 +60,9 @@ class Operand:
     zero_point: int | None = None
 
 
+#: Bits of codes that can share a byte.
+PACKABLE_BITS = (2, 4)
+
 #: Of DequantizeLinear and QuantizeLinear.
 DEQUANTIZED = Operand(0, 1, 2)
 
@@ -111,6 +114,11 @@ def _by_entry(node: onnx.NodeProto, shape: tuple[int, ...]) -> Layout:
     return Layout(shape, axis + len(shape) if axis < 0 else axis)
 
 
+def _by_gathered(node: onnx.NodeProto, shape: tuple[int, ...]) -> Layout:
+    axis = attribute(node, "gather_axis", 0)
+    return Layout(shape, axis + len(shape) if axis < 0 else axis)
+
+
 def _by_letter(index: int) -> LayoutOf:
     """Return the layout of an operand of Einsum: along its first axis that stays in the result and no other has."""
 
@@ -138,6 +146,8 @@ class WeightInput(Operand):
     layout_of: LayoutOf = _by_first  # output channels and kernel of an array of at least two dimensions
     # True if rows are looked up: an array of whole numbers is an index or a shape there, and no weight.
     is_table: bool = False
+    # Attribute with the bits of a code, by default 4, where codes share the bytes of a uint8 array; empty otherwise.
+    bits_attribute: str = ""
 
     def layout(self, node: onnx.NodeProto, shape: tuple[int, ...]) -> Layout:
         """Return output channels and kernel; for a shape that the operator does not take, a harmless layout."""
@@ -145,6 +155,11 @@ class WeightInput(Operand):
             return Layout(shape, 0)
         layout = self.layout_of(node, shape)
         return layout if 0 <= layout.axis < len(shape) else Layout(shape, 0)
+
+    def packed_bits(self, node: onnx.NodeProto) -> int:
+        """Return the bits of a code where several share a byte of a uint8 array, otherwise 0."""
+        bits = attribute(node, self.bits_attribute, 4) if self.bits_attribute else 0
+        return bits if bits in PACKABLE_BITS else 0
 
 
 @dataclass(frozen=True)
@@ -193,8 +208,9 @@ _UNSCALED = Operand(0, zero_point=2)
 _ENTRIES = (WeightInput(0, layout_of=_by_entry, is_table=True),)
 
 
-def _experts(*indices: int) -> tuple[WeightInput, ...]:
-    return tuple(WeightInput(index, layout_of=_within_first(1)) for index in indices)
+def _experts(*indices: int, bits_attribute: str = "") -> tuple[WeightInput, ...]:
+    layout_of = _within_first(1)
+    return tuple(WeightInput(index, layout_of=layout_of, bits_attribute=bits_attribute) for index in indices)
 
 
 def _tables(*indices: int) -> tuple[WeightInput, ...]:
@@ -235,6 +251,8 @@ _CONTRIB: dict[str, tuple[WeightInput, ...]] = {
     "QAttention": (WeightInput(1, 4, 7, _by_column),),
     "QOrderedMatMul": (_COLUMN,),
     "MoE": _experts(2, 4, 6),
+    "QMoE": _experts(2, 5, 8, bits_attribute="expert_weight_bits"),
+    "MatMulNBits": (WeightInput(1, bits_attribute="bits"),),
 }
 
 #: Operators of FINN that run a whole layer. Sources: finn.custom_op.fpgadataflow, matrixvectoractivation.py and others.
@@ -257,6 +275,12 @@ OPERATORS: tuple[Operator, ...] = (
     Operator("GatherElements", _ENTRIES, source=Operand(1)),
     Operator("GatherND", (WeightInput(0, is_table=True),), source=Operand(1)),
     *_others(MICROSOFT, _CONTRIB),
+    Operator(
+        "GatherBlockQuantized",
+        (WeightInput(0, layout_of=_by_gathered, is_table=True, bits_attribute="bits"),),
+        source=Operand(1),
+        domain=MICROSOFT,
+    ),
     Operator("EmbedLayerNormalization", _tables(2, 3, 4), domain=MICROSOFT),
     Operator("QEmbedLayerNormalization", _tables(2, 3, 4), domain=MICROSOFT),
     *(row for domain in FINN_DOMAINS for row in _others(domain, _FINN)),

@@ -12,7 +12,7 @@ from onnx.reference.op_run import OpRun
 
 from dnnzip.codec import decode_tensor
 from dnnzip.onnx.compressed import DOMAIN
-from dnnzip.onnx.decompression import restore
+from dnnzip.onnx.decompression import as_stored, restore
 from dnnzip.onnx.opening import layer_of_node
 
 
@@ -37,4 +37,4 @@ class Decompress(OpRun):
             if value is not None
         }
         layer = layer_of_node(self.onnx_node, f"layer {self.onnx_node.output[0]!r}", tensors.get)
-        return (restore(layer, decode_tensor(layer.stream, tables.tobytes())),)
+        return (as_stored(layer, restore(layer, decode_tensor(layer.stream, tables.tobytes()))),)

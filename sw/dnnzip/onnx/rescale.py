@@ -1,9 +1,9 @@
 """Integer weights on a coarser grid: fold the divisor 2 e + 1 into the scales, zero points and biases of a graph.
 
-With q = round((w - z) / d), d = 2 e + 1, the weight becomes q (int8, zero point 0) and its scale float32(scale x d).
-An int32 bias counts in steps of (input scale x weight scale), so that it becomes round(bias / d): integer kernels, and
-runtimes that fuse DequantizeLinear into them, take the bias scale from the weight scale and not from the graph. The
-bias is off by at most half of its new step.
+With q = round((w - z) / d), d = 2 e + 1, the weight becomes q (signed, of as many bits, zero point 0) and its scale
+float32(scale x d). An int32 bias counts in steps of (input scale x weight scale), so that it becomes round(bias / d):
+integer kernels, and runtimes that fuse DequantizeLinear into them, take the bias scale from the weight scale and not
+from the graph. The bias is off by at most half of its new step.
 
 The rules are as in `dnnzip.onnx.rules`; here they hold only where e is at least 1.
 """
@@ -20,6 +20,7 @@ from dnnzip.onnx.graph import GraphIndex, Use, all_names, attribute, fresh_name,
 from dnnzip.onnx.operators import operator_of
 from dnnzip.onnx.rules import Reader, Rule, scale_name, stored_array, zero_point_name
 from dnnzip.onnx.weights import Weight
+from dnnzip.quantize.element_type import element_type
 from dnnzip.quantize.weights import shifted_weights
 
 #: Types of scales that are folded into, with the bits of their significand and their largest exponent.
@@ -161,7 +162,9 @@ def _fits(use: Use, largest: int, fold: Fold) -> bool:
 
 
 def _zeros(values: NDArray[np.generic]) -> NDArray[np.generic]:
-    return np.zeros(values.shape, np.int8)
+    element = element_type(values.dtype)
+    assert element is not None, "a zero point has the type of its weights"
+    return np.zeros(values.shape, element.signed.dtype)
 
 
 def scale_use(reader: Reader, index: GraphIndex) -> Use | None:

@@ -20,16 +20,33 @@ from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.constants import Constant, Home
 from dnnzip.onnx.graph import GraphIndex
 from dnnzip.onnx.lazy_tensors import Place, place_of
-from dnnzip.quantize.element_type import FLOAT16, FLOAT32, INT8, UINT8, ElementType, type_names
+from dnnzip.onnx.tensor_bytes import bytes_of, unpacked
+from dnnzip.quantize import element_type as types
+from dnnzip.quantize.element_type import ElementType, type_names
 from dnnzip.quantize.layout import Layout
 
 #: Element types that are compressed, by their number in ONNX.
 ELEMENT_TYPES: dict[int, ElementType] = {
-    TensorProto.FLOAT: FLOAT32,
-    TensorProto.FLOAT16: FLOAT16,
-    TensorProto.INT8: INT8,
-    TensorProto.UINT8: UINT8,
+    TensorProto.FLOAT: types.FLOAT32,
+    TensorProto.DOUBLE: types.FLOAT64,
+    TensorProto.FLOAT16: types.FLOAT16,
+    TensorProto.BFLOAT16: types.BFLOAT16,
+    TensorProto.FLOAT8E4M3FN: types.FLOAT8_E4M3FN,
+    TensorProto.FLOAT8E5M2: types.FLOAT8_E5M2,
+    TensorProto.FLOAT8E4M3FNUZ: types.FLOAT8_E4M3FNUZ,
+    TensorProto.FLOAT8E5M2FNUZ: types.FLOAT8_E5M2FNUZ,
+    TensorProto.INT16: types.INT16,
+    TensorProto.UINT16: types.UINT16,
+    TensorProto.INT8: types.INT8,
+    TensorProto.UINT8: types.UINT8,
+    TensorProto.INT4: types.INT4,
+    TensorProto.UINT4: types.UINT4,
+    TensorProto.INT2: types.INT2,
+    TensorProto.UINT2: types.UINT2,
 }
+
+#: Types of codes that share the bytes of a uint8 array, by their bits.
+PACKED_TYPES: dict[int, ElementType] = {2: types.UINT2, 4: types.UINT4}
 
 P = ParamSpec("P")
 
@@ -50,6 +67,8 @@ class Reader:
     layout: Layout  # the tensor's output channels and kernel as this operator sees them
     # True if nothing stands between but a DequantizeLinear, and the operator is in the top graph.
     is_direct: bool
+    # Bits of a code where several share a byte of a uint8 tensor, as which `layout` has each code for itself; or 0.
+    packed_bits: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +154,11 @@ def number_of(element: ElementType) -> int:
     return next(number for number, known in ELEMENT_TYPES.items() if known is element)
 
 
+def unpacked_shape(stored: tuple[int, ...], bits: int) -> tuple[int, ...]:
+    """Return the shape of codes that share the bytes along the last axis of an array; see `PACKED_TYPES`."""
+    return (*stored[:-1], stored[-1] * (8 // bits))
+
+
 def stored_array(tensor: onnx.TensorProto) -> NDArray[np.generic]:
     """Return the values of an initializer, after its byte count has been checked against its shape.
 
@@ -156,10 +180,13 @@ def _values(tensor: onnx.TensorProto, place: Place | None) -> NDArray[np.generic
     """Do what `stored_array` does, for a tensor whose place is known."""
     try:
         if place is not None and tensor.data_type in ELEMENT_TYPES:
-            dtype = ELEMENT_TYPES[tensor.data_type].dtype
-            if place.length != math.prod(tensor.dims) * dtype.itemsize:
+            element = ELEMENT_TYPES[tensor.data_type]
+            if place.length != bytes_of(tensor):
                 raise ValueError(f"{place.length} bytes")
-            return place.array(dtype).reshape(tuple(tensor.dims))
+            if element.bits < 8:
+                patterns = unpacked(place.array(np.dtype(np.uint8)), element.bits, math.prod(tensor.dims))
+                return patterns.view(element.dtype).reshape(tuple(tensor.dims))
+            return place.array(element.dtype).reshape(tuple(tensor.dims))
         if place is not None:
             whole = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
             whole.raw_data = place.read()
@@ -182,8 +209,8 @@ def shared_zero_point(candidate: Candidate) -> tuple[NDArray[np.generic], str] |
     Returns
     -------
     In the weights' type, a scalar or one value for each entry of the channel axis; zero without a name where all
-    readers leave it out. None where the network has no such one: it is computed, differs between readers, or has a
-    value for each block or for each entry of another axis.
+    readers leave it out. None where the network has no such one: it is computed or packed, differs between readers, or
+    differs between blocks or along another axis.
     """
     points = [_zero_point(candidate, reader) for reader in candidate.readers]
     known = [point for point in points if point is not None]
@@ -199,6 +226,8 @@ def shared_zero_point(candidate: Candidate) -> tuple[NDArray[np.generic], str] |
 def _zero_point(candidate: Candidate, reader: Reader) -> tuple[NDArray[np.generic], str] | None:
     """Return one reader's zero point and its name; None where it is not one that channels have."""
     name, tensor = zero_point_name(reader), candidate.tensor
+    if reader.quantiser is None:
+        return None
     if not name:
         return np.zeros((), ELEMENT_TYPES[tensor.data_type].dtype), ""
     point = candidate.index.initializers.get(name)
@@ -208,7 +237,12 @@ def _zero_point(candidate: Candidate, reader: Reader) -> tuple[NDArray[np.generi
         return stored_array(point).reshape(()), name
     layout = candidate.readers[0].layout
     is_along = len(point.dims) == 1 and point.dims[0] == layout.shape[layout.axis]
-    return (stored_array(point), name) if is_along and reader.quantised_axis == layout.axis else None
+    values = stored_array(point)
+    if is_along and reader.quantised_axis == layout.axis:
+        return values, name
+    # One value in many places is that of every channel, yet it has no name as a scalar.
+    is_one = values.size > 0 and bool(np.all(values == values.flat[0]))
+    return (np.asarray(values.flat[0]), "") if is_one else None
 
 
 def _input_name(reader: Reader, position: int | None) -> str:

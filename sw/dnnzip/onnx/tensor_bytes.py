@@ -1,8 +1,10 @@
-"""Bytes of an array, by the type and the shape of its tensor."""
+"""Bytes of an array, by the type and the shape of its tensor, and elements that share bytes."""
 
 import math
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto
 
 #: Bits of an element of the types whose elements share bytes.
@@ -19,6 +21,32 @@ PACKED_BITS = {
 
 #: Types whose elements have no size.
 UNSIZED = ("UNDEFINED", "STRING")
+
+
+def packed(patterns: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+    """Put elements of 2 or 4 bits into bytes, the first one lowest, as ONNX and its MatMulNBits have them.
+
+    Parameters
+    ----------
+    patterns
+        uint8 [n], each below 2^bits; the last byte is filled up with zeros.
+    """
+    in_byte = 8 // bits
+    padded = np.zeros(-(-patterns.size // in_byte) * in_byte, np.uint8)
+    padded[: patterns.size] = patterns.reshape(-1)
+    result = padded[::in_byte].copy()
+    for place in range(1, in_byte):
+        result |= padded[place::in_byte] << np.uint8(place * bits)
+    return result
+
+
+def unpacked(content: NDArray[np.uint8], bits: int, count: int) -> NDArray[np.uint8]:
+    """Return the first elements of 2 or 4 bits that are in bytes, uint8 [count]; the bytes hold as many."""
+    in_byte, mask = 8 // bits, np.uint8((1 << bits) - 1)
+    result = np.empty(content.size * in_byte, np.uint8)
+    for place in range(in_byte):
+        result[place::in_byte] = content.reshape(-1) >> np.uint8(place * bits) & mask
+    return result[:count]
 
 
 def bytes_of(tensor: onnx.TensorProto) -> int | None:

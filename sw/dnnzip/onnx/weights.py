@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from onnx import TensorProto
 
 from dnnzip.errors import InputError, field_name
 from dnnzip.onnx.constants import INDEX_TYPES, find_constants, is_matrix
@@ -16,13 +17,16 @@ from dnnzip.onnx.lifting import lift_weights
 from dnnzip.onnx.operators import DEQUANTIZED, operator_of
 from dnnzip.onnx.rules import (
     ELEMENT_TYPES,
+    PACKED_TYPES,
     Candidate,
     Reader,
     Rule,
     broken_rule,
     shared_zero_point,
     stored_array,
+    unpacked_shape,
 )
+from dnnzip.onnx.tensor_bytes import unpacked
 from dnnzip.onnx.views import SHAPE_READERS, View, through
 from dnnzip.quantize import tolerance
 from dnnzip.quantize.bound import Bound, BoundPair
@@ -38,12 +42,13 @@ class Weight:
     tensor: onnx.TensorProto
     layout: Layout  # output channels and kernel
     readers: tuple[Reader, ...]
-    # int8 or uint8, scalar or one for each entry of the channel axis; None for float weights.
+    # In the weights' type, scalar or one for each entry of the channel axis; None for float weights.
     zero_point: NDArray[np.generic] | None
     zero_point_name: str  # the initializer that holds it; empty where none does
     # True if a divisor may be folded into the scales of the operators that read it: they see it as it is stored, and
     # nothing else does.
     has_own_scale: bool
+    packed_bits: int = 0  # bits of a code where several share a byte of the stored uint8 array, otherwise 0
 
     @property
     def is_direct(self) -> bool:
@@ -53,17 +58,26 @@ class Weight:
     @property
     def array(self) -> NDArray[np.generic]:
         """The weights in their own type and shape; made anew at each call, so keep it no longer than needed."""
-        return stored_array(self.tensor)
+        stored = stored_array(self.tensor)
+        if not self.packed_bits:
+            return stored
+        codes = unpacked(stored.view(np.uint8), self.packed_bits, self.weights)
+        return codes.view(self.element.dtype).reshape(self.shape)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the array."""
+        """Shape of the weights, in which packed codes are apart."""
         return self.layout.shape
 
     @property
     def element(self) -> ElementType:
         """Type of the weights."""
-        return ELEMENT_TYPES[self.tensor.data_type]
+        return PACKED_TYPES.get(self.packed_bits, ELEMENT_TYPES[self.tensor.data_type])
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of the weights in the network's file."""
+        return self.element.stored_bytes(self.weights)
 
     @property
     def weights(self) -> int:
@@ -72,7 +86,7 @@ class Weight:
 
     def left_out(self, reason: str) -> "LeftOut":
         """Make the record of this weight where something later than the rules leaves it out."""
-        return LeftOut(self.name, reason, self.shape, self.weights, self.weights * self.element.bytes, True)
+        return LeftOut(self.name, reason, self.shape, self.weights, self.stored_bytes, True)
 
 
 @dataclass(frozen=True)
@@ -198,6 +212,7 @@ class _Readers:
     def __init__(self, tensor: onnx.TensorProto, index: GraphIndex) -> None:
         self._stored = tuple(tensor.dims)
         self._is_index = tensor.data_type in INDEX_TYPES
+        self._is_bytes = tensor.data_type == TensorProto.UINT8 and len(tensor.dims) > 0
         self._index = index
         self._readers: list[Reader] = []
         self._others = 0
@@ -231,8 +246,12 @@ class _Readers:
         weight = None if operator is None else operator.weight_at(use.index)
         if weight is None or (weight.is_table and self._is_index):
             return None
-        layout = view.layout(self._stored, lambda shape: weight.layout(node, shape))
         is_plain = not self._index.is_inside(node)
+        bits = weight.packed_bits(node) if self._is_bytes and view == View.of(self._stored) else 0
+        if bits and dequantise is None:
+            layout = weight.layout(node, unpacked_shape(self._stored, bits))
+            return Reader(node, None, None, None, layout.axis, layout, False, bits)
+        layout = view.layout(self._stored, lambda shape: weight.layout(node, shape))
         if dequantise is not None:
             # An integer operator does not read float weights.
             is_direct = is_plain and dequantise.is_direct and view == View.of(self._stored)
@@ -254,16 +273,19 @@ class _Quantised:
 
 def _weight(candidate: Candidate) -> Weight:
     tensor = candidate.tensor
-    layout = candidate.readers[0].layout
-    element = ELEMENT_TYPES[tensor.data_type]
+    layout, bits = candidate.readers[0].layout, candidate.readers[0].packed_bits
+    if any(reader.packed_bits != bits for reader in candidate.readers):
+        # Operators that see other codes in the same bytes: the bytes themselves are compressed.
+        layout, bits = Layout(tuple(tensor.dims), 0), 0
+    element = PACKED_TYPES.get(bits, ELEMENT_TYPES[tensor.data_type])
     if not element.is_integer:
         return Weight(tensor.name, tensor, layout, candidate.readers, None, "", has_own_scale=False)
-    found = shared_zero_point(candidate)
+    found = None if bits else shared_zero_point(candidate)
     # Without a zero point of the network any value serves; codes are smallest around the middle of the type.
     middle = np.array((element.lowest + element.largest + 1) // 2, element.dtype)
     point, name = found or (middle, "")
     has_own_scale = found is not None and not candidate.other_uses and all(r.is_direct for r in candidate.readers)
-    return Weight(tensor.name, tensor, layout, candidate.readers, point, name, has_own_scale)
+    return Weight(tensor.name, tensor, layout, candidate.readers, point, name, has_own_scale, bits)
 
 
 def _left_out(candidate: Candidate, reason: str) -> LeftOut:

@@ -72,8 +72,7 @@ class Bound:
         Raises
         ------
         InputError
-            The text is no bound, or the bound is zero (but for ``0`` and ``0lsb``), negative, not finite, or over
-            100 %.
+            The text is no bound; or it is zero (but for ``0`` and ``0lsb``), negative, not finite, or over 100 %.
         """
         where = f"{option} {text!r}"
         number, unit = _unit_of(text)
@@ -153,6 +152,8 @@ def parse_bounds(text: str, option: str = field_name("max_error")) -> Bound | Bo
     if len(parts) == 1:
         return Bound.parse(text, option)
     where, right = f"{option} {text!r}", "give one bound for integer weights and one for float weights, such as 1lsb,1%"
+    if not all(part.strip() for part in parts):
+        raise InputError(where, "has no bound before or behind a comma", right)
     if len(parts) > 2:
         raise InputError(where, f"is {len(parts)} bounds", right)
     first, second = (Bound.parse(part, option) for part in parts)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from dnnzip.codec.compiling import loop
 from dnnzip.quantize.decoded import decoded_value
-from dnnzip.quantize.grid import FloatGrid, Lossless, Quantised
+from dnnzip.quantize.element_type import NOT_ROUNDED
+from dnnzip.quantize.grid import FloatGrid, Lossless, MappedGrid, Quantised
 from dnnzip.quantize.weights import Weights, shifted_weights
 
 #: A layer that loses more than this share of its energy is named.
@@ -60,17 +61,23 @@ def _errors(rows, codes, steps, rounding, sums, is_zeroed):  # type: ignore[no-u
         is_zeroed[i] = any_weight and not any_code
 
 
-def energies(rows: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Return the sum of squares of each row of [channels, length], float64 [channels]."""
-    wide = _read_only(rows.astype(np.float32, copy=False))
-    sums = np.empty(len(wide))
-    _energies(wide, sums)
+def energies(rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the sum of squares of each row of float32 or float64 [channels, length], float64 [channels]."""
+    sums = np.empty(len(rows))
+    _energies(_read_only(rows), sums)
     return sums
 
 
-def root_mean_squares(rows: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Return ``sqrt(energy / length)`` of each row of [channels, length], float64 [channels]."""
-    return np.asarray(np.sqrt(energies(rows) / rows.shape[1]))
+def root_mean_squares(rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return ``sqrt(energy / length)`` of each row of float32 or float64 [channels, length], float64 [channels].
+
+    The largest magnitude of float64 rows is first brought to 1/2 to 1 by a power of two, so that no square overflows.
+    """
+    if rows.dtype != np.float64:
+        return np.asarray(np.sqrt(energies(rows) / rows.shape[1]))
+    _, exponent = np.frexp(np.abs(rows).max())
+    scaled = np.sqrt(energies(np.ldexp(rows, -exponent)) / rows.shape[1])
+    return np.asarray(np.ldexp(scaled, exponent))
 
 
 def loss_of(weight: Weights, quantised: Quantised) -> Loss:
@@ -82,17 +89,33 @@ def loss_of(weight: Weights, quantised: Quantised) -> Loss:
     if isinstance(grid, Lossless) or grid.max_error == 0:
         return Loss(layout.channels, 0, 0.0)
     if isinstance(grid, FloatGrid):
-        rows, rounding = layout.to_channels(weight.array), weight.element.rounding
+        rows = layout.to_channels(weight.array).astype(weight.element.arithmetic, copy=False)
+        rounding = weight.element.rounding
         steps = np.broadcast_to(grid.step, (layout.channels,)).astype(np.float32)
+    elif isinstance(grid, MappedGrid):
+        return _loss_of_values(
+            layout.to_channels(weight.array), layout.to_channels(grid.restore(quantised.codes, layout))
+        )
     else:
         # A product of code and divisor is exact in float32.
-        rows, rounding = layout.to_channels(shifted_weights(weight)), 0
+        rows, rounding = layout.to_channels(shifted_weights(weight)).astype(np.float32), NOT_ROUNDED
         steps = np.full(layout.channels, grid.divisor, np.float32)
-    wide = _read_only(rows.astype(np.float32, copy=False))
-    sums, is_zeroed = np.empty(len(wide)), np.zeros(len(wide), np.bool_)
-    _errors(wide, _read_only(quantised.codes), steps, rounding, sums, is_zeroed)
-    energy = math.fsum(energies(wide))
-    return Loss(layout.channels, int(is_zeroed.sum()), math.fsum(sums) / energy if energy else 0.0)
+    sums, is_zeroed = np.empty(len(rows)), np.zeros(len(rows), np.bool_)
+    _errors(_read_only(rows), _read_only(quantised.codes), steps, rounding, sums, is_zeroed)
+    return Loss(layout.channels, int(is_zeroed.sum()), _share(sums, energies(rows)))
+
+
+def _loss_of_values(rows: NDArray[np.generic], restored: NDArray[np.generic]) -> Loss:
+    """Return what rows of [channels, length] lose by what became of them."""
+    wide, found = (values.astype(np.float64, copy=False) for values in (rows, restored))
+    is_zeroed = wide.any(axis=1) & ~found.any(axis=1)
+    return Loss(len(rows), int(is_zeroed.sum()), _share(energies(wide - found), energies(wide)))
+
+
+def _share(lost: NDArray[np.float64], whole: NDArray[np.float64]) -> float:
+    """Return the sum of one over the sum of the other; 0 where there is no finite one."""
+    total = float(whole.sum())
+    return float(lost.sum()) / total if 0 < total < math.inf else 0.0
 
 
 def _read_only(array: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -1,8 +1,10 @@
 """Grids that weights are put on, one type for each kind, and the way from codes back to weights.
 
 `FloatGrid`: the weight of code q is ``float32(q) * step``, rounded to the element type. `IntegerGrid`: it is
-``z + (2 e + 1) q`` with zero point z and tolerated error e; at e = 0 the code is (w - z) mod 256 as int8, without any
-loss. `Lossless`: codes are the original bytes of float weights, as little-endian items of 16 bits.
+``z + (2 e + 1) q`` with zero point z and tolerated error e; at e = 0 the code is (w - z) mod 2^bits as a signed number
+of the type's bits, without any loss. `MappedGrid`: codes and low bits are the bits of float weights, all or the upper
+ones, in the order of magnitudes (`dnnzip.quantize.float_map`). `Lossless`: codes are the original bytes of float
+weights, as little-endian items of 16 bits; of types of one byte, as items of 8.
 """
 
 import math
@@ -14,6 +16,8 @@ from numpy.typing import NDArray
 from dnnzip.quantize.bound import Scope, Unit
 from dnnzip.quantize.decoded import decoded_values
 from dnnzip.quantize.element_type import ElementType
+from dnnzip.quantize.float_bits import MOST_MANTISSA_BITS, FloatBits, bits_of, whole_floats
+from dnnzip.quantize.float_map import FloatMap
 from dnnzip.quantize.layout import Layout
 from dnnzip.quantize.step_grid import StepGrid
 from dnnzip.quantize.weights import zero_point_along
@@ -21,13 +25,10 @@ from dnnzip.quantize.weights import zero_point_along
 #: Largest magnitude of a decoded code.
 LARGEST_MAGNITUDE = 1 << 15
 
-#: A larger error of an integer weight changes nothing any more: every code is zero.
-LARGEST_INTEGER_ERROR = 255
-
 #: More bits than a weight has in any type.
 WIDEST_BITS = 64
 
-#: Bytes of a decoded code, of a 16-bit item, and of a step.
+#: Bytes of a decoded code, of the largest item, and of a step.
 CODE_BYTES = 2
 STEP_BYTES = 4
 
@@ -130,16 +131,17 @@ class IntegerGrid(KeptBound):
         """Return the weights of codes, in their own type and shape."""
         point = zero_point_along(self.zero_point, self.element, layout)
         if self.divisor == 1:
-            shifted = layout.from_channels(codes).astype(np.uint8) + point.astype(np.uint8)
-            return shifted.view(self.element.dtype)
+            unsigned = np.dtype(f"u{self.element.bytes}")
+            return self.element.wrapped(layout.from_channels(codes).astype(unsigned) + point.astype(unsigned))
         # A step may lead over the end of the type; the original is not beyond it.
         values = layout.from_channels(codes).astype(np.int32) * self.divisor + point.astype(np.int32)
         return values.clip(self.element.lowest, self.element.largest).astype(self.element.dtype)
 
     def fault(self, layout: Layout) -> str | None:
         """Return the fault of divisor or zero point for weights of this layout, or None."""
-        if not (1 <= self.divisor <= 2 * LARGEST_INTEGER_ERROR + 1 and self.divisor % 2):
-            return f"its step is not an odd number up to {2 * LARGEST_INTEGER_ERROR + 1}"
+        largest = 2 * self.element.largest_error + 1
+        if not (1 <= self.divisor <= largest and self.divisor % 2):
+            return f"its step is not an odd number up to {largest}"
         point = self.zero_point
         if point is not None and (
             point.dtype != self.element.dtype or (point.size != 1 and point.shape != (layout.shape[layout.axis],))
@@ -153,18 +155,23 @@ class Lossless(KeptBound):
     """Float weights that are kept as they are."""
 
     @property
+    def item_bytes(self) -> int:
+        """Bytes of an item."""
+        return min(self.element.bytes, CODE_BYTES)
+
+    @property
     def side_bytes(self) -> int:
         """Bytes that a decoder needs in addition to the streams: none."""
         return 0
 
     def code_shape(self, layout: Layout) -> tuple[int, int]:
-        """Return the shape of the 16-bit items of weights with this layout: they come as one channel."""
-        return 1, math.prod(layout.shape) * self.element.bytes // CODE_BYTES
+        """Return the shape of the items of weights with this layout: they come as one channel."""
+        return 1, math.prod(layout.shape) * self.element.bytes // self.item_bytes
 
     def restore(self, codes: NDArray[np.int16], layout: Layout) -> NDArray[np.generic]:
-        """Return the weights of 16-bit items, in their own type and shape."""
+        """Return the weights of items, in their own type and shape."""
         stored = self.element.dtype.newbyteorder("<")
-        little = np.ascontiguousarray(codes, "<i2").reshape(-1).view(stored)
+        little = codes.astype(f"<i{self.item_bytes}").reshape(-1).view(stored)
         return little.astype(self.element.dtype, copy=False).reshape(layout.shape)
 
     def fault(self, layout: Layout) -> str | None:
@@ -173,7 +180,67 @@ class Lossless(KeptBound):
         return f"its unit {self.unit} does not suit its type" if self.element.is_integer else None
 
 
-Grid = FloatGrid | IntegerGrid | Lossless
+@dataclass(frozen=True, eq=False)
+class MappedGrid(KeptBound):
+    """Float weights whose bits are mapped to codes: all of them, or with a mantissa of fewer bits."""
+
+    base: int  # of the map
+    # Bits of the mantissa that are kept of the weights as float32; None where all bits of their own type are.
+    mantissa_bits: int | None = None
+
+    @property
+    def unit(self) -> Unit:
+        """Unit of `bound` and `error`: ABSOLUTE, of zero, where all bits are kept; otherwise RELATIVE."""
+        return Unit.ABSOLUTE if self.mantissa_bits is None else Unit.RELATIVE
+
+    @property
+    def bits(self) -> FloatBits:
+        """The parts of a pattern."""
+        parts = bits_of(self.element, self.mantissa_bits)
+        assert parts is not None, "checked before"
+        return parts
+
+    @property
+    def map(self) -> FloatMap:
+        """The map between patterns and codes."""
+        return FloatMap(self.base, self.bits.magnitude_bits)
+
+    @property
+    def side_bytes(self) -> int:
+        """Bytes of the base in a file."""
+        return CODE_BYTES
+
+    def code_shape(self, layout: Layout) -> tuple[int, int]:
+        """Return the shape of codes and, in rows behind them, low bits of weights with this layout."""
+        return layout.channels * (2 if self.bits.low_bits else 1), layout.length
+
+    def lossless(self) -> Lossless:
+        """Return the grid on which the same weights are kept as they are."""
+        return Lossless(self.element, self.bound, np.zeros_like(self.error), self.spec, self.scope)
+
+    def restore(self, codes: NDArray[np.int16], layout: Layout) -> NDArray[np.generic]:
+        """Return the weights of codes and low bits, in their own type and shape."""
+        rows = layout.channels
+        patterns = self.bits.join(self.map.patterns(codes[:rows]), codes[rows:] if self.bits.low_bits else None)
+        if self.mantissa_bits is not None:
+            return layout.from_channels(whole_floats(patterns, self.mantissa_bits, self.element.dtype))
+        stored = patterns.astype(f"u{self.element.bytes}", copy=False)
+        return layout.from_channels(stored.view(self.element.dtype))
+
+    def fault(self, layout: Layout) -> str | None:
+        """Return the fault of the map, or None; for grids that a file declares."""
+        del layout
+        kept = self.mantissa_bits
+        if self.element.is_integer or (kept is None and bits_of(self.element) is None):
+            return f"its map does not suit {self.element.name}"
+        if kept is not None and not 1 <= kept <= MOST_MANTISSA_BITS:
+            return f"its mantissa of {kept} bits is none of 1 to {MOST_MANTISSA_BITS}"
+        if not 0 <= self.base < 1 << self.bits.magnitude_bits:
+            return f"the base {self.base} of its map is not below {1 << self.bits.magnitude_bits}"
+        return None
+
+
+Grid = FloatGrid | IntegerGrid | MappedGrid | Lossless
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,10 +248,11 @@ class Quantised:
     """A tensor of weights on a grid."""
 
     grid: Grid
-    codes: NDArray[np.int16]  # int16, C-contiguous: [channels, length], or [1, items] of a lossless grid
+    # int16, C-contiguous: [channels, length], low bits of a mapped grid in rows behind; [1, items] of a lossless grid.
+    codes: NDArray[np.int16]
 
 
 def kept_as_they_are(array: NDArray[np.generic], grid: Lossless) -> Quantised:
     """Return float weights with their bytes as codes."""
     little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
-    return Quantised(grid, little.reshape(1, -1).view("<i2").astype(np.int16, copy=False))
+    return Quantised(grid, little.reshape(1, -1).view(f"<i{grid.item_bytes}").astype(np.int16, copy=False))

@@ -19,11 +19,11 @@ from dnnzip.codec.spec import Fit
 from dnnzip.format import LARGEST_CODE
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.decoded import decoded_value
-from dnnzip.quantize.grid import LARGEST_INTEGER_ERROR, FloatGrid, IntegerGrid, Lossless, Quantised, kept_as_they_are
+from dnnzip.quantize.grid import FloatGrid, IntegerGrid, Lossless, Quantised, kept_as_they_are
 from dnnzip.quantize.quantise import quantise
 from dnnzip.quantize.step_grid import Snap, on_grid
 from dnnzip.quantize.tolerance import bounds_of, check_unit, largest_errors, ranges_of
-from dnnzip.quantize.weights import Weights, shifted_weights
+from dnnzip.quantize.weights import Weights, shifted_weights, wrapped_codes
 
 
 @step
@@ -84,11 +84,11 @@ def quantise_lines(weight: Weights, bound: Bound, scope: Scope = Scope.TENSOR, f
     rows = weight.layout.to_channels(weight.array)
     if weight.element.is_integer:
         return _integer_lines(weight, bound, scope, fit)
-    if bound.unit is Unit.LOSSLESS:
+    if bound.unit in (Unit.LOSSLESS, Unit.RELATIVE):
         return quantise(weight, bound, scope)
     ranges = ranges_of(weight, scope)
     bounds = np.asarray(np.where(ranges > 0, np.broadcast_to(bounds_of(weight, bound, scope), ranges.shape), 0.0))
-    wide = rows.astype(np.float32, copy=False)
+    wide = rows.astype(weight.element.arithmetic, copy=False)
     parts = wide if scope is Scope.CHANNEL else wide.reshape(1, -1)
     low, high = np.empty(parts.shape, np.int32), np.empty(parts.shape, np.int32)
     steps = np.empty(len(parts), np.float32)
@@ -128,13 +128,17 @@ def measured(weight: Weights, codes: NDArray[np.int16], grid: FloatGrid) -> Quan
 
 def _integer_lines(weight: Weights, bound: Bound, scope: Scope, fit: Fit) -> Quantised:
     rows = weight.layout.to_channels(weight.array)
-    error = min(int(bounds_of(weight, bound, scope)), LARGEST_INTEGER_ERROR)
+    error = min(int(bounds_of(weight, bound, scope)), weight.element.largest_error)
     shifted = weight.layout.to_channels(shifted_weights(weight)).astype(np.int32)
     point = rows.astype(np.int32) - shifted
     low = np.maximum(shifted - error, int(weight.element.lowest) - point)
     high = np.minimum(shifted + error, int(weight.element.largest) - point)
-    codes = fit(low.reshape(-1), high.reshape(-1)).reshape(rows.shape)
-    largest = float(np.abs(codes - shifted).max())
+    if int(low.min()) < -LARGEST_CODE or int(high.max()) > LARGEST_CODE:
+        # Of 16 bits around another zero point than the middle: only modulo 2^16 are they codes.
+        codes, largest = wrapped_codes(weight), 0.0
+    else:
+        codes = fit(low.reshape(-1), high.reshape(-1)).reshape(rows.shape)
+        largest = float(np.abs(codes - shifted).max())
     grid = IntegerGrid(
         weight.element, np.array(float(error)), np.array(largest), bound.text, scope, 1, weight.zero_point
     )

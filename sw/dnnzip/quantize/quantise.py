@@ -3,7 +3,8 @@
 Float weights: the code of w is round(w / step) with the largest float32 step that keeps the bound
 (`dnnzip.quantize.step`); where each channel has its step, with the largest that keeps it on a grid of eight bits for
 each channel (`dnnzip.quantize.step_grid`). Integer weights w with zero point z: q = round((w - z) / (2 e + 1)), whose
-error is at most e; the divisor is odd, so there are no ties.
+error is at most e; the divisor is odd, so there are no ties. Float weights that are to be kept without loss, or within
+a share of each, are on a mapped grid (`dnnzip.quantize.mapping`).
 """
 
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from numpy.typing import NDArray
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.element_type import ElementType
 from dnnzip.quantize.energy import root_mean_squares
-from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless, Quantised, kept_as_they_are
+from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless, MappedGrid, Quantised, kept_as_they_are
+from dnnzip.quantize.mapping import mapped_again, quantise_mapped
 from dnnzip.quantize.step import StepSearch
 from dnnzip.quantize.step_grid import EXACT, Snap, StepGrid, loss_bits, on_grid
-from dnnzip.quantize.tolerance import check_finite, check_unit, extremes, integer_error
-from dnnzip.quantize.weights import Weights, shifted_weights, zero_point_along
+from dnnzip.quantize.tolerance import check_finite, check_unit, extremes, integer_error, spread
+from dnnzip.quantize.weights import Weights, shifted_weights, wrapped_codes
 
 
 def quantise(weight: Weights, bound: Bound, scope: Scope = Scope.TENSOR) -> Quantised:
@@ -51,6 +53,8 @@ def quantise_again(weight: Weights, grid: Grid) -> Quantised:
     match grid:
         case Lossless():
             return kept_as_they_are(weight.array, grid)
+        case MappedGrid():
+            return mapped_again(weight, grid)
         case IntegerGrid():
             return Quantised(grid, _integer_codes(weight, grid.divisor))
     parts, rows = _parts(weight, grid.bound, grid.step.ndim > 0)
@@ -68,9 +72,9 @@ def quantise_again(weight: Weights, grid: Grid) -> Quantised:
 class _Parts:
     """Float weights in parts that each have a step: the whole tensor, or its channels."""
 
-    rows: NDArray[np.float32]  # float32 [parts, n]
+    rows: NDArray[np.float32]  # float32, or float64 of that type [parts, n]
     bounds: NDArray[np.float64]  # float64 [parts]; 0 where the range is
-    largest: NDArray[np.float32]  # float32 [parts], largest magnitudes
+    largest: NDArray[np.float32]  # [parts], largest magnitudes, in the type of `rows`
     element: ElementType
 
     def search(self, i: int, codes: NDArray[np.int16]) -> StepSearch:
@@ -82,23 +86,25 @@ class _Parts:
         if self.bounds[i] > 0.0:
             return self.search(i, codes).largest_step()
         first = self.rows[i, 0]
-        if np.any(self.rows[i] != first):
-            # The range is above zero, yet the share of it is too small for a float64.
+        with np.errstate(over="ignore", under="ignore"):
+            step = np.float32(abs(first))
+        if np.any(self.rows[i] != first) or step != abs(first):
+            # The range is above zero, yet the share of it is too small for a float64; or no step is that weight.
             return None
         # A step of zero would do for a zero, but is no scale that anything could divide by.
         codes[i] = np.int16(np.sign(first))
-        return (np.float32(abs(first)) if first else np.float32(1.0)), 0.0
+        return (step if first else np.float32(1.0)), 0.0
 
 
 def _parts(weight: Weights, bounds: NDArray[np.float64] | Bound, by_channel: bool) -> tuple[_Parts, tuple[int, ...]]:
     """Return the parts of float weights, at bounds that are known or by a bound; and the shape of their rows."""
     rows = weight.layout.to_channels(weight.array)
-    parts = rows.astype(np.float32, copy=False)
+    parts = rows.astype(weight.element.arithmetic, copy=False)
     parts = parts if by_channel else parts.reshape(1, -1)
     lows, highs = extremes(parts)
     check_finite(weight, lows, highs)
     if isinstance(bounds, Bound):
-        ranges = highs.astype(np.float64) - lows.astype(np.float64)
+        ranges = spread(lows, highs)
         bounds = np.where(ranges > 0, float(bounds.value) * _sizes(parts, bounds.unit, ranges), 0.0)
     return _Parts(parts, bounds.reshape(-1), np.maximum(highs, -lows), weight.element), rows.shape
 
@@ -111,9 +117,9 @@ def _sizes(parts: NDArray[np.float32], unit: Unit, ranges: NDArray[np.float64]) 
 
 
 def _quantise_floats(weight: Weights, bound: Bound, scope: Scope) -> Quantised:
-    if bound.unit is Unit.LOSSLESS:
+    if bound.unit in (Unit.LOSSLESS, Unit.RELATIVE):
         check_finite(weight, *extremes(weight.array.reshape(1, -1)))
-        return kept_as_they_are(weight.array, Lossless(weight.element, np.zeros(()), np.zeros(()), bound.text, scope))
+        return quantise_mapped(weight, bound, scope)
     parts, shape_of_rows = _parts(weight, bound, scope is Scope.CHANNEL)
     shape = (len(parts.rows),) if scope is Scope.CHANNEL else ()
     codes = np.empty(parts.rows.shape, np.int16)
@@ -178,9 +184,7 @@ def _quantise_integers(weight: Weights, bound: Bound, scope: Scope) -> Quantised
 
 def _integer_codes(weight: Weights, divisor: int) -> NDArray[np.int16]:
     if divisor == 1:
-        point = zero_point_along(weight.zero_point, weight.element, weight.layout)
-        wrapped = (weight.array.astype(np.uint8) - point.astype(np.uint8)).view(np.int8)
-        return np.ascontiguousarray(weight.layout.to_channels(wrapped), np.int16)
+        return wrapped_codes(weight)
     shifted = weight.layout.to_channels(shifted_weights(weight)).astype(np.int32)
     # Half the divisor is no whole number, so that rounding by adding it before a floor has no ties.
     return np.floor_divide(shifted + divisor // 2, divisor).astype(np.int16)

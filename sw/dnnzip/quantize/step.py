@@ -2,9 +2,9 @@
 
 Terms: `a` is the magnitude of a weight, `s` a step, `q` a code. The decoded value is ``d(q, s)``, the float32 product
 ``float32(q) * s`` rounded to nearest even, and for a narrower float type that product rounded once more, to that type;
-the error ``|a - d(q, s)|`` is the float64 difference of two such values. A weight is *kept* at a step if the code
-nearest to ``a / s`` keeps the bound or, where that one's product rounds the wrong way, its neighbour on the weight's
-side does. Signs do not matter: rounding and product are odd functions.
+for float64 it is the exact product. The error ``|a - d(q, s)|`` is the float64 difference of two such values. A weight
+is *kept* at a step if the code nearest to ``a / s`` keeps the bound or, where that one's product rounds the wrong way,
+its neighbour on the weight's side does. Signs do not matter: rounding and product are odd functions.
 
 Without rounding, ``s = 2 * bound`` keeps every weight. With it, a weight close to the middle between two codes may miss
 by a few units in the last place, so the largest step lies a little below. The search rejects a step only because of a
@@ -13,8 +13,8 @@ against it is kept: with a fixed code the product falls with the step, so bisect
 
 One pass over the weights settles most of them: for a block of steps, one whose fraction stays clear of the middle has
 the same code at every step, and is kept. The others, the suspects, are searched, and decide the largest error as well,
-so that the result is exact. Narrow types have few values, and codes near the limit are rare: they take every weight
-one by one.
+so that the result is exact. Narrow types have few values, and float64 weights and codes near the limit are rare: they
+take every weight one by one.
 """
 
 import math
@@ -182,7 +182,8 @@ def _descend(weights, step_bits, lowest_bits, bound, rounding):  # type: ignore[
 class StepSearch:
     """Weights that get one step, and their codes at it."""
 
-    weights: NDArray[np.float32]  # [n], n at least 1, finite; those of a narrower type converted, which is exact
+    # [n], n at least 1, finite; float64 of that type, those of a narrower type converted, which is exact.
+    weights: NDArray[np.float32]
     bound: float  # largest error, above 0
     element: ElementType  # type of the weights, to which decoded values are rounded
     codes: NDArray[np.int16]  # [n], filled
@@ -201,9 +202,9 @@ class StepSearch:
         bits = _largest_bits(2.0 * self.bound)
         # No step below this one has codes within the limit; one more code covers the neighbour.
         lowest = max(_largest_bits(self.largest / (LARGEST_CODE + 2)), 1)
-        if self.element.is_narrow:
+        if self.element.rounding != NOT_ROUNDED:
             # A narrow type has few values.
-            is_large = self.weights.size > FEW_WEIGHTS
+            is_large = self.element.is_narrow and self.weights.size > FEW_WEIGHTS
             return self.step_by_all(self.element.magnitudes(self.weights) if is_large else self.weights, bits, lowest)
         share = SUSPECT_SHARE
         while bits >= lowest:
@@ -232,7 +233,7 @@ class StepSearch:
         -------
         The largest error, or None where the step does not keep the bound for every weight with codes of at most 32767.
         """
-        if not self.element.is_narrow and self._is_settled(step):
+        if self.element.rounding == NOT_ROUNDED and self._is_settled(step):
             return self._largest_error(self._suspects(step, step), step, step)
         error, lost = _fill_codes(self.weights, step, self.bound, self.element.rounding, self.codes)
         return float(error) if lost < 0 else None
@@ -296,8 +297,7 @@ def _read_only(weights: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _largest_bits(value: float) -> int:
     """Return the bits of the largest finite float32 that is not above a value from 0 up."""
-    with np.errstate(over="ignore"):
-        rounded = np.float32(value)
+    rounded = np.float32(min(value, LARGEST_FLOAT))
     if float(rounded) > value:
         rounded = np.nextafter(rounded, np.float32(0))
     return int(rounded.view(np.uint32))

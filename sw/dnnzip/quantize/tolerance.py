@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from dnnzip.errors import InputError, field_name
 from dnnzip.quantize.bound import Bound, BoundPair, Scope, Unit
 from dnnzip.quantize.energy import root_mean_squares
-from dnnzip.quantize.grid import LARGEST_INTEGER_ERROR
 from dnnzip.quantize.weights import Weights, shifted_weights
 
 #: Weights that are compared at once.
@@ -31,10 +30,6 @@ def check_unit(weight: Weights, bound: Bound) -> None:
     if own is None:
         raise InputError(
             bound.where, layer, f"give lsb or a percentage, or leave such layers out with {field_name('exclude')}"
-        )
-    if own.unit is Unit.RELATIVE:
-        raise InputError(
-            bound.where, "has no codec yet", "give a share of the range, such as 1%, or of a channel, 3%rms"
         )
 
 
@@ -80,10 +75,10 @@ def ranges_of(weight: Weights, scope: Scope) -> NDArray[np.float64]:
     rows = weight.layout.to_channels(weight.array)
     if weight.element.is_integer:
         return _integer_ranges(rows, scope)
-    parts = rows.astype(np.float32, copy=False)
+    parts = rows.astype(weight.element.arithmetic, copy=False)
     lows, highs = extremes(parts if scope is Scope.CHANNEL else parts.reshape(1, -1))
     check_finite(weight, lows, highs)
-    ranges = highs.astype(np.float64) - lows.astype(np.float64)
+    ranges = spread(lows, highs)
     return np.asarray(ranges if scope is Scope.CHANNEL else ranges[0])
 
 
@@ -106,12 +101,13 @@ def bounds_of(weight: Weights, bound: Bound, scope: Scope) -> NDArray[np.float64
     InputError
         NaN or infinite weights, with a share.
     """
-    if bound.unit in (Unit.ABSOLUTE, Unit.LSB, Unit.LOSSLESS):
+    if bound.unit in (Unit.ABSOLUTE, Unit.LSB, Unit.LOSSLESS, Unit.RELATIVE):
         return np.array(float(bound.value))
     if not weight.element.is_integer:
-        is_root = bound.unit is Unit.RMS
-        size = root_mean_squares(weight.layout.to_channels(weight.array)) if is_root else ranges_of(weight, scope)
-        return float(bound.value) * size
+        if bound.unit is Unit.SHARE:
+            return float(bound.value) * ranges_of(weight, scope)
+        rows = weight.layout.to_channels(weight.array).astype(weight.element.arithmetic, copy=False)
+        return float(bound.value) * root_mean_squares(rows)
     return np.array(float(integer_error(weight, bound, scope)))
 
 
@@ -126,17 +122,18 @@ def integer_error(weight: Weights, bound: Bound, scope: Scope) -> int:
     if rows.min() == rows.max():
         return 0
     if bound.unit in (Unit.LSB, Unit.LOSSLESS):
-        return min(int(bound.value), LARGEST_INTEGER_ERROR)
+        return min(int(bound.value), weight.element.largest_error)
     if bound.unit is Unit.RMS:
-        return _share_of_root(bound.value, weight.layout.to_channels(shifted_weights(weight)))
+        root = _share_of_root(bound.value, weight.layout.to_channels(shifted_weights(weight)))
+        return min(root, weight.element.largest_error)
     ranges = _integer_ranges(rows, scope).reshape(-1)
     if scope is Scope.CHANNEL:
         used = np.any(weight.layout.to_channels(shifted_weights(weight)) != 0, axis=1)
         ranges = ranges[used] if used.any() else ranges[:1]
-    return math.floor(bound.value * int(ranges.min()))
+    return min(math.floor(bound.value * int(ranges.min())), weight.element.largest_error)
 
 
-def _share_of_root(share: Fraction, rows: NDArray[np.int16]) -> int:
+def _share_of_root(share: Fraction, rows: NDArray[np.signedinteger]) -> int:
     """Return the floor of a share of the smallest root mean square of rows that are not all zero."""
     energies = np.square(rows, dtype=np.int64).sum(axis=1)
     used = energies[energies > 0]
@@ -144,7 +141,7 @@ def _share_of_root(share: Fraction, rows: NDArray[np.int16]) -> int:
         return 0
     # The floor of a root is the root, in whole numbers, of the floor.
     square = share.numerator**2 * int(used.min()) // (share.denominator**2 * rows.shape[1])
-    return min(math.isqrt(square), LARGEST_INTEGER_ERROR)
+    return math.isqrt(square)
 
 
 def largest_errors(weight: Weights, restored: NDArray[np.generic], divisor: int, scope: Scope) -> NDArray[np.float64]:
@@ -190,6 +187,23 @@ def largest_errors(weight: Weights, restored: NDArray[np.generic], divisor: int,
     return np.asarray(largest.reshape(-1) if by_channel else largest.max())
 
 
+def largest_relative_error(wanted: NDArray[np.generic], found: NDArray[np.generic]) -> float:
+    """Return the largest |w - w'| / |w|, in float64; 0 where nothing differs, NaN or infinite where one is not finite.
+
+    A zero that is not a zero any more is an infinite error.
+    """
+    largest = 0.0
+    wanted, found = wanted.reshape(-1), found.reshape(-1)
+    for start in range(0, wanted.size, COMPARED):
+        part = slice(start, start + COMPARED)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            size = wanted[part].astype(np.float64)
+            difference = np.abs(size - found[part])
+            errors = np.divide(difference, np.abs(size), out=difference, where=difference != 0)
+        largest = float(np.maximum(largest, errors.max(initial=0.0)))
+    return largest
+
+
 def check_finite(weight: Weights, low: NDArray[np.generic], high: NDArray[np.generic]) -> None:
     """Check weights by their minimum and maximum, which are not finite where a weight is not."""
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
@@ -209,3 +223,9 @@ def extremes(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
     """Return the smallest and the largest weight of each row of [rows, n]; not finite where a weight is not."""
     with np.errstate(invalid="ignore"):
         return rows.min(axis=1), rows.max(axis=1)
+
+
+def spread(lows: NDArray[np.generic], highs: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Return the ranges between extremes, float64 [n]; the largest float64 where one is beyond it."""
+    with np.errstate(over="ignore"):
+        return np.minimum(highs.astype(np.float64) - lows.astype(np.float64), np.finfo(np.float64).max)

@@ -49,10 +49,20 @@ class ArrayWeights:
         return ELEMENT_TYPES[self.array.dtype.name]
 
 
-def shifted_weights(weights: Weights) -> NDArray[np.int16]:
-    """Return w - z of integer weights as int16, in the shape of the array."""
+def shifted_weights(weights: Weights) -> NDArray[np.signedinteger]:
+    """Return w - z of integer weights in the shape of the array, as int16, or as int32 where they have 16 bits."""
     point = zero_point_along(weights.zero_point, weights.element, weights.layout)
-    return np.asarray(weights.array.astype(np.int16) - point.astype(np.int16))
+    wide = np.int16 if weights.element.bits < 16 else np.int32
+    return np.asarray(weights.array.astype(wide) - point.astype(wide))
+
+
+def wrapped_codes(weights: Weights) -> NDArray[np.int16]:
+    """Return the lossless codes of integer weights, [channels, length]: w - z modulo 2^bits, as signed numbers."""
+    element = weights.element
+    unsigned = np.dtype(f"u{element.bytes}")
+    point = zero_point_along(weights.zero_point, element, weights.layout)
+    wrapped = element.signed.wrapped(weights.array.astype(unsigned) - point.astype(unsigned))
+    return np.ascontiguousarray(weights.layout.to_channels(wrapped).astype(np.int16, copy=False))
 
 
 def zero_point_along(point: NDArray[np.generic] | None, element: ElementType, layout: Layout) -> NDArray[np.generic]:

@@ -16,9 +16,9 @@ from dnnzip.onnx.decompression import decode_layer, decoded_skeleton, restore
 from dnnzip.onnx.differences import differences
 from dnnzip.onnx.rescale import fold_obstacle
 from dnnzip.onnx.weights import Weight, find_weights
-from dnnzip.quantize.bound import Bound
+from dnnzip.quantize.bound import Bound, Unit
 from dnnzip.quantize.element_type import FLOAT32
-from dnnzip.quantize.tolerance import bounds_of, largest_errors
+from dnnzip.quantize.tolerance import bounds_of, largest_errors, largest_relative_error
 
 #: Most differences under a table; the JSON has all.
 SHOWN = 20
@@ -116,7 +116,10 @@ def verify(
         codes = decode_layer(compressed, layer) if decoded is None else decoded[layer.name]
         restored = restore(layer, codes, compressed.where)
         del codes
-        errors = np.atleast_1d(largest_errors(weight, restored, layer.divisor, layer.grid.scope))
+        if layer.grid.unit is Unit.RELATIVE:
+            errors = np.atleast_1d(largest_relative_error(weight.array, restored))
+        else:
+            errors = np.atleast_1d(largest_errors(weight, restored, layer.divisor, layer.grid.scope))
         checks.append(_check(weight, bounds, errors))
         found += _false_statements(layer, bounds, errors)
     biases = declared(compressed.model, compressed.where)

@@ -80,8 +80,8 @@ def test_units_are_read_exactly(text, value, unit):
         ("101%rms", "is over 100 %"),
         ("rms", "is not an error bound"),
         ("3rms", "is not an error bound"),
-        ("1,", "is not an error bound"),
-        (",", "is not an error bound"),
+        ("1%,", "has no bound before or behind a comma"),
+        (",", "has no bound before or behind a comma"),
     ],
 )
 def test_faults_name_the_option_and_the_part(text, message):

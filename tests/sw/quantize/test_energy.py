@@ -15,8 +15,9 @@ from dnnzip.codec import CodecOptions
 from dnnzip.onnx.decompression import decompressed
 from dnnzip.presentation.tables import loss_lines
 from dnnzip.quantize.bound import Bound, Scope, parse_bounds
+from dnnzip.quantize.element_type import ELEMENT_TYPES
 from dnnzip.quantize.energy import loss_of, root_mean_squares
-from dnnzip.quantize.grid import IntegerGrid, Lossless
+from dnnzip.quantize.grid import IntegerGrid, Lossless, MappedGrid
 from dnnzip.quantize.layout import Layout
 from dnnzip.quantize.lines import quantise_lines
 from dnnzip.quantize.quantise import quantise
@@ -149,11 +150,17 @@ def test_integer_weights_lose_energy_around_their_zero_point():
     assert loss.lost_energy == pytest.approx((left**2).sum() / (shifted**2).sum())
 
 
-@pytest.mark.parametrize("text", ["0", "1e-30"])
-def test_lossless_weights_lose_nothing(text):
+@pytest.mark.parametrize(("text", "kind"), [("0", MappedGrid), ("1e-30", Lossless)])
+def test_lossless_weights_lose_nothing(text, kind):
     result = quantise(weight_of(uneven()), Bound.parse(text))
-    assert isinstance(result.grid, Lossless)
+    assert isinstance(result.grid, kind)
     assert loss_of(weight_of(uneven()), result).lost_energy == 0
+
+
+def test_a_share_of_each_weight_loses_that_share_of_energy_at_most():
+    weight = weight_of(uneven())
+    loss = loss_of(weight, quantise(weight, Bound.parse("5%rel")))
+    assert (loss.zeroed_channels, 0 < loss.lost_energy < 0.05**2) == (0, True)
 
 
 def test_layers_that_lose_much_are_named():
@@ -189,3 +196,23 @@ def test_the_command_names_what_is_lost(tmp_path, good):
     )
     assert "large loss: w: " in out
     assert "channels become zero" in out
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+def test_root_mean_squares_of_float64_do_not_overflow(scale):
+    rows = np.random.default_rng(0).normal(size=(3, 50)) * scale
+    np.testing.assert_allclose(root_mean_squares(rows) / scale, np.sqrt(((rows / scale) ** 2).mean(axis=1)))
+
+
+@pytest.mark.parametrize("name", ["float64", "bfloat16", "float8_e4m3fn", "int16"])
+def test_other_types_have_shares_of_root_mean_squares(name):
+    element = ELEMENT_TYPES[name]
+    values = uneven((6, 40)) if not element.is_integer else np.random.default_rng(1).integers(-3000, 3000, (6, 40))
+    original = ArrayWeights("w", np.asarray(values).astype(element.dtype), Layout((6, 40), 0))
+    bound = Bound.parse("10%rms")
+    result = quantise(original, bound)
+    restored = result.grid.restore(result.codes, original.layout)
+    divisor = result.grid.divisor if element.is_integer else 1
+    assert (largest_errors(original, restored, 1, result.grid.scope) <= bounds_of(original, bound, Scope.TENSOR)).all()
+    assert (divisor > 1) == element.is_integer
+    assert loss_of(original, result).lost_energy < 0.01

@@ -1,5 +1,6 @@
 import itertools
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -27,8 +28,9 @@ def keeps(weights, step, bound, dtype):
     nearest = np.rint(weights.astype(np.float64) / np.float64(step))
     best = np.full(weights.shape, np.inf)
     for offset in (-1, 0, 1):
+        arithmetic = element_type(np.dtype(dtype)).arithmetic.type
         with np.errstate(over="ignore"):
-            decoded = ((nearest + offset).astype(np.float32) * np.float32(step)).astype(dtype)
+            decoded = ((nearest + offset).astype(arithmetic) * arithmetic(step)).astype(dtype)
         best = np.minimum(best, np.abs(weights.astype(np.float64) - decoded.astype(np.float64)))
     return bool(np.all(best <= bound))
 
@@ -43,7 +45,7 @@ def steps_above(step, bound):
 
 
 def search(weights, bound, element, codes):
-    weights = weights.astype(np.float32)
+    weights = weights.astype(element.arithmetic)
     return StepSearch(weights, bound, element, codes, float(np.abs(weights).max()))
 
 
@@ -55,7 +57,14 @@ finite = st.floats(-100, 100, allow_nan=False, width=32)
     st.lists(finite, min_size=1, max_size=200),
     st.floats(1e-3, 1.0),
     # Down to where the smallest of the values are subnormal.
-    st.sampled_from([(np.float32, 0), (np.float32, -130), (np.float16, 0), (np.float16, -18)]),
+    st.sampled_from(
+        [
+            *((np.float32, 0), (np.float32, -130), (np.float16, 0), (np.float16, -18)),
+            *((np.float64, 0), (np.float64, -140), (ml_dtypes.bfloat16, 0), (ml_dtypes.bfloat16, -130)),
+            *((ml_dtypes.float8_e4m3fn, 0), (ml_dtypes.float8_e4m3fn, -10), (ml_dtypes.float8_e5m2, -18)),
+            *((ml_dtypes.float8_e4m3fnuz, -2), (ml_dtypes.float8_e5m2fnuz, 0)),
+        ]
+    ),
 )
 def test_the_bound_holds_exactly_and_no_larger_step_keeps_it(values, share, kind):
     dtype, exponent = kind
@@ -121,16 +130,20 @@ def test_settled_weights_change_nothing(seed, size, exponent, are_near_middles):
 
 @pytest.mark.parametrize("element", [item for item in ELEMENT_TYPES.values() if item.is_narrow], ids=lambda t: t.name)
 def test_rounding_to_a_narrow_type_is_numpys(element):
-    every = np.arange(1 << 15, dtype=np.uint16).view(element.dtype)
+    patterns = np.arange(1 << (8 * element.bytes - 1), dtype=f"u{element.bytes}")
+    every = patterns.view(element.dtype)
     with np.errstate(invalid="ignore"):  # of patterns that are no number
         every = every[np.isfinite(every)].astype(np.float64)
     middles = ((every[1:] + every[:-1]) / 2).astype(np.float32)
     around = [np.nextafter(middles, np.float32(limit)) for limit in (0, np.inf)]
     over = np.float32(every[-1] + (every[-1] - every[-2]) / 2)
     ends = np.array([np.nextafter(over, np.float32(0)), over, 1e30, np.inf], np.float32)
-    values = np.concatenate([every.astype(np.float32), middles, *around, ends])[::3]
+    values = np.concatenate([every.astype(np.float32), middles, *around, ends])
+    values = values[:: 3 if element.bytes > 1 else 1]
     with np.errstate(over="ignore"):
         expected = values.astype(element.dtype).astype(np.float64)
+    # Types without infinities have a NaN for what is over their range.
+    expected[~np.isfinite(expected)] = np.inf
     for sign in (np.float32(1), np.float32(-1)):
         np.testing.assert_array_equal(
             [rounded(sign * value, element.rounding) for value in values], float(sign) * expected
@@ -151,13 +164,15 @@ def test_no_step_where_codes_do_not_fit():
     assert search(np.array([32769.0, 0.3], np.float32), 0.5, FLOAT32, codes).largest_step() is None
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize(
+    "dtype", [np.float32, np.float64, np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2]
+)
 def test_extreme_magnitudes(dtype):
-    limits = np.finfo(dtype)
+    limits = ml_dtypes.finfo(dtype)
     for values in (
         [limits.max, -limits.max, 1],
-        [limits.smallest_subnormal, -3 * limits.smallest_subnormal, 0],
-        [limits.tiny, -limits.tiny, 0.3 * limits.tiny],
+        [float(limits.smallest_subnormal), -3 * float(limits.smallest_subnormal), 0],
+        [limits.tiny, -limits.tiny, 0.3 * float(limits.tiny)],
     ):
         weights = np.array(values, dtype).reshape(1, 3)
         result = quantise(weight_of(weights), Bound.parse("10%"))
@@ -179,6 +194,19 @@ def test_a_range_of_zero_is_kept_without_loss():
     result = quantise(weight_of(mixed), Bound.parse("10%"), Scope.CHANNEL)
     assert result.grid.error[0] == 0
     assert result.grid.step[0] == 0.5
+
+
+def test_float64_weights_that_no_float32_is():
+    for values in ([1e300, -1e300, 1.0], [1e-300, 2e-300, 0.0], [0.1, 0.1, 0.1]):
+        weights = np.array(values).reshape(1, 3)
+        result = quantise(weight_of(weights), Bound.parse("0.0001%"))
+        restored = result.grid.restore(result.codes, Layout((1, 3), 0))
+        np.testing.assert_array_equal(restored, weights)
+    # Not a multiple of any float32: the bound holds between float64 numbers.
+    weights = np.array([[1 / 3, -2 / 7, 1e-9]])
+    result = quantise(weight_of(weights), Bound.parse("1%"))
+    error = float(np.abs(result.grid.restore(result.codes, Layout((1, 3), 0)) - weights).max())
+    assert 0 < error == result.grid.max_error <= 0.01 * (1 / 3 + 2 / 7)
 
 
 def test_bounds_of_percentages_take_the_range_of_tensor_or_channel():

@@ -14,11 +14,10 @@ def streams_bytes(tensor: CodeTensor) -> int:
     return sum(_stream_bytes(int(tensor.codes[part].size), width) for part in parts_of(tensor.codes, 1))
 
 
-def original_bytes(size: int) -> int:
-    """Return the size of the streams of a `RawTensor` of a number of bytes, in items of 16 bits."""
-    items = size // WORD_BYTES
+def original_bytes(items: int, item_bytes: int) -> int:
+    """Return the size of the streams of a `RawTensor` of a number of items of one or two bytes."""
     pieces = (min(MAX_LENGTH, items - start) for start in range(0, items, MAX_LENGTH))
-    return sum(_stream_bytes(piece, WORD_BITS) for piece in pieces)
+    return sum(_stream_bytes(piece, 8 * item_bytes) for piece in pieces)
 
 
 def _stream_bytes(items: int, width: int) -> int:
@@ -35,9 +34,17 @@ def item_width(tensor: CodeTensor) -> int:
 
 def encode(tensor: CodeTensor, _options: CodecOptions) -> bytes:
     """Return the streams of a tensor, one after the other."""
-    width = item_width(tensor)
-    parts = parts_of(tensor.codes, 1)
-    return b"".join(fast.encode(tensor.codes[part], part.stop - part.start, width) for part in parts)
+    return _encode(tensor.codes, item_width(tensor))
+
+
+def encode_low(tensor: CodeTensor) -> bytes:
+    """Return the streams of a tensor's low bits, one after the other; none where it has no low bits."""
+    return b"" if tensor.low is None else _encode(tensor.low, tensor.low_width)
+
+
+def _encode(codes: NDArray[np.int16], width: int) -> bytes:
+    parts = parts_of(codes, 1)
+    return b"".join(fast.encode(codes[part], part.stop - part.start, width) for part in parts)
 
 
 def encode_items(items: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:

@@ -335,3 +335,13 @@ int dnnzip_decode(dnnzip_tables *tables, const dnnzip_limits *limits, const uint
                   limits->code_bits < DNNZIP_WORD_BITS ? DNNZIP_NARROW_MAX_SHIFT : DNNZIP_MAX_SHIFT);
     return r.verdict;
 }
+
+uint16_t dnnzip_float_bits(int16_t code, unsigned base, unsigned magnitude_bits)
+{
+    const unsigned mask = (1U << magnitude_bits) - 1, sign = code < 0;
+    const unsigned place = (unsigned)(sign ? -1 - code : code) & mask;
+    const unsigned sum = (place + base) & mask;
+    /* Zero and the base have changed places. */
+    const unsigned magnitude = place == 0 ? 0 : sum == 0 ? base : sum;
+    return (uint16_t)(sign << magnitude_bits | magnitude);
+}

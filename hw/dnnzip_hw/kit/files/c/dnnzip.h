@@ -49,6 +49,13 @@ enum { DNNZIP_NO_ROOM = -1 };
 int dnnzip_decode(dnnzip_tables *tables, const dnnzip_limits *limits, const uint8_t *stream, size_t bytes,
                   int16_t *codes, size_t capacity, uint64_t *weights);
 
+/* Return the bits of the float that is behind a code of a mapped tensor; integers alone are used.
+ *
+ * `base` is the tensor's, and `magnitude_bits` the bits of exponent and mantissa in a code: 15 for bfloat16 and for the
+ * upper half of float32, 7 for float8 and for the upper half of float16. The sign is the bit above them. Where low bits
+ * are stored apart, the float is this, shifted left by their number, and they. */
+uint16_t dnnzip_float_bits(int16_t code, unsigned base, unsigned magnitude_bits);
+
 #ifdef __cplusplus
 }
 #endif
