@@ -42,8 +42,6 @@ def perplexity(sessions: Sequence[Session], data: Arrays) -> float:
 
 def rank_correlation(sessions: Sequence[Session], data: Arrays) -> float:
     """Return Spearman's coefficient times 100: cosines of pairs of sentences against their scores by people."""
-    from scipy.stats import spearmanr
-
     (session,) = sessions
     names = [value.name for value in session.get_inputs()]
     lengths = data["attention_mask"].sum(axis=1)
@@ -55,7 +53,15 @@ def rank_correlation(sessions: Sequence[Session], data: Arrays) -> float:
         vectors |= dict(zip(part.tolist(), found.astype(np.float64), strict=True))
     rows = np.array([vectors[i] for i in range(len(order))])
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return float(100 * spearmanr((rows[0::2] * rows[1::2]).sum(axis=1), data["score"]).statistic)
+    cosines = (rows[0::2] * rows[1::2]).sum(axis=1)
+    return float(100 * np.corrcoef(_ranks(cosines), _ranks(data["score"]))[0, 1])
+
+
+def _ranks(values: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Return the rank of each value; equal ones share the mean of theirs."""
+    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2)[group])
 
 
 def frame_accuracy(sessions: Sequence[Session], data: Arrays) -> float:

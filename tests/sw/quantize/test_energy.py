@@ -21,7 +21,7 @@ from dnnzip.quantize.grid import IntegerGrid, Lossless, MappedGrid
 from dnnzip.quantize.layout import Layout
 from dnnzip.quantize.lines import quantise_lines
 from dnnzip.quantize.quantise import quantise
-from dnnzip.quantize.tolerance import bounds_of, integer_error
+from dnnzip.quantize.tolerance import bounds_of, integer_error, largest_errors
 from dnnzip.quantize.weights import ArrayWeights
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip.usecases.summary import summarise
