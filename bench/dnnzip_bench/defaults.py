@@ -190,7 +190,7 @@ def table(rows: Sequence[Row]) -> TextTable:
 
 
 @click.command()
-@click.option("--bounds", type=Listed(str), default=("1%rms",), help="Bounds; 1%tensor and 1%channel name the scope.")
+@click.option("--bounds", type=Listed(str), default=("auto",), help="Bounds; 1%tensor and 1%channel name the scope.")
 @click.option("--networks", default="", help="Only those with this text in their names.")
 @json_option
 def defaults(bounds: tuple[str, ...], networks: str, json_file: Path | None) -> None:

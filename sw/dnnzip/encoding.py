@@ -25,7 +25,7 @@ from dnnzip.codec import (
 from dnnzip.errors import InputError, field_name
 from dnnzip.format import AUTO, MAX_WEIGHTS_PER_BIT, Verdict, VerdictError, codec_choices
 from dnnzip.inputs.memory import memory_for
-from dnnzip.quantize.bound import Bound, BoundPair, Scope, Unit, parse_bounds
+from dnnzip.quantize.bound import AnyBound, Scope, Unit, parse_bounds
 from dnnzip.quantize.energy import Loss, loss_of
 from dnnzip.quantize.grid import CODE_BYTES, FloatGrid, Grid, Lossless, MappedGrid, Quantised, kept_as_they_are
 from dnnzip.quantize.layout import Layout
@@ -54,7 +54,7 @@ class Encoded(Generic[Stored_co]):
 class Encoding:
     """Encoding of weights: bound, scope and codec."""
 
-    bound: Bound | BoundPair  # largest error on a weight
+    bound: AnyBound  # largest error on a weight
     scope: Scope = Scope.TENSOR  # over which weights the range of a percentage is taken
     codec: CodecOptions = field(default_factory=CodecOptions)
 

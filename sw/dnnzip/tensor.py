@@ -199,7 +199,7 @@ def compress(
         ``"1%rms"``, a share of the root mean square of each output channel; ``"2%"``, of the range (largest minus
         smallest element); ``"1%rel"``, of each element, for float arrays; ``"0.003"`` or a number, absolute, for float
         arrays; ``"1lsb"``, steps, for integer ones; ``"0"`` loses nothing. With a comma, ``"1lsb,1%"`` is a bound for
-        integer arrays and one for float ones.
+        integer arrays and one for float ones. ``"auto"`` keeps the accuracy of networks: see ``--max-error``.
     error_scope
         Over which elements the range of a share is taken: the ``tensor`` or each output ``channel``. The channels of an
         integer array share one bound, the smallest. A channel of more than 1,048,576 elements is coded in pieces of the

@@ -29,7 +29,7 @@ from dnnzip.onnx.rules import (
 from dnnzip.onnx.tensor_bytes import unpacked
 from dnnzip.onnx.views import SHAPE_READERS, View, through
 from dnnzip.quantize import tolerance
-from dnnzip.quantize.bound import Bound, BoundPair
+from dnnzip.quantize.bound import AnyBound
 from dnnzip.quantize.element_type import ElementType, type_names
 from dnnzip.quantize.layout import Layout
 
@@ -180,7 +180,7 @@ is_selected: Rule[[Weight, Sequence[Weight]]] = Rule(
     lambda weight, chosen: weight in chosen,
 )
 
-suits_unit: Rule[[Weight, Bound | BoundPair]] = Rule(
+suits_unit: Rule[[Weight, AnyBound]] = Rule(
     f"Its type must suit the bound: lsb is for {type_names(True, 'and')} weights, an absolute or relative error for "
     f"{type_names(False, 'and')} ones.",
     tolerance.suits_unit,

@@ -8,14 +8,18 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from dnnzip.errors import InputError, field_name
 
-#: The bound where none is given, and over which weights the range of a percentage is taken: `dnnzip_bench.defaults`
-#: measures what they do to networks.
-DEFAULT_BOUND = "1%rms"
+#: The bound where none is given, see `AutoBound`, and over which weights the range of a percentage is taken:
+#: `dnnzip_bench.defaults` measures what they do to networks.
+DEFAULT_BOUND = "auto"
 DEFAULT_SCOPE: Final[Literal["tensor", "channel"]] = "channel"
+
+#: Most weights of a short channel, as depthwise convolutions have; the default bounds of these, and of all others.
+SHORT_CHANNEL = 32
+SHORT_BOUND, LONG_BOUND = "0.1%rms", "1%rms"
 
 #: Forms of a bound, for messages.
 RIGHT = (
@@ -137,8 +141,32 @@ class BoundPair:
         return f"{self.integers.option} {self.text!r}"
 
 
-def parse_bounds(text: str, option: str = field_name("max_error")) -> Bound | BoundPair:
-    """Read a bound for all weights, or a bound for integer weights and one for float weights, with a comma between.
+@dataclass(frozen=True)
+class AutoBound:
+    """The default: a share of the root mean square, and a smaller one where channels are short.
+
+    Networks feel the errors of depthwise convolutions most, which hold few of their weights.
+    """
+
+    option: str = field_name("max_error")  # the option that it came from, for messages
+    text: str = DEFAULT_BOUND
+    share_hint: str = ""  # see `Bound`
+
+    def of_length(self, length: int) -> Bound:
+        """Return the bound of a tensor whose output channels have this number of weights."""
+        return Bound.parse(SHORT_BOUND if length <= SHORT_CHANNEL else LONG_BOUND, self.option)
+
+    @property
+    def where(self) -> str:
+        """Option and text, for messages."""
+        return f"{self.option} {self.text!r}"
+
+
+AnyBound: TypeAlias = Bound | BoundPair | AutoBound
+
+
+def parse_bounds(text: str, option: str = field_name("max_error")) -> AnyBound:
+    """Read a bound for all weights, a bound for integer weights and one for floats with a comma between, or ``auto``.
 
     Of two bounds, the one in a unit of one kind alone (``lsb`` of integers; an absolute error or ``%rel`` of floats) is
     for that kind, and the other one for the other.
@@ -148,6 +176,8 @@ def parse_bounds(text: str, option: str = field_name("max_error")) -> Bound | Bo
     InputError
         A bound is none (see `Bound.parse`), there are more than two, or both are for weights of the same kind.
     """
+    if text.strip().lower() == DEFAULT_BOUND:
+        return AutoBound(option)
     parts = text.split(",")
     if len(parts) == 1:
         return Bound.parse(text, option)

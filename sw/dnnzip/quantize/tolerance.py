@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.errors import InputError, field_name
-from dnnzip.quantize.bound import Bound, BoundPair, Scope, Unit
+from dnnzip.quantize.bound import AnyBound, AutoBound, Bound, Scope, Unit
 from dnnzip.quantize.energy import root_mean_squares
 from dnnzip.quantize.weights import Weights, shifted_weights
 
@@ -16,9 +16,9 @@ from dnnzip.quantize.weights import Weights, shifted_weights
 COMPARED = 1 << 18
 
 
-def suits_unit(weight: Weights, bound: Bound | BoundPair) -> bool:
+def suits_unit(weight: Weights, bound: AnyBound) -> bool:
     """Return True if a bound has a unit of the weights' type: lsb for integers, absolute for floats, most for both."""
-    return bound.of(weight.element.is_integer) is not None
+    return isinstance(bound, AutoBound) or bound.of(weight.element.is_integer) is not None
 
 
 def check_unit(weight: Weights, bound: Bound) -> None:
@@ -33,8 +33,10 @@ def check_unit(weight: Weights, bound: Bound) -> None:
         )
 
 
-def own_bound(weight: Weights, bound: Bound | BoundPair) -> Bound:
+def own_bound(weight: Weights, bound: AnyBound) -> Bound:
     """Return the bound of a tensor; an `InputError` where its unit is none of the weights' type."""
+    if isinstance(bound, AutoBound):
+        return bound.of_length(weight.layout.length)
     if isinstance(bound, Bound):
         check_unit(weight, bound)
     own = bound.of(weight.element.is_integer)
@@ -42,7 +44,7 @@ def own_bound(weight: Weights, bound: Bound | BoundPair) -> Bound:
     return own
 
 
-def check_bound(weights: Sequence[Weights], bound: Bound | BoundPair, scope: Scope = Scope.TENSOR) -> None:
+def check_bound(weights: Sequence[Weights], bound: AnyBound, scope: Scope = Scope.TENSOR) -> None:
     """Check a bound against all selected weights before any work starts.
 
     Parameters
