@@ -29,7 +29,7 @@ from dnnzip.quantize.bound import DEFAULT_BOUND, DEFAULT_SCOPE
     metavar="BOUND",
     help="Largest error of a weight: 1%rms, a share of the root mean square of its output channel; 2% of its range; "
     "0.003 absolute; 1lsb for integer weights; 0 for no loss; or two, 1lsb,1%, for integer and float weights; auto is "
-    "1%rms, and 0.1%rms where channels have at most 32 weights.",
+    "1%rms, and 0.2%rms where channels have at most 32 weights.",
 )
 @click.option(
     "--error-scope",

@@ -19,7 +19,7 @@ DEFAULT_SCOPE: Final[Literal["tensor", "channel"]] = "channel"
 
 #: Most weights of a short channel, as depthwise convolutions have; the default bounds of these, and of all others.
 SHORT_CHANNEL = 32
-SHORT_BOUND, LONG_BOUND = "0.1%rms", "1%rms"
+SHORT_BOUND, LONG_BOUND = "0.2%rms", "1%rms"
 
 #: Forms of a bound, for messages.
 RIGHT = (
