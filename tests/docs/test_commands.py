@@ -177,7 +177,7 @@ def block_of(text):
     [
         ("dnnzip squash m.onnx", "dnnzip has no command 'squash'"),
         ("dnnzip compress m.onnx -o c.onnx --max-error 2% --fast", "No such option '--fast'."),
-        ("dnnzip compress m.onnx -o c.onnx", "Missing option '--max-error'."),
+        ("dnnzip compress m.onnx --max-error 2%", "Missing option '-o'"),
         (".venv/bin/dnnzip info a.onnx b.onnx", "Got unexpected extra argument (b.onnx)"),
         ("dnnzip compress m.onnx -o c.onnx --max-error 2% \\\n    --codec zip", "'zip' is not one of 'auto'"),
         ("dnnzip info a.onnx | dnnzip inform b.onnx", "dnnzip has no command 'inform'"),

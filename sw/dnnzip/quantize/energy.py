@@ -47,7 +47,7 @@ def _energies(rows, sums):  # type: ignore[no-untyped-def]  # pragma: no cover -
 
 
 @loop
-def _errors(rows, codes, steps, rounding, sums, is_zeroed):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _errors(rows, codes, steps, rounding, found):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Write the sum of squares of the errors of each row, and 1 for each that is zero now and was not."""
     for i in range(rows.shape[0]):
         total, any_code, any_weight = 0.0, False, False
@@ -57,8 +57,8 @@ def _errors(rows, codes, steps, rounding, sums, is_zeroed):  # type: ignore[no-u
             total += error * error
             any_code |= codes[i, j] != 0
             any_weight |= weight != 0.0
-        sums[i] = total
-        is_zeroed[i] = any_weight and not any_code
+        found[0, i] = total
+        found[1, i] = np.float64(any_weight and not any_code)
 
 
 def energies(rows: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -81,7 +81,7 @@ def root_mean_squares(rows: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def loss_of(weight: Weights, quantised: Quantised) -> Loss:
-    """Return what a tensor loses by the codes that it got.
+    """Return the loss of a tensor by the codes that it got.
 
     Where a channel is one step of a lossless grid, or all weights are zero, nothing is lost.
     """
@@ -100,13 +100,13 @@ def loss_of(weight: Weights, quantised: Quantised) -> Loss:
         # A product of code and divisor is exact in float32.
         rows, rounding = layout.to_channels(shifted_weights(weight)).astype(np.float32), NOT_ROUNDED
         steps = np.full(layout.channels, grid.divisor, np.float32)
-    sums, is_zeroed = np.empty(len(rows)), np.zeros(len(rows), np.bool_)
-    _errors(_read_only(rows), _read_only(quantised.codes), steps, rounding, sums, is_zeroed)
-    return Loss(layout.channels, int(is_zeroed.sum()), _share(sums, energies(rows)))
+    found = np.empty((2, len(rows)))
+    _errors(_read_only(rows), _read_only(quantised.codes), steps, rounding, found)
+    return Loss(layout.channels, int(found[1].sum()), _share(found[0], energies(rows)))
 
 
 def _loss_of_values(rows: NDArray[np.generic], restored: NDArray[np.generic]) -> Loss:
-    """Return what rows of [channels, length] lose by what became of them."""
+    """Return the loss of rows of [channels, length] by the values that became of them."""
     wide, found = (values.astype(np.float64, copy=False) for values in (rows, restored))
     is_zeroed = wide.any(axis=1) & ~found.any(axis=1)
     return Loss(len(rows), int(is_zeroed.sum()), _share(energies(wide - found), energies(wide)))

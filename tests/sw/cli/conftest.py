@@ -30,8 +30,9 @@ def compressed(small, dnnzip, tmp_path):
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory):
-    """The digits network at 2 %, and the JSON of its compression."""
+    """The digits network at 2 % of the range of each tensor, and the JSON of its compression."""
     folder = tmp_path_factory.mktemp("digits")
-    arguments = ["compress", MODEL, "-o", folder / "m.dnz.onnx", "--max-error", "2%", "--json", folder / "c.json"]
+    arguments = ["compress", MODEL, "-o", folder / "m.dnz.onnx", "--max-error", "2%", "--error-scope", "tensor"]
+    arguments += ["--json", folder / "c.json"]
     subprocess.run([DNNZIP, *map(str, arguments), "--quiet"], check=True)
     return folder / "m.dnz.onnx", json.loads((folder / "c.json").read_text())
