@@ -5,7 +5,7 @@ one of them is first used.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,8 @@ from dnnzip.onnx.files import check_given, load_model, save_model
 from dnnzip.onnx.opening import open_compressed, read_compressed
 from dnnzip.onnx.weights import LeftOut
 from dnnzip.presentation.tables import sizes_table
+from dnnzip.quantize.bound import DEFAULT_BOUND, DEFAULT_SCOPE
+from dnnzip.quantize.energy import Loss
 from dnnzip.tensor import ErrorScope
 from dnnzip.usecases import compress as compression
 from dnnzip.usecases.summary import Summary, summarise
@@ -32,9 +34,9 @@ Model = onnx.ModelProto | str | os.PathLike[str]
 class CompressedNetwork:
     """A whole network, compressed; `compress_model` makes it."""
 
-    def __init__(self, compressed: CompressedModel, left_out: Sequence[LeftOut]) -> None:
+    def __init__(self, compressed: CompressedModel, left_out: Sequence[LeftOut], losses: Mapping[str, Loss]) -> None:
         self._compressed = compressed
-        self._summary = summarise(compressed, left_out)
+        self._summary = summarise(compressed, left_out, losses)
 
     @property
     def model(self) -> onnx.ModelProto:
@@ -60,6 +62,11 @@ class CompressedNetwork:
     def bits_per_weight(self) -> float:
         """Bits for each compressed weight: streams with headers and checksums, table set, steps and zero points."""
         return self._summary.bits_per_weight
+
+    @property
+    def large_losses(self) -> Mapping[str, Loss]:
+        """The layers that lose whole channels, or more than a tenth of their energy, to the bound; by name."""
+        return self._summary.large_losses
 
     @property
     def ratio(self) -> float:
@@ -93,9 +100,9 @@ class CompressedNetwork:
 
 def compress_model(
     model: Model,
-    max_error: str | float,
+    max_error: str | float = DEFAULT_BOUND,
     *,
-    error_scope: ErrorScope = "tensor",
+    error_scope: ErrorScope = DEFAULT_SCOPE,
     codec: str = AUTO,
     layers: Sequence[str] = (),
     exclude: Sequence[str] = (),
@@ -133,7 +140,7 @@ def compress_model(
     options = compression.options_of(encoding_of(max_error, error_scope, coding), layers, exclude, tables)
     network, where = opened(model)
     done = compression.compress(network, options, where, progress)
-    return CompressedNetwork(done.compressed, done.left_out)
+    return CompressedNetwork(done.compressed, done.left_out, done.losses)
 
 
 def decompress_model(model: Model) -> onnx.ModelProto:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dnnzip.codec import CodecOptions
 from dnnzip.encoding import encoding_of, log2_states
 from dnnzip.format import AUTO
+from dnnzip.quantize.bound import DEFAULT_BOUND, DEFAULT_SCOPE
 from dnnzip.tensor import Compressed, ErrorScope, compress
 
 
@@ -36,9 +37,9 @@ class DnnzipCodec(Codec):
 
     def __init__(
         self,
-        max_error: str | float,
+        max_error: str | float = DEFAULT_BOUND,
         *,
-        error_scope: ErrorScope = "tensor",
+        error_scope: ErrorScope = DEFAULT_SCOPE,
         codec: str = AUTO,
         axis: int = 0,
         zero_point: int = 0,

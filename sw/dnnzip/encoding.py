@@ -26,6 +26,7 @@ from dnnzip.errors import InputError, field_name
 from dnnzip.format import AUTO, MAX_WEIGHTS_PER_BIT, Verdict, VerdictError, codec_choices
 from dnnzip.inputs.memory import memory_for
 from dnnzip.quantize.bound import Bound, BoundPair, Scope, Unit, parse_bounds
+from dnnzip.quantize.energy import Loss, loss_of
 from dnnzip.quantize.grid import CODE_BYTES, FloatGrid, Grid, Lossless, MappedGrid, Quantised, kept_as_they_are
 from dnnzip.quantize.layout import Layout
 from dnnzip.quantize.lines import quantise_lines
@@ -46,6 +47,7 @@ class Encoded(Generic[Stored_co]):
     grid: Grid
     stream: Stored_co  # its weight streams, one after the other; or where they are
     codec: str
+    loss: Loss | None = None  # what quantisation lost; None where it was done elsewhere
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class _Source:
         self._weight = weight
         self._encoding = encoding
         self._grid: Grid | None = None
+        self.loss: Loss | None = None  # there once the tensor has been loaded
 
     @property
     def grid(self) -> Grid:
@@ -117,7 +120,7 @@ class _Source:
         if self._grid is not None and codec_for(self._encoding.codec.codec).fit is None:
             return tensor_of(self._weight, quantise_again(self._weight, self._grid))
         quantised = _quantised(self._weight, self._encoding)
-        self._grid = quantised.grid
+        self._grid, self.loss = quantised.grid, loss_of(self._weight, quantised)
         return tensor_of(self._weight, quantised)
 
     def lossless(self, size: int) -> RawTensor | None:
@@ -129,7 +132,9 @@ class _Source:
         if size + grid.side_bytes < original_bytes(math.prod(lossless.code_shape(layout)), lossless.item_bytes):
             return None
         self._grid = lossless
-        tensor = tensor_of(self._weight, kept_as_they_are(self._weight.array, lossless))
+        kept = kept_as_they_are(self._weight.array, lossless)
+        self.loss = loss_of(self._weight, kept)
+        tensor = tensor_of(self._weight, kept)
         assert isinstance(tensor, RawTensor)
         return tensor
 
@@ -176,7 +181,7 @@ def encode_weights(
                 _, (streams[i],), (codecs[i],) = encode_streams([original], encoding.codec, measured)
         tables = tables if any(codec_for(codec).rules.has_tables for codec in codecs) else b""
     found = zip(sources, streams, codecs, strict=True)
-    return tables, [Encoded(source.grid, stream, codec) for source, (stream, _), codec in found]
+    return tables, [Encoded(source.grid, stream, codec, source.loss) for source, (stream, _), codec in found]
 
 
 def encode_quantised(

@@ -28,7 +28,7 @@ from dnnzip.encoding import (
 )
 from dnnzip.errors import InputError
 from dnnzip.format import AUTO, CODECS, MAX_LENGTH, WeightStream, array_file
-from dnnzip.quantize.bound import Scope, Unit
+from dnnzip.quantize.bound import DEFAULT_BOUND, DEFAULT_SCOPE, Unit
 from dnnzip.quantize.element_type import element_type, type_names
 from dnnzip.quantize.layout import Layout, kernel_of
 from dnnzip.quantize.tolerance import check_bound
@@ -178,9 +178,9 @@ class Compressed:
 
 def compress(
     array: ArrayLike,
-    max_error: str | float,
+    max_error: str | float = DEFAULT_BOUND,
     *,
-    error_scope: ErrorScope = "tensor",
+    error_scope: ErrorScope = DEFAULT_SCOPE,
     codec: str = AUTO,
     axis: int = 0,
     zero_point: int = 0,
@@ -196,11 +196,14 @@ def compress(
     array
         float32, float16, int8 or uint8, of any shape with at least one dimension and one element.
     max_error
-        ``"2%"``, a share of the range (largest minus smallest element); ``"0.003"`` or a number, absolute, for float
-        arrays; ``"1lsb"``, steps, for integer ones, of which ``"0lsb"`` loses nothing.
+        ``"1%rms"``, a share of the root mean square of each output channel; ``"2%"``, of the range (largest minus
+        smallest element); ``"1%rel"``, of each element, for float arrays; ``"0.003"`` or a number, absolute, for float
+        arrays; ``"1lsb"``, steps, for integer ones; ``"0"`` loses nothing. With a comma, ``"1lsb,1%"`` is a bound for
+        integer arrays and one for float ones.
     error_scope
         Over which elements the range of a share is taken: the ``tensor`` or each output ``channel``. The channels of an
-        integer array share one bound, the smallest.
+        integer array share one bound, the smallest. A channel of more than 1,048,576 elements is coded in pieces of the
+        same length, each a channel of its own.
     codec
         ``ans``, ``raw``, ``auto`` for the smaller one; or ``line``, a baseline to compare with. ``raw`` keeps floats as
         they are.
@@ -246,13 +249,13 @@ percentage or an absolute error
     values = np.asarray(array)
     options = CodecOptions(codec, log2_states(states), virtual_lanes, groups, jobs=jobs)
     encoding = encoding_of(max_error, error_scope, options)
-    form, weights = _weights(values, axis, zero_point, encoding.scope)
+    form, weights = _weights(values, axis, zero_point)
     check_bound([weights], encoding.bound, encoding.scope)
     tables, (encoded,) = encode_weights([weights], encoding, bytes)
     return Compressed(form, encoded, tables)
 
 
-def _weights(array: NDArray[Any], axis: int, zero_point: int, scope: Scope) -> tuple[Form, ArrayWeights]:
+def _weights(array: NDArray[Any], axis: int, zero_point: int) -> tuple[Form, ArrayWeights]:
     """Return an array as weights, the channels first, after it has been checked."""
     element = element_type(array.dtype)
     if element is None:
@@ -271,7 +274,7 @@ def _weights(array: NDArray[Any], axis: int, zero_point: int, scope: Scope) -> t
     axis %= array.ndim
     # One dimension is one channel.
     channels = np.moveaxis(array, axis, 0) if array.ndim > 1 else array[None]
-    rows = _rows(channels.shape, scope)
+    rows = _rows(channels.shape)
     kernel = kernel_of(channels.shape[2:]) if channels.ndim == 4 and rows == len(channels) else (1, 1)
     form = Form(array.shape, axis, rows)
     layout = Layout(form.layout.shape, 0, kernel=kernel)
@@ -279,12 +282,9 @@ def _weights(array: NDArray[Any], axis: int, zero_point: int, scope: Scope) -> t
     return form, ArrayWeights(NAME, np.ascontiguousarray(channels).reshape(layout.shape), layout, point)
 
 
-def _rows(shape: tuple[int, ...], scope: Scope) -> int:
+def _rows(shape: tuple[int, ...]) -> int:
     """Return the number of rows in which an array, channels first, is coded: its channels, or pieces of them."""
     length, longest = math.prod(shape[1:]), MAX_LENGTH
     if length <= longest:
         return shape[0]
-    if scope is Scope.CHANNEL and shape[0] > 1:
-        raise InputError(NAME, f"has {length} elements in a channel", f"give at most {longest}, or scope 'tensor'")
-    # Where channels decide on nothing but the coder's rows, each may be several.
     return shape[0] * next(count for count in range(-(-length // longest), length + 1) if length % count == 0)

@@ -10,6 +10,7 @@ from dnnzip.cli.file_parameters import FileCommand, KeptFile
 from dnnzip.cli.options import with_options
 from dnnzip.cli.output import Output, output_options
 from dnnzip.format import AUTO
+from dnnzip.quantize.bound import DEFAULT_BOUND, DEFAULT_SCOPE
 
 
 @click.command(
@@ -23,14 +24,16 @@ from dnnzip.format import AUTO
 @model_output("OUT.dnz.onnx", "The compressed model")
 @click.option(
     "--max-error",
-    required=True,
+    default=DEFAULT_BOUND,
+    show_default=True,
     metavar="BOUND",
-    help="Largest error of a weight: 2% of its range, 0.003 absolute, or 1lsb for integer weights.",
+    help="Largest error of a weight: 1%rms, a share of the root mean square of its output channel; 2% of its range; "
+    "0.003 absolute; 1lsb for integer weights; 0 for no loss; or two, 1lsb,1%, for integer and float weights.",
 )
 @click.option(
     "--error-scope",
     type=click.Choice(["tensor", "channel"]),
-    default="tensor",
+    default=DEFAULT_SCOPE,
     show_default=True,
     help="Over which weights the range of a percentage is taken.",
 )
@@ -93,7 +96,7 @@ def compress(
     from dnnzip.encoding import encoding_of, log2_states
     from dnnzip.onnx.descriptions import overridable
     from dnnzip.onnx.files import open_model
-    from dnnzip.presentation.tables import sizes_line, sizes_table
+    from dnnzip.presentation.tables import loss_lines, sizes_line, sizes_table
     from dnnzip.usecases import compress as compression
     from dnnzip.usecases.summary import summarise
 
@@ -110,7 +113,7 @@ def compress(
     has_tables = bool(result.compressed.tables)
     if tables is not None and not known and has_tables:
         output.write(result.compressed.tables, tables)
-    summary = summarise(result.compressed, result.left_out)
+    summary = summarise(result.compressed, result.left_out, result.losses)
     output.json(summary.as_json())
     notes = [
         f"note: {name}: no input can replace it while it is compressed" for name in overridable(result.compressed.model)
@@ -119,7 +122,8 @@ def compress(
         notes.append(f"note: {tables} is not written: no stream needs a table set")
     if hint := options.bound.share_hint:
         notes.append(f"note: {with_options(options.bound.where)} is an absolute error, not a share of the range{hint}")
-    output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out), *notes)
+    lines = [*loss_lines(summary), *_left_out_lines(summary.left_out), *notes]
+    output.table(sizes_table(summary), sizes_line(summary), *lines)
 
 
 def _left_out_lines(left_out: Any) -> list[str]:

@@ -30,6 +30,7 @@ from onnx import TensorProto
 from dnnzip.onnx.graph import attribute
 from dnnzip.onnx.lazy_tensors import Place
 from dnnzip.onnx.rules import number_of
+from dnnzip.quantize.bound import Bound, Unit
 from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid
 from dnnzip.quantize.layout import Layout
 
@@ -45,6 +46,9 @@ LATER_ATTRIBUTES = {"folded": 3, "bits": 3, "float_map": 3, "mantissa_bits": 3}
 #: Element types of weights, by their numbers in ONNX, that no later version has brought.
 BASE_TYPES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8, TensorProto.UINT8)
 LATER_TYPES_VERSION = 3
+
+#: Units of bounds that came with a version: earlier readers cannot read a node's ``spec`` in them.
+LATER_UNITS = {Unit.RMS: 3, Unit.RELATIVE: 3, Unit.LOSSLESS: 3}
 
 #: Places of a node's inputs, and the fewest and the most that it has.
 STREAM, TABLES, STEP, ZERO_POINT, STEP_INDEX = range(5)
@@ -151,6 +155,8 @@ def version_of(nodes: Iterable[onnx.NodeProto]) -> int:
         needed.update(LATER_ATTRIBUTES.get(entry.name, BASE_VERSION) for entry in node.attribute)
         if attribute(node, "element_type", TensorProto.FLOAT) not in BASE_TYPES:
             needed.add(LATER_TYPES_VERSION)
+        specs = (entry.s.decode() for entry in node.attribute if entry.name == "spec")
+        needed.update(LATER_UNITS.get(Bound.parse(spec).unit, BASE_VERSION) for spec in specs)
     return max(needed)
 
 

@@ -76,6 +76,15 @@ def sizes_table(summary: Summary) -> TextTable:
     return TextTable(header, rows, total, ("shape", "codec", "ratio", "largest error"))
 
 
+def loss_lines(summary: Summary) -> list[str]:
+    """Return a line for each layer that loses whole channels, or much of its energy, to the bound."""
+    lines = []
+    for name, loss in summary.large_losses.items():
+        zeroed = f"{loss.zeroed_channels} of {loss.channels} channels become zero, " if loss.zeroed_channels else ""
+        lines.append(f"large loss: {name}: {zeroed}{share(loss.lost_energy)} % of its energy is lost")
+    return lines
+
+
 def sizes_line(summary: Summary) -> str:
     """Return the line on bytes under the table of ``compress`` and ``info``."""
     line = f"{summary.stream_bytes:,} bytes of streams, {summary.side_bytes:,} of steps and zero points"

@@ -8,8 +8,14 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from typing import Final, Literal
 
 from dnnzip.errors import InputError, field_name
+
+#: The bound where none is given, and over which weights the range of a percentage is taken: `dnnzip_bench.defaults`
+#: measures what they do to networks.
+DEFAULT_BOUND = "1%rms"
+DEFAULT_SCOPE: Final[Literal["tensor", "channel"]] = "channel"
 
 #: Forms of a bound, for messages.
 RIGHT = (
@@ -66,7 +72,8 @@ class Bound:
         Raises
         ------
         InputError
-            The text is no bound; or it is zero (but for ``0`` and ``0lsb``), negative, not finite, or over 100 %.
+            The text is no bound, or the bound is zero (but for ``0`` and ``0lsb``), negative, not finite, or over
+            100 %.
         """
         where = f"{option} {text!r}"
         number, unit = _unit_of(text)
@@ -90,6 +97,10 @@ class Bound:
         if is_integer and self.unit is Unit.LOSSLESS:
             return Bound(Fraction(0), Unit.LSB, "0lsb", self.option)
         return self if self.unit in (OF_INTEGERS if is_integer else OF_FLOATS) else None
+
+    def scope_of(self, scope: Scope) -> Scope:
+        """Return the weights that share a bound, where a percentage of a range would have this scope."""
+        return Scope.CHANNEL if self.unit is Unit.RMS else scope
 
     @property
     def share_hint(self) -> str:

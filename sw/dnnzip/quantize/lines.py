@@ -80,6 +80,7 @@ def quantise_lines(weight: Weights, bound: Bound, scope: Scope = Scope.TENSOR, f
         Chooses the codes within the intervals.
     """
     check_unit(weight, bound)
+    scope = bound.scope_of(scope)
     rows = weight.layout.to_channels(weight.array)
     if weight.element.is_integer:
         return _integer_lines(weight, bound, scope, fit)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.element_type import ElementType
+from dnnzip.quantize.energy import root_mean_squares
 from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless, MappedGrid, Quantised, kept_as_they_are
 from dnnzip.quantize.mapping import mapped_again, quantise_mapped
 from dnnzip.quantize.step import StepSearch
@@ -31,8 +32,9 @@ def quantise(weight: Weights, bound: Bound, scope: Scope = Scope.TENSOR) -> Quan
     Parameters
     ----------
     scope
-        Over which weights the range of a percentage is taken. Integer weights have one scale and so one bound for the
-        tensor: by channel, it is the smallest of the channels that are not all zero.
+        Over which weights the range of a percentage is taken; a root mean square is always a channel's. Integer weights
+        have one scale and so one bound for the tensor: by channel, it is the smallest of the channels that are not all
+        zero.
 
     Raises
     ------
@@ -40,6 +42,7 @@ def quantise(weight: Weights, bound: Bound, scope: Scope = Scope.TENSOR) -> Quan
         NaN or infinite weights, ``lsb`` on float weights, an absolute bound on integer ones.
     """
     check_unit(weight, bound)
+    scope = bound.scope_of(scope)
     if weight.element.is_integer:
         return _quantise_integers(weight, bound, scope)
     return _quantise_floats(weight, bound, scope)
@@ -102,9 +105,15 @@ def _parts(weight: Weights, bounds: NDArray[np.float64] | Bound, by_channel: boo
     check_finite(weight, lows, highs)
     if isinstance(bounds, Bound):
         ranges = spread(lows, highs)
-        kept = float(bounds.value) * (ranges if bounds.unit is Unit.SHARE else np.ones(len(parts)))
-        bounds = np.where(ranges > 0, kept, 0.0)
+        bounds = np.where(ranges > 0, float(bounds.value) * _sizes(parts, bounds.unit, ranges), 0.0)
     return _Parts(parts, bounds.reshape(-1), np.maximum(highs, -lows), weight.element), rows.shape
+
+
+def _sizes(parts: NDArray[np.float32], unit: Unit, ranges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the size of each part that a bound's number is a share of; 1 where it is none."""
+    if unit is Unit.RMS:
+        return root_mean_squares(parts)
+    return ranges if unit is Unit.SHARE else np.ones(len(parts))
 
 
 def _quantise_floats(weight: Weights, bound: Bound, scope: Scope) -> Quantised:

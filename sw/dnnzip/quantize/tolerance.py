@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dnnzip.errors import InputError, field_name
 from dnnzip.quantize.bound import Bound, BoundPair, Scope, Unit
+from dnnzip.quantize.energy import root_mean_squares
 from dnnzip.quantize.weights import Weights, shifted_weights
 
 #: Weights that are compared at once.
@@ -83,12 +85,14 @@ def ranges_of(weight: Weights, scope: Scope) -> NDArray[np.float64]:
 def bounds_of(weight: Weights, bound: Bound, scope: Scope) -> NDArray[np.float64]:
     """Return the largest error tolerated, in float64: a scalar, or [channels] for float weights by channel.
 
-    A share p of a range R is ``float64(p) * R``, one rounding; on integer weights the exact floor of p * R, in lsb.
+    A share p of a range R is ``float64(p) * R``, one rounding; on integer weights the exact floor of p * R, in lsb. A
+    share p of the root mean square r of each channel is ``float64(p) * r``, whatever the scope, with r of
+    `dnnzip.quantize.energy.root_mean_squares`; on integer weights (less their zero point) the exact floor.
 
     Parameters
     ----------
     bound
-        The bound: a share of the range, an absolute error, or lsb.
+        The bound: a share of the range or of a root mean square, an absolute error, or lsb.
     scope
         The range that a share refers to: of the whole tensor or of each channel.
 
@@ -100,7 +104,9 @@ def bounds_of(weight: Weights, bound: Bound, scope: Scope) -> NDArray[np.float64
     if bound.unit in (Unit.ABSOLUTE, Unit.LSB, Unit.LOSSLESS, Unit.RELATIVE):
         return np.array(float(bound.value))
     if not weight.element.is_integer:
-        return float(bound.value) * ranges_of(weight, scope)
+        is_root = bound.unit is Unit.RMS
+        size = root_mean_squares(weight.layout.to_channels(weight.array)) if is_root else ranges_of(weight, scope)
+        return float(bound.value) * size
     return np.array(float(integer_error(weight, bound, scope)))
 
 
@@ -116,11 +122,25 @@ def integer_error(weight: Weights, bound: Bound, scope: Scope) -> int:
         return 0
     if bound.unit in (Unit.LSB, Unit.LOSSLESS):
         return min(int(bound.value), weight.element.largest_error)
+    if bound.unit is Unit.RMS:
+        root = _share_of_root(bound.value, weight.layout.to_channels(shifted_weights(weight)))
+        return min(root, weight.element.largest_error)
     ranges = _integer_ranges(rows, scope).reshape(-1)
     if scope is Scope.CHANNEL:
         used = np.any(weight.layout.to_channels(shifted_weights(weight)) != 0, axis=1)
         ranges = ranges[used] if used.any() else ranges[:1]
     return min(math.floor(bound.value * int(ranges.min())), weight.element.largest_error)
+
+
+def _share_of_root(share: Fraction, rows: NDArray[np.int16]) -> int:
+    """Return the floor of a share of the smallest root mean square of rows that are not all zero."""
+    energies = np.square(rows, dtype=np.int64).sum(axis=1)
+    used = energies[energies > 0]
+    if not used.size:
+        return 0
+    # The floor of a root is the root, in whole numbers, of the floor.
+    square = share.numerator**2 * int(used.min()) // (share.denominator**2 * rows.shape[1])
+    return math.isqrt(square)
 
 
 def largest_errors(weight: Weights, restored: NDArray[np.generic], divisor: int, scope: Scope) -> NDArray[np.float64]:

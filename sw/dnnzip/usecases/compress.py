@@ -1,7 +1,7 @@
 """The first step: select weights, put them on their grid, encode them, write them into the network."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import onnx
@@ -16,6 +16,7 @@ from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.rescale import Fold, fold_obstacle, has_scale_that_fits
 from dnnzip.onnx.rules import Rule
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights, select_weights, suits_unit
+from dnnzip.quantize.energy import Loss
 from dnnzip.quantize.tolerance import check_bound, divisor_of, own_bound
 from dnnzip.usecases.table_file import read_table_set
 
@@ -64,6 +65,7 @@ class Compression:
     # The compressed model, read back as a file would be; in memory, or with its streams in a spool.
     compressed: CompressedModel
     left_out: tuple[LeftOut, ...]  # the weights that are not compressed, and the rule that left each out
+    losses: Mapping[str, Loss]  # what each compressed weight lost, by name
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +111,10 @@ class Plan:
             wrong = f"does not suit this model ({error})"
             raise InputError(field_name("tables"), wrong, "train a set on it") from None
         model = compressed_model(self.model, self.weights, encoded, tables)
-        return Compression(open_compressed(model, self.where), tuple(self.left_out))
+        losses = {
+            weight.name: item.loss for weight, item in zip(self.weights, encoded, strict=True) if item.loss is not None
+        }
+        return Compression(open_compressed(model, self.where), tuple(self.left_out), losses)
 
 
 def compress(

@@ -1,12 +1,13 @@
 """Sizes of a compressed model, layer by layer and in total: the numbers of ``compress`` and ``info``."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights, is_selected, suits_unit
 from dnnzip.quantize.bound import Bound
+from dnnzip.quantize.energy import Loss
 
 FP32_BITS = 32
 
@@ -18,6 +19,7 @@ class Summary:
     layers: tuple[CompressedLayer, ...]  # its compressed weights
     left_out: tuple[LeftOut, ...]  # those that are not
     table_bytes: int  # bytes of the table set
+    losses: Mapping[str, Loss] = field(default_factory=dict)  # what each weight lost; empty for a file that is read
 
     @property
     def weights(self) -> int:
@@ -54,9 +56,15 @@ class Summary:
         """Ratio of 32 bits to the bits per weight."""
         return FP32_BITS / self.bits_per_weight
 
+    @property
+    def large_losses(self) -> dict[str, Loss]:
+        """The layers that lose whole channels or more than a tenth of their energy, and what they lose."""
+        return {name: loss for name, loss in self.losses.items() if loss.is_large}
+
     def as_json(self) -> dict[str, Any]:
-        """Return the documented JSON object: ``totals``, ``layers``, ``left_out``."""
+        """Return the documented JSON object: ``totals``, ``layers``, ``left_out``, and ``lossy`` where it is known."""
         unused = [item for item in self.left_out if item.is_weight]
+        lossy = [{"name": name, **asdict(loss)} for name, loss in self.large_losses.items()]
         return {
             "totals": {
                 "weights": self.weights,
@@ -74,6 +82,7 @@ class Summary:
                 {"name": item.name, "shape": list(item.shape), "weights": item.weights, "rule": item.rule}
                 for item in self.left_out
             ],
+            **({"lossy": lossy} if self.losses else {}),
         }
 
 
@@ -99,7 +108,11 @@ def bits_per_weight(layer: CompressedLayer) -> float:
     return 8 * (layer.stream_bytes + layer.grid.side_bytes) / layer.weights
 
 
-def summarise(compressed: CompressedModel, left_out: Sequence[LeftOut] | None = None) -> Summary:
+def summarise(
+    compressed: CompressedModel,
+    left_out: Sequence[LeftOut] | None = None,
+    losses: Mapping[str, Loss] | None = None,
+) -> Summary:
     """Return the sizes of a compressed model.
 
     Parameters
@@ -108,11 +121,13 @@ def summarise(compressed: CompressedModel, left_out: Sequence[LeftOut] | None = 
         The model.
     left_out
         The weights left out, where they are known from the compression; otherwise they are found in the file.
+    losses
+        What each weight lost, where it is known from the compression.
     """
     if left_out is None:
         uncompressed, others = find_weights(compressed.model)
         left_out = [*others, *(weight.left_out(_reason(weight, compressed.layers)) for weight in uncompressed)]
-    return Summary(compressed.layers, tuple(left_out), len(compressed.tables))
+    return Summary(compressed.layers, tuple(left_out), len(compressed.tables), losses or {})
 
 
 def _reason(weight: Weight, layers: Sequence[CompressedLayer]) -> str:

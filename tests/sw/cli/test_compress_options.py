@@ -56,7 +56,10 @@ def test_options_reach_the_streams(good, tmp_path):
 
 def test_compress_and_info_agree_on_what_is_left_out(good, tmp_path):
     out = good("compress", MODEL, "-o", tmp_path / "m.onnx", "--max-error", "5%", "--layers", "conv*", "--json", "-")
-    assert json.loads(good("info", tmp_path / "m.onnx", "--json", "-")) == json.loads(out)
+    made = json.loads(out)
+    # The losses are known only with the original weights at hand.
+    assert made.pop("lossy") == []
+    assert json.loads(good("info", tmp_path / "m.onnx", "--json", "-")) == made
 
 
 @pytest.mark.parametrize(("bound", "kept", "other"), [("1lsb", "q", "w"), ("0.01", "w", "q")])
@@ -78,7 +81,7 @@ def test_a_bound_for_one_type_leaves_the_other_out(good, tmp_path, bound, kept, 
     assert [layer["name"] for layer in result["layers"]] == [kept]
     assert [(item["name"], item["rule"]) for item in result["left_out"]] == [(other, suits_unit.sentence)]
     assert result["totals"]["left_out_weights"] == constants[other].size
-    assert json.loads(good("info", tmp_path / "m.onnx", "--json", "-")) == result
+    assert json.loads(good("info", tmp_path / "m.onnx", "--json", "-")) | {"lossy": []} == result
     good("verify", tmp_path / "mixed.onnx", tmp_path / "m.onnx")
 
 
@@ -130,7 +133,9 @@ def test_integer_weights(good, tmp_path, bound):
     )
     (layer,) = result["layers"]
     assert layer["unit"] == "lsb"
-    assert layer["max_error"] <= layer["bound"] == {"0lsb": 0, "1lsb": 1, "2lsb": 2, "2%": 3}[bound]
+    assert (
+        layer["max_error"] <= layer["bound"] == {"0lsb": 0, "1lsb": 1, "2lsb": 2, "2%": 2}[bound]
+    )  # 2 % of the smallest range of a channel
     good("verify", tmp_path / "m.onnx", tmp_path / "c.onnx")
     good("simulate", tmp_path / "c.onnx", "--link", "golden", "--quiet")
 

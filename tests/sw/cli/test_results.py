@@ -56,7 +56,8 @@ def test_compress_tells_of_every_layer(digits):
 def test_info_gives_what_compress_gave(digits, good):
     path, result = digits
     out = good("info", path, "--json", "-")
-    assert json.loads(out) == result
+    # The losses are known only with the original weights at hand.
+    assert json.loads(out) | {"lossy": []} == result
 
 
 def test_the_table_shows_the_layers_and_the_totals(digits, good):
