@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import ml_dtypes
 import numpy as np
-import zstandard
+from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
 from dnnzip.encoding import Encoding, encode_weights
@@ -66,8 +66,8 @@ def measured(name: str, weights: Sequence[ArrayWeights]) -> Measured:
     count = sum(weight.array.size for weight in weights)
     tables, encoded = encode_weights(weights, Encoding(Bound.parse("0"), Scope.TENSOR), bytes)
     size = len(tables) + sum(len(item.stream) + item.grid.side_bytes for item in encoded)
-    zstd = zstandard.ZstdCompressor(ZSTD_LEVEL)
-    compressed = sum(len(zstd.compress(weight.array.tobytes())) for weight in weights)
+    zstd = Zstd(ZSTD_LEVEL)
+    compressed = sum(len(zstd.encode(weight.array.tobytes())) for weight in weights)
     return Measured(name, count, 8 * size / count, entropy(weights), 8 * compressed / count)
 
 
