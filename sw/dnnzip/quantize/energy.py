@@ -76,8 +76,8 @@ def root_mean_squares(rows: NDArray[np.generic]) -> NDArray[np.float64]:
 def loss_of(weight: Weights, quantised: Quantised) -> Loss:
     """Return what a tensor loses by the codes that it got.
 
-    Where a channel is one step of a lossless grid, or all weights are zero, nothing is lost. On a mapped grid the energy
-    is the most that its largest error may lose.
+    Where a channel is one step of a lossless grid, or all weights are zero, nothing is lost. On a mapped grid it is
+    the most that its largest error may lose.
     """
     layout, grid = weight.layout, quantised.grid
     if isinstance(grid, Lossless) or grid.max_error == 0:
