@@ -59,7 +59,7 @@ STATES = tuple(1 << log2 for log2 in range(MIN_LOG2_STATES, MAX_LOG2_STATES + 1)
 @click.option(
     "--float-map",
     is_flag=True,
-    help="With dnnzip_float_map.v, to be placed behind the decompressor: an adder for each lane, which turns the codes of "
+    help="With dnnzip_float_map.v, to be placed behind the decompressor: an adder for each lane, which turns codes of "
     "lossless float weights into their bits.",
 )
 @click.option(
@@ -73,9 +73,7 @@ STATES = tuple(1 << log2 for log2 in range(MIN_LOG2_STATES, MAX_LOG2_STATES + 1)
 @click.option("--groups", default=1, show_default=True, help="Of the AXI top: decompressors side by side, 1, 2, 4, ...")
 @click.option("--bus-bits", default=32, show_default=True, help="Of the AXI top: width of an input, 16, 32, 64 or 128.")
 @click.option("--row-weights", default=0, help="Of the AXI top: weights of a full output beat; by default the lanes.")
-def rtl(
-    folder: str, states: int, groups: int, bus_bits: int, row_weights: int, float_map: bool, **others: Any
-) -> None:
+def rtl(folder: str, states: int, groups: int, bus_bits: int, row_weights: int, float_map: bool, **others: Any) -> None:
     """Run `dnnzip rtl`."""
     if states not in STATES:
         raise InputError("--states", f"is {states}", f"it must be {', '.join(map(str, STATES[:-1]))} or {STATES[-1]}")

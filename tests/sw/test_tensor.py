@@ -203,7 +203,11 @@ def files():
         "step grid": dnnzip.compress(floats, "2%", error_scope="channel").to_bytes(),
         "lossless": dnnzip.compress(floats, "2%", error_scope="tensor", codec="raw").to_bytes(),
         "integer": dnnzip.compress(array_of((4, 6), "int8"), "1lsb", zero_point=-3).to_bytes(),
+        "mapped": dnnzip.compress(floats, "1%rel").to_bytes(),
     }
+
+
+SPECS = {"integer": "1lsb", "mapped": "1%rel"}
 
 
 FILES = files()
@@ -247,13 +251,13 @@ def test_a_file_is_as_its_page_says(kind):
         end = place + 2 + int.from_bytes(data[place : place + 2], "little")
         texts.append(data[place + 2 : end].decode())
         place = end
-    assert texts == [compressed.dtype.name, "1lsb" if kind == "integer" else "2%", compressed.codec]
+    assert texts == [compressed.dtype.name, SPECS.get(kind, "2%"), compressed.codec]
     shape = struct.unpack_from(f"<{numbers['dimensions']}Q", data, place)
     assert shape == compressed.shape
     place += 8 * len(shape) + 4 * numbers["steps"] + numbers["indices"]
     assert zlib.crc32(data[:place]) == int.from_bytes(data[place : place + 4], "little")
     assert len(data) == place + 4 + numbers["table_bytes"] + numbers["stream_bytes"]
-    assert (numbers["magic"], numbers["version"]) == (b"DNZA", 1)
+    assert (numbers["magic"], numbers["version"]) == (b"DNZA", 2 if kind == "mapped" else 1)
     assert (numbers["bound"], numbers["error"]) == (compressed.bound, compressed.max_error)
 
 
@@ -277,10 +281,13 @@ def test_every_cut_and_every_changed_byte_is_one_line(kind):
 @pytest.mark.parametrize(
     ("kind", "name", "value", "said"),
     [
-        ("float", "version", 2, r"is of another version of array files than 1; update dnnzip to read it$"),
+        ("float", "version", 3, r"is of another version of array files than 1 to 2; update dnnzip to read it$"),
         ("float", "dimensions", 0, r"is damaged: "),
         ("float", "axis", 2, r"is damaged: its shape \(40, 6\) and axis 2 are no array's; "),
-        ("float", "grid", 4, r"is damaged: 4 is not a valid GridKind; "),
+        ("float", "grid", 5, r"is damaged: 5 is not a valid GridKind; "),
+        ("integer", "grid", 4, r"is damaged: its grid MAPPED does not suit int8; "),
+        ("mapped", "divisor", 1 << 14, r"is damaged: the base 16384 of its map is not below 16384; "),
+        ("mapped", "per_octave", 24, r"is damaged: its mantissa of 24 bits is none of 1 to 23; "),
         ("float", "grid", 3, r"is damaged: its grid INTEGER does not suit float32; "),
         ("float", "grid", 2, r"is damaged: steps to an octave must be one of .*, not 0; "),
         ("float", "grid", 0, r"is damaged: its stream declares 240 values and its shape \(40, 6\) needs 480; "),

@@ -46,8 +46,8 @@ FIELDS = (
     Field(
         "per_octave",
         "H",
-        "steps to an octave of a step grid: 16, 32, 64, 128 or 256; bits of float32's mantissa that a mapped one keeps, 0 "
-        "where it keeps all bits of the type; otherwise 0",
+        "steps to an octave of a step grid: 16, 32, 64, 128 or 256; bits of float32's mantissa in a mapped one, "
+        "0 where it keeps all bits of the type; otherwise 0",
     ),
     Field("steps", "I", "float32 steps: 1 or one for each row; of a step grid, base and exact ones; otherwise 0"),
     Field("indices", "I", "indices of a step grid, one for each row; otherwise 0"),

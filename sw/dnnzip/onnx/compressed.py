@@ -157,6 +157,8 @@ def version_of(nodes: Iterable[onnx.NodeProto]) -> int:
         needed.update(LATER_UNITS.get(Bound.parse(spec).unit, BASE_VERSION) for spec in specs)
         if attribute(node, "element_type", TensorProto.FLOAT) not in BASE_TYPES:
             needed.add(LATER_TYPES_VERSION)
+        specs = (entry.s.decode() for entry in node.attribute if entry.name == "spec")
+        needed.update(LATER_UNITS.get(Bound.parse(spec).unit, BASE_VERSION) for spec in specs)
     return max(needed)
 
 

@@ -77,6 +77,10 @@ class Bound:
         ------
         InputError
             The text is no bound; or it is zero (but for ``0`` and ``0lsb``), negative, not finite, or over 100 %.
+        =======
+            The text is no bound, or the bound is zero (but for ``0`` and ``0lsb``), negative, not finite, or over
+            100 %.
+        >>>>>>> w-lossless
         """
         where = f"{option} {text!r}"
         number, unit = _unit_of(text)

@@ -59,7 +59,8 @@ def _fewest_bits(array: NDArray[np.generic], share: float, most: int) -> tuple[i
         error = 0.0
         for part in parts:
             restored = whole_floats(cut_patterns(part, kept), kept, array.dtype)
-            error = max(error, largest_relative_error(part, restored))
+            # A NaN stays one here, which is no number up to the share.
+            error = float(np.maximum(error, largest_relative_error(part, restored)))
             if not error <= share:
                 break
         else:
