@@ -1,7 +1,7 @@
 """Standard operators whose results have the shapes of those of other domains, so that inference goes on behind them.
 
-ONNX infers no shapes for operators of other domains than its own. Sources: docs/ContribOperators.md of onnxruntime 1.32,
-the operators' pages of QONNX and FINN.
+ONNX infers no shapes for operators of other domains than its own. Sources: docs/ContribOperators.md of onnxruntime
+1.32, the operators' pages of QONNX and FINN.
 """
 
 from collections.abc import Callable, Mapping
@@ -52,8 +52,8 @@ LIKE_FIRST = (
     "LongformerAttention",
 )
 
-#: Of those, and of operators without a row, the ones that multiply activations: they are named as not counted.
-UNCOUNTED = frozenset(("MultiHeadAttention", "GroupQueryAttention", "QMoE"))
+#: Operators that multiply more than nothing: without a row in the table they are named as not counted.
+UNCOUNTED = frozenset(("MultiHeadAttention", "GroupQueryAttention", "MoE", "QMoE", "MatMulNBits"))
 
 
 def standard_forms(model: onnx.ModelProto) -> None:
@@ -92,7 +92,7 @@ def form_of(node: onnx.NodeProto) -> Form | None:
 
 
 def is_known(node: onnx.NodeProto) -> bool:
-    """Return True if a node of another domain is known to multiply nothing but what its row of the table counts."""
+    """Return True if a node of another domain is known to multiply nothing."""
     return node.op_type not in UNCOUNTED and form_of(node) is not None
 
 

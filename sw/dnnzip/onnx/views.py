@@ -217,7 +217,7 @@ _CHANGES: dict[str, Callable[[onnx.NodeProto, View, GraphIndex], View | None]] =
 
 
 def keeps_weights(node: onnx.NodeProto) -> bool:
-    """Return True if what a node makes of a constant weight, and of others that are smaller, is the weight seen anew."""
+    """Return True if a node makes another view of a constant weight, and of constants that are smaller."""
     if node.op_type in UNARY.get("" if is_standard(node) else node.domain, ()):
         return True
     return is_standard(node) and (node.op_type in SCALING or node.op_type in _CHANGES)
