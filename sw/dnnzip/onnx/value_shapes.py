@@ -9,7 +9,7 @@ from onnx import inliner
 from dnnzip.errors import InputError
 from dnnzip.onnx.folding import LARGEST, fold_shapes
 from dnnzip.onnx.given_sizes import GivenSizes, OpenDimension, set_sizes
-from dnnzip.onnx.graph import fixed_size
+from dnnzip.onnx.graph import fixed_size, is_standard
 from dnnzip.onnx.inference import infer_shapes
 from dnnzip.onnx.standard_forms import standard_forms
 
@@ -56,6 +56,8 @@ def inferred_network(model: onnx.ModelProto, where: str, given: GivenSizes) -> I
     work = onnx.ModelProto()
     work.CopyFrom(slim)
     standard_forms(work)
+    if given.shapes or given.sequence:
+        _forget_declared(work, given)
     shapes = _once_inferred(work, where)
     rounds = 0
     # A chain that is folded may be what the next one waits for.
@@ -65,11 +67,20 @@ def inferred_network(model: onnx.ModelProto, where: str, given: GivenSizes) -> I
     return InferredNetwork(slim, shapes, stays_open)
 
 
+def _forget_declared(model: onnx.ModelProto, given: GivenSizes) -> None:
+    """Leave out the shapes of values that inference finds anew: they are those of other sizes than are given now."""
+    found = {name for node in model.graph.node if is_standard(node) for name in node.output} - given.shapes.keys()
+    for values in (model.graph.value_info, model.graph.output):
+        for value in values:
+            if value.name in found:
+                value.type.tensor_type.ClearField("shape")
+
+
 def _once_inferred(model: onnx.ModelProto, where: str) -> GraphShapes:
     try:
         return _graph_shapes(infer_shapes(model, where, follow_values=True).graph)
     except InputError:
-        # Declared shapes of inner values and results may be those of other sizes than are given now.
+        # Declared shapes of inner values and results may be those of another batch.
         declared = [value for values in (model.graph.value_info, model.graph.output) for value in values]
         if not any(value.type.tensor_type.HasField("shape") for value in declared):
             raise
