@@ -57,7 +57,8 @@ def _visit(graph: onnx.GraphProto, names: _Names, order: dict[str, None]) -> Non
         if is_used:
             # What a body reads was used where its own nodes did; what it did not use comes with the node.
             order.update(dict.fromkeys(used))
-        for name in filter(None, node.output):
+        # A node that reads none of this may make a weight itself, as Decompress does.
+        for name in filter(None, node.output if is_used or used else ()):
             names.set(name, [] if is_used else used, is_used)
 
 
