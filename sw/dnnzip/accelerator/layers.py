@@ -65,8 +65,9 @@ class Layer:
 
     def unsized(self) -> "Layer":
         """Return the layer with its weights alone."""
-        counts = dict.fromkeys(("units", "reduction", "positions", "groups", "inputs", "outputs"), 0)
-        return replace(self, **counts, source=None, is_sized=False)
+        return replace(
+            self, units=0, reduction=0, positions=0, groups=0, inputs=0, outputs=0, source=None, is_sized=False
+        )
 
 
 @dataclass(frozen=True)

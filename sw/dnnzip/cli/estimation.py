@@ -87,9 +87,6 @@ def estimate(
     model: str,
     accelerator: str,
     timing: str,
-    placement: str | None,
-    shapes: tuple[tuple[str, tuple[int, ...]], ...],
-    seq_len: int | None,
     output: Output,
     **options: Any,
 ) -> None:
@@ -100,10 +97,12 @@ def estimate(
     from dnnzip.presentation.estimation_table import estimation_table, summary_lines
     from dnnzip.usecases.estimate import EstimationOptions, compare, read_network
 
+    placement = options.pop("placement")
+    given = GivenSizes(dict(options.pop("shapes")), options.pop("seq_len"))
     asked = EstimationOptions(Timing(timing), **options)
     loaded = load_accelerator(accelerator)
     if placement is not None:
         loaded = loaded.placed(Placement(placement))
-    result = compare(read_network(model, GivenSizes(dict(shapes), seq_len)), loaded, asked, model)
+    result = compare(read_network(model, given), loaded, asked, model)
     output.json(result.as_json())
     output.table(estimation_table(result), *summary_lines(result))

@@ -31,7 +31,7 @@ def execution_order(model: onnx.ModelProto, weights: Sequence[str]) -> list[str]
 
 @dataclass
 class _Names:
-    """What is known of the names of a graph; what it does not say itself, the graphs around it do."""
+    """Names that a graph sees, its own and those of the graphs around it."""
 
     held: ChainMap[str, list[str]]  # the weights that a constant is made of
     activations: ChainMap[str, bool]  # True of a value that depends on an input of the network
@@ -41,7 +41,7 @@ class _Names:
         return _Names(self.held.new_child(), self.activations.new_child())
 
     def set(self, name: str, weights: list[str], is_activation: bool) -> None:
-        """Say what a name of this graph means."""
+        """Set the meaning of a name of this graph."""
         self.held[name], self.activations[name] = weights, is_activation
 
 

@@ -6,7 +6,7 @@ compressed ones are as good as any other. Where a shape stays unknown, the layer
 
 import math
 from collections import ChainMap, Counter
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import onnx
@@ -84,7 +84,7 @@ def network_shape(model: onnx.ModelProto, where: str, given: GivenSizes = AS_DEC
     """
     network = inferred_network(model, where, given)
     walk = _Walk(network, where)
-    walk.graph(network.model.graph, network.shapes, ChainMap(), ChainMap())
+    walk.graph(network.model.graph, _Scope(network.shapes, ChainMap(), ChainMap()))
     if not walk.found and not walk.unknown:
         raise InputError(where, "has no convolution, matrix product or pooling", "give a network that computes")
     return NetworkShape(tuple(walk.found), network.open, dict(sorted(walk.unknown.items())))
@@ -101,8 +101,21 @@ class _Value:
     source: int | None = None  # the layer that an activation comes from
 
 
-_Values = MutableMapping[str, _Value]
-_Shapes = MutableMapping[str, Shape]
+@dataclass(frozen=True)
+class _Scope:
+    """Values and shapes by the names that a graph sees, its own and those of the graphs around it."""
+
+    own: GraphShapes  # of the graph itself, with its bodies
+    values: ChainMap[str, _Value]
+    shapes: ChainMap[str, Shape]
+
+    def value(self, node: onnx.NodeProto, index: int) -> _Value:
+        """Return the value that a node reads at a position."""
+        return self.values.get(operand(node, index), _Value())
+
+    def body(self, node: onnx.NodeProto, name: str) -> "_Scope":
+        """Return the scope of the body that is the attribute of a name."""
+        return _Scope(self.own.bodies[node.output[0], name], self.values.new_child(), self.shapes)
 
 
 class _Walk:
@@ -113,68 +126,55 @@ class _Walk:
         self.unknown: Counter[str] = Counter()
         self._network, self._where = network, where
 
-    def graph(
-        self,
-        graph: onnx.GraphProto,
-        own: GraphShapes,
-        values: ChainMap[str, _Value],
-        shapes: ChainMap[str, Shape],
-    ) -> int | None:
+    def graph(self, graph: onnx.GraphProto, around: _Scope) -> int | None:
         """Visit a graph with the values around it; return the layer that its results come from."""
-        shapes = shapes.new_child(dict(own.values))
+        scope = _Scope(around.own, around.values, around.shapes.new_child(dict(around.own.values)))
+        values = scope.values
         for tensor in graph.initializer:
             values[tensor.name] = _Value(tensor.name, tensor.data_type, tuple(tensor.dims))
         for sparse in graph.sparse_initializer:
             values[sparse.values.name] = _Value(sparse.values.name, sparse.values.data_type, tuple(sparse.dims))
         last = None
         for node in graph.node:
-            result = self._node(node, own, values, shapes)
+            result = self._node(node, scope)
             last = result.source if result.source is not None else last
             values.update((name, result) for name in node.output if name)
         sources = [values[value.name].source for value in graph.output if value.name in values]
         return max((source for source in sources if source is not None), default=last)
 
-    def _node(
-        self, node: onnx.NodeProto, own: GraphShapes, values: ChainMap[str, _Value], shapes: ChainMap[str, Shape]
-    ) -> _Value:
-        read = [values.get(name, _Value()) for name in node.input if name]
+    def _node(self, node: onnx.NodeProto, scope: _Scope) -> _Value:
+        read = [scope.values.get(name, _Value()) for name in node.input if name]
         inner = [(entry.name, entry.g) for entry in node.attribute if entry.HasField("g")]
         is_constant = all(value.stored for value in read) and not inner
         source = max((value.source for value in read if value.source is not None), default=None)
         operator = operator_of(node)
         if operator is not None and operator.role is not None and not is_constant:
-            return _Value(source=self._layers(node, operator, values, shapes, source))
+            return _Value(source=self._layers(node, operator, scope, source))
         if is_constant:
-            return _constant(node, read, shapes)
+            return _constant(node, read, scope.shapes)
         if inner:
-            return _Value(source=self._bodies(node, inner, own, values, shapes, source))
+            return _Value(source=self._bodies(node, inner, scope, source))
         if _is_uncounted(node):
             self.unknown[node.op_type if is_standard(node) else f"{node.domain}.{node.op_type}"] += 1
         return _Value(source=source)
 
-    def _layers(
-        self, node: onnx.NodeProto, operator: Operator, values: _Values, shapes: _Shapes, source: int | None
-    ) -> int | None:
+    def _layers(self, node: onnx.NodeProto, operator: Operator, scope: _Scope, source: int | None) -> int | None:
         """Add the layers of a node: one for each operand of weights, or one without."""
         assert operator.role is not None, "has a role"
-        held = [
-            weight
-            for weight in operator.weights
-            if _is_weight(weight, values.get(operand(node, weight.index), _Value()), operand(node, weight.index))
-        ]
+        held = [weight for weight in operator.weights if _is_weight(weight, scope.value(node, weight.index))]
         if operator.role is Role.LOOKUP and not held:
             return source
         if operator.role not in OF_EVERY_OPERAND:
             held = held[:1]
         for weight in held:
-            subject = Subject(node, operator, operator.role, weight, shapes, self._where)
-            self._add(subject, values[operand(node, weight.index)], source)
+            subject = Subject(node, operator, operator.role, weight, scope.shapes, self._where)
+            self._add(subject, scope.value(node, weight.index), source)
         if not held:
             is_product = operator.role in (Role.DENSE, Role.CONTRACTION)
             role = Role.PRODUCT if is_product else operator.role
             # A kernel may be computed from activations.
             computed = None if is_product or not operator.weights else operator.weights[0]
-            self._add(Subject(node, operator, role, computed, shapes, self._where), None, source)
+            self._add(Subject(node, operator, role, computed, scope.shapes, self._where), None, source)
         return len(self.found) - 1
 
     def _add(self, subject: Subject, stored: _Value | None, source: int | None) -> None:
@@ -193,18 +193,16 @@ class _Walk:
         self,
         node: onnx.NodeProto,
         inner: Sequence[tuple[str, onnx.GraphProto]],
-        own: GraphShapes,
-        values: ChainMap[str, _Value],
-        shapes: ChainMap[str, Shape],
+        scope: _Scope,
         source: int | None,
     ) -> int | None:
         """Add the layers of the body with the most products; return the one that the node's results come from."""
         start = len(self.found)
         best: tuple[tuple[int, int], list[LayerShape], int | None] = ((-1, -1), [], source)
         for name, body in inner:
-            around = values.new_child()
-            around.update((value.name, handed) for value, handed in _handed(node, body, values, source))
-            last = self.graph(body, own.bodies[node.output[0], name], around, shapes)
+            around = scope.body(node, name)
+            around.values.update((value.name, handed) for value, handed in _handed(node, body, scope, source))
+            last = self.graph(body, around)
             layers = self.found[start:]
             size = sum(layer.macs for layer in layers), sum(layer.weights for layer in layers)
             del self.found[start:]
@@ -215,12 +213,12 @@ class _Walk:
 
 
 def _handed(
-    node: onnx.NodeProto, body: onnx.GraphProto, values: _Values, source: int | None
+    node: onnx.NodeProto, body: onnx.GraphProto, scope: _Scope, source: int | None
 ) -> Iterator[tuple[onnx.ValueInfoProto, _Value]]:
     """Yield the inputs of a body with what they are given at its first turn."""
     # A Loop has its number of turns and its condition first, and the body the turn and the condition.
     for position, value in enumerate(body.input):
-        given = values.get(operand(node, position), _Value())
+        given = scope.value(node, position)
         is_same = given.stored and node.op_type == "Loop" and position >= 2
         yield value, given if is_same and _is_kept(body, position) else _Value(source=source)
 
@@ -234,7 +232,7 @@ def _is_kept(body: onnx.GraphProto, position: int) -> bool:
     return len(body.output) > position - 1 and body.output[position - 1].name in names
 
 
-def _constant(node: onnx.NodeProto, read: Sequence[_Value], shapes: _Shapes) -> _Value:
+def _constant(node: onnx.NodeProto, read: Sequence[_Value], shapes: Mapping[str, Shape]) -> _Value:
     """Return a constant that a node makes: the stored tensor as it is seen behind it, or a new one."""
     name = node.output[0] if node.output else ""
     if keeps_weights(node) and node.domain != DOMAIN and read:
@@ -243,9 +241,9 @@ def _constant(node: onnx.NodeProto, read: Sequence[_Value], shapes: _Shapes) -> 
     return _Value(name or "constant", type_, shapes.get(name))
 
 
-def _is_weight(weight: WeightInput, value: _Value, name: str) -> bool:
+def _is_weight(weight: WeightInput, value: _Value) -> bool:
     """Return True if an operand is a constant that holds weights: a table of indices or one number does not."""
-    if not name or not value.stored:
+    if not value.stored:
         return False
     is_matrix = sum((size or 2) > 1 for size in value.shape or ()) > 1
     return not weight.is_table or (value.type not in INDEX_TYPES and is_matrix)

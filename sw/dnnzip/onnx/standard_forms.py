@@ -83,7 +83,7 @@ def _replace(top: onnx.GraphProto, graph: onnx.GraphProto, dims: Dims) -> None:
 
 
 def form_of(node: onnx.NodeProto) -> Form | None:
-    """Return what makes the standard form of a node of another domain; None where there is none."""
+    """Return the function that makes the standard form of a node of another domain; None where there is none."""
     if node.op_type in UNARY.get(node.domain, ()) or node.op_type == "MultiThreshold":
         return _like_first
     if node.domain in FINN_DOMAINS:

@@ -17,8 +17,8 @@ def zeros(*shape, dtype=np.float32):
     return np.zeros(shape, dtype)
 
 
-def shape_of(nodes, inputs, weights, given=None, opset=19, output="y"):
-    model = graphs.model(nodes, inputs, {output: None}, weights, opset=opset)
+def shape_of(nodes, inputs, weights, given=None, output="y"):
+    model = graphs.model(nodes, inputs, {output: None}, weights, opset=19)
     for domain in sorted({node.domain for node in nodes} - {""}):
         model.opset_import.append(helper.make_opsetid(domain, 1))
     return network_shape(model, "small.onnx", given or GivenSizes())
@@ -155,7 +155,7 @@ def conditional(first, second):
 @pytest.mark.parametrize("branches", [("wide", "a"), ("a", "wide")])
 def test_the_branch_with_more_products_counts(branches):
     layers = network_shape(conditional(*branches), "small.onnx").layers
-    assert [(layer.name, layer.macs, layer.source) for layer in layers][0] == ("wide", 54, None)
+    assert (layers[0].name, layers[0].macs, layers[0].source) == ("wide", 54, None)
     assert (layers[-1].name, layers[-1].source) == ("c", 0)
 
 
@@ -271,5 +271,5 @@ def test_a_sequence_is_known_by_its_name_or_place(name, position, rank, is_it):
 def test_a_zero_size_is_an_open_one_and_an_old_operator_set_is_read():
     found = conv(GivenSizes({"x": (1, 3, 4, 4)}), {"x": [0, 3, -1, -1]})
     assert found.layers[0].macs == 16 * 216
-    old = shape_of([CONV], {"x": [1, 3, 4, 4]}, {"w": zeros(8, 3, 3, 3)}, opset=7)
-    assert old.layers[0].macs == 16 * 216
+    old = graphs.model([CONV], {"x": [1, 3, 4, 4]}, {"y": None}, {"w": zeros(8, 3, 3, 3)}, opset=7)
+    assert network_shape(old, "small.onnx").layers[0].macs == 16 * 216
