@@ -77,7 +77,8 @@ class Network:
     name: str
     layers: tuple[Layer, ...]  # its layers; ``source`` counts in this list
     table_bytes: int = 0  # bytes of the table set of compressed weights, which is loaded once
-    open: tuple[str, ...] = ()  # what has to be given for the sizes of all layers, as a user writes it
+    # Options that have to be given for the sizes of all layers, each with its value.
+    open: tuple[tuple[str, str], ...] = ()
     # Operators that are not counted, and how many of each there are.
     unknown: Mapping[str, int] = field(default_factory=dict)
 

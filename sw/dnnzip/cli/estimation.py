@@ -16,7 +16,10 @@ class ShapeOfValue(click.ParamType[tuple[str, tuple[int, ...]]]):
     name = "NAME=SIZES"
 
     def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+        self,
+        value: str | tuple[str, tuple[int, ...]],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
     ) -> tuple[str, tuple[int, ...]]:
         """Return name and sizes.
 

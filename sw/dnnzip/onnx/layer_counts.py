@@ -76,12 +76,21 @@ class Subject:
         """Shape of the weights as the operator sees them."""
         if self.weight is None:
             return ()
-        return self.fixed(operand(self.node, self.weight.index))
+        return unpacked(self.node, self.fixed(operand(self.node, self.weight.index)))
 
     @property
     def outputs(self) -> tuple[int, ...]:
         """Shape of the first result."""
         return self.fixed(str(self.node.output[0]) if self.node.output else "")
+
+
+def unpacked(node: onnx.NodeProto, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of weights whose codes share bytes, by the attributes that say it; any other as it is."""
+    if node.op_type == "MatMulNBits":
+        return attribute(node, "N", 1), attribute(node, "K", 1)
+    if node.op_type == "QMoE" and len(shape) == 3:
+        return shape[0], shape[1], shape[2] * 8 // max(1, attribute(node, "expert_weight_bits", 4))
+    return shape
 
 
 class UnknownSizeError(Exception):
@@ -172,6 +181,8 @@ def _matrix(subject: Subject, shape: tuple[int, ...], is_left: bool) -> tuple[in
         raise subject.refuse(f"its operand {shape} is no matrix")
     if len(shape) < 2:
         return 1, math.prod(shape)
+    if subject.node.op_type == "MatMulNBits":
+        return shape[0], shape[1]
     is_turned = bool(attribute(subject.node, "transA" if is_left else "transB", 0))
     return (shape[-2], shape[-1]) if is_left != is_turned else (shape[-1], shape[-2])
 

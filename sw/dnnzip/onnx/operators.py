@@ -225,7 +225,7 @@ def _others(domain: str, rows: Mapping[str, tuple[WeightInput, ...]]) -> Iterato
 #: Work of the operators among `_others` that are neither a convolution nor one matrix product.
 _ROLES = {
     **dict.fromkeys(("LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"), Role.RECURRENT),
-    "MoE": Role.EXPERTS,
+    **dict.fromkeys(("MoE", "QMoE"), Role.EXPERTS),
 }
 
 

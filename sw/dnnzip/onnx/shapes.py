@@ -16,7 +16,7 @@ from dnnzip.onnx.compressed import DOMAIN
 from dnnzip.onnx.constants import INDEX_TYPES
 from dnnzip.onnx.given_sizes import GivenSizes, OpenDimension
 from dnnzip.onnx.graph import is_standard, operand
-from dnnzip.onnx.layer_counts import LARGEST_COUNT, Counts, Subject, counts, rows_read
+from dnnzip.onnx.layer_counts import LARGEST_COUNT, Counts, Subject, counts, rows_read, unpacked
 from dnnzip.onnx.operators import Operator, Role, WeightInput, operator_of
 from dnnzip.onnx.standard_forms import is_known
 from dnnzip.onnx.value_shapes import GraphShapes, InferredNetwork, Shape, inferred_network
@@ -183,7 +183,7 @@ class _Walk:
             name = stored.stored
             seen = subject.shape(operand(subject.node, subject.weight.index))
             shape = seen if seen is not None and None not in seen else stored.shape
-            fixed = tuple(size or 1 for size in shape or (0,))
+            fixed = unpacked(subject.node, tuple(size or 1 for size in shape or (0,)))
             weights = rows_read(subject, fixed) if subject.role is Role.LOOKUP and all(fixed) else math.prod(fixed)
         if weights > LARGEST_COUNT:
             raise subject.refuse("has more weights than 64 bits count")

@@ -127,12 +127,12 @@ class Comparison:
 
     def _pair(self, before: Estimate | LayerEstimate, after: Estimate | LayerEstimate) -> dict[str, Any]:
         """Return two estimates and what is saved; of an open network, null but for the bytes."""
-        found = {"baseline": before.as_json(), "compressed": after.as_json(), **reductions(before, after)}
+        sides: dict[str, dict[str, Any]] = {"baseline": before.as_json(), "compressed": after.as_json()}
+        saved = reductions(before, after)
         if not self.network.is_open:
-            return found
-        bytes_of = {side: found[side]["weight_bytes"] for side in ("baseline", "compressed")}
-        nulls = {side: dict.fromkeys(found[side]) | {"weight_bytes": size} for side, size in bytes_of.items()}
-        return {**dict.fromkeys(found), **nulls}
+            return {**sides, **saved}
+        nulls = {side: {**dict.fromkeys(found), "weight_bytes": found["weight_bytes"]} for side, found in sides.items()}
+        return {**nulls, **dict.fromkeys(saved)}
 
 
 def read_network(path: str | Path, given: GivenSizes = AS_DECLARED) -> Network:
