@@ -138,7 +138,8 @@ def _rows(subject: Subject, indices: tuple[int, ...], table: tuple[int, ...]) ->
     if operator == "GatherND":
         depth = indices[-1] if indices else 1
         return count // depth, math.prod(table[depth:])
-    axis = attribute(subject.node, "axis", 0) if operator == "Gather" else 0
+    name = {"Gather": "axis", "GatherBlockQuantized": "gather_axis"}.get(operator)
+    axis = 0 if name is None else attribute(subject.node, name, 0)
     axis = axis + len(table) if axis < 0 else axis
     if not 0 <= axis < len(table):
         raise subject.refuse(f"its table {table} has no axis {axis}")

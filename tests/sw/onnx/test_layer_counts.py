@@ -7,6 +7,7 @@ from onnx import TensorProto, helper
 import graphs
 from dnnzip.errors import InputError
 from dnnzip.onnx.given_sizes import GivenSizes, is_sequence
+from dnnzip.onnx.layer_counts import unpacked
 from dnnzip.onnx.operators import MICROSOFT, Role
 from dnnzip.onnx.shapes import network_shape
 
@@ -273,3 +274,10 @@ def test_a_zero_size_is_an_open_one_and_an_old_operator_set_is_read():
     assert found.layers[0].macs == 16 * 216
     old = graphs.model([CONV], {"x": [1, 3, 4, 4]}, {"y": None}, {"w": zeros(8, 3, 3, 3)}, opset=7)
     assert network_shape(old, "small.onnx").layers[0].macs == 16 * 216
+
+
+def test_codes_that_share_bytes_are_counted_by_the_attributes():
+    bits = helper.make_node("MatMulNBits", ["x", "b", "s"], ["y"], K=64, N=10, bits=4, block_size=32, domain=MICROSOFT)
+    assert unpacked(bits, (10, 2, 16)) == (10, 64)
+    experts = helper.make_node("QMoE", ["x", "r", "w"], ["y"], expert_weight_bits=4, domain=MICROSOFT)
+    assert unpacked(experts, (4, 10, 16)) == (4, 10, 32)
