@@ -4,7 +4,7 @@ Apart from `dnnzip.api`, so that whoever only compresses does not load onnxrunti
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,7 @@ from dnnzip.accelerator import Accelerator, Timing, load_accelerator
 from dnnzip.api import CompressedNetwork, Model, opened
 from dnnzip.evaluation.accuracy import evaluate
 from dnnzip.evaluation.dataset import Dataset, load_dataset
+from dnnzip.onnx.given_sizes import GivenSizes
 from dnnzip.onnx.opening import open_compressed, read_compressed
 from dnnzip.tuning.drop import parse_drop
 from dnnzip.tuning.journal import Journal
@@ -65,6 +66,8 @@ def estimate(
     timing: Literal["serial", "overlap"] = "serial",
     batch: int = 1,
     weight_bits: Literal[8, 16, 32] | None = None,
+    shape: Mapping[str, Sequence[int]] | None = None,
+    seq_len: int | None = None,
 ) -> Comparison:
     """Estimate latency and energy on an accelerator, as ``dnnzip estimate`` does.
 
@@ -84,6 +87,11 @@ def estimate(
         Samples that share the weights.
     weight_bits
         Of weights that are not compressed; by default the accelerator's.
+    shape
+        Sizes of inputs, or one of a symbolic dimension, by name. Without those of every open dimension but the batch's,
+        the traffic of weights alone is estimated.
+    seq_len
+        Size of every dimension of a sequence.
 
     Raises
     ------
@@ -91,11 +99,12 @@ def estimate(
         A file cannot be read, an option is out of its range, or the size of compressed weights is not known.
     """
     options = EstimationOptions(Timing(timing), batch, weight_bits, bits, ratio)
+    given = GivenSizes({name: tuple(sizes) for name, sizes in (shape or {}).items()}, seq_len)
     loaded = accelerator if isinstance(accelerator, Accelerator) else load_accelerator(os.fspath(accelerator))
     if isinstance(model, onnx.ModelProto):
         network, where = opened(model)
-        return compare(describe(network, where, where), loaded, options, where)
-    return compare(read_network(os.fspath(model)), loaded, options, os.fspath(model))
+        return compare(describe(network, where, where, given), loaded, options, where)
+    return compare(read_network(os.fspath(model), given), loaded, options, os.fspath(model))
 
 
 def tune(

@@ -32,7 +32,7 @@ FOREIGN = {
 }
 """Programs that are not this project's; what a page passes to them is not looked at, but for paths of the checkout."""
 
-BUILT = {"obj_dir/Vtb_dnnzip_decompressor", "./dnnzip_decode"}
+BUILT = {"obj_dir/Vtb_dnnzip_decompressor", "./dnnzip_decode", "./multiply"}
 """Programs that the command before makes."""
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -69,6 +69,8 @@ RECIPES = {
         "batch": ("1", "16"),
         "weight_bits": ("32", "16", "8"),
         "placement": ("pe", "memory-interface"),
+        "shapes": ("x=1x1x28x28", "input=2x1x28x28", "N=4", "batch=3"),
+        "seq_len": ("1", "16"),
     },
     "run": {
         "model": ("in/quantised.onnx", "in/quantised.dnz.onnx"),

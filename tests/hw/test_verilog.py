@@ -109,6 +109,7 @@ def test_command_writes_the_verilog_and_the_kit(tmp_path):
             "c/dnnzip.h",
             "c/dnnzip_decode.c",
             "c/dnnzip_format.h",
+            "example/multiply.c",
             "sample/expected.hex",
             "sample/parameters.vh",
             "sample/words.hex",

@@ -49,6 +49,8 @@ def work_of(layer: Layer, accelerator: Accelerator, batch: int) -> Work:
     batch
         Samples at once.
     """
+    if layer.kind is Kind.LOOKUP or not layer.is_sized:
+        return Work(min(layer.units, accelerator.cores) if layer.is_sized else accelerator.cores, 0.0, 0)
     cores = min(layer.units, accelerator.cores)
     positions, operations = layer.positions * batch, layer.operations * batch
     each = math.ceil(layer.units / cores) * layer.reduction * positions

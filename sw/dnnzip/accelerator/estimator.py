@@ -6,7 +6,7 @@ from dnnzip.accelerator.configuration import LaneArray
 from dnnzip.accelerator.figures import Cycles, Energy, Estimate, LayerEstimate, Timing
 from dnnzip.accelerator.lanes import LanePipeline, check_extent
 from dnnzip.accelerator.layer_model import LayerModel, Setting
-from dnnzip.accelerator.layers import Network
+from dnnzip.accelerator.layers import Kind, Network
 from dnnzip.accelerator.machine import Machine
 from dnnzip.format.array import Placement
 
@@ -66,12 +66,14 @@ class Estimator(Machine):
         if timing is Timing.OVERLAP and isinstance(self.accelerator.array, LaneArray):
             lanes = LanePipeline(self.accelerator, bits, batch)
         for layer in network.layers:
-            if isinstance(self.accelerator.array, LaneArray):
+            is_computed = layer.is_sized and layer.kind is not Kind.LOOKUP
+            if isinstance(self.accelerator.array, LaneArray) and is_computed:
                 check_extent(layer, self.accelerator.array, batch)
             own = layer if compressed else layer.compressed(None)
-            source = None if layer.source is None else network.layers[layer.source]
+            before = None if layer.source is None else network.layers[layer.source]
+            source = before if before is not None and before.is_sized else None
             model = self.layer_model(self, own, source, setting)
-            estimates.append(model.estimate(lanes.cycles(own) if lanes and own.weights else None))
+            estimates.append(model.estimate(lanes.cycles(own) if lanes and own.weights and is_computed else None))
         return Estimate(tuple(estimates), self.accelerator.clock.value, tables)
 
     def _tables(self, size: int, timing: Timing) -> LayerEstimate:

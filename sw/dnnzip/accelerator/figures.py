@@ -128,6 +128,11 @@ class Estimate:
         return self.latency / self.clock_hz
 
     @property
+    def weight_bytes(self) -> float:
+        """Bytes of all weights that come from the main memory."""
+        return math.fsum(layer.weight_bytes for layer in self.layers)
+
+    @property
     def energy(self) -> Energy:
         """Energy of all layers."""
         return Energy.sum(layer.energy for layer in self.layers)
@@ -137,7 +142,7 @@ class Estimate:
         energy = self.energy
         return _figures(self.latency, energy) | {
             "latency_s": self.seconds,
-            "weight_bytes": math.fsum(layer.weight_bytes for layer in self.layers),
+            "weight_bytes": self.weight_bytes,
             "energy_parts_J": vars(energy),
         }
 

@@ -56,11 +56,13 @@ class LayerModel:
         pipeline
             Its cycles where the array's tiles were gone through one by one; None otherwise.
         """
-        self._load_input()
+        if self.layer.is_sized:
+            self._load_input()
         loading = self.memory
         weight_bytes = self._load_weights()
-        self._store_output()
-        self._compute()
+        if self.layer.is_sized:
+            self._store_output()
+            self._compute()
         decompressor, decoders = self._decompress()
         cycles = Cycles(self.memory, self.communication, self.work.cycles, decompressor, self._fill())
         # The memory brings activations before it goes on with weights.

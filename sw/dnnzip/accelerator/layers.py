@@ -1,7 +1,8 @@
 """Network as the model sees it: its layers, each with its counts and the source of its input."""
 
 import enum
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 
 class Kind(enum.StrEnum):
@@ -11,6 +12,7 @@ class Kind(enum.StrEnum):
     DENSE = "dense"  # a matrix product with weights
     PRODUCT = "product"  # a matrix product of two activations: no weights
     POOLING = "pooling"  # no weights and no multiplications
+    LOOKUP = "lookup"  # rows of a table are read: no multiplications
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,12 @@ class Layer:
     output_bits: int | None = None
     # Bits of a compressed weight in the main memory; None where its weights are not compressed.
     bits_per_weight: float | None = None
+    # False where its shapes are not known: its weights are loaded, and all other counts are 0.
+    is_sized: bool = True
 
     def __post_init__(self) -> None:
         for name in ("units", "reduction", "positions", "groups", "inputs", "outputs"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) < 1 and self.is_sized:
                 raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
         if self.weights < 0:
             raise ValueError(f"weights must be 0 or more, not {self.weights}")
@@ -53,11 +57,17 @@ class Layer:
     @property
     def macs(self) -> int:
         """Multiplications."""
-        return 0 if self.kind is Kind.POOLING else self.operations
+        return 0 if self.kind in (Kind.POOLING, Kind.LOOKUP) else self.operations
 
     def compressed(self, bits_per_weight: float | None) -> "Layer":
         """Return the layer with its weights compressed to ``bits_per_weight``; one without weights as it is."""
         return replace(self, bits_per_weight=bits_per_weight) if self.weights else self
+
+    def unsized(self) -> "Layer":
+        """Return the layer with its weights alone."""
+        return replace(
+            self, units=0, reduction=0, positions=0, groups=0, inputs=0, outputs=0, source=None, is_sized=False
+        )
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,10 @@ class Network:
     name: str
     layers: tuple[Layer, ...]  # its layers; ``source`` counts in this list
     table_bytes: int = 0  # bytes of the table set of compressed weights, which is loaded once
+    # Options that have to be given for the sizes of all layers, each with its value.
+    open: tuple[tuple[str, str], ...] = ()
+    # Operators that are not counted, and how many of each there are.
+    unknown: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for number, layer in enumerate(self.layers):
@@ -77,3 +91,8 @@ class Network:
     def is_compressed(self) -> bool:
         """Return True if the weights of any layer are compressed."""
         return any(layer.bits_per_weight is not None for layer in self.layers)
+
+    @property
+    def is_open(self) -> bool:
+        """Return True if sizes of layers depend on dimensions that are open: of it, memory traffic alone is known."""
+        return bool(self.open) and not all(layer.is_sized for layer in self.layers)

@@ -22,7 +22,7 @@ class NocnnLayer(LayerModel):
     def _work(self) -> Work:
         """Share units among cores in fractions, and drop the channels of a pooling that do not divide evenly."""
         array, layer = self.accelerator.array, self.layer
-        if not isinstance(array, VectorArray):
+        if not isinstance(array, VectorArray) or layer.kind is Kind.LOOKUP or not layer.is_sized:
             return super()._work()
         cores = min(layer.units, self.accelerator.cores)
         outputs = layer.reduction * layer.positions * self.batch
@@ -84,7 +84,7 @@ class NocnnLayer(LayerModel):
     def _per_core_weights(self, ratio: float) -> float:
         """Cut the bytes of a core; of a dense layer, those of a neuron before it takes a core's neurons."""
         layer, cores = self.layer, self.work.cores
-        if layer.kind is Kind.CONVOLUTION:
+        if layer.kind is Kind.CONVOLUTION or not layer.units:
             return math.floor(layer.weights * self.bits // 8 / ratio / cores)
         neuron = math.floor(layer.weights // layer.units * self.bits // 8 / ratio)
         return math.floor(neuron * (layer.units / cores))

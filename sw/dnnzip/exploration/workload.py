@@ -27,7 +27,7 @@ from dnnzip.onnx.compressed import is_compressed
 from dnnzip.onnx.files import RIGHT, load_model, model_files
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights
 from dnnzip.system.temporary import temporary_folder
-from dnnzip.usecases.estimate import network_of
+from dnnzip.usecases.estimate import network_of, require_sizes
 
 Files = tuple[tuple[str, bytes], ...]
 """Files of a model: a path from the model's folder, as the model names it, and the content; the model itself first."""
@@ -145,7 +145,7 @@ class OpenWorkload:
         # Lifts Constant nodes in the model: from here on it stays as it is, for any number of threads.
         self.weights, self.left_out = find_weights(self.model)
         self.dataset = Dataset(workload.x, workload.y, workload.data_where)
-        self.network: Network = network_of(self.model, Path(workload.where).name, self.where)
+        self.network: Network = require_sizes(network_of(self.model, Path(workload.where).name, self.where), self.where)
         self._estimators = [estimator_of(accelerator) for accelerator in workload.accelerators]
         self.plain: dict[tuple[int, Timing], Estimate] = {
             (number, timing): self.estimate(number, timing, self.network, compressed=False)

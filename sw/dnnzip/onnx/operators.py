@@ -29,6 +29,10 @@ class Role(enum.StrEnum):
     # With weights.
     CONVOLUTION = "convolution"
     DENSE = "dense"
+    RECURRENT = "recurrent"  # the gates of a recurrent layer, at every step of a sequence
+    EXPERTS = "experts"  # the matrices of the experts that a router chooses for each token
+    CONTRACTION = "contraction"  # an Einsum
+    LOOKUP = "lookup"  # rows of a table, without any multiplication
     PRODUCT = "product"  # of two activations: a dense operator whose weights are computed from the network's input
     POOLING = "pooling"  # of the values in a window
 
@@ -149,6 +153,16 @@ class WeightInput(Operand):
     # Attribute with the bits of a code, by default 4, where codes share the bytes of a uint8 array; empty otherwise.
     bits_attribute: str = ""
 
+    @property
+    def is_filter(self) -> bool:
+        """True if the weights are the kernels of a convolution."""
+        return self.layout_of in (_by_filter, _by_transposed_filter)
+
+    @property
+    def is_spread(self) -> bool:
+        """True if every input meets every weight of its group: a transposed convolution."""
+        return self.layout_of is _by_transposed_filter
+
     def layout(self, node: onnx.NodeProto, shape: tuple[int, ...]) -> Layout:
         """Return output channels and kernel; for a shape that the operator does not take, a harmless layout."""
         if len(shape) < 2 or math.prod(shape) == 0:
@@ -220,7 +234,15 @@ def _tables(*indices: int) -> tuple[WeightInput, ...]:
 def _others(domain: str, rows: Mapping[str, tuple[WeightInput, ...]]) -> Iterator["Operator"]:
     """Yield rows of operators that have weights and run on no array."""
     for name, weights in rows.items():
-        yield Operator(name, weights, on_array=OnArray.REFUSED, domain=domain)
+        role = _ROLES.get(name, Role.CONVOLUTION if weights[0].is_filter else Role.DENSE)
+        yield Operator(name, weights, role=role, on_array=OnArray.REFUSED, domain=domain)
+
+
+#: Work of the operators among `_others` that are neither a convolution nor one matrix product.
+_ROLES = {
+    **dict.fromkeys(("LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"), Role.RECURRENT),
+    **dict.fromkeys(("MoE", "QMoE"), Role.EXPERTS),
+}
 
 
 #: Operators that onnxruntime's optimisers and quantisers write. Sources: docs/ContribOperators.md of onnxruntime 1.32.
@@ -270,19 +292,24 @@ OPERATORS: tuple[Operator, ...] = (
     Operator("MatMulInteger", (_INTEGER_COLUMN,), None, Role.DENSE, Reach.ROW, OnArray.RUNS, _UNSCALED),
     *_others("", dict.fromkeys(("LSTM", "GRU", "RNN"), _GATES)),
     *_others("", {"DeformConv": (_FILTER,)}),
-    Operator("Einsum", tuple(WeightInput(index, layout_of=_by_letter(index)) for index in range(MOST_OPERANDS))),
-    Operator("Gather", _ENTRIES, source=Operand(1)),
-    Operator("GatherElements", _ENTRIES, source=Operand(1)),
-    Operator("GatherND", (WeightInput(0, is_table=True),), source=Operand(1)),
+    Operator(
+        "Einsum",
+        tuple(WeightInput(index, layout_of=_by_letter(index)) for index in range(MOST_OPERANDS)),
+        role=Role.CONTRACTION,
+    ),
+    Operator("Gather", _ENTRIES, role=Role.LOOKUP, source=Operand(1)),
+    Operator("GatherElements", _ENTRIES, role=Role.LOOKUP, source=Operand(1)),
+    Operator("GatherND", (WeightInput(0, is_table=True),), role=Role.LOOKUP, source=Operand(1)),
     *_others(MICROSOFT, _CONTRIB),
     Operator(
         "GatherBlockQuantized",
         (WeightInput(0, layout_of=_by_gathered, is_table=True, bits_attribute="bits"),),
+        role=Role.LOOKUP,
         source=Operand(1),
         domain=MICROSOFT,
     ),
-    Operator("EmbedLayerNormalization", _tables(2, 3, 4), domain=MICROSOFT),
-    Operator("QEmbedLayerNormalization", _tables(2, 3, 4), domain=MICROSOFT),
+    Operator("EmbedLayerNormalization", _tables(2, 3, 4), role=Role.LOOKUP, domain=MICROSOFT),
+    Operator("QEmbedLayerNormalization", _tables(2, 3, 4), role=Role.LOOKUP, domain=MICROSOFT),
     *(row for domain in FINN_DOMAINS for row in _others(domain, _FINN)),
     *(Operator(name, role=Role.POOLING, reach=Reach.WINDOW) for name in ("MaxPool", "AveragePool", "LpPool")),
     *(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
 from dnnzip.onnx.decompression import decoded_skeleton
-from dnnzip.onnx.graph import GraphIndex, attribute, operand
+from dnnzip.onnx.graph import GraphIndex, operand
 from dnnzip.onnx.rescale import scale_use
 from dnnzip.onnx.rules import Reader, stored_array
 from dnnzip.onnx.weights import find_weights
@@ -26,7 +26,8 @@ NO_SCALE = np.zeros(0, np.float32)
 class Scaling:
     """Scales and zero points of a layer, or of some of its channels.
 
-    A float weight is ``scale * code``. An integer weight is ``(code + zero_point) mod 256`` in its type, and its value
+    A float weight is ``scale * code``, so that its scale is its step. An integer weight is ``zero_point + step * code``
+    in its type: at step 1 modulo the number of values of the type, at another one clipped to it. Its value is
     ``scale * (weight - zero_point)``, with the scale of the network.
     """
 
@@ -35,12 +36,14 @@ class Scaling:
     # through, which may hold the scale of the activations too.
     scale: Scales
     zero_point: NDArray[np.int32]  # int32: one, or one for each channel; 0 of float weights
+    # Step of the codes of integer weights, in steps of their type; 1 where the network's scales hold it, and of floats.
+    step: int = 1
 
     def of_channels(self, first: int, count: int) -> "Scaling":
         """Return those of some channels; one value for all stays one."""
         part = slice(first, first + count)
         scale, point = self.scale, self.zero_point
-        return Scaling(scale if scale.size <= 1 else scale[part], point if point.size <= 1 else point[part])
+        return Scaling(scale if scale.size <= 1 else scale[part], point if point.size <= 1 else point[part], self.step)
 
 
 def layer_scalings(compressed: CompressedModel) -> dict[str, Scaling]:
@@ -57,7 +60,8 @@ def _scaling(layer: CompressedLayer, network_scale: Scales) -> Scaling:
         return Scaling(grid.step.reshape(-1) if isinstance(grid, FloatGrid) else NO_SCALE, point)
     if grid.zero_point is not None:
         point = grid.zero_point.reshape(-1).astype(np.int32)
-    return Scaling(_by_channel(network_scale, layer.layout), _by_channel(point, layer.layout))
+    step = 1 if layer.is_folded else grid.divisor
+    return Scaling(_by_channel(network_scale, layer.layout), _by_channel(point, layer.layout), step)
 
 
 def _by_channel(values: NDArray[Number], layout: Layout) -> NDArray[Number]:
@@ -85,12 +89,10 @@ def _reader_scale(reader: Reader, index: GraphIndex) -> Scales:
         return NO_SCALE
     with np.errstate(over="ignore"):
         scale = stored_array(index.initializers[operand(use.node, use.index)]).reshape(-1).astype(np.float32)
-    is_known = bool(np.all(np.isfinite(scale))) and (scale.size == 1 or _is_along_channels(use.node, scale, reader))
+    is_known = bool(np.all(np.isfinite(scale))) and (scale.size == 1 or _is_along_channels(scale, reader))
     return scale if is_known else NO_SCALE
 
 
-def _is_along_channels(node: onnx.NodeProto, scale: Scales, reader: Reader) -> bool:
+def _is_along_channels(scale: Scales, reader: Reader) -> bool:
     layout = reader.layout
-    if scale.size != layout.shape[layout.axis]:
-        return False
-    return node.op_type != "DequantizeLinear" or attribute(node, "axis", 1) % len(layout.shape) == layout.axis
+    return scale.size == layout.shape[layout.axis] and reader.quantised_axis == layout.axis

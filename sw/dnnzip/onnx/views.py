@@ -214,3 +214,10 @@ _CHANGES: dict[str, Callable[[onnx.NodeProto, View, GraphIndex], View | None]] =
     "Split": _cut,
     "Concat": _joined,
 }
+
+
+def keeps_weights(node: onnx.NodeProto) -> bool:
+    """Return True if a node makes another view of a constant weight, and of constants that are smaller."""
+    if node.op_type in UNARY.get("" if is_standard(node) else node.domain, ()):
+        return True
+    return is_standard(node) and (node.op_type in SCALING or node.op_type in _CHANGES)

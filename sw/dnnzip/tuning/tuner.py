@@ -36,7 +36,7 @@ from dnnzip.tuning.prices import Objective, prices
 from dnnzip.tuning.search import Search, steps_of
 from dnnzip.tuning.sensitivity import bootstrap_interval
 from dnnzip.tuning.uniform import SingleBounds, uniform_steps
-from dnnzip.usecases.estimate import read_network
+from dnnzip.usecases.estimate import read_network, require_sizes
 from dnnzip.usecases.provenance import provenance
 from dnnzip.usecases.summary import summarise
 
@@ -108,7 +108,9 @@ class Tuner:
         with threadpool_limits(1, "blas"):
             self._subject = Subject(self._model, self._weights, self._where, self._output)
         names = list(self._subject.layers)
-        network = read_network(path) if options.objective is not Objective.BYTES else None
+        network = None
+        if options.objective is not Objective.BYTES:
+            network = require_sizes(read_network(path), self._where)
         self._prices = prices(options.objective, names, network, options.accelerator)
         self._split = split(len(data.x), options.seed)
 

@@ -1,5 +1,6 @@
 """A network's latency and energy on an accelerator, with plain weights and with compressed ones."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from dnnzip.accelerator import (
 from dnnzip.errors import InputError, field_name
 from dnnzip.onnx.compressed import CompressedModel, is_compressed
 from dnnzip.onnx.files import open_model
+from dnnzip.onnx.given_sizes import GivenSizes, OpenDimension
 from dnnzip.onnx.opening import open_compressed
-from dnnzip.onnx.shapes import layer_shapes
+from dnnzip.onnx.operators import Role
+from dnnzip.onnx.shapes import AS_DECLARED, LayerShape, network_shape
 from dnnzip.usecases.summary import bits_per_weight
 
 WIDEST_BITS = 64
@@ -102,11 +105,9 @@ class Comparison:
                 "name": layer.name,
                 "operator": layer.operator,
                 "weights": layer.weights,
-                "macs": layer.macs * self.options.batch,
+                "macs": layer.macs * self.options.batch if layer.is_sized else None,
                 "bits_per_weight": layer.bits_per_weight,
-                "baseline": before.as_json(),
-                "compressed": after.as_json(),
-                **reductions(before, after),
+                **self._pair(before, after),
             }
             for layer, before, after in self.pairs
         ]
@@ -116,24 +117,33 @@ class Comparison:
             "batch": self.options.batch,
             "weight_bits": self.weight_bits,
             "placement": self.accelerator.decompressor.placement.value,
-            "total": _pair(self.baseline, self.compressed),
-            "timings": {timing.value: _pair(*pair) for timing, pair in self.others.items()},
+            "total": self._pair(self.baseline, self.compressed),
+            "timings": {timing.value: self._pair(*pair) for timing, pair in self.others.items()},
             "table_set": self.table_set.as_json() if self.table_set else None,
+            "open": [{"option": option, "value": value} for option, value in self.network.open],
+            "not_counted": dict(self.network.unknown),
             "layers": layers,
         }
 
+    def _pair(self, before: Estimate | LayerEstimate, after: Estimate | LayerEstimate) -> dict[str, Any]:
+        """Return two estimates and what is saved; of an open network, null but for the bytes."""
+        sides: dict[str, dict[str, Any]] = {"baseline": before.as_json(), "compressed": after.as_json()}
+        saved = reductions(before, after)
+        if not self.network.is_open:
+            return {**sides, **saved}
+        nulls = {side: {**dict.fromkeys(found), "weight_bytes": found["weight_bytes"]} for side, found in sides.items()}
+        return {**nulls, **dict.fromkeys(saved)}
 
-def _pair(before: Estimate, after: Estimate) -> dict[str, Any]:
-    return {"baseline": before.as_json(), "compressed": after.as_json(), **reductions(before, after)}
 
-
-def read_network(path: str | Path) -> Network:
+def read_network(path: str | Path, given: GivenSizes = AS_DECLARED) -> Network:
     """Read a network's layers: a plain model, a compressed one, or one of shapes only.
 
     Parameters
     ----------
     path
         The model file.
+    given
+        Sizes of open dimensions.
 
     Returns
     -------
@@ -142,14 +152,14 @@ def read_network(path: str | Path) -> Network:
     Raises
     ------
     InputError
-        See ``open_model``, ``open_compressed`` and ``layer_shapes``.
+        See ``open_model``, ``open_compressed`` and ``network_shape``.
     """
-    return describe(open_model(path), Path(path).name, str(path))
+    return describe(open_model(path), Path(path).name, str(path), given)
 
 
-def describe(model: onnx.ModelProto, name: str, where: str) -> Network:
+def describe(model: onnx.ModelProto, name: str, where: str, given: GivenSizes = AS_DECLARED) -> Network:
     """Find a network's layers, those of a compressed model with the bits of their streams; see `network_of`."""
-    network = network_of(model, name, where)
+    network = network_of(model, name, where, given)
     return with_streams(network, open_compressed(model, where)) if is_compressed(model) else network
 
 
@@ -168,8 +178,10 @@ def with_streams(network: Network, compressed: CompressedModel) -> Network:
     return replace(network, layers=layers, table_bytes=len(compressed.tables))
 
 
-def network_of(model: onnx.ModelProto, name: str, where: str) -> Network:
+def network_of(model: onnx.ModelProto, name: str, where: str, given: GivenSizes = AS_DECLARED) -> Network:
     """Find a network's layers, without the bits of any streams.
+
+    Where dimensions stay open on which the size of any layer depends, every layer has its weights alone.
 
     Parameters
     ----------
@@ -179,29 +191,68 @@ def network_of(model: onnx.ModelProto, name: str, where: str) -> Network:
         Of the network.
     where
         The file, for messages.
+    given
+        Sizes of open dimensions.
 
     Raises
     ------
     InputError
-        See ``layer_shapes``.
+        See ``network_shape``.
     """
-    layers = [
-        Layer(
-            name=shape.name,
-            operator=shape.operator,
-            kind=Kind(shape.role.value),
-            units=shape.units,
-            reduction=shape.reduction,
-            positions=shape.positions,
-            groups=shape.groups,
-            weights=shape.weights,
-            inputs=shape.inputs,
-            outputs=shape.outputs,
-            source=shape.source,
+    shape = network_shape(model, where, given)
+    layers = tuple(map(_layer, shape.layers))
+    network = Network(name, layers, open=_missing(model, shape.open), unknown=shape.unknown)
+    return replace(network, layers=tuple(layer.unsized() for layer in layers)) if network.is_open else network
+
+
+def require_sizes(network: Network, where: str) -> Network:
+    """Return a network, of which more than the traffic of its weights is needed.
+
+    Raises
+    ------
+    InputError
+        Dimensions are open on which its cycles depend.
+    """
+    if network.is_open:
+        text = ", ".join(value for _, value in network.open)
+        raise InputError(where, f"leaves sizes open ({text})", "export it with fixed shapes")
+    return network
+
+
+def _missing(model: onnx.ModelProto, dimensions: Sequence[OpenDimension]) -> tuple[tuple[str, str], ...]:
+    """Return the options that would say what is open, each with its value."""
+    if dimensions and all(dimension.is_sequence for dimension in dimensions):
+        return (("seq_len", "N"),)
+    names = dict.fromkeys(dimension.input for dimension in dimensions)
+    inputs = {str(value.name): value.type.tensor_type.shape.dim for value in model.graph.input}
+    missing = []
+    for name in names:
+        is_open = {dimension.position for dimension in dimensions if dimension.input == name}
+        sizes = (
+            (dim.dim_param or "?") if position in is_open else str(max(dim.dim_value, 1))
+            for position, dim in enumerate(inputs[name])
         )
-        for shape in layer_shapes(model, where)
-    ]
-    return Network(name, tuple(layers))
+        missing.append(("shape", f"{name}={'x'.join(sizes)}"))
+    return tuple(missing)
+
+
+#: Kinds of roles that are counted as others are, once their sizes are known.
+_KINDS = {Role.RECURRENT: Kind.DENSE, Role.EXPERTS: Kind.DENSE, Role.CONTRACTION: Kind.DENSE}
+
+
+def _layer(shape: LayerShape) -> Layer:
+    found = Layer(
+        name=shape.name,
+        operator=shape.operator,
+        kind=_KINDS.get(shape.role) or Kind(shape.role.value),
+        weights=shape.weights,
+        source=shape.source,
+        is_sized=shape.counts is not None,
+        **dict.fromkeys(("units", "reduction", "positions", "groups", "inputs", "outputs"), 0)
+        if shape.counts is None
+        else vars(shape.counts),
+    )
+    return found if found.is_sized else found.unsized()
 
 
 def compare(network: Network, accelerator: Accelerator, options: EstimationOptions, where: str) -> Comparison:

@@ -21,7 +21,7 @@ from dnnzip.format import (
     table_bytes,
     table_set_entry,
 )
-from dnnzip.onnx.compressed import CompressedModel
+from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
 from dnnzip.onnx.decompression import decode_layer
 from dnnzip.onnx.execution_order import execution_order
 from dnnzip.onnx.scaling import layer_scalings
@@ -115,7 +115,7 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
         raise InputError(field_name("bus_bits"), str(error)) from None
     by_name = {layer.name: layer for layer in compressed.layers}
     layers = [by_name[name] for name in execution_order(compressed.model, list(by_name))]
-    described = tuple(ImageLayer(layer.name, layer.grid.element.name, layer.shape) for layer in layers)
+    described = tuple(map(_described, layers))
     scalings = layer_scalings(compressed)
     streams = [ImageStream(table_set_entry(compressed.tables))] if compressed.tables else []
     for number, layer in enumerate(layers):
@@ -140,6 +140,12 @@ def plan_image(compressed: CompressedModel, bus_bits: int, step: Callable[[str],
         sum(layer.grid.side_bytes for layer in compressed.layers),
         TableHeader.unpack(compressed.tables).table_set if compressed.tables else None,
     )
+
+
+def _described(layer: CompressedLayer) -> ImageLayer:
+    element = layer.grid.element
+    ends = (int(element.lowest), int(element.largest)) if element.is_integer else (0, 0)
+    return ImageLayer(layer.name, element.name, layer.shape, *ends)
 
 
 def write_image(

@@ -116,9 +116,12 @@ def _types(prefix: str) -> str:
         "    const char *type; /* of a weight */\n"
         "    const uint32_t *shape;\n"
         "    uint32_t dimensions;\n"
+        "    int32_t lowest; /* smallest and largest value of an integer type; both 0 of a float type */\n"
+        "    int32_t largest;\n"
         f"}} {prefix}_layer;\n\n"
-        "/* A float weight is scale * code. An integer weight is (code + zero_point) modulo 256, and its value\n"
-        " * scale * (weight - zero_point). A count of 1 is for all channels of the stream, of 0 for none.\n"
+        "/* A float weight is scale * code. An integer weight is zero_point + step * code, at step 1 modulo the\n"
+        " * number of values of its type, at another one clipped to it; its value is scale * (weight - zero_point).\n"
+        " * A count of 1 is for all channels of the stream, of 0 for none.\n"
         " * The scale of a weight of ConvInteger or MatMulInteger is the constant that its sums are multiplied by,\n"
         " * which may hold the scale of the activations too. */\n"
         "typedef struct {\n"
@@ -127,6 +130,7 @@ def _types(prefix: str) -> str:
         "    uint32_t scale_count;\n"
         "    const int32_t *zero_point;\n"
         "    uint32_t zero_point_count;\n"
+        "    int32_t step;\n"
         f"}} {prefix}_stream;\n\n"
     )
 
@@ -139,8 +143,9 @@ def _layers(prefix: str, layers: Sequence[ImageLayer]) -> str:
         if len(layer.name.encode()) > LONGEST_STRING:
             name = f"{prefix}_name_{number}"
             names.append(_long_string(name, layer.name))
+        ends = f"{layer.lowest}, {layer.largest}"
         place = shapes.add([f"{dimension}u" for dimension in layer.shape])
-        rows.append(f'    {{{name}, "{layer.type}", {prefix}_shapes + {place}, {len(layer.shape)}u}},\n')
+        rows.append(f'    {{{name}, "{layer.type}", {prefix}_shapes + {place}, {len(layer.shape)}u, {ends}}},\n')
     return f"{''.join(names)}{shapes.text()}static const {prefix}_layer {prefix}_layers[] = {{\n{''.join(rows)}}};\n\n"
 
 
@@ -155,6 +160,7 @@ def _streams(prefix: str, layers: Sequence[ImageLayer], streams: Sequence[ImageS
         point = [] if stream.scaling is None else [str(value) for value in stream.scaling.zero_point.tolist()]
         for pool, name, values in ((scales, "scales", scale), (points, "zero_points", point)):
             cells += [f"{prefix}_{name} + {pool.add(values)}" if values else "0", f"{len(values)}u"]
+        cells.append("1" if stream.scaling is None else str(stream.scaling.step))
         comment = "table set" if stream.layer is None else escaped(layers[stream.entry.layer].name)
         rows.append(f"    {{{', '.join(cells)}}}, /* {comment} */\n")
     table = f"static const {prefix}_stream {prefix}_streams[] = {{\n{''.join(rows)}}};\n"

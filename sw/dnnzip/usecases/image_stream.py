@@ -17,6 +17,9 @@ class ImageLayer:
     name: str  # name of the weight
     type: str  # type of its elements
     shape: tuple[int, ...]  # its shape
+    # Smallest and largest value of an integer type; both 0 of a float type.
+    lowest: int = 0
+    largest: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class ImageStream:
             "first_channel": self.entry.first_channel,
             "channels": self.entry.channels,
             "length": self.entry.length,
+            "step": self.scaling.step,
             "scale": _one_or_all(self.scaling.scale),
             "zero_point": _one_or_all(self.scaling.zero_point),
         }

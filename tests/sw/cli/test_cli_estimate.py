@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
+import graphs
 from dnnzip.accelerator import PRESETS, load_accelerator
 from dnnzip.digits import MODEL
 from dnnzip.format import RAW_WIDTHS, WeightHeader
@@ -228,3 +229,86 @@ def test_a_fault_in_a_file_names_its_key(tmp_path, fault):
     path = tmp_path / "mine.toml"
     path.write_text('name = "mine"\n', encoding="utf-8")
     assert fault("estimate", ALEXNET, "--accelerator", path, "--bits", "3") == f"{path}: description is missing"
+
+
+@pytest.fixture
+def open_network(tmp_path, good):
+    """Return a compressed convolution whose height and width are open."""
+    plain, path = tmp_path / "open.onnx", tmp_path / "open.dnz.onnx"
+    node = onnx.helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
+    inputs = {"x": ["batch", 3, "height", "width"]}
+    weights = {"w": np.random.default_rng(1).normal(size=(8, 3, 3, 3)).astype(np.float32)}
+    onnx.save(graphs.model([node], inputs, {"y": ["batch", 8, "height", "width"]}, weights), plain)
+    good("compress", plain, "-o", path, "--max-error", "5%", "--quiet")
+    return path
+
+
+def test_of_open_sizes_the_traffic_of_weights_alone_is_given(open_network, good, estimate):
+    result = estimate(open_network, "--accelerator", "edge-lpddr4")
+    assert result["open"] == [{"option": "shape", "value": "x=1x3xheightxwidth"}]
+    (layer,) = result["layers"]
+    for entry in (layer, result["total"]):
+        assert entry["baseline"]["weight_bytes"] == 216
+        assert entry["compressed"]["weight_bytes"] == pytest.approx(27 * layer["bits_per_weight"])
+        for side in ("baseline", "compressed"):
+            assert entry[side]["latency_cycles"] is entry[side]["energy_J"] is entry[side]["energy_total_J"] is None
+        assert entry["latency_reduction"] is None
+    assert layer["macs"] is None
+    text = good("estimate", open_network, "--accelerator", "edge-lpddr4")
+    assert "plain bytes" in text
+    assert "cycles and energy need the sizes that the network leaves open (--shape x=1x3xheightxwidth)" in text
+
+
+@pytest.mark.parametrize("options", [("--shape", "x=1x3x8x8"), ("--shape", "height=8", "--shape", "width=8")])
+def test_given_sizes_complete_an_estimate(options, open_network, estimate):
+    result = estimate(open_network, "--accelerator", "edge-lpddr4", *options)
+    assert (result["open"], result["layers"][0]["macs"]) == ([], 13_824)
+    assert result["total"]["baseline"]["latency_cycles"] > 0
+
+
+@pytest.mark.parametrize("accelerator", PRESETS)
+def test_operators_that_are_not_known_are_named_once(accelerator, tmp_path, good, estimate):
+    nodes = [
+        onnx.helper.make_node("Fold", ["x"], ["a"], domain="com.acme"),
+        onnx.helper.make_node("Fold", ["a"], ["t"], domain="com.acme"),
+        onnx.helper.make_node("MatMul", ["t", "w"], ["u"]),
+        onnx.helper.make_node("Gather", ["w", "i"], ["y"]),
+    ]
+    weights = {"w": np.ones((64, 32), np.float32)}
+    model = graphs.model(nodes, {"x": [1, 64]}, {"u": None, "y": None}, weights)
+    model.opset_import.append(onnx.helper.make_opsetid("com.acme", 1))
+    model.graph.input.append(onnx.helper.make_tensor_value_info("i", onnx.TensorProto.INT64, [3]))
+    onnx.save(model, tmp_path / "acme.onnx")
+    arguments = (tmp_path / "acme.onnx", "--accelerator", accelerator, "--bits", 4)
+    result = estimate(*arguments)
+    assert result["not_counted"] == {"com.acme.Fold": 2}
+    assert [(layer["weights"], layer["macs"]) for layer in result["layers"]] == [(2048, None), (96, 0)]
+    # One preset cuts the bytes of a core to whole ones.
+    assert result["total"]["compressed"]["weight_bytes"] == pytest.approx((2048 + 96) / 2, rel=0.03)
+    text = good("estimate", *arguments)
+    assert "operators that are not known and cost nothing above: com.acme.Fold (2)" in text
+    assert "layers of unknown shapes, of which the loading of their weights alone is counted: 1" in text
+
+
+@pytest.mark.parametrize("text", ["x", "x=", "=3", "x=1x", "x=-1", "x=1,3"])
+def test_a_shape_is_a_name_and_sizes(text, fault):
+    line = fault("estimate", MODEL, "--accelerator", "ulx3s", "--bits", "3", "--shape", text)
+    assert line == f"--shape {text!r}: is no shape; give a name and sizes, such as x=1x3x320x320"
+
+
+def test_a_size_that_does_not_suit_is_one_line(open_network, fault):
+    line = fault("estimate", open_network, "--accelerator", "ulx3s", "--shape", "x=1x4x8x8")
+    assert line == "--shape x=1x4x8x8: 4 contradicts the input's batchx3xheightxwidth; give 3 there"
+
+
+def test_a_sequence_has_an_option(tmp_path, estimate):
+    model = graphs.model(
+        [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])],
+        {"x": ["batch", "seq", 6]},
+        {"y": None},
+        {"w": np.ones((6, 4), np.float32)},
+    )
+    onnx.save(model, tmp_path / "sequence.onnx")
+    arguments = (tmp_path / "sequence.onnx", "--accelerator", "edge-lpddr4", "--bits", 4)
+    assert estimate(*arguments)["open"] == [{"option": "seq_len", "value": "N"}]
+    assert estimate(*arguments, "--seq-len", 5)["layers"][0]["macs"] == 120

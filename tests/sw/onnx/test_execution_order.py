@@ -83,6 +83,42 @@ def test_a_body_reads_what_is_around_it():
     assert execution_order(model, ["w2", "w1", "w0"]) == ["w0", "w1", "w2"]
 
 
+def test_a_body_uses_weights_in_the_order_of_its_own_nodes():
+    nodes = chain(depth=3)
+    nodes[0].input[0] = "x0"
+    order = ["w1", "w2", "w0"]
+    for node, name in zip(nodes, order, strict=True):
+        node.input[1] = name
+    inner = graphs.body(nodes, "x3")
+    outer = [
+        helper.make_node("If", ["flag"], ["y"], then_branch=inner, else_branch=inner),
+        helper.make_node("MatMul", ["y", "w3"], ["z"]),
+    ]
+    model = model_of(outer, NAMES[:4], ["z"])
+    model.graph.initializer.append(helper.make_tensor("flag", TensorProto.BOOL, [], [True]))
+    assert execution_order(model, NAMES[:4]) == [*order, "w3"]
+
+
+def test_a_weight_that_a_loop_is_handed_is_used_inside():
+    inner = graphs.body(
+        [
+            helper.make_node("MatMul", ["v", "w1"], ["a"]),
+            helper.make_node("MatMul", ["a", "carried"], ["b"]),
+            helper.make_node("Identity", ["carried"], ["kept"]),
+            helper.make_node("Identity", ["go"], ["on"]),
+        ],
+        "on",
+    )
+    for name, kind in (("turn", TensorProto.INT64), ("go", TensorProto.BOOL), ("v", 1), ("carried", 1)):
+        inner.input.append(helper.make_tensor_value_info(name, kind, None))
+    inner.output.extend(helper.make_tensor_value_info(name, 1, None) for name in ("b", "kept"))
+    nodes = [
+        helper.make_node("Loop", ["", "", "x0", "w0"], ["x1", "unused"], body=inner),
+        helper.make_node("MatMul", ["x1", "w2"], ["y"]),
+    ]
+    assert execution_order(model_of(nodes, NAMES[:3], ["y"]), NAMES[:3]) == ["w1", "w0", "w2"]
+
+
 def test_what_no_activation_meets_comes_last():
     nodes = [helper.make_node("MatMul", ["w1", "w2"], ["product"]), helper.make_node("MatMul", ["x0", "w0"], ["x1"])]
     model = model_of(nodes, NAMES[:4], ["x1", "product"])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from dnnzip.onnx.decompression import decode_layer, decompressed
 from dnnzip.onnx.opening import open_compressed
@@ -60,6 +60,24 @@ def test_integer_weights_have_the_networks_scale(networks, operator, dtype, per_
     make = networks.qlinear_network if operator.startswith("QLinear") else networks.qdq_network
     got, wanted = compared(opened(networks, make(operator, dtype, per_channel), bound))
     assert np.array_equal(got, wanted)
+
+
+def test_integer_weights_that_keep_their_own_step(networks):
+    network = networks.qdq_network("MatMul")
+    for entry in network.model.graph.node:
+        if entry.op_type == "DequantizeLinear" and entry.input[0] == "w":
+            # Its scale is read elsewhere as well, by a sum that must stay as it is.
+            network.model.graph.node.append(helper.make_node("Identity", ["w"], ["w_again"]))
+            break
+    network.model.graph.output.append(helper.make_tensor_value_info("w_again", TensorProto.INT8, None))
+    compressed = opened(networks, network, "3lsb")
+    (layer,) = compressed.layers
+    (scaling,) = layer_scalings(compressed).values()
+    assert (layer.is_folded, scaling.step, layer.grid.divisor) == (False, 7, 7)
+    codes = decode_layer(compressed, layer).astype(np.int64)
+    weights = (scaling.zero_point.reshape(-1, 1) + 7 * codes).clip(-128, 127)
+    plain = {tensor.name: numpy_helper.to_array(tensor) for tensor in decompressed(compressed).graph.initializer}
+    assert np.array_equal(weights, layer.layout.to_channels(plain["w"]))
 
 
 def test_a_stream_of_original_bytes_has_no_scale(networks):
