@@ -20,12 +20,13 @@ from dataclasses import dataclass
 
 import onnx
 
+from dnnzip.onnx.domain import DOMAIN as DOMAIN
+from dnnzip.onnx.domain import is_compressed as is_compressed
 from dnnzip.onnx.lazy_tensors import Place
 from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid
 from dnnzip.quantize.layout import Layout
 
-#: Domain and version of the operator; a change of its meaning raises the version. Version 1 has no ``step_index``.
-DOMAIN = "dnnzip"
+#: The operator and its version; a change of its meaning raises the version. Version 1 has no ``step_index``.
 OPERATOR = "Decompress"
 VERSION = 3
 
@@ -107,11 +108,6 @@ class CompressedModel:
     layers: tuple[CompressedLayer, ...]  # its compressed weights, in the order of the network's initializers
     tables: bytes  # the table set that all streams share
     where: str
-
-
-def is_compressed(model: onnx.ModelProto) -> bool:
-    """Return True if a model holds compressed weights."""
-    return any(node.domain == DOMAIN for node in model.graph.node)
 
 
 def version_of(nodes: Iterable[onnx.NodeProto]) -> int:

@@ -89,6 +89,12 @@ def to_plain(compressed: CompressedModel, decoded: Mapping[str, NDArray[np.gener
     )
 
 
+def raw_data(values: NDArray[np.generic]) -> memoryview:
+    """Return the bytes of weights as a tensor holds them."""
+    little = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
+    return little.reshape(-1).view(np.uint8).data
+
+
 def _plain(compressed: CompressedModel, tensor_of: Callable[[CompressedLayer], onnx.TensorProto]) -> onnx.ModelProto:
     """Put the tensor of each layer in the place of its node."""
     own = [node for node in compressed.model.graph.node if node.domain == DOMAIN]
@@ -126,8 +132,7 @@ def decompressed(compressed: CompressedModel, spool: Spool | None = None) -> onn
         if spool is None:
             return numpy_helper.from_array(values, layer.name)
         tensor = _tensor_of(layer)
-        little = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
-        set_place(tensor, spool.add(little.reshape(-1).view(np.uint8).data))
+        set_place(tensor, spool.add(raw_data(values)))
         return tensor
 
     if spool is not None:
