@@ -4,7 +4,7 @@ A model comes from anywhere: what it says twice is refused (`dnnzip.onnx.soundne
 (`dnnzip.onnx.external`) are all checked before any of them is opened.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -41,7 +41,7 @@ class Source(Protocol):
         """Their number."""
         ...
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[bytes | memoryview]:
         """Visit them in pieces; called once."""
         ...
 
@@ -257,7 +257,8 @@ def _move_arrays_out(model: onnx.ModelProto, name: str, data_path: Path) -> None
 
 def _copy_bytes(tensor: onnx.TensorProto, file: BinaryIO, source_of: SourceOf = place_of) -> None:
     source = source_of(tensor)
-    for chunk in (tensor.raw_data,) if source is None else source.chunks():
+    chunks: Iterable[bytes | memoryview] = (tensor.raw_data,) if source is None else source.chunks()
+    for chunk in chunks:
         file.write(chunk)
 
 

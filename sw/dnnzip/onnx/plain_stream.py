@@ -23,7 +23,7 @@ from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
 from dnnzip.onnx.decompression import decode_layer, decoded_skeleton, raw_data, restore
 from dnnzip.onnx.files import LARGEST_MESSAGE, Source, check_given, message_bytes, stream_model
-from dnnzip.onnx.lazy_tensors import CHUNK, place_of, set_external
+from dnnzip.onnx.lazy_tensors import place_of, set_external
 from dnnzip.onnx.opening import open_compressed, open_compressed_file
 from dnnzip.onnx.tensor_bytes import bytes_of
 from dnnzip.onnx.writer_process import FAILED, STANDARD_INPUT, TOO_LARGE
@@ -39,11 +39,9 @@ class _Decoded:
     length: int
     arrays: Iterator[tuple[str, NDArray[np.generic]]]  # all layers in their order, decoded
 
-    def chunks(self) -> Iterator[bytes]:
-        """Visit the bytes in pieces."""
-        data = raw_data(next(self.arrays)[1])
-        for start in range(0, self.length, CHUNK):
-            yield bytes(data[start : start + CHUNK])
+    def chunks(self) -> Iterator[memoryview]:
+        """Visit the bytes, as one piece."""
+        yield raw_data(next(self.arrays)[1])
 
 
 def decoded_layers(compressed: CompressedModel, threads: int) -> Iterator[tuple[str, NDArray[np.generic]]]:
@@ -143,8 +141,7 @@ def opened(source: str | bytes, where: str) -> CompressedModel:
 def main(path: str, where: str) -> int:
     """Write the plain network of a compressed one to standard output, and return the status of the process.
 
-    The model is the file at the path, or comes from standard input; ``where`` is its name for messages then. A path
-    that the caller named in another way is the same name in messages.
+    The model is the file at the path, which messages name, or comes from standard input; messages then name ``where``.
     """
     try:
         with open(sys.stdout.fileno(), "wb", closefd=False) as file:

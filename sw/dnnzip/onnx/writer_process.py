@@ -1,5 +1,6 @@
 """The process that decodes a compressed model and writes the plain network into a pipe (`dnnzip.onnx.plain_stream`)."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -16,8 +17,11 @@ MODULE = "dnnzip.onnx.plain_stream"
 #: Statuses of the process: it ends in an `InputError`, and the network is beyond the 2 GB of a message.
 FAILED, TOO_LARGE = 2, 3
 
-#: What names standard input among paths.
-STANDARD_INPUT = "-"
+#: Path that no file has: the model comes from standard input.
+STANDARD_INPUT = ""
+
+#: Bytes that the pipe holds, where the system lets it be set: what a process without privileges may ask for.
+PIPE_BYTES = 1 << 20
 
 #: Folder of the files that a process has open, by number.
 OPEN_FILES = "/dev/fd"
@@ -47,13 +51,17 @@ class PlainWriter:
 
     def __init__(self, source: str | bytes, where: str) -> None:
         self._content = source if isinstance(source, bytes) else None
-        path = STANDARD_INPUT if isinstance(source, bytes) else os.path.abspath(source)
+        path = STANDARD_INPUT if isinstance(source, bytes) else source
         self._command = [sys.executable, "-m", MODULE, path, where]
         self._where = where
         self._said = b""
 
     def __enter__(self) -> Self:
         self._end, target = os.pipe()
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            # A user's pipes may have used up what the system lets them have: then this one stays small.
+            with suppress(OSError):
+                fcntl.fcntl(target, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self.path = f"{OPEN_FILES}/{self._end}"
         folders = os.pathsep.join(map(os.path.abspath, sys.path))
         try:
