@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from dnnzip.errors import InputError
 from dnnzip.evaluation.dataset import Dataset, load_dataset
-from dnnzip.evaluation.runtime import RUNTIME_ERRORS, CompressedSession, Session, first_line, open_session, session_options
+from dnnzip.evaluation.runtime import (
+    RUNTIME_ERRORS,
+    CompressedSession,
+    Session,
+    first_line,
+    open_session,
+    session_options,
+)
 from dnnzip.evaluation.scores import OPTION, Output, choose_output
 from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.domain import is_compressed, is_compressed_file

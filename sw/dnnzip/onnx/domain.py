@@ -33,6 +33,8 @@ def is_compressed_content(content: bytes, where: str) -> bool:
     InputError
         They are no model, or truncated.
     """
+    if not content:
+        raise InputError(where, "is empty", RIGHT)
     if content[4:8] == ORT_FORMAT:
         return False
     model = onnx.ModelProto()
