@@ -40,6 +40,11 @@ class InferenceSession(onnxruntime.InferenceSession):
         The file cannot be read, is truncated, or is a compressed model that is damaged or of a newer version.
     """
 
+    # Fields of the base class.
+    _model_path: str | None
+    _model_bytes: bytes | None
+    _sess_options: Any
+
     def __init__(
         self,
         path_or_bytes: str | bytes | os.PathLike[str],
@@ -64,7 +69,8 @@ class InferenceSession(onnxruntime.InferenceSession):
             super()._create_inference_session(*arguments, **more)
             return
         own = self._model_path, self._model_bytes
-        source = own[1] if own[0] is None else own[0]
+        source = own[0] if own[0] is not None else own[1]
+        assert source is not None, "the base class holds one of them"
         try:
             with large_blocks_returned(), PlainWriter(source, self._where) as writer:
                 self._model_path, self._model_bytes = writer.path, None
