@@ -16,7 +16,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
 from dnnzip.errors import InputError
 from dnnzip.onnx.graph import all_names, fresh_name
-from dnnzip.onnxruntime import InferenceSession as CompressedSession
+from dnnzip.onnxruntime import InferenceSession as DnnzipSession
 
 # Where the caller has loaded onnxruntime before dnnzip, this stops all but what was sent at its start.
 onnxruntime.disable_telemetry_events()
@@ -34,6 +34,7 @@ EXACT_SIGNED = (("session.x64quantprecision", "0"), ("session.qdqisint8allowed",
 PROVIDERS = ("CPUExecutionProvider",)
 
 Session: TypeAlias = onnxruntime.InferenceSession
+CompressedSession: TypeAlias = DnnzipSession
 SessionOptions: TypeAlias = onnxruntime.SessionOptions
 
 #: Errors of onnxruntime for a model or an input that it cannot run.
