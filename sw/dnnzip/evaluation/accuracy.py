@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 
 from dnnzip.errors import InputError
 from dnnzip.evaluation.dataset import Dataset, load_dataset
-from dnnzip.evaluation.runtime import RUNTIME_ERRORS, Session, first_line, open_session, session_options
+from dnnzip.evaluation.runtime import (
+    RUNTIME_ERRORS,
+    CompressedSession,
+    Session,
+    first_line,
+    open_session,
+    session_options,
+)
 from dnnzip.evaluation.scores import OPTION, Output, choose_output
 from dnnzip.inputs.memory import memory_for
-from dnnzip.onnx.compressed import is_compressed
-from dnnzip.onnx.decompression import decompressed
-from dnnzip.onnx.files import LARGEST_MESSAGE, check_given, load_model, save_model
+from dnnzip.onnx.domain import is_compressed, is_compressed_file
+from dnnzip.onnx.files import LARGEST_MESSAGE, check_given, load_model, open_model, save_model
 from dnnzip.onnx.graph import is_standard
-from dnnzip.onnx.opening import open_compressed
 from dnnzip.system.temporary import temporary_folder
 
 #: Samples at once where the network takes any number; more gain nothing and take memory.
@@ -62,7 +67,7 @@ def evaluate(
     Parameters
     ----------
     model
-        A plain or compressed model, or its file; a compressed one is decoded in memory first.
+        A plain or compressed model, or its file.
     data
         Labelled samples or their ``.npz`` file; `x` is given to the network as it is.
     samples
@@ -75,27 +80,29 @@ def evaluate(
     InputError
         The model or the data cannot be read or do not suit each other, or it is not clear where the scores are.
     """
+    where = "model" if isinstance(model, onnx.ModelProto) else str(model)
     if isinstance(model, onnx.ModelProto):
-        proto, where = model, "model"
-        check_given(proto, where)
-    else:
-        proto, where = load_model(model), str(model)
+        check_given(model, where)
     if not isinstance(data, Dataset):
         data = load_dataset(data, samples)
     elif samples is not None:
         data = data.first(samples)
-    return score(scores_of(_plain(proto, where), data, where, output=output), data)
+    if not isinstance(model, onnx.ModelProto) and is_compressed_file(Path(model)):
+        session = open_session(where, where, session_options(), CompressedSession)
+        return score(_Network(session, data, where).scores(open_model(model), output), data)
+    proto = model if isinstance(model, onnx.ModelProto) else load_model(model)
+    return score(scores_of(proto, data, where, output=output), data)
 
 
 def scores_of(
     model: onnx.ModelProto, dataset: Dataset, where: str, threads: int | None = None, output: str | None = None
 ) -> NDArray[np.generic]:
-    """Run a plain network on all samples: [samples, classes] of the output that holds the scores.
+    """Run a network on all samples: [samples, classes] of the output that holds the scores.
 
     Parameters
     ----------
     model
-        The network.
+        A plain or compressed network.
     dataset
         The samples.
     where
@@ -111,9 +118,7 @@ def scores_of(
         See `evaluate`.
     """
     with _opened(model, dataset, where, threads) as network:
-        chosen = choose_output(network.outputs(_sorted_values(model)), output, where)
-        given = [found for x in network.batches() for found in network.run([chosen], x)]
-        return joined_scores(given, network.batch, len(dataset.x), where)
+        return network.scores(model, output)
 
 
 def score_output(
@@ -139,9 +144,8 @@ def score_output(
     InputError
         See `evaluate`.
     """
-    plain = _plain(model, where)
-    with _opened(plain, dataset, where) as network:
-        return choose_output(network.outputs(_sorted_values(plain)), asked, where, option)
+    with _opened(model, dataset, where) as network:
+        return choose_output(network.outputs(_sorted_values(model)), asked, where, option)
 
 
 def outputs_of(model: onnx.ModelProto, dataset: Dataset, where: str) -> dict[str, NDArray[np.generic]]:
@@ -157,12 +161,8 @@ def outputs_of(model: onnx.ModelProto, dataset: Dataset, where: str) -> dict[str
         return {name: np.asarray(values) for name, values in zip(network.tensors, found, strict=True)}
 
 
-def _plain(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
-    return decompressed(open_compressed(model, where)) if is_compressed(model) else model
-
-
 class _Network:
-    """A plain network, and samples that it takes.
+    """A network, and samples that it takes.
 
     Members
     -------
@@ -199,6 +199,12 @@ class _Network:
             raise InputError(self._where, f"does not run on {self._dataset.where} ({first_line(error)})") from None
         return found
 
+    def scores(self, model: onnx.ModelProto, asked: str | None) -> NDArray[np.generic]:
+        """Return [samples, classes] of the output that holds the scores of all samples; see `scores_of`."""
+        chosen = choose_output(self.outputs(_sorted_values(model)), asked, self._where)
+        given = [found for x in self.batches() for found in self.run([chosen], x)]
+        return joined_scores(given, self.batch, len(self._dataset.x), self._where)
+
     def outputs(self, by_size: set[str]) -> list[Output]:
         """Return all outputs, with their shapes for a few samples; the values of some are known to be sorted."""
         x = self._dataset.x
@@ -226,7 +232,8 @@ def _opened(model: onnx.ModelProto, dataset: Dataset, where: str, threads: int |
             save_model(model, str(source))
         else:
             source = model.SerializeToString()
-        yield _Network(open_session(source, where, session_options(threads)), dataset, where)
+        opens = CompressedSession if is_compressed(model) else Session
+        yield _Network(open_session(source, where, session_options(threads), opens), dataset, where)
 
 
 def _sorted_values(model: onnx.ModelProto) -> set[str]:

@@ -16,6 +16,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
 from dnnzip.errors import InputError
 from dnnzip.onnx.graph import all_names, fresh_name
+from dnnzip.onnxruntime import InferenceSession as DnnzipSession
 
 # Where the caller has loaded onnxruntime before dnnzip, this stops all but what was sent at its start.
 onnxruntime.disable_telemetry_events()
@@ -33,6 +34,7 @@ EXACT_SIGNED = (("session.x64quantprecision", "0"), ("session.qdqisint8allowed",
 PROVIDERS = ("CPUExecutionProvider",)
 
 Session: TypeAlias = onnxruntime.InferenceSession
+CompressedSession: TypeAlias = DnnzipSession
 SessionOptions: TypeAlias = onnxruntime.SessionOptions
 
 #: Errors of onnxruntime for a model or an input that it cannot run.
@@ -57,7 +59,9 @@ def session_options(threads: int | None = None) -> SessionOptions:
     return options
 
 
-def open_session(source: str | bytes, where: str, options: SessionOptions | None = None) -> Session:
+def open_session(
+    source: str | bytes, where: str, options: SessionOptions | None = None, opens: type[Session] = Session
+) -> Session:
     """Open a model, of a file or serialised.
 
     Parameters
@@ -69,16 +73,18 @@ def open_session(source: str | bytes, where: str, options: SessionOptions | None
     options
         See `session_options`, which makes them where there are none. They are set to `EXACT_SIGNED` where the model
         does not open otherwise.
+    opens
+        `CompressedSession` for a compressed model.
 
     Raises
     ------
     InputError
-        onnxruntime does not run the model.
+        onnxruntime does not run the model; or it is compressed, and damaged.
     """
     options = options or session_options()
-    session = _opened(source, options)
+    session = _opened(source, where, options, opens)
     if session is None and isinstance(source, bytes):
-        session = _opened(_with_own_constants(source), options)
+        session = _opened(_with_own_constants(source), where, options, opens)
     if session is not None:
         return session
     # A setting that is there already is worth a warning to onnxruntime.
@@ -86,22 +92,23 @@ def open_session(source: str | bytes, where: str, options: SessionOptions | None
         for setting in EXACT_SIGNED:
             options.add_session_config_entry(*setting)
     try:
-        return _session(source, options)
+        return _session(source, where, options, opens)
     except RUNTIME_ERRORS as error:
         raise InputError(where, f"does not run in onnxruntime ({first_line(error)})") from None
 
 
-def _opened(source: str | bytes, options: SessionOptions) -> Session | None:
+def _opened(source: str | bytes, where: str, options: SessionOptions, opens: type[Session]) -> Session | None:
     """Open a model; None where onnxruntime refuses it, which says nothing yet: other settings are tried after these."""
     try:
-        return _session(source, options)
+        return _session(source, where, options, opens)
     except RUNTIME_ERRORS:
         return None
 
 
-def _session(source: str | bytes, options: SessionOptions) -> Session:
+def _session(source: str | bytes, where: str, options: SessionOptions, opens: type[Session]) -> Session:
+    more = {"where": where} if opens is CompressedSession else {}
     # Its fallback to other providers would print what is wrong, and then raise it.
-    return Session(source, options, providers=list(PROVIDERS), enable_fallback=0)
+    return opens(source, options, providers=list(PROVIDERS), enable_fallback=0, **more)
 
 
 def _with_own_constants(content: bytes) -> bytes:

@@ -27,6 +27,8 @@ from dataclasses import dataclass
 import onnx
 from onnx import TensorProto
 
+from dnnzip.onnx.domain import DOMAIN as DOMAIN
+from dnnzip.onnx.domain import is_compressed as is_compressed
 from dnnzip.onnx.graph import attribute
 from dnnzip.onnx.lazy_tensors import Place
 from dnnzip.onnx.rules import number_of
@@ -34,8 +36,7 @@ from dnnzip.quantize.bound import Bound, Unit
 from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid
 from dnnzip.quantize.layout import Layout
 
-#: Domain and version of the operator; a change of its meaning raises the version. Version 1 has no ``step_index``.
-DOMAIN = "dnnzip"
+#: The operator and its version; a change of its meaning raises the version. Version 1 has no ``step_index``.
 OPERATOR = "Decompress"
 VERSION = 3
 
@@ -143,18 +144,11 @@ class CompressedModel:
     where: str
 
 
-def is_compressed(model: onnx.ModelProto) -> bool:
-    """Return True if a model holds compressed weights."""
-    return any(node.domain == DOMAIN for node in model.graph.node)
-
-
 def version_of(nodes: Iterable[onnx.NodeProto]) -> int:
     """Return the version of the operator that nodes need."""
     needed = {BASE_VERSION}
     for node in nodes:
         needed.update(LATER_ATTRIBUTES.get(entry.name, BASE_VERSION) for entry in node.attribute)
-        specs = [entry.s.decode() for entry in node.attribute if entry.name == "spec"]
-        needed.update(LATER_UNITS.get(Bound.parse(spec).unit, BASE_VERSION) for spec in specs)
         if attribute(node, "element_type", TensorProto.FLOAT) not in BASE_TYPES:
             needed.add(LATER_TYPES_VERSION)
         specs = (entry.s.decode() for entry in node.attribute if entry.name == "spec")

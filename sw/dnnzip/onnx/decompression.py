@@ -17,6 +17,7 @@ from dnnzip.onnx.graph import reads_of, remove_where, replace_nodes
 from dnnzip.onnx.lazy_tensors import Spool, set_place
 from dnnzip.onnx.removal import copy_without_values
 from dnnzip.onnx.tensor_bytes import packed
+from dnnzip.quantize.element_type import element_type
 from dnnzip.quantize.grid import IntegerGrid
 
 
@@ -98,6 +99,13 @@ def to_plain(compressed: CompressedModel, decoded: Mapping[str, NDArray[np.gener
     return _plain(compressed, tensor_of)
 
 
+def raw_data(values: NDArray[np.generic]) -> memoryview:
+    """Return the bytes of weights as a tensor holds them: those of fewer than eight bits share bytes."""
+    little = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
+    content, element = little.reshape(-1).view(np.uint8), element_type(values.dtype)
+    return (packed(content, element.bits) if element is not None and element.bits < 8 else content).data
+
+
 def _plain(compressed: CompressedModel, tensor_of: Callable[[CompressedLayer], onnx.TensorProto]) -> onnx.ModelProto:
     """Put the tensor of each layer in the place of its node."""
     own = [node for node in compressed.model.graph.node if node.domain == DOMAIN]
@@ -135,9 +143,7 @@ def decompressed(compressed: CompressedModel, spool: Spool | None = None) -> onn
         if spool is None:
             return numpy_helper.from_array(as_stored(layer, values), layer.name)
         tensor = _tensor_of(layer)
-        little = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
-        content, bits = little.reshape(-1).view(np.uint8), layer.grid.element.bits
-        set_place(tensor, spool.add((packed(content, bits) if bits < 8 else content).data))
+        set_place(tensor, spool.add(raw_data(values)))
         return tensor
 
     if spool is not None:

@@ -4,8 +4,9 @@ A model comes from anywhere: what it says twice is refused (`dnnzip.onnx.soundne
 (`dnnzip.onnx.external`) are all checked before any of them is opened.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import onnx
 from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]  # no stubs among our tools
@@ -30,6 +31,22 @@ SMALLEST_PLACED = 1 << 16
 
 RIGHT = "name an ONNX file"
 WHOLE = "name a whole ONNX file"
+
+
+class Source(Protocol):
+    """Bytes of an array, in the order in which a file has them."""
+
+    @property
+    def length(self) -> int:
+        """Their number."""
+        ...
+
+    def chunks(self) -> Iterator[bytes | memoryview]:
+        """Visit them in pieces; called once."""
+        ...
+
+
+SourceOf = Callable[[onnx.TensorProto], Source | None]
 
 
 def load_model(path: str | Path) -> onnx.ModelProto:
@@ -178,7 +195,7 @@ def save_model(model: onnx.ModelProto, path: str | Path, outputs: OutputSet | No
         with OutputSet() as own:
             save_model(model, path, own)
         return
-    if _message_bytes(model) <= LARGEST_MESSAGE:
+    if message_bytes(model) <= LARGEST_MESSAGE:
         with outputs.open(path) as beside, beside.open("wb") as file:
             _write_message(model, file)
         return
@@ -197,9 +214,28 @@ def save_model(model: onnx.ModelProto, path: str | Path, outputs: OutputSet | No
 
 def write_model(model: onnx.ModelProto, file: BinaryIO, where: str) -> None:
     """Write a model to an open file, such as standard output; an `InputError` where it is beyond 2 GB."""
-    if _message_bytes(model) > LARGEST_MESSAGE:
+    if message_bytes(model) > LARGEST_MESSAGE:
         raise _needs_second_file(where)
     _write_message(model, file)
+
+
+def stream_model(model: onnx.ModelProto, file: BinaryIO, source_of: SourceOf, where: str) -> None:
+    """Write a model to an open file while its arrays are made.
+
+    Parameters
+    ----------
+    source_of
+        Returns the bytes of an initializer; None where it holds them itself. They are asked for in the order of the
+        initializers.
+
+    Raises
+    ------
+    InputError
+        The model is beyond 2 GB.
+    """
+    if message_bytes(model, source_of) > LARGEST_MESSAGE:
+        raise _needs_second_file(where)
+    _write_message(model, file, source_of)
 
 
 def _needs_second_file(where: str) -> InputError:
@@ -219,35 +255,36 @@ def _move_arrays_out(model: onnx.ModelProto, name: str, data_path: Path) -> None
             tensor.ClearField("raw_data")
 
 
-def _copy_bytes(tensor: onnx.TensorProto, file: BinaryIO) -> None:
-    place = place_of(tensor)
-    for chunk in (tensor.raw_data,) if place is None else place.chunks():
+def _copy_bytes(tensor: onnx.TensorProto, file: BinaryIO, source_of: SourceOf = place_of) -> None:
+    source = source_of(tensor)
+    chunks: Iterable[bytes | memoryview] = (tensor.raw_data,) if source is None else source.chunks()
+    for chunk in chunks:
         file.write(chunk)
 
 
-def _write_message(model: onnx.ModelProto, file: BinaryIO) -> None:
+def _write_message(model: onnx.ModelProto, file: BinaryIO, source_of: SourceOf = place_of) -> None:
     """Write what ``SerializeToString(deterministic=True)`` would return if every array stood in the model.
 
     Messages are written in the order of their fields, with their lengths in front, so that an array can be copied into
     its field without ever being in memory.
     """
-    if not any(place_of(tensor) for tensor in model.graph.initializer):
+    if not any(source_of(tensor) for tensor in model.graph.initializer):
         file.write(model.SerializeToString(deterministic=True))
         return
     head, tail = _around(model, GRAPH_FIELD)
     graph_head, graph_tail = _around(model.graph, INITIALIZER_FIELD)
-    sizes = [_tensor_bytes(tensor) for tensor in model.graph.initializer]
+    sizes = [_tensor_bytes(tensor, source_of(tensor)) for tensor in model.graph.initializer]
     size = len(graph_head) + sum(len(tag(INITIALIZER_FIELD, size)) + size for size in sizes) + len(graph_tail)
     file.write(head + tag(GRAPH_FIELD, size) + graph_head)
     for tensor, size in zip(model.graph.initializer, sizes, strict=True):
         file.write(tag(INITIALIZER_FIELD, size))
-        place = place_of(tensor)
-        if place is None:
+        source = source_of(tensor)
+        if source is None:
             file.write(tensor.SerializeToString(deterministic=True))
             continue
         tensor_head, tensor_tail = _around(_without_place(tensor), RAW_DATA_FIELD)
-        file.write(tensor_head + tag(RAW_DATA_FIELD, place.length))
-        _copy_bytes(tensor, file)
+        file.write(tensor_head + tag(RAW_DATA_FIELD, source.length))
+        _copy_bytes(tensor, file, source_of)
         file.write(tensor_tail)
     file.write(graph_tail + tail)
 
@@ -283,17 +320,16 @@ def _without_place(tensor: onnx.TensorProto) -> onnx.TensorProto:
     return plain
 
 
-def _tensor_bytes(tensor: onnx.TensorProto) -> int:
+def _tensor_bytes(tensor: onnx.TensorProto, source: Source | None) -> int:
     """Return the size of a tensor's message with its bytes in it."""
-    place = place_of(tensor)
-    if place is None:
+    if source is None:
         return int(tensor.ByteSize())
-    return int(_without_place(tensor).ByteSize()) + len(tag(RAW_DATA_FIELD, place.length)) + place.length
+    return int(_without_place(tensor).ByteSize()) + len(tag(RAW_DATA_FIELD, source.length)) + source.length
 
 
-def _message_bytes(model: onnx.ModelProto) -> int:
+def message_bytes(model: onnx.ModelProto, source_of: SourceOf = place_of) -> int:
     """Return the size of the message; above 2 GB, where the library's own count fails, that of its arrays."""
-    placed = sum(place.length for place in map(place_of, model.graph.initializer) if place is not None)
+    placed = sum(source.length for source in map(source_of, model.graph.initializer) if source is not None)
     arrays = placed + sum(len(tensor.raw_data) for tensor in model.graph.initializer)
     if arrays > LARGEST_MESSAGE:
         return arrays

@@ -4,12 +4,14 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from onnxruntime import InferenceSession
 
 import graphs
 from dnnzip.onnx import rules
 from dnnzip.onnx.constants import stored_bytes
 from dnnzip.onnx.decompression import decompressed
+from dnnzip.onnx.reference_op import Decompress
 from dnnzip.onnx.weights import find_weights
 from dnnzip.quantize.bound import Bound
 from dnnzip.usecases.compress import CompressionOptions, compress
@@ -269,6 +271,14 @@ def test_a_weight_that_the_graph_hides_is_found_and_the_network_computes_the_sam
     wanted, got = (InferenceSession(m.SerializeToString()).run(None, feeds)[0] for m in (build(), plain))
     np.testing.assert_allclose(got, wanted, atol=1e-3)
     assert verify(build(), compressed).differences == ()
+
+
+@pytest.mark.parametrize("kind", FOUND)
+def test_the_reference_operator_serves_weights_wherever_they_were(kind):
+    feeds = {"x": np.random.default_rng(1).normal(size=(3, 8)).astype(np.float32)}
+    compressed = compress(FOUND[kind][0](), CompressionOptions(Bound.parse("1%"))).compressed
+    (found,) = ReferenceEvaluator(compressed.model, new_ops=[Decompress]).run(None, feeds)[:1]
+    np.testing.assert_array_equal(found, ReferenceEvaluator(decompressed(compressed)).run(None, feeds)[0])
 
 
 @pytest.mark.parametrize("kind", LEFT)
