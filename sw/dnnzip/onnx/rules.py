@@ -184,7 +184,8 @@ def _values(tensor: onnx.TensorProto, place: Place | None) -> NDArray[np.generic
             if place.length != bytes_of(tensor):
                 raise ValueError(f"{place.length} bytes")
             if element.bits < 8:
-                patterns = unpacked(place.array(np.dtype(np.uint8)), element.bits, math.prod(tensor.dims))
+                content = np.frombuffer(place.read(), np.uint8)
+                patterns = unpacked(content, element.bits, math.prod(tensor.dims))
                 return patterns.view(element.dtype).reshape(tuple(tensor.dims))
             return place.array(element.dtype).reshape(tuple(tensor.dims))
         if place is not None:

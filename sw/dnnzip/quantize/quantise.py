@@ -2,9 +2,10 @@
 
 Float weights: the code of w is round(w / step) with the largest float32 step that keeps the bound
 (`dnnzip.quantize.step`); where each channel has its step, with the largest that keeps it on a grid of eight bits for
-each channel (`dnnzip.quantize.step_grid`). Integer weights w with zero point z: q = round((w - z) / (2 e + 1)), whose
-error is at most e; the divisor is odd, so there are no ties. Float weights that are to be kept without loss, or within
-a share of each, are on a mapped grid (`dnnzip.quantize.mapping`).
+each channel (`dnnzip.quantize.step_grid`). Weights that are multiples of one quantum stay on it where that costs little
+(`dnnzip.quantize.quantum`). Integer weights w with zero point z: q = round((w - z) / (2 e + 1)), whose error is at most
+e; the divisor is odd, so there are no ties. Float weights that are to be kept without loss, or within a share of each,
+are on a mapped grid (`dnnzip.quantize.mapping`).
 """
 
 from dataclasses import dataclass
@@ -17,10 +18,14 @@ from dnnzip.quantize.element_type import ElementType
 from dnnzip.quantize.energy import root_mean_squares
 from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless, MappedGrid, Quantised, kept_as_they_are
 from dnnzip.quantize.mapping import mapped_again, quantise_mapped
+from dnnzip.quantize.quantum import largest_cost, quantum_of, step_on
 from dnnzip.quantize.step import StepSearch
 from dnnzip.quantize.step_grid import EXACT, Snap, StepGrid, loss_bits, on_grid
 from dnnzip.quantize.tolerance import check_finite, check_unit, extremes, integer_error, spread
 from dnnzip.quantize.weights import Weights, shifted_weights, wrapped_codes
+
+#: Bits of a float32 step, less those of one on a grid.
+SIDE_BITS = 24
 
 
 def quantise(weight: Weights, bound: Bound, scope: Scope = Scope.TENSOR) -> Quantised:
@@ -122,16 +127,16 @@ def _quantise_floats(weight: Weights, bound: Bound, scope: Scope) -> Quantised:
         return quantise_mapped(weight, bound, scope)
     parts, shape_of_rows = _parts(weight, bound, scope is Scope.CHANNEL)
     shape = (len(parts.rows),) if scope is Scope.CHANNEL else ()
-    codes = np.empty(parts.rows.shape, np.int16)
-    steps, errors = np.empty(len(parts.rows), np.float32), np.zeros(len(parts.rows))
-    for i in range(len(parts.rows)):
-        found = parts.coarsest(i, codes)
-        if found is None:
-            lossless = Lossless(weight.element, parts.bounds.reshape(shape), np.zeros(shape), bound.text, scope)
-            return kept_as_they_are(weight.array, lossless)
-        steps[i], errors[i] = found
+    found = _on_steps(parts)
+    multiples = _on_quantum(parts, found)
+    if multiples is not None:
+        found = multiples
+    if found is None:
+        lossless = Lossless(weight.element, parts.bounds.reshape(shape), np.zeros(shape), bound.text, scope)
+        return kept_as_they_are(weight.array, lossless)
+    steps, codes, errors = found
     step_grid, loss = None, 0.0
-    if scope is Scope.CHANNEL:
+    if scope is Scope.CHANNEL and multiples is None:
         step_grid = _channels_on_grid(parts, steps, codes, errors)
     if step_grid is not None:
         exact, steps = steps, step_grid.steps()
@@ -139,6 +144,49 @@ def _quantise_floats(weight: Weights, bound: Bound, scope: Scope) -> Quantised:
     bounds, errors = parts.bounds.reshape(shape), errors.reshape(shape)
     grid = FloatGrid(weight.element, bounds, errors, bound.text, scope, steps.reshape(shape), step_grid, loss)
     return Quantised(grid, codes.reshape(shape_of_rows))
+
+
+#: Steps, codes and largest errors of parts.
+_OnSteps = tuple[NDArray[np.float32], NDArray[np.int16], NDArray[np.float64]]
+
+
+def _on_steps(parts: _Parts) -> _OnSteps | None:
+    """Put each part on the largest step that keeps its bound; None where one has none."""
+    codes = np.empty(parts.rows.shape, np.int16)
+    steps, errors = np.empty(len(parts.rows), np.float32), np.zeros(len(parts.rows))
+    for i in range(len(parts.rows)):
+        found = parts.coarsest(i, codes)
+        if found is None:
+            return None
+        steps[i], errors[i] = found
+    return steps, codes, errors
+
+
+def _on_quantum(parts: _Parts, free: _OnSteps | None) -> _OnSteps | None:
+    """Put each part on an odd multiple of the weights' quantum; None where they have none, or it costs too much.
+
+    The cost is that against the largest steps, if there are any; of channels, float32 steps count as well, as these are
+    on no grid of eight bits.
+    """
+    quantum = quantum_of(parts.rows, parts.element)
+    if quantum is None:
+        return None
+    steps = np.array([step_on(quantum, bound) for bound in parts.bounds], np.float32)
+    codes, errors = np.empty(parts.rows.shape, np.int16), np.zeros(len(parts.rows))
+    for i in range(len(parts.rows)):
+        if parts.bounds[i] > 0.0:
+            error = parts.search(i, codes).fill_codes(steps[i]) if np.isfinite(steps[i]) else None
+            found = None if error is None else (steps[i], error)
+        else:
+            found = parts.coarsest(i, codes)
+        if found is None:
+            return None
+        steps[i], errors[i] = found
+    if free is not None:
+        more = SIDE_BITS / parts.rows.shape[1] if len(parts.rows) > 1 else 0.0
+        if loss_bits(free[0], steps) + more > largest_cost(quantum):
+            return None
+    return steps, codes, errors
 
 
 def _channels_on_grid(

@@ -227,13 +227,15 @@ class StepSearch:
         return None
 
     def fill_codes(self, step: np.float32) -> float | None:
-        """Find the codes at a step that is no larger than twice the bound, as `largest_step` does at its own.
+        """Find the codes at a step, as `largest_step` does at its own.
 
         Returns
         -------
         The largest error, or None where the step does not keep the bound for every weight with codes of at most 32767.
         """
-        if self.element.rounding == NOT_ROUNDED and self._is_settled(step):
+        # At a larger step, a weight may miss the bound anywhere between two codes.
+        is_fine = float(step) <= 2.0 * self.bound
+        if is_fine and self.element.rounding == NOT_ROUNDED and self._is_settled(step):
             return self._largest_error(self._suspects(step, step), step, step)
         error, lost = _fill_codes(self.weights, step, self.bound, self.element.rounding, self.codes)
         return float(error) if lost < 0 else None

@@ -17,7 +17,7 @@ DAMAGE = {
     "axis": (lambda n, _: set_int(n, "axis", 4), "axis 4 and group 1 do not suit"),
     "group": (lambda n, _: set_int(n, "group", 4), "axis 0 and group 4 do not suit"),
     "zero group": (lambda n, _: set_int(n, "group", 0), "axis 0 and group 0 do not suit"),
-    "type": (lambda n, _: set_int(n, "element_type", TensorProto.DOUBLE), "its element type 11 is not"),
+    "type": (lambda n, _: set_int(n, "element_type", TensorProto.INT64), "its element type 7 is not"),
     "integer type": (lambda n, _: set_int(n, "element_type", TensorProto.INT8), "unit absolute does not suit"),
     "attribute gone": (lambda n, _: remove_attribute(n, "bound"), "an attribute or input is missing"),
     "operator": (lambda n, _: setattr(n, "op_type", "Explode"), "no Decompress node"),
