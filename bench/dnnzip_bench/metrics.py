@@ -68,8 +68,9 @@ def frame_accuracy(sessions: Sequence[Session], data: Arrays) -> float:
     """Return the share of labelled frames of 16 kHz speech that a detector decides rightly."""
     (session,) = sessions
     speech = session.run(None, {name: data[name] for name in ("input", "h", "c")})[0].reshape(-1) > 0.5
-    known = data["label"] < 255
-    return float((speech == (data["label"] == 1))[known].mean())
+    label = data["label"].astype(np.int64)
+    known = label < 255
+    return float((speech == (label == 1))[known].mean())
 
 
 def signal_to_distortion(sessions: Sequence[Session], data: Arrays) -> float:
@@ -136,7 +137,7 @@ def _boxes(session: Session, image: NDArray[np.generic]) -> _Boxes:
     """Return the detections of an image after those that overlap a better one have been taken out."""
     rows = session.run(None, {session.get_inputs()[0].name: image[None]})[0][0].astype(np.float64)
     cells = [(IMAGE // stride, stride) for stride in STRIDES]
-    places = np.concatenate([np.stack(np.mgrid[:count, :count][::-1], -1).reshape(-1, 2) for count, _ in cells])
+    places = np.concatenate([np.stack(tuple(np.mgrid[:count, :count][::-1]), -1).reshape(-1, 2) for count, _ in cells])
     strides = np.concatenate([np.full((count * count, 1), stride) for count, stride in cells])
     centres, sides = (rows[:, :2] + places) * strides, np.exp(rows[:, 2:4]) * strides
     scores = rows[:, 4:5] * rows[:, 5:]

@@ -38,8 +38,7 @@ def quantise_mapped(weight: Weights, bound: Bound, scope: Scope) -> Quantised:
             grid = MappedGrid(weight.element, tolerated, np.array(error), bound.text, scope, 0, kept)
             return _mapped(rows, _with_base(rows, grid))
     if own is None:
-        grid = Lossless(weight.element, tolerated, np.zeros(()), bound.text, scope)
-        return kept_as_they_are(weight.array, grid)
+        return kept_as_they_are(weight.array, Lossless(weight.element, tolerated, np.zeros(()), bound.text, scope))
     rows = patterns_of(weight.layout.to_channels(weight.array))
     return _mapped(rows, _with_base(rows, MappedGrid(weight.element, tolerated, np.zeros(()), bound.text, scope, 0)))
 

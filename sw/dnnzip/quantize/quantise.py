@@ -123,7 +123,7 @@ def _sizes(parts: NDArray[np.float32], unit: Unit, ranges: NDArray[np.float64]) 
 
 def _quantise_floats(weight: Weights, bound: Bound, scope: Scope) -> Quantised:
     if bound.unit in (Unit.LOSSLESS, Unit.RELATIVE):
-        check_finite(weight, *extremes(weight.array.reshape(1, -1)))
+        check_finite(weight, *extremes(weight.array.reshape(1, -1).astype(weight.element.arithmetic, copy=False)))
         return quantise_mapped(weight, bound, scope)
     parts, shape_of_rows = _parts(weight, bound, scope is Scope.CHANNEL)
     shape = (len(parts.rows),) if scope is Scope.CHANNEL else ()

@@ -126,7 +126,7 @@ def integer_error(weight: Weights, bound: Bound, scope: Scope) -> int:
     if bound.unit in (Unit.LSB, Unit.LOSSLESS):
         return min(int(bound.value), weight.element.largest_error)
     if bound.unit is Unit.RMS:
-        root = _share_of_root(bound.value, weight.layout.to_channels(shifted_weights(weight)))
+        root = _share_of_root(bound.value, weight.layout.to_channels(shifted_weights(weight).astype(np.int32)))
         return min(root, weight.element.largest_error)
     ranges = _integer_ranges(rows, scope).reshape(-1)
     if scope is Scope.CHANNEL:
@@ -200,7 +200,7 @@ def largest_relative_error(wanted: NDArray[np.generic], found: NDArray[np.generi
         part = slice(start, start + COMPARED)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             size = wanted[part].astype(np.float64)
-            difference = np.abs(size - found[part])
+            difference = np.abs(size - found[part].astype(np.float64))
             errors = np.divide(difference, np.abs(size), out=difference, where=difference != 0)
         largest = float(np.maximum(largest, errors.max(initial=0.0)))
     return largest
