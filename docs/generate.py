@@ -34,7 +34,8 @@ from dnnzip.format import (
 )
 from dnnzip.format.array import ArrayFault
 from dnnzip.format.frames import ARRAY_RESULT, END, FRAME_HEADER, HELLO, LOAD, ORDERS, RESULT, Order
-from dnnzip.onnx.rescale import FOLD_RULES
+from dnnzip.onnx.operators import OPERATORS
+from dnnzip.onnx.rescale import FOLD_RULES, has_scale_that_fits
 from dnnzip.onnx.rules import RULES
 from dnnzip.presentation.tables import TextTable
 from dnnzip_bench import pages
@@ -144,7 +145,25 @@ def hexadecimal(data: bytes) -> str:
 
 def rules() -> str:
     """Return the list of what a tensor must keep to be compressed, in the order in which it is asked."""
-    return "".join(f"{number}. {rule.sentence}\n" for number, rule in enumerate((*RULES, *FOLD_RULES), 1))
+    return "".join(f"{number}. {rule.sentence}\n" for number, rule in enumerate((*RULES, has_scale_that_fits), 1))
+
+
+def fold_rules() -> str:
+    """Return the list of what lets the network's scales hold the step of integer weights."""
+    return "".join(f"- {rule.sentence}\n" for rule in FOLD_RULES if rule is not has_scale_that_fits)
+
+
+def operators() -> str:
+    """Return the table of the operators that hold weights, and their inputs that do."""
+    domains: dict[str, dict[str, list[str]]] = {}
+    for row in OPERATORS:
+        if row.weights:
+            inputs = ", ".join(str(weight.index) for weight in sorted(row.weights, key=lambda weight: weight.index))
+            domains.setdefault(row.domain or "ai.onnx", {}).setdefault(inputs, []).append(row.name)
+    lines = ["| domain | operators | inputs |", "| --- | --- | --- |"]
+    for domain, rows in domains.items():
+        lines += [f"| `{domain}` | {', '.join(names)} | {inputs} |" for inputs, names in rows.items()]
+    return "\n".join(lines) + "\n"
 
 
 PARTS: dict[str, Callable[[], str]] = {
@@ -158,6 +177,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "image entry": lambda: layout(IMAGE_ENTRY),
     "kit": kit,
     "commands": command_line,
+    "fold rules": fold_rules,
+    "operators": operators,
     "rules": rules,
     "verdicts": verdicts,
     "example": example,

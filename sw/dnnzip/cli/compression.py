@@ -1,7 +1,6 @@
 """Commands that compress a model, and look at a compressed one."""
 
 import os
-from typing import Any
 
 import click
 
@@ -93,7 +92,7 @@ def compress(
     from dnnzip.encoding import encoding_of, log2_states
     from dnnzip.onnx.descriptions import overridable
     from dnnzip.onnx.files import open_model
-    from dnnzip.presentation.tables import sizes_line, sizes_table
+    from dnnzip.presentation.tables import shares_lines, sizes_line, sizes_table
     from dnnzip.usecases import compress as compression
     from dnnzip.usecases.summary import summarise
 
@@ -119,11 +118,7 @@ def compress(
         notes.append(f"note: {tables} is not written: no stream needs a table set")
     if hint := options.bound.share_hint:
         notes.append(f"note: {with_options(options.bound.where)} is an absolute error, not a share of the range{hint}")
-    output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out), *notes)
-
-
-def _left_out_lines(left_out: Any) -> list[str]:
-    return [f"left out: {item.name} ({item.weights:,} weights): {item.rule}" for item in left_out]
+    output.table(sizes_table(summary), sizes_line(summary), *shares_lines(summary), *notes)
 
 
 @click.command(
@@ -155,12 +150,12 @@ def decompress(model: str, target: str, output: Output) -> None:
 def info(file: str, output: Output) -> None:
     """Run `dnnzip info`."""
     from dnnzip.onnx.opening import open_compressed_file
-    from dnnzip.presentation.tables import sizes_line, sizes_table
+    from dnnzip.presentation.tables import shares_lines, sizes_line, sizes_table
     from dnnzip.usecases.summary import summarise
 
     summary = summarise(open_compressed_file(file))
     output.json(summary.as_json())
-    output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out))
+    output.table(sizes_table(summary), sizes_line(summary), *shares_lines(summary))
 
 
 @click.command(

@@ -1,14 +1,32 @@
 """Sizes of a compressed model, layer by layer and in total: the numbers of ``compress`` and ``info``."""
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
+import onnx
+
+from dnnzip.onnx.compressed import DOMAIN, CompressedLayer, CompressedModel
+from dnnzip.onnx.constants import INDEX_TYPES, find_constants
+from dnnzip.onnx.graph import reads_of
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights, is_selected, suits_unit
 from dnnzip.quantize.bound import Bound
 
 FP32_BITS = 32
+
+#: Kinds of arrays that are no weights.
+LISTS = "biases, scales and other lists of numbers"
+INDICES = "indices, shapes and masks"
+
+
+@dataclass(frozen=True)
+class Others:
+    """Arrays of one kind that are no weights, and stay as they are."""
+
+    kind: str
+    arrays: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -18,6 +36,18 @@ class Summary:
     layers: tuple[CompressedLayer, ...]  # its compressed weights
     left_out: tuple[LeftOut, ...]  # those that are not
     table_bytes: int  # bytes of the table set
+    others: tuple[Others, ...] = ()  # all other arrays of the network
+
+    @property
+    def compressed_bytes(self) -> int:
+        """Bytes of the compressed weights in the network."""
+        return sum(layer.weights * layer.grid.element.bytes for layer in self.layers)
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Bytes of all constant arrays of the network."""
+        stay = sum(item.bytes for item in self.left_out) + sum(item.bytes for item in self.others)
+        return self.compressed_bytes + stay
 
     @property
     def weights(self) -> int:
@@ -55,7 +85,7 @@ class Summary:
         return FP32_BITS / self.bits_per_weight
 
     def as_json(self) -> dict[str, Any]:
-        """Return the documented JSON object: ``totals``, ``layers``, ``left_out``."""
+        """Return the documented JSON object: ``totals``, ``layers``, ``left_out``, ``others``."""
         unused = [item for item in self.left_out if item.is_weight]
         return {
             "totals": {
@@ -68,12 +98,21 @@ class Summary:
                 "ratio_fp32": self.ratio_fp32,
                 "left_out_weights": sum(item.weights for item in unused),
                 "left_out_bytes": sum(item.bytes for item in unused),
+                "parameter_bytes": self.parameter_bytes,
+                "compressed_parameter_bytes": self.compressed_bytes,
             },
             "layers": [layer_json(layer) for layer in self.layers],
             "left_out": [
-                {"name": item.name, "shape": list(item.shape), "weights": item.weights, "rule": item.rule}
+                {
+                    "name": item.name,
+                    "shape": list(item.shape),
+                    "weights": item.weights,
+                    "bytes": item.bytes,
+                    "rule": item.rule,
+                }
                 for item in self.left_out
             ],
+            "others": [asdict(item) for item in self.others],
         }
 
 
@@ -110,9 +149,22 @@ def summarise(compressed: CompressedModel, left_out: Sequence[LeftOut] | None = 
         The weights left out, where they are known from the compression; otherwise they are found in the file.
     """
     if left_out is None:
-        uncompressed, others = find_weights(compressed.model)
-        left_out = [*others, *(weight.left_out(_reason(weight, compressed.layers)) for weight in uncompressed)]
-    return Summary(compressed.layers, tuple(left_out), len(compressed.tables))
+        uncompressed, found = find_weights(compressed.model)
+        left_out = [*found, *(weight.left_out(_reason(weight, compressed.layers)) for weight in uncompressed)]
+    others = _others(compressed.model, {item.name for item in left_out})
+    return Summary(compressed.layers, tuple(left_out), len(compressed.tables), others)
+
+
+def _others(model: onnx.ModelProto, left_out: set[str]) -> tuple[Others, ...]:
+    """Return the arrays that are neither streams nor weights, by kind, the largest first."""
+    own = {name for node in model.graph.node if node.domain == DOMAIN for name in node.input}
+    own.difference_update(*(reads_of(node) for node in model.graph.node if node.domain != DOMAIN))
+    found: dict[str, list[int]] = defaultdict(list)
+    for constant in find_constants(model):
+        if constant.tensor.name not in own | left_out:
+            found[INDICES if constant.tensor.data_type in INDEX_TYPES else LISTS].append(constant.bytes)
+    kinds = (Others(kind, len(sizes), sum(sizes)) for kind, sizes in found.items())
+    return tuple(sorted(kinds, key=lambda item: -item.bytes))
 
 
 def _reason(weight: Weight, layers: Sequence[CompressedLayer]) -> str:
