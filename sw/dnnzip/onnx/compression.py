@@ -12,12 +12,13 @@ from dnnzip.onnx.biases import remove_declaration
 from dnnzip.onnx.compressed import DOMAIN, OPERATOR, STEP, STEP_INDEX, STREAM, VERSION, divisor_of
 from dnnzip.onnx.descriptions import SEPARATE_INITIALIZERS, keep_description
 from dnnzip.onnx.graph import all_names, fresh_name
-from dnnzip.onnx.lazy_tensors import Place, set_place
+from dnnzip.onnx.lazy_tensors import set_place
 from dnnzip.onnx.removal import copy_without_values, remove_named, remove_operators
 from dnnzip.onnx.rescale import fold_divisor
 from dnnzip.onnx.rules import number_of
 from dnnzip.onnx.weights import Weight, find_weights
 from dnnzip.quantize.grid import FloatGrid, IntegerGrid, Lossless
+from dnnzip.system.spool import Place
 
 
 def compressed_model(

@@ -10,12 +10,12 @@ from dnnzip.encoding import Encoding, encode_weights
 from dnnzip.errors import InputError, field_name
 from dnnzip.onnx.compressed import CompressedModel, is_compressed
 from dnnzip.onnx.compression import compressed_model
-from dnnzip.onnx.lazy_tensors import Place, Spool
 from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.rescale import fold_obstacle
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights, select_weights, suits_unit
 from dnnzip.quantize.bound import Bound, Scope
 from dnnzip.quantize.tolerance import check_bound, divisor_of
+from dnnzip.system.spool import Place, Spool
 
 
 @dataclass(frozen=True)
