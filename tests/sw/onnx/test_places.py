@@ -9,7 +9,7 @@ from onnx import TensorProto, numpy_helper
 
 from dnnzip.errors import InputError
 from dnnzip.onnx import files
-from dnnzip.onnx import lazy_tensors as places
+from dnnzip.system import spool as places
 from dnnzip.onnx import skeleton as wire
 from dnnzip.onnx.files import load_model, open_model, save_model
 from dnnzip.onnx.lazy_tensors import place_of
