@@ -20,19 +20,18 @@ from dnnzip.encoding import (
     Encoded,
     Encoding,
     Reading,
-    check_counts,
     decode_codes,
     encode_weights,
     restore_weights,
 )
 from dnnzip.errors import InputError
-from dnnzip.format import AUTO, CODECS, MAX_LENGTH, WeightStream, array_file, codec_choices
+from dnnzip.format import AUTO, MAX_LENGTH, array_file, codec_choices
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.element_type import element_type, type_names
 from dnnzip.quantize.layout import Layout, kernel_of
 from dnnzip.quantize.tolerance import check_bound
 from dnnzip.quantize.weights import ArrayWeights
-from dnnzip.tensor_file import Form, form_of, grid_of, header_of
+from dnnzip.tensor_file import Form, check_stream, checked_grid, form_of, header_of, row_count
 
 __all__ = ["Compressed", "compress"]
 
@@ -150,16 +149,8 @@ class Compressed:
         except array_file.ArrayFileError as error:
             raise InputError(reading.where, str(error), AGAIN) from None
         form = form_of(header, reading)
-        try:
-            grid = grid_of(header)
-        except ValueError as error:
-            raise reading.damaged(str(error)) from None
-        fault = grid.errors_fault() or grid.fault(form.layout)
-        if fault:
-            raise reading.damaged(fault)
-        check_counts(stream, grid, form.layout, reading)
-        if CODECS[WeightStream.from_bytes(stream).header.codec].name != header.codec:
-            raise reading.damaged(f"its stream is not coded with {header.codec!r}")
+        grid = checked_grid(header, form, reading)
+        check_stream(stream, header.codec, grid, form, reading)
         return cls(form, Encoded(grid, stream, header.codec), tables, reading.where)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
@@ -318,11 +309,9 @@ def _weights(array: NDArray[Any], axis: int, zero_point: int, scope: Scope) -> t
 
 
 def _rows(shape: tuple[int, ...], scope: Scope) -> int:
-    """Return the number of rows in which an array, channels first, is coded: its channels, or pieces of them."""
-    length, longest = math.prod(shape[1:]), MAX_LENGTH
-    if length <= longest:
-        return shape[0]
-    if scope is Scope.CHANNEL and shape[0] > 1:
-        raise InputError(NAME, f"has {length} elements in a channel", f"give at most {longest}, or scope 'tensor'")
-    # Where channels decide on nothing but the coder's rows, each may be several.
-    return shape[0] * next(count for count in range(-(-length // longest), length + 1) if length % count == 0)
+    """Return the number of rows in which an array, channels first, is coded."""
+    rows = row_count(shape, scope)
+    if rows is None:
+        length = math.prod(shape[1:])
+        raise InputError(NAME, f"has {length} elements in a channel", f"give at most {MAX_LENGTH}, or scope 'tensor'")
+    return rows

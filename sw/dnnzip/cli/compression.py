@@ -91,6 +91,7 @@ def compress(
     output: Output,
 ) -> None:
     """Run `dnnzip compress`."""
+    from dnnzip.cli.weight_files import compress_weights
     from dnnzip.codec import CodecOptions
     from dnnzip.onnx.descriptions import overridable
     from dnnzip.onnx.files import open_model
@@ -99,6 +100,7 @@ def compress(
     from dnnzip.usecases import compress as compression
     from dnnzip.usecases.summary import summarise
     from dnnzip.usecases.table_file import read_table_set
+    from dnnzip.weight_files.files import kind_of
 
     bound = Bound.parse(max_error)
     log2_states = int(states).bit_length() - 1
@@ -117,6 +119,9 @@ def compress(
             jobs=jobs,
         ),
     )
+    if kind_of(model) is not None:
+        compress_weights(model, target, options, None if known else tables, output)
+        return
     network = open_model(model)
     planned = compression.plan(network, options, model)
     with output.spool(target) as spool:
@@ -154,10 +159,15 @@ def _left_out_lines(left_out: Any) -> list[str]:
 @output_options
 def decompress(model: str, target: str, output: Output) -> None:
     """Run `dnnzip decompress`."""
+    from dnnzip.cli.weight_files import decompress_weights
     from dnnzip.onnx.decompression import decompressed
     from dnnzip.onnx.opening import open_compressed_file
     from dnnzip.usecases.summary import summarise
+    from dnnzip.weight_files.files import kind_of
 
+    if kind_of(model) is not None:
+        decompress_weights(model, target, output)
+        return
     compressed = open_compressed_file(model)
     sizes = summarise(compressed).as_json()
     with output.spool(target) as spool:
@@ -173,10 +183,15 @@ def decompress(model: str, target: str, output: Output) -> None:
 @output_options
 def info(file: str, output: Output) -> None:
     """Run `dnnzip info`."""
+    from dnnzip.cli.weight_files import show_weights
     from dnnzip.onnx.opening import open_compressed_file
     from dnnzip.presentation.tables import sizes_line, sizes_table
     from dnnzip.usecases.summary import summarise
+    from dnnzip.weight_files.files import kind_of
 
+    if kind_of(file) is not None:
+        show_weights(file, output)
+        return
     summary = summarise(open_compressed_file(file))
     output.json(summary.as_json())
     output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out))
@@ -195,11 +210,16 @@ def info(file: str, output: Output) -> None:
 @output_options
 def verify(model: str, compressed: str, output: Output) -> None:
     """Run `dnnzip verify`."""
+    from dnnzip.cli.weight_files import verify_weights
     from dnnzip.onnx.files import open_model
     from dnnzip.onnx.opening import open_compressed_file
     from dnnzip.presentation.tables import checks_table
     from dnnzip.usecases import verify as verification
+    from dnnzip.weight_files.files import kind_of
 
+    if kind_of(model) is not None:
+        verify_weights(model, compressed, output)
+        return
     result = verification.verify(open_model(model), open_compressed_file(compressed), model)
     output.json(result.as_json())
     output.table(checks_table(result.layers), *result.lines())

@@ -11,7 +11,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import BinaryIO
+from typing import Protocol
 
 MAGIC = b"DNZA"
 VERSION = 1
@@ -134,6 +134,14 @@ def pack_header(header: ArrayHeader, table_bytes: int, stream_bytes: int) -> byt
     return front + CHECK.pack(zlib.crc32(front))
 
 
+class Readable(Protocol):
+    """Bytes that are read in order, such as an open file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, fewer only at the end."""
+        ...
+
+
 class _Reader:
     """Takes parts of a file in order.
 
@@ -145,7 +153,7 @@ class _Reader:
         Bytes from there to its end.
     """
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(self, file: Readable, size: int) -> None:
         self.left = size
         self.check = 0
         self._file = file
@@ -177,7 +185,7 @@ def unpack(data: bytes) -> tuple[ArrayHeader, bytes, bytes]:
     return header, data[start - table_bytes : start], data[start:]
 
 
-def unpack_header(file: BinaryIO, size: int) -> tuple[ArrayHeader, int, int]:
+def unpack_header(file: Readable, size: int) -> tuple[ArrayHeader, int, int]:
     """Read an array file up to its streams.
 
     No memory is taken for counts that the bytes do not back. The numbers of the header are as the file says: a reader
