@@ -26,6 +26,7 @@ from dnnzip.encoding import (
 )
 from dnnzip.errors import InputError
 from dnnzip.format import AUTO, MAX_LENGTH, array_file, codec_choices
+from dnnzip.html_table import html_table
 from dnnzip.quantize.bound import Bound, Scope, Unit
 from dnnzip.quantize.element_type import element_type, type_names
 from dnnzip.quantize.layout import Layout, kernel_of
@@ -157,6 +158,19 @@ class Compressed:
         if copy is False:
             raise ValueError("a compressed array is always decoded into a new one")
         return self.decode() if dtype is None else self.decode().astype(dtype)
+
+    def _repr_html_(self) -> str:
+        unit = " lsb" if self._encoded.grid.unit is Unit.LSB else ""
+        rows = (
+            ("array", f"{self.dtype}{list(self.shape)}"),
+            ("codec", self.codec),
+            ("bytes", f"{self.nbytes:,}"),
+            ("bits/weight", f"{self.bits_per_weight:.3f}"),
+            ("ratio", f"{self.ratio:.2f}"),
+            ("largest error", f"{self.max_error:.4g}{unit}"),
+            ("bound", f"{self.bound:.4g}{unit}"),
+        )
+        return html_table((), rows, "dnnzip.Compressed")
 
     def __repr__(self) -> str:
         unit = " lsb" if self._encoded.grid.unit is Unit.LSB else ""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.onnx.biases import corrected, declared, declared_values
-from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
+from dnnzip.onnx.compressed import CompressedModel
 from dnnzip.onnx.compression import folded_skeleton
 from dnnzip.onnx.decompression import decode_layer, decoded_skeleton, restore
 from dnnzip.onnx.differences import differences

@@ -9,7 +9,6 @@ from onnx import TensorProto, numpy_helper
 
 from dnnzip.errors import InputError
 from dnnzip.onnx import files
-from dnnzip.system import spool as places
 from dnnzip.onnx import skeleton as wire
 from dnnzip.onnx.files import load_model, open_model, save_model
 from dnnzip.onnx.lazy_tensors import place_of
@@ -21,6 +20,7 @@ from dnnzip.quantize.lines import quantise_lines
 from dnnzip.quantize.quantise import quantise, quantise_again
 from dnnzip.quantize.tolerance import largest_errors
 from dnnzip.quantize.weights import shifted_weights
+from dnnzip.system import spool as places
 from dnnzip.system.spool import Place, open_spool
 
 
