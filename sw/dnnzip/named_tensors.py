@@ -37,7 +37,14 @@ from dnnzip.usecases.verify_tensors import verify_tensors
 from dnnzip.weight_files.compressed import CompressedFile, CompressedTensor, is_compressed, open_compressed
 from dnnzip.weight_files.compression import TensorOptions, compress, plan
 from dnnzip.weight_files.entry import ArrayContent, Entry, WeightFile
-from dnnzip.weight_files.files import Kind, further_files, output_kind, read_weight_file, write_weight_file
+from dnnzip.weight_files.files import (
+    Kind,
+    further_files,
+    output_kind,
+    read_weight_file,
+    write_compressed,
+    write_weight_file,
+)
 from dnnzip.weight_files.sharded import shards_there
 
 __all__ = ["CompressedTensors", "StoredTensor", "Tensors", "compress_tensors", "open_tensors"]
@@ -192,14 +199,16 @@ class CompressedTensors(Tensors):
         Parameters
         ----------
         path
-            Its ending says the kind: ``.safetensors``, ``.safetensors.index.json`` or ``.npz``.
+            The file; its ending says the kind: ``.safetensors``, ``.safetensors.index.json`` or ``.npz``.
 
         Raises
         ------
         InputError
             The path cannot be written, says no kind, or is a file that these tensors are read from.
         """
-        self._write(self._file.as_weight_file(), path)
+        kind = self._kind(path)
+        with OutputSet() as outputs:
+            write_compressed(self._file, Path(path), kind, outputs)
 
     def decompress(self, path: PathLike) -> None:
         """Write the plain weights; see `save`.
@@ -209,7 +218,9 @@ class CompressedTensors(Tensors):
         InputError
             See `save`; or a stream is damaged.
         """
-        self._write(self._file.decompressed(), path)
+        kind = self._kind(path)
+        with OutputSet() as outputs:
+            write_weight_file(self._file.decompressed(), Path(path), kind, outputs)
 
     def verify(self, original: "Source | Tensors") -> Verification:
         """Compare all tensors with their originals, as ``dnnzip verify`` does.
@@ -221,15 +232,15 @@ class CompressedTensors(Tensors):
         """
         return verify_tensors(_weight_file(original), self._file)
 
-    def _write(self, file: WeightFile, path: PathLike) -> None:
+    def _kind(self, path: PathLike) -> Kind:
+        """Return the kind of an output, after it has been found to be none of the inputs."""
         target = Path(path)
         kind = output_kind(target, Kind.SAFETENSORS)
         written = [target, *(shards_there(target) if kind is Kind.SHARDED else ())]
         for place in (path for path in written if path.exists()):
             if any(source.exists() and place.samefile(source) for source in self._paths):
                 raise InputError(str(place), "is a file that these tensors are read from", "give another name")
-        with OutputSet() as outputs:
-            write_weight_file(file, target, kind, outputs)
+        return kind
 
     def _repr_html_(self) -> str:
         table = sizes_table(self._summary)

@@ -1,6 +1,8 @@
 """The commands on files of named tensors: safetensors, ``.npz`` and GGUF instead of networks."""
 
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dnnzip.cli.file_parameters import STANDARD_OUTPUT
@@ -13,7 +15,6 @@ from dnnzip.system.temporary import temporary_folder
 if TYPE_CHECKING:
     from dnnzip.usecases.compress import CompressionOptions
     from dnnzip.usecases.summary import Summary
-    from dnnzip.weight_files.entry import WeightFile
     from dnnzip.weight_files.files import Kind
 
 
@@ -35,7 +36,7 @@ def compress_weights(
     """
     from dnnzip.usecases.tensor_sizes import summarise_tensors
     from dnnzip.weight_files import compression
-    from dnnzip.weight_files.files import read_weight_file
+    from dnnzip.weight_files.files import read_weight_file, write_compressed
 
     kind = _kind(source, target)
     file = read_weight_file(source)
@@ -45,7 +46,7 @@ def compress_weights(
     with output.spool(target) as spool:
         with output.progress("compressing", 2 * len(planned.weights)) as step:
             result = compression.compress(file, chosen, planned, spool.add, step)
-        _write(result.as_weight_file(), target, kind, output)
+        _write(lambda path, files: write_compressed(result, path, kind, files), target, output)
     notes = [*file.notes]
     if tables is not None and result.tables:
         output.write(result.tables, tables)
@@ -62,11 +63,12 @@ def decompress_weights(source: str, target: str, output: Output) -> None:
     """Write the plain weights of a compressed weight file."""
     from dnnzip.usecases.tensor_sizes import summarise_tensors
     from dnnzip.weight_files.compressed import open_compressed
-    from dnnzip.weight_files.files import read_weight_file
+    from dnnzip.weight_files.files import read_weight_file, write_weight_file
 
     kind = _kind(source, target)
     compressed = open_compressed(read_weight_file(source))
-    _write(compressed.decompressed(), target, kind, output)
+    plain = compressed.decompressed()
+    _write(lambda path, files: write_weight_file(plain, path, kind, files), target, output)
     output.json(summarise_tensors(compressed).as_json())
 
 
@@ -102,17 +104,16 @@ def _kind(source: str, target: str) -> "Kind":
     return output_kind("/dev/stdout" if target == STANDARD_OUTPUT else target, of_source)
 
 
-def _write(file: "WeightFile", target: str, kind: "Kind", output: Output) -> None:
-    from dnnzip.weight_files.files import write_weight_file
-
+def _write(write: Callable[[str | Path, OutputSet], None], target: str, output: Output) -> None:
+    """Write an output by a function that takes its path, or to standard output."""
     if target != STANDARD_OUTPUT:
-        write_weight_file(file, target, kind, output.files)
+        write(target, output.files)
         return
     # Whole before its first byte is out: a tensor that cannot be decoded is found on the way.
     with temporary_folder() as folder:
         path = folder / "weights"
         with OutputSet() as outputs:
-            write_weight_file(file, path, kind, outputs)
+            write(path, outputs)
         with path.open("rb") as whole, standard_output() as stream:
             shutil.copyfileobj(whole, stream)
 

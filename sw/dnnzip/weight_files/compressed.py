@@ -10,7 +10,7 @@ this rule left out.
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -157,6 +157,17 @@ class CompressedFile:
     metadata: Sequence[Mapping[str, str]]
     index: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
+
+    def of_one_piece(self) -> "CompressedFile":
+        """Return the same with the tensors of all shards in one file."""
+        whole = WeightFile(self.where, (), self.metadata)
+        return replace(
+            self,
+            tensors=tuple(replace(tensor, shard=0) for tensor in self.tensors),
+            left_out=tuple(LeftOutEntry(replace(item.entry, shard=0), item.rule) for item in self.left_out),
+            metadata=[whole.merged_metadata()],
+            index=None,
+        )
 
     def as_weight_file(self) -> WeightFile:
         """Return the file as it is stored."""

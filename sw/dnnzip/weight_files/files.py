@@ -2,7 +2,6 @@
 
 import zipfile
 from collections.abc import Sequence
-from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
 from stat import S_ISREG
@@ -10,6 +9,7 @@ from typing import BinaryIO
 
 from dnnzip.errors import InputError
 from dnnzip.system.outputs import OutputSet, is_written_through
+from dnnzip.weight_files.compressed import CompressedFile
 from dnnzip.weight_files.entry import WeightFile
 from dnnzip.weight_files.gguf_file import read_gguf
 from dnnzip.weight_files.gguf_header import MAGIC as GGUF_MAGIC
@@ -140,6 +140,12 @@ def output_kind(target: str | Path, source: Kind) -> Kind:
     return ending
 
 
+def write_compressed(compressed: CompressedFile, target: str | Path, kind: Kind, outputs: OutputSet) -> None:
+    """Write a compressed weight file, in shards only where the output is an index; see `write_weight_file`."""
+    stored = compressed if kind is Kind.SHARDED else compressed.of_one_piece()
+    write_weight_file(stored.as_weight_file(), target, kind, outputs)
+
+
 def write_weight_file(file: WeightFile, target: str | Path, kind: Kind, outputs: OutputSet) -> None:
     """Write a weight file, tensor by tensor.
 
@@ -171,11 +177,3 @@ def write_to_stream(file: WeightFile, stream: BinaryIO, where: str, kind: Kind) 
     """Write a weight file of one piece to an open file; see `write_weight_file`."""
     write = write_npz if kind is Kind.NPZ else write_safetensors
     write(file.entries, file.merged_metadata(), stream, where)
-
-
-def of_one_piece(file: WeightFile) -> WeightFile:
-    """Return a file with the tensors of all shards in one."""
-    if len(file.metadata) == 1:
-        return file
-    entries = tuple(replace(entry, shard=0) for entry in file.entries)
-    return replace(file, entries=entries, metadata=[file.merged_metadata()], index=None)

@@ -38,7 +38,7 @@ def read_sharded(path: Path) -> WeightFile:
     """
     content = _index(path)
     weight_map = content["weight_map"]
-    shards = list(dict.fromkeys(weight_map.values()))
+    shards = sorted(set(weight_map.values()))
     for shard in shards:
         _check_name(path, shard)
     read = [read_safetensors(path.parent / shard, number) for number, shard in enumerate(shards)]
@@ -61,7 +61,7 @@ def shard_paths(path: Path) -> list[Path]:
     InputError
         See `read_sharded`.
     """
-    return [path.parent / shard for shard in dict.fromkeys(_index(path)["weight_map"].values()) if _is_plain(shard)]
+    return [path.parent / shard for shard in sorted(set(_index(path)["weight_map"].values())) if _is_plain(shard)]
 
 
 def _index(path: Path) -> dict[str, Any]:
