@@ -173,6 +173,6 @@ def opened(model: Model) -> tuple[onnx.ModelProto, str]:
         network = onnx.ModelProto()
         network.CopyFrom(model)
         return network, "model"
-    if kind_of(model) is not None:
+    if kind_of(Path(model)) is not None:
         raise InputError(str(model), "is a file of weights, and no network", "use dnnzip.compress_tensors")
     return load_model(Path(model)), str(model)

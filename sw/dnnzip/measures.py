@@ -53,7 +53,7 @@ def verify(
     InputError
         A model cannot be read, or the second is not a compressed form of the first.
     """
-    if isinstance(model, str | os.PathLike) and kind_of(model) is not None:
+    if isinstance(model, str | os.PathLike) and kind_of(Path(model)) is not None:
         model = open_tensors(model)
     if isinstance(model, Mapping):
         return _opened_tensors(compressed).verify(model)

@@ -89,8 +89,12 @@ def _texts(file: WeightFile | CompressedFile) -> dict[str, Any]:
 
 def _are_equal(left: Entry, right: Entry) -> bool:
     """Return True if two tensors have type, shape and bytes in common."""
-    facts = [(entry.dtype, entry.shape, entry.content.length) for entry in (left, right)]
-    if facts[0] != facts[1] or (left.dtype is None and left.type_name != right.type_name):
+    # A file of another kind names its types in another way; to NumPy, None is float64.
+    facts = [
+        (entry.type_name if entry.dtype is None else str(entry.dtype), entry.shape, entry.content.length)
+        for entry in (left, right)
+    ]
+    if facts[0] != facts[1]:
         return False
     pieces = (_pieces(entry) for entry in (left, right))
     return all(one == other for one, other in zip_longest(*pieces))

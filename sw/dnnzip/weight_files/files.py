@@ -1,5 +1,6 @@
 """Weight files by their kind: found by name and first bytes, opened, and written whole or not at all."""
 
+import os
 import zipfile
 from collections.abc import Sequence
 from enum import Enum, auto
@@ -42,7 +43,7 @@ ONNX_FIRST = b"\x08"
 OUTPUT_RIGHT = "name an output that ends in .safetensors, .safetensors.index.json or .npz"
 
 
-def kind_of(path: str | Path) -> Kind | None:
+def kind_of(path: str | os.PathLike[str]) -> Kind | None:
     """Return the kind of a weight file; None of what may be a network.
 
     Raises
@@ -84,7 +85,7 @@ def _holds_pickle(path: Path) -> bool:
         return False
 
 
-def read_weight_file(path: str | Path) -> WeightFile:
+def read_weight_file(path: str | os.PathLike[str]) -> WeightFile:
     """Open a weight file: its tensors stay in it until they are needed.
 
     Raises
@@ -108,7 +109,7 @@ def read_weight_file(path: str | Path) -> WeightFile:
     return WeightFile(str(path), tuple(entries), [metadata])
 
 
-def further_files(path: str | Path) -> Sequence[Path]:
+def further_files(path: str | os.PathLike[str]) -> Sequence[Path]:
     """Return the files that a weight file names: the shards of an index.
 
     Raises

@@ -54,7 +54,7 @@ def read_safetensors(path: Path, shard: int = 0) -> tuple[list[Entry], dict[str,
     """
     check_input(path, None, RIGHT)
     try:
-        with safe_open(path, "numpy"):
+        with safe_open(path, "numpy", backend="pread"):
             pass
     except SafetensorError as error:
         reason = str(error).splitlines()[0].removeprefix("Error while deserializing header: ")[:120]

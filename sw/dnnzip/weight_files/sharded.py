@@ -130,11 +130,11 @@ def write_sharded(file: WeightFile, path: Path, outputs: OutputSet) -> None:
     """
     count = len(file.metadata)
     names = [f"{stem_of(path)}-{number:05}-of-{count:05}.safetensors" for number in range(1, count + 1)]
-    for number, (name, metadata) in enumerate(zip(names, file.metadata, strict=True)):
+    for number, (name, texts) in enumerate(zip(names, file.metadata, strict=True)):
         own = [entry for entry in file.entries if entry.shard == number]
         with outputs.open(path.with_name(name)) as beside, beside.open("wb") as stream:
-            write_safetensors(own, metadata, stream, name)
-    metadata = dict(file.index or {})
+            write_safetensors(own, texts, stream, name)
+    metadata: dict[str, Any] = dict(file.index or {})
     if TOTAL in metadata or file.index is None:
         metadata[TOTAL] = sum(entry.content.length for entry in file.entries)
     weight_map = {entry.name: names[entry.shard] for entry in file.entries}

@@ -63,4 +63,5 @@ ORDER = {item.name: place for place, item in enumerate(STORED_TYPES)}
 def type_of_dtype(dtype: np.dtype[np.generic]) -> StoredType | None:
     """Return the type of a safetensors file that a NumPy type is, in any byte order; None where it is none."""
     native = dtype.newbyteorder("=")
-    return next((item for item in STORED_TYPES if item.dtype == native), None)
+    # To NumPy, None is float64.
+    return next((item for item in STORED_TYPES if item.dtype is not None and item.dtype == native), None)
