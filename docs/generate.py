@@ -37,6 +37,7 @@ from dnnzip.format.frames import ARRAY_RESULT, END, FRAME_HEADER, HELLO, LOAD, O
 from dnnzip.onnx.rescale import FOLD_RULES
 from dnnzip.onnx.rules import RULES, sentence
 from dnnzip.presentation.tables import TextTable
+from dnnzip.weight_files.rules import SENTENCES
 from dnnzip_bench import pages
 from dnnzip_hw.axi import registers
 
@@ -147,6 +148,11 @@ def rules() -> str:
     return "".join(f"{number}. {sentence(rule)}\n" for number, rule in enumerate((*RULES, *FOLD_RULES), 1))
 
 
+def weight_file_rules() -> str:
+    """Return the list of what a tensor of a weight file must keep to be compressed, in the order in which it is asked."""
+    return "".join(f"{number}. {sentence}\n" for number, sentence in enumerate(SENTENCES, 1))
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "array header": array_header,
     "table header": lambda: layout(TABLE_HEADER),
@@ -159,6 +165,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "kit": kit,
     "commands": command_line,
     "rules": rules,
+    "weight file rules": weight_file_rules,
     "verdicts": verdicts,
     "example": example,
     "frame header": lambda: layout(FRAME_HEADER),
