@@ -149,7 +149,7 @@ def rules() -> str:
 
 
 def weight_file_rules() -> str:
-    """Return the list of what a tensor of a weight file must keep to be compressed, in the order in which it is asked."""
+    """Return the list of what a tensor of a weight file must keep to be compressed, in order."""
     return "".join(f"{number}. {sentence}\n" for number, sentence in enumerate(SENTENCES, 1))
 
 

@@ -34,6 +34,12 @@ def refused(fault, tmp_path):
     return run
 
 
+@pytest.fixture
+def refused_raw(write_raw, refused, tmp_path):
+    """Write a file from a header and bytes, which has to be refused; returns the line."""
+    return lambda *parts: refused(write_raw(tmp_path / "m.safetensors", *parts))
+
+
 @pytest.mark.parametrize(
     ("header", "content", "size", "message"),
     [
@@ -50,17 +56,16 @@ def refused(fault, tmp_path):
         (b"", b"", 1 << 60, "header too large"),
         (b"{}", b"", 99, "is damaged"),
         (b"", b"", 0, "is damaged"),
-        ({}, b"", None, "has no weights to compress"),
     ],
 )
-def test_a_bad_header(header, content, size, message, write_raw, refused, fault, tmp_path):
-    path = write_raw(tmp_path / "m.safetensors", header, content, size)
-    if message.startswith("has no"):
-        line = fault("compress", path, "-o", tmp_path / "out.safetensors", "--max-error", "1%")
-    else:
-        line = refused(path)
-    assert message in line
-    assert str(path) in line
+def test_a_bad_header(header, content, size, message, refused_raw):
+    assert message in refused_raw(header, content, size)
+
+
+def test_a_file_without_tensors(write_raw, fault, tmp_path):
+    path = write_raw(tmp_path / "m.safetensors", {})
+    line = fault("compress", path, "-o", tmp_path / "out.safetensors", "--max-error", "1%")
+    assert line == f"{path}: has no weights to compress; give a file with tensors"
 
 
 def test_no_truncation_is_taken_for_a_file(plain, refused):
@@ -215,6 +220,13 @@ def test_a_wrong_checksum_in_an_archive(fault, tmp_path):
     assert "Bad CRC-32" in fault("compress", path, "-o", tmp_path / "o.npz", "--max-error", "1%")
 
 
+@pytest.fixture
+def compressed(plain, good, tmp_path):
+    """Return a compressed file."""
+    good("compress", plain, "-o", tmp_path / "c.safetensors", "--max-error", "2%")
+    return tmp_path / "c.safetensors"
+
+
 def changed(path, change):
     """Change the declaration of a compressed safetensors file."""
     from safetensors import safe_open
@@ -248,18 +260,15 @@ def changed(path, change):
         (lambda _, arrays: arrays.update(codes=np.ones((4, 4), np.float32)), "is no list of bytes"),
     ],
 )
-def test_a_declaration_that_does_not_suit(change, message, plain, good, fault, tmp_path):
-    path = tmp_path / "c.safetensors"
-    good("compress", plain, "-o", path, "--max-error", "2%")
-    changed(path, change)
-    line = fault("info", path)
+def test_a_declaration_that_does_not_suit(change, message, compressed, fault):
+    changed(compressed, change)
+    line = fault("info", compressed)
     assert message in line
-    assert str(path) in line
+    assert str(compressed) in line
 
 
-def test_damage_to_a_compressed_file_is_one_line_or_harmless(plain, good, dnnzip, tmp_path):
-    path, back = tmp_path / "c.safetensors", tmp_path / "b.safetensors"
-    good("compress", plain, "-o", path, "--max-error", "2%")
+def test_damage_to_a_compressed_file_is_one_line_or_harmless(compressed, dnnzip, tmp_path):
+    path, back = compressed, tmp_path / "b.safetensors"
     whole = path.read_bytes()
     rng = np.random.default_rng(3)
     ends = []
