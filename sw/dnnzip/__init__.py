@@ -12,7 +12,7 @@ TYPE_CHECKING = False  # as of `typing`, which the start of the program does not
 if TYPE_CHECKING:
     from dnnzip.api import CompressedNetwork, compress_model, decompress_model
     from dnnzip.measures import estimate, evaluate, tune, verify
-    from dnnzip.named_tensors import CompressedTensors, compress_tensors, open_tensors
+    from dnnzip.named_tensors import CompressedTensors, StoredTensor, Tensors, compress_tensors, open_tensors
     from dnnzip.tensor import Compressed, compress
 
 __version__ = "0.1.0"
@@ -24,13 +24,17 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 _MODULES = {
     **dict.fromkeys(("Compressed", "compress"), "dnnzip.tensor"),
     **dict.fromkeys(("CompressedNetwork", "compress_model", "decompress_model"), "dnnzip.api"),
-    **dict.fromkeys(("CompressedTensors", "compress_tensors", "open_tensors"), "dnnzip.named_tensors"),
+    **dict.fromkeys(
+        ("CompressedTensors", "StoredTensor", "Tensors", "compress_tensors", "open_tensors"), "dnnzip.named_tensors"
+    ),
     **dict.fromkeys(("estimate", "evaluate", "tune", "verify"), "dnnzip.measures"),
 }
 __all__ = [
     "Compressed",
     "CompressedNetwork",
     "CompressedTensors",
+    "StoredTensor",
+    "Tensors",
     "__version__",
     "compress",
     "compress_model",

@@ -186,7 +186,7 @@ class CompressedFile:
         return WeightFile(self.where, tuple(ordered), metadata, self.index)
 
     def _declaration(self, tables: str | None, shard: int) -> dict[str, Any]:
-        """Return what the metadata of a shard says."""
+        """Return the description of a shard, for its metadata."""
         rules: dict[str, list[str]] = {}
         for item in self.left_out:
             if item.entry.shard == shard:
@@ -269,7 +269,7 @@ def open_compressed(file: WeightFile) -> CompressedFile:
 
 
 def _declared(text: str | None, reading: Reading) -> dict[str, Any]:
-    """Return what the metadata of a file say about its tensors."""
+    """Return the description of a file in its metadata, checked."""
     if text is None:
         raise reading.damaged(f"one of its files has no {KEY!r} in its metadata")
     try:
