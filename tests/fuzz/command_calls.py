@@ -316,11 +316,9 @@ class Caller:
         path = value.rstrip("/")
         if path == "in/external.onnx":
             return [path, "in/external.bin"]
-        if path.endswith(".safetensors.index.json"):
-            return [
-                path,
-                *(name for name in self.sound if name.startswith(path.removesuffix(".safetensors.index.json") + "-")),
-            ]
+        if path in self.sound and path.endswith(".index.json"):
+            shard = path.removesuffix(".safetensors.index.json") + "-0000"
+            return [path, *(name for name in self.sound if name.startswith(shard))]
         return [name for name in self.sound if name == path or (path != "in" and name.startswith(path + "/"))]
 
     def _other_file(self, name, given, files, rng, changes):

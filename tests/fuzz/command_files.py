@@ -189,6 +189,10 @@ def damaged(name, content, rng):
             return _damaged_text(content, rng)
         case "json":
             return changed_json(content, rng) if rng.random() < 0.5 else _damaged_text(content, rng)
+        case "safetensors":
+            size = int.from_bytes(content[:8], "little")
+            header = changed_json(content[8 : 8 + size], rng)
+            return len(header).to_bytes(8, "little") + header + content[8 + size :]
         case "parquet":
             return _damaged_table(content, rng)
         case _:
@@ -265,7 +269,7 @@ def _damaged_model(content, rng):
 def _damaged_arrays(content, rng):
     with np.load(io.BytesIO(content)) as loaded:
         arrays = dict(loaded)
-    name = rng.choice(("x", "y"))
+    name = rng.choice(("x", "y") if "x" in arrays else sorted(arrays))
     array = arrays[name]
     match rng.randrange(8):
         case 0:
@@ -279,7 +283,9 @@ def _damaged_arrays(content, rng):
         case 4 if array.dtype.kind == "f":
             array[rng.randrange(len(array))] = rng.choice((np.nan, np.inf, 3e38, -3e38))
         case 4:
-            array[rng.randrange(len(array))] = rng.choice((-1, 4, 1 << 40, -(1 << 63)))
+            array[rng.randrange(len(array))] = rng.choice(
+                (1, 4) if array.itemsize < 8 else (-1, 4, 1 << 40, -(1 << 63))
+            )
         case 5:
             return _with_header(content, name, rng)
         case 6:

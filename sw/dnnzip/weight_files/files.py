@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from pathlib import Path
 from stat import S_ISREG
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from dnnzip.errors import InputError
 from dnnzip.system.outputs import OutputSet, is_written_through
@@ -170,11 +170,21 @@ def write_weight_file(file: WeightFile, target: str | Path, kind: Kind, outputs:
     if kind is Kind.SHARDED:
         write_sharded(file, path, outputs)
         return
-    with outputs.open(path) as beside, beside.open("wb") as stream:
-        write_to_stream(file, stream, str(target), kind)
-
-
-def write_to_stream(file: WeightFile, stream: BinaryIO, where: str, kind: Kind) -> None:
-    """Write a weight file of one piece to an open file; see `write_weight_file`."""
     write = write_npz if kind is Kind.NPZ else write_safetensors
-    write(file.entries, file.merged_metadata(), stream, where)
+    with outputs.open(path) as beside, beside.open("wb") as stream:
+        sink = cast(BinaryIO, _Forward(stream)) if is_written_through(path) else stream
+        write(file.entries, file.merged_metadata(), sink, str(target))
+
+
+class _Forward:
+    """An output that does not go back: a device may claim that it can, and an archive would then.
+
+    Parameters
+    ----------
+    file
+        Open for bytes.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.write = file.write
+        self.flush = file.flush

@@ -1,6 +1,10 @@
 """Commands on weight files: what comes back, what stays as it is, and where it goes."""
 
 import json
+import os
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -209,3 +213,29 @@ def test_types_that_share_bytes_stay_as_they_are(good, tmp_path, write_raw):
     good("decompress", tmp_path / "c.safetensors", "-o", tmp_path / "b.safetensors")
     assert (tmp_path / "b.safetensors").read_bytes().endswith(bytes(range(8)))
     assert good("verify", path, tmp_path / "c.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "npz"])
+def test_an_output_may_be_a_device_or_a_pipe(kind, plain, arrays, good, tmp_path):
+    compressed = tmp_path / f"c.{kind}"
+    good("compress", plain, "-o", compressed, "--max-error", "2%")
+    good("decompress", compressed, "-o", "/dev/null")
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    found = []
+    reader = threading.Thread(target=lambda: found.append(path.read_bytes()))
+    reader.start()
+    good("decompress", compressed, "-o", path)
+    reader.join()
+    (tmp_path / f"piped.{kind}").write_bytes(found[0])
+    content, _ = loaded(tmp_path / f"piped.{kind}")
+    assert content.keys() == arrays.keys()
+    assert open_tensors(tmp_path / f"piped.{kind}").keys() == arrays.keys()
+
+
+@pytest.mark.parametrize("source", ["safetensors", "npz"])
+def test_standard_output_takes_a_whole_file(source, plain, good, tmp_path):
+    good("compress", plain, "-o", tmp_path / f"c.{source}", "--max-error", "2%")
+    good("decompress", tmp_path / f"c.{source}", "-o", tmp_path / f"b.{source}")
+    command = [sys.executable, "-m", "dnnzip", "decompress", tmp_path / f"c.{source}", "-o", "-"]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == (tmp_path / f"b.{source}").read_bytes()
