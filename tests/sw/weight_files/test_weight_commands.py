@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -239,3 +240,31 @@ def test_standard_output_takes_a_whole_file(source, plain, good, tmp_path):
     good("decompress", tmp_path / f"c.{source}", "-o", tmp_path / f"b.{source}")
     command = [sys.executable, "-m", "dnnzip", "decompress", tmp_path / f"c.{source}", "-o", "-"]
     assert subprocess.run(command, capture_output=True, check=True).stdout == (tmp_path / f"b.{source}").read_bytes()
+
+
+def peak_of(run):
+    """Return the most bytes that NumPy and Python have taken at once in a call."""
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_is_that_of_a_tensor_and_not_of_the_file(good, tmp_path):
+    array = np.random.default_rng(0).integers(-9, 9, (256, 512)).astype(np.int8)
+    peaks = []
+    for count in (2, 14):
+        source, compressed = tmp_path / "m.safetensors", tmp_path / "c.safetensors"
+        save_file({f"w{number}": array for number in range(count)} | {f"b{count}": array.reshape(-1)}, source)
+        good("compress", source, "-o", compressed, "--max-error", "0lsb", "--codec", "raw")
+        commands = (
+            ("verify", source, compressed, "--quiet"),
+            ("decompress", compressed, "-o", tmp_path / "plain.safetensors"),
+        )
+        for command in commands:
+            good(*command)  # what is loaded at first use is no part of it
+        peaks.append([peak_of(lambda command=command: good(*command)) for command in commands])
+    for few, many in zip(*peaks, strict=True):
+        assert many < few + array.nbytes
