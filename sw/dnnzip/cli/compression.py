@@ -16,8 +16,8 @@ from dnnzip.format import AUTO
     cls=FileCommand,
     help="""Compress a model's weights within an error bound.
 
-    No weight moves by more than the bound; what cannot be compressed stays as it is, and says why. In the place of a
-    network, MODEL may be a file of weights: .safetensors, .safetensors.index.json, .npz or .gguf.
+    No weight moves by more than the bound; what cannot be compressed stays as it is, and says why. MODEL may also be a
+    file of weights without a network: .safetensors, .safetensors.index.json, .npz or .gguf.
     """,
 )
 @model_argument()
