@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from dnnzip import open_tensors
+from dnnzip import compress, open_tensors
 from dnnzip.errors import InputError
 
 FACTS = {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}
@@ -239,6 +239,12 @@ def changed(path, change):
     save_file(arrays, path, metadata=metadata | {"dnnzip": json.dumps(declared)})
 
 
+def array_file():
+    """Return an array file as it stands alone, with its table set."""
+    array = np.random.default_rng(0).integers(-9, 9, (40, 50)).astype(np.int8)
+    return np.frombuffer(compress(array, "0lsb", codec="ans").to_bytes(), np.uint8)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -255,6 +261,7 @@ def changed(path, change):
         (lambda _, arrays: arrays.update(more=np.ones(2)), "each once"),
         (lambda _, arrays: arrays.update(codes=np.ones(200, np.uint8)), "is no compressed array"),
         (lambda _, arrays: arrays.update(codes=np.ones(0, np.uint8)), "is no compressed array"),
+        (lambda _, arrays: arrays.update(codes=array_file()), "has a table set of its own"),
         (lambda _, arrays: arrays.update(codes=arrays["codes"][:-1].copy()), "is truncated"),
         (lambda _, arrays: arrays.update(codes=np.append(arrays["codes"], np.uint8(0))), "follow its end"),
         (lambda _, arrays: arrays.update(codes=np.ones((4, 4), np.float32)), "is no list of bytes"),
