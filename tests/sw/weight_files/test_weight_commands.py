@@ -234,6 +234,13 @@ def test_an_output_may_be_a_device_or_a_pipe(kind, plain, arrays, good, tmp_path
     assert open_tensors(tmp_path / f"piped.{kind}").keys() == arrays.keys()
 
 
+def test_a_device_that_claims_to_go_back_takes_an_archive(good, tmp_path):
+    arrays = {f"w{size}": np.arange(12 * size, dtype=np.float32).reshape(12, size) for size in (10, 11, 1, 40, 3)}
+    np.savez(tmp_path / "m.npz", **arrays)
+    good("compress", tmp_path / "m.npz", "-o", tmp_path / "c.npz", "--max-error", "2%")
+    good("decompress", tmp_path / "c.npz", "-o", "/dev/null")
+
+
 @pytest.mark.parametrize("source", ["safetensors", "npz"])
 def test_standard_output_takes_a_whole_file(source, plain, good, tmp_path):
     good("compress", plain, "-o", tmp_path / f"c.{source}", "--max-error", "2%")
