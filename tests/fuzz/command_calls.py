@@ -26,7 +26,6 @@ DATA = ("in/set.npz",)
 ACCELERATORS = ("edge-lpddr4", "paper-mesh-8x8", "ulx3s", "in/npu.toml", "in/npu.toml")
 NAMES = ("*", "conv*", "fc.weight", "w", "*.weight", "nothing")
 OUTPUTS = ("y", "c", "nothing")
-
 MADE = ("out/made.onnx", "out/made.safetensors", "out/made.npz", "out/made.safetensors.index.json", "-")
 
 #: Parameter of a command to values that it may have; those of all commands under "".
@@ -314,12 +313,8 @@ class Caller:
     def _files_at(self, value):
         """Return the sound files that a path names: itself, what belongs to it, or all in the folder."""
         path = value.rstrip("/")
-        if path == "in/external.onnx":
-            return [path, "in/external.bin"]
-        if path in self.sound and path.endswith(".index.json"):
-            shard = path.removesuffix(".safetensors.index.json") + "-0000"
-            return [path, *(name for name in self.sound if name.startswith(shard))]
-        return [name for name in self.sound if name == path or (path != "in" and name.startswith(path + "/"))]
+        more = (path + "/", path.replace(".onnx", ".bin"), path.removesuffix(".safetensors.index.json") + "-0")
+        return [name for name in self.sound if name == path or (path != "in" and name.startswith(more))]
 
     def _other_file(self, name, given, files, rng, changes):
         """Set a parameter of a file to another file."""
