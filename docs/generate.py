@@ -38,6 +38,7 @@ from dnnzip.onnx.operators import OPERATORS
 from dnnzip.onnx.rescale import FOLD_RULES, has_scale_that_fits
 from dnnzip.onnx.rules import RULES
 from dnnzip.presentation.tables import TextTable
+from dnnzip.weight_files.rules import SENTENCES
 from dnnzip_bench import pages
 from dnnzip_hw.axi import registers
 
@@ -166,6 +167,11 @@ def operators() -> str:
     return "\n".join(lines) + "\n"
 
 
+def weight_file_rules() -> str:
+    """Return the list of what a tensor of a weight file must keep to be compressed, in order."""
+    return "".join(f"{number}. {sentence}\n" for number, sentence in enumerate(SENTENCES, 1))
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "array header": array_header,
     "table header": lambda: layout(TABLE_HEADER),
@@ -180,6 +186,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "fold rules": fold_rules,
     "operators": operators,
     "rules": rules,
+    "weight file rules": weight_file_rules,
     "verdicts": verdicts,
     "example": example,
     "frame header": lambda: layout(FRAME_HEADER),

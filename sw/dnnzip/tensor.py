@@ -19,7 +19,6 @@ from dnnzip.encoding import (
     UPDATE,
     Encoded,
     Reading,
-    check_counts,
     decode_codes,
     encode_weights,
     encoding_of,
@@ -27,13 +26,14 @@ from dnnzip.encoding import (
     restore_weights,
 )
 from dnnzip.errors import InputError
-from dnnzip.format import AUTO, CODECS, MAX_LENGTH, WeightStream, array_file
+from dnnzip.format import AUTO, MAX_LENGTH, array_file
+from dnnzip.html_table import html_table
 from dnnzip.quantize.bound import Scope, Unit
 from dnnzip.quantize.element_type import element_type, type_names
 from dnnzip.quantize.layout import Layout, kernel_of
 from dnnzip.quantize.tolerance import check_bound
 from dnnzip.quantize.weights import ArrayWeights
-from dnnzip.tensor_file import Form, form_of, grid_of, header_of
+from dnnzip.tensor_file import Form, check_stream, checked_grid, form_of, header_of, row_count
 
 __all__ = ["Compressed", "compress"]
 
@@ -151,22 +151,27 @@ class Compressed:
         except array_file.ArrayFileError as error:
             raise InputError(reading.where, str(error), AGAIN) from None
         form = form_of(header, reading)
-        try:
-            grid = grid_of(header)
-        except ValueError as error:
-            raise reading.damaged(str(error)) from None
-        fault = grid.errors_fault() or grid.fault(form.layout)
-        if fault:
-            raise reading.damaged(fault)
-        check_counts(stream, grid, form.layout, reading)
-        if CODECS[WeightStream.from_bytes(stream).header.codec].name != header.codec:
-            raise reading.damaged(f"its stream is not coded with {header.codec!r}")
+        grid = checked_grid(header, form, reading)
+        check_stream(stream, header.codec, grid, form, reading)
         return cls(form, Encoded(grid, stream, header.codec), tables, reading.where)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("a compressed array is always decoded into a new one")
         return self.decode() if dtype is None else self.decode().astype(dtype)
+
+    def _repr_html_(self) -> str:
+        unit = " lsb" if self._encoded.grid.unit is Unit.LSB else ""
+        rows = (
+            ("array", f"{self.dtype}{list(self.shape)}"),
+            ("codec", self.codec),
+            ("bytes", f"{self.nbytes:,}"),
+            ("bits/weight", f"{self.bits_per_weight:.3f}"),
+            ("ratio", f"{self.ratio:.2f}"),
+            ("largest error", f"{self.max_error:.4g}{unit}"),
+            ("bound", f"{self.bound:.4g}{unit}"),
+        )
+        return html_table((), rows, "dnnzip.Compressed")
 
     def __repr__(self) -> str:
         unit = " lsb" if self._encoded.grid.unit is Unit.LSB else ""
@@ -280,11 +285,9 @@ def _weights(array: NDArray[Any], axis: int, zero_point: int, scope: Scope) -> t
 
 
 def _rows(shape: tuple[int, ...], scope: Scope) -> int:
-    """Return the number of rows in which an array, channels first, is coded: its channels, or pieces of them."""
-    length, longest = math.prod(shape[1:]), MAX_LENGTH
-    if length <= longest:
-        return shape[0]
-    if scope is Scope.CHANNEL and shape[0] > 1:
-        raise InputError(NAME, f"has {length} elements in a channel", f"give at most {longest}, or scope 'tensor'")
-    # Where channels decide on nothing but the coder's rows, each may be several.
-    return shape[0] * next(count for count in range(-(-length // longest), length + 1) if length % count == 0)
+    """Return the number of rows in which an array, channels first, is coded."""
+    rows = row_count(shape, scope)
+    if rows is None:
+        length = math.prod(shape[1:])
+        raise InputError(NAME, f"has {length} elements in a channel", f"give at most {MAX_LENGTH}, or scope 'tensor'")
+    return rows

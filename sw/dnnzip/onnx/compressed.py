@@ -20,9 +20,9 @@ from dataclasses import dataclass
 
 import onnx
 
-from dnnzip.onnx.lazy_tensors import Place
 from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid
 from dnnzip.quantize.layout import Layout
+from dnnzip.system.spool import Place
 
 #: Domain and version of the operator; a change of its meaning raises the version. Version 1 has no ``step_index``.
 DOMAIN = "dnnzip"

@@ -19,9 +19,10 @@ from dnnzip.format import MAX_LENGTH
 from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.constants import Constant, Home
 from dnnzip.onnx.graph import GraphIndex
-from dnnzip.onnx.lazy_tensors import Place, place_of
+from dnnzip.onnx.lazy_tensors import place_of
 from dnnzip.quantize.element_type import FLOAT16, FLOAT32, INT8, UINT8, ElementType, type_names
 from dnnzip.quantize.layout import Layout
+from dnnzip.system.spool import Place
 
 #: Element types that are compressed, by their number in ONNX.
 ELEMENT_TYPES: dict[int, ElementType] = {
