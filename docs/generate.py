@@ -34,9 +34,11 @@ from dnnzip.format import (
 )
 from dnnzip.format.array import ArrayFault
 from dnnzip.format.frames import ARRAY_RESULT, END, FRAME_HEADER, HELLO, LOAD, ORDERS, RESULT, Order
-from dnnzip.onnx.rescale import FOLD_RULES
+from dnnzip.onnx.operators import OPERATORS
+from dnnzip.onnx.rescale import FOLD_RULES, has_scale_that_fits
 from dnnzip.onnx.rules import RULES
 from dnnzip.presentation.tables import TextTable
+from dnnzip.weight_files.rules import SENTENCES
 from dnnzip_bench import pages
 from dnnzip_hw.axi import registers
 
@@ -144,7 +146,30 @@ def hexadecimal(data: bytes) -> str:
 
 def rules() -> str:
     """Return the list of what a tensor must keep to be compressed, in the order in which it is asked."""
-    return "".join(f"{number}. {rule.sentence}\n" for number, rule in enumerate((*RULES, *FOLD_RULES), 1))
+    return "".join(f"{number}. {rule.sentence}\n" for number, rule in enumerate((*RULES, has_scale_that_fits), 1))
+
+
+def fold_rules() -> str:
+    """Return the list of what lets the network's scales hold the step of integer weights."""
+    return "".join(f"- {rule.sentence}\n" for rule in FOLD_RULES if rule is not has_scale_that_fits)
+
+
+def operators() -> str:
+    """Return the table of the operators that hold weights, and their inputs that do."""
+    domains: dict[str, dict[str, list[str]]] = {}
+    for row in OPERATORS:
+        if row.weights:
+            inputs = ", ".join(str(weight.index) for weight in sorted(row.weights, key=lambda weight: weight.index))
+            domains.setdefault(row.domain or "ai.onnx", {}).setdefault(inputs, []).append(row.name)
+    lines = ["| domain | operators | inputs |", "| --- | --- | --- |"]
+    for domain, rows in domains.items():
+        lines += [f"| `{domain}` | {', '.join(names)} | {inputs} |" for inputs, names in rows.items()]
+    return "\n".join(lines) + "\n"
+
+
+def weight_file_rules() -> str:
+    """Return the list of what a tensor of a weight file must keep to be compressed, in order."""
+    return "".join(f"{number}. {sentence}\n" for number, sentence in enumerate(SENTENCES, 1))
 
 
 PARTS: dict[str, Callable[[], str]] = {
@@ -158,7 +183,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "image entry": lambda: layout(IMAGE_ENTRY),
     "kit": kit,
     "commands": command_line,
+    "fold rules": fold_rules,
+    "operators": operators,
     "rules": rules,
+    "weight file rules": weight_file_rules,
     "verdicts": verdicts,
     "example": example,
     "frame header": lambda: layout(FRAME_HEADER),

@@ -19,8 +19,12 @@ MAY_IMPORT = {
     "codec": {"format", "system"},
     "quantize": {"codec", "format", "errors"},
     "encoding": {"quantize", "codec", "format", "errors", "inputs"},
+    "html_table": set(),
     "tensor_file": {"encoding", "quantize", "format"},
-    "tensor": {"tensor_file", "encoding", "quantize", "codec", "format", "errors"},
+    "weight_files": {
+        *("tensor_file", "encoding", "quantize", "codec", "format", "errors", "inputs", "system"),
+    },
+    "tensor": {"html_table", "tensor_file", "encoding", "quantize", "codec", "format", "errors"},
     "array_codec": {"tensor", "encoding", "codec", "format"},
     "onnx": {"encoding", "quantize", "codec", "format", "errors", "inputs", "system"},
     "onnxruntime": {"onnx", "system"},
@@ -32,7 +36,7 @@ MAY_IMPORT = {
     "doctor": {"codec", "system"},
     "usecases": {
         *("link", "array", "accelerator", "evaluation", "onnx", "encoding", "quantize", "codec", "format", "errors"),
-        *("inputs", "system"),
+        *("inputs", "system", "weight_files"),
     },
     "presentation": {"usecases", "array", "accelerator", "onnx", "system"},
     "tuning": {
@@ -43,12 +47,21 @@ MAY_IMPORT = {
         *("presentation", "usecases", "accelerator", "evaluation", "onnx", "encoding", "quantize", "codec", "format"),
         *("errors", "inputs", "system"),
     },
-    "api": {"presentation", "usecases", "tensor", "encoding", "onnx", "codec", "format"},
-    "measures": {"api", "tuning", "usecases", "accelerator", "evaluation", "onnx"},
+    "named_tensors": {
+        *("presentation", "usecases", "tensor", "weight_files", "encoding", "quantize", "codec", "format", "errors"),
+        *("html_table", "system"),
+    },
+    "api": {
+        *("presentation", "usecases", "tensor", "weight_files", "encoding", "onnx", "codec", "format", "errors"),
+        "html_table",
+    },
+    "measures": {
+        *("api", "named_tensors", "tuning", "usecases", "weight_files", "accelerator", "evaluation", "onnx", "errors"),
+    },
     "report": {"exploration", "onnx", "errors", "system"},
     "cli": {
         *("report", "exploration", "tuning", "doctor", "presentation", "usecases", "link", "array", "accelerator"),
-        *("evaluation", "onnx", "encoding", "codec", "format", "errors", "system"),
+        *("evaluation", "onnx", "encoding", "quantize", "codec", "format", "errors", "system", "weight_files"),
     },
     "__main__": {"cli", "system"},
 }
@@ -134,7 +147,7 @@ def test_the_package_itself_imports_its_python_api_alone_and_that_when_it_is_use
     assert {
         module
         for module in modules - lazy
-        if not module.startswith(("dnnzip.api.", "dnnzip.measures.", "dnnzip.tensor."))
+        if not module.startswith(("dnnzip.api.", "dnnzip.measures.", "dnnzip.named_tensors.", "dnnzip.tensor."))
     } == set()
 
 
@@ -158,6 +171,7 @@ def test_the_python_api_is_loaded_by_its_first_use():
         ("dnnzip.quantize.grid", "from dnnzip.onnx.weights import Weight"),
         ("dnnzip.tensor", "from dnnzip.onnx.decompression import decompressed"),
         ("dnnzip.tensor", "from dnnzip.api import compress_model"),
+        ("dnnzip.weight_files.files", "from dnnzip.onnx.files import load_model"),
         ("dnnzip.array.network", "from dnnzip.usecases.summary import summarise"),
         ("dnnzip.link.api", "from dnnzip.onnx.files import load_model"),
         ("dnnzip.link.session", "from dnnzip.array.job import ArrayJob"),

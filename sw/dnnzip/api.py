@@ -13,7 +13,9 @@ import onnx
 
 from dnnzip.codec import CodecOptions
 from dnnzip.encoding import encoding_of, log2_states
+from dnnzip.errors import InputError
 from dnnzip.format import AUTO
+from dnnzip.html_table import html_table
 from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
 from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.files import check_given, load_model, save_model
@@ -25,6 +27,7 @@ from dnnzip.quantize.energy import Loss
 from dnnzip.tensor import ErrorScope
 from dnnzip.usecases import compress as compression
 from dnnzip.usecases.summary import Summary, summarise
+from dnnzip.weight_files.files import kind_of
 
 __all__ = ["CompressedNetwork", "compress_model", "decompress_model"]
 
@@ -90,6 +93,10 @@ class CompressedNetwork:
     def decompress(self) -> onnx.ModelProto:
         """Return the plain network with the decoded weights, for any runtime."""
         return decompressed(self._compressed)
+
+    def _repr_html_(self) -> str:
+        table = sizes_table(self._summary)
+        return html_table(table.header, [*table.rows, table.total], f"{self!r}")
 
     def __repr__(self) -> str:
         return (
@@ -169,4 +176,6 @@ def opened(model: Model) -> tuple[onnx.ModelProto, str]:
         network = onnx.ModelProto()
         network.CopyFrom(model)
         return network, "model"
+    if kind_of(Path(model)) is not None:
+        raise InputError(str(model), "is a file of weights, and no network", "use dnnzip.compress_tensors")
     return load_model(Path(model)), str(model)

@@ -141,7 +141,7 @@ class _Source:
 
 def encode_weights(
     weights: Sequence[Weights],
-    encoding: Encoding,
+    encoding: Encoding | Sequence[Encoding],
     store: Callable[[bytes], Stored],
     progress: Callable[[str], None] | None = None,
     first_pass: Callable[[str], None] | None = None,
@@ -150,6 +150,8 @@ def encode_weights(
 
     Parameters
     ----------
+    encoding
+        Bound and codec; or one for each tensor, which have the codec in common.
     store
         Puts a stream away, and returns what to keep of it.
     progress
@@ -168,17 +170,19 @@ def encode_weights(
     ValueError
         A given table set cannot express them.
     """
-    sources = [_Source(weight, encoding) for weight in weights]
+    each = [encoding] * len(weights) if isinstance(encoding, Encoding) else encoding
+    sources = [_Source(weight, own) for weight, own in zip(weights, each, strict=True)]
+    options = each[0].codec
 
     def measured(stream: bytes) -> tuple[Stored, int]:
         return store(stream), len(stream)
 
-    tables, streams, codecs = encode_streams(sources, encoding.codec, measured, progress, first_pass)
-    if encoding.codec.codec == AUTO:
+    tables, streams, codecs = encode_streams(sources, options, measured, progress, first_pass)
+    if options.codec == AUTO:
         for i, source in enumerate(sources):
             original = source.lossless(streams[i][1])
             if original is not None:
-                _, (streams[i],), (codecs[i],) = encode_streams([original], encoding.codec, measured)
+                _, (streams[i],), (codecs[i],) = encode_streams([original], options, measured)
         tables = tables if any(codec_for(codec).rules.has_tables for codec in codecs) else b""
     found = zip(sources, streams, codecs, strict=True)
     return tables, [Encoded(source.grid, stream, codec, source.loss) for source, (stream, _), codec in found]

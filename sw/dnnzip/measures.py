@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 import onnx
+from numpy.typing import ArrayLike
 
 from dnnzip.accelerator import Accelerator, Timing, load_accelerator
 from dnnzip.api import CompressedNetwork, Model, opened
+from dnnzip.errors import InputError
 from dnnzip.evaluation.accuracy import evaluate
 from dnnzip.evaluation.dataset import Dataset, load_dataset
+from dnnzip.named_tensors import CompressedTensors, open_tensors
 from dnnzip.onnx.given_sizes import GivenSizes
 from dnnzip.onnx.opening import open_compressed, read_compressed
 from dnnzip.tuning.drop import parse_drop
@@ -25,17 +28,20 @@ from dnnzip.tuning.tuner import Tuner
 from dnnzip.usecases import verify as verification
 from dnnzip.usecases.estimate import Comparison, EstimationOptions, compare, describe, read_network
 from dnnzip.usecases.verify import Verification
+from dnnzip.weight_files.files import kind_of
 
 __all__ = ["estimate", "evaluate", "tune", "verify"]
 
 
-def verify(model: Model, compressed: Model | CompressedNetwork) -> Verification:
-    """Check a compressed network against its original, as ``dnnzip verify`` does.
+def verify(
+    model: Model | Mapping[str, ArrayLike], compressed: Model | CompressedNetwork | CompressedTensors
+) -> Verification:
+    """Check a compressed network, or compressed tensors, against the original, as ``dnnzip verify`` does.
 
     Parameters
     ----------
     model
-        The plain model, or the path of its file.
+        The plain model, or the path of its file; of tensors the arrays by name, or the path of the weight file.
     compressed
         The compressed one, or the path of its file.
 
@@ -49,12 +55,30 @@ def verify(model: Model, compressed: Model | CompressedNetwork) -> Verification:
     InputError
         A model cannot be read, or the second is not a compressed form of the first.
     """
+    if isinstance(model, str | os.PathLike) and kind_of(Path(model)) is not None:
+        model = open_tensors(model)
+    if isinstance(model, Mapping):
+        return _opened_tensors(compressed).verify(model)
+    if isinstance(compressed, CompressedTensors):
+        raise InputError("model", "is a network, and the other is compressed tensors", "give the tensors they were")
     network, where = opened(model)
     if isinstance(compressed, CompressedNetwork):
         compressed = compressed.model
     if isinstance(compressed, onnx.ModelProto):
         return verification.verify(network, open_compressed(compressed, "compressed"), where)
     return verification.verify(network, read_compressed(Path(compressed)), where)
+
+
+def _opened_tensors(compressed: Model | CompressedNetwork | CompressedTensors) -> CompressedTensors:
+    """Return compressed tensors, opened where a path is given."""
+    if isinstance(compressed, str | os.PathLike):
+        found = open_tensors(compressed)
+        if not isinstance(found, CompressedTensors):
+            raise InputError(str(compressed), "is not a compressed weight file", "make one with compress_tensors")
+        return found
+    if not isinstance(compressed, CompressedTensors):
+        raise InputError("compressed", "is a network, and the original is tensors", "give compressed tensors")
+    return compressed
 
 
 def estimate(

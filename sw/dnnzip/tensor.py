@@ -19,7 +19,6 @@ from dnnzip.encoding import (
     UPDATE,
     Encoded,
     Reading,
-    check_counts,
     decode_codes,
     encode_weights,
     encoding_of,
@@ -27,13 +26,14 @@ from dnnzip.encoding import (
     restore_weights,
 )
 from dnnzip.errors import InputError
-from dnnzip.format import AUTO, CODECS, MAX_LENGTH, WeightStream, array_file
+from dnnzip.format import AUTO, array_file
+from dnnzip.html_table import html_table
 from dnnzip.quantize.bound import DEFAULT_BOUND, DEFAULT_SCOPE, Unit
 from dnnzip.quantize.element_type import element_type, type_names
 from dnnzip.quantize.layout import Layout, kernel_of
 from dnnzip.quantize.tolerance import check_bound
 from dnnzip.quantize.weights import ArrayWeights
-from dnnzip.tensor_file import Form, form_of, grid_of, header_of
+from dnnzip.tensor_file import Form, check_stream, checked_grid, form_of, header_of, row_count
 
 __all__ = ["Compressed", "compress"]
 
@@ -151,22 +151,27 @@ class Compressed:
         except array_file.ArrayFileError as error:
             raise InputError(reading.where, str(error), AGAIN) from None
         form = form_of(header, reading)
-        try:
-            grid = grid_of(header)
-        except ValueError as error:
-            raise reading.damaged(str(error)) from None
-        fault = grid.errors_fault() or grid.fault(form.layout)
-        if fault:
-            raise reading.damaged(fault)
-        check_counts(stream, grid, form.layout, reading)
-        if CODECS[WeightStream.from_bytes(stream).header.codec].name != header.codec:
-            raise reading.damaged(f"its stream is not coded with {header.codec!r}")
+        grid = checked_grid(header, form, reading)
+        check_stream(stream, header.codec, grid, form, reading)
         return cls(form, Encoded(grid, stream, header.codec), tables, reading.where)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("a compressed array is always decoded into a new one")
         return self.decode() if dtype is None else self.decode().astype(dtype)
+
+    def _repr_html_(self) -> str:
+        unit = " lsb" if self._encoded.grid.unit is Unit.LSB else ""
+        rows = (
+            ("array", f"{self.dtype}{list(self.shape)}"),
+            ("codec", self.codec),
+            ("bytes", f"{self.nbytes:,}"),
+            ("bits/weight", f"{self.bits_per_weight:.3f}"),
+            ("ratio", f"{self.ratio:.2f}"),
+            ("largest error", f"{self.max_error:.4g}{unit}"),
+            ("bound", f"{self.bound:.4g}{unit}"),
+        )
+        return html_table((), rows, "dnnzip.Compressed")
 
     def __repr__(self) -> str:
         unit = " lsb" if self._encoded.grid.unit is Unit.LSB else ""
@@ -275,17 +280,9 @@ def _weights(array: NDArray[Any], axis: int, zero_point: int) -> tuple[Form, Arr
     axis %= array.ndim
     # One dimension is one channel.
     channels = np.moveaxis(array, axis, 0) if array.ndim > 1 else array[None]
-    rows = _rows(channels.shape)
+    rows = row_count(channels.shape)
     kernel = kernel_of(channels.shape[2:]) if channels.ndim == 4 and rows == len(channels) else (1, 1)
     form = Form(array.shape, axis, rows)
     layout = Layout(form.layout.shape, 0, kernel=kernel)
     point = np.array(zero_point, element.dtype) if element.is_integer else None
     return form, ArrayWeights(NAME, np.ascontiguousarray(channels).reshape(layout.shape), layout, point)
-
-
-def _rows(shape: tuple[int, ...]) -> int:
-    """Return the number of rows in which an array, channels first, is coded: its channels, or pieces of them."""
-    length, longest = math.prod(shape[1:]), MAX_LENGTH
-    if length <= longest:
-        return shape[0]
-    return shape[0] * next(count for count in range(-(-length // longest), length + 1) if length % count == 0)

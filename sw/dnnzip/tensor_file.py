@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnzip.encoding import Encoded, Reading
+from dnnzip.encoding import Encoded, Reading, check_counts
+from dnnzip.format import CODECS, MAX_LENGTH, WeightStream
 from dnnzip.format.array_file import MOST_DIMENSIONS, ArrayHeader, GridKind
 from dnnzip.quantize.bound import Scope
 from dnnzip.quantize.element_type import ELEMENT_TYPES, UINT16
@@ -36,6 +37,15 @@ class Form:
         axis = self.axis
         moved = (self.shape[axis], *self.shape[:axis], *self.shape[axis + 1 :])
         return np.ascontiguousarray(np.moveaxis(rows.reshape(moved), 0, axis))
+
+
+def row_count(shape: tuple[int, ...]) -> int:
+    """Return the number of rows in which an array, channels first, is coded: its channels, or pieces of them."""
+    length = math.prod(shape[1:])
+    if length <= MAX_LENGTH:
+        return shape[0]
+    pieces = next(count for count in range(-(-length // MAX_LENGTH), length + 1) if length % count == 0)
+    return shape[0] * pieces
 
 
 def header_of(form: Form, encoded: Encoded[bytes]) -> ArrayHeader:
@@ -109,3 +119,34 @@ def grid_of(header: ArrayHeader) -> Grid:
         case GridKind.STEP_GRID:
             grid = StepGrid(header.per_octave, steps, index)
             return FloatGrid(*facts, grid.steps(), grid, header.step_loss)
+
+
+def checked_grid(header: ArrayHeader, form: Form, reading: Reading) -> Grid:
+    """Return the grid that a header declares, checked.
+
+    Raises
+    ------
+    InputError
+        Its numbers do not suit each other, or the form.
+    """
+    try:
+        grid = grid_of(header)
+    except ValueError as error:
+        raise reading.damaged(str(error)) from None
+    fault = grid.errors_fault() or grid.fault(form.layout)
+    if fault:
+        raise reading.damaged(fault)
+    return grid
+
+
+def check_stream(stream: bytes, codec: str, grid: Grid, form: Form, reading: Reading) -> None:
+    """Check that weight streams are of a codec, and have as many values as an array of a form needs.
+
+    Raises
+    ------
+    InputError
+        They are not, or their headers are damaged.
+    """
+    check_counts(stream, grid, form.layout, reading)
+    if CODECS[WeightStream.from_bytes(stream).header.codec].name != codec:
+        raise reading.damaged(f"its stream is not coded with {codec!r}")

@@ -18,18 +18,22 @@ from dnnzip_sim.stimulus.damage import scrambled
 FLOAT_MODELS = ("in/plain.onnx", "in/plain.onnx", "in/external.onnx")
 PLAIN_MODELS = (*FLOAT_MODELS, "in/integer.onnx", "in/quantised.onnx")
 COMPRESSED = ("in/ans.dnz.onnx", "in/line.dnz.onnx", "in/raw.dnz.onnx", "in/integer.dnz.onnx", "in/quantised.dnz.onnx")
+WEIGHT_FILES = ("in/w.safetensors", "in/shards/w.safetensors.index.json", "in/w.npz", "in/w.gguf")
+COMPRESSED_WEIGHTS = ("in/w.dnz.safetensors", "in/w.dnz.npz", "in/w.dnz.safetensors.index.json")
 SHARES = ("2%", "0.5%", "1%", "20%", "100%", "0.01", "0.3", "0", "1lsb", "0lsb", "3lsb")
 COUNTS = ("1", "2", "5", "40")
 DATA = ("in/set.npz",)
 ACCELERATORS = ("edge-lpddr4", "paper-mesh-8x8", "ulx3s", "in/npu.toml", "in/npu.toml")
 NAMES = ("*", "conv*", "fc.weight", "w", "*.weight", "nothing")
 OUTPUTS = ("y", "c", "nothing")
+MADE = ("out/made.onnx", "out/made.safetensors", "out/made.npz", "out/made.safetensors.index.json", "-")
 
 #: Parameter of a command to values that it may have; those of all commands under "".
 RECIPES = {
     "": {"json_file": ("out/facts.json", "-"), "quiet": (), "target": ("out/made.onnx", "out/made.onnx", "-")},
     "compress": {
-        "model": PLAIN_MODELS,
+        "model": (*PLAIN_MODELS, *WEIGHT_FILES),
+        "target": MADE,
         "max_error": SHARES,
         "error_scope": ("tensor", "channel"),
         "codec": ("auto", "ans", "line", "raw"),
@@ -41,9 +45,9 @@ RECIPES = {
         "groups": ("1", "2", "4", "64"),
         "jobs": ("1", "2", "8"),
     },
-    "decompress": {"model": COMPRESSED},
-    "info": {"file": COMPRESSED},
-    "verify": {"model": PLAIN_MODELS, "compressed": COMPRESSED},
+    "decompress": {"model": (*COMPRESSED, *COMPRESSED_WEIGHTS), "target": MADE},
+    "info": {"file": (*COMPRESSED, *COMPRESSED_WEIGHTS)},
+    "verify": {"model": (*PLAIN_MODELS, *WEIGHT_FILES), "compressed": (*COMPRESSED, *COMPRESSED_WEIGHTS)},
     "evaluate": {
         "model": (*PLAIN_MODELS, *COMPRESSED),
         "data": DATA,
@@ -299,9 +303,8 @@ class Caller:
     def _files_at(self, value):
         """Return the sound files that a path names: itself, what belongs to it, or all in the folder."""
         path = value.rstrip("/")
-        if path == "in/external.onnx":
-            return [path, "in/external.bin"]
-        return [name for name in self.sound if name == path or (path != "in" and name.startswith(path + "/"))]
+        more = (path + "/", path.replace(".onnx", ".bin"), path.removesuffix(".safetensors.index.json") + "-0")
+        return [name for name in self.sound if name == path or (path != "in" and name.startswith(more))]
 
     def _other_file(self, name, given, files, rng, changes):
         """Set a parameter of a file to another file."""

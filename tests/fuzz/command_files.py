@@ -4,15 +4,18 @@ They lie in one folder, ``in``; a call gets those that its arguments name. The k
 """
 
 import io
+import json
 import re
 import zipfile
 from pathlib import Path
 
+import gguf
 import numpy as np
 import onnx
 from inputs import changed_json, mutated_model
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from safetensors.numpy import save_file
 
 from dnnzip_sim.stimulus.damage import scrambled
 
@@ -109,16 +112,44 @@ def write_sound_files(folder, run):
     x = rng.normal(size=(SAMPLES, *IMAGE)).astype(np.float32)
     np.savez(place / "set.npz", x=x, y=rng.integers(0, CLASSES, SAMPLES))
     _write_images(place / "images", rng)
+    _write_weights(place, rng)
     presets = Path(__import__("dnnzip").__file__).parent / "accelerator" / "presets"
     (place / "npu.toml").write_bytes((presets / "edge-lpddr4.toml").read_bytes())
     for codec in ("ans", "line", "raw"):
         bound = () if codec == "raw" else ("--tables", f"in/{codec}.tables") if codec == "ans" else ()
         run("compress", "in/plain.onnx", "-o", f"in/{codec}.dnz.onnx", "--max-error", "2%", "--codec", codec, *bound)
     run("compress", "in/integer.onnx", "-o", "in/integer.dnz.onnx", "--max-error", "1lsb", "--codec", "ans")
+    for end in ("safetensors", "npz", "safetensors.index.json"):
+        run("compress", "in/shards/w.safetensors.index.json", "-o", f"in/w.dnz.{end}", "--max-error", "2%")
     run("quantize", "in/plain.onnx", "--data", "in/set.npz", "-o", "in/quantised.onnx")
     run("compress", "in/quantised.onnx", "-o", "in/quantised.dnz.onnx", "--max-error", "0lsb")
     grid = ("--max-error", "1%,5%", "--accelerator", "in/npu.toml", "--layers", "all,each")
     run("explore", "in/plain.onnx", "--data", "in/set.npz", *grid, "-o", "in/explored")
+
+
+def _write_weights(place, rng):
+    """Write weights without a network, in a file of each kind."""
+    arrays = {name: rng.normal(size=(12, 10)).astype(np.float32) for name in ("conv.w", "fc.weight")}
+    arrays |= {"b": np.ones(3, np.float16), "w": rng.integers(-9, 9, (40, 30)).astype(np.int8)}
+    save_file(arrays, place / "w.safetensors", metadata={"format": "pt"})
+    np.savez_compressed(place / "w.npz", **arrays)
+    (place / "shards").mkdir()
+    weight_map = {}
+    for number, names in enumerate((("conv.w", "b"), ("fc.weight", "w")), 1):
+        shard = f"w-0000{number}-of-00002.safetensors"
+        save_file({name: arrays[name] for name in names}, place / "shards" / shard)
+        weight_map |= dict.fromkeys(names, shard)
+    index = {"metadata": {"total_size": 2166}, "weight_map": weight_map}
+    (place / "shards" / "w.safetensors.index.json").write_text(json.dumps(index))
+    writer = gguf.GGUFWriter(place / "w.gguf", "llama")
+    writer.add_array("tokens", ["a", "bc"])
+    blocks = gguf.GGMLQuantizationType.Q4_0
+    writer.add_tensor("w", gguf.quants.quantize(rng.normal(size=(8, 64)).astype(np.float32), blocks), raw_dtype=blocks)
+    writer.add_tensor("fc.weight", arrays["fc.weight"])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
 
 def _write_images(folder, rng):
@@ -158,6 +189,10 @@ def damaged(name, content, rng):
             return _damaged_text(content, rng)
         case "json":
             return changed_json(content, rng) if rng.random() < 0.5 else _damaged_text(content, rng)
+        case "safetensors":
+            size = int.from_bytes(content[:8], "little")
+            header = changed_json(content[8 : 8 + size], rng)
+            return len(header).to_bytes(8, "little") + header + content[8 + size :]
         case "parquet":
             return _damaged_table(content, rng)
         case _:
@@ -234,7 +269,7 @@ def _damaged_model(content, rng):
 def _damaged_arrays(content, rng):
     with np.load(io.BytesIO(content)) as loaded:
         arrays = dict(loaded)
-    name = rng.choice(("x", "y"))
+    name = rng.choice(("x", "y") if "x" in arrays else sorted(arrays))
     array = arrays[name]
     match rng.randrange(8):
         case 0:
@@ -248,7 +283,9 @@ def _damaged_arrays(content, rng):
         case 4 if array.dtype.kind == "f":
             array[rng.randrange(len(array))] = rng.choice((np.nan, np.inf, 3e38, -3e38))
         case 4:
-            array[rng.randrange(len(array))] = rng.choice((-1, 4, 1 << 40, -(1 << 63)))
+            array[rng.randrange(len(array))] = rng.choice(
+                (1, 4) if array.itemsize < 8 else (-1, 4, 1 << 40, -(1 << 63))
+            )
         case 5:
             return _with_header(content, name, rng)
         case 6:

@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 import dnnzip
-from dnnzip import api, measures, tensor
+from dnnzip import api, measures, named_tensors, tensor
 from dnnzip.digits import TEST_SET
 from dnnzip.errors import InputError
 
@@ -77,7 +77,7 @@ def test_no_fault_names_an_option_of_the_command_line():
 
 
 def test_the_names_are_those_of_the_modules():
-    modules = {name: module for module in (tensor, api, measures) for name in module.__all__}
+    modules = {name: module for module in (tensor, api, measures, named_tensors) for name in module.__all__}
     assert {*dnnzip.__all__} == {*modules, "__version__"}
     assert {*dnnzip.__all__} <= {*dir(dnnzip)}
     assert all(getattr(dnnzip, name) is getattr(module, name) for name, module in modules.items())

@@ -16,6 +16,7 @@ import graphs
 from dnnzip import tensor
 from dnnzip.errors import InputError
 from dnnzip.format import array_file
+from dnnzip.quantize.element_type import ELEMENT_TYPES
 
 #: Shape and axis of the channels.
 SHAPES = (((7,), 0), ((300,), 0), ((1, 1), 0), ((30, 40), -1), ((4, 5, 6), 0), ((8, 4, 3, 3), 0), ((4, 8, 3, 5), 1))

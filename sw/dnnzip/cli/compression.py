@@ -1,7 +1,6 @@
 """Commands that compress a model, and look at a compressed one."""
 
 import os
-from typing import Any
 
 import click
 
@@ -17,7 +16,8 @@ from dnnzip.quantize.bound import DEFAULT_BOUND, DEFAULT_SCOPE
     cls=FileCommand,
     help="""Compress a model's weights within an error bound.
 
-    No weight moves by more than the bound; what cannot be compressed stays as it is, and says why.
+    No weight moves by more than the bound; what cannot be compressed stays as it is, and says why. MODEL may also be a
+    file of weights without a network: .safetensors, .safetensors.index.json, .npz or .gguf.
     """,
 )
 @model_argument()
@@ -93,18 +93,23 @@ def compress(
     output: Output,
 ) -> None:
     """Run `dnnzip compress`."""
+    from dnnzip.cli.weight_files import compress_weights
     from dnnzip.codec import CodecOptions
     from dnnzip.encoding import encoding_of, log2_states
     from dnnzip.onnx.descriptions import overridable
     from dnnzip.onnx.files import open_model
-    from dnnzip.presentation.tables import loss_lines, sizes_line, sizes_table
+    from dnnzip.presentation.tables import loss_lines, shares_lines, sizes_line, sizes_table
     from dnnzip.usecases import compress as compression
     from dnnzip.usecases.summary import summarise
+    from dnnzip.weight_files.files import kind_of
 
     known = tables is not None and KeptFile.is_there(tables)
     coding = CodecOptions(codec, log2_states(states), virtual_lanes, groups, jobs=jobs)
     encoding = encoding_of(max_error, error_scope, coding)
     options = compression.options_of(encoding, layers, exclude, tables if known else None)
+    if kind_of(model) is not None:
+        compress_weights(model, target, options, None if known else tables, output)
+        return
     planned = compression.plan(open_model(model), options, model)
     with output.spool(target) as spool:
         # Each weight is put on its grid in a first pass and encoded in a second.
@@ -123,12 +128,7 @@ def compress(
         notes.append(f"note: {tables} is not written: no stream needs a table set")
     if hint := options.bound.share_hint:
         notes.append(f"note: {with_options(options.bound.where)} is an absolute error, not a share of the range{hint}")
-    lines = [*loss_lines(summary), *_left_out_lines(summary.left_out), *notes]
-    output.table(sizes_table(summary), sizes_line(summary), *lines)
-
-
-def _left_out_lines(left_out: Any) -> list[str]:
-    return [f"left out: {item.name} ({item.weights:,} weights): {item.rule}" for item in left_out]
+    output.table(sizes_table(summary), sizes_line(summary), *loss_lines(summary), *shares_lines(summary), *notes)
 
 
 @click.command(
@@ -140,10 +140,15 @@ def _left_out_lines(left_out: Any) -> list[str]:
 @output_options
 def decompress(model: str, target: str, output: Output) -> None:
     """Run `dnnzip decompress`."""
+    from dnnzip.cli.weight_files import decompress_weights
     from dnnzip.onnx.decompression import decompressed
     from dnnzip.onnx.opening import open_compressed_file
     from dnnzip.usecases.summary import summarise
+    from dnnzip.weight_files.files import kind_of
 
+    if kind_of(model) is not None:
+        decompress_weights(model, target, output)
+        return
     compressed = open_compressed_file(model)
     sizes = summarise(compressed).as_json()
     with output.spool(target) as spool:
@@ -159,13 +164,18 @@ def decompress(model: str, target: str, output: Output) -> None:
 @output_options
 def info(file: str, output: Output) -> None:
     """Run `dnnzip info`."""
+    from dnnzip.cli.weight_files import show_weights
     from dnnzip.onnx.opening import open_compressed_file
-    from dnnzip.presentation.tables import sizes_line, sizes_table
+    from dnnzip.presentation.tables import shares_lines, sizes_line, sizes_table
     from dnnzip.usecases.summary import summarise
+    from dnnzip.weight_files.files import kind_of
 
+    if kind_of(file) is not None:
+        show_weights(file, output)
+        return
     summary = summarise(open_compressed_file(file))
     output.json(summary.as_json())
-    output.table(sizes_table(summary), sizes_line(summary), *_left_out_lines(summary.left_out))
+    output.table(sizes_table(summary), sizes_line(summary), *shares_lines(summary))
 
 
 @click.command(
@@ -181,11 +191,16 @@ def info(file: str, output: Output) -> None:
 @output_options
 def verify(model: str, compressed: str, output: Output) -> None:
     """Run `dnnzip verify`."""
+    from dnnzip.cli.weight_files import verify_weights
     from dnnzip.onnx.files import open_model
     from dnnzip.onnx.opening import open_compressed_file
     from dnnzip.presentation.tables import checks_table
     from dnnzip.usecases import verify as verification
+    from dnnzip.weight_files.files import kind_of
 
+    if kind_of(model) is not None:
+        verify_weights(model, compressed, output)
+        return
     result = verification.verify(open_model(model), open_compressed_file(compressed), model)
     output.json(result.as_json())
     output.table(checks_table(result.layers), *result.lines())

@@ -79,12 +79,15 @@ class ModelFile(InputFile):
     no_stream = "is no file; give /dev/stdin for standard input"
 
     def reads_further(self, value: str) -> Iterable[Path]:
-        """Return the files of its external data."""
+        """Return the files of its external data, or the shards of an index."""
         from dnnzip.onnx.files import model_files
+        from dnnzip.weight_files.files import further_files, kind_of
 
         if not _is_regular(Path(value)):  # a pipe can be read once, and has no files next to it
             return ()
         try:
+            if kind_of(value) is not None:
+                return further_files(value)
             files = model_files(value)
         except InputError:
             return ()  # the command says so when it reads the model
@@ -146,7 +149,7 @@ class OutputFile(FileParameter):
 
 
 class ModelOutput(OutputFile):
-    """A model that is written; one beyond 2 GB has a second file.
+    """A model that is written; one beyond 2 GB has a second file, and an index of weights has its shards.
 
     Parameters
     ----------
@@ -156,6 +159,14 @@ class ModelOutput(OutputFile):
 
     def __init__(self, *beside: str) -> None:
         super().__init__(".data", *beside)
+
+    def writes(self, value: str) -> Iterable[Path]:
+        """Return the file, those next to it, and the shards of an index that are there."""
+        if not value.lower().endswith(".index.json"):
+            return super().writes(value)
+        from dnnzip.weight_files.sharded import shards_there
+
+        return (*super().writes(value), *shards_there(Path(value)))
 
 
 class KeptFile(OutputFile):

@@ -23,8 +23,8 @@ from dnnzip.system.waits import error_console, show_waits
 if TYPE_CHECKING:
     import onnx
 
-    from dnnzip.onnx.lazy_tensors import Spool
     from dnnzip.presentation.tables import TextTable
+    from dnnzip.system.spool import Spool
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -85,7 +85,7 @@ class Output:
 
     def spool(self, target: str) -> "AbstractContextManager[Spool]":
         """Open a spool for an output, see `open_spool`."""
-        from dnnzip.onnx.lazy_tensors import open_spool
+        from dnnzip.system.spool import open_spool
 
         return open_spool("/dev/stdout" if target == STANDARD_OUTPUT else target)
 

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:(>=|==)([^;\s]+))?\s*(?:;\s*extra == '([^']+)')?")
 
-FOR_USERS = ("hw", "sim", "board", "fpga", "images", "explore", "report", "numcodecs")
+FOR_USERS = ("hw", "sim", "board", "fpga", "images", "gguf", "explore", "report", "numcodecs")
 """Extras that a command needs; the others are for work on dnnzip itself."""
 
 

@@ -1,11 +1,7 @@
 """Labelled samples from an ``.npz`` file: `x`, what the network takes, and `y`, the class of each sample."""
 
-import math
-import struct
-import tokenize
 import warnings
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,32 +10,13 @@ from numpy.typing import NDArray
 
 from dnnzip.errors import InputError, field_name
 from dnnzip.inputs.memory import memory_for
+from dnnzip.inputs.npz_members import FAULTS, fault_text, read_member_header
 from dnnzip.inputs.reading import open_regular
 
 #: A right data set, for messages.
 RIGHT = "give an .npz file with arrays x (samples first) and y (one whole number for each sample)"
 
 NAMES = ("x", "y")
-
-#: Versions of an array's header that numbers need, and who reads them.
-HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-
-#: Errors of the standard library and NumPy for a file that is damaged; encrypted, unknown or too deep
-#: is a RuntimeError.
-FAULTS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    OverflowError,
-    struct.error,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +58,7 @@ def load_dataset(path: str | Path, samples: int | None = None) -> Dataset:
                 warnings.simplefilter("ignore", UserWarning)
                 x, y = _arrays(archive, where)
     except FAULTS as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:80]
-        raise InputError(where, f"is no .npz file of numbers ({reason})", RIGHT) from None
+        raise InputError(where, f"is no .npz file of numbers ({fault_text(error)})", RIGHT) from None
     if x.ndim < 1 or x.dtype.kind not in "biuf":
         raise InputError(where, f"x is {x.dtype} {x.shape}", RIGHT)
     if y.ndim != 1 or y.dtype.kind not in "iu":
@@ -108,7 +84,7 @@ def _arrays(archive: zipfile.ZipFile, where: str) -> tuple[NDArray[np.generic], 
             raise InputError(where, f"has two arrays {name}", RIGHT)
     members = [archive.getinfo(f"{name}.npy") for name in NAMES]
     for member in members:
-        _check_member(archive, member)
+        read_member_header(archive, member)
     # An archive may be small where its arrays are not.
     size = sum(member.file_size for member in members)
     with memory_for(where, f"{size} bytes of x and y", size):
@@ -120,30 +96,3 @@ def _arrays(archive: zipfile.ZipFile, where: str) -> tuple[NDArray[np.generic], 
                 file.read()
     x, y = arrays
     return x, y
-
-
-def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Compare the bytes that a member declares with the shape in its header.
-
-    Raises
-    ------
-    ValueError
-        They differ, or it is no array in the form that NumPy writes.
-    """
-    name = member.filename
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{name} is not compressed as NumPy does")
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        if version not in HEADERS:
-            raise ValueError(f"{name} is of version {version}")
-        try:
-            shape, _, dtype = HEADERS[version](file)
-        except MemoryError:
-            # Python's parser says so of an expression in too many brackets.
-            raise ValueError(f"the header of {name} is nested too deeply") from None
-        if dtype.hasobject:
-            raise ValueError(f"{name} holds Python objects")
-        needed = file.tell() + math.prod(shape) * dtype.itemsize
-    if any(size < 0 for size in shape) or needed != member.file_size:
-        raise ValueError(f"{name} has {member.file_size} bytes, and its shape needs {needed}")

@@ -3,10 +3,12 @@
 All numbers are little-endian. The fields of `FIELDS` come first; ``docs/array_file.md`` has the order of all parts.
 """
 
+import io
 import struct
 import zlib
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Protocol
 
 MAGIC = b"DNZA"
 VERSION = 2
@@ -105,14 +107,19 @@ class ArrayHeader:
 
 def pack(header: ArrayHeader, tables: bytes, stream: bytes) -> bytes:
     """Return an array file."""
+    return b"".join([pack_header(header, len(tables), len(stream)), tables, stream])
+
+
+def pack_header(header: ArrayHeader, table_bytes: int, stream_bytes: int) -> bytes:
+    """Return all of an array file that stands before its streams of these sizes."""
     counted = {
         "magic": MAGIC,
         "version": VERSION if header.grid is GridKind.MAPPED else BASE_VERSION,
         "dimensions": len(header.shape),
         "steps": len(header.steps) // STEP_BYTES,
         "indices": len(header.index),
-        "table_bytes": len(tables),
-        "stream_bytes": len(stream),
+        "table_bytes": table_bytes,
+        "stream_bytes": stream_bytes,
     }
     values = vars(header) | counted
     parts = [FIXED.pack(*(values[field.name] for field in FIELDS))]
@@ -121,21 +128,41 @@ def pack(header: ArrayHeader, tables: bytes, stream: bytes) -> bytes:
         parts += [LENGTH.pack(len(encoded)), encoded]
     parts += [DIMENSION.pack(size) for size in header.shape]
     front = b"".join([*parts, header.steps, header.index])
-    return b"".join([front, CHECK.pack(zlib.crc32(front)), tables, stream])
+    return front + CHECK.pack(zlib.crc32(front))
+
+
+class Readable(Protocol):
+    """Bytes that are read in order, such as an open file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, fewer only at the end."""
+        ...
 
 
 class _Reader:
-    """Takes parts of a file in order."""
+    """Takes parts of a file in order.
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.position = 0
+    Parameters
+    ----------
+    file
+        Where it begins.
+    size
+        Bytes from there to its end.
+    """
+
+    def __init__(self, file: Readable, size: int) -> None:
+        self.left = size
+        self.check = 0
+        self._file = file
 
     def take(self, size: int) -> bytes:
-        if size > len(self.data) - self.position:
+        if size > self.left:
             raise ArrayFileError("is truncated")
-        part = self.data[self.position : self.position + size]
-        self.position += size
+        part = self._file.read(size)
+        if len(part) != size:
+            raise ArrayFileError("is truncated")
+        self.left -= size
+        self.check = zlib.crc32(part, self.check)
         return part
 
     def number(self, form: struct.Struct) -> int:
@@ -145,29 +172,58 @@ class _Reader:
 def unpack(data: bytes) -> tuple[ArrayHeader, bytes, bytes]:
     """Read an array file: its header, the table set stream, the weight streams.
 
+    Raises
+    ------
+    ArrayFileError
+        See `unpack_header`.
+    """
+    header, table_bytes, stream_bytes = unpack_header(io.BytesIO(data), len(data))
+    start = len(data) - stream_bytes
+    return header, data[start - table_bytes : start], data[start:]
+
+
+def unpack_header(file: Readable, size: int) -> tuple[ArrayHeader, int, int]:
+    """Read an array file up to its streams.
+
     No memory is taken for counts that the bytes do not back. The numbers of the header are as the file says: a reader
     has to check that they suit each other.
+
+    Parameters
+    ----------
+    file
+        Where the array file begins.
+    size
+        Its bytes.
+
+    Returns
+    -------
+    The header, and the bytes of the table set stream and of the weight streams, which are all that is left.
 
     Raises
     ------
     ArrayFileError
         The bytes are no array file, of a newer version, truncated, too long, or their header is damaged.
     """
-    reader = _Reader(data)
-    if data[: len(MAGIC)] != MAGIC:
+    reader = _Reader(file, size)
+    fixed = reader.take(min(FIXED.size, size))
+    if fixed[: len(MAGIC)] != MAGIC:
         raise NoArrayFileError("is no compressed array")
-    values = dict(zip((field.name for field in FIELDS), FIXED.unpack(reader.take(FIXED.size)), strict=True))
+    if len(fixed) < FIXED.size:
+        raise ArrayFileError("is truncated")
+    values = dict(zip((field.name for field in FIELDS), FIXED.unpack(fixed), strict=True))
     if not BASE_VERSION <= values.pop("version") <= VERSION:
         raise NewerVersionError(f"is of another version of array files than {BASE_VERSION} to {VERSION}")
     texts = [reader.take(reader.number(LENGTH)) for _ in range(TEXTS)]
     shape = tuple(reader.number(DIMENSION) for _ in range(values["dimensions"]))
     steps, index = reader.take(STEP_BYTES * values["steps"]), reader.take(values["indices"])
-    check = zlib.crc32(data[: reader.position])
+    check = reader.check
     if reader.number(CHECK) != check:
         raise ArrayFileError("is damaged: the checksum of its header is wrong")
-    tables, stream = reader.take(values["table_bytes"]), reader.take(values["stream_bytes"])
-    if reader.position != len(data):
-        raise ArrayFileError(f"is damaged: {len(data) - reader.position} bytes follow its end")
+    behind = reader.left - values["table_bytes"] - values["stream_bytes"]
+    if behind < 0:
+        raise ArrayFileError("is truncated")
+    if behind:
+        raise ArrayFileError(f"is damaged: {behind} bytes follow its end")
     try:
         element, spec, codec = (text.decode() for text in texts)
         grid = GridKind(values["grid"])
@@ -175,4 +231,5 @@ def unpack(data: bytes) -> tuple[ArrayHeader, bytes, bytes]:
         raise ArrayFileError(f"is damaged: {error}") from None
     kept = ("axis", "scope", "rows", "bound", "error", "divisor", "zero_point", "per_octave", "step_loss")
     facts = {name: values[name] for name in kept}
-    return ArrayHeader(element, spec, codec, shape, grid=grid, steps=steps, index=index, **facts), tables, stream
+    header = ArrayHeader(element, spec, codec, shape, grid=grid, steps=steps, index=index, **facts)
+    return header, values["table_bytes"], values["stream_bytes"]

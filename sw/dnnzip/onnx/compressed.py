@@ -30,11 +30,11 @@ from onnx import TensorProto
 from dnnzip.onnx.domain import DOMAIN as DOMAIN
 from dnnzip.onnx.domain import is_compressed as is_compressed
 from dnnzip.onnx.graph import attribute
-from dnnzip.onnx.lazy_tensors import Place
 from dnnzip.onnx.rules import number_of
 from dnnzip.quantize.bound import Bound, Unit
 from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid
 from dnnzip.quantize.layout import Layout
+from dnnzip.system.spool import Place
 
 #: The operator and its version; a change of its meaning raises the version. Version 1 has no ``step_index``.
 OPERATOR = "Decompress"

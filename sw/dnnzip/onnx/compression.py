@@ -13,12 +13,13 @@ from dnnzip.onnx.biases import remove_declaration
 from dnnzip.onnx.compressed import DOMAIN, OPERATOR, STEP, STEP_INDEX, STREAM, ZERO_POINT, divisor_of, version_of
 from dnnzip.onnx.descriptions import SEPARATE_INITIALIZERS, keep_description
 from dnnzip.onnx.graph import all_names, fresh_name, remove_initializers, remove_where, replace_nodes
-from dnnzip.onnx.lazy_tensors import Place, set_place
+from dnnzip.onnx.lazy_tensors import set_place
 from dnnzip.onnx.removal import copy_without_values
 from dnnzip.onnx.rescale import fold_divisor
 from dnnzip.onnx.rules import number_of
 from dnnzip.onnx.weights import Weight, find_weights
 from dnnzip.quantize.grid import FloatGrid, IntegerGrid, Lossless, MappedGrid
+from dnnzip.system.spool import Place
 
 
 def compressed_model(

@@ -14,11 +14,12 @@ from dnnzip.onnx.biases import remove_declaration
 from dnnzip.onnx.compressed import DOMAIN, CompressedLayer, CompressedModel
 from dnnzip.onnx.descriptions import restore_descriptions
 from dnnzip.onnx.graph import reads_of, remove_where, replace_nodes
-from dnnzip.onnx.lazy_tensors import Spool, set_place
+from dnnzip.onnx.lazy_tensors import set_place
 from dnnzip.onnx.removal import copy_without_values
 from dnnzip.onnx.tensor_bytes import packed
 from dnnzip.quantize.element_type import element_type
 from dnnzip.quantize.grid import IntegerGrid
+from dnnzip.system.spool import Spool
 
 
 def decoded_skeleton(compressed: CompressedModel) -> onnx.ModelProto:

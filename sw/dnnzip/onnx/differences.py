@@ -13,9 +13,10 @@ import numpy as np
 import onnx
 from google.protobuf.message import Message  # type: ignore[import-untyped]  # no stubs among our tools
 
-from dnnzip.onnx.lazy_tensors import CHUNK, place_of
+from dnnzip.onnx.lazy_tensors import place_of
 from dnnzip.onnx.rules import stored_array
 from dnnzip.onnx.soundness import DATA_FIELDS
+from dnnzip.system.spool import CHUNK
 
 #: Fields in which a tensor holds its values, or says where they are.
 _STORAGE = frozenset((*DATA_FIELDS, "raw_data", "data_location", "external_data"))

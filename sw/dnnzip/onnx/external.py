@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 import onnx
 
 from dnnzip.errors import InputError
-from dnnzip.onnx.lazy_tensors import Place
 from dnnzip.onnx.tensor_bytes import bytes_of
+from dnnzip.system.spool import Place
 
 #: Entries that ONNX knows; the last two are read by no runtime.
 KEYS = ("location", "offset", "length", "checksum", "basepath")

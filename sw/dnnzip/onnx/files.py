@@ -15,10 +15,11 @@ from dnnzip.errors import InputError
 from dnnzip.inputs.memory import memory_for, most_memory
 from dnnzip.inputs.reading import check_input, read_bounded
 from dnnzip.onnx.external import ExternalData, ExternalFiles
-from dnnzip.onnx.lazy_tensors import Place, place_of, set_external, set_place
+from dnnzip.onnx.lazy_tensors import place_of, set_external, set_place
 from dnnzip.onnx.skeleton import GRAPH_FIELD, INITIALIZER_FIELD, RAW_DATA_FIELD, tag, without_arrays
 from dnnzip.onnx.soundness import check_model, check_sizes, tensors
 from dnnzip.system.outputs import OutputSet, is_written_through
+from dnnzip.system.spool import Place
 
 #: Protocol buffers hold less than 2 GB in one message; a model beyond that keeps its arrays in a file next to it.
 LARGEST_MESSAGE = (1 << 31) - 1

@@ -30,7 +30,7 @@ from dnnzip.onnx.compressed import (
 from dnnzip.onnx.decompression import decode_layer, restore
 from dnnzip.onnx.files import load_model, open_model
 from dnnzip.onnx.graph import operand
-from dnnzip.onnx.lazy_tensors import Place, place_of
+from dnnzip.onnx.lazy_tensors import place_of
 from dnnzip.onnx.rules import ELEMENT_TYPES, PACKED_TYPES, stored_array, unpacked_shape
 from dnnzip.onnx.soundness import MOST_DIMENSIONS
 from dnnzip.quantize.bound import Scope, Unit
@@ -38,6 +38,7 @@ from dnnzip.quantize.element_type import ElementType, type_names
 from dnnzip.quantize.grid import FloatGrid, Grid, IntegerGrid, Lossless, MappedGrid
 from dnnzip.quantize.layout import Layout
 from dnnzip.quantize.step_grid import StepGrid
+from dnnzip.system.spool import Place
 
 
 def read_compressed(path: str | Path) -> CompressedModel:

@@ -19,11 +19,12 @@ from dnnzip.format import MAX_LENGTH
 from dnnzip.inputs.memory import memory_for
 from dnnzip.onnx.constants import Constant, Home
 from dnnzip.onnx.graph import GraphIndex
-from dnnzip.onnx.lazy_tensors import Place, place_of
+from dnnzip.onnx.lazy_tensors import place_of
 from dnnzip.onnx.tensor_bytes import bytes_of, unpacked
 from dnnzip.quantize import element_type as types
 from dnnzip.quantize.element_type import ElementType, type_names
 from dnnzip.quantize.layout import Layout
+from dnnzip.system.spool import Place
 
 #: Element types that are compressed, by their number in ONNX.
 ELEMENT_TYPES: dict[int, ElementType] = {

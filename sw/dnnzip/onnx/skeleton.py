@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from dnnzip.onnx.lazy_tensors import Place
+from dnnzip.system.spool import Place
 
 #: Numbers of the fields in which a model's message holds its graph, that its tensors, and those their bytes.
 GRAPH_FIELD, INITIALIZER_FIELD, RAW_DATA_FIELD = 7, 5, 9

@@ -91,6 +91,17 @@ def sizes_line(summary: Summary) -> str:
     return line + (f"; steps on a grid cost {summary.step_loss:.3f} bits/weight" if summary.step_loss else "")
 
 
+def shares_lines(summary: Summary) -> list[str]:
+    """Return the lines on what stays as it is, and on the share of all parameters that is compressed."""
+    lines = [
+        f"left out: {item.name} ({item.weights:,} weights, {item.bytes:,} bytes): {item.rule}"
+        for item in summary.left_out
+    ]
+    share = 100 * summary.compressed_bytes / summary.parameter_bytes
+    others = "".join(f"; {item.bytes:,} are {item.kind}" for item in summary.others if item.bytes)
+    return [*lines, f"{share:.2f} % of {summary.parameter_bytes:,} bytes of parameters are compressed{others}"]
+
+
 def simulation_table(simulation: Simulation) -> TextTable:
     """Return the table of ``simulate``."""
     header = ("layer", "weights", "mismatches", "cycles", "weights/cycle")

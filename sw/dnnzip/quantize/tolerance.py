@@ -126,7 +126,7 @@ def integer_error(weight: Weights, bound: Bound, scope: Scope) -> int:
     if bound.unit in (Unit.LSB, Unit.LOSSLESS):
         return min(int(bound.value), weight.element.largest_error)
     if bound.unit is Unit.RMS:
-        root = _share_of_root(bound.value, weight.layout.to_channels(shifted_weights(weight).astype(np.int32)))
+        root = _share_of_root(bound.value, weight.layout.to_channels(shifted_weights(weight)))
         return min(root, weight.element.largest_error)
     ranges = _integer_ranges(rows, scope).reshape(-1)
     if scope is Scope.CHANNEL:
@@ -135,9 +135,9 @@ def integer_error(weight: Weights, bound: Bound, scope: Scope) -> int:
     return min(math.floor(bound.value * int(ranges.min())), weight.element.largest_error)
 
 
-def _share_of_root(share: Fraction, rows: NDArray[np.signedinteger]) -> int:
+def _share_of_root(share: Fraction, rows: NDArray[np.generic]) -> int:
     """Return the floor of a share of the smallest root mean square of rows that are not all zero."""
-    energies = np.square(rows, dtype=np.int64).sum(axis=1)
+    energies = np.square(rows.astype(np.int64)).sum(axis=1)
     used = energies[energies > 0]
     if not used.size:
         return 0

@@ -11,13 +11,13 @@ from dnnzip.encoding import Encoding, encode_weights
 from dnnzip.errors import InputError, field_name
 from dnnzip.onnx.compressed import CompressedModel, is_compressed
 from dnnzip.onnx.compression import compressed_model
-from dnnzip.onnx.lazy_tensors import Place, Spool
 from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.rescale import Fold, fold_obstacle, has_scale_that_fits
 from dnnzip.onnx.rules import Rule
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights, select_weights, suits_unit
 from dnnzip.quantize.energy import Loss
 from dnnzip.quantize.tolerance import check_bound, divisor_of, own_bound
+from dnnzip.system.spool import Place, Spool
 from dnnzip.usecases.table_file import read_table_set
 
 

@@ -1,15 +1,33 @@
 """Sizes of a compressed model, layer by layer and in total: the numbers of ``compress`` and ``info``."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
+import onnx
+
+from dnnzip.onnx.compressed import DOMAIN, CompressedLayer, CompressedModel
+from dnnzip.onnx.constants import INDEX_TYPES, find_constants
+from dnnzip.onnx.graph import reads_of
 from dnnzip.onnx.weights import LeftOut, Weight, find_weights, is_selected, suits_unit
 from dnnzip.quantize.bound import Bound
 from dnnzip.quantize.energy import Loss
 
 FP32_BITS = 32
+
+#: Kinds of arrays that are no weights.
+LISTS = "biases, scales and other lists of numbers"
+INDICES = "indices, shapes and masks"
+
+
+@dataclass(frozen=True)
+class Others:
+    """Arrays of one kind that are no weights, and stay as they are."""
+
+    kind: str
+    arrays: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -20,6 +38,18 @@ class Summary:
     left_out: tuple[LeftOut, ...]  # those that are not
     table_bytes: int  # bytes of the table set
     losses: Mapping[str, Loss] = field(default_factory=dict)  # what each weight lost; empty for a file that is read
+    others: tuple[Others, ...] = ()  # all other arrays of the network
+
+    @property
+    def compressed_bytes(self) -> int:
+        """Bytes of the compressed weights in the network."""
+        return sum(layer.weights * layer.grid.element.bits // 8 for layer in self.layers)
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Bytes of all constant arrays of the network."""
+        stay = sum(item.bytes for item in self.left_out) + sum(item.bytes for item in self.others)
+        return self.compressed_bytes + stay
 
     @property
     def weights(self) -> int:
@@ -62,7 +92,7 @@ class Summary:
         return {name: loss for name, loss in self.losses.items() if loss.is_large}
 
     def as_json(self) -> dict[str, Any]:
-        """Return the documented JSON object: ``totals``, ``layers``, ``left_out``, and ``lossy`` where it is known."""
+        """Return the JSON object: ``totals``, ``layers``, ``left_out``, ``others``, and ``lossy`` where it is known."""
         unused = [item for item in self.left_out if item.is_weight]
         lossy = [{"name": name, **asdict(loss)} for name, loss in self.large_losses.items()]
         return {
@@ -76,13 +106,22 @@ class Summary:
                 "ratio_fp32": self.ratio_fp32,
                 "left_out_weights": sum(item.weights for item in unused),
                 "left_out_bytes": sum(item.bytes for item in unused),
+                "parameter_bytes": self.parameter_bytes,
+                "compressed_parameter_bytes": self.compressed_bytes,
             },
             "layers": [layer_json(layer) for layer in self.layers],
             "left_out": [
-                {"name": item.name, "shape": list(item.shape), "weights": item.weights, "rule": item.rule}
+                {
+                    "name": item.name,
+                    "shape": list(item.shape),
+                    "weights": item.weights,
+                    "bytes": item.bytes,
+                    "rule": item.rule,
+                }
                 for item in self.left_out
             ],
             **({"lossy": lossy} if self.losses else {}),
+            "others": [asdict(item) for item in self.others],
         }
 
 
@@ -125,9 +164,22 @@ def summarise(
         What each weight lost, where it is known from the compression.
     """
     if left_out is None:
-        uncompressed, others = find_weights(compressed.model)
-        left_out = [*others, *(weight.left_out(_reason(weight, compressed.layers)) for weight in uncompressed)]
-    return Summary(compressed.layers, tuple(left_out), len(compressed.tables), losses or {})
+        uncompressed, found = find_weights(compressed.model)
+        left_out = [*found, *(weight.left_out(_reason(weight, compressed.layers)) for weight in uncompressed)]
+    others = _others(compressed.model, {item.name for item in left_out})
+    return Summary(compressed.layers, tuple(left_out), len(compressed.tables), losses or {}, others)
+
+
+def _others(model: onnx.ModelProto, left_out: set[str]) -> tuple[Others, ...]:
+    """Return the arrays that are neither streams nor weights, by kind, the largest first."""
+    own = {name for node in model.graph.node if node.domain == DOMAIN for name in node.input}
+    own.difference_update(*(reads_of(node) for node in model.graph.node if node.domain != DOMAIN))
+    sizes: dict[str, list[int]] = defaultdict(list)
+    for constant in find_constants(model):
+        if constant.tensor.name not in own | left_out:
+            sizes[INDICES if constant.tensor.data_type in INDEX_TYPES else LISTS].append(constant.bytes)
+    kinds = (Others(kind, len(found), sum(found)) for kind, found in sizes.items())
+    return tuple(sorted(kinds, key=lambda item: -item.bytes))
 
 
 def _reason(weight: Weight, layers: Sequence[CompressedLayer]) -> str:

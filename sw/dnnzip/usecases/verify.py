@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dnnzip.errors import CheckFailedError, InputError
 from dnnzip.onnx.biases import corrected, declared, declared_values
-from dnnzip.onnx.compressed import CompressedLayer, CompressedModel
+from dnnzip.onnx.compressed import CompressedModel
 from dnnzip.onnx.compression import folded_skeleton
 from dnnzip.onnx.decompression import decode_layer, decoded_skeleton, restore
 from dnnzip.onnx.differences import differences
@@ -120,8 +120,9 @@ def verify(
             errors = np.atleast_1d(largest_relative_error(weight.array, restored))
         else:
             errors = np.atleast_1d(largest_errors(weight, restored, layer.divisor, layer.grid.scope))
-        checks.append(_check(weight, bounds, errors))
-        found += _false_statements(layer, bounds, errors)
+        checks.append(check_errors(weight.name, weight.weights, bounds, errors))
+        said = (layer.max_error, layer.bound, layer.grid.spec)
+        found += false_statements(layer.name, said, bounds, errors)
     biases = declared(compressed.model, compressed.where)
     expected = model
     if biases is not None:
@@ -133,16 +134,26 @@ def verify(
     return Verification(tuple(checks), tuple(found), tuple(sorted((biases or {}).values())))
 
 
-def _false_statements(
-    layer: CompressedLayer, bounds: NDArray[np.float64], errors: NDArray[np.float64]
+def false_statements(
+    name: str, said: tuple[float, float, str], bounds: NDArray[np.float64], errors: NDArray[np.float64]
 ) -> Iterator[str]:
-    """Yield a line for each statement of a layer's node on its errors that does not hold."""
+    """Yield a line for each statement of a file on a layer's errors that does not hold.
+
+    Parameters
+    ----------
+    name
+        Of the layer.
+    said
+        Largest error and bound as the file says, and the bound as the user wrote it.
+    bounds, errors
+        Those found, of the tensor or of each channel.
+    """
     error, bound = float(errors.max()), float(bounds.max())
-    if layer.max_error != error:
-        yield f"layer {layer.name!r}: its largest error is {error:.9g}, and its node says {layer.max_error:.9g}"
-    if not error <= layer.bound <= bound:
-        said, spec = layer.bound, layer.grid.spec
-        yield f"layer {layer.name!r}: its node says a bound of {said:.9g}, and {spec!r} is {bound:.9g}"
+    said_error, said_bound, spec = said
+    if said_error != error:
+        yield f"layer {name!r}: its largest error is {error:.9g}, and its node says {said_error:.9g}"
+    if not error <= said_bound <= bound:
+        yield f"layer {name!r}: its node says a bound of {said_bound:.9g}, and {spec!r} is {bound:.9g}"
 
 
 def _divisors(
@@ -167,14 +178,15 @@ def _divisors(
     return divisors, obstacles
 
 
-def _check(weight: Weight, bounds: NDArray[np.float64], errors: NDArray[np.float64]) -> LayerCheck:
+def check_errors(name: str, weights: int, bounds: NDArray[np.float64], errors: NDArray[np.float64]) -> LayerCheck:
+    """Return the check of a layer of this name and number of weights, by its bounds and errors."""
     # A NaN compares as broken; bounds of zero are met by errors of zero.
     broken = ~(errors <= bounds)
     with np.errstate(divide="ignore", invalid="ignore"):
         closeness = np.where(bounds > 0, errors / bounds, np.where(errors > 0, np.inf, 0.0))
     worst = int(np.argmax(np.where(np.isnan(closeness), np.inf, closeness)))
     where = min(worst, bounds.size - 1)
-    return LayerCheck(weight.name, weight.weights, float(errors[worst]), float(bounds[where]), bool(broken.any()))
+    return LayerCheck(name, weights, float(errors[worst]), float(bounds[where]), bool(broken.any()))
 
 
 def require(verification: Verification) -> None:

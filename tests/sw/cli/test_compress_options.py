@@ -51,7 +51,7 @@ def test_options_reach_the_streams(good, tmp_path):
     assert {item["name"] for item in info["left_out"]} == {"conv1.weight", "conv2.weight", "fc3.weight"}
     assert info["totals"]["left_out_weights"] == 150 + 2400 + 840
     assert info["totals"]["left_out_bytes"] == 4 * (150 + 2400 + 840)
-    assert "left out: conv1.weight (150 weights): " in good("info", tmp_path / "m.onnx")
+    assert "left out: conv1.weight (150 weights, 600 bytes): " in good("info", tmp_path / "m.onnx")
 
 
 def test_compress_and_info_agree_on_what_is_left_out(good, tmp_path):

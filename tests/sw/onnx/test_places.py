@@ -9,10 +9,9 @@ from onnx import TensorProto, numpy_helper
 
 from dnnzip.errors import InputError
 from dnnzip.onnx import files
-from dnnzip.onnx import lazy_tensors as places
 from dnnzip.onnx import skeleton as wire
 from dnnzip.onnx.files import load_model, open_model, save_model
-from dnnzip.onnx.lazy_tensors import Place, open_spool, place_of
+from dnnzip.onnx.lazy_tensors import place_of
 from dnnzip.onnx.rules import stored_array
 from dnnzip.onnx.weights import find_weights
 from dnnzip.quantize import tolerance
@@ -21,6 +20,8 @@ from dnnzip.quantize.lines import quantise_lines
 from dnnzip.quantize.quantise import quantise, quantise_again
 from dnnzip.quantize.tolerance import largest_errors
 from dnnzip.quantize.weights import shifted_weights
+from dnnzip.system import spool as places
+from dnnzip.system.spool import Place, open_spool
 
 
 @pytest.fixture(autouse=True)
