@@ -25,7 +25,7 @@ MAY_IMPORT = {
         *("tensor_file", "encoding", "quantize", "codec", "format", "errors", "inputs", "system"),
     },
     "tensor": {"html_table", "tensor_file", "encoding", "quantize", "codec", "format", "errors"},
-    "array_codec": {"tensor", "encoding", "codec", "format"},
+    "array_codec": {"tensor", "encoding", "quantize", "codec", "format"},
     "onnx": {"encoding", "quantize", "codec", "format", "errors", "inputs", "system"},
     "onnxruntime": {"onnx", "system"},
     "evaluation": {"onnxruntime", "onnx", "errors", "inputs", "system"},
@@ -52,8 +52,8 @@ MAY_IMPORT = {
         *("html_table", "system"),
     },
     "api": {
-        *("presentation", "usecases", "tensor", "weight_files", "encoding", "onnx", "codec", "format", "errors"),
-        "html_table",
+        *("presentation", "usecases", "tensor", "weight_files", "encoding", "onnx", "quantize", "codec", "format"),
+        *("errors", "html_table"),
     },
     "measures": {
         *("api", "named_tensors", "tuning", "usecases", "weight_files", "accelerator", "evaluation", "onnx", "errors"),

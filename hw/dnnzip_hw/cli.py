@@ -73,13 +73,14 @@ STATES = tuple(1 << log2 for log2 in range(MIN_LOG2_STATES, MAX_LOG2_STATES + 1)
 @click.option("--groups", default=1, show_default=True, help="Of the AXI top: decompressors side by side, 1, 2, 4, ...")
 @click.option("--bus-bits", default=32, show_default=True, help="Of the AXI top: width of an input, 16, 32, 64 or 128.")
 @click.option("--row-weights", default=0, help="Of the AXI top: weights of a full output beat; by default the lanes.")
-def rtl(folder: str, states: int, groups: int, bus_bits: int, row_weights: int, float_map: bool, **others: Any) -> None:
+def rtl(folder: str, states: int, float_map: bool, **others: Any) -> None:
     """Run `dnnzip rtl`."""
+    axi = {name: others.pop(name) for name in ("bus_bits", "row_weights", "groups")}
     if states not in STATES:
         raise InputError("--states", f"is {states}", f"it must be {', '.join(map(str, STATES[:-1]))} or {STATES[-1]}")
     try:
         parameters = DecompressorParameters(log2_states=states.bit_length() - 1, **others)
-        axi_parameters = AxiParameters(parameters, bus_bits, row_weights, groups)
+        axi_parameters = AxiParameters(parameters, **axi)
     except ValueError as error:
         raise InputError(_option_of(str(error)), str(error)) from None
     if not find_yosys():

@@ -149,6 +149,10 @@ class _Declared:
             return f"axis {layout.axis} and group {layout.group} do not suit the shape {layout.shape}"
         if layout.group > 1 and layout.axis == 0:
             return "a group needs a channel axis other than 0"
+        return self._grid_fault(element)
+
+    def _grid_fault(self, element: ElementType) -> str | None:
+        """Return the fault in what the node says of its grid, for a type of weights."""
         unit = Unit(self.values["unit"].decode())
         if element.is_integer != (unit is Unit.LSB):
             return f"its unit {unit} does not suit its type"
