@@ -17,7 +17,7 @@ from dnnzip.tensor import Compressed, ErrorScope, compress
 
 
 class DnnzipCodec(Codec):
-    """Compresses chunks of float32, float16, int8 and uint8 within an error bound that holds exactly.
+    """Compresses chunks of any type that `dnnzip.compress` takes within an error bound that holds exactly.
 
     Parameters
     ----------

@@ -73,7 +73,7 @@ class Compressed:
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
-        """Type of the array: float32, float16, int8 or uint8."""
+        """Type of the array."""
         return self._encoded.grid.element.dtype
 
     @property
@@ -194,7 +194,8 @@ def compress(
     Parameters
     ----------
     array
-        float32, float16, int8 or uint8, of any shape with at least one dimension and one element.
+        Any type of `dnnzip.quantize.element_type.ELEMENT_TYPES`, those of ml_dtypes included (bfloat16, float8 and int4
+        among them), of any shape with at least one dimension and one element.
     max_error
         ``"2%"``, a share of the range (largest minus smallest element); ``"0.003"`` or a number, absolute, for float
         arrays; ``"1lsb"``, steps, for integer ones, of which ``"0lsb"`` loses nothing.

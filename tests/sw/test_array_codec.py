@@ -68,8 +68,8 @@ def test_bad_options_are_refused_before_any_chunk(options, said):
 
 def test_chunks_that_it_cannot_hold_are_refused():
     codec = DnnzipCodec("1%")
-    with pytest.raises(InputError, match=r"^array: is of type float64; give float32, float16, int8 or uint8$"):
-        codec.encode(np.eye(3))
+    with pytest.raises(InputError, match=r"^array: is of type int64; give float32, "):
+        codec.encode(np.eye(3, dtype=np.int64))
     with pytest.raises(InputError, match=r"^Compressed\.from_bytes: is truncated; compress the array again$"):
         codec.decode(codec.encode(np.eye(3, dtype=np.float32))[:-1])
 

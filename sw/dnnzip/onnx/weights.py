@@ -30,7 +30,7 @@ from dnnzip.onnx.tensor_bytes import unpacked
 from dnnzip.onnx.views import SHAPE_READERS, View, through
 from dnnzip.quantize import tolerance
 from dnnzip.quantize.bound import Bound
-from dnnzip.quantize.element_type import ElementType, type_names
+from dnnzip.quantize.element_type import ElementType
 from dnnzip.quantize.layout import Layout
 
 
@@ -181,8 +181,7 @@ is_selected: Rule[[Weight, Sequence[Weight]]] = Rule(
 )
 
 suits_unit: Rule[[Weight, Bound]] = Rule(
-    f"Its type must suit the bound: lsb is for {type_names(True, 'and')} weights, an absolute error for "
-    f"{type_names(False, 'and')} ones.",
+    "Its type must suit the bound: lsb is for integer weights, an absolute error for float ones.",
     tolerance.suits_unit,
 )
 

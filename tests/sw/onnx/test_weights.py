@@ -144,7 +144,7 @@ def with_computed_scale(networks):
 
 def on_another_axis(networks):
     model = networks.qdq_network("MatMul", per_channel=True).model
-    for name, value in (("w_scale", np.ones(8, np.float32)), ("w_zero", np.zeros(8, np.int8))):
+    for name, value in (("w_scale", np.ones(8, np.float32)), ("w_zero", np.arange(8, dtype=np.int8))):
         next(t for t in model.graph.initializer if t.name == name).CopyFrom(numpy_helper.from_array(value, name))
     model.graph.node[0].attribute[0].i = 0
     return model
