@@ -117,7 +117,7 @@ def test_a_distribution_has_one_version_in_all_files(environment):
 SAID = re.compile(r"pip install (?!-)[^)]* in (a checkout|\"\)|\",)|; pip install\"|^\"uv>=")
 """A message about an extra, the beginning of one in a test, and the requirement of uv."""
 
-OF_EXTRAS = {"extras.py", "test_extras.py", "test_doctor.py", "test_commands.py"}
+OF_EXTRAS = {"extras.py", "test_extras.py", "test_doctor.py", "test_commands.py", "test_gguf.py"}
 """Files about what a user is told to install; nothing in them is run."""
 
 

@@ -131,6 +131,7 @@ RECIPES = {
         "states": ("256", "512", "1024"),
         "weight_bits": ("8", "16", "32"),
         "line": (),
+        "float_map": (),
         "target": ("generic", "ecp5", "ice40"),
         "groups": ("1", "2"),
         "bus_bits": ("64", "128"),

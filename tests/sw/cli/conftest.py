@@ -24,7 +24,8 @@ def small(tmp_path):
 @pytest.fixture
 def compressed(small, dnnzip, tmp_path):
     path = tmp_path / "small.dnz.onnx"
-    assert dnnzip("compress", small, "-o", path, "--max-error", "2%", "--codec", "ans", "--quiet") == (0, "", "")
+    options = ("--max-error", "2%", "--error-scope", "tensor", "--codec", "ans")
+    assert dnnzip("compress", small, "-o", path, *options, "--quiet") == (0, "", "")
     return path
 
 

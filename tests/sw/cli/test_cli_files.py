@@ -12,6 +12,7 @@ import pytest
 from command_models import network
 
 from dnnzip.cli import file_parameters
+from dnnzip.cli.estimation import ShapeOfValue
 from dnnzip.cli.file_parameters import FileCommand, FileParameter, OutputFile
 from dnnzip.cli.group import cli
 from dnnzip.digits import TEST_SET
@@ -237,7 +238,7 @@ def test_a_model_does_not_go_to_a_terminal():
 
 def test_a_model_beyond_a_message_does_not_go_to_standard_output(dnnzip, monkeypatch):
     # What is read is not, but what is written is beyond the size.
-    monkeypatch.setattr(files, "_message_bytes", lambda _: files.LARGEST_MESSAGE + 1)
+    monkeypatch.setattr(files, "message_bytes", lambda *_: files.LARGEST_MESSAGE + 1)
     status, out, err = dnnzip("decompress", "k.onnx", "-o", "-")
     assert (status, out) == (2, "")
     assert err == "dnnzip: -: takes no model of more than 2 GB, which needs a second file; name a file\n"
@@ -272,7 +273,13 @@ def test_tune_keeps_its_journal_in_memory_where_the_model_goes_to_standard_outpu
 def test_every_parameter_says_whether_it_is_a_file():
     """A parameter that takes any text is one of `TEXTS`, or its type says which files it names."""
     root = click.Context(cli)
-    kinds = (click.types.IntParamType, click.types.FloatParamType, click.types.BoolParamType, click.Choice)
+    kinds = (
+        ShapeOfValue,
+        click.types.IntParamType,
+        click.types.FloatParamType,
+        click.types.BoolParamType,
+        click.Choice,
+    )
     seen = 0
     for name in cli.list_commands(root):
         command = cli.get_command(root, name)

@@ -181,10 +181,12 @@ def test_a_batch_that_old_exporters_leave_open(dnnzip, samples, tmp_path, size):
         assert results[0] == results[1]
 
 
-def test_another_open_dimension_is_named(fault, tmp_path):
+def test_another_open_dimension_is_named(dnnzip, tmp_path):
     path = save(network((1, -1, WIDTH)), tmp_path / "m.onnx")
-    line = fault("estimate", path, "--accelerator", "ulx3s", "--bits", "3")
-    assert line == f"{path}: MatMul 'p': the shape 1x?x20 of 'x' is not fixed; export it with fixed shapes"
+    status, out, _ = dnnzip("estimate", path, "--accelerator", "ulx3s", "--bits", "3")
+    assert status == 0
+    assert "--shape" in out
+    assert "'x'" in out
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------

@@ -12,13 +12,13 @@ from dnnzip.onnx import files
 from dnnzip.onnx.compressed import DOMAIN
 from dnnzip.onnx.decompression import decompressed
 from dnnzip.onnx.files import open_model, save_model
-from dnnzip.onnx.lazy_tensors import open_spool
 from dnnzip.onnx.opening import open_compressed
 from dnnzip.onnx.reference_op import Decompress
 from dnnzip.onnx.rules import ELEMENT_TYPES, stored_array
 from dnnzip.onnx.tensor_bytes import bytes_of, packed, unpacked
 from dnnzip.onnx.weights import find_weights
 from dnnzip.quantize.bound import Bound, Scope
+from dnnzip.system.spool import open_spool
 from dnnzip.usecases.compress import CompressionOptions, compress
 from dnnzip.usecases.verify import verify
 
