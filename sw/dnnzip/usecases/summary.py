@@ -43,7 +43,7 @@ class Summary:
     @property
     def compressed_bytes(self) -> int:
         """Bytes of the compressed weights in the network."""
-        return sum(layer.weights * layer.grid.element.bits // 8 for layer in self.layers)
+        return sum(layer.grid.element.stored_bytes(layer.weights) for layer in self.layers)
 
     @property
     def parameter_bytes(self) -> int:
