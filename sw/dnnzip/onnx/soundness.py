@@ -64,8 +64,9 @@ def check_model(model: ModelProto, where: str) -> None:
     ------
     InputError
         A text is no UTF-8; the network or a node has no output; no array can have the shape of a tensor; nodes wait for
-        each other (`check_circles`); or a fact is there twice: an attribute of a node, the value of an attribute or a
-        tensor, the operator set of a domain, a function, the type of a value, or a name (`check_names`).
+        each other (`check_circles`); a call gives a local function more than it takes; or a fact is there twice: an
+        attribute of a node, the value of an attribute or a tensor, the operator set of a domain, a function, the type
+        of a value, or a name (`check_names`).
     """
     if not model.graph.output:
         raise InputError(where, "has no output", "export the network with its results")
@@ -81,6 +82,22 @@ def check_model(model: ModelProto, where: str) -> None:
             _check_shape(message, where)
     check_names(model, where)
     check_circles(model, where)
+    _check_calls(model, where)
+
+
+def _check_calls(model: ModelProto, where: str) -> None:
+    """Refuse a call of a local function with more inputs or results than it has, which cannot be written out."""
+    functions = {(item.domain, item.name, item.overload): item for item in model.functions}
+    for message in messages(model) if functions else ():
+        if not isinstance(message, NodeProto):
+            continue
+        called = functions.get((message.domain, message.op_type, message.overload))
+        if called is None:
+            continue
+        for kind, given, taken in (("inputs", message.input, called.input), ("results", message.output, called.output)):
+            if len(given) > len(taken):
+                wrong = f"a node gives local function {called.name!r} {len(given)} {kind}, and it has {len(taken)}"
+                raise InputError(where, wrong, "export the network again")
 
 
 def check_sizes(model: ModelProto, where: str) -> None:

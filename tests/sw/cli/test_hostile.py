@@ -286,15 +286,30 @@ def of_a_function(model):
     model.graph.node.append(helper.make_node("f", ["y"], ["z"], domain="own"))
 
 
+def given_too_much(inputs, results):
+    """A call of a local function of one input and one result with more of each."""
+
+    def change(model):
+        nodes = [helper.make_node("Abs", ["q"], ["r"])]
+        model.functions.append(helper.make_function("own", "f", ["q"], ["r"], nodes, [helper.make_opsetid("", 17)]))
+        model.opset_import.append(helper.make_opsetid("own", 1))
+        outputs = [f"z{number}" for number in range(results)]
+        model.graph.node.append(helper.make_node("f", ["y"] * inputs, outputs, domain="own"))
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (given_too_much(2, 1), "a node gives local function 'f' 2 inputs, and it has 1; export the network again"),
+        (given_too_much(1, 2), "a node gives local function 'f' 2 results, and it has 1; export the network again"),
         (in_a_circle, "node 'node two' waits for its own result; export the network again"),
         (inside_a_body, "node 'u' waits for its own result; export the network again"),
         (of_a_function, "local function 'f' calls itself; export the network again"),
     ],
 )
-def test_what_waits_for_itself(fault, samples, tmp_path, change, words):
+def test_what_waits_for_itself_or_calls_wrongly(fault, samples, tmp_path, change, words):
     model = network()
     change(model)
     path = save(model, tmp_path / "m.onnx")
