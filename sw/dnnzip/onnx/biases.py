@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from dnnzip.errors import InputError
-from dnnzip.onnx.graph import GraphIndex, all_names, fresh_name, operand, remove_unread, remove_where, replace_nodes
+from dnnzip.onnx.graph import (
+    GraphIndex,
+    all_names,
+    fresh_name,
+    operand,
+    remove_unread,
+    remove_where,
+    replace_nodes,
+    separate_initializers,
+)
 from dnnzip.onnx.operators import Reach, operator_of
 from dnnzip.onnx.rules import stored_array
 from dnnzip.onnx.weights import Weight
@@ -95,8 +104,7 @@ def with_biases(model: onnx.ModelProto, weights: Sequence[Weight]) -> BiasedMode
     replace_nodes(fresh.graph, nodes)
     # A shared bias may have become several.
     remove_unread(fresh, [tensor.name for tensor in fresh.graph.initializer])
-    # Before version 4 every initializer had to be an input as well, and the new ones are none.
-    fresh.ir_version = max(fresh.ir_version, 4)
+    separate_initializers(fresh)
     return BiasedModel(fresh, biases, frozenset(added))
 
 

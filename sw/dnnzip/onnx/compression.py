@@ -11,8 +11,15 @@ from onnx import TensorProto, helper, numpy_helper
 from dnnzip.encoding import Encoded
 from dnnzip.onnx.biases import remove_declaration
 from dnnzip.onnx.compressed import DOMAIN, OPERATOR, STEP, STEP_INDEX, STREAM, ZERO_POINT, divisor_of, version_of
-from dnnzip.onnx.descriptions import SEPARATE_INITIALIZERS, keep_description
-from dnnzip.onnx.graph import all_names, fresh_name, remove_initializers, remove_where, replace_nodes
+from dnnzip.onnx.descriptions import keep_description
+from dnnzip.onnx.graph import (
+    all_names,
+    fresh_name,
+    remove_initializers,
+    remove_where,
+    replace_nodes,
+    separate_initializers,
+)
 from dnnzip.onnx.lazy_tensors import set_place
 from dnnzip.onnx.removal import copy_without_values
 from dnnzip.onnx.rescale import fold_divisor
@@ -56,8 +63,7 @@ def compressed_model(
     # Every node reads initializers only, so in front of all others they are sorted.
     replace_nodes(fresh.graph, [*nodes, *fresh.graph.node])
     fresh.opset_import.append(helper.make_opsetid(DOMAIN, version_of(nodes)))
-    # Before version 4 every initializer had to be an input as well, and the streams are none.
-    fresh.ir_version = max(fresh.ir_version, SEPARATE_INITIALIZERS)
+    separate_initializers(fresh)
     return fresh
 
 
@@ -87,7 +93,7 @@ def folded_skeleton(model: onnx.ModelProto, divisors: Mapping[str, int]) -> onnx
     remove_where(fresh.opset_import, lambda entry: entry.domain == DOMAIN)
     # What is folded is no input.
     if not {tensor.name for tensor in fresh.graph.initializer} <= {value.name for value in fresh.graph.input}:
-        fresh.ir_version = max(fresh.ir_version, SEPARATE_INITIALIZERS)
+        separate_initializers(fresh)
     return fresh
 
 

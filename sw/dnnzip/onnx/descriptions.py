@@ -11,13 +11,10 @@ from typing import Any
 import onnx
 from onnx import helper
 
-from dnnzip.onnx.graph import attribute, operand, remove_where
+from dnnzip.onnx.graph import SEPARATE_INITIALIZERS, attribute, operand, remove_where
 
 #: Attributes of a Decompress node.
 OWN_VALUE_INFO, INPUT_POSITION, IR_VERSION = "own_value_info", "input_position", "ir_version"
-
-#: Version of the file format from which initializers need not be inputs, and an input's values are only its default.
-SEPARATE_INITIALIZERS = 4
 
 
 def keep_description(

@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from dnnzip.onnx.graph import is_standard, operand, replace_nodes
+from dnnzip.onnx.graph import is_standard, operand, replace_nodes, separate_initializers
 from dnnzip.onnx.lazy_tensors import place_of
 
 #: Operators that only move or make values.
@@ -53,8 +53,7 @@ def fold_shapes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int | None, .
         return False
     replace_nodes(model.graph, kept)
     model.graph.initializer.extend(folded)
-    # Before version 4 every initializer had to be an input as well.
-    model.ir_version = max(model.ir_version, 4)
+    separate_initializers(model)
     return True
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import onnx
 
+#: IR version from which initializers need not be inputs, and an input's values are only its default.
+SEPARATE_INITIALIZERS = 4
+
 
 def attribute(node: onnx.NodeProto, name: str, default: int) -> int:
     """Return an integer attribute of a node, or its default."""
@@ -234,6 +237,11 @@ def remove_unread(model: onnx.ModelProto, names: Iterable[str]) -> None:
     remove_initializers(model, {n for n in names if not index.readers(n) and not index.is_read_elsewhere(n)})
 
 
+def separate_initializers(model: onnx.ModelProto) -> None:
+    """Let a model have initializers that are no inputs, in place: before IR version 4 each had to be one as well."""
+    model.ir_version = max(model.ir_version, SEPARATE_INITIALIZERS)
+
+
 def tensor_of(node: onnx.NodeProto) -> onnx.TensorProto | None:
     """Return the dense array of a Constant node, under the node's name for it; None of other nodes and of scalars."""
     if node.op_type != "Constant" or not is_standard(node) or len(node.attribute) != 1:
@@ -270,5 +278,4 @@ def lift_constants(model: onnx.ModelProto) -> None:
             model.graph.initializer.append(tensor)
     if len(kept) < len(model.graph.node):
         replace_nodes(model.graph, kept)
-        # Before version 4 every initializer had to be an input as well.
-        model.ir_version = max(model.ir_version, 4)
+        separate_initializers(model)

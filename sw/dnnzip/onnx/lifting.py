@@ -12,7 +12,6 @@ import onnx
 from onnx import inliner
 
 from dnnzip.onnx.constants import Constant, Home, find_constants, is_matrix
-from dnnzip.onnx.descriptions import SEPARATE_INITIALIZERS
 from dnnzip.onnx.graph import (
     GraphIndex,
     all_names,
@@ -20,6 +19,7 @@ from dnnzip.onnx.graph import (
     fresh_name,
     lift_constants,
     remove_where,
+    separate_initializers,
     subgraphs,
     tensor_of,
 )
@@ -49,8 +49,7 @@ def lift_weights(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         for body in bodies(node):
             _lift_body(model.graph, body, wanted, lambda name: name if made[name] == 1 else fresh_name(name, taken))
-    # Before version 4 every initializer had to be an input as well.
-    model.ir_version = max(model.ir_version, SEPARATE_INITIALIZERS)
+    separate_initializers(model)
 
 
 def _is_weight(constant: Constant) -> bool:

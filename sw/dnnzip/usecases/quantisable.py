@@ -20,6 +20,7 @@ from dnnzip.onnx.graph import (
     is_standard,
     lift_constants,
     operand,
+    separate_initializers,
     subgraphs,
 )
 from dnnzip.onnx.operators import OnArray, operator_of, weight_names
@@ -27,9 +28,6 @@ from dnnzip.onnx.rules import stored_array
 
 #: DequantizeLinear has a scale for each channel from this opset on.
 SMALLEST_OPSET = 13
-
-#: Version of the file format from which initializers need not be inputs.
-SEPARATE_INITIALIZERS = 4
 
 #: Errors of the converter for a network that it cannot convert.
 CONVERTER_ERRORS = (
@@ -129,7 +127,7 @@ def _remove_default_inputs(model: onnx.ModelProto) -> None:
     for position in reversed(range(len(model.graph.input))):
         if model.graph.input[position].name in constants:
             del model.graph.input[position]
-    model.ir_version = max(model.ir_version, SEPARATE_INITIALIZERS)
+    separate_initializers(model)
 
 
 def _converted(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
